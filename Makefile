@@ -1,0 +1,45 @@
+# Everything runs from here; `make help` lists the targets. Set-up happens by itself.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+SAM_VENV := .venv-sam
+BIN := $(CURDIR)/$(VENV)/bin
+# sam is linked into .venv/bin, so one PATH entry reaches every tool the project installs.
+export PATH := $(BIN):$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export PYTHONDONTWRITEBYTECODE ?=
+MODE ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo local test check bench clean lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.ready $(SAM_VENV)/.ready ## install the pinned tools into .venv and .venv-sam
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; point PYTHON at one: make PYTHON=python3.12 …")'
+	@echo "==> installing the project's tools into $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "python's venv module is missing (on Debian: apt install python3-venv)"; exit 1; }
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --requirement requirements/dev.txt
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(SAM_VENV)/.ready: requirements/sam.txt $(VENV)/.ready
+	@echo "==> installing the AWS SAM CLI into $(SAM_VENV)"
+	@$(VENV)/bin/uv venv --quiet --clear --python $(VENV)/bin/python $(SAM_VENV)
+	@VIRTUAL_ENV=$(CURDIR)/$(SAM_VENV) $(VENV)/bin/uv pip install --quiet --requirement requirements/sam.txt
+	@ln -sf ../../$(SAM_VENV)/bin/sam $(VENV)/bin/sam
+	@ln -sf ../../$(SAM_VENV)/bin/cfn-lint $(VENV)/bin/cfn-lint
+	@touch $@
+
+lock: $(VENV)/.ready ## resolve the pinned versions again (requirements/*.txt)
+	$(VENV)/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/dev.txt
+	$(VENV)/bin/uv pip compile --quiet requirements/sam.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/sam.txt
+
+clean: ## remove everything that make created
+	rm -rf $(VENV) $(SAM_VENV) .local .aws-sam .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Diagnose, plan, cure and undo pod IP exhaustion on Amazon EKS."""
