@@ -1,0 +1,20 @@
+"""Assembles the ASGI application: MiniStack, moto's EC2 with the VPC's rules, the corrections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ministack import app as ministack_app
+
+from local.aws import corrections
+from local.aws.ec2.gateway import MotoEC2
+
+if TYPE_CHECKING:
+    from local.aws.settings import Settings
+
+
+def build(settings: Settings) -> Any:
+    """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
+    corrections.install(settings)
+    ministack_app._loaded_modules["ec2"] = MotoEC2(settings)
+    return ministack_app.app

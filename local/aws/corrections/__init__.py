@@ -1,0 +1,19 @@
+"""Corrections of MiniStack: each restores one behaviour of AWS that the project relies on.
+
+They touch private names, so every one takes what it replaces through ``original``: when a new version of MiniStack
+no longer has it, the server does not start and says which name is gone. One test each is in tests/contract/aws.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from local.aws.corrections import eks
+
+if TYPE_CHECKING:
+    from local.aws.settings import Settings
+
+
+def install(settings: Settings) -> None:
+    """Apply every correction once, before the first request."""
+    eks.install(settings)

@@ -1,0 +1,56 @@
+"""The process environment in which MiniStack and moto are imported: both read theirs at import time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+from local.aws.settings import ACCOUNT_ID, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
+
+if TYPE_CHECKING:
+    from local.aws.settings import Settings
+
+# Lambda workers inherit this process's environment, and real functions see nothing of the machine that
+# deployed them: only what a POSIX process needs to start is kept.
+KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+def prepare(settings: Settings) -> None:
+    """Replace ``os.environ`` by the one the emulators need, and empty the run's temporary folder."""
+    state = settings.state_dir.resolve()
+    temporary, home = state / "tmp", state / "home"
+    shutil.rmtree(temporary, ignore_errors=True)
+    for folder in (temporary, home):
+        folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    os.environ.clear()
+    os.environ.update(
+        kept,
+        HOME=str(home),
+        TMPDIR=str(temporary),
+        TZ="UTC",
+        AUTH="true",
+        AWS_ACCESS_KEY_ID=ROOT_ACCESS_KEY_ID,
+        AWS_SECRET_ACCESS_KEY=ROOT_SECRET_ACCESS_KEY,
+        AWS_EC2_METADATA_DISABLED="true",
+        BIND_HOST="127.0.0.1",
+        # A Docker daemon on the machine must change nothing: no k3s, no containers reaped.
+        DOCKER_HOST=f"unix://{state}/no-docker.sock",
+        EKS_BASE_PORT=str(settings.eks_endpoint_port),
+        GATEWAY_PORT=str(settings.port),
+        IOT_MTLS_ENABLED="0",
+        LAMBDA_EXECUTOR="local",
+        LOG_LEVEL="INFO",
+        MINISTACK_ACCOUNT_ID=ACCOUNT_ID,
+        MINISTACK_HOST="localhost",
+        MINISTACK_REGION=settings.region,
+        MOTO_ACCOUNT_ID=ACCOUNT_ID,
+        MOTO_EC2_LOAD_DEFAULT_AMIS="false",
+        S3_DATA_DIR=str(state / "s3"),
+        SFN_WAIT_SCALE=str(settings.wait_scale),
+        SFTP_ENABLED="0",
+        STATE_DIR=str(state / "state"),
+    )
+    tempfile.tempdir = None
