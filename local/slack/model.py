@@ -1,0 +1,135 @@
+"""The things a Slack workspace is made of, and how Slack shows them in its API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+Json = dict[str, Any]
+
+TEAM = {"id": "T0LOCAL", "domain": "local", "name": "Local workspace"}
+APP_ID = "A0REMEDIATOR"
+BOT_ID = "B0REMEDIATOR"
+BOT_USER_ID = "U0REMEDIATOR"
+
+
+class SlackError(Exception):
+    """A refusal: `code` is Slack's `error`, `details` the lines of `response_metadata.messages`."""
+
+    def __init__(self, code: str, details: Iterable[str] = ()) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = list(details)
+
+
+@dataclass(frozen=True)
+class User:
+    id: str
+    name: str
+    real_name: str
+    is_bot: bool = False
+
+
+@dataclass(frozen=True)
+class Channel:
+    id: str
+    name: str
+    topic: str
+    has_bot: bool = True
+
+
+@dataclass(frozen=True)
+class Version:
+    """A message's content from `at` on."""
+
+    at: datetime
+    text: str
+    blocks: list[Json]
+
+
+@dataclass
+class Message:
+    channel: str
+    ts: str
+    user: str
+    versions: list[Version]
+    thread_ts: str | None = None
+    ephemeral_to: str | None = None
+    deleted: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.versions[-1].text
+
+    @property
+    def blocks(self) -> list[Json]:
+        return self.versions[-1].blocks
+
+    @property
+    def edited(self) -> bool:
+        """Slack marks a message as edited only when the update came as text (chat.update reference)."""
+        return len(self.versions) > 1 and not self.blocks
+
+    def as_slack(self) -> Json:
+        """The message object of the Web API and of interaction payloads."""
+        shown: Json = {
+            "type": "message",
+            "user": self.user,
+            "ts": self.ts,
+            "text": self.text,
+            "team": TEAM["id"],
+        }
+        if self.user == BOT_USER_ID:
+            shown |= {"bot_id": BOT_ID, "app_id": APP_ID}
+        if self.blocks:
+            shown["blocks"] = self.blocks
+        if self.thread_ts:
+            shown["thread_ts"] = self.thread_ts
+        if self.edited:
+            shown["edited"] = {"user": self.user, "ts": f"{self.versions[-1].at.timestamp():.6f}"}
+        return shown
+
+
+@dataclass
+class OpenView:
+    id: str
+    user: str
+    content: Json
+    hash: str
+
+    def as_slack(self) -> Json:
+        optional = {
+            "callback_id": "",
+            "external_id": "",
+            "private_metadata": "",
+            "submit": None,
+            "close": None,
+        }
+        return {
+            **optional,
+            **self.content,
+            "id": self.id,
+            "team_id": TEAM["id"],
+            "app_id": APP_ID,
+            "bot_id": BOT_ID,
+            "hash": self.hash,
+        }
+
+
+@dataclass
+class Trigger:
+    user: str
+    issued: datetime
+    used: bool = False
+
+
+@dataclass
+class ResponseUrl:
+    user: str
+    message: Message
+    issued: datetime
+    uses: int = 0

@@ -1,0 +1,77 @@
+"""Everything the routes work with, put together once per server."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from local.slack.faults import Faults
+from local.slack.feed import Feed
+from local.slack.interactivity import Interactivity
+from local.slack.web_api import WebApi
+from local.slack.workspace import Workspace
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from local.slack.model import Json
+
+CALLS_KEPT = 10_000
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`base_url` is where this server is reached, without a last slash; the app's endpoint may come later."""
+
+    base_url: str
+    signing_secret: str
+    bot_token: str
+    interactivity_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Services:
+    workspace: Workspace
+    api: WebApi
+    interactivity: Interactivity
+    feed: Feed
+    faults: Faults = field(default_factory=Faults)
+    calls: deque[Json] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
+
+    @classmethod
+    def create(cls, settings: Settings) -> Services:
+        feed = Feed()
+        workspace = Workspace(on_change=feed.publish)
+        return cls(
+            workspace=workspace,
+            api=WebApi(workspace, settings.bot_token, settings.base_url),
+            interactivity=Interactivity(
+                workspace, settings.signing_secret, settings.base_url, settings.interactivity_url
+            ),
+            feed=feed,
+        )
+
+
+def services(request: Request) -> Services:
+    """The services of the server that got this request."""
+    found: Services = request.app.state.services
+    return found
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """The JSON body as `model`; HTTP 400 names each field that is wrong.
+
+    Insisting on the JSON content type keeps pages of other sites from posting here: their browser asks first.
+    """
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise HTTPException(415, "send the body as JSON with Content-Type: application/json")
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors())
+        raise HTTPException(400, "; ".join(problems)) from None

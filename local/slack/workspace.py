@@ -1,0 +1,235 @@
+"""What a Slack workspace remembers, and the rules it keeps.
+
+Nothing here speaks HTTP. Refusals are `SlackError`s with Slack's own error codes
+(https://docs.slack.dev/reference/methods/chat.postMessage and the pages of the other methods).
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from local.slack import blockkit
+from local.slack.model import (
+    BOT_USER_ID,
+    Channel,
+    Json,
+    Message,
+    OpenView,
+    ResponseUrl,
+    SlackError,
+    Trigger,
+    User,
+    Version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# chat.update takes less text than chat.postMessage (reference pages of the two methods).
+MAX_TEXT_POSTED = 40_000
+MAX_TEXT_UPDATED = 4_000
+# A trigger opens one view, within three seconds; a response_url serves five answers within half an hour
+# (https://docs.slack.dev/interactivity/handling-user-interaction).
+TRIGGER_LIFE = timedelta(seconds=3)
+RESPONSE_LIFE = timedelta(minutes=30)
+RESPONSE_USES = 5
+MAX_OPEN_VIEWS = 3
+
+CHANNELS = (
+    Channel("C0INCIDENTS", "eks-incidents", "Pods without an address, and what was done about it"),
+    Channel("C0PLATFORM", "platform", "Everything about the platform"),
+    Channel("C0RANDOM", "random", "The app is not in this channel", has_bot=False),
+)
+USERS = (
+    User("U0000ONCALL", "on-call", "On-call engineer"),
+    User("U0PLATFORM", "platform-lead", "Platform lead"),
+    User("U000VIEWER", "viewer", "Viewer"),
+    User(BOT_USER_ID, "eks_ip_remediator", "EKS IP Remediator", is_bot=True),
+)
+USER_GROUPS = {"S0000ONCALL": ("eks-oncall", ["U0000ONCALL", "U0PLATFORM"])}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Workspace:
+    """Channels, people, messages and views in memory. `on_change` is called after every visible change."""
+
+    def __init__(
+        self, now: Callable[[], datetime] = _now, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self.now = now
+        self.on_change = on_change
+        self.channels = {channel.id: channel for channel in CHANNELS}
+        self.users = {user.id: user for user in USERS}
+        self.messages: list[Message] = []
+        self.views: dict[str, OpenView] = {}
+        self._triggers: dict[str, Trigger] = {}
+        self._responses: dict[str, ResponseUrl] = {}
+        self._last_ts = 0
+
+    # -- messages
+
+    def channel(self, reference: str, *, by_name: bool = False) -> Channel:
+        """The channel of an id, or of a name too where the method takes names; `channel_not_found`."""
+        found = self.channels.get(reference)
+        if found is None and by_name:
+            found = next((each for each in CHANNELS if each.name == reference.removeprefix("#")), None)
+        if found is None:
+            raise SlackError("channel_not_found")
+        return found
+
+    def user(self, reference: str) -> User:
+        if reference not in self.users:
+            raise SlackError("user_not_found")
+        return self.users[reference]
+
+    def message(self, channel: str, ts: str) -> Message:
+        """The message of a channel, ephemeral ones too; `message_not_found`."""
+        for each in self.messages:
+            if each.channel == channel and each.ts == ts and not each.deleted:
+                return each
+        raise SlackError("message_not_found")
+
+    def visible(self, channel: str) -> list[Message]:
+        """What everybody in the channel sees, oldest first."""
+        return [
+            each
+            for each in self.messages
+            if each.channel == channel and not each.deleted and not each.ephemeral_to
+        ]
+
+    def post(
+        self,
+        channel: str,
+        user: str,
+        text: str,
+        blocks: list[Json],
+        *,
+        thread_ts: str | None = None,
+        ephemeral_to: str | None = None,
+    ) -> Message:
+        """Adds a message. Errors: no_text, msg_too_long, msg_blocks_too_long, invalid_blocks."""
+        version = self._version(text, blocks, MAX_TEXT_POSTED)
+        message = Message(channel, self._next_ts(), user, [version], thread_ts, ephemeral_to)
+        self.messages.append(message)
+        self.on_change()
+        return message
+
+    def update(self, message: Message, text: str | None, blocks: list[Json] | None) -> Message:
+        """Replaces a message's content.
+
+        As in Slack, text without blocks removes the blocks, and blocks without text keep the text.
+        """
+        new_blocks = ([] if text else message.blocks) if blocks is None else blocks
+        new_text = message.text if text is None else text
+        message.versions.append(self._version(new_text, new_blocks, MAX_TEXT_UPDATED))
+        self.on_change()
+        return message
+
+    def delete(self, message: Message) -> None:
+        message.deleted = True
+        self.on_change()
+
+    def _version(self, text: str, blocks: list[Json], max_text: int) -> Version:
+        if not text and not blocks:
+            raise SlackError("no_text")
+        if len(text) > max_text:
+            raise SlackError("msg_too_long")
+        errors = blockkit.message_errors(blocks)
+        if errors:
+            raise SlackError("invalid_blocks", errors)
+        if blockkit.text_length(blocks) > blockkit.MAX_TEXT_OF_ALL_BLOCKS:
+            raise SlackError("msg_blocks_too_long")
+        return Version(self.now(), text, blockkit.with_ids(blocks))
+
+    def _next_ts(self) -> str:
+        """Slack's message id: seconds with six decimals, unique in its channel, never going back."""
+        self._last_ts = max(self._last_ts + 1, int(self.now().timestamp() * 1_000_000))
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+    # -- triggers and response urls
+
+    def issue_trigger(self, user: str) -> str:
+        trigger_id = f"{secrets.randbelow(10**9)}.{secrets.randbelow(10**9)}.{secrets.token_hex(16)}"
+        self._triggers[trigger_id] = Trigger(user, self.now())
+        return trigger_id
+
+    def exchange_trigger(self, trigger_id: str) -> str:
+        """The user a trigger stands for; it works once, for three seconds."""
+        trigger = self._triggers.get(trigger_id)
+        if trigger is None:
+            raise SlackError("invalid_trigger_id")
+        if self.now() - trigger.issued > TRIGGER_LIFE:
+            raise SlackError("expired_trigger_id")
+        if trigger.used:
+            raise SlackError("exchanged_trigger_id")
+        trigger.used = True
+        return trigger.user
+
+    def issue_response_url(self, user: str, message: Message) -> str:
+        """The id behind a response_url."""
+        response_id = secrets.token_urlsafe(18)
+        self._responses[response_id] = ResponseUrl(user, message, self.now())
+        return response_id
+
+    def use_response_url(self, response_id: str) -> ResponseUrl:
+        response = self._responses.get(response_id)
+        if response is None or self.now() - response.issued > RESPONSE_LIFE:
+            raise SlackError("expired_url")
+        if response.uses >= RESPONSE_USES:
+            raise SlackError("used_url")
+        response.uses += 1
+        return response
+
+    # -- views
+
+    def open_view(self, user: str, content: Json) -> OpenView:
+        """Puts a modal on top of the user's others."""
+        self._check_view(content)
+        if len(self.views_of(user)) >= MAX_OPEN_VIEWS:
+            raise SlackError("push_limit_reached")
+        view = OpenView(f"V{secrets.token_hex(5).upper()}", user, self._with_ids(content), self._new_hash())
+        self.views[view.id] = view
+        self.on_change()
+        return view
+
+    def update_view(self, view: OpenView, content: Json, expected_hash: str | None = None) -> OpenView:
+        if expected_hash and expected_hash != view.hash:
+            raise SlackError("hash_conflict")
+        self._check_view(content)
+        view.content, view.hash = self._with_ids(content), self._new_hash()
+        self.on_change()
+        return view
+
+    def view(self, view_id: str = "", external_id: str = "") -> OpenView:
+        for each in self.views.values():
+            if each.id == view_id or (external_id and each.content.get("external_id") == external_id):
+                return each
+        raise SlackError("not_found")
+
+    def views_of(self, user: str) -> list[OpenView]:
+        """The user's open modals, the topmost last."""
+        return [each for each in self.views.values() if each.user == user]
+
+    def close_views(self, views: list[OpenView]) -> None:
+        for each in views:
+            self.views.pop(each.id, None)
+        self.on_change()
+
+    @staticmethod
+    def _check_view(content: Json) -> None:
+        errors = blockkit.view_errors(content)
+        if errors:
+            raise SlackError("invalid_arguments", errors)
+
+    @staticmethod
+    def _with_ids(content: Json) -> Json:
+        return {**content, "blocks": blockkit.with_ids(content["blocks"])}
+
+    @staticmethod
+    def _new_hash() -> str:
+        return secrets.token_hex(8)
