@@ -23,14 +23,10 @@ def parse(arguments: list[str]) -> Settings:
         default=6443,
         help="port of the Kubernetes API that EKS clusters announce (default 6443)",
     )
-    parser.add_argument(
-        "--state-dir", type=Path, required=True, help="folder for everything this process writes"
-    )
+    parser.add_argument("--state-dir", type=Path, required=True, help="folder for everything this process writes")
     parser.add_argument("--ca-file", type=Path, required=True, help="PEM file announced as the clusters' CA")
     parser.add_argument("--region", default=DEFAULT_REGION, help=f"default region ({DEFAULT_REGION})")
-    parser.add_argument(
-        "--wait-scale", type=float, default=1.0, help="factor on Step Functions waits (default 1.0)"
-    )
+    parser.add_argument("--wait-scale", type=float, default=1.0, help="factor on Step Functions waits (default 1.0)")
     parser.add_argument(
         "--associating-seconds",
         type=float,
@@ -50,9 +46,7 @@ def main() -> None:
     try:
         listener = server.listen(settings.port)
     except OSError as error:
-        sys.exit(
-            f"port {settings.port} of 127.0.0.1 cannot be used: {error.strerror}; choose another with --port"
-        )
+        sys.exit(f"port {settings.port} of 127.0.0.1 cannot be used: {error.strerror}; choose another with --port")
     environment.prepare(settings)
     server.serve(settings, listener)
     # Emulator threads (long polls, timers) are not daemons and would hold the interpreter for minutes.

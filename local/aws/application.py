@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ministack import app as ministack_app
 
 from local.aws import corrections
+from local.aws.corrections.guard import original
+from local.aws.ec2 import backend
 from local.aws.ec2.gateway import MotoEC2
 
 if TYPE_CHECKING:
@@ -16,5 +18,6 @@ if TYPE_CHECKING:
 def build(settings: Settings) -> Any:
     """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
     corrections.install(settings)
-    ministack_app._loaded_modules["ec2"] = MotoEC2(settings)
-    return ministack_app.app
+    backend.install(settings.associating_seconds)
+    original(ministack_app, "_loaded_modules")["ec2"] = MotoEC2()
+    return original(ministack_app, "app")

@@ -9,6 +9,9 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -50,11 +53,9 @@ def _log_to(file: Path | None) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     # Imported here because the emulators read the environment when they are imported.
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    from ministack.core import lambda_runtime  # noqa: PLC0415
 
-    from local.aws.application import build
-    from ministack.core import lambda_runtime
+    from local.aws.application import build  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -71,6 +72,6 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     sys.stdout.write(f"AWS is served at http://127.0.0.1:{settings.port} (region {settings.region})\n")
     sys.stdout.flush()
     try:
-        await serve(application, config, shutdown_trigger=stop.wait)
+        await hypercorn_serve(application, config, shutdown_trigger=stop.wait)
     finally:
         await asyncio.to_thread(lambda_runtime.reset)

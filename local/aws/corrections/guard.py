@@ -10,9 +10,9 @@ class MissingPartError(RuntimeError):
 
 
 def original(owner: Any, name: str) -> Any:
-    """``owner.name`` (or ``owner[name]`` for a dictionary). MissingPartError, naming it, when it is not there."""
+    """``owner.name`` (or ``owner[name]`` for a plain dictionary). MissingPartError, naming it, when it is not there."""
     try:
-        return owner[name] if isinstance(owner, dict) else getattr(owner, name)
+        return owner[name] if type(owner) is dict else getattr(owner, name)
     except (AttributeError, KeyError):
         where = getattr(owner, "__name__", type(owner).__name__)
         raise MissingPartError(
@@ -24,7 +24,7 @@ def original(owner: Any, name: str) -> Any:
 def replace(owner: Any, name: str, value: Any) -> None:
     """Put ``value`` in the place of ``owner.name``, which must exist."""
     original(owner, name)
-    if isinstance(owner, dict):
+    if type(owner) is dict:
         owner[name] = value
     else:
         setattr(owner, name, value)

@@ -1,0 +1,162 @@
+"""moto's EC2 backend with the VPC's rules, and the parts of its models that must follow them."""
+
+# ruff: noqa: SLF001 - a layer over moto works on its models, whose state is private
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2 import models
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+from moto.ec2.models.instances import Instance
+from moto.ec2.models.subnets import Subnet
+from moto.ec2.models.vpc_peering_connections import VPCPeeringConnection
+from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
+
+from local.aws.corrections.guard import original, replace
+from local.aws.ec2.interface_rules import InterfaceRules
+from local.aws.ec2.vpc_rules import VpcRules, cidr_block_set
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class RuledBackend(VpcRules, InterfaceRules, models.EC2Backend):
+    """EC2 as one region of one account has it."""
+
+    # moto's metaclass takes the name of the service from the module's path.
+    __module__ = "moto.ec2.models"
+
+
+def install(associating_seconds: float) -> None:
+    """Make moto use the rules. MissingPartError when a part of moto that they need is gone."""
+    VpcRules.transition_seconds = associating_seconds
+    replace(original(models, "ec2_backends"), "backend", RuledBackend)
+    _subnets()
+    _interfaces()
+    _instances()
+    _interface_requests()
+    _peerings()
+
+
+def _subnets() -> None:
+    def available(subnet: Any) -> int:
+        count: int = subnet.ec2_backend.available(subnet)
+        return count
+
+    def next_address(subnet: Any, instance: Any) -> str:  # noqa: ARG001
+        (address,) = subnet.ec2_backend.pick_addresses(subnet, 1)
+        return str(address)
+
+    def named_address(subnet: Any, ip: str, instance: Any) -> None:  # noqa: ARG001
+        subnet.ec2_backend.check_addresses(subnet, [ip])
+
+    replace(Subnet, "available_ip_address_count", property(available))
+    replace(Subnet, "get_available_subnet_ip", next_address)
+    replace(Subnet, "request_ip", named_address)
+
+
+def _interfaces() -> None:
+    known = original(NetworkInterface, "get_filter_value")
+    further: dict[str, Callable[[Any], Any]] = {
+        "status": lambda eni: eni.status,
+        "interface-type": lambda eni: eni.interface_type,
+        "mac-address": lambda eni: eni.mac_address,
+        "owner-id": lambda eni: eni.owner_id,
+        "requester-managed": lambda eni: eni.requester_managed,
+        "attachment.status": lambda eni: "attached" if eni.attachment_id else "detached",
+        "attachment.device-index": lambda eni: eni.device_index,
+        "addresses.private-ip-address": lambda eni: [one["PrivateIpAddress"] for one in eni.private_ip_addresses],
+        "ipv4-prefix.ipv4-prefix": lambda eni: [one["Ipv4Prefix"] for one in eni.ipv4_prefixes],
+    }
+
+    def filter_value(eni: Any, filter_name: str, method_name: str | None = None) -> Any:
+        if filter_name in further:
+            return further[filter_name](eni)
+        return known(eni, filter_name, method_name)
+
+    def delete(eni: Any) -> None:
+        eni.ec2_backend.forget(eni.id)
+
+    replace(NetworkInterface, "get_filter_value", filter_value)
+    replace(NetworkInterface, "delete", delete)
+
+
+def _instances() -> None:
+    terminate = original(Instance, "terminate")
+
+    def terminate_with_interfaces(instance: Any) -> Any:
+        """The primary ENI ends with its instance; others stay behind unless they are set to be deleted."""
+        interfaces = list(instance.nics.values())
+        previous = terminate(instance)
+        for eni in interfaces:
+            if eni.id not in instance.ec2_backend.enis:
+                continue
+            primary = eni.device_index == 0
+            instance.detach_eni(eni)
+            if primary:
+                instance.ec2_backend.forget(eni.id)
+        return previous
+
+    replace(Instance, "terminate", terminate_with_interfaces)
+
+
+def _interface_requests() -> None:
+    create = original(ElasticNetworkInterfaces, "create_network_interface")
+    modify = original(ElasticNetworkInterfaces, "modify_network_interface_attribute")
+
+    def create_network_interface(request: Any) -> Any:
+        wanted = [one["Ipv4Prefix"] for one in request._get_param("Ipv4Prefixes", [])]
+        count = request._get_int_param("Ipv4PrefixCount", 0)
+        with request.ec2_backend.further_prefixes(wanted, count):
+            return create(request)
+
+    def assign_private_ip_addresses(request: Any) -> Any:
+        eni, new, new_prefixes = request.ec2_backend.assign(
+            request._get_param("NetworkInterfaceId"),
+            request._get_param("PrivateIpAddresses", []),
+            request._get_int_param("SecondaryPrivateIpAddressCount", 0),
+            request._get_param("Ipv4Prefixes", []),
+            request._get_int_param("Ipv4PrefixCount", 0),
+        )
+        answer = {
+            "NetworkInterfaceId": eni.id,
+            "AssignedPrivateIpAddresses": [{"PrivateIpAddress": one} for one in new],
+            "AssignedIpv4Prefixes": new_prefixes,
+        }
+        return ActionResult(answer)
+
+    def unassign_private_ip_addresses(request: Any) -> Any:
+        request.ec2_backend.unassign(
+            request._get_param("NetworkInterfaceId"),
+            request._get_param("PrivateIpAddresses", []),
+            request._get_param("Ipv4Prefixes", []),
+        )
+        return EmptyResult()
+
+    def modify_network_interface_attribute(request: Any) -> Any:
+        answer = modify(request)
+        delete = request._get_param("Attachment.DeleteOnTermination")
+        if delete is not None:
+            eni = request.ec2_backend.get_network_interface(request._get_param("NetworkInterfaceId"))
+            eni.delete_on_termination = str(delete).lower() == "true"
+        return answer
+
+    for handler in (
+        create_network_interface,
+        assign_private_ip_addresses,
+        unassign_private_ip_addresses,
+        modify_network_interface_attribute,
+    ):
+        replace(ElasticNetworkInterfaces, handler.__name__, handler)
+
+
+def _peerings() -> None:
+    for name, side in (("requester_vpc_info", "vpc"), ("accepter_vpc_info", "peer_vpc")):
+        known = original(VPCPeeringConnection, name).fget
+
+        def info(peering: Any, known: Any = known, side: str = side) -> dict[str, Any]:
+            return {**known(peering), "CidrBlockSet": cidr_block_set(getattr(peering, side))}
+
+        replace(VPCPeeringConnection, name, property(info))
