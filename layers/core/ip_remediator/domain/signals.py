@@ -26,6 +26,8 @@ OWN_SOURCE = "eks-ip-remediator"
 OWN_DETAIL_TYPE = "Signal"
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
 ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
+# The metric that counts a record: its name, its dimension and the dimension's value.
+Tally = tuple[str, str, str]
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 
@@ -100,11 +102,19 @@ class Signal(Document):
     id: Annotated[str, StringConstraints(pattern=_IDENTIFIER)]
     excerpt: Annotated[str, BeforeValidator(_clean)] = ""
 
+    @property
+    def tally(self) -> Tally:
+        return "Signals", "cause", self.cause.value
+
 
 class Dropped(Document):
     """A record that says nothing about addresses, with the reason."""
 
     reason: DropReason
+
+    @property
+    def tally(self) -> Tally:
+        return "Dropped", "reason", self.reason.value
 
 
 # Reasons of Kubernetes events that are about addresses; the value is proven by the reason alone.
