@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from ministack import app as ministack_app
 
 from local.aws import corrections
+from local.aws.control import Control
 from local.aws.corrections.guard import original
 from local.aws.ec2 import backend
 from local.aws.ec2.gateway import MotoEC2
+from local.aws.faults import Faults
 
 if TYPE_CHECKING:
     from local.aws.settings import Settings
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 def build(settings: Settings) -> Any:
     """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
+    faults = Faults()
     corrections.install(settings)
     backend.install(settings.associating_seconds)
     original(ministack_app, "_loaded_modules")["ec2"] = MotoEC2()
-    return original(ministack_app, "app")
+    return Control(original(ministack_app, "app"), faults)

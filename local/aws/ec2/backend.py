@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2 import models
+from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.subnets import Subnet
 from moto.ec2.models.vpc_peering_connections import VPCPeeringConnection
 from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
+from moto.ec2.responses.vpc_peering_connections import VPCPeeringConnections
+from moto.ec2.utils import generic_filter
 
 from local.aws.corrections.guard import original, replace
 from local.aws.ec2.interface_rules import InterfaceRules
@@ -160,3 +163,20 @@ def _peerings() -> None:
             return {**known(peering), "CidrBlockSet": cidr_block_set(getattr(peering, side))}
 
         replace(VPCPeeringConnection, name, property(info))
+
+    def describe_vpc_peering_connections(request: Any) -> Any:
+        """moto answers every connection, whatever the filters."""
+        found = request.ec2_backend.describe_vpc_peering_connections(request._get_param("VpcPeeringConnectionIds", []))
+        return ActionResult({"VpcPeeringConnections": generic_filter(request._filters_from_querystring(), found)})
+
+    def filter_value(peering: Any, filter_name: str, method_name: str | None = None) -> Any:
+        side, _, name = filter_name.partition("-vpc-info.")
+        if name:
+            vpc = peering.vpc if side == "requester" else peering.peer_vpc
+            return {"vpc-id": vpc.id, "cidr-block": vpc.cidr_block, "owner-id": vpc.owner_id}[name]
+        if filter_name == "status-code":
+            return peering.status["Code"]
+        return TaggedEC2Resource.get_filter_value(peering, filter_name, method_name)
+
+    replace(VPCPeeringConnection, "get_filter_value", filter_value)
+    replace(VPCPeeringConnections, "describe_vpc_peering_connections", describe_vpc_peering_connections)

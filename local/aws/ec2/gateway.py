@@ -6,12 +6,13 @@ import asyncio
 import threading
 from typing import Any
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 from ministack.core.responses import get_account_id, get_region
 from moto.ec2.exceptions import DryRunClientError
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import create_backend_app
+
+from local.aws.wire import error_answer
 
 Response = tuple[int, dict[str, str], bytes]
 HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "host"})
@@ -69,9 +70,4 @@ def is_dry_run(body: bytes) -> bool:
 def dry_run() -> Response:
     """DryRunOperation, EC2's way of saying "you may", for every action and without any effect."""
     error = DryRunClientError()
-    text = (
-        "<Response><Errors><Error>"
-        f"<Code>{error.code}</Code><Message>{escape(str(error.message))}</Message>"
-        "</Error></Errors><RequestID>dry-run</RequestID></Response>"
-    )
-    return DRY_RUN_STATUS, {"Content-Type": "text/xml;charset=UTF-8"}, text.encode()
+    return error_answer("ec2", str(error.code), str(error.message), DRY_RUN_STATUS)
