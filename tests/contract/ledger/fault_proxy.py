@@ -1,0 +1,129 @@
+"""An HTTP proxy before DynamoDB that loses requests or answers, answers itself, or lets something happen in between."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class LoseRequest:
+    """The connection breaks before DynamoDB sees the request."""
+
+
+@dataclass(frozen=True)
+class LoseAnswer:
+    """DynamoDB carries the request out, and the connection breaks before the answer."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """DynamoDB answers with an error; `reasons` are the codes of a cancelled transaction."""
+
+    code: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """Something happens after the client has decided and before DynamoDB sees the request."""
+
+    happens: Callable[[], object]
+
+
+Fault = LoseRequest | LoseAnswer | Refuse | Meanwhile
+
+
+@dataclass
+class FaultProxy:
+    upstream: str
+    url: str = ""
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+
+    def inject(self, operation: str, *faults: Fault) -> None:
+        """The next calls of `operation` meet these faults, one each, in this order."""
+        self.faults[operation].extend(faults)
+
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.calls]
+
+    def forward(self, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        target = urlsplit(self.upstream)
+        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+        try:
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running(upstream: str) -> Iterator[FaultProxy]:
+    proxy = FaultProxy(upstream)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(proxy))
+    proxy.url = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=lambda: server.serve_forever(poll_interval=0.05), daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+            proxy.calls.append((operation, json.loads(body)))
+            queue = proxy.faults[operation]
+            fault = queue.popleft() if queue else None
+            if isinstance(fault, Meanwhile):
+                fault.happens()
+            if isinstance(fault, LoseRequest):
+                self.close_connection = True
+            elif isinstance(fault, Refuse):
+                self._answer(400, {}, _error(fault))
+            else:
+                status, headers, content = proxy.forward(body, dict(self.headers))
+                if isinstance(fault, LoseAnswer):
+                    self.close_connection = True
+                else:
+                    self._answer(status, headers, content)
+
+        def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", headers.get("content-type", "application/x-amz-json-1.0"))
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """The test's own assertions say what went wrong; the log would only bury them."""
+
+    return Handler
+
+
+def _error(fault: Refuse) -> bytes:
+    document: dict[str, Any] = {
+        "__type": f"com.amazonaws.dynamodb.v20120810#{fault.code}",
+        "message": f"Transaction cancelled, please refer cancellation reasons [{', '.join(fault.reasons)}]",
+    }
+    if fault.reasons:
+        document["CancellationReasons"] = [{"Code": code} for code in fault.reasons]
+    return json.dumps(document).encode()
