@@ -54,9 +54,7 @@ def _not_empty(text: str) -> str:
 def _http_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a URL: give one that starts with http:// or https://"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL: give one that starts with http:// or https://")
     return text
 
 

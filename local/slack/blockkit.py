@@ -77,9 +77,7 @@ def _at_most(limit: int) -> AfterValidator:
 
     def check(value: PlainText | Mrkdwn) -> PlainText | Mrkdwn:
         if len(value.text) > limit:
-            raise PydanticCustomError(
-                "too_long", "must be less than {limit} characters", {"limit": limit + 1}
-            )
+            raise PydanticCustomError("too_long", "must be less than {limit} characters", {"limit": limit + 1})
         return value
 
     return AfterValidator(check)
@@ -212,9 +210,7 @@ class Input(_Block):
 
 
 MessageBlock = Annotated[Header | Section | Context | Divider | Actions | Image, Field(discriminator="type")]
-ViewBlock = Annotated[
-    Header | Section | Context | Divider | Actions | Image | Input, Field(discriminator="type")
-]
+ViewBlock = Annotated[Header | Section | Context | Divider | Actions | Image | Input, Field(discriminator="type")]
 
 
 class View(_Object):
@@ -283,10 +279,7 @@ def _characters(node: Any) -> int:
 
 def _structure_errors(blocks: list[Json], pointer: str) -> list[str]:
     """What a schema cannot say: ids unique in their scope, and sections that hold something."""
-    found = [
-        f'`block_id` "{each}" already exists [json-pointer:{pointer}]'
-        for each in _repeated(blocks, "block_id")
-    ]
+    found = [f'`block_id` "{each}" already exists [json-pointer:{pointer}]' for each in _repeated(blocks, "block_id")]
     for index, block in enumerate(blocks):
         here = f"[json-pointer:{pointer}/{index}]"
         repeated = _repeated(interactive_elements(block), "action_id")

@@ -25,9 +25,7 @@ async def messages(request: Request) -> Response:
 
 
 def _record(around: Services, message: Message) -> Json:
-    versions = [
-        {"at": each.at.isoformat(), "text": each.text, "blocks": each.blocks} for each in message.versions
-    ]
+    versions = [{"at": each.at.isoformat(), "text": each.text, "blocks": each.blocks} for each in message.versions]
     return {
         "channel": message.channel,
         "ts": message.ts,

@@ -45,9 +45,7 @@ class Interactivity:
     `url` may be set later; until then every click ends in a problem that says so.
     """
 
-    def __init__(
-        self, workspace: Workspace, signing_secret: str, base_url: str, url: str | None = None
-    ) -> None:
+    def __init__(self, workspace: Workspace, signing_secret: str, base_url: str, url: str | None = None) -> None:
         self.url = url
         self.deliveries: list[Delivery] = []
         self._workspace = workspace
@@ -139,9 +137,7 @@ class Interactivity:
         answer: Json | None = None
         problem: str | None = None
         try:
-            status, answer = await asyncio.wait_for(
-                asyncio.to_thread(self._send, payload), ACKNOWLEDGE_SECONDS
-            )
+            status, answer = await asyncio.wait_for(asyncio.to_thread(self._send, payload), ACKNOWLEDGE_SECONDS)
         except (TimeoutError, urllib3.exceptions.TimeoutError):
             problem = f"The app did not respond within {ACKNOWLEDGE_SECONDS:.0f} seconds."
         except (SlackError, urllib3.exceptions.HTTPError) as error:

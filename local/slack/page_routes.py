@@ -55,9 +55,7 @@ async def state(request: Request) -> Response:
     around = services(request)
     workspace = around.workspace
     me = workspace.user(request.query_params.get("user", ""))
-    people = [
-        {"id": each.id, "name": each.name, "real_name": each.real_name} for each in workspace.users.values()
-    ]
+    people = [{"id": each.id, "name": each.name, "real_name": each.real_name} for each in workspace.users.values()]
     return JSONResponse(
         {
             "team": TEAM["name"],
@@ -65,8 +63,7 @@ async def state(request: Request) -> Response:
             "bot": BOT_USER_ID,
             "people": people,
             "channels": [
-                {"id": each.id, "name": each.name, "topic": each.topic}
-                for each in workspace.channels.values()
+                {"id": each.id, "name": each.name, "topic": each.topic} for each in workspace.channels.values()
             ],
             "messages": [
                 _shown(each, around)

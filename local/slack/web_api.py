@@ -43,9 +43,7 @@ def _method(name: str, *required: str) -> Callable[[Method], Method]:
         def checked(api: WebApi, args: Json) -> Json:
             problems = [f"[ERROR] missing required field: {each}" for each in required if not args.get(each)]
             problems += [
-                f"[ERROR] must be a string [json-pointer:/{each}]"
-                for each in _STRINGS
-                if not _is_text(args, each)
+                f"[ERROR] must be a string [json-pointer:/{each}]" for each in _STRINGS if not _is_text(args, each)
             ]
             if problems:
                 raise SlackError("invalid_arguments", problems)

@@ -58,9 +58,7 @@ def _now() -> datetime:
 class Workspace:
     """Channels, people, messages and views in memory. `on_change` is called after every visible change."""
 
-    def __init__(
-        self, now: Callable[[], datetime] = _now, on_change: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, now: Callable[[], datetime] = _now, on_change: Callable[[], None] = lambda: None) -> None:
         self.now = now
         self.on_change = on_change
         self.channels = {channel.id: channel for channel in CHANNELS}
@@ -97,9 +95,7 @@ class Workspace:
     def visible(self, channel: str) -> list[Message]:
         """What everybody in the channel sees, oldest first."""
         return [
-            each
-            for each in self.messages
-            if each.channel == channel and not each.deleted and not each.ephemeral_to
+            each for each in self.messages if each.channel == channel and not each.deleted and not each.ephemeral_to
         ]
 
     def post(
