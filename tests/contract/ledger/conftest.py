@@ -17,8 +17,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from ip_remediator.adapters.ledger import Ledger
 
+from ip_remediator.adapters.ledger import Ledger
 from tests.contract.ledger import fault_proxy
 from tests.contract.ledger.table import RawTable, resource
 

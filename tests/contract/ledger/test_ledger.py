@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
+
 from ip_remediator.adapters.ledger import BlockTaken, Ledger, PoolExhausted, Reservation
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def test_an_empty_owner_is_refused(ledger: Ledger) -> None:
         ledger.reserve("", CGNAT, 20)
 
 
-# -- a block chosen by the operator ----------------------------------------------------------------------------------
+# -- a block chosen by the operator ----------------------------------------------------------------
 
 
 def test_a_chosen_block_is_reserved_and_asking_again_changes_nothing(ledger: Ledger, raw: RawTable) -> None:
@@ -169,7 +170,7 @@ def test_an_owner_cannot_choose_a_second_block(ledger: Ledger) -> None:
         ledger.reserve_exactly("inc-1", IPv4Network("100.71.0.0/20"))
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 def test_a_reservation_is_found_by_its_owner_with_time_and_detail(ledger: Ledger) -> None:
@@ -209,7 +210,7 @@ def test_reservations_are_read_over_all_pages_of_a_query(ledger: Ledger) -> None
     assert [reservation.owner for reservation in ledger.reserved(CGNAT)] == ["inc-0", "inc-1", "inc-2", "inc-3"]
 
 
-# -- releasing ---------------------------------------------------------------------------------------------------------
+# -- releasing -------------------------------------------------------------------------------------
 
 
 def test_a_released_block_can_be_reserved_again(ledger: Ledger, raw: RawTable) -> None:
