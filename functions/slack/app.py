@@ -1,0 +1,56 @@
+"""The function URL behind Slack's buttons.
+
+Slack waits 3 seconds. So the first invocation only checks who asks, hands the click to a second, asynchronous one of
+this same function, and answers; the second does the work, and Lambda repeats it if that fails. What only the
+second needs is imported there, so that an answer does not wait for it on a cold start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from ip_remediator.adapters.secrets import SlackSecret, read_slack_secret
+from ip_remediator.adapters.slack_requests import Click, Refused, read_click
+from ip_remediator.observability import logger
+from ip_remediator.settings import SlackSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_HASTE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
+
+
+@cache
+def _secret() -> SlackSecret:
+    return read_slack_secret(boto3.client("ssm", config=_HASTE), SlackSettings.read(os.environ).slack_secret)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    if "requestContext" not in event:  # not from the URL: only this function's role may invoke it otherwise
+        _act(Click(**event["click"]))
+        return {}
+    try:
+        click = read_click(event, _secret().signing_secret, time.time())
+    except Refused as refusal:
+        logger.warning("refused", extra={"status": refusal.status, "reason": str(refusal)})
+        return {"statusCode": refusal.status.value}
+    if click:
+        payload = json.dumps({"click": asdict(click)})
+        boto3.client("lambda", config=_HASTE).invoke(
+            FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
+        )
+    return {"statusCode": 200}
+
+
+def _act(click: Click) -> None:
+    from ip_remediator.adapters.slack_clicks import clicks, perform  # noqa: PLC0415 - see above
+
+    perform(clicks(SlackSettings.read(os.environ)), click)

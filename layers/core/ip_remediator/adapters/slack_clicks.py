@@ -1,0 +1,118 @@
+"""What a click does: answer a question, or start a rollback. Runs after Slack was answered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import boto3
+import urllib3
+
+from ip_remediator.adapters.approvals import ApprovalRefused, Approvals
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.errors import aws_call
+from ip_remediator.domain.incidents import ApprovalState
+from ip_remediator.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+    from ip_remediator.adapters.slack_requests import Click
+    from ip_remediator.settings import SlackSettings
+
+ANYBODY = "any"
+_REPLY_TIMEOUT_SECONDS = 5.0
+
+
+class Clicks:
+    """`allowed` is "any", or user ids separated by commas."""
+
+    def __init__(self, approvals: Approvals, sfn: SFNClient, rollback_arn: str, allowed: str) -> None:
+        self._approvals = approvals
+        self._sfn = sfn
+        self._rollback_arn = rollback_arn
+        self._allowed = frozenset(user.strip() for user in allowed.split(",")) if allowed != ANYBODY else None
+
+    def act(self, click: Click) -> str | None:
+        """Does what the button says. Returns what only the person who clicked should be told, if anything: the
+        message itself changes when the incident's record does.
+
+        Safe to repeat: the first answer to a question counts, and an offer of a rollback starts one execution.
+
+        Raises:
+            The errors of `adapters.errors`: nothing is lost, the click can be tried again.
+        """
+        if self._allowed is not None and click.user_id not in self._allowed:
+            return "You are not among the people who may decide here. Ask the owners of this app to add you."
+        return self._roll_back(click) if click.action == "rollback" else self._answer(click)
+
+    def _answer(self, click: Click) -> str | None:
+        approved = click.action == "approve"
+        state = ApprovalState.APPROVED if approved else ApprovalState.REJECTED
+        try:
+            decision = self._approvals.decide(click.subject, state, click.by)
+        except ApprovalRefused as refusal:
+            return f"Nothing was changed by your click: {refusal}."
+        output = {"approved": approved, "by": click.by, "plan_hash": decision.plan_hash}
+        with aws_call("SendTaskSuccess"):
+            try:
+                self._sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
+            except (self._sfn.exceptions.TaskTimedOut, self._sfn.exceptions.TaskDoesNotExist):
+                return "Your answer came too late: the execution no longer waits for it."
+        return None
+
+    def _roll_back(self, click: Click) -> str | None:
+        """One execution for each offer: its name comes from the offer, so double clicks and replays are one start."""
+        offer = hashlib.sha256(click.offer.encode()).hexdigest()[:8]
+        document = {"incident": click.subject, "requested_by": click.by}
+        with aws_call("StartExecution"):
+            try:
+                self._sfn.start_execution(
+                    stateMachineArn=self._rollback_arn,
+                    name=f"rb-{click.subject[:68]}-{offer}",
+                    input=json.dumps(document),
+                )
+            except self._sfn.exceptions.ExecutionAlreadyExists:
+                return "This rollback was asked for already; the message shows how far it is."
+        return None
+
+
+def clicks(settings: SlackSettings) -> Clicks:
+    """What works on the deployed table and state machine."""
+    approvals = Approvals(boto3.resource("dynamodb").Table(settings.incidents_table), utc_now)
+    sfn = boto3.client("stepfunctions")
+    return Clicks(approvals, sfn, settings.rollback_state_machine_arn, settings.slack_allowed_users)
+
+
+def perform(worker: Clicks, click: Click) -> None:
+    """Acts, and tells the person who clicked what concerns nobody else.
+
+    Whatever `Clicks.act` raises goes on to Lambda, which tries again.
+    """
+    told: str | None = "That did not work yet; it is tried again within some minutes."
+    try:
+        told = worker.act(click)
+    finally:
+        if told:
+            reply_privately(click, told)
+
+
+def reply_privately(click: Click, text: str) -> None:
+    """An ephemeral message to the person who clicked, through the interaction's response_url.
+
+    The answer to the interaction itself cannot carry one: Slack ignores its body for block_actions
+    (https://docs.slack.dev/interactivity/handling-user-interaction). A reply that fails is logged and forgotten.
+    """
+    body = {"response_type": "ephemeral", "replace_original": False, "text": text}
+    try:
+        with urllib3.PoolManager() as pool:
+            answer = pool.request(
+                "POST", click.response_url, json=body, timeout=_REPLY_TIMEOUT_SECONDS, retries=1, redirect=False
+            )
+    except urllib3.exceptions.HTTPError as error:
+        logger.warning("private reply failed", extra={"error": type(error).__name__})
+        return
+    if answer.status != HTTPStatus.OK:
+        logger.warning("private reply failed", extra={"status": answer.status})

@@ -1,0 +1,56 @@
+"""What an operator can do next: for each way in which an incident can end without a cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ip_remediator.domain.diagnosis import Diagnosis, Verdict
+from ip_remediator.domain.incidents import Incident, Outcome, Step
+from ip_remediator.domain.messages.state import rollback_offered
+from ip_remediator.domain.messages.text import names
+from ip_remediator.domain.planning import ALTERNATIVES
+
+# By the class names of `adapters.errors`: the state machine records the name, which is the error's contract.
+_FOR_ERROR = {
+    "PermissionDenied": "grant the permission that the message names (see docs/security.md), then start again",
+    "QuotaReached": "ask AWS for a higher quota, then start again",
+    "PoolExhausted": "add a range to the Pools parameter, or roll back incidents that are no longer needed",
+    "ClusterNotFound": "check the cluster's name and region in the event or in the request",
+    "Throttled": "AWS kept throttling the calls: start again later",
+    "ServiceUnavailable": "the other side did not answer: check that the function reaches it, then start again",
+}
+_OTHER_ERROR = "read the message above; the execution's history has every call's answer"
+_FOR_VERDICT = {
+    Verdict.NODE_LIMIT: (
+        "use larger instance types or more nodes, or turn on prefix delegation",
+        "lower max-pods to what the instance type's ENIs can serve",
+    ),
+    Verdict.ENI_QUOTA: ("ask for more network interfaces per region (quota L-DF5E4CA3)",),
+    Verdict.SUBNET_EXHAUSTED: ALTERNATIVES,
+    Verdict.PREFIX_FRAGMENTED: ALTERNATIVES,
+}
+
+
+def next_steps(incident: Incident) -> list[str]:
+    """Advice in the order of its worth; empty where nothing is left to do."""
+    return list(_advice(incident))
+
+
+def _advice(incident: Incident) -> Iterator[str]:
+    verification = incident.verification
+    if verification and verification.nodes_to_replace:
+        yield f"replace these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
+    if incident.failure:
+        yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
+    if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
+        yield from _instead(incident.diagnosis)
+    if incident.outcome == Outcome.OBSERVED:
+        yield "the mode is observe: start the plan by hand, or set the mode to approve or auto"
+    if incident.outcome == Outcome.FAILED and rollback_offered(incident):
+        yield "Rollback removes what was made and restores the CNI's settings"
+    if incident.outcome and Step.ROLLBACK in incident.steps and rollback_offered(incident):
+        yield "clear what stands in the way of the rollback, then press Rollback again: it continues where it stopped"
+
+
+def _instead(diagnosis: Diagnosis) -> tuple[str, ...]:
+    return _FOR_VERDICT.get(diagnosis.verdict, ())

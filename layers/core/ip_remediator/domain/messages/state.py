@@ -1,0 +1,131 @@
+"""Where an incident stands, in words: its headline, its steps, and whether a rollback can be offered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ip_remediator.domain.incidents import ApprovalState, Incident, Mode, Outcome, Step, StepState
+from ip_remediator.domain.messages.text import Line, words
+
+STEP_WORDS = {
+    Step.DIAGNOSE: "Diagnose",
+    Step.PLAN: "Plan",
+    Step.APPROVE: "Approval",
+    Step.ASSOCIATE_CIDR: "Add the CIDR to the VPC",
+    Step.CREATE_SUBNETS: "Create the subnets",
+    Step.APPLY_ENICONFIGS: "Apply the ENIConfigs",
+    Step.CONFIGURE_CNI: "Turn on custom networking",
+    Step.VERIFY: "Verify that the pods run",
+    Step.UNDO: "Undo what was made",
+    Step.ROLLBACK: "Roll back",
+}
+_PATH = tuple(step for step in Step if step not in (Step.UNDO, Step.ROLLBACK))
+_MAKING = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS, Step.CONFIGURE_CNI)
+_MARK_OF = {
+    StepState.RUNNING: "running",
+    StepState.DONE: "done",
+    StepState.FAILED: "failed",
+    StepState.SKIPPED: "skipped",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    emoji: str
+    words: str
+
+
+_OUTCOMES = {
+    Outcome.HEALED: Headline(":white_check_mark:", "healed"),
+    Outcome.PARTLY: Headline(":warning:", "partly healed"),
+    Outcome.FAILED: Headline(":x:", "failed"),
+    Outcome.UNDONE: Headline(":leftwards_arrow_with_hook:", "failed, everything made was removed"),
+    Outcome.NOT_CURABLE: Headline(":no_entry:", "more addresses cannot cure this"),
+    Outcome.NOT_NEEDED: Headline(":white_check_mark:", "recovered by itself"),
+    Outcome.OBSERVED: Headline(":eyes:", "plan ready, nothing was changed"),
+    Outcome.REJECTED: Headline(":no_entry_sign:", "rejected, nothing was changed"),
+    Outcome.ROLLED_BACK: Headline(":rewind:", "rolled back"),
+}
+
+
+def headline(incident: Incident) -> Headline:
+    """The state in one phrase."""
+    rollback = _state(incident, Step.ROLLBACK)
+    if incident.outcome == Outcome.REJECTED and _approval(incident) == ApprovalState.EXPIRED:
+        return Headline(":alarm_clock:", "nobody answered, nothing was changed")
+    if incident.outcome and rollback == StepState.RUNNING:
+        return Headline(":rewind:", "rolling back")
+    if incident.outcome and rollback == StepState.FAILED:
+        return Headline(":warning:", "the rollback stopped")
+    return _OUTCOMES[incident.outcome] if incident.outcome else _open_headline(incident)
+
+
+def _open_headline(incident: Incident) -> Headline:
+    if incident.failure:
+        return Headline(":x:", "failed, cleaning up")
+    if _approval(incident) == ApprovalState.PENDING:
+        return Headline(":raised_hand:", "waits for approval")
+    if incident.diagnosis is None:
+        return Headline(":mag:", "pods cannot get an address, looking for the cause")
+    if incident.plan is None:
+        return Headline(":mag:", "pods cannot get an address, planning")
+    if _state(incident, Step.CONFIGURE_CNI) == StepState.DONE:
+        return Headline(":hourglass_flowing_sand:", "remedied, checking the pods")
+    return Headline(":hourglass_flowing_sand:", "being remedied")
+
+
+def step_lines(incident: Incident) -> list[Line]:
+    """Every step that happened, is happening, or (while the incident is open) is still to come."""
+    lines = []
+    running = _running_step(incident)
+    for step in Step:
+        result = incident.steps.get(step)
+        if result:
+            note = f": {words(result.note)}" if result.note else ""
+            lines.append(Line(STEP_WORDS[step] + note, _mark(incident, step, result.state)))
+        elif step == running:
+            lines.append(Line(STEP_WORDS[step], "running"))
+        elif running and step in _expected(incident) and list(Step).index(step) > list(Step).index(running):
+            lines.append(Line(STEP_WORDS[step], "open"))
+    return lines
+
+
+def _mark(incident: Incident, step: Step, state: StepState) -> str:
+    gone = incident.outcome in (Outcome.UNDONE, Outcome.ROLLED_BACK)
+    return "undone" if gone and step in _MAKING and state == StepState.DONE else _MARK_OF[state]
+
+
+def _running_step(incident: Incident) -> Step | None:
+    """The first step after the last recorded one, while nothing failed; the record notes only what ended."""
+    if not incident.open or incident.failure:
+        return None
+    if any(result.state in (StepState.RUNNING, StepState.FAILED) for result in incident.steps.values()):
+        return next((step for step, result in incident.steps.items() if result.state == StepState.RUNNING), None)
+    path = _expected(incident)
+    ended = max((path.index(step) for step in incident.steps if step in path), default=-1)
+    return next(iter(path[ended + 1 :]), None)
+
+
+def _expected(incident: Incident) -> tuple[Step, ...]:
+    """The steps the mode leads through. Auto mode asks only when a risk is too high: then there is an approval."""
+    if incident.mode == Mode.OBSERVE:
+        return (Step.DIAGNOSE, Step.PLAN)
+    if incident.mode == Mode.AUTO and incident.approval is None and Step.APPROVE not in incident.steps:
+        return tuple(step for step in _PATH if step != Step.APPROVE)
+    return _PATH
+
+
+def rollback_offered(incident: Incident) -> bool:
+    """Something was made, it still stands, and no rollback is under way."""
+    made = any(_state(incident, step) in (StepState.DONE, StepState.RUNNING, StepState.FAILED) for step in _MAKING)
+    free = _state(incident, Step.ROLLBACK) in (None, StepState.FAILED)
+    return made and free and incident.outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.FAILED)
+
+
+def _state(incident: Incident, step: Step) -> StepState | None:
+    result = incident.steps.get(step)
+    return result.state if result else None
+
+
+def _approval(incident: Incident) -> ApprovalState | None:
+    return incident.approval.state if incident.approval else None
