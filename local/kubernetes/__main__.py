@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from local.kubernetes import envtest, options
+from local.kubernetes import envtest, options, server
 
 
 def main() -> int:
@@ -13,8 +13,6 @@ def main() -> int:
         if given.assets is not None:
             envtest.run(given)
         else:
-            from local.kubernetes import server
-
             server.run(given)
     except options.UsageError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command line

@@ -54,7 +54,6 @@ def run(options: Options) -> None:
 
 
 def _serve(options: Options, folder: Path, children: list[_Child], stopping: threading.Event) -> None:
-    assert options.assets is not None
     etcd_url = f"http://{opts.LOOPBACK}:{opts.free_port()}"
     children.append(_Child("etcd", _etcd_command(options.assets, folder, etcd_url), folder))
     _await(children, stopping, lambda: _answers(f"{etcd_url}/health"))

@@ -65,15 +65,9 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--port", type=int, default=6443)
     parser.add_argument("--pki", type=Path, required=True, metavar="DIR", help="CA and keys, made if missing")
-    parser.add_argument(
-        "--token-file", type=Path, required=True, metavar="FILE", help="CSV: token,user,uid,groups"
-    )
-    parser.add_argument(
-        "--token-webhook", metavar="URL", help="answers authentication.k8s.io/v1 TokenReviews"
-    )
-    parser.add_argument(
-        "--kubeconfig", type=Path, metavar="OUT", help="admin kubeconfig, written once serving"
-    )
+    parser.add_argument("--token-file", type=Path, required=True, metavar="FILE", help="CSV: token,user,uid,groups")
+    parser.add_argument("--token-webhook", metavar="URL", help="answers authentication.k8s.io/v1 TokenReviews")
+    parser.add_argument("--kubeconfig", type=Path, metavar="OUT", help="admin kubeconfig, written once serving")
     parser.add_argument("--version", default=DEFAULT_VERSION, help="what the embedded server says it is")
     given = parser.parse_args(argv)
     if not re.fullmatch(r"v1\.\d+\.\d+(-[\w.+-]+)?", given.version):
@@ -141,9 +135,7 @@ def write_kubeconfig(options: Options) -> None:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": name, "cluster": {"server": options.url, "certificate-authority-data": authority}}
-        ],
+        "clusters": [{"name": name, "cluster": {"server": options.url, "certificate-authority-data": authority}}],
         "users": [{"name": "admin", "user": {"token": admin_token(options.token_file)}}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
         "current-context": name,

@@ -1,0 +1,73 @@
+"""Who is asking: bearer tokens from a static file, then from a TokenReview webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from local.kubernetes import errors
+from local.kubernetes.options import WEBHOOK_CACHE_SECONDS, User
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+AUTHENTICATED = "system:authenticated"
+WEBHOOK_TIMEOUT_SECONDS = 10.0
+_CACHE_LIMIT = 1000
+
+
+class Authenticator:
+    def __init__(self, users: Mapping[str, User], webhook: str | None) -> None:
+        self._users = users
+        self._webhook = webhook
+        self._answers: dict[str, tuple[float, User | None]] = {}
+
+    async def authenticate(self, authorization: str | None) -> User:
+        """The user behind an Authorization header; anonymous without one, ApiError 401 for a token unknown."""
+        if not authorization:
+            return ANONYMOUS
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            return ANONYMOUS
+        user = self._users.get(token) or await self._ask_webhook(token)
+        if user is None:
+            raise errors.unauthorized()
+        if AUTHENTICATED in user.groups:
+            return user
+        return User(user.name, user.uid, (*user.groups, AUTHENTICATED))
+
+    async def _ask_webhook(self, token: str) -> User | None:
+        if self._webhook is None:
+            return None
+        now = time.monotonic()
+        expires, user = self._answers.get(token, (0.0, None))
+        if now < expires:
+            return user
+        try:
+            user = await asyncio.to_thread(_review, self._webhook, token)
+        except (urllib.error.URLError, OSError, ValueError):
+            return None  # as the real server: a webhook that does not answer authenticates nobody
+        if len(self._answers) >= _CACHE_LIMIT:
+            self._answers.clear()
+        self._answers[token] = (now + WEBHOOK_CACHE_SECONDS, user)
+        return user
+
+
+def _review(url: str, token: str) -> User | None:
+    """Ask an authentication.k8s.io/v1 TokenReview webhook."""
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    request = urllib.request.Request(  # noqa: S310 - the URL comes from the operator's command line
+        url, json.dumps(review).encode(), {"Content-Type": "application/json", "Accept": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=WEBHOOK_TIMEOUT_SECONDS) as response:  # noqa: S310
+        status: dict[str, Any] = json.load(response).get("status") or {}
+    if not status.get("authenticated"):
+        return None
+    user = status.get("user") or {}
+    return User(user.get("username", ""), user.get("uid", ""), tuple(user.get("groups") or ()))

@@ -1,0 +1,253 @@
+"""The fields that the API server fills in, as far as clients of this project can see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from local.kubernetes import resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.kubernetes.resources import Resource
+
+_UNREACHABLE_SECONDS = 300
+_NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+
+
+def set_defaults(resource: Resource, obj: dict[str, Any]) -> None:
+    """Defaults of the type itself: after every decode, so on updates as well. Changes `obj`."""
+    setter = _DEFAULTS.get(resource)
+    if setter is not None:
+        setter(obj)
+
+
+def admit_new(resource: Resource, obj: dict[str, Any]) -> None:
+    """What strategies and the default admission plugins put on a new object. Changes `obj`."""
+    if "status" in resource.subresources and not resource.keeps_status_on_create:
+        obj.pop("status", None)
+    if resource.has_generation or resource is resources.PODS:
+        obj["metadata"].pop("generation", None)
+    admission = _ADMISSION.get(resource)
+    if admission is not None:
+        admission(obj)
+
+
+def _fill(target: dict[str, Any], **values: Any) -> None:
+    for name, value in values.items():
+        target.setdefault(name, value)
+
+
+def _pod_spec(spec: dict[str, Any]) -> None:
+    _fill(
+        spec,
+        restartPolicy="Always",
+        terminationGracePeriodSeconds=30,
+        dnsPolicy="ClusterFirst",
+        securityContext={},
+        schedulerName="default-scheduler",
+    )
+    if "serviceAccountName" in spec:
+        _fill(spec, serviceAccount=spec["serviceAccountName"])
+    for container in (spec.get("containers") or []) + (spec.get("initContainers") or []):
+        _container(container, host_network=bool(spec.get("hostNetwork")))
+    for volume in spec.get("volumes") or ():
+        _volume(volume)
+
+
+def _container(container: dict[str, Any], *, host_network: bool) -> None:
+    image = container.get("image", "")
+    tag = image.rsplit("/", 1)[-1].partition(":")[2]
+    latest = tag in ("", "latest") and "@" not in image
+    _fill(
+        container,
+        resources={},
+        terminationMessagePath="/dev/termination-log",
+        terminationMessagePolicy="File",
+        imagePullPolicy="Always" if latest else "IfNotPresent",
+    )
+    for port in container.get("ports") or ():
+        _fill(port, protocol="TCP")
+        if host_network and "containerPort" in port:
+            _fill(port, hostPort=port["containerPort"])
+    for variable in container.get("env") or ():
+        reference = (variable.get("valueFrom") or {}).get("fieldRef")
+        if reference is not None:
+            _fill(reference, apiVersion="v1")
+    for name in ("readinessProbe", "livenessProbe", "startupProbe"):
+        if container.get(name):
+            _fill(container[name], **_PROBE)
+
+
+def _volume(volume: dict[str, Any]) -> None:
+    if set(volume) <= {"name"}:
+        volume["emptyDir"] = {}
+    if "hostPath" in volume:
+        _fill(volume["hostPath"], type="")
+    for source in ("configMap", "secret", "projected"):
+        if source in volume:
+            _fill(volume[source], defaultMode=420)
+
+
+def _pod(pod: dict[str, Any]) -> None:
+    spec = pod.setdefault("spec", {})
+    _pod_spec(spec)
+    _fill(spec, enableServiceLinks=True)
+
+
+def _workload(obj: dict[str, Any], **values: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = obj.setdefault("spec", {})
+    _fill(spec, **values)
+    template = spec.setdefault("template", {})
+    template.setdefault("metadata", {})
+    _pod_spec(template.setdefault("spec", {}))
+    return spec
+
+
+def _deployment(obj: dict[str, Any]) -> None:
+    spec = _workload(obj, replicas=1, revisionHistoryLimit=10, progressDeadlineSeconds=600)
+    strategy = spec.setdefault("strategy", {})
+    _fill(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _fill(strategy.setdefault("rollingUpdate", {}), maxUnavailable="25%", maxSurge="25%")
+
+
+def _daemon_set(obj: dict[str, Any]) -> None:
+    spec = _workload(obj, revisionHistoryLimit=10)
+    strategy = spec.setdefault("updateStrategy", {})
+    _fill(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _fill(strategy.setdefault("rollingUpdate", {}), maxUnavailable=1, maxSurge=0)
+
+
+def _replica_set(obj: dict[str, Any]) -> None:
+    _workload(obj, replicas=1)
+
+
+def _service(obj: dict[str, Any]) -> None:
+    spec = obj.setdefault("spec", {})
+    _fill(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster")
+    for port in spec.get("ports") or ():
+        _fill(port, protocol="TCP", targetPort=port.get("port"))
+
+
+def _node(obj: dict[str, Any]) -> None:
+    obj.setdefault("spec", {})
+    status = obj.setdefault("status", {})
+    if "capacity" in status:
+        _fill(status, allocatable=dict(status["capacity"]))
+
+
+def _namespace(obj: dict[str, Any]) -> None:
+    metadata = obj["metadata"]
+    if metadata.get("name"):
+        metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata["name"]
+
+
+def _crd(obj: dict[str, Any]) -> None:
+    spec = obj.setdefault("spec", {})
+    names = spec.setdefault("names", {})
+    if "kind" in names:
+        _fill(names, singular=names["kind"].lower(), listKind=f"{names['kind']}List")
+    _fill(spec, conversion={"strategy": "None"})
+
+
+def _binding(obj: dict[str, Any]) -> None:
+    _fill(obj.setdefault("roleRef", {}), apiGroup=resources.RBAC_GROUP)
+    for subject in obj.get("subjects") or ():
+        if subject.get("kind") in ("User", "Group"):
+            _fill(subject, apiGroup=resources.RBAC_GROUP)
+
+
+_DEFAULTS: dict[Resource, Callable[[dict[str, Any]], None]] = {
+    resources.PODS: _pod,
+    resources.NODES: _node,
+    resources.NAMESPACES: _namespace,
+    resources.SERVICES: _service,
+    resources.DEPLOYMENTS: _deployment,
+    resources.DAEMONSETS: _daemon_set,
+    resources.REPLICASETS: _replica_set,
+    resources.CRDS: _crd,
+    resources.CLUSTER_ROLE_BINDINGS: _binding,
+    resources.ROLE_BINDINGS: _binding,
+}
+
+
+def _new_pod(pod: dict[str, Any]) -> None:
+    spec = pod["spec"]
+    _fill(spec, priority=0, preemptionPolicy="PreemptLowerPriority")
+    tolerations = spec.setdefault("tolerations", [])
+    # DefaultTolerationSeconds: five minutes on a node that is not ready or not reachable, unless tolerated otherwise.
+    for condition in ("not-ready", "unreachable"):
+        key = f"node.kubernetes.io/{condition}"
+        if not any(item.get("key", key) == key and _no_execute(item) for item in tolerations):
+            tolerations.append(
+                {
+                    "key": key,
+                    "operator": "Exists",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": _UNREACHABLE_SECONDS,
+                }
+            )
+    pod["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
+
+
+def _no_execute(toleration: dict[str, Any]) -> bool:
+    return bool(toleration.get("effect", "NoExecute") == "NoExecute")
+
+
+def _qos_class(spec: dict[str, Any]) -> str:
+    limits = [
+        (container["resources"].get("requests") or {}, container["resources"].get("limits") or {})
+        for container in spec.get("containers") or ()
+    ]
+    if not any(requests or limit for requests, limit in limits):
+        return "BestEffort"
+    guaranteed = all(
+        {"cpu", "memory"} <= limit.keys() and all(requests.get(name, limit[name]) == limit[name] for name in limit)
+        for requests, limit in limits
+    )
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _new_node(node: dict[str, Any]) -> None:
+    # TaintNodesByCondition: a node starts tainted; whoever plays the node controller takes the taint away.
+    taints = node["spec"].setdefault("taints", [])
+    if not any(taint["key"] == _NOT_READY["key"] for taint in taints):
+        taints.append(dict(_NOT_READY))
+
+
+def _new_namespace(namespace: dict[str, Any]) -> None:
+    namespace.setdefault("spec", {})["finalizers"] = ["kubernetes"]
+    namespace["status"] = {"phase": "Active"}
+
+
+def _zero_status(*counters: str) -> Callable[[dict[str, Any]], None]:
+    def admit(obj: dict[str, Any]) -> None:
+        obj["status"] = dict.fromkeys(counters, 0)
+
+    return admit
+
+
+def _new_daemon_set(obj: dict[str, Any]) -> None:
+    counters = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
+    obj["status"] = dict.fromkeys(counters, 0)
+    obj["metadata"].setdefault("annotations", {})["deprecated.daemonset.template.generation"] = "1"
+
+
+def _new_crd(obj: dict[str, Any]) -> None:
+    stored = [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")]
+    obj["status"] = {"storedVersions": stored}
+
+
+_ADMISSION: dict[Resource, Callable[[dict[str, Any]], None]] = {
+    resources.PODS: _new_pod,
+    resources.NODES: _new_node,
+    resources.NAMESPACES: _new_namespace,
+    resources.DAEMONSETS: _new_daemon_set,
+    resources.DEPLOYMENTS: _zero_status(),
+    resources.REPLICASETS: _zero_status("replicas"),
+    resources.PDBS: _zero_status("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"),
+    resources.CRDS: _new_crd,
+}

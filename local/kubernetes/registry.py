@@ -1,0 +1,327 @@
+"""Create, update, patch and delete: everything between a decoded request and the store."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from local.kubernetes import apply, decoding, defaults, deletion, errors, ownership, patches, validation
+from local.kubernetes.decoding import FieldValidation
+from local.kubernetes.ownership import Entry
+from local.kubernetes.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES
+from local.kubernetes.store import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.kubernetes.resources import Resource
+    from local.kubernetes.store import Store
+
+# No vowels and no look-alikes: Kubernetes' alphabet for generated names.
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX_LENGTH = 5
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+_CARRIED = [
+    "name",
+    "namespace",
+    "generateName",
+    "uid",
+    "creationTimestamp",
+    "resourceVersion",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+]
+
+
+@dataclass
+class Write:
+    """The circumstances of one write."""
+
+    manager: str
+    subresource: str = ""
+    dry_run: bool = False
+    force: bool = False
+    validation: FieldValidation = field(default_factory=FieldValidation)
+
+    def entry(self, resource: Resource, operation: str) -> Entry:
+        return Entry(self.manager, operation, resource.api_version, self.subresource, timestamp())
+
+
+class Registry:
+    """Writes to the store by Kubernetes' rules; `observers` hear of every stored change."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.observers: list[Callable[[Resource, str, dict[str, Any]], None]] = []
+
+    def create(self, resource: Resource, namespace: str, body: Any, write: Write) -> Stored:
+        obj = decoding.decode(resource, body, write.validation)
+        self._place(resource, namespace, obj)
+        if obj["metadata"].get("resourceVersion"):
+            raise errors.internal("resourceVersion should not be set on objects to be created")
+        self._prepare_new(resource, obj)
+        managed = ownership.record_update(None, obj, resource, write.entry(resource, "Update"))
+        return self._insert(resource, obj, managed, write)
+
+    def update(self, resource: Resource, namespace: str, name: str, body: Any, write: Write) -> Stored:
+        if self.store.find(resource, namespace, name) is None and resource.create_on_update:
+            return self.create(resource, namespace, body, write)
+        old = self.store.get(resource, namespace, name).obj
+        new = decoding.decode(resource, body, write.validation)
+        _require_same_place(new, old)
+        if not new["metadata"].get("resourceVersion") and not resource.unconditional_update:
+            problem = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid(resource.qualified, "", name, [problem])
+        return self._replace(resource, old, new, write, None)
+
+    def patch(
+        self, resource: Resource, namespace: str, name: str, content_type: str, patch: Any, write: Write
+    ) -> tuple[Stored, bool]:
+        """The patched object, and whether the patch created it (server-side apply only)."""
+        if content_type == patches.APPLY:
+            return self._apply(resource, namespace, name, patch, write)
+        old = self.store.get(resource, namespace, name).obj
+        if content_type == patches.JSON:
+            body = patches.json_patch(old, patch)
+        elif content_type == patches.MERGE:
+            body = patches.merge_patch(old, patch)
+        elif content_type == patches.STRATEGIC and not resource.custom:
+            body = patches.strategic_merge(old, patch)
+        else:
+            accepted = [patches.JSON, patches.MERGE, patches.APPLY]
+            raise errors.unsupported_patch(accepted if resource.custom else [*accepted, patches.STRATEGIC])
+        new = decoding.decode(resource, body, write.validation)
+        _require_same_place(new, old)
+        return self._replace(resource, old, new, write, None), False
+
+    def _apply(self, resource: Resource, namespace: str, name: str, body: Any, write: Write) -> tuple[Stored, bool]:
+        _check_applied(resource, name, body, write)
+        undeclared = FieldValidation("Warn")
+        applied = decoding.decode(resource, body, undeclared)
+        if undeclared.warnings:
+            path = undeclared.warnings[0].split('"')[1]
+            raise errors.internal(f"failed to create typed patch object: .{path}: field not declared in schema")
+        found = self.store.find(resource, namespace, name)
+        if found is None and write.subresource:
+            raise errors.not_found(resource, name)
+        old = found.obj if found else None
+        applied["metadata"].setdefault("name", name)
+        if old is None:
+            self._place(resource, namespace, applied)
+        entry = write.entry(resource, "Apply")
+        wanted_version = applied["metadata"].get("resourceVersion")
+        merged, managed = apply.apply(old, applied, resource, entry, force=write.force)
+        if old is not None:
+            merged["metadata"]["resourceVersion"] = wanted_version
+            return self._replace(resource, old, merged, write, managed), False
+        self._prepare_new(resource, merged)
+        return self._insert(resource, merged, managed, write), True
+
+    def delete(
+        self, resource: Resource, namespace: str, name: str, options: dict[str, Any], *, dry_run: bool
+    ) -> tuple[Stored, bool]:
+        """The object's last state, and whether it is gone (else a finalizer or a kubelet still holds it)."""
+        stored = self.store.get(resource, namespace, name)
+        marked = deletion.mark(resource, stored.obj, options)
+        gone = deletion.is_over(resource, marked)
+        if dry_run:
+            return Stored(marked, stored.typed), gone
+        if gone:
+            return self._remove(resource, marked), True
+        return (stored if marked == stored.obj else self._put(resource, marked)), False
+
+    def replace_in_place(self, resource: Resource, obj: dict[str, Any], *, dry_run: bool = False) -> Stored:
+        """Store an object that a subresource (binding, finalize, eviction) has already checked."""
+        return Stored(obj, typed=not resource.custom) if dry_run else self._settle(resource, obj)
+
+    def _place(self, resource: Resource, namespace: str, obj: dict[str, Any]) -> None:
+        """Put a new object into the URL's namespace, which must exist and not be on its way out."""
+        metadata = obj["metadata"]
+        if not resource.namespaced:
+            metadata.pop("namespace", None)
+            return
+        if metadata.setdefault("namespace", namespace) != namespace:
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        owner = self.store.get(NAMESPACES, "", namespace).obj
+        if owner["metadata"].get("deletionTimestamp"):
+            problem = f"unable to create new content in namespace {namespace} because it is being terminated"
+            error = errors.forbidden(resource, metadata.get("name", ""), problem)
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
+            error.details = {**(error.details or {}), "causes": [cause]}
+            raise error
+
+    def _prepare_new(self, resource: Resource, obj: dict[str, Any]) -> None:
+        metadata = obj["metadata"]
+        for name in ("uid", "resourceVersion", "selfLink", "managedFields", "deletionTimestamp"):
+            metadata.pop(name, None)
+        if not metadata.get("name") and metadata.get("generateName"):
+            suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(_SUFFIX_LENGTH))
+            metadata["name"] = metadata["generateName"] + suffix
+        metadata["uid"] = str(uuid.uuid4())
+        metadata["creationTimestamp"] = timestamp()
+        defaults.set_defaults(resource, obj)
+        defaults.admit_new(resource, obj)
+        if resource.has_generation:
+            metadata["generation"] = 1
+        _finish(resource, obj, None)
+
+    def _insert(self, resource: Resource, obj: dict[str, Any], managed: list[dict[str, Any]], write: Write) -> Stored:
+        metadata = obj["metadata"]
+        if self.store.find(resource, metadata.get("namespace", ""), metadata["name"]):
+            raise errors.already_exists(resource, metadata["name"])
+        metadata["managedFields"] = managed
+        if write.dry_run:
+            return Stored(obj, typed=not resource.custom)
+        return self._put(resource, obj)
+
+    def _replace(
+        self,
+        resource: Resource,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        write: Write,
+        managed: list[dict[str, Any]] | None,
+    ) -> Stored:
+        """Store `new` in the place of `old`; without a change the old version stays, resourceVersion and all."""
+        _carry_metadata(resource, new, old)
+        new = _restrict(resource, new, old, write.subresource)
+        defaults.set_defaults(resource, new)
+        if not write.subresource:
+            _advance_generation(resource, new, old)
+        _finish(resource, new, old)
+        if managed is None:
+            managed = ownership.record_update(old, new, resource, write.entry(resource, "Update"))
+        new["metadata"]["managedFields"] = managed
+        if new == old or write.dry_run:
+            return Stored(new, typed=not resource.custom)
+        return self._settle(resource, new)
+
+    def _settle(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        """Store an object, or remove it when this was the change its deletion had waited for."""
+        if deletion.is_over(resource, obj):
+            return self._remove(resource, obj)
+        return self._put(resource, obj)
+
+    def _put(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        stored = self.store.put(resource, obj)
+        self._tell(resource, "PUT", stored.obj)
+        return stored
+
+    def _remove(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        stored = self.store.remove(resource, obj)
+        self._tell(resource, "REMOVED", stored.obj)
+        return stored
+
+    def _tell(self, resource: Resource, change: str, obj: dict[str, Any]) -> None:
+        for observer in self.observers:
+            observer(resource, change, obj)
+
+
+def timestamp(at: dt.datetime | None = None) -> str:
+    return (at or dt.datetime.now(dt.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _require_same_place(new: dict[str, Any], old: dict[str, Any]) -> None:
+    name, given = old["metadata"]["name"], new["metadata"].get("name") or old["metadata"]["name"]
+    if given != name:
+        raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+    namespace = old["metadata"].get("namespace")
+    if namespace and new["metadata"].get("namespace", namespace) != namespace:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def _check_applied(resource: Resource, name: str, body: Any, write: Write) -> None:
+    if not write.manager:
+        problem = errors.required("fieldManager", "is required for apply patch")
+        raise errors.invalid("PatchOptions", "meta.k8s.io", "", [problem])
+    version = body.get("apiVersion", "") if isinstance(body, dict) else ""
+    if version != resource.api_version:
+        raise errors.bad_request(
+            f"Incorrect version specified in apply patch. Specified patch version: {version}, "
+            f"expected: {resource.api_version}"
+        )
+    metadata = body.get("metadata") or {}
+    if metadata.get("managedFields"):
+        raise errors.bad_request("metadata.managedFields must be nil")
+    given = metadata.get("name", name)
+    if given != name:
+        raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
+
+
+def _carry_metadata(resource: Resource, new: dict[str, Any], old: dict[str, Any]) -> None:
+    """Keep what only the server writes; a stale resourceVersion or another uid is refused."""
+    metadata, kept = new["metadata"], old["metadata"]
+    name = kept["name"]
+    if (metadata.get("resourceVersion") or kept["resourceVersion"]) != kept["resourceVersion"]:
+        raise errors.conflict(resource, name)
+    if (metadata.get("uid") or kept["uid"]) != kept["uid"]:
+        problem = errors.invalid_value("metadata.uid", metadata["uid"], "field is immutable")
+        raise errors.invalid(resource.kind, resource.group, name, [problem])
+    for field_name in _CARRIED:
+        metadata.pop(field_name, None)
+        if field_name in kept:
+            metadata[field_name] = kept[field_name]
+    metadata.pop("selfLink", None)
+
+
+def _restrict(resource: Resource, new: dict[str, Any], old: dict[str, Any], subresource: str) -> dict[str, Any]:
+    """What this endpoint may change: the status endpoint the status, the main one everything else."""
+    if subresource == "status":
+        restricted = copy.deepcopy(old)
+        if "status" in new:
+            restricted["status"] = new["status"]
+        else:
+            restricted.pop("status", None)
+        if not resource.custom:
+            restricted["metadata"] = new["metadata"]
+        return restricted
+    if "status" in resource.subresources:
+        new.pop("status", None)
+        if "status" in old:
+            new["status"] = copy.deepcopy(old["status"])
+    return new
+
+
+def _advance_generation(resource: Resource, new: dict[str, Any], old: dict[str, Any]) -> None:
+    if not resource.has_generation:
+        return
+    changed = _counted(resource, new) != _counted(resource, old)
+    if resource is DEPLOYMENTS:
+        changed |= new["metadata"].get("annotations") != old["metadata"].get("annotations")
+    if changed:
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+    if resource is DAEMONSETS:
+        before = (old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1")
+        same = new["spec"]["template"] == old["spec"]["template"]
+        annotations = new["metadata"].setdefault("annotations", {})
+        annotations[_TEMPLATE_GENERATION] = before if same else str(int(before) + 1)
+
+
+def _counted(resource: Resource, obj: dict[str, Any]) -> Any:
+    """The part of an object whose changes count as generations."""
+    if not resource.custom:
+        return obj.get("spec")
+    left_out = {"metadata", "status"} if "status" in resource.subresources else {"metadata"}
+    return {name: value for name, value in obj.items() if name not in left_out}
+
+
+def _finish(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None) -> None:
+    """Zero values and validation: the last look at an object before it is stored."""
+    if not resource.custom:
+        decoding.fill_required(obj, resource.schema)
+    found = validation.problems(resource, obj, old)
+    if found:
+        raise errors.invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), found)

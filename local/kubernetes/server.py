@@ -1,0 +1,76 @@
+"""The embedded server as a process: TLS, signals, kubeconfig."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from local.kubernetes import options as opts
+from local.kubernetes.app import Api
+from local.kubernetes.authentication import Authenticator
+
+if TYPE_CHECKING:
+    from local.kubernetes.options import Options
+
+# Clients keep connections in pools; the server must not be the one that closes them under a request.
+KEEP_ALIVE_SECONDS = 600
+SHUTDOWN_SECONDS = 2
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    opts.require_free_port(options.port)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(_serve(options))
+
+
+async def _serve(options: Options) -> None:
+    users = opts.read_token_file(options.token_file)
+    api = Api(Authenticator(users, options.token_webhook), options.version)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+    async def stopped() -> None:
+        await stopping.wait()
+        api.close()
+
+    server = asyncio.create_task(serve(api.asgi, _config(options), shutdown_trigger=stopped))
+    if await _accepts(options.port, server):
+        opts.write_kubeconfig(options)
+        print(f"embedded Kubernetes API serves on {options.url}", file=sys.stderr, flush=True)  # noqa: T201
+    await server
+
+
+async def _accepts(port: int, server: asyncio.Task[None]) -> bool:
+    """Wait until the server listens; False when it ended instead."""
+    while not server.done():
+        try:
+            _, writer = await asyncio.open_connection(opts.LOOPBACK, port)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return True
+    return False
+
+
+def _config(options: Options) -> Config:
+    config = Config()
+    config.bind = [f"{opts.LOOPBACK}:{options.port}"]
+    config.certfile = str(options.pki.server_cert)
+    config.keyfile = str(options.pki.server_key)
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.graceful_timeout = SHUTDOWN_SECONDS
+    config.shutdown_timeout = SHUTDOWN_SECONDS
+    config.accesslog = None
+    config.errorlog = "-"
+    config.loglevel = "WARNING"
+    return config

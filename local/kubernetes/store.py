@@ -1,0 +1,174 @@
+"""Objects in memory, one monotonic resourceVersion, and the log that watches read."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from local.kubernetes import errors, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.kubernetes.resources import Resource
+
+# Events kept per resource. A watch that asks for older ones is told 410 and lists again, as with the real server.
+LOG_LIMIT = 10_000
+Key = tuple[str, str]  # namespace ("" at cluster scope), name
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One version of one object; never changed once stored, so it is encoded once."""
+
+    obj: dict[str, Any]
+    typed: bool  # built-in kinds leave apiVersion and kind out of lists, custom resources do not
+
+    @cached_property
+    def encoded(self) -> bytes:
+        return encode(self.obj)
+
+    @cached_property
+    def encoded_item(self) -> bytes:
+        if not self.typed:
+            return self.encoded
+        return encode({name: value for name, value in self.obj.items() if name not in ("apiVersion", "kind")})
+
+
+@dataclass(frozen=True)
+class Event:
+    version: int
+    type: str  # ADDED, MODIFIED, DELETED
+    new: Stored
+    old: Stored | None
+
+
+class EventLog:
+    """The last events of one resource, and a way to wait for the next."""
+
+    def __init__(self, version: int) -> None:
+        self._events: list[Event] = []
+        self._forgotten = version
+        self._changed = asyncio.Event()
+
+    def append(self, event: Event) -> None:
+        self._events.append(event)
+        if len(self._events) > 2 * LOG_LIMIT:
+            self._forgotten = self._events[LOG_LIMIT - 1].version
+            del self._events[:LOG_LIMIT]
+        self.wake()
+
+    def wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def since(self, version: int) -> list[Event]:
+        """The events after `version`; ApiError 410 when some of them are forgotten."""
+        if version < self._forgotten:
+            raise errors.expired(f"too old resource version: {version} ({self._forgotten})")
+        return self._events[bisect.bisect_right(self._events, version, key=lambda event: event.version) :]
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next event, or after `seconds`."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), max(seconds, 0))
+        except TimeoutError:
+            return
+
+
+class Store:
+    """Every object by resource, namespace and name. No rules live here."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self._resources: dict[tuple[str, str, str], Resource] = {}
+        self._objects: dict[Resource, dict[Key, Stored]] = {}
+        self._logs: dict[Resource, EventLog] = {}
+        for resource in resources.BUILT_IN:
+            self.serve(resource)
+
+    def serve(self, resource: Resource) -> None:
+        """Start to serve a resource, or serve it with new properties (its objects stay)."""
+        key = (resource.group, resource.version, resource.plural)
+        previous = self._resources.get(key)
+        self._resources[key] = resource
+        self._objects[resource] = self._objects.pop(previous, {}) if previous else {}
+        self._logs[resource] = self._logs.pop(previous) if previous else EventLog(self.version)
+
+    def withdraw(self, resource: Resource) -> None:
+        del self._resources[(resource.group, resource.version, resource.plural)]
+        del self._objects[resource]
+        self._logs.pop(resource).wake()
+
+    def resource(self, group: str, version: str, plural: str) -> Resource | None:
+        return self._resources.get((group, version, plural))
+
+    def served(self) -> list[Resource]:
+        return list(self._resources.values())
+
+    def log(self, resource: Resource) -> EventLog:
+        return self._logs[resource]
+
+    def is_served(self, resource: Resource) -> bool:
+        return resource in self._logs
+
+    def wake_all(self) -> None:
+        for log in self._logs.values():
+            log.wake()
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Stored | None:
+        return self._objects[resource].get((namespace, name))
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Stored:
+        found = self.find(resource, namespace, name)
+        if found is None:
+            raise errors.not_found(resource, name)
+        return found
+
+    def all(self, resource: Resource, namespace: str = "") -> list[Stored]:
+        """Objects sorted by namespace and name; of every namespace when none is given."""
+        return [
+            stored
+            for key, stored in sorted(self._objects[resource].items(), key=lambda item: item[0])
+            if not namespace or key[0] == namespace
+        ]
+
+    def objects(self, resource: Resource, namespace: str = "") -> Iterator[dict[str, Any]]:
+        """Like `all`, unsorted and without a copy: for look-ups inside one request."""
+        for key, stored in self._objects[resource].items():
+            if not namespace or key[0] == namespace:
+                yield stored.obj
+
+    def put(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        """Store a new version of an object, which gets the next resourceVersion."""
+        key = object_key(obj)
+        old = self._objects[resource].get(key)
+        stored = self._next(resource, obj)
+        self._objects[resource][key] = stored
+        kind = "MODIFIED" if old else "ADDED"
+        self._logs[resource].append(Event(self.version, kind, stored, old))
+        return stored
+
+    def remove(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        """Forget an object; watches see its last state `obj` with a new resourceVersion."""
+        old = self._objects[resource].pop(object_key(obj))
+        stored = self._next(resource, obj)
+        self._logs[resource].append(Event(self.version, "DELETED", stored, old))
+        return stored
+
+    def _next(self, resource: Resource, obj: dict[str, Any]) -> Stored:
+        self.version += 1
+        metadata = {**obj["metadata"], "resourceVersion": str(self.version)}
+        return Stored({**obj, "metadata": metadata}, typed=not resource.custom)
+
+
+def object_key(obj: dict[str, Any]) -> Key:
+    return (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+
+
+def encode(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
