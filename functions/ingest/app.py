@@ -42,7 +42,7 @@ def ingest(records: list[Any], remediate: Callable[[str, Sequence[Signal]], None
     # Powertools' own Logger has the methods of logging.Logger, but is no subclass.
     batch = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False, logger=logger)  # type: ignore[arg-type]
     with batch(records, lambda record: parse_eventbridge(json.loads(record.body), received_at=now)):
-        read = [(record.message_id, outcome) for status, outcome, record in batch.process() if status == "success"]
+        read = [(record["messageId"], outcome) for status, outcome, record in batch.process() if status == "success"]
     failures = list(batch.response()["batchItemFailures"])
     signals = [(message, outcome) for message, outcome in read if isinstance(outcome, Signal)]
     for cluster, observed in by_cluster(signal for _, signal in signals).items():

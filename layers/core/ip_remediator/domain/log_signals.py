@@ -1,0 +1,113 @@
+"""CloudWatch Logs subscription records -> signals.
+
+Understood are the lines of Container Insights' `dataplane` group (kubelet journal records and whatever aws-node
+writes to stdout, as JSON of Fluent Bit) and, in any group, exported Kubernetes Events. Nearly all log lines are about
+something else, so here, unlike in events, unknown words count only in lines of the CNI or about a pod sandbox.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ip_remediator.domain.signals import (
+    Dropped,
+    DropReason,
+    Signal,
+    Source,
+    at,
+    build,
+    is_kubernetes_event,
+    parse_kubernetes_event,
+    text_at,
+)
+from ip_remediator.domain.wordings import Cause, weigh
+
+# CloudWatch Logs sends at most some MiB per batch; what inflates further is a bomb, and Lambda's memory is bounded.
+MAX_INFLATED_BYTES = 16 * 1024 * 1024
+_LOG_GROUP = re.compile(r"^/aws/containerinsights/([^/]+)/")
+_KUBELET_POD = re.compile(r'\bpod="([a-z0-9.-]{1,253}/[a-z0-9.-]{1,253})"')
+_OF_THE_CNI = re.compile(r"aws-cni|PodSandbox")
+_GZIP = 31
+
+
+def parse_logs(payload: object, *, received_at: datetime) -> Iterator[Signal | Dropped]:
+    """A signal or a drop for every log event of one subscription payload `{"awslogs": {"data": base64(gzip(JSON))}}`.
+
+    A payload that cannot be read, is too large or is a control message gives a single drop.
+    """
+    batch = _inflate(text_at(payload, "awslogs", "data"))
+    if isinstance(batch, Dropped):
+        yield batch
+        return
+    if text_at(batch, "messageType") == "CONTROL_MESSAGE":
+        yield Dropped(reason=DropReason.CONTROL_MESSAGE)
+        return
+    events = at(batch, "logEvents")
+    if not isinstance(events, list):
+        yield Dropped(reason=DropReason.UNKNOWN_SHAPE)
+        return
+    group = _LOG_GROUP.match(text_at(batch, "logGroup") or "")
+    cluster = group.group(1) if group else None
+    for event in events:
+        yield _parse_line(event, cluster, received_at)
+
+
+def _inflate(data: str | None) -> object:
+    if data is None:
+        return Dropped(reason=DropReason.NOT_AN_EVENT)
+    inflater = zlib.decompressobj(_GZIP)
+    try:
+        text = inflater.decompress(base64.b64decode(data, validate=True), MAX_INFLATED_BYTES)
+        if not inflater.eof and len(text) >= MAX_INFLATED_BYTES:
+            return Dropped(reason=DropReason.TOO_LARGE)
+        return json.loads(text)
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        return Dropped(reason=DropReason.UNREADABLE)
+
+
+def _parse_line(event: object, cluster: str | None, received_at: datetime) -> Signal | Dropped:
+    line = text_at(event, "message") or ""
+    record = _json_object(line)
+    if is_kubernetes_event(record):
+        return parse_kubernetes_event(record, cluster=cluster, received_at=received_at)
+    message = text_at(record, "message") or text_at(record, "log") or line
+    cause, strength = weigh(message)
+    if cause is Cause.OTHER and not _OF_THE_CNI.search(message):
+        return Dropped(reason=DropReason.UNRELATED_LINE)
+    pod = _KUBELET_POD.search(message)
+    moment = _moment(at(event, "timestamp"))
+    return build(
+        source=Source.LOGS,
+        cluster=cluster,
+        cause=cause,
+        strength=strength,
+        node=text_at(record, "hostname") or text_at(record, "kubernetes", "host"),
+        zone=text_at(record, "az"),
+        pod=pod.group(1) if pod else None,
+        seen=(moment, moment),
+        received_at=received_at,
+        identity=text_at(event, "id"),
+        excerpt=message,
+    )
+
+
+def _json_object(line: str) -> object:
+    """The record in a JSON line; None for plain text, which is as good."""
+    try:
+        return json.loads(line) if line.startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _moment(timestamp: object) -> datetime | None:
+    """The time of a log event: milliseconds since 1970."""
+    try:
+        return datetime.fromtimestamp(timestamp / 1000, UTC) if isinstance(timestamp, int | float) else None
+    except (ValueError, OverflowError, OSError):
+        return None
