@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local.aws.corrections import eks
+from local.aws.corrections import eks, lambda_functions
 
 if TYPE_CHECKING:
     from local.aws.settings import Settings
@@ -17,3 +17,4 @@ if TYPE_CHECKING:
 def install(settings: Settings) -> None:
     """Apply every correction once, before the first request."""
     eks.install(settings)
+    lambda_functions.install()
