@@ -11,7 +11,7 @@ def main() -> int:
     try:
         given = options.parse()
         if given.assets is not None:
-            envtest.run(given)
+            envtest.run(given, given.assets)
         else:
             server.run(given)
     except options.UsageError as error:

@@ -23,8 +23,9 @@ from local.kubernetes.store import Store, Stored, encode
 from local.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from local.kubernetes.authentication import Authenticator
@@ -64,12 +65,12 @@ class Call:
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def query(self) -> Mapping[str, str]:
+    def query(self) -> QueryParams:
         return self.request.query_params
 
     @property
     def dry_run(self) -> bool:
-        return "All" in self.query.getlist("dryRun") or "All" in self._options.get("dryRun", ())  # type: ignore[attr-defined]
+        return "All" in self.query.getlist("dryRun") or "All" in self._options.get("dryRun", ())
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -124,6 +125,8 @@ class Api:
         self.store.wake_all()
 
     async def handle(self, request: Request) -> Response:
+        # Read first, whatever the answer: a refusal before the end of the body would cost the client its connection.
+        await request.body()
         try:
             user = await self._authenticator.authenticate(request.headers.get("authorization"))
             return await self._route(request, user)
@@ -146,7 +149,7 @@ class Api:
                 raise errors.method_not_allowed()
             body = decoding.parse_body(await request.body(), _content_type(request))
             return _json(reviews.answer(kind, body, user, self._authorizer), 201)
-        if target.group and (target.group, target.version) not in discovery.group_versions(self.store):
+        if target.group and discovery.group(self.store, target.group) is None:
             return PlainTextResponse(_NOT_FOUND, 404)
         resource = self.store.resource(target.group, target.version, target.plural)
         if resource is None or (target.namespace and not resource.namespaced):
@@ -158,7 +161,7 @@ class Api:
         """Everything that is no resource: health, version, discovery, OpenAPI."""
         if path in _HEALTH:
             return PlainTextResponse("ok")
-        documents = {
+        documents: dict[str, Callable[[], dict[str, Any]]] = {
             "/version": lambda: discovery.version(self._git_version),
             "/api": discovery.legacy_versions,
             "/apis": lambda: discovery.groups(self.store),
@@ -175,6 +178,8 @@ class Api:
                 found = discovery.group(self.store, group)
             else:
                 found = discovery.resource_list(self.store, group, version)
+            if found is None and discovery.group(self.store, group):
+                raise errors.path_not_served()
             if openapi and found:
                 found = discovery.openapi_document(self.store, group, version, self._git_version)
         return _json(found) if found else PlainTextResponse(_NOT_FOUND, 404)

@@ -7,6 +7,7 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import schema
+from local.kubernetes.deletion import CLEANUP
 from local.kubernetes.registry import timestamp
 from local.kubernetes.resources import CRDS, PrinterColumn, Resource
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 # The real server needs a moment as well: a client that does not wait for `Established` must fail here too.
 ESTABLISH_SECONDS = 0.2
-CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 class CustomResources:
@@ -49,7 +49,6 @@ class CustomResources:
             return
         crd = copy.deepcopy(found.obj)
         now = timestamp()
-        crd["metadata"]["finalizers"] = [*crd["metadata"].get("finalizers", ()), CLEANUP]
         crd["status"]["acceptedNames"] = crd["spec"]["names"]
         crd["status"]["conditions"] = [
             _condition("NamesAccepted", "NoConflicts", "no conflicts found", now),
@@ -63,10 +62,10 @@ class CustomResources:
         if found is None:
             return
         resource = self._served(found.obj)
-        for stored in self._store.all(resource) if resource else ():
-            metadata = stored.obj["metadata"]
-            assert resource is not None
-            self._registry.delete(resource, metadata.get("namespace", ""), metadata["name"], {}, dry_run=False)
+        if resource is not None:
+            for stored in self._store.all(resource):
+                metadata = stored.obj["metadata"]
+                self._registry.delete(resource, metadata.get("namespace", ""), metadata["name"], {}, dry_run=False)
         self._finish_cleanup(name)
 
     def _finish_cleanup(self, name: str) -> None:

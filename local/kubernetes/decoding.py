@@ -35,8 +35,8 @@ def parse_body(body: bytes, content_type: str) -> Any:
         raise errors.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
 
 
-def decode(resource: Resource, body: Any, validation: FieldValidation) -> dict[str, Any]:
-    """A pruned copy of `body` as an object of `resource`, without defaults.
+def decode(resource: Resource, body: Any, validation: FieldValidation, *, partial: bool = False) -> dict[str, Any]:
+    """A pruned copy of `body` as an object of `resource`, without defaults; `partial` lets required fields be missing.
 
     Raises ApiError 400 for another kind, for wrong types and with Strict for unknown fields; wrong types in custom
     resources are 422, as their schema belongs to validation.
@@ -49,15 +49,24 @@ def decode(resource: Resource, body: Any, validation: FieldValidation) -> dict[s
     obj = schema.prune(body, resource.schema)
     obj = {"apiVersion": resource.api_version, "kind": resource.kind, **_without_type(obj)}
     obj.setdefault("metadata", {})
-    wrong = [item for item in found if item.kind not in ("unknown", "required")]
     if resource.custom:
-        wrong = [item for item in found if item.kind != "unknown" and not item.path.startswith("metadata.")]
-        if wrong:
-            name = obj["metadata"].get("name", "")
-            raise errors.invalid(resource.kind, resource.group, name, [_field_error(item) for item in wrong])
-    elif wrong:
-        raise _undecodable(resource, _type_problem(resource, wrong[0]))
+        if not partial:
+            require_structure(resource, obj)
+        return obj
+    wrong = next((item for item in found if item.kind == "type"), None)
+    if wrong is not None:
+        raise _undecodable(resource, _type_problem(resource, wrong))
     return obj
+
+
+def require_structure(resource: Resource, obj: dict[str, Any]) -> None:
+    """Raise ApiError 422 for a custom resource that does not fit its definition's schema."""
+    if not resource.custom:
+        return
+    found = [item for item in schema.check(obj, resource.schema) if not item.path.startswith("metadata.")]
+    if found:
+        name = obj["metadata"].get("name", "")
+        raise errors.invalid(resource.kind, resource.group, name, [_field_error(item) for item in found])
 
 
 def fill_required(value: Any, declared: dict[str, Any]) -> None:

@@ -94,6 +94,7 @@ def _pod(pod: dict[str, Any]) -> None:
     spec = pod.setdefault("spec", {})
     _pod_spec(spec)
     _fill(spec, enableServiceLinks=True)
+    _default_tolerations(spec)
 
 
 def _workload(obj: dict[str, Any], **values: Any) -> dict[str, Any]:
@@ -135,6 +136,7 @@ def _service(obj: dict[str, Any]) -> None:
 def _node(obj: dict[str, Any]) -> None:
     obj.setdefault("spec", {})
     status = obj.setdefault("status", {})
+    _fill(status, nodeInfo={}, daemonEndpoints={"kubeletEndpoint": {"Port": 0}})
     if "capacity" in status:
         _fill(status, allocatable=dict(status["capacity"]))
 
@@ -177,6 +179,10 @@ _DEFAULTS: dict[Resource, Callable[[dict[str, Any]], None]] = {
 def _new_pod(pod: dict[str, Any]) -> None:
     spec = pod["spec"]
     _fill(spec, priority=0, preemptionPolicy="PreemptLowerPriority")
+    pod["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
+
+
+def _default_tolerations(spec: dict[str, Any]) -> None:
     tolerations = spec.setdefault("tolerations", [])
     # DefaultTolerationSeconds: five minutes on a node that is not ready or not reachable, unless tolerated otherwise.
     for condition in ("not-ready", "unreachable"):
@@ -190,7 +196,6 @@ def _new_pod(pod: dict[str, Any]) -> None:
                     "tolerationSeconds": _UNREACHABLE_SECONDS,
                 }
             )
-    pod["status"] = {"phase": "Pending", "qosClass": _qos_class(spec)}
 
 
 def _no_execute(toleration: dict[str, Any]) -> bool:
@@ -238,7 +243,7 @@ def _new_daemon_set(obj: dict[str, Any]) -> None:
 
 def _new_crd(obj: dict[str, Any]) -> None:
     stored = [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")]
-    obj["status"] = {"storedVersions": stored}
+    obj["status"] = {"acceptedNames": {"plural": "", "kind": ""}, "conditions": [], "storedVersions": stored}
 
 
 _ADMISSION: dict[Resource, Callable[[dict[str, Any]], None]] = {

@@ -7,13 +7,15 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
-from local.kubernetes.resources import NAMESPACES, PODS
+from local.kubernetes.resources import CRDS, NAMESPACES, PODS
 
 if TYPE_CHECKING:
     from local.kubernetes.resources import Resource
 
 _FINISHED = ("Succeeded", "Failed")
 _PERMANENT_NAMESPACES = ("default", "kube-system", "kube-public")
+# Holds a definition until the last of its custom resources is gone.
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
@@ -37,7 +39,7 @@ def mark(resource: Resource, obj: dict[str, Any], options: dict[str, Any]) -> di
         metadata["generation"] += 1
     metadata["deletionTimestamp"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     metadata["deletionGracePeriodSeconds"] = seconds
-    finalizer = _FINALIZERS.get(options.get("propagationPolicy", ""))
+    finalizer = CLEANUP if resource is CRDS else _FINALIZERS.get(options.get("propagationPolicy", ""))
     if finalizer and finalizer not in metadata.get("finalizers", ()):
         metadata["finalizers"] = [*metadata.get("finalizers", ()), finalizer]
     if resource is NAMESPACES:

@@ -34,8 +34,8 @@ class ServerDied(opts.UsageError):
     """etcd or kube-apiserver ended by itself; the message carries the end of its log."""
 
 
-def run(options: Options) -> None:
-    """Serve until SIGTERM or SIGINT; both processes and their data are gone afterwards."""
+def run(options: Options, assets: Path) -> None:
+    """Serve the binaries in `assets` until SIGTERM or SIGINT; both processes and their data are gone afterwards."""
     opts.require_free_port(options.port)
     stopping = threading.Event()
 
@@ -47,17 +47,17 @@ def run(options: Options) -> None:
     with tempfile.TemporaryDirectory(prefix="envtest-") as folder:
         children: list[_Child] = []
         try:
-            _serve(options, Path(folder), children, stopping)
+            _serve(options, assets, Path(folder), children, stopping)
         finally:
             for child in reversed(children):
                 child.stop()
 
 
-def _serve(options: Options, folder: Path, children: list[_Child], stopping: threading.Event) -> None:
+def _serve(options: Options, assets: Path, folder: Path, children: list[_Child], stopping: threading.Event) -> None:
     etcd_url = f"http://{opts.LOOPBACK}:{opts.free_port()}"
-    children.append(_Child("etcd", _etcd_command(options.assets, folder, etcd_url), folder))
+    children.append(_Child("etcd", _etcd_command(assets, folder, etcd_url), folder))
     _await(children, stopping, lambda: _answers(f"{etcd_url}/health"))
-    children.append(_Child("kube-apiserver", _apiserver_command(options, folder, etcd_url), folder))
+    children.append(_Child("kube-apiserver", _apiserver_command(options, assets, folder, etcd_url), folder))
     trust = ssl.create_default_context(cafile=str(options.pki.ca_cert))
     _await(children, stopping, lambda: _answers(f"{options.url}/readyz", trust))
     if not stopping.is_set():
@@ -78,10 +78,10 @@ def _etcd_command(assets: Path, folder: Path, url: str) -> list[str]:
     ]
 
 
-def _apiserver_command(options: Options, folder: Path, etcd_url: str) -> list[str]:
+def _apiserver_command(options: Options, assets: Path, folder: Path, etcd_url: str) -> list[str]:
     pki = options.pki
     command = [
-        str(options.assets and options.assets / "kube-apiserver"),
+        str(assets / "kube-apiserver"),
         f"--etcd-servers={etcd_url}",
         f"--bind-address={opts.LOOPBACK}",
         f"--advertise-address={opts.LOOPBACK}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def required(field: str, more: str = "") -> FieldError:
 
 
 def invalid_value(field: str, value: object, problem: str) -> FieldError:
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    shown = json.dumps(value)
     return FieldError("FieldValueInvalid", field, f"Invalid value: {shown}: {problem}")
 
 

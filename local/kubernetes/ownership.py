@@ -197,11 +197,12 @@ def field_values(obj: dict[str, Any] | None, resource: Resource, skip: frozenset
     for name, value in (obj or {}).items():
         if name in ("apiVersion", "kind") or name in skip:
             continue
+        owned = value
         if name == "metadata":
-            value = {key: item for key, item in value.items() if key not in _SERVER_METADATA}
-            if not value:
+            owned = {key: item for key, item in value.items() if key not in _SERVER_METADATA}
+            if not owned:
                 continue
-        _collect(values, (f"f:{name}",), name, value, descend(schema, name, root=True))
+        _collect(values, (f"f:{name}",), name, owned, descend(schema, name, root=True))
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from local.kubernetes import errors
@@ -82,7 +83,7 @@ def _json_operation(document: Any, operation: dict[str, Any]) -> Any:
         _remove(document, path)
         return document
     if kind not in ("add", "replace"):
-        raise errors.internal(f"Unexpected kind: {kind}")
+        raise ValueError(kind)
     if kind == "replace" and path:
         _remove(document, path)
     return _add(document, path, copy.deepcopy(operation["value"]))
@@ -141,30 +142,33 @@ def strategic_merge(live: Any, patch: Any, field: str = "") -> Any:
 
 
 def _merge_map(live: Any, patch: dict[str, Any]) -> dict[str, Any] | None:
-    directive = patch.get("$patch")
-    if directive == "replace":
+    """The merged map; None when the patch deletes it."""
+    if patch.get("$patch") == "replace":
         return {name: copy.deepcopy(value) for name, value in patch.items() if name not in _DIRECTIVES}
-    if directive == "delete":
+    if patch.get("$patch") == "delete":
         return None
     merged: dict[str, Any] = copy.deepcopy(live) if isinstance(live, dict) else {}
     if "$retainKeys" in patch:
         merged = {name: value for name, value in merged.items() if name in patch["$retainKeys"]}
-    orders: dict[str, list[Any]] = {}
     for name, value in patch.items():
-        if name.startswith("$setElementOrder/"):
-            orders[name.partition("/")[2]] = value
-        elif name.startswith("$deleteFromPrimitiveList/"):
+        if name.startswith("$deleteFromPrimitiveList/"):
             target = name.partition("/")[2]
             merged[target] = [item for item in merged.get(target) or [] if item not in value]
-        elif value is None:
-            merged.pop(name, None)
-        elif name not in _DIRECTIVES:
-            result = strategic_merge(merged.get(name), value, name)
-            merged.pop(name, None) if result is None else merged.__setitem__(name, result)
-    for name, order in orders.items():
-        if isinstance(merged.get(name), list):
-            merged[name] = _ordered(merged[name], order, name)
+        elif not name.startswith("$"):
+            _merge_field(merged, name, value)
+    for name, order in patch.items():
+        target = name.removeprefix("$setElementOrder/")
+        if target != name and isinstance(merged.get(target), list):
+            merged[target] = _ordered(merged[target], order, target)
     return merged
+
+
+def _merge_field(merged: dict[str, Any], name: str, value: Any) -> None:
+    result = None if value is None else strategic_merge(merged.get(name), value, name)
+    if result is None:
+        merged.pop(name, None)
+    else:
+        merged[name] = result
 
 
 def _merge_key(field: str, items: list[Any]) -> str | None:
@@ -181,7 +185,7 @@ def _merge_list(live: list[Any], patch: list[dict[str, Any]], key: str) -> list[
     merged = copy.deepcopy(live)
     for item in patch:
         if key not in item:
-            raise errors.internal(f"map: {item} does not contain declared merge key: {key}")
+            raise errors.internal(f"map: {json.dumps(item)} does not contain declared merge key: {key}")
         index = next((i for i, old in enumerate(merged) if old.get(key) == item[key]), None)
         if item.get("$patch") == "delete":
             if index is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import apply, decoding, defaults, deletion, errors, ownership, patches, validation
 from local.kubernetes.decoding import FieldValidation
+from local.kubernetes.errors import FieldError
 from local.kubernetes.ownership import Entry
 from local.kubernetes.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES
 from local.kubernetes.store import Stored
@@ -75,8 +76,11 @@ class Registry:
         new = decoding.decode(resource, body, write.validation)
         _require_same_place(new, old)
         if not new["metadata"].get("resourceVersion") and not resource.unconditional_update:
-            problem = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
-            raise errors.invalid(resource.qualified, "", name, [problem])
+            # The zero value of the field's Go type, as the real server prints it.
+            problem = FieldError(
+                "FieldValueInvalid", "metadata.resourceVersion", "Invalid value: 0x0: must be specified for an update"
+            )
+            raise errors.invalid(resource.plural, resource.group, name, [problem])
         return self._replace(resource, old, new, write, None)
 
     def patch(
@@ -102,7 +106,7 @@ class Registry:
     def _apply(self, resource: Resource, namespace: str, name: str, body: Any, write: Write) -> tuple[Stored, bool]:
         _check_applied(resource, name, body, write)
         undeclared = FieldValidation("Warn")
-        applied = decoding.decode(resource, body, undeclared)
+        applied = decoding.decode(resource, body, undeclared, partial=True)
         if undeclared.warnings:
             path = undeclared.warnings[0].split('"')[1]
             raise errors.internal(f"failed to create typed patch object: .{path}: field not declared in schema")
@@ -116,6 +120,7 @@ class Registry:
         entry = write.entry(resource, "Apply")
         wanted_version = applied["metadata"].get("resourceVersion")
         merged, managed = apply.apply(old, applied, resource, entry, force=write.force)
+        decoding.require_structure(resource, merged)
         if old is not None:
             merged["metadata"]["resourceVersion"] = wanted_version
             return self._replace(resource, old, merged, write, managed), False

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -16,6 +16,8 @@ from local.kubernetes.app import Api
 from local.kubernetes.authentication import Authenticator
 
 if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
     from local.kubernetes.options import Options
 
 # Clients keep connections in pools; the server must not be the one that closes them under a request.
@@ -42,7 +44,7 @@ async def _serve(options: Options) -> None:
         await stopping.wait()
         api.close()
 
-    server = asyncio.create_task(serve(api.asgi, _config(options), shutdown_trigger=stopped))
+    server = asyncio.create_task(serve(cast("ASGIFramework", api.asgi), _config(options), shutdown_trigger=stopped))
     if await _accepts(options.port, server):
         opts.write_kubeconfig(options)
         print(f"embedded Kubernetes API serves on {options.url}", file=sys.stderr, flush=True)  # noqa: T201
@@ -71,6 +73,5 @@ def _config(options: Options) -> Config:
     config.graceful_timeout = SHUTDOWN_SECONDS
     config.shutdown_timeout = SHUTDOWN_SECONDS
     config.accesslog = None
-    config.errorlog = "-"
-    config.loglevel = "WARNING"
+    config.errorlog = logging.getLogger("hypercorn.error")
     return config

@@ -180,14 +180,14 @@ def _node_roles(node: dict[str, Any]) -> Cell:
 def _node_address(kind: str) -> Callable[[dict[str, Any]], Cell]:
     def cell(node: dict[str, Any]) -> Cell:
         addresses = (node.get("status") or {}).get("addresses") or ()
-        return next((item["address"] for item in addresses if item["type"] == kind), _NONE)
+        return next((str(item["address"]) for item in addresses if item["type"] == kind), _NONE)
 
     return cell
 
 
 def _containers(field: str) -> Callable[[dict[str, Any]], Cell]:
     def cell(obj: dict[str, Any]) -> Cell:
-        return ",".join(item.get(field, "") for item in obj["spec"]["template"]["spec"].get("containers") or ())
+        return ",".join(str(item.get(field, "")) for item in obj["spec"]["template"]["spec"].get("containers") or ())
 
     return cell
 
