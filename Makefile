@@ -36,9 +36,18 @@ $(SAM_VENV)/.ready: requirements/sam.txt $(VENV)/.ready
 	@ln -sf ../../$(SAM_VENV)/bin/cfn-lint $(VENV)/bin/cfn-lint
 	@touch $@
 
-lock: $(VENV)/.ready ## resolve the pinned versions again (requirements/*.txt)
-	$(VENV)/bin/uv pip compile --quiet pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/dev.txt
-	$(VENV)/bin/uv pip compile --quiet requirements/sam.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements/sam.txt
+# aiohttp serves only kubernetes.aio, which the kube layer leaves out; pydantic comes with the core layer.
+NOT_IN_KUBE_LAYER := aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types attrs frozenlist multidict \
+  propcache pydantic pydantic-core typing-extensions typing-inspection yarl
+COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(VENV)/.ready ## resolve the pinned versions again (requirements/ and layers/*/requirements.txt)
+	$(COMPILE) pyproject.toml --all-extras --universal --output-file requirements/dev.txt
+	$(COMPILE) requirements/sam.in --universal --output-file requirements/sam.txt
+	$(COMPILE) layers/core/requirements.in --constraints requirements/dev.txt --output-file layers/core/requirements.txt
+	$(COMPILE) layers/kube/requirements.in --constraints requirements/dev.txt \
+	  $(NOT_IN_KUBE_LAYER:%=--no-emit-package %) --output-file layers/kube/requirements.txt
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) $(SAM_VENV) .local .aws-sam .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -48,11 +48,11 @@ def association_refusal(existing: Sequence[IPv4Network], new: IPv4Network) -> st
         return f"{new} overlaps {overlapping}, which the VPC already has"
     if new.subnet_of(_LINK_LOCAL):
         return f"{new} lies in {_LINK_LOCAL}, the link-local range"
-    barred = next((network for network in _barred(existing) if new.subnet_of(network)), None)
+    barred = next((network for network in barred_ranges(existing) if new.subnet_of(network)), None)
     return f"{new} lies in {barred}, which AWS does not allow in a VPC of {existing[0]}" if barred else None
 
 
-def _barred(existing: Sequence[IPv4Network]) -> list[IPv4Network]:
+def barred_ranges(existing: Sequence[IPv4Network]) -> list[IPv4Network]:
     """The table's row for a VPC of these CIDRs: the ranges of which it may add no block."""
     if not existing:
         return []

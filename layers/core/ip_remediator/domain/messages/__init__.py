@@ -77,7 +77,7 @@ def _title(incident: Incident) -> str:
 def _facts(incident: Incident) -> list[tuple[str, str]]:
     facts = [
         ("Cluster", f"{code(cut(incident.cluster, 60))} in {words(cut(incident.region, 30))}"),
-        ("Waiting for an address", _waiting(incident)),
+        ("Affected", _affected(incident)),
         ("Mode", str(incident.mode)),
         ("Opened", moment(incident.opened_at)),
     ]
@@ -88,7 +88,7 @@ def _field(name: str, text: str) -> str:
     return f"*{name}*\n{mrkdwn(text)}"
 
 
-def _waiting(incident: Incident) -> str:
+def _affected(incident: Incident) -> str:
     zones = incident.diagnosis.zones if incident.diagnosis else ()
     number = sum(zone.stuck_pods for zone in zones) or len(incident.signals.pods)
     named = f": {names(incident.signals.pods, shown=2)}" if incident.signals.pods else ""

@@ -25,16 +25,20 @@ def _parts(incident: Incident) -> Iterator[Part]:
     yield _cause(incident.diagnosis) if incident.diagnosis else _signals(incident)
     if incident.plan:
         yield _plan(incident.plan)
-        yield Part("Changes", items((words(change.description) for change in incident.plan.changes), shown=12))
+        yield Part("Planned changes", items((words(change.description) for change in incident.plan.changes), shown=12))
         yield Part("Risks", _risks(incident.plan))
+    approval = incident.approval
+    pending = approval is not None and approval.state == ApprovalState.PENDING
+    if approval and not pending:
+        yield _approval(approval)
     yield Part("Steps", step_lines(incident), limit=1200)
     if incident.verification:
         yield _result(incident.verification, incident.plan)
     if incident.failure:
         yield _failure(incident)
     yield Part("What to do", [Line(advice) for advice in next_steps(incident)], limit=600)
-    if incident.approval and (incident.open or incident.approval.state != ApprovalState.PENDING):
-        yield Part("Approval", [Line(_approval(incident.approval), "none")], limit=500)
+    if approval and pending and incident.open:
+        yield _approval(approval)  # last: the buttons follow
 
 
 def _signals(incident: Incident) -> Part:
@@ -128,8 +132,11 @@ def _failure(incident: Incident) -> Part:
     return Part("What went wrong", lines)
 
 
-def _approval(approval: Approval) -> str:
-    who, when = words(approval.decided_by or "somebody"), moment(approval.decided_at or approval.expires_at)
+def _approval(approval: Approval) -> Part:
+    return Part("Approval", [Line(_answer(approval), "none")], limit=500)
+
+
+def _answer(approval: Approval) -> str:
     if approval.state == ApprovalState.PENDING:
         return (
             f"Shall this be done? It waits until {moment(approval.expires_at)}; "
@@ -137,7 +144,8 @@ def _approval(approval: Approval) -> str:
         )
     if approval.state == ApprovalState.EXPIRED:
         return f"Nobody answered until {moment(approval.expires_at)}, which is a rejection: nothing was changed."
-    return f"{str(approval.state).capitalize()} by {who}, {when}"
+    who, when = words(approval.decided_by or "somebody"), approval.decided_at or approval.expires_at
+    return f"{str(approval.state).capitalize()} by {who}, {moment(when)}"
 
 
 def moment(time: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ip_remediator.domain.incidents import ApprovalState, Incident, Mode, Outcome, Step, StepState
+from ip_remediator.domain.incidents import ApprovalState, Incident, Mode, Outcome, Step, StepResult, StepState
 from ip_remediator.domain.messages.text import Line, words
 
 STEP_WORDS = {
@@ -81,13 +81,18 @@ def step_lines(incident: Incident) -> list[Line]:
     for step in Step:
         result = incident.steps.get(step)
         if result:
-            note = f": {words(result.note)}" if result.note else ""
-            lines.append(Line(STEP_WORDS[step] + note, _mark(incident, step, result.state)))
+            lines.append(Line(STEP_WORDS[step] + _note(incident, result), _mark(incident, step, result.state)))
         elif step == running:
             lines.append(Line(STEP_WORDS[step], "running"))
         elif running and step in _expected(incident) and list(Step).index(step) > list(Step).index(running):
             lines.append(Line(STEP_WORDS[step], "open"))
     return lines
+
+
+def _note(incident: Incident, result: StepResult) -> str:
+    """What to know about the step. The note of a failed one is the failure's message, which has a place of its own."""
+    told_below = result.state == StepState.FAILED and incident.failure is not None
+    return f": {words(result.note)}" if result.note and not told_below else ""
 
 
 def _mark(incident: Incident, step: Step, state: StepState) -> str:

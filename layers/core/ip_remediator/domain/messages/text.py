@@ -137,6 +137,6 @@ def _marked(mark: str, text: str) -> str:
 
 
 def plain_part(part: Part) -> str:
-    """The part for terminals and e-mail: nothing cut, nothing escaped."""
+    """The part for terminals and e-mail: nothing left out, nothing escaped."""
     lines = (f"  {_marked(MARKS[line.mark][1], line.text.replace('`', ''))}" for line in part.lines)
     return "\n".join([part.title, *lines])

@@ -1,0 +1,41 @@
+"""The life of an incident around its cure: opened by hand, put to people, closed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters import aws
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.ledger import Ledger
+from ip_remediator.domain.incidents import Mode, Outcome
+from ip_remediator.observability import logger
+from ip_remediator.settings import LifecycleSettings
+from ip_remediator.steps.lifecycle import Lifecycle
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """`{"action": ..., "incident": ...}`; the actions are those below."""
+    settings = LifecycleSettings.read(os.environ)
+    ledger = Ledger(aws.table(settings.ledger_table), utc_now)
+    lifecycle = Lifecycle(aws.table(settings.incidents_table), ledger, utc_now)
+    logger.append_keys(incident=event.get("incident"), action=event["action"])
+    match event["action"]:
+        case "open":
+            mode = Mode(settings.default_mode)
+            return lifecycle.open(event["input"], settings.aws_region, mode, event["execution"])
+        case "ask":
+            lifecycle.ask(event["incident"], event["task_token"], int(settings.approval_minutes))
+            return {}
+        case "close":
+            return lifecycle.close(event["incident"], Outcome(event["outcome"]), event.get("failure"))
+        case "begin_rollback":
+            return lifecycle.begin_rollback(event["input"])
+        case "pause_rollback":
+            return lifecycle.pause_rollback(event["incident"], event["failure"])
+        case other:
+            raise ValueError(f"field 'action': {other!r} is not an action of this function")

@@ -1,0 +1,39 @@
+"""VPC writes and their undo: the CIDR, and a subnet per zone."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters import aws
+from ip_remediator.adapters.change_log import ChangeLog
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.ec2_changes import Ec2Changes, Ownership
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.observability import logger
+from ip_remediator.settings import NetworkSettings
+from ip_remediator.steps.network import Network
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """`{"action": "associate_cidr"|"create_subnet"|"undo", "incident", "zone"?}`."""
+    settings = NetworkSettings.read(os.environ)
+    table = aws.table(settings.incidents_table)
+    incidents = Incidents(table, utc_now)
+    incident = incidents.get(event["incident"])
+    owner = Ownership(settings.stack_name, incident.id, incident.cluster)
+    ec2 = Ec2Changes(aws.client("ec2"), owner)
+    network = Network(incident, incidents, ChangeLog(table, utc_now, incident.id), ec2)
+    match event["action"]:
+        case "associate_cidr":
+            return network.associate_cidr()
+        case "create_subnet":
+            return network.create_subnet(event["zone"])
+        case "undo":
+            return network.undo()
+        case other:
+            raise ValueError(f"field 'action': {other!r} is not associate_cidr, create_subnet or undo")

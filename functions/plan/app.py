@@ -1,0 +1,45 @@
+"""Diagnosis -> Plan: a block from the ledger, every change listed, and whether people must be asked."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters import aws
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.ledger import Ledger
+from ip_remediator.adapters.vpc_lock import VpcLock
+from ip_remediator.domain.risks import Severity
+from ip_remediator.observability import logger
+from ip_remediator.settings import PlanSettings
+from ip_remediator.steps.proposing import Proposer
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """`{"incident"}` -> see `Proposer.propose`."""
+    settings = PlanSettings.read(os.environ)
+    table = aws.table(settings.incidents_table)
+    proposer = Proposer(
+        incidents=Incidents(table, utc_now),
+        ledger=Ledger(aws.table(settings.ledger_table), utc_now),
+        lock=VpcLock(table, utc_now),
+        pools=_networks("POOLS", settings.pools),
+        excluded=_networks("EXCLUDED_CIDRS", settings.excluded_cidrs),
+        auto_max_risk=Severity.parse(settings.auto_max_risk),
+        approval_minutes=int(settings.approval_minutes),
+    )
+    return proposer.propose(event["incident"])
+
+
+def _networks(name: str, text: str) -> list[IPv4Network]:
+    """Comma-separated CIDRs; "none" is no CIDR. Raises ValueError that names the setting."""
+    try:
+        return [IPv4Network(cidr.strip()) for cidr in text.split(",") if cidr.strip() not in ("", "none")]
+    except ValueError as error:
+        raise ValueError(f"setting {name}: {error}; give CIDRs such as 100.64.0.0/10, separated by commas") from error

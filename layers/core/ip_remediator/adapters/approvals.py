@@ -1,0 +1,90 @@
+"""Questions to people: bound to a plan's hash and an expiry, answered once, the task token never shown."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ip_remediator.adapters.incidents import timeline_event
+from ip_remediator.adapters.table import ConditionFailed, Records
+from ip_remediator.domain.incidents import Approval, ApprovalState
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+    from ip_remediator.adapters.clock import Clock
+
+
+class ApprovalRefused(Exception):
+    """The question cannot be answered (any more): unknown, expired or answered. The message says which."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whose execution waits on `task_token`, and which plan the answer is about."""
+
+    incident_id: str
+    task_token: str
+    plan_hash: str
+
+
+class Approvals:
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._records = Records(table)
+        self._clock = clock
+
+    def ask(self, incident: str, plan_hash: str, task_token: str, expires_at: datetime) -> Approval:
+        """Puts a question into the record; the answer goes to whoever waits on `task_token`."""
+        approval = Approval(
+            id=secrets.token_urlsafe(12),
+            state=ApprovalState.PENDING,
+            plan_hash=plan_hash,
+            asked_at=self._clock(),
+            expires_at=expires_at,
+        )
+        question = {
+            **_key(approval.id),
+            "incident_id": incident,
+            "task_token": task_token,
+            "approval": approval.model_dump_json(),
+        }
+        self._records.transact([self._records.putting(question), *self._show(incident, approval, plan_hash)])
+        return approval
+
+    def decide(self, approval_id: str, state: ApprovalState, by: str) -> Decision:
+        """Answers the question; the first answer counts.
+
+        Raises:
+            ApprovalRefused: unknown, expired or answered already.
+        """
+        question = self._records.get(**_key(approval_id))
+        if question is None:
+            raise ApprovalRefused("this question is not known (any more)")
+        now = self._clock()
+        asked = Approval.model_validate_json(str(question["approval"]))
+        if now >= asked.expires_at:
+            raise ApprovalRefused(f"this question expired at {asked.expires_at:%H:%M} UTC, which is a rejection")
+        incident = str(question["incident_id"])
+        decided = asked.model_copy(update={"state": state, "decided_at": now, "decided_by": by})
+        claim = self._records.setting(
+            _key(approval_id), {"decided_by": by}, "attribute_exists(pk) AND attribute_not_exists(decided_by)"
+        )
+        try:
+            self._records.transact([claim, *self._show(incident, decided, by)])
+        except ConditionFailed as error:
+            raise ApprovalRefused("this question was answered already") from error
+        return Decision(incident, str(question["task_token"]), asked.plan_hash)
+
+    def _show(self, incident: str, approval: Approval, detail: str) -> list[dict[str, object]]:
+        record = {"pk": f"INCIDENT#{incident}", "sk": "META"}
+        event = timeline_event(incident, self._clock(), f"approval {approval.state}", detail)
+        return [
+            self._records.setting(record, {"approval": approval.model_dump_json()}),
+            self._records.putting(event),
+        ]
+
+
+def _key(approval_id: str) -> dict[str, str]:
+    return {"pk": f"APPROVAL#{approval_id}", "sk": "TOKEN"}

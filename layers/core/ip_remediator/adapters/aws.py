@@ -1,0 +1,28 @@
+"""boto3 clients as every function makes them: bounded time-outs, adaptive retries, a name in CloudTrail."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_CONFIG = Config(
+    connect_timeout=3,
+    read_timeout=15,
+    retries={"mode": "standard", "max_attempts": 3},
+    user_agent_extra="eks-ip-remediator",
+)
+
+
+@cache
+def client(service: str) -> Any:
+    """The client of `service`, one per container."""
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+
+
+@cache
+def table(name: str) -> Any:
+    """A DynamoDB table, one resource per container."""
+    return boto3.resource("dynamodb", config=_CONFIG).Table(name)

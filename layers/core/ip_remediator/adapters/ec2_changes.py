@@ -1,0 +1,192 @@
+"""Writes to a VPC and their undo. Every write is a find-or-create, so that it can be run again after any crash.
+
+What is made bears our tags from the creating call on; nothing without them is deleted (the roles' conditions in
+`template.yaml` say the same).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters.ec2_facts import Ec2Facts
+from ip_remediator.adapters.errors import NotFound, NotYet, RequestRefused, aws_call
+from ip_remediator.domain.snapshot import VpcCidr
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+TAG_MANAGED_BY = "eks-ip-remediator:stack"
+TAG_INCIDENT = "eks-ip-remediator:incident"
+TAG_CLUSTER = "eks-ip-remediator:cluster"
+_PATIENCE = 20.0
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Whose a thing is: the stack that made it, for which incident of which cluster."""
+
+    stack: str
+    incident: str
+    cluster: str
+
+    def tag_specification(self, resource_type: str, **more: str) -> Any:
+        """TagSpecifications of a creating call."""
+        named = {TAG_MANAGED_BY: self.stack, TAG_INCIDENT: self.incident, TAG_CLUSTER: self.cluster, **more}
+        tags = [{"Key": key, "Value": value} for key, value in named.items()]
+        return [{"ResourceType": resource_type, "Tags": tags}]
+
+    def filters(self) -> Any:
+        return [
+            {"Name": f"tag:{TAG_MANAGED_BY}", "Values": [self.stack]},
+            {"Name": f"tag:{TAG_INCIDENT}", "Values": [self.incident]},
+        ]
+
+
+@dataclass(frozen=True)
+class MadeSubnet:
+    id: str
+    zone: str
+    cidr: str
+
+
+class Ec2Changes:
+    """Raises the errors of `adapters.errors`; `sleep` is time.sleep unless a test says otherwise."""
+
+    def __init__(self, ec2: EC2Client, owner: Ownership, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._ec2 = ec2
+        self._owner = owner
+        self._sleep = sleep
+
+    def cidr(self, vpc_id: str, block: str) -> VpcCidr | None:
+        """The VPC's association of exactly this block, if there is one."""
+        with aws_call("DescribeVpcs"):
+            vpcs = self._ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"]
+        present = Ec2Facts.cidrs_of(vpcs[0]) if vpcs else ()  # type: ignore[arg-type]
+        return next((cidr for cidr in present if cidr.cidr == block), None)
+
+    def associate_cidr(self, vpc_id: str, block: str) -> str:
+        """Adds `block` to the VPC and waits until it is `associated`; returns the association's id.
+
+        Raises:
+            NotYet: it is still associating after 20 s; call again.
+        """
+        present = self.cidr(vpc_id, block)
+        if present is None:
+            with aws_call("AssociateVpcCidrBlock"):
+                self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block)
+            present = self.cidr(vpc_id, block)
+        deadline = time.monotonic() + _PATIENCE
+        while present is None or present.state != "associated":
+            if time.monotonic() > deadline:
+                raise NotYet(f"{block} of {vpc_id} is {present.state if present else 'not listed yet'}")
+            self._sleep(_POLL)
+            present = self.cidr(vpc_id, block)
+        return present.association_id or ""
+
+    def subnets(self) -> list[MadeSubnet]:
+        """The subnets that this incident made."""
+        with aws_call("DescribeSubnets"):
+            pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=self._owner.filters())
+            return [
+                MadeSubnet(subnet["SubnetId"], subnet["AvailabilityZone"], subnet["CidrBlock"])
+                for page in pages
+                for subnet in page["Subnets"]
+            ]
+
+    def create_subnet(self, vpc_id: str, zone: str, cidr: str) -> MadeSubnet:
+        """The incident's subnet of `zone`, created when it is not there."""
+        found = next((subnet for subnet in self.subnets() if subnet.zone == zone), None)
+        if found:
+            return found
+        name = f"eks-pods-{self._owner.cluster}-{zone}"
+        with aws_call("CreateSubnet"):
+            made = self._ec2.create_subnet(
+                VpcId=vpc_id,
+                AvailabilityZone=zone,
+                CidrBlock=cidr,
+                TagSpecifications=self._owner.tag_specification("subnet", Name=name),
+            )["Subnet"]
+        return MadeSubnet(made["SubnetId"], zone, cidr)
+
+    def use_route_table(self, subnet_id: str, route_table: str) -> None:
+        """Gives the subnet this route table: a new one falls to the VPC's main table, often without a way out."""
+        filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeRouteTables"):
+            explicit = self._ec2.describe_route_tables(Filters=filters)["RouteTables"]
+        if any(table["RouteTableId"] == route_table for table in explicit):
+            return
+        with aws_call("AssociateRouteTable"):
+            self._ec2.associate_route_table(SubnetId=subnet_id, RouteTableId=route_table)
+
+    def use_network_acl(self, subnet_id: str, network_acl: str) -> None:
+        """Gives the subnet this network ACL instead of the VPC's default one."""
+        filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeNetworkAcls"):
+            present = self._ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
+        association = next(
+            association
+            for acl in present
+            for association in acl["Associations"]
+            if association["SubnetId"] == subnet_id
+        )
+        if association["NetworkAclId"] == network_acl:
+            return
+        with aws_call("ReplaceNetworkAclAssociation"):
+            self._ec2.replace_network_acl_association(
+                AssociationId=association["NetworkAclAssociationId"], NetworkAclId=network_acl
+            )
+
+    def reserve_prefixes(self, subnet_id: str, cidr: str) -> None:
+        """Keeps the upper half of the subnet for /28 prefixes, so that single addresses never fragment it."""
+        half = str(list(IPv4Network(cidr).subnets(prefixlen_diff=1))[1])
+        with aws_call("GetSubnetCidrReservations"):
+            present = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)["SubnetIpv4CidrReservations"]
+        if any(reservation["Cidr"] == half for reservation in present):
+            return
+        with aws_call("CreateSubnetCidrReservation"):
+            self._ec2.create_subnet_cidr_reservation(
+                SubnetId=subnet_id,
+                Cidr=half,
+                ReservationType="prefix",
+                TagSpecifications=self._owner.tag_specification("subnet-cidr-reservation"),
+            )
+
+    def delete_subnet(self, subnet_id: str) -> None:
+        """Deletes a subnet that this incident made; one that is gone already is fine.
+
+        Raises:
+            RequestRefused: the subnet is not the incident's own.
+            NotYet: ENIs are still in it.
+        """
+        if subnet_id not in {subnet.id for subnet in self.subnets()}:
+            try:
+                with aws_call("DescribeSubnets"):
+                    self._ec2.describe_subnets(SubnetIds=[subnet_id])
+            except NotFound:
+                return
+            raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
+        with aws_call("DeleteSubnet"):
+            self._ec2.delete_subnet(SubnetId=subnet_id)
+
+    def disassociate_cidr(self, vpc_id: str, block: str) -> None:
+        """Takes `block` out of the VPC and waits until it is gone; one that is not there is fine.
+
+        Raises:
+            NotYet: a subnet is still in it, or it is still disassociating.
+        """
+        present = self.cidr(vpc_id, block)
+        if present is None:
+            return
+        if present.state != "disassociating":
+            with aws_call("DisassociateVpcCidrBlock"):
+                self._ec2.disassociate_vpc_cidr_block(AssociationId=present.association_id or "")
+        deadline = time.monotonic() + _PATIENCE
+        while self.cidr(vpc_id, block) is not None:
+            if time.monotonic() > deadline:
+                raise NotYet(f"{block} of {vpc_id} is still disassociating")
+            self._sleep(_POLL)

@@ -1,0 +1,147 @@
+"""What EKS says about a cluster and its VPC CNI add-on, the add-on's configuration, and tokens for its API."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.signers import RequestSigner
+
+from ip_remediator.adapters.errors import ClusterNotFound, NotFound, NotYet, RequestRefused, aws_call
+from ip_remediator.domain.snapshot import Cluster
+
+if TYPE_CHECKING:
+    from mypy_boto3_eks import EKSClient
+
+ADDON = "vpc-cni"
+_TOKEN_SECONDS = 60
+_PATIENCE = 25.0
+_POLL = 0.5
+
+
+class Eks:
+    """Raises the errors of `adapters.errors`."""
+
+    def __init__(self, eks: EKSClient, cluster: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._eks = eks
+        self._name = cluster
+        self._sleep = sleep
+
+    def describe(self) -> dict[str, Any]:
+        """DescribeCluster's answer. Raises ClusterNotFound."""
+        try:
+            with aws_call("DescribeCluster"):
+                return dict(self._eks.describe_cluster(name=self._name)["cluster"])
+        except NotFound as error:
+            raise ClusterNotFound(
+                f"EKS knows no cluster {self._name!r} in {self._eks.meta.region_name}: was it deleted, or is the "
+                "ClusterName of the alarm or event exporter wrong?"
+            ) from error
+
+    def addon(self) -> dict[str, Any] | None:
+        """The managed add-on vpc-cni, or None when aws-node is self-managed."""
+        try:
+            with aws_call("DescribeAddon"):
+                return dict(self._eks.describe_addon(clusterName=self._name, addonName=ADDON)["addon"])
+        except NotFound:
+            return None
+
+    def set_addon_configuration(self, configuration: str) -> None:
+        """Replaces the add-on's configurationValues (JSON text) and waits until the update is through.
+
+        The update keeps what people changed by hand in the cluster (PRESERVE), and the add-on's own IAM role.
+
+        Raises:
+            NotYet: still updating after 25 s; call again.
+            RequestRefused: the add-on reports a failure; its health issues are in the message.
+        """
+        present = self.addon() or {}
+        if present.get("configurationValues", "") != configuration:
+            role = (
+                {"serviceAccountRoleArn": present["serviceAccountRoleArn"]}
+                if "serviceAccountRoleArn" in present
+                else {}
+            )
+            with aws_call("UpdateAddon"):
+                self._eks.update_addon(
+                    clusterName=self._name,
+                    addonName=ADDON,
+                    configurationValues=configuration,
+                    resolveConflicts="PRESERVE",
+                    **role,
+                )
+        deadline = time.monotonic() + _PATIENCE
+        while (status := (self.addon() or {}).get("status")) == "UPDATING":
+            if time.monotonic() > deadline:
+                raise NotYet(f"the add-on {ADDON} of {self._name} is still updating")
+            self._sleep(_POLL)
+        if status in ("UPDATE_FAILED", "DEGRADED"):
+            issues = (self.addon() or {}).get("health", {}).get("issues", [])
+            raise RequestRefused(f"the add-on {ADDON} of {self._name} is {status}: {json.dumps(issues)}")
+
+
+def cluster_facts(described: dict[str, Any]) -> Cluster:
+    """The facts of a DescribeCluster answer that decisions need."""
+    network = described.get("kubernetesNetworkConfig") or {}
+    remote = described.get("remoteNetworkConfig") or {}
+    remotes = [
+        cidr
+        for key in ("remoteNodeNetworks", "remotePodNetworks")
+        for network_ in remote.get(key) or []
+        for cidr in network_.get("cidrs", [])
+    ]
+    vpc = described.get("resourcesVpcConfig") or {}
+    return Cluster(
+        name=described["name"],
+        arn=described.get("arn"),
+        version=described.get("version"),
+        vpc_id=vpc.get("vpcId"),
+        ip_family="ipv6" if network.get("ipFamily") == "ipv6" else "ipv4",
+        auto_mode=bool((described.get("computeConfig") or {}).get("enabled")),
+        security_group=vpc.get("clusterSecurityGroupId"),
+        service_cidrs=tuple(cidr for cidr in [network.get("serviceIpv4Cidr")] if cidr),
+        remote_cidrs=tuple(remotes),
+    )
+
+
+def merge_addon_env(configuration: str | None, env: dict[str, str]) -> str:
+    """`configuration` (the add-on's JSON text, or nothing) with `env` set in it and all else as it was.
+
+    Raises:
+        RequestRefused: the present configuration is not JSON (EKS also takes YAML) or not an object.
+    """
+    try:
+        values = json.loads(configuration) if configuration else {}
+    except ValueError as error:
+        raise RequestRefused(
+            f"the configurationValues of add-on {ADDON} are not JSON: convert them, or set {env} by hand"
+        ) from error
+    if not isinstance(values, dict):
+        raise RequestRefused(f"the configurationValues of add-on {ADDON} are not a JSON object")
+    return json.dumps({**values, "env": {**(values.get("env") or {}), **env}})
+
+
+def token(sts: Any, cluster: str) -> str:
+    """A bearer token for the cluster's API: a presigned GetCallerIdentity URL, as aws-iam-authenticator takes it."""
+    signer = RequestSigner(
+        sts.meta.service_model.service_id,
+        sts.meta.region_name,
+        "sts",
+        "v4",
+        sts._request_signer._credentials,  # noqa: SLF001 - botocore has no public way to its own credentials
+        sts.meta.events,
+    )
+    request = {
+        "method": "GET",
+        "url": f"{sts.meta.endpoint_url}/?Action=GetCallerIdentity&Version=2011-06-15",
+        "body": {},
+        "headers": {"x-k8s-aws-id": cluster},
+        "context": {},
+    }
+    url = signer.generate_presigned_url(
+        request, region_name=sts.meta.region_name, expires_in=_TOKEN_SECONDS, operation_name=""
+    )
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")

@@ -1,0 +1,121 @@
+"""The errors that the state machines retry or catch by class name, and the one place that classifies AWS's codes.
+
+Retried are only the subclasses of `Transient`; each is listed by name in `statemachine/*.asl.json`, because Step
+Functions knows no inheritance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AwsConnectionError
+
+
+class Transient(Exception):
+    """Worth trying again unchanged."""
+
+
+class Throttled(Transient):
+    """AWS asks to slow down."""
+
+
+class ServiceUnavailable(Transient):
+    """AWS or Kubernetes did not answer, or answered that it cannot now."""
+
+
+class NotYet(Transient):
+    """What was asked for is under way: a CIDR associating, a rollout running, a subnet still held by an ENI."""
+
+
+class PermissionDenied(Exception):
+    """The function's role, or its Kubernetes group, lacks a permission."""
+
+
+class QuotaReached(Exception):
+    """An AWS quota is used up."""
+
+
+class NotFound(Exception):
+    """The thing asked for does not exist."""
+
+
+class RequestRefused(Exception):
+    """AWS or Kubernetes refuses the request as it is; trying again cannot help."""
+
+
+class ClusterNotFound(NotFound):
+    """EKS knows no cluster of this name in this region."""
+
+
+class IncidentNotFound(NotFound):
+    """The Incidents table has no such incident."""
+
+
+_THROTTLED = {
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "RequestThrottled",
+    "EC2ThrottledException",
+}
+_UNAVAILABLE = {
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "ServerException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "Unavailable",
+    "RequestTimeout",
+    "TransactionConflictException",
+    "IncorrectState",
+    "ResourceInUseException",
+}
+_DENIED = {
+    "UnauthorizedOperation",
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    "AuthFailure",
+}
+_STILL_HELD = {"DependencyViolation", "InvalidCidrBlock.InUse"}
+
+
+def classify(error: ClientError, doing: str) -> Exception:
+    """The error of ours for AWS's answer to `doing` (an action's name, for the message)."""
+    code = str(error.response.get("Error", {}).get("Code", "Unknown"))
+    message = str(error.response.get("Error", {}).get("Message", error))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    text = f"{doing}: {code}: {message}"
+    if code in _THROTTLED or status == 429:
+        return Throttled(text)
+    if code in _UNAVAILABLE or status >= 500:
+        return ServiceUnavailable(text)
+    if code in _DENIED:
+        return PermissionDenied(text)
+    if code in _STILL_HELD:
+        return NotYet(text)
+    if code.endswith("LimitExceeded") or code == "ServiceQuotaExceededException":
+        return QuotaReached(text)
+    if "NotFound" in code:
+        return NotFound(text)
+    return RequestRefused(text)
+
+
+@contextmanager
+def aws_call(doing: str) -> Iterator[None]:
+    """Turns what boto3 raises inside the block into the errors above.
+
+    Raises:
+        Throttled, ServiceUnavailable, NotYet, PermissionDenied, QuotaReached, NotFound, RequestRefused
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise classify(error, doing) from error
+    except (AwsConnectionError, HTTPClientError) as error:
+        raise ServiceUnavailable(f"{doing}: {error}") from error

@@ -1,0 +1,306 @@
+"""The Incidents table: records and their append-only timeline.
+
+One table, keys `pk` and `sk`:
+
+    CLUSTER#<cluster>   OPEN              which incident is open; kept through the cool-down after it closes
+    INCIDENT#<id>       META              the record (documents as JSON text); its stream feeds `notify`
+    INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed
+    INCIDENT#<id>       EVENT#<time>#<n>  timeline: what, when, with what result; only ever added
+    INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
+    APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
+    VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
+
+Every write of the record touches only the attributes it is about, so writers do not undo each other.
+"""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from ip_remediator.adapters.errors import IncidentNotFound
+from ip_remediator.adapters.table import ConditionFailed, Item, Records
+from ip_remediator.domain.diagnosis import Diagnosis
+from ip_remediator.domain.document import Document
+from ip_remediator.domain.incidents import (
+    Approval,
+    Failure,
+    Incident,
+    Mode,
+    Outcome,
+    SignalSummary,
+    SlackMessage,
+    Step,
+    StepResult,
+    StepState,
+    Verification,
+    incident_id,
+)
+from ip_remediator.domain.planning import Plan
+from ip_remediator.domain.signals import Signal
+from ip_remediator.domain.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+    from ip_remediator.adapters.clock import Clock
+
+# An open incident whose execution never closed it must not silence the cluster for ever; the state machine's own
+# TimeoutSeconds (24 h) is below this.
+STALE_AFTER = timedelta(hours=26)
+_MAX_NAMES = 200
+_DOCUMENTS: dict[str, type[Document]] = {
+    "diagnosis": Diagnosis,
+    "plan": Plan,
+    "approval": Approval,
+    "verification": Verification,
+    "failure": Failure,
+    "slack": SlackMessage,
+}
+
+
+class IncidentOpen(Exception):
+    """The cluster has an open incident already; the message names it."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What became of a batch of signals. `execution` is None until a state machine was started for the incident."""
+
+    incident_id: str
+    opened: bool
+    execution: str | None
+
+
+class Incidents:
+    """Reads and writes records. All methods raise the errors of `adapters.errors`."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._records = Records(table)
+        self._clock = clock
+
+    def open(self, cluster: str, region: str, mode: Mode, reason: str) -> str:
+        """A new incident of `cluster`; returns its id.
+
+        Raises:
+            IncidentOpen: the cluster has one that is not closed.
+        """
+        now = self._clock()
+        new_id = incident_id(cluster, now, secrets.token_hex(3))
+        marker = {**_marker(cluster), "incident_id": new_id, "opened_at": now.isoformat()}
+        record: Item = {
+            **_meta(new_id),
+            "cluster": cluster,
+            "region": region,
+            "mode": mode.value,
+            "opened_at": now.isoformat(),
+            "reason": reason,
+            "steps": {},
+            "subnets": {},
+        }
+        vacant = "attribute_not_exists(pk) OR attribute_exists(closed_at) OR opened_at < :stale"
+        stale = {":stale": (now - STALE_AFTER).isoformat()}
+        try:
+            self._records.transact(
+                [
+                    self._records.putting(marker, vacant, stale),
+                    self._records.putting(record),
+                    self._event(new_id, "opened", reason),
+                ]
+            )
+        except ConditionFailed as error:
+            raise IncidentOpen(f"cluster {cluster} has an open incident: {self.open_incident(cluster)}") from error
+        return new_id
+
+    def open_incident(self, cluster: str) -> str | None:
+        marker = self._records.get(**_marker(cluster))
+        return str(marker["incident_id"]) if marker and "closed_at" not in marker else None
+
+    def join(self, signals: Sequence[Signal], region: str, mode: Mode, cooldown: timedelta) -> Joined:
+        """Adds the signals of ONE cluster to its open incident, or opens one.
+
+        Stragglers within `cooldown` of a closed incident are added to that one and open nothing.
+        """
+        cluster = signals[0].cluster or ""
+        marker = self._records.get(**_marker(cluster))
+        opened = False
+        if marker is None or self._over(marker, cooldown):
+            try:
+                found, opened = (
+                    self.open(cluster, region, mode, f"{signals[0].source}: {signals[0].cause}"),
+                    True,
+                )
+            except IncidentOpen:
+                found = str((self._records.get(**_marker(cluster)) or {})["incident_id"])
+        else:
+            found = str(marker["incident_id"])
+        attributes = self._add_signals(found, signals)
+        return Joined(found, opened, attributes.get("execution"))
+
+    def _over(self, marker: Item, cooldown: timedelta) -> bool:
+        closed = marker.get("closed_at")
+        since, pause = (closed, cooldown) if closed else (marker["opened_at"], STALE_AFTER)
+        return datetime.fromisoformat(str(since)) + pause < self._clock()
+
+    def _add_signals(self, incident: str, signals: Sequence[Signal]) -> Item:
+        sets = {
+            ":causes": {signal.cause.value for signal in signals},
+            ":pods": set(sorted({signal.pod for signal in signals if signal.pod})[:_MAX_NAMES]),
+            ":nodes": set(sorted({signal.node for signal in signals if signal.node})[:_MAX_NAMES]),
+        }
+        values: Item = {name: members for name, members in sets.items() if members}
+        adds = ", ".join(f"signal_{name[1:]} {name}" for name in values)
+        excerpt = next((signal.excerpt for signal in signals if signal.excerpt), "")
+        return self._records.update(
+            _meta(incident),
+            f"ADD signal_count :count, {adds} SET signal_excerpt = :excerpt",
+            {**values, ":count": len(signals), ":excerpt": excerpt},
+        )
+
+    def record_execution(self, incident: str, execution: str) -> None:
+        self._record(incident, {"execution": execution}, "execution started", execution)
+
+    def close(self, incident: Incident, outcome: Outcome, note: str = "") -> None:
+        """Ends the incident and starts its cluster's cool-down.
+
+        Closing twice is harmless: the first outcome stands, until a rollback replaces it.
+        """
+        undecided = "attribute_exists(pk) AND attribute_not_exists(outcome)"
+        now = self._clock().isoformat()
+        writes = [
+            self._records.setting(
+                _meta(incident.id),
+                {"outcome": outcome.value, "closed_at": now},
+                "attribute_exists(pk)" if outcome is Outcome.ROLLED_BACK else undecided,
+            ),
+            self._event(incident.id, "closed", f"{outcome} {note}".strip()),
+        ]
+        try:
+            self._records.transact(writes)
+        except ConditionFailed:
+            return
+        finally:
+            self._close_marker(incident, now)
+
+    def _close_marker(self, incident: Incident, now: str) -> None:
+        try:
+            self._records.update(
+                _marker(incident.cluster),
+                "SET closed_at = if_not_exists(closed_at, :now)",
+                {":now": now, ":me": incident.id},
+                "incident_id = :me",
+            )
+        except ConditionFailed:
+            return  # the cluster has a newer incident: its marker is not ours to close
+
+    def get(self, incident: str) -> Incident:
+        """Raises IncidentNotFound."""
+        item = self._records.get(**_meta(incident))
+        if item is None:
+            raise IncidentNotFound(f"no incident {incident!r} in table {self._records.name}")
+        return _incident(item)
+
+    def complete(self, incident: str, step: Step, note: str = "", **documents: Document) -> None:
+        """Ticks a step off, together with the documents it produced (`diagnosis=`, `plan=`, `verification=`)."""
+        self._step(incident, step, StepState.DONE, note, documents)
+
+    def start(self, incident: str, step: Step, note: str) -> None:
+        self._step(incident, step, StepState.RUNNING, note, {})
+
+    def skip(self, incident: str, step: Step, note: str) -> None:
+        self._step(incident, step, StepState.SKIPPED, note, {})
+
+    def fail(self, incident: str, step: Step, failure: Failure) -> None:
+        self._step(incident, step, StepState.FAILED, failure.message, {"failure": failure})
+
+    def _step(self, incident: str, step: Step, state: StepState, note: str, documents: dict[str, Document]) -> None:
+        result = StepResult(state=state, at=self._clock(), note=note)
+        attributes: Item = {name: document.model_dump_json() for name, document in documents.items()}
+        attributes[f"steps.{step}"] = result.model_dump(mode="json")
+        self._record(incident, attributes, f"{step} {state}", note)
+
+    def record_subnet(self, incident: str, zone: str, subnet: str) -> dict[str, str]:
+        """Notes the subnet made for `zone`; returns all that are made so far, by zone."""
+        after = self._records.update(_meta(incident), "SET subnets.#zone = :id", {":id": subnet}, names={"#zone": zone})
+        return {str(made): str(id_) for made, id_ in after["subnets"].items()}
+
+    def set_approval(self, incident: str, approval: Approval) -> None:
+        self._record(incident, {"approval": approval.model_dump_json()}, f"approval {approval.state}", approval.id)
+
+    def set_slack_message(self, incident: str, message: SlackMessage) -> None:
+        self._records.update(_meta(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
+
+    def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:
+        body = zlib.compress(snapshot.model_dump_json(exclude_defaults=True).encode())
+        self._records.put({"pk": f"INCIDENT#{incident}", "sk": "SNAPSHOT", "body": body})
+
+    def snapshot(self, incident: str) -> Snapshot:
+        """Raises IncidentNotFound when the incident was not diagnosed yet."""
+        item = self._records.get(f"INCIDENT#{incident}", "SNAPSHOT")
+        if item is None:
+            raise IncidentNotFound(f"incident {incident!r} has no snapshot: it was not diagnosed yet")
+        return Snapshot.model_validate_json(zlib.decompress(bytes(item["body"])))
+
+    def timeline(self, incident: str) -> list[dict[str, str]]:
+        """The events in order: `{"at", "what", "detail"}`."""
+        events = self._records.query(f"INCIDENT#{incident}", "EVENT#")
+        return [{name: str(item[name]) for name in ("at", "what", "detail")} for item in events]
+
+    def _record(self, incident: str, attributes: Item, what: str, detail: str) -> None:
+        self._records.transact(
+            [self._records.setting(_meta(incident), attributes), self._event(incident, what, detail)]
+        )
+
+    def _event(self, incident: str, what: str, detail: str) -> Item:
+        return self._records.putting(timeline_event(incident, self._clock(), what, detail))
+
+
+def timeline_event(incident: str, at: datetime, what: str, detail: str) -> Item:
+    """An item of the timeline; the nonce keeps two events of one microsecond apart."""
+    time = at.isoformat(timespec="microseconds")
+    key = {"pk": f"INCIDENT#{incident}", "sk": f"EVENT#{time}#{secrets.token_hex(2)}"}
+    return {**key, "at": time, "what": what, "detail": detail[:1000]}
+
+
+def from_stream_image(image: dict[str, Any]) -> Incident:
+    """The record from a DynamoDB Streams NEW_IMAGE (DynamoDB's typed JSON) of a META item."""
+    deserializer = TypeDeserializer()
+    return _incident({name: deserializer.deserialize(value) for name, value in image.items()})
+
+
+def _incident(item: Item) -> Incident:
+    documents = {name: kind.model_validate_json(str(item[name])) for name, kind in _DOCUMENTS.items() if item.get(name)}
+    signals = SignalSummary(
+        count=int(item.get("signal_count", 0)),
+        causes=tuple(sorted(item.get("signal_causes", ()))),
+        pods=tuple(sorted(item.get("signal_pods", ()))),
+        nodes=tuple(sorted(item.get("signal_nodes", ()))),
+        excerpt=str(item.get("signal_excerpt", "")),
+    )
+    scalars = (
+        "cluster",
+        "region",
+        "mode",
+        "opened_at",
+        "reason",
+        "execution",
+        "outcome",
+        "closed_at",
+        "steps",
+    )
+    fields = {name: item[name] for name in scalars if name in item}
+    return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=signals, **fields, **documents)
+
+
+def _meta(incident: str) -> dict[str, str]:
+    return {"pk": f"INCIDENT#{incident}", "sk": "META"}
+
+
+def _marker(cluster: str) -> dict[str, str]:
+    return {"pk": f"CLUSTER#{cluster}", "sk": "OPEN"}

@@ -1,0 +1,56 @@
+"""Following pods that wait for an address, by watch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ip_remediator.adapters.kube import KubeApi, WatchExpired
+
+_PODS = "/api/v1/pods"
+_PENDING = {"fieldSelector": "status.phase=Pending"}
+
+
+class KubePods:
+    """Raises the errors of `adapters.kube`."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return self._api.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
+        """Waits until none of the pods is Pending any more, at most `seconds`; returns those that still are.
+
+        Watches only Pending pods, so that a large cluster's other pods cost nothing: a pod that starts running leaves
+        the selection, which the server tells as DELETED.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            waiting, version = self._pending(uids)
+            left = deadline - time.monotonic()
+            if not waiting or left <= 0:
+                return waiting
+            self._watch_until_gone(waiting, version, left)
+
+    def _pending(self, uids: set[str]) -> tuple[set[str], str]:
+        found: set[str] = set()
+        page = self._api.get(_PODS, limit="500", **_PENDING)
+        while True:
+            found |= {item["metadata"]["uid"] for item in page["items"]} & uids
+            following = page["metadata"].get("continue")
+            if not following:
+                return found, page["metadata"]["resourceVersion"]
+            page = self._api.get(_PODS, limit="500", **_PENDING, **{"continue": following})
+
+    def _watch_until_gone(self, waiting: set[str], version: str, seconds: float) -> None:
+        left = set(waiting)
+        try:
+            for event in self._api.watch(_PODS, max(1, int(seconds)), resourceVersion=version, **_PENDING):
+                if event["type"] == "DELETED":
+                    left.discard(event["object"]["metadata"]["uid"])
+                if not left:
+                    return
+        except WatchExpired:
+            return

@@ -1,0 +1,189 @@
+"""An incident's record: everything that is known, decided and done about one shortage of addresses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from ip_remediator.domain.diagnosis import Diagnosis
+from ip_remediator.domain.document import Document
+from ip_remediator.domain.planning import Plan
+
+
+class Mode(StrEnum):
+    """How far the remediator goes by itself."""
+
+    OBSERVE = "observe"
+    APPROVE = "approve"
+    AUTO = "auto"
+
+
+class Step(StrEnum):
+    """The steps people see, in order."""
+
+    DIAGNOSE = "diagnose"
+    PLAN = "plan"
+    APPROVE = "approve"
+    ASSOCIATE_CIDR = "associate_cidr"
+    CREATE_SUBNETS = "create_subnets"
+    APPLY_ENICONFIGS = "apply_eniconfigs"
+    CONFIGURE_CNI = "configure_cni"
+    VERIFY = "verify"
+    UNDO = "undo"
+    ROLLBACK = "rollback"
+
+
+class StepState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class StepResult(Document):
+    state: StepState
+    at: datetime
+    note: str = ""
+
+
+class Outcome(StrEnum):
+    """How an incident ended. `undone`: it failed before the CNI was switched and everything made was removed."""
+
+    HEALED = "healed"
+    PARTLY = "partly"
+    FAILED = "failed"
+    UNDONE = "undone"
+    NOT_CURABLE = "not_curable"
+    NOT_NEEDED = "not_needed"
+    OBSERVED = "observed"
+    REJECTED = "rejected"
+    ROLLED_BACK = "rolled_back"
+
+
+class ApprovalState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class Approval(Document):
+    """A question to people, bound to the plan's hash. The task token behind `id` never leaves DynamoDB."""
+
+    id: str
+    state: ApprovalState
+    plan_hash: str
+    asked_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+
+class Failure(Document):
+    """What went wrong, in words for people; `stands` says what is left in place."""
+
+    step: str
+    error: str
+    message: str
+    stands: str = ""
+
+
+class HealedPod(Document):
+    namespace: str
+    name: str
+    node: str | None
+    zone: str | None
+    address: str | None
+    subnet: str | None
+
+
+class SubnetBalance(Document):
+    """Free addresses of a subnet before and after."""
+
+    id: str
+    zone: str
+    cidr: str
+    before: int | None
+    after: int | None
+
+
+class Verification(Document):
+    """What was read back from Kubernetes and EC2 after the change."""
+
+    healed: tuple[HealedPod, ...] = ()
+    still_stuck: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    subnets: tuple[SubnetBalance, ...] = ()
+    nodes_to_replace: tuple[str, ...] = ()
+
+
+class SlackMessage(Document):
+    """Where the incident's message stands, and the digest of what it last showed."""
+
+    channel: str
+    ts: str
+    digest: str
+
+
+class ChangeKind(StrEnum):
+    VPC_CIDR = "vpc_cidr"
+    SUBNET = "subnet"
+    CRD = "crd"
+    ENICONFIG = "eniconfig"
+    CNI = "cni"
+
+
+class ChangeMade(Document):
+    """One change, recorded before it is made, with what was there before (None: nothing), for the rollback."""
+
+    kind: ChangeKind
+    target: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+class SignalSummary(Document):
+    """Which signals the incident rests on. `pods` and `nodes` are distinct ones; counts of events mean nothing,
+    because client-go folds repeats."""
+
+    count: int = 0
+    causes: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    excerpt: str = ""
+
+
+class Incident(Document):
+    """The record. What has not happened yet is None."""
+
+    id: str
+    cluster: str
+    region: str
+    mode: Mode
+    opened_at: datetime
+    reason: str = ""
+    signals: SignalSummary = SignalSummary()
+    execution: str | None = None
+    diagnosis: Diagnosis | None = None
+    plan: Plan | None = None
+    approval: Approval | None = None
+    steps: dict[Step, StepResult] = Field(default_factory=dict)
+    subnets: dict[str, str] = Field(default_factory=dict, description="the subnet made, by zone")
+    verification: Verification | None = None
+    failure: Failure | None = None
+    outcome: Outcome | None = None
+    closed_at: datetime | None = None
+    slack: SlackMessage | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.outcome is None
+
+
+def incident_id(cluster: str, opened_at: datetime, nonce: str) -> str:
+    """A name that sorts by time and fits an execution name, a tag value and an ENIConfig label (63 characters)."""
+    slug = "".join(letter if letter.isalnum() or letter == "-" else "-" for letter in cluster)[:35].strip("-")
+    return f"{slug}-{opened_at:%Y%m%d-%H%M%S}-{nonce[:6]}"

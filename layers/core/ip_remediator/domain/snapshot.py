@@ -1,0 +1,205 @@
+"""The facts about a cluster and its VPC, as one plain JSON document.
+
+`diagnose` and `plan` are functions of a `Snapshot`, so an operator can capture one, plan off-line and attach it to a
+bug report. Whatever was not read (or was left out of a hand-written document) is None or empty, never invented.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from ip_remediator.domain.document import Document
+
+CUSTOM_NETWORK_CFG = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+ENI_CONFIG_LABEL_DEF = "ENI_CONFIG_LABEL_DEF"
+ENI_CONFIG_ANNOTATION_DEF = "ENI_CONFIG_ANNOTATION_DEF"
+ENABLE_PREFIX_DELEGATION = "ENABLE_PREFIX_DELEGATION"
+ENABLE_SUBNET_DISCOVERY = "ENABLE_SUBNET_DISCOVERY"
+EXTERNAL_ENI_CONFIG_LABEL = "vpc.amazonaws.com/externalEniConfig"
+DEFAULT_ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+DISCOVERY_TAG = "kubernetes.io/role/cni"
+
+CniOwner = Literal["addon", "self-managed", "helm", "gitops"]
+
+
+class Cluster(Document):
+    """What EKS says of the cluster. `service_cidrs` and `remote_cidrs` are taken ranges that pods must not get."""
+
+    name: str
+    arn: str | None = None
+    version: str | None = None
+    vpc_id: str | None = None
+    ip_family: Literal["ipv4", "ipv6"] = "ipv4"
+    auto_mode: bool = False
+    security_group: str | None = None
+    service_cidrs: tuple[str, ...] = ()
+    remote_cidrs: tuple[str, ...] = ()
+
+
+class Cni(Document):
+    """The Amazon VPC CNI as it runs: the `aws-node` DaemonSet and, where there is one, the EKS add-on that owns it."""
+
+    installed: bool = True
+    version: str | None = None
+    owner: CniOwner = "self-managed"
+    owned_by: str | None = Field(default=None, description="the Helm release, Argo CD or Flux object, if known")
+    env: dict[str, str] = Field(default_factory=dict)
+    eni_config_crd: bool | None = None
+
+    @property
+    def custom_networking(self) -> bool:
+        return self.env.get(CUSTOM_NETWORK_CFG, "false").lower() == "true"
+
+    @property
+    def prefix_delegation(self) -> bool:
+        return self.env.get(ENABLE_PREFIX_DELEGATION, "false").lower() == "true"
+
+    @property
+    def subnet_discovery(self) -> bool:
+        """On by default since v1.18; has no effect while custom networking is on."""
+        return not self.custom_networking and self.env.get(ENABLE_SUBNET_DISCOVERY, "true").lower() == "true"
+
+    @property
+    def eni_config_label(self) -> str:
+        return self.env.get(ENI_CONFIG_LABEL_DEF, DEFAULT_ENI_CONFIG_KEY)
+
+
+class EniConfig(Document):
+    """One ENIConfig; `managed_by` is the field manager that wrote its spec."""
+
+    name: str
+    subnet: str | None = None
+    security_groups: tuple[str, ...] = ()
+    managed_by: str | None = None
+
+
+class NetworkInterface(Document):
+    """An ENI of a node. `addresses` counts the primary one too; a prefix holds 16 addresses."""
+
+    id: str
+    subnet_id: str
+    primary: bool = False
+    addresses: int = 1
+    prefixes: int = 0
+
+
+class Node(Document):
+    """A node and what its instance type allows (`max_enis`, `addresses_per_eni` from DescribeInstanceTypes)."""
+
+    name: str
+    zone: str | None = None
+    instance_id: str | None = None
+    instance_type: str | None = None
+    max_enis: int | None = None
+    addresses_per_eni: int | None = None
+    max_pods: int | None = None
+    fargate: bool = False
+    eni_config: str | None = Field(default=None, description="the ENIConfig its labels or annotations select")
+    interfaces: tuple[NetworkInterface, ...] = ()
+
+    @property
+    def free_eni_slots(self) -> int | None:
+        if self.max_enis is None or not self.interfaces:
+            return None
+        return max(0, self.max_enis - len(self.interfaces))
+
+    @property
+    def primary_subnet(self) -> str | None:
+        return next((eni.subnet_id for eni in self.interfaces if eni.primary), None)
+
+
+class StuckPod(Document):
+    """A pod that is scheduled but has no address, with the newest `FailedCreatePodSandBox` message."""
+
+    namespace: str
+    name: str
+    uid: str | None = None
+    node: str | None = None
+    since: datetime | None = None
+    message: str | None = None
+
+
+class Subnet(Document):
+    """A subnet of the cluster's VPC. `free` is EC2's AvailableIpAddressCount; it lags by some seconds."""
+
+    id: str
+    zone: str
+    cidr: str
+    free: int | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    route_table: str | None = None
+    network_acl: str | None = None
+
+
+class VpcCidr(Document):
+    cidr: str
+    state: str = "associated"
+    association_id: str | None = None
+
+
+class Peering(Document):
+    """A VPC peering connection. `cidrs` are the other side's; `requester`: this VPC asked for it."""
+
+    id: str
+    status: str
+    cidrs: tuple[str, ...] = ()
+    requester: bool = False
+
+
+class Route(Document):
+    destination: str
+    target: str
+    route_table: str
+
+
+class Vpc(Document):
+    """The VPC: its CIDRs, what is reachable from it, and who owns it."""
+
+    id: str
+    cidrs: tuple[VpcCidr, ...] = ()
+    owner_id: str | None = None
+    peerings: tuple[Peering, ...] = ()
+    routes: tuple[Route, ...] = ()
+    subnet_count: int | None = None
+
+
+class LeakedInterface(Document):
+    """An ENI that the CNI left behind: status `available`, description `aws-K8S-*`."""
+
+    id: str
+    subnet_id: str
+    addresses: int = 1
+
+
+class Quotas(Document):
+    """AWS quotas that bound a plan. The defaults are AWS's own; a raised quota is read or given."""
+
+    cidrs_per_vpc: int = 5
+    subnets_per_vpc: int = 200
+
+
+class Snapshot(Document):
+    """All facts of one moment. `account_id` is the account that was asked, to tell a VPC shared by another."""
+
+    schema_version: Literal[1] = 1
+    taken_at: datetime | None = None
+    account_id: str | None = None
+    cluster: Cluster
+    cni: Cni = Cni()
+    eni_configs: tuple[EniConfig, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    stuck_pods: tuple[StuckPod, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    vpc: Vpc | None = None
+    leaked_interfaces: tuple[LeakedInterface, ...] = ()
+    quotas: Quotas = Quotas()
+
+    def subnet(self, subnet_id: str | None) -> Subnet | None:
+        return next((subnet for subnet in self.subnets if subnet.id == subnet_id), None)
+
+    def node(self, name: str | None) -> Node | None:
+        return next((node for node in self.nodes if node.name == name), None)

@@ -1,0 +1,80 @@
+"""One frozen settings object per function, read from the environment once, with a named error for what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+
+class SettingMissing(Exception):
+    """An environment variable that the function needs is not set."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """The fields from the variables of the same name in capitals.
+
+        Raises:
+            SettingMissing: names the variable; the template sets all of them.
+        """
+        missing = [field.name.upper() for field in fields(cls) if not environment.get(field.name.upper())]
+        if missing:
+            raise SettingMissing(f"{', '.join(missing)} not set: see Environment of the function in template.yaml")
+        return cls(**{field.name: environment[field.name.upper()] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class IncidentSettings(_Settings):
+    incidents_table: str
+    aws_region: str
+
+
+@dataclass(frozen=True)
+class IngestSettings(IncidentSettings):
+    state_machine_arn: str
+    default_mode: str
+
+
+@dataclass(frozen=True)
+class LifecycleSettings(IncidentSettings):
+    """`approval_minutes`: how long a question stays open."""
+
+    ledger_table: str
+    default_mode: str
+    approval_minutes: str
+
+
+@dataclass(frozen=True)
+class PlanSettings(IncidentSettings):
+    """`pools` and `excluded_cidrs` are comma-separated CIDRs ("none" for no exclusion)."""
+
+    ledger_table: str
+    pools: str
+    excluded_cidrs: str
+    auto_max_risk: str
+    approval_minutes: str
+
+
+@dataclass(frozen=True)
+class NetworkSettings(IncidentSettings):
+    stack_name: str
+
+
+@dataclass(frozen=True)
+class NotifySettings(IncidentSettings):
+    slack_secret: str
+    slack_api_url: str
+    slack_channel: str
+    fallback_topic: str
+
+
+@dataclass(frozen=True)
+class SlackSettings(IncidentSettings):
+    """`slack_allowed_users`: who may decide, as user ids separated by commas, or "any"."""
+
+    slack_secret: str
+    slack_allowed_users: str
+    rollback_state_machine_arn: str

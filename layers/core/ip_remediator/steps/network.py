@@ -1,0 +1,80 @@
+"""The VPC's part of a plan, and its undo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.adapters.change_log import ChangeLog
+from ip_remediator.adapters.ec2_changes import Ec2Changes
+from ip_remediator.adapters.errors import RequestRefused
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Step
+from ip_remediator.domain.planning import Plan
+
+
+@dataclass(frozen=True)
+class Network:
+    """The VPC writes of one incident."""
+
+    incident: Incident
+    incidents: Incidents
+    log: ChangeLog
+    ec2: Ec2Changes
+
+    def associate_cidr(self) -> dict[str, Any]:
+        """Adds the plan's block to the VPC, unless it lies in a CIDR that the VPC has."""
+        plan = _plan(self.incident)
+        if plan.source == "existing-cidr":
+            self.incidents.skip(self.incident.id, Step.ASSOCIATE_CIDR, "the VPC has the range already")
+            return {"block": plan.block}
+        present = self.ec2.cidr(plan.vpc_id, plan.block)
+        before = {"association": present.association_id} if present else None
+        self.log.intend(ChangeMade(kind=ChangeKind.VPC_CIDR, target=plan.block, before=before))
+        association = self.ec2.associate_cidr(plan.vpc_id, plan.block)
+        self.incidents.complete(self.incident.id, Step.ASSOCIATE_CIDR, f"{plan.block} is associated ({association})")
+        return {"block": plan.block, "association": association}
+
+    def create_subnet(self, zone: str) -> dict[str, Any]:
+        """The zone's subnet, with the route table and network ACL of the nodes' subnet there."""
+        plan = _plan(self.incident)
+        planned = next((subnet for subnet in plan.subnets if subnet.zone == zone), None)
+        if planned is None:
+            raise RequestRefused(f"the plan of incident {self.incident.id} has no subnet in zone {zone!r}")
+        self.log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=zone, after={"cidr": planned.cidr}))
+        made = self.ec2.create_subnet(plan.vpc_id, zone, planned.cidr)
+        if planned.route_table:
+            self.ec2.use_route_table(made.id, planned.route_table)
+        if planned.network_acl:
+            self.ec2.use_network_acl(made.id, planned.network_acl)
+        if planned.reserve_prefixes:
+            self.ec2.reserve_prefixes(made.id, planned.cidr)
+        subnets = self.incidents.record_subnet(self.incident.id, zone, made.id)
+        if set(subnets) >= {subnet.zone for subnet in plan.subnets}:
+            note = ", ".join(f"{id_} in {place}" for place, id_ in sorted(subnets.items()))
+            self.incidents.complete(self.incident.id, Step.CREATE_SUBNETS, note)
+        return {"zone": zone, "subnet": made.id, "cidr": made.cidr}
+
+    def undo(self) -> dict[str, Any]:
+        """Removes the subnets and the CIDR that this incident made; what it did not make stays.
+
+        Raises:
+            NotYet: an ENI is still in a subnet; call again.
+        """
+        plan = _plan(self.incident)
+        made = self.ec2.subnets()
+        for subnet in made:
+            self.ec2.delete_subnet(subnet.id)
+        for change in self.log.made(ChangeKind.SUBNET):
+            self.log.undone(change)
+        for change in self.log.made(ChangeKind.VPC_CIDR):
+            if change.before is None:
+                self.ec2.disassociate_cidr(plan.vpc_id, change.target)
+            self.log.undone(change)
+        return {"removed": [subnet.id for subnet in made]}
+
+
+def _plan(incident: Incident) -> Plan:
+    if incident.plan is None:
+        raise RequestRefused(f"incident {incident.id} has no plan")
+    return incident.plan
