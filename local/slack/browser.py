@@ -118,21 +118,23 @@ class Browser:
             raise BrowserError(f"{url}: {answer['errorText']}")
         self.wait_until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
-    def click(self, text: str, *, confirm: str | None = None, within: str = "") -> None:
+    def click(
+        self, text: str, *, confirm: str | None = None, within: str = "", timeout: float = TIMEOUT_SECONDS
+    ) -> None:
         """Presses the button or link that reads `text`, with the mouse, as a person does.
 
         `confirm` is the text of the button to press in the confirmation that then opens. `within`, a CSS selector,
-        says where to look when several elements read the same.
+        says where to look when several elements read the same; `timeout` is in seconds.
         """
         found = f"({_FIND_PRESSABLE})({json.dumps(text)}, {json.dumps(within)})"
-        self.wait_until(f"{found}.length === 1", lambda: f"one button {text!r}, but see {self.buttons()}")
+        self.wait_until(f"{found}.length === 1", lambda: f"one button {text!r}, but see {self.buttons()}", timeout)
         point = f"({_POINT_OF})({found}[0])"
-        self.wait_until(f"{point} !== null", lambda: f"{text!r} to be uncovered")
+        self.wait_until(f"{point} !== null", lambda: f"{text!r} to be uncovered", timeout)
         x, y = self.evaluate(point)
         for kind in ("mousePressed", "mouseReleased"):
             self._command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
         if confirm is not None:
-            self.click(confirm, within="dialog:modal")
+            self.click(confirm, within="dialog:modal", timeout=timeout)
 
     def type(self, text: str, *, into: str) -> None:
         """Types into the field that the CSS selector `into` finds."""
@@ -176,6 +178,8 @@ class Browser:
 
     def screenshot(self, path: Path, selector: str | None = None, margin: int = 0) -> None:
         """A PNG of what the window shows, or of one element with `margin` CSS pixels around it."""
+        # Nothing is to look hovered.
+        self._command("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
         options: dict[str, Any] = {"format": "png"}
         if selector is not None:
             self.wait_until(f"!!document.querySelector({json.dumps(selector)})", lambda: f"an element {selector!r}")

@@ -43,7 +43,7 @@ class Fault(BaseModel):
         if self.error:
             return JSONResponse({"ok": False, "error": self.error})
         if self.status == 429:
-            headers = {"Retry-After": str(self.retry_after or 1)}
+            headers = {"Retry-After": str(1 if self.retry_after is None else self.retry_after)}
             return JSONResponse({"ok": False, "error": "ratelimited"}, 429, headers)
         return PlainTextResponse("Server Error", self.status or 500)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -84,8 +84,12 @@ class Interactivity:
             "response_urls": [],
         }
         delivery = await self._deliver(payload)
-        if delivery.problem is None and view.id in self._workspace.views:
+        if delivery.problem or view.id not in self._workspace.views:
+            return delivery
+        try:
             self._follow(view, delivery.answer or {})
+        except SlackError as error:
+            return replace(delivery, problem=f"The app's answer was refused: {error.code}.")
         return delivery
 
     async def close(self, user: str, view_id: str) -> None:
@@ -101,9 +105,9 @@ class Interactivity:
             case "errors":
                 return
             case "update":
-                self._workspace.update_view(view, answer["view"])
+                self._workspace.update_view(view, answer.get("view", {}))
             case "push":
-                self._workspace.open_view(view.user, answer["view"])
+                self._workspace.open_view(view.user, answer.get("view", {}))
             case "clear":
                 self._workspace.close_views(self._workspace.views_of(view.user))
             case _:
@@ -133,24 +137,27 @@ class Interactivity:
 
     async def _deliver(self, payload: Json) -> Delivery:
         started = time.monotonic()
-        status: int | None = None
-        answer: Json | None = None
-        problem: str | None = None
-        try:
-            status, answer = await asyncio.wait_for(asyncio.to_thread(self._send, payload), ACKNOWLEDGE_SECONDS)
-        except (TimeoutError, urllib3.exceptions.TimeoutError):
-            problem = f"The app did not respond within {ACKNOWLEDGE_SECONDS:.0f} seconds."
-        except (SlackError, urllib3.exceptions.HTTPError) as error:
-            problem = str(error) if isinstance(error, SlackError) else "The app could not be reached."
-        if status is not None and status != 200:
-            problem = f"The app responded with status code {status}."
+        status, answer, problem = await self._exchange(payload)
         delivery = Delivery(payload, status, round(time.monotonic() - started, 3), problem, answer)
         self.deliveries.append(delivery)
         return delivery
 
-    def _send(self, payload: Json) -> tuple[int, Json | None]:
+    async def _exchange(self, payload: Json) -> tuple[int | None, Json | None, str | None]:
+        """Status, answer and problem of one delivery."""
         if not self.url:
-            raise SlackError("This app is not configured to handle interactive responses.")
+            return None, None, "This app is not configured to handle interactive responses."
+        try:
+            sending = asyncio.to_thread(self._send, self.url, payload)
+            status, answer = await asyncio.wait_for(sending, ACKNOWLEDGE_SECONDS)
+        except urllib3.exceptions.NewConnectionError:
+            return None, None, "The app could not be reached."
+        except (TimeoutError, urllib3.exceptions.TimeoutError):
+            return None, None, f"The app did not respond within {ACKNOWLEDGE_SECONDS:.0f} seconds."
+        except urllib3.exceptions.HTTPError as error:
+            return None, None, f"The app's answer was broken off ({type(error).__name__})."
+        return status, answer, None if status == 200 else f"The app responded with status code {status}."
+
+    def _send(self, url: str, payload: Json) -> tuple[int, Json | None]:
         body = urlencode({"payload": json.dumps(payload)})
         timestamp = str(int(time.time()))
         signature = self._signature.generate_signature(timestamp=timestamp, body=body)
@@ -162,7 +169,7 @@ class Interactivity:
         }
         response = self._http.request(
             "POST",
-            self.url,
+            url,
             body=body,
             headers=headers,
             redirect=False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from local.slack.model import BOT_ID, BOT_USER_ID, TEAM, Channel, Json, Message, SlackError, User
 from local.slack.workspace import USER_GROUPS, Workspace
@@ -89,8 +90,7 @@ async def read_arguments(request: Request) -> tuple[Json, str]:
     if request.headers.get("content-type", "").startswith("application/json"):
         args |= _json_object(body or b"{}")
     elif body:
-        form = await request.form()
-        args |= {key: value for key, value in form.items() if isinstance(value, str)}
+        args |= dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
     for name in _DOCUMENTS:
         if isinstance(args.get(name), str):
             args[name] = _document(name, args[name])
