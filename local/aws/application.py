@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def build(settings: Settings) -> Any:
     """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
     faults = Faults()
-    corrections.install(settings)
+    corrections.install(settings, faults)
     backend.install(settings.associating_seconds)
     original(ministack_app, "_loaded_modules")["ec2"] = MotoEC2()
     return Control(original(ministack_app, "app"), faults)

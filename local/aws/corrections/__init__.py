@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local.aws.corrections import eks, lambda_functions
+from local.aws.corrections import cloudformation, cloudwatch, eks, iam, lambda_functions, stepfunctions
 
 if TYPE_CHECKING:
+    from local.aws.faults import Faults
     from local.aws.settings import Settings
 
 
-def install(settings: Settings) -> None:
+def install(settings: Settings, faults: Faults) -> None:
     """Apply every correction once, before the first request."""
     eks.install(settings)
     lambda_functions.install()
+    stepfunctions.install(faults)
+    cloudformation.install()
+    cloudwatch.install()
+    iam.install()

@@ -1,4 +1,4 @@
-"""EKS: one Kubernetes API server stands behind every cluster, with the CA that it really uses."""
+"""EKS: one Kubernetes API server stands behind every cluster, and updates of add-ons can be watched."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ministack.services import eks
 
+from local.aws.corrections import eks_addons
 from local.aws.corrections.guard import original, replace
 from local.aws.settings import WEBHOOK_SECRET
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def install(settings: Settings) -> None:
-    """Restore what EKS answers about its clusters."""
+    """Restore what EKS answers about its clusters and add-ons."""
     announce_api_server(settings)
+    eks_addons.install(settings.associating_seconds)
 
 
 def announce_api_server(settings: Settings) -> None:

@@ -77,6 +77,11 @@ class VpcRules:
         self._in_transition(association_id, None)
         return removed
 
+    def vpc_of_association(self, association_id: str) -> str:
+        """Id of the VPC that has the CIDR association, "*" when none has."""
+        vpcs = self.vpcs.values()  # type: ignore[attr-defined]
+        return next((vpc.id for vpc in vpcs if association_id in vpc._cidr_block_association_set), "*")
+
     def _in_transition(self, association_id: str, final: str | None) -> None:
         self.transitions[association_id] = (time.monotonic() + self.transition_seconds, final)
         if not self.transition_seconds:

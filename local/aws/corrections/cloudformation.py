@@ -1,0 +1,127 @@
+"""CloudFormation: resource types and properties that the project's template uses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+from ministack.services import apigateway, dynamodb, eks
+from ministack.services.cloudformation import provisioners
+
+from local.aws.corrections.guard import original, replace
+
+ANY_METHOD = "x-amazon-apigateway-any-method"
+INTEGRATION = "x-amazon-apigateway-integration"
+
+
+def install() -> None:
+    """Restore what CloudFormation makes of a template."""
+    access_entry()
+    table_ttl()
+    yaml_state_machine()
+    http_api_body()
+
+
+def _handlers() -> dict[str, Any]:
+    handlers: dict[str, Any] = original(provisioners, "_RESOURCE_HANDLERS")
+    return handlers
+
+
+def access_entry() -> None:
+    """AWS::EKS::AccessEntry; MiniStack refuses the whole stack for it."""
+    create_entry = original(eks, "_create_access_entry")
+    delete_entry = original(eks, "_delete_access_entry")
+    associate = original(eks, "_associate_access_policy")
+
+    def create(_logical_id: str, properties: dict[str, Any], _stack: str) -> tuple[str, dict[str, str]]:
+        cluster, principal = properties["ClusterName"], properties["PrincipalArn"]
+        body = {
+            "principalArn": principal,
+            "kubernetesGroups": properties.get("KubernetesGroups", []),
+            "type": properties.get("Type", "STANDARD"),
+        }
+        if properties.get("Username"):
+            body["username"] = properties["Username"]
+        status, _, answer = create_entry(cluster, body)
+        document = json.loads(answer)
+        if status >= 400:
+            raise ValueError(document.get("message", f"AWS::EKS::AccessEntry was refused with status {status}"))
+        for policy in properties.get("AccessPolicies", []):
+            scope = policy["AccessScope"]
+            body = {
+                "policyArn": policy["PolicyArn"],
+                "accessScope": {"type": scope["Type"], "namespaces": scope.get("Namespaces", [])},
+            }
+            associate(cluster, principal, body)
+        return f"{principal}|{cluster}", {"AccessEntryArn": document["accessEntry"]["accessEntryArn"]}
+
+    def delete(_physical_id: str, properties: dict[str, Any]) -> None:
+        delete_entry(properties["ClusterName"], properties["PrincipalArn"])
+
+    _handlers()["AWS::EKS::AccessEntry"] = {"create": create, "delete": delete}
+
+
+def table_ttl() -> None:
+    """TimeToLiveSpecification of a table takes effect; MiniStack ignores it."""
+    handler = original(_handlers(), "AWS::DynamoDB::Table")
+    create_table = original(handler, "create")
+    update_ttl = original(dynamodb, "_update_ttl")
+
+    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        made = create_table(logical_id, properties, stack)
+        wanted = properties.get("TimeToLiveSpecification")
+        if wanted:
+            enabled = str(wanted.get("Enabled")).lower() == "true"
+            setting = {"Enabled": enabled, "AttributeName": wanted.get("AttributeName")}
+            update_ttl({"TableName": made[0], "TimeToLiveSpecification": setting})
+        return made
+
+    replace(handler, "create", create)
+
+
+def yaml_state_machine() -> None:
+    """A state machine's definition may be YAML; MiniStack stores it as it is and fails its executions."""
+    definition_of = original(provisioners, "_sfn_definition")
+
+    def definition(properties: dict[str, Any]) -> Any:
+        text = definition_of(properties)
+        try:
+            json.loads(text)
+        except ValueError:
+            return json.dumps(yaml.safe_load(text))
+        return text
+
+    replace(provisioners, "_sfn_definition", definition)
+
+
+def http_api_body() -> None:
+    """Routes and integrations of an HTTP API come from its OpenAPI Body; MiniStack makes an API without routes."""
+    handler = original(_handlers(), "AWS::ApiGatewayV2::Api")
+    create_api = original(handler, "create")
+
+    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        api_id, attributes = create_api(logical_id, properties, stack)
+        body = properties.get("Body") or {}
+        paths = (yaml.safe_load(body) if isinstance(body, str) else body).get("paths", {})
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                if INTEGRATION in operation:
+                    _route(api_id, path, method, operation[INTEGRATION])
+        return api_id, attributes
+
+    replace(handler, "create", create)
+
+
+def _route(api_id: str, path: str, method: str, integration: dict[str, Any]) -> None:
+    request = {
+        "integrationType": str(integration.get("type", "aws_proxy")).upper(),
+        "integrationUri": integration.get("uri"),
+        "integrationMethod": integration.get("httpMethod", "POST"),
+        "payloadFormatVersion": integration.get("payloadFormatVersion", "2.0"),
+    }
+    made = json.loads(original(apigateway, "_create_integration")(api_id, request)[2])
+    verb = "ANY" if method == ANY_METHOD else method.upper()
+    key = "$default" if path == "/$default" else f"{verb} {path}"
+    target = f"integrations/{made['integrationId']}"
+    original(apigateway, "_create_route")(api_id, {"routeKey": key, "target": target})

@@ -1,0 +1,171 @@
+"""Step Functions: roles, idempotent starts, and what the states language promises."""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+from ministack.core.responses import get_account_id, get_region, json_response
+from ministack.services import stepfunctions
+
+from local.aws.corrections import sfn_permissions
+from local.aws.corrections.guard import original, replace
+from local.aws.operations import Operation
+
+if TYPE_CHECKING:
+    from local.aws.faults import Faults
+
+JSONATA = "JSONata"
+
+# Role of the state machine whose task runs in this thread, and the task's token while it waits for a callback.
+_role: contextvars.ContextVar[str] = contextvars.ContextVar("role", default="")
+_token: contextvars.ContextVar[str] = contextvars.ContextVar("token", default="")
+
+
+def install(faults: Faults) -> None:
+    """Restore how Step Functions runs executions."""
+    enforce_role(faults)
+    evaluate_task_timeout()
+    fail_callback_task_with_its_function()
+    output_of_succeed()
+    isolate_branches()
+    start_once()
+
+
+def enforce_role(faults: Faults) -> None:
+    """A task may do only what the state machine's role allows; MiniStack runs every task as root.
+
+    Tasks do not pass through the HTTP gateway, so they are recorded, and refused by injected faults, here.
+    """
+    execute_task = original(stepfunctions, "_execute_task")
+    machines = original(stepfunctions, "_state_machines")
+
+    def execute_with_role(state: Any, raw_input: Any, execution: Any, context: Any) -> Any:
+        machine = machines.get((execution or {}).get("stateMachineArn", "")) or {}
+        reset = _role.set(machine.get("roleArn", ""))
+        try:
+            return execute_task(state, raw_input, execution, context)
+        finally:
+            _role.reset(reset)
+
+    replace(stepfunctions, "_execute_task", execute_with_role)
+    for name in ("_invoke_resource", "_invoke_with_callback"):
+        replace(stepfunctions, name, _guarded(original(stepfunctions, name), faults))
+
+
+def _guarded(invoke: Any, faults: Faults) -> Any:
+    def guarded(resource: str, data: Any, *arguments: Any) -> Any:
+        needed = sfn_permissions.needed(resource, data, get_region(), get_account_id())
+        role = _role.get()
+        for permission in needed:
+            if role and not sfn_permissions.allowed(role, permission):
+                raise _failure(permission.error("AccessDeniedException"), permission.denial(role))
+        if not needed:
+            return invoke(resource, data, *arguments)
+        first = needed[0]
+        operation = Operation(first.service, first.operation, role, "json")
+        call, fault = faults.record(operation), faults.take(operation)
+        if fault and fault.when == "before":
+            call.status = fault.status
+            raise _failure(first.error(fault.error), fault.message)
+        answer = invoke(resource, data, *arguments)
+        call.status = 200
+        if fault:
+            raise _failure(first.error("InternalError"), fault.message)
+        return answer
+
+    return guarded
+
+
+def _failure(error: str, cause: str) -> Exception:
+    failure: Exception = original(stepfunctions, "_ExecutionError")(error, cause)
+    return failure
+
+
+def evaluate_task_timeout() -> None:
+    """TimeoutSeconds of a task may be a JSONata expression; MiniStack waits for the text itself and fails."""
+    execute_task = original(stepfunctions, "_execute_task")
+    evaluate = original(stepfunctions, "_jsonata_state_field")
+
+    def execute_with_timeout(state: Any, raw_input: Any, execution: Any, context: Any) -> Any:
+        if isinstance(state.get("TimeoutSeconds"), str):
+            state = {**state, "TimeoutSeconds": evaluate(state, "TimeoutSeconds", "number", raw_input, context)}
+        return execute_task(state, raw_input, execution, context)
+
+    replace(stepfunctions, "_execute_task", execute_with_timeout)
+
+
+def fail_callback_task_with_its_function() -> None:
+    """A waitForTaskToken task fails at once with its function's error; MiniStack waits for the token regardless."""
+    invoke = original(stepfunctions, "_invoke_with_callback")
+    call_lambda = original(stepfunctions, "_call_lambda")
+    tokens = original(stepfunctions, "_task_tokens")
+    failed = original(stepfunctions, "_ExecutionError")
+
+    def invoke_with_token(resource: str, data: Any, token: str, state: Any) -> Any:
+        reset = _token.set(token)
+        try:
+            return invoke(resource, data, token, state)
+        finally:
+            _token.reset(reset)
+
+    def call_and_report(reference: Any, event: Any) -> Any:
+        try:
+            return call_lambda(reference, event)
+        except failed as error:
+            waiting = tokens.get(_token.get())
+            if waiting:
+                waiting["error"] = {"Error": error.error, "Cause": error.cause}
+                waiting["event"].set()
+            raise
+
+    replace(stepfunctions, "_invoke_with_callback", invoke_with_token)
+    replace(stepfunctions, "_call_lambda", call_and_report)
+
+
+def output_of_succeed() -> None:
+    """The Output of a JSONata Succeed state is the result of the execution; MiniStack passes its input through."""
+    output_path = original(stepfunctions, "_apply_output_path")
+    evaluate = original(stepfunctions, "_apply_jsonata_output")
+    language = original(stepfunctions, "_state_query_language")
+
+    def output(state: Any, data: Any, context: Any = None) -> Any:
+        if state.get("Type") == "Succeed" and "Output" in state and language(state, context) == JSONATA:
+            return evaluate(state, data, context, default=data)
+        return output_path(state, data, context)
+
+    replace(stepfunctions, "_apply_output_path", output)
+
+
+def isolate_branches() -> None:
+    """Branches of Parallel have variables, context and task token of their own (workflow-variables.html).
+
+    MiniStack's branches share one context, so concurrent branches overwrite each other's.
+    """
+    run = original(stepfunctions, "_run_sub_machine")
+
+    def run_isolated(states: Any, start_at: str, data: Any, execution: Any, context: Any) -> Any:
+        return run(states, start_at, data, execution, copy.deepcopy(context))
+
+    replace(stepfunctions, "_run_sub_machine", run_isolated)
+
+
+def start_once() -> None:
+    """StartExecution with the name and input of a running execution answers that one (API_StartExecution.html)."""
+    start = original(stepfunctions, "_start_execution")
+    executions = original(stepfunctions, "_executions")
+
+    def start_or_find(data: dict[str, Any]) -> Any:
+        name, machine = data.get("name"), data.get("stateMachineArn", "").partition("#")[0]
+        running = executions.get(f"{machine.replace(':stateMachine:', ':execution:')}:{name}") if name else None
+        if running and running["status"] == "RUNNING" and _same_input(running.get("input"), data.get("input")):
+            return json_response({"executionArn": running["executionArn"], "startDate": running["startDate"]})
+        return start(data)
+
+    replace(stepfunctions, "_start_execution", start_or_find)
+
+
+def _same_input(left: str | None, right: str | None) -> bool:
+    return bool(json.loads(left or "{}") == json.loads(right or "{}"))
