@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from local.kubernetes import decoding, discovery, errors, patches, pods, reviews, tables
+from local.kubernetes import decoding, discovery, errors, patches, pods, protobuf, reviews, tables
 from local.kubernetes.authorization import Attributes, Authorizer, install_bootstrap_roles
 from local.kubernetes.crds import CustomResources
 from local.kubernetes.decoding import FieldValidation
@@ -147,7 +147,7 @@ class Api:
         if kind := reviews.KINDS.get((target.group, target.version, target.plural)):
             if verb != "create":
                 raise errors.method_not_allowed()
-            body = decoding.parse_body(await request.body(), _content_type(request))
+            body = await _body(request)
             return _json(reviews.answer(kind, body, user, self._authorizer), 201)
         if target.group and discovery.group(self.store, target.group) is None:
             return PlainTextResponse(_NOT_FOUND, 404)
@@ -351,12 +351,13 @@ def _delete_options(call: Call) -> dict[str, Any]:
 
 
 async def _body(request: Request) -> Any:
-    content_type = _content_type(request)
-    if content_type not in ("", "application/json", "application/yaml", *_PATCHES):
-        raise errors.ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-    body = await request.body()
+    content_type, body = _content_type(request), await request.body()
     if not body:
         return None
+    if content_type == protobuf.CONTENT_TYPE:
+        return protobuf.decode(body)
+    if content_type not in ("", "application/json", "application/yaml", *_PATCHES):
+        raise errors.ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     return decoding.parse_body(body, content_type)
 
 

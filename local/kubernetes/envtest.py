@@ -118,7 +118,11 @@ class _Child:
         self.log = folder / f"{name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_before_exec()
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_before_exec(),  # noqa: PLW1509 - unsafe with threads only, and there are none
             )
 
     def require_alive(self) -> None:

@@ -159,7 +159,7 @@ def _pod_status(pod: dict[str, Any]) -> Cell:
 
 def _pod_restarts(pod: dict[str, Any]) -> Cell:
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return sum(item.get("restartCount", 0) for item in statuses)
+    return sum(int(item.get("restartCount", 0)) for item in statuses)
 
 
 def _node_status(node: dict[str, Any]) -> Cell:
