@@ -12,15 +12,13 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
+from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.errors import IncidentNotFound
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.notifier import Notifier, Told, changed_incidents
 from ip_remediator.adapters.secrets import read_slack_secret
 from ip_remediator.adapters.slack import Slack, web_client
-from ip_remediator.observability import logger, metrics
+from ip_remediator.observability import metrics
 from ip_remediator.settings import NotifySettings
 
 if TYPE_CHECKING:
@@ -30,25 +28,18 @@ if TYPE_CHECKING:
 @cache
 def _slack() -> Slack:
     settings = NotifySettings.read(os.environ)
-    secret = read_slack_secret(boto3.client("ssm"), settings.slack_secret)
+    secret = read_slack_secret(aws.client("ssm"), settings.slack_secret)
     return Slack(web_client(secret.bot_token, settings.slack_api_url), settings.slack_channel)
 
 
 @cache
 def _notifier() -> Notifier:
     settings = NotifySettings.read(os.environ)
-    table = boto3.resource("dynamodb").Table(settings.incidents_table)
-    return Notifier(Incidents(table, utc_now), _slack, boto3.client("sns"), settings.fallback_topic)
+    incidents = Incidents(aws.table(settings.incidents_table), utc_now)
+    return Notifier(incidents, _slack, aws.client("sns"), settings.fallback_topic)
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
-    for incident_id in changed_incidents(event["Records"]):
-        try:
-            told, reason = _notifier().tell(incident_id)
-        except IncidentNotFound as error:
-            logger.warning("nothing to tell", extra={"incident": incident_id, "reason": str(error)})
-            continue
-        if told is Told.FALLBACK:
-            logger.error("Slack is unavailable", extra={"incident": incident_id, "reason": reason})
-        metrics.add_metric(name="SlackUnavailable", unit="Count", value=int(told is Told.FALLBACK))
+    told = _notifier().tell(changed_incidents(event["Records"]))
+    metrics.add_metric(name="SlackUnavailable", unit="Count", value=told.count(Told.FALLBACK))

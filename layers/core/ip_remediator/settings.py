@@ -73,8 +73,8 @@ class NotifySettings(IncidentSettings):
 
 @dataclass(frozen=True)
 class SlackSettings(IncidentSettings):
-    """`slack_allowed_users`: who may decide, as user ids separated by commas, or "any"."""
+    """`allowed_users`: who may decide, as user ids separated by commas, or "any"."""
 
     slack_secret: str
-    slack_allowed_users: str
+    allowed_users: str
     rollback_state_machine_arn: str

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters.errors import NotFound, PermissionDenied, Transient, aws_call
+from ip_remediator.adapters.errors import IncidentNotFound, NotFound, PermissionDenied, Transient, aws_call
 from ip_remediator.adapters.incidents import Incidents, from_stream_image
 from ip_remediator.adapters.secrets import SecretUnusable
 from ip_remediator.adapters.slack import Slack, SlackUnavailable
 from ip_remediator.domain.incidents import Incident
 from ip_remediator.domain.messages import digest, plain, render, subject
+from ip_remediator.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -23,6 +24,7 @@ class Told(StrEnum):
     SHOWN = "shown"
     UNCHANGED = "unchanged"
     FALLBACK = "fallback"
+    UNKNOWN = "unknown"
 
 
 class Notifier:
@@ -35,23 +37,39 @@ class Notifier:
         self._topic = topic
         self._published: dict[str, str] = {}
 
-    def tell(self, incident_id: str) -> tuple[Told, str]:
-        """Brings the incident's message up to date. Returns what was done and, for a fallback, why.
+    def tell(self, incident_ids: Iterable[str]) -> list[Told]:
+        """Brings the messages of the incidents up to date.
 
         Raises:
-            IncidentNotFound, and what DynamoDB and SNS raise (`adapters.errors`).
+            What DynamoDB and SNS raise (`adapters.errors`); what was told before stays told.
         """
-        incident = self._incidents.get(incident_id)
+        outage = ""
+        results = []
+        for incident_id in incident_ids:
+            # An outage met once is not waited for again: the other incidents would be told too late.
+            told, outage = self._tell(incident_id, outage)
+            logger.info("told", extra={"incident": incident_id, "result": told, "outage": outage})
+            results.append(told)
+        return results
+
+    def _tell(self, incident_id: str, outage: str) -> tuple[Told, str]:
+        try:
+            incident = self._incidents.get(incident_id)
+        except IncidentNotFound:
+            return Told.UNKNOWN, outage
         message = render(incident)
         if incident.slack and incident.slack.digest == digest(message):
-            return Told.UNCHANGED, ""
-        try:
-            shown = self._connected().post_or_update(incident, message)
-        except SlackUnavailable as error:
-            self._publish(incident, str(error))
-            return Told.FALLBACK, str(error)
-        self._incidents.set_slack_message(incident_id, shown)
-        return Told.SHOWN, ""
+            return Told.UNCHANGED, outage
+        if not outage:
+            try:
+                shown = self._connected().post_or_update(incident, message)
+            except SlackUnavailable as error:
+                outage = str(error)
+            else:
+                self._incidents.set_slack_message(incident_id, shown)
+                return Told.SHOWN, ""
+        self._publish(incident, outage)
+        return Told.FALLBACK, outage
 
     def _connected(self) -> Slack:
         try:

@@ -7,9 +7,9 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import boto3
 import urllib3
 
+from ip_remediator.adapters import aws
 from ip_remediator.adapters.approvals import ApprovalRefused, Approvals
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.errors import aws_call
@@ -60,7 +60,7 @@ class Clicks:
             try:
                 self._sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
             except (self._sfn.exceptions.TaskTimedOut, self._sfn.exceptions.TaskDoesNotExist):
-                return "Your answer came too late: the execution no longer waits for it."
+                return "The execution no longer waits for an answer: it has one, or it ended."
         return None
 
     def _roll_back(self, click: Click) -> str | None:
@@ -81,9 +81,8 @@ class Clicks:
 
 def clicks(settings: SlackSettings) -> Clicks:
     """What works on the deployed table and state machine."""
-    approvals = Approvals(boto3.resource("dynamodb").Table(settings.incidents_table), utc_now)
-    sfn = boto3.client("stepfunctions")
-    return Clicks(approvals, sfn, settings.rollback_state_machine_arn, settings.slack_allowed_users)
+    approvals = Approvals(aws.table(settings.incidents_table), utc_now)
+    return Clicks(approvals, aws.client("stepfunctions"), settings.rollback_state_machine_arn, settings.allowed_users)
 
 
 def perform(worker: Clicks, click: Click) -> None:
