@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +48,30 @@ class FaultProxy:
     url: str = ""
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+    conflicting: bool = False
+    lock: Lock = field(default_factory=Lock)
+    in_flight: list[frozenset[str]] = field(default_factory=list)
+
+    def conflict_as_dynamodb_does(self) -> None:
+        """Cancels a transaction that touches an item of another one in flight. MiniStack runs one after the other."""
+        self.conflicting = True
+
+    @contextmanager
+    def conflict(self, operation: str, body: dict[str, Any]) -> Iterator[Refuse | None]:
+        """The refusal of a transaction that meets another one; else None, and it is in flight until the block ends."""
+        keys = _keys(body) if self.conflicting and operation.startswith("Transact") else frozenset()
+        with self.lock:
+            if any(keys & others for others in self.in_flight):
+                refusal = Refuse("TransactionCanceledException", ("TransactionConflict",) * len(keys))
+            else:
+                refusal = None
+                self.in_flight.append(keys)
+        try:
+            yield refusal
+        finally:
+            if refusal is None:
+                with self.lock:
+                    self.in_flight.remove(keys)
 
     def inject(self, operation: str, *faults: Fault) -> None:
         """The next calls of `operation` meet these faults, one each, in this order."""
@@ -90,9 +114,13 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-            proxy.calls.append((operation, json.loads(body)))
+            document = json.loads(body)
+            proxy.calls.append((operation, document))
             queue = proxy.faults[operation]
-            fault = queue.popleft() if queue else None
+            with proxy.conflict(operation, document) as conflict:
+                self._meet(queue.popleft() if queue else conflict, body)
+
+        def _meet(self, fault: Fault | None, body: bytes) -> None:
             if isinstance(fault, Meanwhile):
                 fault.happens()
             if isinstance(fault, LoseRequest):
@@ -117,6 +145,13 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             """The test's own assertions say what went wrong; the log would only bury them."""
 
     return Handler
+
+
+def _keys(body: dict[str, Any]) -> frozenset[str]:
+    """The items that a transaction touches."""
+    actions = [action for entry in body["TransactItems"] for action in entry.values()]
+    keys = [action.get("Item") or action["Key"] for action in actions]
+    return frozenset(f"{key['pk']['S']} {key['sk']['S']}" for key in keys)
 
 
 def _error(fault: Refuse) -> bytes:

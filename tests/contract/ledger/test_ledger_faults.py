@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,10 +28,11 @@ CONFLICT = Refuse("TransactionCanceledException", ("None", "TransactionConflict"
 THROTTLED = Refuse("TransactionCanceledException", ("ThrottlingError", "None", "None"))
 
 
-def test_a_reservation_takes_one_read_and_one_write(impatient: Ledger, proxy: FaultProxy) -> None:
+def test_a_reservation_takes_one_consistent_read_and_one_write(impatient: Ledger, proxy: FaultProxy) -> None:
     impatient.reserve("inc-1", CGNAT, 20)
 
     assert proxy.operations() == ["Query", WRITE]
+    assert proxy.calls[0][1]["ConsistentRead"] is True
 
 
 def test_a_release_takes_two_reads_and_one_write(ledger: Ledger, impatient: Ledger, proxy: FaultProxy) -> None:
@@ -38,6 +41,7 @@ def test_a_release_takes_two_reads_and_one_write(ledger: Ledger, impatient: Ledg
     impatient.release("inc-1")
 
     assert proxy.operations() == ["GetItem", "TransactGetItems", WRITE]
+    assert proxy.calls[0][1]["ConsistentRead"] is True
 
 
 # -- lost requests and answers ---------------------------------------------------------------------
@@ -163,6 +167,29 @@ def test_a_conflict_during_a_release_is_tried_again(
     proxy.inject(operation, CONFLICT, CONFLICT)
 
     assert impatient.release("inc-1")
+    assert raw.items() == []
+
+
+def test_twenty_owners_in_one_slash_16_come_and_go_although_their_transactions_conflict(
+    proxy: FaultProxy, table: Table, raw: RawTable
+) -> None:
+    proxy.conflict_as_dynamodb_does()
+    ledger = Ledger(resource(proxy.url).Table(table.name), lambda: datetime.now(UTC))
+    owners = [f"inc-{number}" for number in range(20)]
+    together = Barrier(len(owners))
+
+    def come(owner: str) -> IPv4Network:
+        together.wait()
+        return ledger.reserve(owner, IPv4Network("100.64.0.0/16"), 24)
+
+    def go(owner: str) -> bool:
+        together.wait()
+        return ledger.release(owner)
+
+    with ThreadPoolExecutor(len(owners)) as threads:
+        blocks = list(threads.map(come, owners))
+        assert raw.blocks_by_owner() == dict(zip(owners, blocks, strict=True))
+        assert all(threads.map(go, owners))
     assert raw.items() == []
 
 
