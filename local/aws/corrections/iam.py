@@ -14,6 +14,9 @@ from moto.ec2.models import ec2_backends
 from local.aws.corrections.guard import original, replace
 
 TAG_KEY = re.compile(r"(TagSpecification\.\d+\.Tag\.\d+|Tag\.\d+)\.Key")
+ADDON_PATH = re.compile(r"/clusters/([^/]+)/addons/([^/]+)")
+# The last part of an add-on's ARN is drawn at its creation, so policies write it as a wildcard.
+UNKNOWN_ADDON_ID = "00000000-0000-0000-0000-000000000000"
 # Parameters that name the resource of an EC2 call, the most specific first.
 EC2_RESOURCES = {
     "SubnetId": "subnet",
@@ -30,6 +33,7 @@ PREFIXES = {"vpc": "vpc", "subnet": "subnet", "eni": "network-interface", "rtb":
 def install() -> None:
     """Restore what IAM sees of a request."""
     ec2_resources()
+    addon_resources()
     tag_conditions()
     tags_need_create_tags()
 
@@ -47,6 +51,22 @@ def ec2_resources() -> None:
         if service == "ec2":
             found = _ec2_resource(params)
             return f"arn:aws:ec2:{region}:{account}:{found[0]}/{found[1]}" if found else "*"
+        arn: str = known(service, method, path, headers, body, params, region, account)
+        return arn
+
+    replace(iam_actions, "extract_resource_arn", extract)
+
+
+def addon_resources() -> None:
+    """The resource of an EKS add-on call is the add-on, not its cluster (list_amazonelastickubernetesservice.html)."""
+    known = original(iam_actions, "extract_resource_arn")
+
+    def extract(
+        service: str, method: str, path: str, headers: Any, body: bytes, params: Any, region: str, account: str
+    ) -> str:
+        addon = ADDON_PATH.match(path) if service == "eks" else None
+        if addon:
+            return f"arn:aws:eks:{region}:{account}:addon/{addon[1]}/{addon[2]}/{UNKNOWN_ADDON_ID}"
         arn: str = known(service, method, path, headers, body, params, region, account)
         return arn
 

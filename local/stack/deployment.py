@@ -1,0 +1,86 @@
+"""The real template on the local AWS, by the real `sam build` and `sam deploy`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local.stack.servers import BOT_TOKEN, Servers
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK_NAME = "eks-ip-remediator"
+SECRET_PARAMETER = "/eks-ip-remediator/slack"  # noqa: S105 - its name, not its value
+_BUCKET = "sam-artifacts"
+
+
+class DeploymentFailed(Exception):
+    """`sam` failed; the message is the end of its output."""
+
+
+def build(folder: Path) -> None:
+    """`sam build` for the interpreter that runs the stack: the emulator runs functions on it.
+
+    Raises:
+        DeploymentFailed
+    """
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    _sam(
+        [
+            *("build", "--cached", "--parallel", "--build-dir", str(folder / "build")),
+            *("--cache-dir", str(folder / "build-cache"), "--parameter-overrides", f"Runtime=python{version}"),
+        ],
+        {"LAMBDA_PYTHON": version, "LAMBDA_PLATFORM": "host", "LAYERS_DIR": str(ROOT / "layers")},
+    )
+
+
+def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
+    """`sam deploy` of what `build` made; returns the stack's outputs.
+
+    Raises:
+        DeploymentFailed
+    """
+    secret = json.dumps({"bot_token": BOT_TOKEN, "signing_secret": servers.signing_secret})
+    ssm: Any = servers.client("ssm")
+    ssm.put_parameter(Name=SECRET_PARAMETER, Type="SecureString", Value=secret, Overwrite=True)
+    s3: Any = servers.client("s3")
+    s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": servers.session.region_name})
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    overrides = {
+        "Runtime": f"python{version}",
+        "SlackApiUrl": f"{servers.slack_url}/api/",
+        **parameters,
+    }
+    _sam(
+        [
+            *("deploy", "--template-file", str(servers.folder / "build" / "template.yaml")),
+            *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM"),
+            *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+            *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
+        ],
+        servers.environment,
+    )
+    cloudformation: Any = servers.client("cloudformation")
+    described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+
+def _sam(arguments: list[str], env: Mapping[str, str]) -> None:
+    command = [str(Path(sys.executable).parent / "sam"), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        end = "\n".join(done.stdout.splitlines()[-40:])
+        raise DeploymentFailed(f"sam {arguments[0]} failed:\n{end}")

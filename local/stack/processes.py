@@ -1,0 +1,74 @@
+"""Child processes with a log file each, started and ended by pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+_LOG_LINES = 15
+
+
+class NotStarted(Exception):
+    """A server ended or did not answer in time; the message has the end of its log."""
+
+
+class Server:
+    """`python -m <module>` with its output in `log`."""
+
+    def __init__(self, module: str, arguments: list[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.module = module
+        self._log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            # A group of its own, so that Ctrl-C reaches only the supervisor, which ends the servers in order.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+
+    def await_ready(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+        """Raises NotStarted when the process ends first, or is not ready in time."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self._process.poll() is not None:
+                raise NotStarted(f"{self.module} ended at once:\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise NotStarted(f"{self.module} did not answer within {seconds:.0f} s:\n{self._tail()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        if self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _tail(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP server speaks at `url`, whatever it says."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
