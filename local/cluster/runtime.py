@@ -36,11 +36,14 @@ class Nodes:
         self._cni = cni
         self._kubelets: dict[str, Kubelet] = {}
         self._lock = threading.Lock()
+        self._started = False
         state.pods.on_change(self._pod_changed)
         state.nodes.on_change(self._node_changed)
 
     def start(self) -> None:
-        """Once the caches are filled."""
+        """To be called once all caches are filled: a kubelet must see what runs on its node before it does anything."""
+        with self._lock:
+            self._started = True
         for node in self._state.nodes.all():
             self._node_changed(None, node)
 
@@ -56,7 +59,7 @@ class Nodes:
                 gone = self._kubelets.pop(name, None)
                 if gone is not None:
                     gone.worker.stop()
-            elif name not in self._kubelets and instance_id(new):
+            elif self._started and name not in self._kubelets and instance_id(new):
                 kubelet = self._kubelets[name] = Kubelet(self._state, name, self._cni)
                 kubelet.start()
 
