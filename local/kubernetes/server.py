@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # Clients keep connections in pools; the server must not be the one that closes them under a request.
 KEEP_ALIVE_SECONDS = 600
-SHUTDOWN_SECONDS = 2
+SHUTDOWN_SECONDS = 0.5
 
 
 def run(options: Options) -> None:
@@ -40,15 +41,20 @@ async def _serve(options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    async def stopped() -> None:
-        await stopping.wait()
-        api.close()
-
-    server = asyncio.create_task(serve(cast("ASGIFramework", api.asgi), _config(options), shutdown_trigger=stopped))
+    shutdown = asyncio.create_task(stopping.wait())
+    server = asyncio.create_task(
+        serve(cast("ASGIFramework", api.asgi), _config(options), shutdown_trigger=stopping.wait)
+    )
     if await _accepts(options.port, server):
         opts.write_kubeconfig(options)
         print(f"embedded Kubernetes API serves on {options.url}", file=sys.stderr, flush=True)  # noqa: T201
-    await server
+    await asyncio.wait({server, shutdown}, return_when=asyncio.FIRST_COMPLETED)
+    api.close()
+    # TLS waits half a minute for idle clients to say goodbye; whoever stopped the server does not.
+    await asyncio.wait({server}, timeout=SHUTDOWN_SECONDS)
+    server.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await server
 
 
 async def _accepts(port: int, server: asyncio.Task[None]) -> bool:
