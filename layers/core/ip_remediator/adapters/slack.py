@@ -74,7 +74,7 @@ def web_client(token: str, api_url: str) -> WebClient:
         timeout=_TIMEOUT_SECONDS,
         retry_handlers=[
             _ShortRateLimit(max_retry_count=_RETRIES),
-            ConnectionErrorRetryHandler(max_retry_count=_RETRIES),
+            ConnectionErrorRetryHandler(max_retry_count=_RETRIES, error_types=[OSError, HTTPException]),
             ServerErrorRetryHandler(max_retry_count=_RETRIES),
         ],
     )
@@ -126,6 +126,6 @@ class Slack:
 
 
 def _code(error: SlackApiError) -> str:
+    """Slack's error code; of a proxy's answer, which has none, its beginning."""
     answer = error.response
-    code = answer.get("error") if hasattr(answer, "get") else None
-    return str(code or f"HTTP {getattr(answer, 'status_code', 'error')}")
+    return str((answer.get("error") if hasattr(answer, "get") else None) or answer)[:100]

@@ -40,7 +40,7 @@ def render(incident: Incident) -> Message:
     title = _title(incident)
     told = [slack_part(part) for part in parts(incident)]
     return Message(
-        text=_joined(f"{state.emoji} {mrkdwn(title)}", told),
+        text=_joined(f"{state.emoji} {mrkdwn(title)}", told, mrkdwn(_footer(incident))),
         blocks=[
             kit.header(state.emoji, title),
             kit.fields([_field(name, text) for name, text in _facts(incident)]),
@@ -100,10 +100,10 @@ def _footer(incident: Incident) -> str:
     return f"incident {code(cut(incident.id, 80))}{planned}"
 
 
-def _joined(head: str, told: list[str]) -> str:
+def _joined(head: str, told: list[str], footer: str) -> str:
     """Whole parts only, so that no name and no escape is cut."""
-    text = head
+    text, end = head, f"\n\n{footer}"
     for part in told:
-        if len(text) + len(part) + 2 <= _MAX_TEXT:
+        if len(text) + len(part) + len(end) + 2 <= _MAX_TEXT:
             text += f"\n\n{part}"
-    return text
+    return text + end
