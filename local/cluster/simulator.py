@@ -13,6 +13,7 @@ from botocore.config import Config
 from local.cluster.addon import AddonManager
 from local.cluster.daemonsets import DaemonSetController
 from local.cluster.deployments import DeploymentController, ReplicaSetController
+from local.cluster.disruption import DisruptionController
 from local.cluster.eventexporter import EventExporter
 from local.cluster.garbage import GarbageCollector
 from local.cluster.insights import ContainerInsights
@@ -53,6 +54,7 @@ class Simulator:
         cni = VpcCni(self._state, self._session.client("ec2", config=_AWS), options.cluster, options.log_dir)
         self._nodes = Nodes(self._state, cni)
         self._workers = self._make_workers(api)
+        self._disruption = DisruptionController(self._state)
         self._exporter = self._make_exporter()
 
     def run(self, stop: threading.Event) -> None:
@@ -64,12 +66,14 @@ class Simulator:
                     return
         for worker in self._workers:
             worker.start()
+        self._disruption.start(stop)
         self._nodes.start()
         if self._exporter is not None:
             self._exporter.start(stop)
         _LOG.info("simulating cluster %s at speed %g", self._options.cluster, self._options.pace.speed)
         stop.wait()
         self._nodes.stop()
+        self._disruption.worker.stop()
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
