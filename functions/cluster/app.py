@@ -28,7 +28,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     log = ChangeLog(table, utc_now, incident.id)
     if event["action"] == "undo" and not log.made():
         return {"undone": True}  # nothing to put back: do not depend on a cluster that may be unreachable
-    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.client("sts"))
+    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
     configuration = ClusterConfiguration(incident, incidents, log, cluster)
     match event["action"]:
         case "apply_eni_configs":

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.clusters import open_cluster
+from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.kube_facts import KubeFacts
+from ip_remediator.adapters.snapshots import capture
 from ip_remediator.observability import logger
 from ip_remediator.settings import IncidentSettings
-from ip_remediator.steps.diagnosing import diagnose_incident
+from ip_remediator.steps.diagnosing import record_diagnosis
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,5 +26,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = IncidentSettings.read(os.environ)
     incidents = Incidents(aws.table(settings.incidents_table), utc_now)
     account_id = context.invoked_function_arn.split(":")[4]
-    clients = {service: aws.client(service) for service in ("eks", "sts", "ec2")}
-    return diagnose_incident(event["incident"], incidents, clients, utc_now, account_id)
+    incident = incidents.get(event["incident"])
+    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
+    snapshot = capture(
+        cluster.described, cluster.eks, KubeFacts(cluster.kube), Ec2Facts(aws.client("ec2")), utc_now, account_id
+    )
+    return record_diagnosis(incident, snapshot, incidents)

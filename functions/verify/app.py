@@ -25,6 +25,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     settings = IncidentSettings.read(os.environ)
     incidents = Incidents(aws.table(settings.incidents_table), utc_now)
     incident = incidents.get(event["incident"])
-    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.client("sts"))
+    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
     pods, ec2 = KubePods(cluster.kube), Ec2Facts(aws.client("ec2"))
     return Verifier(incident, incidents, incidents.snapshot(incident.id), pods, ec2).verify(final=event["final"])

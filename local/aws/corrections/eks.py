@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import eks
+from moto.ec2.models import ec2_backends
 
 from local.aws.corrections import eks_addons
 from local.aws.corrections.guard import original, replace
@@ -17,8 +19,33 @@ if TYPE_CHECKING:
 
 def install(settings: Settings) -> None:
     """Restore what EKS answers about its clusters and add-ons."""
+    vpc_of_the_subnets()
     announce_api_server(settings)
     eks_addons.install(settings.associating_seconds)
+
+
+def vpc_of_the_subnets() -> None:
+    """A cluster lies in its subnets' VPC and has a security group there; MiniStack makes both ids up.
+
+    The group named after the cluster, as EKS names it, is taken when it exists.
+    """
+    create = original(eks, "_create_cluster")
+
+    def create_cluster(body: dict[str, Any], creator_arn: str | None = None) -> Any:
+        wanted = body.get("resourcesVpcConfig", {})
+        backend = ec2_backends[get_account_id()][get_region()]
+        subnets = [backend.get_subnet(subnet_id) for subnet_id in wanted.get("subnetIds", [])]
+        if subnets:
+            body = {**body, "resourcesVpcConfig": {**wanted, "vpcId": subnets[0].vpc_id}}
+        answer = create(body, creator_arn)
+        groups = backend.describe_security_groups(filters={"vpc-id": [subnet.vpc_id for subnet in subnets[:1]]})
+        own = [group.id for group in groups if group.name.startswith(f"eks-cluster-sg-{body.get('name')}")]
+        if answer[0] < 300 and own:
+            clusters[body["name"]]["resourcesVpcConfig"]["clusterSecurityGroupId"] = own[0]
+        return answer
+
+    clusters = original(eks, "_clusters")
+    replace(eks, "_create_cluster", create_cluster)
 
 
 def announce_api_server(settings: Settings) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import NoCredentialsError
 
 _CONFIG = Config(
     connect_timeout=3,
@@ -26,3 +28,11 @@ def client(service: str) -> Any:
 def table(name: str) -> Any:
     """A DynamoDB table, one resource per container."""
     return boto3.resource("dynamodb", config=_CONFIG).Table(name)
+
+
+def credentials() -> Credentials:
+    """The function's own, for signing what is not a boto3 call."""
+    found = boto3.session.Session().get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    return found

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from botocore.credentials import Credentials
 
 from ip_remediator.adapters.eks import Eks, token
 from ip_remediator.adapters.errors import RequestRefused
 from ip_remediator.adapters.kube import KubeApi
+
+if TYPE_CHECKING:
+    from mypy_boto3_eks import EKSClient
 
 
 @dataclass(frozen=True)
@@ -19,12 +24,13 @@ class OpenCluster:
     kube: KubeApi
 
 
-def open_cluster(name: str, eks_client: Any, sts_client: Any) -> OpenCluster:
+def open_cluster(name: str, eks_client: EKSClient, credentials: Credentials) -> OpenCluster:
     """Raises ClusterNotFound, RequestRefused (it is not active, or has no public endpoint yet) and AWS errors."""
     eks = Eks(eks_client, name)
     described = eks.describe()
     endpoint = described.get("endpoint")
     if described.get("status") not in ("ACTIVE", "UPDATING") or not endpoint:
         raise RequestRefused(f"cluster {name} is {described.get('status')}: it cannot be changed now")
-    api = KubeApi(endpoint, described["certificateAuthority"]["data"], token(sts_client, name))
+    bearer = token(name, eks_client.meta.region_name, credentials)
+    api = KubeApi(endpoint, described["certificateAuthority"]["data"], bearer)
     return OpenCluster(described, eks, api)

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from botocore.signers import RequestSigner
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from ip_remediator.adapters.errors import ClusterNotFound, NotFound, NotYet, RequestRefused, aws_call
 from ip_remediator.domain.snapshot import Cluster
@@ -124,24 +126,17 @@ def merge_addon_env(configuration: str | None, env: dict[str, str]) -> str:
     return json.dumps({**values, "env": {**(values.get("env") or {}), **env}})
 
 
-def token(sts: Any, cluster: str) -> str:
-    """A bearer token for the cluster's API: a presigned GetCallerIdentity URL, as aws-iam-authenticator takes it."""
-    signer = RequestSigner(
-        sts.meta.service_model.service_id,
-        sts.meta.region_name,
-        "sts",
-        "v4",
-        sts._request_signer._credentials,  # noqa: SLF001 - botocore has no public way to its own credentials
-        sts.meta.events,
+def token(cluster: str, region: str, credentials: Credentials) -> str:
+    """A bearer token for the cluster's API: a presigned GetCallerIdentity URL, as aws-iam-authenticator takes it.
+
+    It is never called from here, and signed for AWS's own regional host whatever endpoint the clients use, because
+    the authenticator accepts no other.
+    """
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    request = AWSRequest(
+        method="GET",
+        url=f"https://sts.{region}.{suffix}/?Action=GetCallerIdentity&Version=2011-06-15",
+        headers={"x-k8s-aws-id": cluster},
     )
-    request = {
-        "method": "GET",
-        "url": f"{sts.meta.endpoint_url}/?Action=GetCallerIdentity&Version=2011-06-15",
-        "body": {},
-        "headers": {"x-k8s-aws-id": cluster},
-        "context": {},
-    }
-    url = signer.generate_presigned_url(
-        request, region_name=sts.meta.region_name, expires_in=_TOKEN_SECONDS, operation_name=""
-    )
-    return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+    SigV4QueryAuth(credentials, "sts", region, expires=_TOKEN_SECONDS).add_auth(request)
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(str(request.url).encode()).decode().rstrip("=")

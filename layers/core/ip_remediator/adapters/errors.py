@@ -72,6 +72,7 @@ _UNAVAILABLE = {
     "Unavailable",
     "RequestTimeout",
     "TransactionConflictException",
+    "TransactionInProgressException",
     "IncorrectState",
     "ResourceInUseException",
 }

@@ -1,40 +1,24 @@
-"""Reads the cluster and its VPC, and judges what is wrong."""
+"""Judges what is wrong with a cluster, and puts facts and verdict into the incident's record."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ip_remediator.adapters.clock import Clock
-from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.kube_facts import KubeFacts
-from ip_remediator.adapters.snapshots import capture
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict, diagnose
-from ip_remediator.domain.incidents import Step
+from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.incidents import Incident, Step
 from ip_remediator.domain.signals import Cause
+from ip_remediator.domain.snapshot import Snapshot
 
 
-def diagnose_incident(
-    incident_id: str, incidents: Incidents, clients: dict[str, Any], clock: Clock, account_id: str
-) -> dict[str, Any]:
-    """Stores the snapshot and the diagnosis; returns `{"verdict", "curable", "summary"}`.
+def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
+    """Stores the snapshot and the diagnosis; returns what the state machine branches on.
 
-    `clients`: boto3 clients by service (eks, sts, ec2).
+    `{"verdict", "curable", "needed", "summary"}`; not `needed`: the cluster has recovered.
     """
-    incident = incidents.get(incident_id)
-    cluster = open_cluster(incident.cluster, clients["eks"], clients["sts"])
-    snapshot = capture(
-        cluster.described, cluster.eks, KubeFacts(cluster.kube), Ec2Facts(clients["ec2"]), clock, account_id
-    )
-    causes = [Cause(cause) for cause in incident.signals.causes]
-    diagnosis = diagnose(snapshot, causes)
-    incidents.save_snapshot(incident_id, snapshot)
-    incidents.complete(incident_id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=diagnosis)
-    return _answer(diagnosis)
-
-
-def _answer(diagnosis: Diagnosis) -> dict[str, Any]:
+    diagnosis = diagnose(snapshot, [Cause(cause) for cause in incident.signals.causes])
+    incidents.save_snapshot(incident.id, snapshot)
+    incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=diagnosis)
     return {
         "verdict": diagnosis.verdict.value,
         "curable": diagnosis.curable,

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.ledger import Ledger, PoolExhausted
+from ip_remediator.adapters.ledger import ACCOUNT, Ledger, PoolExhausted
 from ip_remediator.adapters.vpc_lock import VpcLock
 from ip_remediator.domain.incidents import Incident, Mode, Step
 from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, plan, requirement
@@ -65,11 +65,16 @@ class Proposer:
     def _reserve(self, incident: Incident, snapshot: Snapshot, needed: BlockRequirement) -> IPv4Network:
         """The incident's block in the ledger: the one it has already, or the first that fits."""
         taken = [IPv4Network(cidr, strict=False) for cidr in needed.excluded]
-        detail = {"cluster": incident.cluster, "vpc": snapshot.vpc.id if snapshot.vpc else ""}
+        vpc_id = snapshot.vpc.id if snapshot.vpc else ""
+        # A CIDR that the VPC has already is a reservation itself: inside it the VPC keeps books of its own.
+        scope = vpc_id if needed.source == "existing-cidr" else ACCOUNT
+        detail = {"cluster": incident.cluster, "vpc": vpc_id}
         refusals = []
         for pool in needed.pools:
             try:
-                return self.ledger.reserve(incident.id, IPv4Network(pool), needed.prefix, taken, detail=detail)
+                return self.ledger.reserve(
+                    incident.id, IPv4Network(pool), needed.prefix, taken, scope=scope, detail=detail
+                )
             except PoolExhausted as error:
                 refusals.append(str(error))
         raise CannotPlan("; ".join(refusals))
