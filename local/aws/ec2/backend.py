@@ -100,6 +100,8 @@ def _instances() -> None:
             instance.detach_eni(eni)
             if primary:
                 instance.ec2_backend.forget(eni.id)
+        # A terminated instance is still described, and moto reads its primary interface for that.
+        instance.nics = {index: eni for index, eni in enumerate(interfaces[:1])}
         return previous
 
     replace(Instance, "terminate", terminate_with_interfaces)

@@ -67,6 +67,7 @@ def load(start: dict[str, Any]) -> Any:
 
 def answer(channel: TextIO, document: dict[str, Any]) -> None:
     """Write one answer after the log lines that belong to it."""
+    sys.stdout.flush()
     sys.stderr.write(f"{END_OF_LOG}\n")
     sys.stderr.flush()
     channel.write(json.dumps(document) + "\n")

@@ -1,0 +1,123 @@
+"""EKS: clusters, add-ons, and Kubernetes tokens that IAM roles sign."""
+
+from __future__ import annotations
+
+import base64
+import json
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.contract.aws.conftest import Maker, code_of, eventually, unique
+
+if TYPE_CHECKING:
+    from local.aws.client import LocalAws
+
+# How a function makes a Kubernetes token: a GetCallerIdentity URL of the region's STS, signed for one cluster.
+TOKEN_FUNCTION = """
+import base64, boto3
+
+def handler(event, context):
+    session = boto3.Session()
+    region = session.region_name
+    client = session.client("sts", endpoint_url=f"https://sts.{region}.amazonaws.com")
+    signer = RequestSigner(client.meta.service_model.service_id, region, "sts", "v4",
+                           session.get_credentials(), session.events)
+    url = signer.generate_presigned_url({
+        "method": "GET", "body": {}, "context": {},
+        "url": f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15",
+        "headers": {"x-k8s-aws-id": event["cluster"]},
+    }, region_name=region, expires_in=60, operation_name="")
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+"""
+
+
+@pytest.fixture
+def cluster(aws: LocalAws, make: Maker) -> str:
+    name = unique("demo")
+    aws.client("eks").create_cluster(name=name, roleArn=make.role(), resourcesVpcConfig={"subnetIds": ["subnet-1"]})
+    return name
+
+
+def review(aws: LocalAws, cluster: str, token: str) -> dict[str, Any]:
+    """Status of a TokenReview, posted as a Kubernetes API server posts it."""
+    document = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    request = urllib.request.Request(
+        aws.token_webhook(cluster),
+        data=json.dumps(document).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return dict(json.load(answer)["status"])
+
+
+def token_of(aws: LocalAws, function: str, cluster: str) -> str:
+    answer = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps({"cluster": cluster}))
+    return str(json.loads(answer["Payload"].read()))
+
+
+def test_given_a_cluster_when_described_then_it_is_active_with_the_endpoint_and_ca_of_the_command_line(
+    aws: LocalAws, cluster: str
+):
+    found = aws.client("eks").describe_cluster(name=cluster)["cluster"]
+    assert (found["status"], found["endpoint"]) == ("ACTIVE", "https://localhost:6443")
+    assert base64.b64decode(found["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_given_a_functions_role_with_an_access_entry_when_its_token_is_reviewed_then_it_has_the_groups(
+    aws: LocalAws, make: Maker, cluster: str
+):
+    role = make.role()
+    function = make.function(TOKEN_FUNCTION, role=role, Timeout=20)
+    token = token_of(aws, function, cluster)
+    assert review(aws, cluster, token).get("authenticated") is not True
+    aws.client("eks").create_access_entry(
+        clusterName=cluster, principalArn=role, kubernetesGroups=["ip-remediator:cluster"], username="remediator"
+    )
+    status = review(aws, cluster, token)
+    assert status["authenticated"] is True
+    assert status["user"]["username"] == "remediator"
+    assert "ip-remediator:cluster" in status["user"]["groups"]
+    assert review(aws, unique("other"), token).get("authenticated") is not True
+    assert review(aws, cluster, token[:-4] + "AAAA").get("authenticated") is not True
+
+
+def test_given_an_addon_when_updated_then_the_update_is_in_progress_and_ends_successful(aws: LocalAws, cluster: str):
+    eks = aws.client("eks")
+    eks.create_addon(clusterName=cluster, addonName="vpc-cni", addonVersion="v1.23.1-eksbuild.1")
+    values = json.dumps({"env": {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}})
+    addon = {"clusterName": cluster, "addonName": "vpc-cni"}
+    update = eks.update_addon(**addon, configurationValues=values, resolveConflicts="PRESERVE")["update"]
+    assert (update["status"], update["type"]) == ("InProgress", "AddonUpdate")
+    assert eks.describe_addon(**addon)["addon"]["status"] == "UPDATING"
+    assert code_of(eks.update_addon, **addon, configurationValues=values) == "ResourceInUseException"
+
+    def status() -> str:
+        asked = eks.describe_update(name=cluster, updateId=update["id"], addonName="vpc-cni")
+        return str(asked["update"]["status"])
+
+    eventually(lambda: status() == "Successful")
+    found = eks.describe_addon(**addon)["addon"]
+    assert (found["status"], found["configurationValues"]) == ("ACTIVE", values)
+    assert update["id"] in eks.list_updates(name=cluster)["updateIds"]
+
+
+def test_given_values_that_are_no_mapping_when_updated_then_refused(aws: LocalAws, cluster: str):
+    eks = aws.client("eks")
+    eks.create_addon(clusterName=cluster, addonName="vpc-cni")
+    refused = code_of(eks.update_addon, clusterName=cluster, addonName="vpc-cni", configurationValues="[1]")
+    assert refused == "InvalidParameterException"
+
+
+def test_given_an_unknown_update_when_described_then_not_found(aws: LocalAws, cluster: str):
+    refused = code_of(aws.client("eks").describe_update, name=cluster, updateId="none")
+    assert refused == "ResourceNotFoundException"
+
+
+def test_given_the_cni_addon_when_its_configuration_is_described_then_env_is_in_the_schema(aws: LocalAws):
+    eks = aws.client("eks")
+    (addon,) = eks.describe_addon_versions(addonName="vpc-cni")["addons"]
+    version = addon["addonVersions"][0]["addonVersion"]
+    answer = eks.describe_addon_configuration(addonName="vpc-cni", addonVersion=version)
+    assert "env" in json.loads(answer["configurationSchema"])["properties"]
