@@ -18,7 +18,7 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -109,7 +109,8 @@ class Browser:
                 yield browser
             finally:
                 # Chromium's children are in the session that was started for it.
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def open(self, url: str) -> None:
         """Goes to a page and waits until it has loaded."""

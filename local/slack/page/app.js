@@ -21,7 +21,23 @@ const page = {
 
 // -- talking to the server
 
-async function refresh() {
+// One at a time, so that an older answer never overwrites a newer one; changes meanwhile lead to another round.
+let refreshing = null;
+let changedMeanwhile = false;
+
+function refresh() {
+  changedMeanwhile = true;
+  refreshing ??= (async () => {
+    while (changedMeanwhile) {
+      changedMeanwhile = false;
+      await fetchState();
+    }
+    refreshing = null;
+  })();
+  return refreshing;
+}
+
+async function fetchState() {
   const response = await fetch(`/_page/state?user=${encodeURIComponent(person.id)}`);
   if (response.ok) {
     page.state = await response.json();
@@ -125,7 +141,7 @@ function threadOf(message) {
 function drawingContext(message) {
   const people = new Map(page.state.people.map((each) => [each.id, each.name]));
   const channels = new Map(page.state.channels.map((each) => [each.id, each.name]));
-  return { names: { people, channels }, act: (block, item, node) => message && press(message, block, item, node) };
+  return { names: { people, channels }, act: (block, item) => message && press(message, block, item) };
 }
 
 function messageNode(message) {
@@ -191,11 +207,11 @@ function showTarget() {
 
 // -- what the person does
 
-async function press(message, block, item, node) {
+async function press(message, block, item) {
   if (page.busy.has(key(message)) || (item.confirm && !(await confirmed(item.confirm, drawingContext(null).names)))) return;
   page.problems.delete(key(message));
   page.busy.set(key(message), item.action_id);
-  node.setAttribute("aria-busy", "true");
+  draw();
   const place = { channel: message.channel, ts: message.ts, block_id: block.block_id, action_id: item.action_id };
   const { problem } = await send("click", place);
   page.busy.delete(key(message));
@@ -206,7 +222,7 @@ async function press(message, block, item, node) {
 function goTo(channel) {
   page.channel = channel;
   page.thread = null;
-  history.pushState(null, "", `/archives/${channel}`);
+  history.pushState(null, "", `/archives/${channel}?user=${person.id}`);
   draw();
 }
 
@@ -217,7 +233,7 @@ function openThread(ts) {
 
 function become(user) {
   person.id = user;
-  localStorage.setItem("me", user);
+  sessionStorage.setItem("me", user);
   page.problems.clear();
   refresh();
 }

@@ -1,4 +1,4 @@
-// Block Kit as DOM nodes. `context` is {names, act(block, element, node)}.
+// Block Kit as DOM nodes. `context` is {names, act(block, element)}.
 import { withEmoji } from "./emoji.js";
 import { element, link, mrkdwn } from "./mrkdwn.js";
 
@@ -57,7 +57,7 @@ function button(block, item, { act }) {
   const node = item.url
     ? element("a", { ...attributes, role: "button", href: item.url, target: "_blank", rel: "noopener noreferrer" }, label)
     : element("button", { ...attributes, type: "button" }, label);
-  node.addEventListener("click", () => act(block, item, node));
+  node.addEventListener("click", () => act(block, item));
   return node;
 }
 

@@ -1,7 +1,8 @@
-// Calls to the workspace's server, in the name of the person who sits at the page.
+// Calls to the workspace's server, in the name of the person who sits at the page. Each tab has its own person.
 export const person = {
-  id: new URL(location.href).searchParams.get("user") ?? localStorage.getItem("me") ?? "U0000ONCALL",
+  id: new URL(location.href).searchParams.get("user") ?? sessionStorage.getItem("me") ?? "U0000ONCALL",
 };
+sessionStorage.setItem("me", person.id);
 
 // The server's answer; a refusal or no answer comes back as {problem}.
 export async function send(path, body) {

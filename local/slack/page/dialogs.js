@@ -14,10 +14,14 @@ export function confirmed(confirm, names) {
   byId("confirm-accept").textContent = confirm.confirm.text;
   byId("confirm-accept").className = `button ${confirm.style ?? "primary"}`;
   return new Promise((resolve) => {
-    byId("confirm-deny").onclick = () => dialog.close("deny");
-    byId("confirm-accept").onclick = () => dialog.close("accept");
-    dialog.onclose = () => resolve(dialog.returnValue === "accept");
-    dialog.returnValue = "";
+    const finish = (answer) => {
+      dialog.close();
+      resolve(answer);
+    };
+    byId("confirm-deny").onclick = () => finish(false);
+    byId("confirm-accept").onclick = () => finish(true);
+    // Not `onclose`: that event comes later, and could meet a confirmation that was opened since.
+    dialog.oncancel = () => resolve(false);
     dialog.showModal();
   });
 }

@@ -69,6 +69,20 @@ def test_a_click_reaches_the_app_and_what_the_app_writes_is_shown(browser: Brows
     browser.wait_for_text("Approved", within=at(ts))
 
 
+def test_a_button_rests_while_the_app_works_and_can_then_be_pressed_again(
+    browser: Browser, slack: Slack, app: App
+) -> None:
+    ts = slack.post_button()
+    app.replies.clear()
+
+    browser.click("Approve", within=at(ts))
+    browser.wait_until(f"!!document.querySelector('{at(ts)} [aria-busy]')")
+    app.replies.set()
+    browser.click("Approve", within=f"{at(ts)} :not([aria-busy])")
+
+    assert [app.next().payload["type"], app.next().payload["type"]] == ["block_actions", "block_actions"]
+
+
 def test_a_confirmation_is_shown_and_only_yes_presses_the_button(browser: Browser, slack: Slack, app: App) -> None:
     ts = slack.post_button(confirm=CONFIRM)
 
