@@ -64,7 +64,7 @@ def status_of(event: dict[str, Any], now: float = NOW) -> int:
 
 
 @pytest.mark.parametrize("encoded", [True, False])
-def test_a_signed_click_is_read(encoded: bool):  # noqa: FBT001
+def test_a_signed_click_is_read(encoded: bool):
     click = read_click(request(payload(), encoded=encoded), SECRET, NOW)
 
     assert click == Click(
@@ -138,7 +138,7 @@ def test_only_post_is_answered(method: str):
 
 
 @pytest.mark.parametrize("encoded", [True, False])
-def test_a_large_body_is_refused_before_its_signature_is_looked_at(encoded: bool):  # noqa: FBT001
+def test_a_large_body_is_refused_before_its_signature_is_looked_at(encoded: bool):
     assert status_of(request("x" * (MAX_BODY_BYTES + 1), secret="another", encoded=encoded)) == 413
 
 
@@ -179,7 +179,7 @@ def test_what_is_slacks_but_no_click_of_ours_is_passed_over(content: dict[str, A
 
 
 @given(st.text(max_size=200), st.text(max_size=30), st.text(max_size=90), st.booleans())
-def test_nothing_unsigned_is_ever_read(body: str, timestamp: str, signature: str, encoded: bool):  # noqa: FBT001
+def test_nothing_unsigned_is_ever_read(body: str, timestamp: str, signature: str, encoded: bool):
     headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
     event = {**request(payload()), "body": body, "isBase64Encoded": encoded, "headers": headers}
 

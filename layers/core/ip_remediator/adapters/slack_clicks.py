@@ -57,9 +57,10 @@ class Clicks:
             return f"Nothing was changed by your click: {refusal}."
         output = {"approved": approved, "by": click.by, "plan_hash": decision.plan_hash}
         with aws_call("SendTaskSuccess"):
+            known = self._sfn.exceptions
             try:
                 self._sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
-            except (self._sfn.exceptions.TaskTimedOut, self._sfn.exceptions.TaskDoesNotExist):
+            except (known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
                 return "The execution no longer waits for an answer: it has one, or it ended."
         return None
 
