@@ -66,9 +66,9 @@ class LocalAws:
     def control(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:
         """Call a control endpoint ("/_local/faults", "/_local/calls"): (status, document)."""
         data = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(self.endpoint + path, data=data, method=method)  # noqa: S310
+        request = urllib.request.Request(self.endpoint + path, data=data, method=method)
         try:
-            with urllib.request.urlopen(request) as answer:  # noqa: S310
+            with urllib.request.urlopen(request) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import eks
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 
 from local.aws.corrections import eks_addons
@@ -34,7 +35,10 @@ def vpc_of_the_subnets() -> None:
     def create_cluster(body: dict[str, Any], creator_arn: str | None = None) -> Any:
         wanted = body.get("resourcesVpcConfig", {})
         backend = ec2_backends[get_account_id()][get_region()]
-        subnets = [backend.get_subnet(subnet_id) for subnet_id in wanted.get("subnetIds", [])]
+        try:
+            subnets = [backend.get_subnet(subnet_id) for subnet_id in wanted.get("subnetIds", [])]
+        except EC2ClientError as error:
+            return eks_addons.error(400, "InvalidParameterException", str(error.message))
         if subnets:
             body = {**body, "resourcesVpcConfig": {**wanted, "vpcId": subnets[0].vpc_id}}
         answer = create(body, creator_arn)

@@ -45,11 +45,11 @@ class AddonUpdates:
         def update_addon(cluster: str, addon: str, body: dict[str, Any]) -> Answer:
             values = body.get("configurationValues")
             if values and not _is_mapping(values):
-                return _error(
+                return error(
                     400, "InvalidParameterException", "ConfigurationValue provided in request is not supported"
                 )
             if self._running(cluster, addon):
-                return _error(409, "ResourceInUseException", f"Addon {addon} has an update in progress")
+                return error(409, "ResourceInUseException", f"Addon {addon} has an update in progress")
             answer: Answer = update(cluster, addon, body)
             if answer[0] >= 300:
                 return answer
@@ -70,7 +70,7 @@ class AddonUpdates:
         """DescribeUpdate. ResourceNotFoundException for an unknown one."""
         record = self._records.get(update_id)
         if record is None or record["cluster"] != cluster:
-            return _error(404, "ResourceNotFoundException", f"No update found for ID: {update_id}")
+            return error(404, "ResourceNotFoundException", f"No update found for ID: {update_id}")
         status = "InProgress" if time.monotonic() < record["ends"] else "Successful"
         return _json(200, {"update": {**record["update"], "status": status}})
 
@@ -140,6 +140,7 @@ def _json(status: int, document: dict[str, Any]) -> Answer:
     return status, {"Content-Type": "application/json"}, json.dumps(document, default=str).encode()
 
 
-def _error(status: int, code: str, message: str) -> Answer:
+def error(status: int, code: str, message: str) -> Answer:
+    """An error as EKS answers it."""
     headers = {"Content-Type": "application/json", "x-amzn-errortype": code}
     return status, headers, json.dumps({"__type": code, "message": message}).encode()

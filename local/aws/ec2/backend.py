@@ -101,7 +101,7 @@ def _instances() -> None:
             if primary:
                 instance.ec2_backend.forget(eni.id)
         # A terminated instance is still described, and moto reads its primary interface for that.
-        instance.nics = {index: eni for index, eni in enumerate(interfaces[:1])}
+        instance.nics = dict(enumerate(interfaces[:1]))
         return previous
 
     replace(Instance, "terminate", terminate_with_interfaces)

@@ -57,6 +57,8 @@ class PythonWorker:
         self._cold = True
         self._answers: queue.Queue[str] = queue.Queue()
         self._log: queue.Queue[str] = queue.Queue()
+        # What the module wrote while it was imported; it belongs to the first invocation.
+        self._started_log = ""
 
     def invoke(
         self,
@@ -83,12 +85,13 @@ class PythonWorker:
                     "invoked_function_arn": invoked_function_arn or self.config["FunctionArn"],
                 }
             )
+            before, self._started_log = self._started_log, ""
             answer = self._receive(float(self.config.get("Timeout", 3)))
             if answer is None:
                 return self._ended(cold)
             if "error" in answer:
                 return self._failed(answer["error"], cold)
-            return {"status": "ok", "result": answer["result"], "cold_start": cold, "log": self._drain()}
+            return {"status": "ok", "result": answer["result"], "cold_start": cold, "log": before + self._drain()}
 
     def kill(self) -> None:
         """End the process."""
@@ -122,8 +125,10 @@ class PythonWorker:
             return {"errorMessage": "Runtime exited during init", "errorType": "Runtime.ExitError"}
         if "error" in answer:
             self.kill()
-        report: dict[str, Any] | None = answer.get("error")
-        return report
+            report: dict[str, Any] = answer["error"]
+            return report
+        self._started_log = self._drain()
+        return None
 
     def _start_document(self, code: Path) -> dict[str, Any]:
         return {
@@ -202,7 +207,7 @@ class PythonWorker:
         with contextlib.suppress(queue.Empty):
             while (line := self._log.get(timeout=max(0.0, deadline - time.monotonic()))) not in ("", f"{END_OF_LOG}\n"):
                 lines.append(line)
-        return "".join(lines).rstrip("\n")
+        return "".join(lines)
 
     def _discard_tmpdir(self) -> None:
         """Unpacked code is shared and stays until the server ends."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.aws.conftest import Maker, eventually, unique
+from tests.contract.aws.conftest import Maker, Network, eventually, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -52,9 +52,12 @@ def test_given_a_yaml_state_machine_when_deployed_then_it_runs(aws: LocalAws, ma
     assert json.loads(make.run(arn)["output"]) == "done"
 
 
-def test_given_an_access_entry_when_deployed_and_deleted_then_eks_has_it_and_has_it_no_more(aws: LocalAws, make: Maker):
+def test_given_an_access_entry_when_deployed_and_deleted_then_eks_has_it_and_has_it_no_more(
+    aws: LocalAws, make: Maker, network: Network
+):
     eks, cluster, principal = aws.client("eks"), unique("cluster"), make.role()
-    eks.create_cluster(name=cluster, roleArn=make.role(), resourcesVpcConfig={"subnetIds": ["subnet-1"]})
+    subnets = {"subnetIds": [network.subnet("10.0.0.0/24")]}
+    eks.create_cluster(name=cluster, roleArn=make.role(), resourcesVpcConfig=subnets)
     properties = {"ClusterName": cluster, "PrincipalArn": principal, "KubernetesGroups": ["ip-remediator"]}
     stack = deploy(aws, {"Entry": {"Type": "AWS::EKS::AccessEntry", "Properties": properties}})
     entry = eks.describe_access_entry(clusterName=cluster, principalArn=principal)["accessEntry"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.aws.conftest import Maker, code_of, eventually, unique
+from tests.contract.aws.conftest import Maker, Network, code_of, eventually, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # How a function makes a Kubernetes token: a GetCallerIdentity URL of the region's STS, signed for one cluster.
 TOKEN_FUNCTION = """
 import base64, boto3
+from botocore.signers import RequestSigner
 
 def handler(event, context):
     session = boto3.Session()
@@ -34,9 +35,9 @@ def handler(event, context):
 
 
 @pytest.fixture
-def cluster(aws: LocalAws, make: Maker) -> str:
-    name = unique("demo")
-    aws.client("eks").create_cluster(name=name, roleArn=make.role(), resourcesVpcConfig={"subnetIds": ["subnet-1"]})
+def cluster(aws: LocalAws, make: Maker, network: Network) -> str:
+    name, subnets = unique("demo"), {"subnetIds": [network.subnet("10.0.0.0/24")]}
+    aws.client("eks").create_cluster(name=name, roleArn=make.role(), resourcesVpcConfig=subnets)
     return name
 
 
@@ -63,6 +64,21 @@ def test_given_a_cluster_when_described_then_it_is_active_with_the_endpoint_and_
     found = aws.client("eks").describe_cluster(name=cluster)["cluster"]
     assert (found["status"], found["endpoint"]) == ("ACTIVE", "https://localhost:6443")
     assert base64.b64decode(found["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+def test_given_subnets_when_a_cluster_is_created_then_it_lies_in_their_vpc_and_unknown_ones_are_refused(
+    aws: LocalAws, make: Maker, network: Network
+):
+    eks, name, subnet = aws.client("eks"), unique("demo"), network.subnet("10.0.0.0/24")
+    group = network.ec2.create_security_group(GroupName=f"eks-cluster-sg-{name}", Description="d", VpcId=network.vpc)
+    role = make.role()
+    config = eks.create_cluster(name=name, roleArn=role, resourcesVpcConfig={"subnetIds": [subnet]})["cluster"]
+    assert config["resourcesVpcConfig"]["vpcId"] == network.vpc
+    found = eks.describe_cluster(name=name)["cluster"]["resourcesVpcConfig"]
+    assert found["clusterSecurityGroupId"] == group["GroupId"]
+    unknown = {"subnetIds": ["subnet-00000000"]}
+    refused = code_of(eks.create_cluster, name=unique("x"), roleArn=role, resourcesVpcConfig=unknown)
+    assert refused == "InvalidParameterException"
 
 
 def test_given_a_functions_role_with_an_access_entry_when_its_token_is_reviewed_then_it_has_the_groups(

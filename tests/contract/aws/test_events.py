@@ -173,6 +173,14 @@ def test_given_two_of_three_datapoints_when_only_one_breaches_then_no_alarm_and_
 def test_given_a_topic_with_a_queue_when_published_then_the_message_arrives(aws: LocalAws, inbox: Inbox):
     sns = aws.client("sns")
     topic = sns.create_topic(Name=unique("operators"))["TopicArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": inbox.arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    inbox.sqs.set_queue_attributes(QueueUrl=inbox.url, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=inbox.arn)
     sns.publish(TopicArn=topic, Subject="Slack is down", Message="incident 7")
     received = inbox.next()
