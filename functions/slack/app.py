@@ -14,9 +14,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
+from ip_remediator.adapters import aws
 from ip_remediator.adapters.secrets import SlackSecret, read_slack_secret
 from ip_remediator.adapters.slack_requests import Click, Refused, read_click
 from ip_remediator.observability import logger
@@ -25,12 +23,10 @@ from ip_remediator.settings import SlackSettings
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_HASTE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
-
 
 @cache
 def _secret() -> SlackSecret:
-    return read_slack_secret(boto3.client("ssm", config=_HASTE), SlackSettings.read(os.environ).slack_secret)
+    return read_slack_secret(aws.client("ssm"), SlackSettings.read(os.environ).slack_secret)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -44,9 +40,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"statusCode": refusal.status.value}
     if click:
         payload = json.dumps({"click": asdict(click)})
-        boto3.client("lambda", config=_HASTE).invoke(
-            FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
-        )
+        aws.client("lambda").invoke(FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload)
     return {"statusCode": 200}
 
 

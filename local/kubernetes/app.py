@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -143,7 +144,7 @@ class Api:
             self._authorizer.require(user, Attributes(request.method.lower(), path=path))
             return self._describe(path.rstrip("/") or "/")
         verb = _verb(request, target)
-        self._authorizer.require(user, _attributes(target, verb))
+        self._authorizer.require(user, _attributes(target, verb, request.query_params.get("fieldSelector", "")))
         if kind := reviews.KINDS.get((target.group, target.version, target.plural)):
             if verb != "create":
                 raise errors.method_not_allowed()
@@ -333,11 +334,15 @@ def _verb(request: Request, target: Target) -> str:
     return verb
 
 
-def _attributes(target: Target, verb: str) -> Attributes:
+def _attributes(target: Target, verb: str, field_selector: str) -> Attributes:
+    """What is asked for. A list or watch of exactly one name is authorized as that name (RequestInfo of apiserver), so
+    that resourceNames can allow it."""
+    named = re.search(r"(?:^|,)metadata\.name==?([^,]+)", field_selector)
+    name = named[1] if named and verb in ("list", "watch", "deletecollection") else target.name
     resource = target.plural + (f"/{target.subresource}" if target.subresource else "")
     # The namespace of a Namespace is itself: a RoleBinding inside it may grant access to it.
     own = target.name if (target.group, target.plural) == ("", "namespaces") else target.namespace
-    return Attributes(verb, target.group, resource, own, target.name)
+    return Attributes(verb, target.group, resource, own, name)
 
 
 def _delete_options(call: Call) -> dict[str, Any]:

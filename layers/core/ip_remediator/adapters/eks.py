@@ -62,11 +62,8 @@ class Eks:
         """
         present = self.addon() or {}
         if present.get("configurationValues", "") != configuration:
-            role = (
-                {"serviceAccountRoleArn": present["serviceAccountRoleArn"]}
-                if "serviceAccountRoleArn" in present
-                else {}
-            )
+            role_arn = present.get("serviceAccountRoleArn")
+            role = {"serviceAccountRoleArn": role_arn} if role_arn else {}
             with aws_call("UpdateAddon"):
                 self._eks.update_addon(
                     clusterName=self._name,

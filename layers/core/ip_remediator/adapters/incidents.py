@@ -293,6 +293,7 @@ def _incident(item: Item) -> Incident:
         "outcome",
         "closed_at",
         "steps",
+        "subnets",
     )
     fields = {name: item[name] for name in scalars if name in item}
     return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=signals, **fields, **documents)
