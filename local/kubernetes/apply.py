@@ -38,7 +38,8 @@ def apply(
         entry.paths.discard(path)
     kept_by_others = {path[:length] for entry in others for path in entry.paths for length in range(len(path) + 1)}
     merged = copy.deepcopy(live) if live is not None else {}
-    for path in sorted(mine.paths - declared.keys() - kept_by_others, key=len, reverse=True):
+    # Whole list items first: without its key fields an item could no longer be found.
+    for path in sorted(mine.paths - declared.keys() - kept_by_others, key=len):
         _remove(merged, path)
     body = {name: value for name, value in applied.items() if name not in skip}
     merged = _merge(merged, body, "", ownership.custom_schema(resource), root=True)

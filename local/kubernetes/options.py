@@ -73,6 +73,8 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     if not re.fullmatch(r"v1\.\d+\.\d+(-[\w.+-]+)?", given.version):
         raise UsageError(f"--version {given.version!r} is not a Kubernetes version such as {DEFAULT_VERSION}")
     ensure_token_file(given.token_file)
+    if given.kubeconfig is not None:
+        admin_token(given.token_file)
     return Options(
         port=given.port,
         pki=ensure_pki(given.pki),

@@ -13,7 +13,7 @@ from local.kubernetes import apply, decoding, defaults, deletion, errors, owners
 from local.kubernetes.decoding import FieldValidation
 from local.kubernetes.errors import FieldError
 from local.kubernetes.ownership import Entry
-from local.kubernetes.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES
+from local.kubernetes.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS
 from local.kubernetes.store import Stored
 
 if TYPE_CHECKING:
@@ -137,6 +137,9 @@ class Registry:
         if dry_run:
             return Stored(marked, stored.typed), gone
         if gone:
+            if resource is PODS and marked != stored.obj:
+                # Pods are always marked before they go, even without grace: watches see both steps.
+                marked = self._put(resource, marked).obj
             return self._remove(resource, marked), True
         return (stored if marked == stored.obj else self._put(resource, marked)), False
 
