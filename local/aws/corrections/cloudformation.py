@@ -9,7 +9,7 @@ import yaml
 from ministack.services import apigateway, dynamodb, eks
 from ministack.services.cloudformation import provisioners
 
-from local.aws.corrections.guard import original, replace
+from local.aws.corrections.guard import original, replace, require
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 INTEGRATION = "x-amazon-apigateway-integration"
@@ -99,6 +99,7 @@ def http_api_body() -> None:
     """Routes and integrations of an HTTP API come from its OpenAPI Body; MiniStack makes an API without routes."""
     handler = original(_handlers(), "AWS::ApiGatewayV2::Api")
     create_api = original(handler, "create")
+    require(apigateway, "_create_integration", "_create_route")
 
     def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
         api_id, attributes = create_api(logical_id, properties, stack)

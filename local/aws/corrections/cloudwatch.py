@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch, eventbridge
 
-from local.aws.corrections.guard import original, replace
+from local.aws.corrections.guard import original, replace, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 def install() -> None:
     """Restore how CloudWatch treats alarms."""
+    require(cloudwatch, "_metrics", "_calc_stats", "_stat_value", "_dispatch_alarm_actions", "_evaluate_parent_alarms")
+    require(cloudwatch, "_alarms", "_composite_alarms")
     evaluate_documented()
     publish_state_changes()
     threading.Thread(target=_evaluate_forever, name="alarms", daemon=True).start()

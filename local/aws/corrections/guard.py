@@ -28,3 +28,9 @@ def replace(owner: Any, name: str, value: Any) -> None:
         owner[name] = value
     else:
         setattr(owner, name, value)
+
+
+def require(owner: Any, *names: str) -> None:
+    """Check at the start what a correction will look up only when it is used. MissingPartError names what is gone."""
+    for name in names:
+        original(owner, name)

@@ -7,7 +7,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from local.aws.corrections.guard import original, replace
+from local.aws.corrections.guard import original, replace, require
 from local.aws.functions.worker import PythonWorker, reported
 
 
@@ -24,6 +24,8 @@ def run_in_own_environment() -> None:
     of a silent function, and unpacks and compiles every layer anew for each environment.
     """
     known = original(lambda_runtime, "_worker_class_for")
+    require(lambda_svc, "_resolve_layer_zip")
+    require(lambda_runtime, "execution_credentials", "reset")
 
     def worker_class_for(config: dict[str, Any]) -> Any:
         return PythonWorker if str(config.get("Runtime", "")).startswith("python") else known(config)

@@ -7,11 +7,12 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
+from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.services import stepfunctions
 
 from local.aws.corrections import sfn_permissions
-from local.aws.corrections.guard import original, replace
+from local.aws.corrections.guard import original, replace, require
 from local.aws.operations import Operation
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def enforce_role(faults: Faults) -> None:
 
     Tasks do not pass through the HTTP gateway, so they are recorded, and refused by injected faults, here.
     """
+    require(stepfunctions, "_ExecutionError")
+    require(iam_evaluator, "_gather_role_policies", "EvalContext", "evaluate")
     execute_task = original(stepfunctions, "_execute_task")
     machines = original(stepfunctions, "_state_machines")
 

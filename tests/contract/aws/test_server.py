@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.aws.client import free_port, running
-from local.aws.corrections.guard import MissingPartError, original, replace
+from local.aws.corrections.guard import MissingPartError, original, replace, require
 from tests.contract.aws.conftest import Maker, eventually
 
 if TYPE_CHECKING:
@@ -74,5 +74,7 @@ def test_given_a_warm_function_when_the_server_is_terminated_then_no_process_and
 def test_given_a_private_name_that_is_gone_when_it_is_corrected_then_the_start_fails_and_names_it():
     with pytest.raises(MissingPartError, match=r"json\.no_such_part is gone"):
         original(json, "no_such_part")
+    with pytest.raises(MissingPartError, match="no_such_function"):
+        require(json, "loads", "no_such_function")
     with pytest.raises(MissingPartError, match="no_such_key"):
         replace({}, "no_such_key", 1)
