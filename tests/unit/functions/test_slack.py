@@ -314,3 +314,17 @@ def test_a_stranger_learns_nothing_but_the_status(endpoint: Endpoint):
 
     assert (posted.status, got.status) == (401, 405)
     assert posted.data in (b"", b"null")
+
+
+def test_a_click_that_fails_is_told_so_and_tried_again_by_itself(
+    slack: Slack, endpoint: Endpoint, rollback_machine: str, aws: str
+):
+    refused_once = {"service": "states", "action": "StartExecution", "error": "AccessDeniedException"}
+    assert urllib3.request("POST", f"{aws}/_local/faults", json=refused_once).status < 300
+    ts = show(slack, render(healed(id=f"prod-{uuid4().hex[:12]}")))
+
+    assert click(slack, ts, "rollback") is None
+
+    assert "it is tried again" in reply_to(slack, ON_CALL, ts)
+    sfn = boto3.client("stepfunctions")
+    until("the second try", lambda: sfn.list_executions(stateMachineArn=rollback_machine)["executions"])
