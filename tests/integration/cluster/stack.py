@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -111,8 +112,10 @@ class Stack:
             raise
 
     def end_all(self) -> None:
-        for name in reversed(list(self.processes)):
-            self.end(name)
+        """Latest first, each whatever became of the others."""
+        with contextlib.ExitStack() as endings:
+            for name in self.processes:
+                endings.callback(self.end, name)
 
     def api(self) -> KubeApi:
         return KubeApi(self.kubeconfig)

@@ -259,3 +259,4 @@ def test_given_a_disruption_budget_when_pods_are_evicted_then_it_is_kept(stack: 
     with pytest.raises(ApiError) as refused:
         api.request("POST", PODS.path("kube-system", second, "eviction"), body=for_second)
     assert refused.value.status == 429
+    api.close()
