@@ -78,10 +78,6 @@ class KubeApi:
         configuration.retries = urllib3.Retry(total=0)
         self._client = client.ApiClient(configuration)
 
-    def close(self) -> None:
-        """Close the pooled connections; a call made afterwards opens new ones."""
-        self._client.rest_client.close()
-
     def request(
         self,
         method: str,
