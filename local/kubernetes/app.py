@@ -130,6 +130,8 @@ class Api:
         await request.body()
         try:
             user = await self._authenticator.authenticate(request.headers.get("authorization"))
+            if name := request.headers.get("impersonate-user"):
+                user = self._authorizer.impersonate(user, name, request.headers.getlist("impersonate-group"))
             return await self._route(request, user)
         except ApiError as error:
             return _json(error.status(), error.code)

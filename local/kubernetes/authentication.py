@@ -10,15 +10,16 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
-from local.kubernetes.options import WEBHOOK_CACHE_SECONDS, User
+from local.kubernetes.options import AUTHENTICATED, WEBHOOK_CACHE_SECONDS, User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
-AUTHENTICATED = "system:authenticated"
 WEBHOOK_TIMEOUT_SECONDS = 10.0
 _CACHE_LIMIT = 1000
+# The webhook is on this machine: a proxy from the environment must not stand in between.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Authenticator:
@@ -65,7 +66,7 @@ def _review(url: str, token: str) -> User | None:
     request = urllib.request.Request(
         url, json.dumps(review).encode(), {"Content-Type": "application/json", "Accept": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=WEBHOOK_TIMEOUT_SECONDS) as response:
+    with _DIRECT.open(request, timeout=WEBHOOK_TIMEOUT_SECONDS) as response:
         status: dict[str, Any] = json.load(response).get("status") or {}
     if not status.get("authenticated"):
         return None

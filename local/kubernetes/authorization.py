@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
-from local.kubernetes.options import ADMIN_GROUP
+from local.kubernetes.options import ADMIN_GROUP, AUTHENTICATED, User
 from local.kubernetes.registry import Write
 from local.kubernetes.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -18,9 +18,8 @@ from local.kubernetes.resources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from local.kubernetes.options import User
     from local.kubernetes.registry import Registry
     from local.kubernetes.store import Store
 
@@ -120,6 +119,13 @@ class Authorizer:
         details = {"name": wanted.name} if wanted.name else {}
         details |= {"group": wanted.group} if wanted.group else {}
         raise errors.ApiError(403, "Forbidden", message, {**details, "kind": plural})
+
+    def impersonate(self, user: User, name: str, groups: Sequence[str]) -> User:
+        """The user that `user` wants to act as (kubectl --as, --as-group), if allowed to."""
+        self.require(user, Attributes("impersonate", resource="users", name=name))
+        for group in groups:
+            self.require(user, Attributes("impersonate", resource="groups", name=group))
+        return User(name, groups=(*groups, AUTHENTICATED))
 
     def rules(self, user: User, namespace: str) -> Iterator[dict[str, Any]]:
         """Every rule that binds the user, at the cluster scope and in the namespace."""

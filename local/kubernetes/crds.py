@@ -41,7 +41,10 @@ class CustomResources:
         elif crd["metadata"].get("deletionTimestamp"):
             asyncio.get_running_loop().call_soon(self._clean_up, name)
         else:
-            self._store.serve(_resource(crd))
+            served, defined = self._served(crd), _resource(crd)
+            # Only a change of what is served: to serve anew ends the watches of the resource.
+            if served is None or vars(served) != vars(defined):
+                self._store.serve(defined)
 
     def _establish(self, name: str) -> None:
         found = self._store.find(CRDS, "", name)

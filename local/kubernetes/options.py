@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 ADMIN_GROUP = "system:masters"
+AUTHENTICATED = "system:authenticated"
 DEFAULT_VERSION = "v1.33.0"
 # How long an answer of the token webhook is trusted. The real server's default is two minutes; an access entry that
 # was just created must work at once on a laptop.

@@ -47,6 +47,8 @@ class Watch:
         ends = loop.time() + seconds
         bookmarks = self.query.get("allowWatchBookmarks") in ("true", "1")
         version = self.start()
+        if not self.store.is_served(self.resource):
+            return
         if version == 0 or self.query.get("sendInitialEvents") == "true":
             version = self.store.version
             yield b"".join(self._initial(version))

@@ -195,6 +195,22 @@ def test_a_users_own_rights_can_be_asked_for(cluster, role):
     assert not allowed("delete")
 
 
+def test_an_administrator_may_act_as_somebody_else(cluster, role):
+    role("readers", rule(["list"], ["pods"]))
+    granted(cluster, "/api/v1/pods")
+    as_reader = {"Impersonate-User": "someone", "Impersonate-Group": "readers"}
+
+    assert cluster.request("GET", "/api/v1/pods", **as_reader).status_code == 200
+    refused_read = cluster.request("GET", "/api/v1/nodes", **as_reader)
+    refused_act = cluster.request("GET", "/api/v1/pods", token=READER, **as_reader)
+
+    assert 'User "someone" cannot list resource "nodes"' in refused_read.json()["message"]
+    assert refused_act.json()["message"] == (
+        'users "someone" is forbidden: User "reader" cannot impersonate resource "users" '
+        'in API group "" at the cluster scope'
+    )
+
+
 def test_the_webhook_turns_a_token_into_a_user_with_groups(cluster, role):
     role("remediators", rule(["list"], ["nodes"]))
     granted(cluster, "/api/v1/nodes", token=WEBHOOK_TOKEN)
