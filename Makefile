@@ -36,6 +36,12 @@ $(SAM_VENV)/.ready: requirements/sam.txt $(VENV)/.ready
 	@ln -sf ../../$(SAM_VENV)/bin/cfn-lint $(VENV)/bin/cfn-lint
 	@touch $@
 
+demo: setup ## play the reference incident (MODE=approve waits for your click in Slack, KEEP=1 keeps the stack up)
+	@MODE=$(MODE) python -m local.demo
+
+local: setup ## keep the embedded stack up; prints its URLs, Ctrl-C ends everything (MODE=approve by default)
+	@MODE=$(if $(filter command line,$(origin MODE)),$(MODE),approve) exec python -m local.stack
+
 # aiohttp serves only kubernetes.aio, which the kube layer leaves out; pydantic comes with the core layer.
 NOT_IN_KUBE_LAYER := aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types attrs frozenlist multidict \
   propcache pydantic pydantic-core typing-extensions typing-inspection yarl

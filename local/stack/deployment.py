@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 from local.stack.servers import BOT_TOKEN, Servers
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT / ".local" / "sam"
 STACK_NAME = "eks-ip-remediator"
 SECRET_PARAMETER = "/eks-ip-remediator/slack"  # noqa: S105 - its name, not its value
 _BUCKET = "sam-artifacts"
@@ -22,20 +24,25 @@ class DeploymentFailed(Exception):
     """`sam` failed; the message is the end of its output."""
 
 
-def build(folder: Path) -> None:
+def build() -> None:
     """`sam build` for the interpreter that runs the stack: the emulator runs functions on it.
+
+    Every stack shares the result, so only one builds at a time.
 
     Raises:
         DeploymentFailed
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    _sam(
-        [
-            *("build", "--cached", "--parallel", "--build-dir", str(folder / "build")),
-            *("--cache-dir", str(folder / "build-cache"), "--parameter-overrides", f"Runtime=python{version}"),
-        ],
-        {"LAMBDA_PYTHON": version, "LAMBDA_PLATFORM": "host", "LAYERS_DIR": str(ROOT / "layers")},
-    )
+    SHARED.mkdir(parents=True, exist_ok=True)
+    with (SHARED / "build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _sam(
+            [
+                *("build", "--cached", "--parallel", "--build-dir", str(SHARED / "build")),
+                *("--cache-dir", str(SHARED / "build-cache"), "--parameter-overrides", f"Runtime=python{version}"),
+            ],
+            {"LAMBDA_PYTHON": version, "LAMBDA_PLATFORM": "host", "LAYERS_DIR": str(ROOT / "layers")},
+        )
 
 
 def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +64,7 @@ def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
     }
     _sam(
         [
-            *("deploy", "--template-file", str(servers.folder / "build" / "template.yaml")),
+            *("deploy", "--template-file", str(SHARED / "build" / "template.yaml")),
             *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM"),
             *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
             *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),

@@ -40,10 +40,24 @@ class Ports:
         spare = dict(zip(DEFAULTS, (any_free.aws, any_free.kubernetes, any_free.slack), strict=True))
         return cls(*(_usable(name, default) or spare[name] for name, default in DEFAULTS.items()))
 
+    @classmethod
+    def preferred(cls) -> Ports:
+        """As `chosen`, but a default that is taken gives way to a free port; only what was asked for is an error.
+
+        Raises:
+            PortTaken
+        """
+        try:
+            return cls.chosen()
+        except PortTaken:
+            if any(name in os.environ for name in DEFAULTS):
+                raise
+            return cls.free()
+
 
 def _usable(variable: str, default: int) -> int:
     text = os.environ.get(variable, str(default))
-    if not text.isdigit() or int(text) > 65535:  # noqa: PLR2004
+    if not text.isdigit() or int(text) > 65535:
         raise PortTaken(f"{variable}={text!r} is not a port: give a number from 1 to 65535, or 0 for any free one")
     port = int(text)
     try:

@@ -74,7 +74,7 @@ class Stack:
             NotStarted, DeploymentFailed
         """
         with ThreadPoolExecutor() as pool:
-            built = pool.submit(deployment.build, self.servers.folder)
+            built = pool.submit(deployment.build)
             self.servers.start()
             built.result()
         self.outputs = deployment.deploy(self.servers, self.parameters)

@@ -54,7 +54,8 @@ class Approvals:
         return approval
 
     def decide(self, approval_id: str, state: ApprovalState, by: str) -> Decision:
-        """Answers the question; the first answer counts.
+        """Answers the question; the first answer counts. The same answer of the same person may be given again: whoever
+        resumes the execution may have crashed before doing so.
 
         Raises:
             ApprovalRefused: unknown, expired or answered already.
@@ -69,7 +70,9 @@ class Approvals:
         incident = str(question["incident_id"])
         decided = asked.model_copy(update={"state": state, "decided_at": now, "decided_by": by})
         claim = self._records.setting(
-            _key(approval_id), {"decided_by": by}, "attribute_exists(pk) AND attribute_not_exists(decided_by)"
+            _key(approval_id),
+            {"answer": f"{state} by {by}"},
+            "attribute_exists(pk) AND (attribute_not_exists(answer) OR answer = :v0)",
         )
         try:
             self._records.transact([claim, *self._show(incident, decided, by)])

@@ -1,0 +1,1 @@
+"""The reference incident, watched from its first event to the proof of its cure."""

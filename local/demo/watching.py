@@ -1,0 +1,61 @@
+"""Following an incident's record while the deployed functions work on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.domain.incidents import ApprovalState, Incident
+from local.stack.stack import Stack
+
+_POLL_SECONDS = 0.1
+T = TypeVar("T")
+
+
+class TooSlow(Exception):
+    """Something did not happen in time; the message says what."""
+
+
+def incidents_of(stack: Stack) -> Incidents:
+    """The deployed table, read with the stack's own credentials."""
+    resource: Any = stack.servers.session.resource("dynamodb", endpoint_url=stack.servers.aws_url)
+    return Incidents(resource.Table(stack.outputs["IncidentsTableName"]), utc_now)
+
+
+def await_value(what: str, read: Callable[[], T | None], seconds: float) -> T:
+    """Polls until `read` gives something. Raises TooSlow."""
+    deadline = time.monotonic() + seconds
+    while (value := read()) is None:
+        if time.monotonic() > deadline:
+            raise TooSlow(f"not within {seconds:.0f} s: {what}")
+        time.sleep(_POLL_SECONDS)
+    return value
+
+
+def follow(incidents: Incidents, incident_id: str, seconds: float) -> Iterator[tuple[str, Incident]]:
+    """A line for every step as it finishes, until the incident is closed. Raises TooSlow."""
+    deadline = time.monotonic() + seconds
+    told: dict[str, str] = {}
+    while True:
+        incident = incidents.get(incident_id)
+        for step, result in sorted(incident.steps.items(), key=lambda item: item[1].at):
+            if told.get(step) != result.state:
+                told[step] = result.state
+                yield (
+                    f"{step.value.replace('_', ' ')}: {result.state}" + (f" - {result.note}" if result.note else ""),
+                    incident,
+                )
+        approval = incident.approval
+        if approval and told.get("approval") != approval.state:
+            told["approval"] = approval.state
+            by = f" by {approval.decided_by}" if approval.decided_by else ""
+            yield f"approval: {approval.state}{by}", incident
+        if not incident.open:
+            return
+        waits_for_people = approval is not None and approval.state is ApprovalState.PENDING
+        if time.monotonic() > deadline and not waits_for_people:
+            raise TooSlow(f"incident {incident_id} is not closed after {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)
