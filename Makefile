@@ -42,6 +42,21 @@ demo: setup ## play the reference incident (MODE=approve waits for your click in
 local: setup ## keep the embedded stack up; prints its URLs, Ctrl-C ends everything (MODE=approve by default)
 	@MODE=$(if $(filter command line,$(origin MODE)),$(MODE),approve) exec python -m local.stack
 
+PYTHON_CODE := layers/core/ip_remediator functions cli local scripts
+
+check: setup ## every static check: format, lint, types, imports, template, state machines, security
+	ruff format --check .
+	ruff check .
+	mypy $(PYTHON_CODE)
+	lint-imports
+	cfn-lint template.yaml $(wildcard onboarding/cluster.yaml)
+	AWS_DEFAULT_REGION=eu-west-1 sam validate --lint
+	python scripts/lint_state_machines.py
+	bandit --quiet --recursive --configfile pyproject.toml layers/core/ip_remediator functions cli
+
+test: setup ## every fast test, the integration tests on the embedded stack included
+	pytest $(PYTEST_FLAGS)
+
 # aiohttp serves only kubernetes.aio, which the kube layer leaves out; pydantic comes with the core layer.
 NOT_IN_KUBE_LAYER := aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types attrs frozenlist multidict \
   propcache pydantic pydantic-core typing-extensions typing-inspection yarl
