@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -20,6 +18,7 @@ from local.kubernetes.errors import ApiError
 from local.kubernetes.listing import Lists, Page, encode_list
 from local.kubernetes.registry import Registry, Write
 from local.kubernetes.resources import NAMESPACES, PODS
+from local.kubernetes.routing import Target, attributes, parse_path, verb_of
 from local.kubernetes.store import Store, Stored, encode
 from local.kubernetes.watch import Watch
 
@@ -36,22 +35,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _NOT_FOUND = "404 page not found\n"
-_NAMED_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
-_COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _MANAGER_LIMIT = 128
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a resource URL points at; `version` is the API version, `plural` the resource's."""
-
-    group: str
-    version: str
-    namespace: str
-    plural: str
-    name: str
-    subresource: str
 
 
 @dataclass
@@ -98,7 +83,7 @@ class Call:
             manager=manager,
             subresource=self.target.subresource,
             dry_run=self.dry_run,
-            force=self.query.get("force") in ("true", "1"),
+            force=_is_true(self.request, "force"),
             validation=FieldValidation(mode, self.warnings),
         )
 
@@ -126,7 +111,7 @@ class Api:
         self.store.wake_all()
 
     async def handle(self, request: Request) -> Response:
-        # Read first, whatever the answer: a refusal before the end of the body would cost the client its connection.
+        # Read in any case: an answer before the end of the body would cost the client its connection.
         await request.body()
         try:
             user = await self._authenticator.authenticate(request.headers.get("authorization"))
@@ -145,8 +130,8 @@ class Api:
         if target is None:
             self._authorizer.require(user, Attributes(request.method.lower(), path=path))
             return self._describe(path.rstrip("/") or "/")
-        verb = _verb(request, target)
-        self._authorizer.require(user, _attributes(target, verb, request.query_params.get("fieldSelector", "")))
+        verb = verb_of(request.method, target, watching=_is_true(request, "watch"))
+        self._authorizer.require(user, attributes(target, verb, request.query_params.get("fieldSelector", "")))
         if kind := reviews.KINDS.get((target.group, target.version, target.plural)):
             if verb != "create":
                 raise errors.method_not_allowed()
@@ -308,45 +293,6 @@ class Api:
         return _json(pods.scale_of(stored.obj))
 
 
-def parse_path(path: str) -> Target | None:
-    """The resource that a URL names; None for URLs of the server itself and of discovery."""
-    parts = [unquote(part) for part in path.split("/") if part]
-    if len(parts) >= 3 and parts[0] == "api":
-        group, version, rest = "", parts[1], parts[2:]
-    elif len(parts) >= 4 and parts[0] == "apis":
-        group, version, rest = parts[1], parts[2], parts[3:]
-    else:
-        return None
-    namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and not (len(rest) == 3 and rest[2] in ("status", "finalize")):
-        namespace, rest = rest[1], rest[2:]
-    if len(rest) > 3:
-        return None
-    plural, name, subresource = [*rest, "", ""][:3]
-    return Target(group, version, namespace, plural, name, subresource)
-
-
-def _verb(request: Request, target: Target) -> str:
-    method = "GET" if request.method == "HEAD" else request.method
-    if method == "GET" and request.query_params.get("watch") in ("true", "1"):
-        return "watch"
-    verb = (_NAMED_VERBS if target.name else _COLLECTION_VERBS).get(method)
-    if verb is None:
-        raise errors.method_not_allowed()
-    return verb
-
-
-def _attributes(target: Target, verb: str, field_selector: str) -> Attributes:
-    """What is asked for. A list or watch of exactly one name is authorized as that name (RequestInfo of apiserver), so
-    that resourceNames can allow it."""
-    named = re.search(r"(?:^|,)metadata\.name==?([^,]+)", field_selector)
-    name = named[1] if named and verb in ("list", "watch", "deletecollection") else target.name
-    resource = target.plural + (f"/{target.subresource}" if target.subresource else "")
-    # The namespace of a Namespace is itself: a RoleBinding inside it may grant access to it.
-    own = target.name if (target.group, target.plural) == ("", "namespaces") else target.namespace
-    return Attributes(verb, target.group, resource, own, name)
-
-
 def _delete_options(call: Call) -> dict[str, Any]:
     """DeleteOptions from the body and from the query, as kubectl and the Python client send them."""
     options = dict(call.body) if isinstance(call.body, dict) else {}
@@ -369,6 +315,10 @@ async def _body(request: Request) -> Any:
 
 
 _PATCHES = (patches.JSON, patches.MERGE, patches.STRATEGIC, patches.APPLY)
+
+
+def _is_true(request: Request, parameter: str) -> bool:
+    return request.query_params.get(parameter) in ("true", "1")
 
 
 def _content_type(request: Request) -> str:

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,13 @@ def run(options: Options, assets: Path) -> None:
 def _serve(options: Options, assets: Path, folder: Path, children: list[_Child], stopping: threading.Event) -> None:
     etcd_url = f"http://{opts.LOOPBACK}:{opts.free_port()}"
     children.append(_Child("etcd", _etcd_command(assets, folder, etcd_url), folder))
-    _await(children, stopping, lambda: _answers(f"{etcd_url}/health"))
+    _await(children, stopping, partial(_answers, f"{etcd_url}/health"))
     children.append(_Child("kube-apiserver", _apiserver_command(options, assets, folder, etcd_url), folder))
     trust = ssl.create_default_context(cafile=str(options.pki.ca_cert))
-    _await(children, stopping, lambda: _answers(f"{options.url}/readyz", trust))
+    token = opts.admin_token(options.token_file)
+    # Ready is not enough: the default namespace is made a moment later.
+    for path in ("/readyz", "/api/v1/namespaces/default"):
+        _await(children, stopping, partial(_answers, options.url + path, trust, token))
     if not stopping.is_set():
         opts.write_kubeconfig(options)
         print(f"kube-apiserver serves on {options.url}", file=sys.stderr, flush=True)  # noqa: T201 - a command line
@@ -165,11 +169,12 @@ def _await(children: list[_Child], stopping: threading.Event, ready: Callable[[]
         stopping.wait(POLL_SECONDS)
 
 
-def _answers(url: str, trust: ssl.SSLContext | None = None) -> bool:
+def _answers(url: str, trust: ssl.SSLContext | None = None, token: str = "") -> bool:
     # On this machine: a proxy from the environment must not stand in between.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with direct.open(url, timeout=5) as response:
+        with direct.open(request, timeout=5) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

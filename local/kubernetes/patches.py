@@ -36,7 +36,6 @@ MERGE_KEYS = {
 PORT_KEYS = ("containerPort", "port")
 # Lists of plain values which are merged as sets.
 MERGED_SETS = frozenset({"finalizers"})
-# Unions: setting one member (volumes: the source; deployments: the strategy) drops what the patch does not retain.
 _DIRECTIVES = ("$patch", "$retainKeys")
 
 

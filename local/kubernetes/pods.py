@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors, selectors
@@ -94,7 +93,7 @@ def _use_budget(registry: Registry, namespace: str, pod: dict[str, Any], *, dry_
             f"and has {status.get('currentHealthy', 0)} currently"
         )
     status["disruptionsAllowed"] -= 1
-    status.setdefault("disruptedPods", {})[pod["metadata"]["name"]] = timestamp(dt.datetime.now(dt.UTC))
+    status.setdefault("disruptedPods", {})[pod["metadata"]["name"]] = timestamp()
     registry.replace_in_place(PDBS, budget, dry_run=dry_run)
 
 

@@ -236,8 +236,8 @@ class Registry:
             observer(resource, change, obj)
 
 
-def timestamp(at: dt.datetime | None = None) -> str:
-    return (at or dt.datetime.now(dt.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def timestamp() -> str:
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _require_same_place(new: dict[str, Any], old: dict[str, Any]) -> None:

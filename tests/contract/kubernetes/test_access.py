@@ -165,6 +165,18 @@ def test_resource_names_narrow_a_rule(cluster, core, role, namespace):
     assert code(cluster, "GET", path) == 403
 
 
+def test_a_list_or_watch_of_one_name_is_allowed_by_that_name(cluster, core, role, namespace):
+    core.create_namespaced_config_map(namespace, {"metadata": {"name": "aws-node"}})
+    role("readers", rule(["get", "list", "watch"], ["configmaps"], resourceNames=["aws-node"]))
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    granted(cluster, f"{path}/aws-node")
+
+    for query in ("", "watch=true&timeoutSeconds=1&"):
+        assert code(cluster, "GET", f"{path}?{query}fieldSelector=metadata.name%3Daws-node") == 200
+        assert code(cluster, "GET", f"{path}?{query}fieldSelector=metadata.name%3Dother") == 403
+        assert code(cluster, "GET", f"{path}?{query}fieldSelector=metadata.name%21%3Daws-node") == 403
+
+
 def test_a_subresource_is_a_right_of_its_own(cluster, core, role, namespace):
     core.create_namespaced_pod(namespace, pod("a"))
     role("readers", rule(["create"], ["pods/eviction"]), rule(["get"], ["pods"]))
