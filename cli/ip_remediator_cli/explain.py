@@ -1,0 +1,40 @@
+"""Errors of AWS, Kubernetes and the library, as one line with what to do about it."""
+
+from __future__ import annotations
+
+from botocore import exceptions as botocore
+
+from ip_remediator.adapters import errors, kube
+from ip_remediator_cli.errors import BadInput, CommandError
+
+# The first that fits decides: subclasses stand before their bases.
+_BAD_INPUT: dict[type[Exception], str] = {
+    botocore.ProfileNotFound: "name one of `aws configure list-profiles` with --profile",
+    botocore.NoRegionError: "give --region, or set AWS_REGION",
+    botocore.InvalidRegionError: "correct --region",
+    errors.ClusterNotFound: "check --cluster and --region",
+    errors.IncidentNotFound: "`ip-remediator status` lists incidents; check --incident, --stack and --region",
+}
+_FAILED: dict[type[Exception], str] = {
+    botocore.NoCredentialsError: "run `aws configure` or `aws sso login`, or name a --profile",
+    botocore.BotoCoreError: "check the AWS configuration, --profile and --region",
+    kube.KubernetesDenied: "give your IAM identity an access entry with the rights in onboarding/README.md",
+    kube.KubernetesUnreachable: "is the cluster's endpoint open to this machine (VPN, publicAccessCidrs)?",
+    errors.PermissionDenied: "your IAM identity lacks this permission: see docs/cli.md",
+    errors.Throttled: "try again in a moment",
+    errors.ServiceUnavailable: "try again, and check the network and the AWS endpoint",
+    errors.NotYet: "try again in a moment",
+}
+
+
+def explained(error: Exception) -> CommandError:
+    """What to print for `error`."""
+    for kind, remedy in _BAD_INPUT.items():
+        if isinstance(error, kind):
+            return BadInput(f"{error}: {remedy}")
+    for kind, remedy in _FAILED.items():
+        if isinstance(error, kind):
+            return CommandError(f"{error}: {remedy}")
+    if isinstance(error, errors.NotFound | errors.RequestRefused | errors.QuotaReached):
+        return CommandError(str(error))
+    return CommandError(f"unexpected {type(error).__name__}: {error}; run it again with --debug for a bug report")

@@ -1,0 +1,50 @@
+"""Entry point: parses, runs one command, turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ip_remediator_cli.errors import FAILED, OK, CommandError
+from ip_remediator_cli.parser import build_parser
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `argv` (default: the process's) and returns the exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        run: Callable[[Namespace], int] = importlib.import_module(arguments.module).run
+        status = run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`, say) has enough; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        if arguments.debug:
+            raise
+        return _report(error)
+    return status
+
+
+def _report(error: Exception) -> int:
+    # Imports botocore, which commands that work off-line do without.
+    from ip_remediator_cli.explain import explained  # noqa: PLC0415
+
+    told = error if isinstance(error, CommandError) else explained(error)
+    print(f"error: {' '.join(str(told).split())}", file=sys.stderr)
+    return told.status if isinstance(told, CommandError) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""`ip-remediator plan`: what would be done about a snapshot.
+
+The deployed planner takes its block from the ledger; off-line it is the first free block of the pool, which is the
+same one as long as the ledger has no reservations of others.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from typing import Any
+
+from ip_remediator.domain import addressing, planning
+from ip_remediator.domain.diagnosis import Diagnosis, diagnose
+from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan
+from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator_cli.diagnose import causes, status_of
+from ip_remediator_cli.documents import read_snapshot
+from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK
+from ip_remediator_cli.tables import bullets, cell, page, table
+
+
+def run(arguments: Namespace) -> int:
+    snapshot = read_snapshot(arguments.snapshot)
+    diagnosis = diagnose(snapshot, causes(arguments.cause))
+    try:
+        made = make_plan(snapshot, diagnosis, arguments.pool or [addressing.CGNAT], arguments.exclude)
+    except CannotPlan as reason:
+        print(_refusal_json(diagnosis, reason) if arguments.json else _refusal(snapshot, diagnosis, reason))
+        return NOT_NEEDED if status_of(diagnosis) == NOT_NEEDED else NOT_CURABLE
+    print(made.model_dump_json(indent=2) if arguments.json else _describe(snapshot, diagnosis, made))
+    return OK
+
+
+def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, pools: list[IPv4Network], excluded: list[IPv4Network]) -> Plan:
+    """The plan with the first free block. Raises CannotPlan."""
+    needed = planning.requirement(snapshot, diagnosis, pools=pools, excluded=excluded)
+    block = next(_fitting_blocks(snapshot, needed), None)
+    if block is None:
+        raise CannotPlan(
+            f"no /{needed.prefix} is free in {', '.join(needed.pools)}: give another --pool, or exclude less"
+        )
+    return planning.plan(snapshot, diagnosis, needed, block)
+
+
+def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IPv4Network]:
+    taken = [IPv4Network(cidr) for cidr in needed.excluded]
+    for pool in needed.pools:
+        for block in addressing.free_blocks(IPv4Network(pool), taken, needed.prefix):
+            if planning.block_refusal(snapshot, needed, block) is None:
+                yield block
+
+
+def _refusal_json(diagnosis: Diagnosis, reason: CannotPlan) -> str:
+    """The fields of a plan, empty; `expectation` says why there is none."""
+    empty: dict[str, Any] = {
+        "curable": False,
+        "verdict": diagnosis.verdict.value,
+        "strategy": None,
+        "vpc_id": None,
+        "block": None,
+        "source": None,
+        "subnets": [],
+        "changes": [],
+        "options": [],
+        "risks": [],
+        "expectation": str(reason),
+        "alternatives": [] if status_of(diagnosis) == NOT_NEEDED else list(reason.alternatives),
+        "hash": None,
+    }
+    return json.dumps(empty, indent=2)
+
+
+def _refusal(snapshot: Snapshot, diagnosis: Diagnosis, reason: CannotPlan) -> str:
+    not_needed = status_of(diagnosis) == NOT_NEEDED
+    return page(
+        f"{cell(snapshot.cluster.name)}: {'nothing to plan' if not_needed else 'no plan is possible'}\n{cell(reason)}",
+        "" if not_needed else bullets("Instead", reason.alternatives),
+        bullets("Unknown, because the snapshot does not say", diagnosis.unknown),
+    )
+
+
+def _describe(snapshot: Snapshot, diagnosis: Diagnosis, made: Plan) -> str:
+    subnets = table(
+        ["zone", "subnet", "route table", "network acl"],
+        ([s.zone, s.cidr, s.route_table or "(main)", s.network_acl or "(default)"] for s in made.subnets),
+    )
+    changes = "\n".join(f"  {number}. {cell(c.description)}" for number, c in enumerate(made.changes, start=1))
+    options = table(["option", "taken", "reason"], ([o.option, o.taken, o.reason] for o in made.options))
+    return page(
+        f"{cell(snapshot.cluster.name)}: {made.strategy} with {made.block} ({made.source}) in {cell(made.vpc_id)}\n"
+        f"{cell(made.expectation)}",
+        subnets,
+        f"Changes\n{changes}",
+        options,
+        _describe_risks(made),
+        bullets("Unknown, because the snapshot does not say", diagnosis.unknown),
+        f"hash {made.hash}",
+    )
+
+
+def _describe_risks(made: Plan) -> str:
+    """A block for each risk: in a table its sentences would be wider than any terminal."""
+    told = [
+        f"  {risk.severity.name.lower()}: {risk.id}\n"
+        + "\n".join(f"    {part + ':':<8}{cell(getattr(risk, part))}" for part in ("found", "breaks", "remedy"))
+        for risk in made.risks
+    ]
+    return "\n".join(["Risks", *told]) if told else ""
