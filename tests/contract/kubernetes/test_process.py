@@ -59,7 +59,8 @@ def test_a_server_makes_what_it_needs_and_leaves_nothing_running(kind, tmp_path)
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 @pytest.mark.parametrize("kind", SERVERS)
 def test_nothing_outlives_a_killed_server(kind, tmp_path):
-    with running(command(tmp_path, free_port()), environment(kind), tmp_path / "log") as process:
+    env = {**environment(kind), "TMPDIR": str(tmp_path)}  # nobody is left to remove the data
+    with running(command(tmp_path, free_port()), env, tmp_path / "log") as process:
         eventually((tmp_path / "kubeconfig").exists, 90)
         children = children_of(process.pid)
 
