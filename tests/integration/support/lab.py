@@ -1,0 +1,217 @@
+"""The deployed stack as tests see it: what people, AWS and Slack can be asked from outside."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.ledger import Ledger
+from ip_remediator.domain.incidents import Incident
+from local.stack.stack import Stack
+from tests.integration.support.waiting import eventually
+
+RUN_SECONDS = 120.0
+PERMANENT = 1000
+_CLOSED_RULE = {"source": ["eks-ip-remediator"], "detail-type": ["Incident closed"]}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished execution; `output` is None unless it succeeded."""
+
+    arn: str
+    status: str
+    error: str | None
+    cause: str
+    output: dict[str, Any] | None
+
+
+@dataclass
+class Inbox:
+    """A queue and everything that has arrived in it so far."""
+
+    sqs: Any
+    url: str
+    received: list[dict[str, Any]] = field(default_factory=list)
+
+    def bodies(self) -> list[dict[str, Any]]:
+        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.received.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return self.received
+
+
+@dataclass
+class Lab:
+    """A deployed stack. `closed` gets its events on the bus, `alerts` what it publishes to SNS."""
+
+    stack: Stack
+
+    def __post_init__(self) -> None:
+        self._clients: dict[str, Any] = {}
+        self.closed = self._closed_inbox()
+        self.alerts = self._alerts_inbox()
+
+    def aws(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.stack.servers.client(service)
+        return self._clients[service]
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return self.stack.outputs
+
+    # ------------------------------------------------------------------------------------------ executions
+    def start(self, cluster: str, **more: str) -> str:
+        """A run by hand, as `aws stepfunctions start-execution` starts it; the execution's ARN."""
+        document = json.dumps({"cluster": cluster, **more})
+        machine = self.outputs["RemediationStateMachineArn"]
+        return str(self.aws("stepfunctions").start_execution(stateMachineArn=machine, input=document)["executionArn"])
+
+    def remediate(self, cluster: str, **more: str) -> tuple[Ended, Incident]:
+        """A run by hand from its start to its end."""
+        arn = self.start(cluster, **more)
+        ended = self.end_of(arn)
+        return ended, self.incident_of(arn)
+
+    def roll_back(self, incident: str) -> Ended:
+        machine, document = self.outputs["RollbackStateMachineArn"], json.dumps({"incident": incident})
+        started = self.aws("stepfunctions").start_execution(stateMachineArn=machine, input=document)
+        return self.end_of(started["executionArn"])
+
+    def executions_of(self, cluster: str) -> list[str]:
+        """Every remediation of the cluster."""
+        sfn, machine = self.aws("stepfunctions"), self.outputs["RemediationStateMachineArn"]
+        pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=machine)
+        arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
+        return [arn for arn in arns if self._input(arn)["cluster"] == cluster]
+
+    def end_of(self, arn: str, seconds: float = RUN_SECONDS) -> Ended:
+        sfn = self.aws("stepfunctions")
+        found = eventually(
+            f"{arn} ends",
+            lambda: sfn.describe_execution(executionArn=arn),
+            lambda execution: execution["status"] != "RUNNING",
+            seconds,
+        )
+        output = json.loads(found["output"]) if found["status"] == "SUCCEEDED" else None
+        return Ended(arn, found["status"], found.get("error"), found.get("cause", ""), output)
+
+    def _input(self, arn: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.aws("stepfunctions").describe_execution(executionArn=arn)["input"])
+        return document
+
+    # ------------------------------------------------------------------------------------------ records
+    @cached_property
+    def incidents(self) -> Incidents:
+        return Incidents(self._table("IncidentsTableName"), utc_now)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self._table("LedgerTableName"), utc_now)
+
+    def incident_of(self, execution: str) -> Incident:
+        """The record of the incident that the execution works on."""
+        items = self._table("IncidentsTableName").scan()["Items"]
+        [found] = [item["pk"] for item in items if item.get("sk") == "META" and item.get("execution") == execution]
+        return self.incidents.get(str(found).removeprefix("INCIDENT#"))
+
+    def changes(self, incident: str) -> list[str]:
+        """What the change log says still stands."""
+        items = self._table("IncidentsTableName").scan()["Items"]
+        return [str(item["sk"]) for item in items if item["pk"] == f"INCIDENT#{incident}" and "CHANGE#" in item["sk"]]
+
+    def ledger_items(self) -> list[tuple[str, str]]:
+        items = self._table("LedgerTableName").scan()["Items"]
+        return sorted((str(item["pk"]), str(item["sk"])) for item in items)
+
+    def lock_holder(self, vpc_id: str) -> str | None:
+        """The incident that may write to the VPC now."""
+        found = self._table("IncidentsTableName").get_item(Key={"pk": f"VPC#{vpc_id}", "sk": "LOCK"}).get("Item")
+        return str(found["owner"]) if found and str(found["expires_at"]) > utc_now().isoformat() else None
+
+    def _table(self, output: str) -> Any:
+        servers = self.stack.servers
+        return servers.session.resource("dynamodb", endpoint_url=servers.aws_url).Table(self.outputs[output])
+
+    # ------------------------------------------------------------------------------------------ faults, calls
+    @contextmanager
+    def faults(self, *faults: dict[str, Any]) -> Iterator[None]:
+        """Makes AWS fail as `local/aws/faults.py` describes, for the block's time."""
+        for fault in faults:
+            self._control("POST", "/_local/faults", fault)
+        try:
+            yield
+        finally:
+            self._control("DELETE", "/_local/faults")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Every AWS call since the stack started: service, action, principal, status."""
+        found: list[dict[str, Any]] = self._control("GET", "/_local/calls")
+        return found
+
+    def _control(self, method: str, path: str, document: Any = None) -> Any:
+        return request(method, f"{self.stack.servers.aws_url}{path}", document)
+
+    # ------------------------------------------------------------------------------------------ Slack
+    def slack(self, method: str, path: str, document: Any = None) -> Any:
+        return request(method, f"{self.stack.servers.slack_url}{path}", document)
+
+    def messages(self, incident: str) -> list[dict[str, Any]]:
+        """The messages in Slack that are about the incident, each with its versions."""
+        return [message for message in self.slack("GET", "/_control/messages") if incident in message["text"]]
+
+    def message_saying(self, incident: str, *words: str) -> dict[str, Any]:
+        """The incident's one message, once it says all of `words`."""
+
+        def said() -> list[dict[str, Any]]:
+            return self.messages(incident)
+
+        def enough(found: list[dict[str, Any]]) -> bool:
+            return bool(found) and all(word in found[-1]["text"] for word in words)
+
+        [message] = eventually(f"Slack says {words}", said, enough)
+        return message
+
+    def click(self, message: dict[str, Any], action: str, user: str = "U0000ONCALL") -> None:
+        """Presses a button of a message; the workspace sends the signed payload."""
+        [block] = [each for each in message["blocks"] if each["type"] == "actions"]
+        place = {"channel": message["channel"], "ts": message["ts"], "block_id": block["block_id"]}
+        answer = self.slack("POST", "/_page/click", {"user": user, "action_id": action, **place})
+        assert answer["problem"] is None, answer
+
+    # ------------------------------------------------------------------------------------------ inboxes
+    def _closed_inbox(self) -> Inbox:
+        inbox, arn = self._inbox("closed")
+        events = self.aws("events")
+        events.put_rule(Name="closed", EventPattern=json.dumps(_CLOSED_RULE))
+        events.put_targets(Rule="closed", Targets=[{"Id": "queue", "Arn": arn}])
+        return inbox
+
+    def _alerts_inbox(self) -> Inbox:
+        inbox, arn = self._inbox("alerts")
+        self.aws("sns").subscribe(TopicArn=self.outputs["AlertsTopicArn"], Protocol="sqs", Endpoint=arn)
+        return inbox
+
+    def _inbox(self, name: str) -> tuple[Inbox, str]:
+        sqs = self.aws("sqs")
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        return Inbox(sqs, url), arn
+
+
+def request(method: str, url: str, document: Any = None) -> Any:
+    """A JSON request; None for an empty answer."""
+    body = json.dumps(document).encode() if document is not None else None
+    asked = urllib.request.Request(url, body, {"content-type": "application/json"}, method=method)
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        content = answer.read()
+    return json.loads(content) if content else None
