@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -128,10 +129,15 @@ class Stack:
         return "".join(f"export {name}='{value}'\n" for name, value in variables.items())
 
     def _connect_slack(self) -> None:
-        """Interactivity of the Slack app: where the workspace sends clicks."""
+        """Interactivity of the Slack app: where the workspace sends clicks.
+
+        The host in the output belongs to AWS; the local AWS answers for it under a path of its own.
+        """
+        host = urllib.parse.urlsplit(self.outputs["SlackRequestUrl"]).netloc
+        url = f"{self.servers.aws_url}/_aws/lambda-url/{host.partition('.')[0]}/"
         request = urllib.request.Request(
             f"{self.servers.slack_url}/_control/interactivity-url",
-            data=json.dumps({"url": self.outputs["SlackRequestUrl"]}).encode(),
+            data=json.dumps({"url": url}).encode(),
             headers={"content-type": "application/json"},
             method="PUT",
         )
