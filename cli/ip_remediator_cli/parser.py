@@ -1,4 +1,4 @@
-"""What can be typed. Each command is a module with `run(arguments) -> exit status`, imported only when it is asked for."""
+"""What can be typed. Each command is a module with `run(arguments) -> exit status`, imported when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,0 +1,88 @@
+"""The caller's AWS: clients of one session, and where the project is deployed. No call is made before it is needed."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import NoCredentialsError
+
+from ip_remediator.adapters.errors import RequestRefused, aws_call
+from ip_remediator_cli.errors import BadInput
+
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=30,
+    retries={"mode": "standard", "max_attempts": 4},
+    user_agent_extra="ip-remediator",
+)
+
+
+class Aws:
+    """Clients for --region and --profile; without them, what the AWS CLI would use.
+
+    Raises (every method): botocore's errors of configuration, see `explain`.
+    """
+
+    def __init__(self, arguments: Namespace) -> None:
+        self._session = boto3.session.Session(profile_name=arguments.profile, region_name=arguments.region)
+
+    def client(self, service: str) -> Any:
+        return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload]
+
+    def table(self, name: str) -> Any:
+        """A DynamoDB table."""
+        return self._session.resource("dynamodb", config=_CONFIG).Table(name)
+
+    def credentials(self) -> Credentials:
+        """For signing a cluster's token."""
+        found = self._session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        return found
+
+    def caller(self) -> tuple[str, str]:
+        """Account id and ARN of who calls."""
+        with aws_call("GetCallerIdentity"):
+            identity = self.client("sts").get_caller_identity()
+        return identity["Account"], identity["Arn"]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployed CloudFormation stack of this project."""
+
+    stack: str
+    outputs: Mapping[str, str]
+
+    def output(self, name: str) -> str:
+        """Raises BadInput when the stack has no such output."""
+        if name not in self.outputs:
+            raise BadInput(
+                f"--stack: stack {self.stack!r} has no output {name}: name the stack of eks-ip-remediator, or deploy "
+                "its template again"
+            )
+        return self.outputs[name]
+
+
+def find_deployment(aws: Aws, stack: str) -> Deployment:
+    """Raises BadInput when there is no such stack."""
+    cloudformation = aws.client("cloudformation")
+    try:
+        with aws_call("DescribeStacks"):
+            described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    except RequestRefused as error:
+        if "does not exist" not in str(error):
+            raise
+        region = cloudformation.meta.region_name
+        raise BadInput(
+            f"--stack: there is no CloudFormation stack {stack!r} in {region}: deploy the template, or correct "
+            "--stack or --region"
+        ) from error
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    return Deployment(stack, outputs)

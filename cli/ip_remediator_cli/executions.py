@@ -1,0 +1,75 @@
+"""Executions of the state machines: what they end with, and what the incident's timeline says meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.adapters.errors import aws_call
+from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.tables import cell
+
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an execution ended; `error` and `cause` are None when it succeeded."""
+
+    error: str | None
+    cause: str | None
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.cause}"
+
+
+class Execution:
+    """One execution. Raises the errors of `adapters.errors`."""
+
+    def __init__(self, sfn: Any, arn: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.arn = arn
+        self._sfn = sfn
+        self._sleep = sleep
+
+    def ending(self) -> Ending | None:
+        """None while it runs."""
+        with aws_call("DescribeExecution"):
+            described = self._sfn.describe_execution(executionArn=self.arn)
+        if described["status"] == "RUNNING":
+            return None
+        if described["status"] == "SUCCEEDED":
+            return Ending(None, None)
+        return Ending(described.get("error") or described["status"], _words(described.get("cause") or ""))
+
+    def wait(self, seconds: float | None = None) -> Iterator[Ending | None]:
+        """Its ending again and again, about once a second, until it has one or `seconds` are over."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while True:
+            ending = self.ending()
+            yield ending
+            if ending or (deadline is not None and time.monotonic() > deadline):
+                return
+            self._sleep(_POLL_SECONDS)
+
+
+def follow(execution: Execution, records: IncidentRecords, incident: str, shown: int = 0) -> Ending:
+    """Prints the timeline's events from number `shown` on as they come, until the execution has ended."""
+    for ending in execution.wait():
+        events = records.timeline(incident)
+        for event in events[shown:]:
+            print(f"{event['at'][11:19]}  {cell(event['what']):<26}{cell(event['detail'])}".rstrip(" -"), flush=True)
+        shown = max(shown, len(events))
+        if ending:
+            return ending
+    raise AssertionError("an execution without a deadline is watched until it ends")
+
+
+def _words(cause: str) -> str:
+    """The message in a cause, which is a Lambda error document when a function failed."""
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause

@@ -1,0 +1,73 @@
+"""Applying and removing the RBAC objects of onboarding/rbac.yaml, with the caller's identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ip_remediator.adapters.kube import KubeApi
+from ip_remediator_cli.errors import BadInput
+
+_API = "/apis/rbac.authorization.k8s.io/v1"
+_PLURALS = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
+_MANAGED_BY = "app.kubernetes.io/managed-by"
+_PROJECT = "eks-ip-remediator"
+
+
+def read_manifests(file: Path) -> list[dict[str, Any]]:
+    """Raises BadInput: unreadable, not YAML, or objects of other kinds."""
+    try:
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BadInput(f"--rbac: {file} cannot be read: {error.strerror}; name onboarding/rbac.yaml") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"--rbac: {file} is not YAML: {error}") from error
+    for document in documents:
+        if not isinstance(document, dict) or document.get("kind") not in _PLURALS or "name" not in document["metadata"]:
+            raise BadInput(
+                f"--rbac: {file} holds something else than {' and '.join(_PLURALS)}; name onboarding/rbac.yaml"
+            )
+    return documents
+
+
+class Rbac:
+    """Raises the errors of `adapters.kube`."""
+
+    def __init__(self, api: KubeApi, *, dry_run: bool) -> None:
+        self._api = api
+        self._dry_run = dry_run
+
+    def apply(self, manifest: dict[str, Any]) -> str:
+        """Applies one object on the server's side; returns what was done, or with `dry_run` would be.
+
+        Forced: the objects bear the project's name, and an earlier `kubectl apply` of them owns the same fields.
+        """
+        path = _path(manifest)
+        before = self._api.find(path)
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        if self._dry_run:
+            return f"{'applied' if before else 'created':<11}{name}"
+        after = self._api.apply(path, manifest, force=True)
+        if before is None:
+            return f"created    {name}"
+        same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+        return f"{'unchanged' if same else 'updated':<11}{name}"
+
+    def delete(self, manifest: dict[str, Any]) -> str:
+        """Deletes one object if it bears the project's label; returns what was done, or with `dry_run` would be."""
+        path = _path(manifest)
+        name = f"{manifest['kind']} {manifest['metadata']['name']}"
+        present = self._api.find(path)
+        if present is None:
+            return f"absent     {name}"
+        if (present["metadata"].get("labels") or {}).get(_MANAGED_BY) != _PROJECT:
+            return f"kept       {name}: it does not bear the label {_MANAGED_BY}={_PROJECT}"
+        if not self._dry_run:
+            self._api.delete(path)
+        return f"deleted    {name}"
+
+
+def _path(manifest: dict[str, Any]) -> str:
+    return f"{_API}/{_PLURALS[manifest['kind']]}/{manifest['metadata']['name']}"

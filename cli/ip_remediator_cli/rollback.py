@@ -1,0 +1,48 @@
+"""`ip-remediator rollback`: the undoing of an incident's changes, the same that Slack's button starts."""
+
+from __future__ import annotations
+
+import secrets
+from argparse import Namespace
+
+from ip_remediator.adapters.executions import start_once
+from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.errors import OK, BadInput, CommandError
+from ip_remediator_cli.executions import Execution, follow
+from ip_remediator_cli.records import IncidentRecords
+
+_NAME_LENGTH = 80
+
+
+def run(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    deployment = find_deployment(aws, arguments.stack)
+    records = IncidentRecords(aws, deployment)
+    incident = records.get(arguments.incident)
+    if incident.outcome is Outcome.ROLLED_BACK:
+        print(f"{incident.id} was rolled back already")
+        return OK
+    _refuse_without_changes(incident)
+    shown = len(records.timeline(incident.id))
+    sfn = aws.client("stepfunctions")
+    # A rollback that was paused goes on under a new name: Step Functions runs a name once.
+    name = f"rb-{incident.id}"[: _NAME_LENGTH - 7] + f"-{secrets.token_hex(3)}"
+    document = {"incident": incident.id, "requested_by": aws.caller()[1][:200]}
+    execution = Execution(sfn, start_once(sfn, deployment.output("RollbackStateMachineArn"), name, document))
+    print(f"execution {execution.arn}", flush=True)
+    if not arguments.wait:
+        print(f"follow it in Slack, or: ip-remediator status --incident {incident.id}")
+        return OK
+    ending = follow(execution, records, incident.id, shown)
+    if ending.error:
+        raise CommandError(f"rollback paused: {ending}; remove what is in the way, then run the command again")
+    print(f"\n{incident.id} is rolled back")
+    return OK
+
+
+def _refuse_without_changes(incident: Incident) -> None:
+    if incident.open:
+        raise BadInput(f"--incident: {incident.id} is still being worked on: wait until it is closed")
+    if incident.plan is None:
+        raise BadInput(f"--incident: {incident.id} ended {incident.outcome} and changed nothing: no rollback is needed")

@@ -1,0 +1,41 @@
+"""`ip-remediator snapshot`: the facts, read with the caller's own AWS credentials and access to the cluster."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.clusters import open_cluster
+from ip_remediator.adapters.ec2_facts import Ec2Facts
+from ip_remediator.adapters.kube_facts import KubeFacts
+from ip_remediator.adapters.snapshots import capture
+from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator_cli.aws import Aws
+from ip_remediator_cli.errors import OK, BadInput
+
+
+def run(arguments: Namespace) -> int:
+    document = read(Aws(arguments), arguments.cluster).model_dump_json(indent=2)
+    if arguments.output is None:
+        print(document)
+    else:
+        _write(arguments.output, document)
+    return OK
+
+
+def read(aws: Aws, cluster: str) -> Snapshot:
+    """Raises the errors of `adapters.errors` and `adapters.kube`."""
+    opened = open_cluster(cluster, aws.client("eks"), aws.credentials())
+    account_id, _ = aws.caller()
+    facts = Ec2Facts(aws.client("ec2"))
+    return capture(opened.described, opened.eks, KubeFacts(opened.kube), facts, utc_now, account_id)
+
+
+def _write(file: Path, document: str) -> None:
+    try:
+        file.write_text(document + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"--output: {file} cannot be written: {error.strerror}; name a file in a folder of yours"
+        ) from error

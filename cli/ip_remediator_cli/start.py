@@ -1,0 +1,71 @@
+"""`ip-remediator start`: a remediation by hand, the same that events start."""
+
+from __future__ import annotations
+
+import secrets
+from argparse import Namespace
+
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.executions import start_once
+from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.steps.lifecycle import ManualRun
+from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.documents import validated
+from ip_remediator_cli.errors import FAILED, NOT_CURABLE, NOT_NEEDED, OK, CommandError
+from ip_remediator_cli.executions import Execution, follow
+from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.status import describe
+
+# Opening the incident takes a function's cold start; an input it refuses is known by then.
+_OPENING_SECONDS = 20.0
+_STATUS = {
+    Outcome.HEALED: OK,
+    Outcome.OBSERVED: OK,
+    Outcome.NOT_NEEDED: NOT_NEEDED,
+    Outcome.NOT_CURABLE: NOT_CURABLE,
+}
+
+
+def run(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    given = {"cluster": arguments.cluster, "mode": arguments.mode, "reason": arguments.reason}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    validated(ManualRun, wanted, "input")
+    deployment = find_deployment(aws, arguments.stack)
+    records = IncidentRecords(aws, deployment)
+    wanted.setdefault("reason", f"started by hand by {aws.caller()[1]}"[:300])
+    sfn = aws.client("stepfunctions")
+    name = f"{arguments.cluster[:40]}-by-hand-{utc_now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    execution = Execution(sfn, start_once(sfn, deployment.output("RemediationStateMachineArn"), name, wanted))
+    print(f"execution {execution.arn}", flush=True)
+    incident = _opened(execution, records, arguments.cluster)
+    if incident is None:
+        print(f"not opened yet; ask later: ip-remediator status --cluster {arguments.cluster}")
+        return OK
+    print(f"incident  {incident}", flush=True)
+    if not arguments.wait:
+        print(f"follow it in Slack, or: ip-remediator status --incident {incident}")
+        return OK
+    follow(execution, records, incident)
+    closed = records.get(incident)
+    print(f"\n{describe(closed, [])}")
+    return _exit_status(closed)
+
+
+def _opened(execution: Execution, records: IncidentRecords, cluster: str) -> str | None:
+    """The incident that the execution opened; None while it has not.
+
+    Raises:
+        CommandError: it ended without one; the message is the state machine's.
+    """
+    for ending in execution.wait(_OPENING_SECONDS):
+        latest = records.latest(cluster)
+        if latest and latest.execution == execution.arn:
+            return latest.id
+        if ending:
+            raise CommandError(f"{ending}; see `ip-remediator status --cluster {cluster}`")
+    return None
+
+
+def _exit_status(closed: Incident) -> int:
+    return FAILED if closed.outcome is None else _STATUS.get(closed.outcome, FAILED)

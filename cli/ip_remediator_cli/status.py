@@ -1,0 +1,118 @@
+"""`ip-remediator status`: the record of an incident and its timeline."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from ip_remediator.domain.incidents import Incident
+from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.errors import OK, BadInput
+from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.tables import cell, page, table
+
+
+def run(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
+    if arguments.cluster is None and arguments.incident is None:
+        print(_list(records.latest_of_each(), as_json=arguments.json))
+        return OK
+    incident = _wanted(records, arguments)
+    timeline = records.timeline(incident.id)
+    if arguments.json:
+        print(json.dumps({"incident": incident.model_dump(mode="json"), "timeline": timeline}, indent=2))
+    else:
+        print(describe(incident, timeline))
+    return OK
+
+
+def _wanted(records: IncidentRecords, arguments: Namespace) -> Incident:
+    if arguments.incident is not None:
+        return records.get(arguments.incident)
+    found = records.latest(arguments.cluster)
+    if found is None:
+        raise BadInput(
+            f"--cluster: cluster {arguments.cluster!r} has had no incident; `ip-remediator status` lists all"
+        )
+    return found
+
+
+def _list(incidents: Sequence[Incident], *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps([incident.model_dump(mode="json") for incident in incidents], indent=2)
+    if not incidents:
+        return "no incident so far"
+    return table(
+        ["cluster", "incident", "opened", "mode", "outcome", "verdict"],
+        (
+            [i.cluster, i.id, _time(i.opened_at), i.mode, i.outcome or "(open)", i.diagnosis and i.diagnosis.verdict]
+            for i in incidents
+        ),
+    )
+
+
+def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
+    """The record for people; an empty `timeline` is left out."""
+    events = [[event["at"][:19], event["what"], event["detail"]] for event in timeline]
+    return page(
+        _facts(incident),
+        _steps(incident),
+        _verification(incident),
+        table(["time (UTC)", "event", "detail"], events) if events else "",
+    )
+
+
+def _facts(incident: Incident) -> str:
+    signals = incident.signals
+    facts = {
+        "incident": incident.id,
+        "cluster": f"{incident.cluster} in {incident.region}",
+        "mode": incident.mode,
+        "opened": f"{_time(incident.opened_at)}, {incident.reason or 'no reason given'}",
+        "signals": f"{signals.count} of {len(signals.pods)} pods: {', '.join(signals.causes)}" if signals.count else "",
+        "verdict": f"{incident.diagnosis.verdict}: {incident.diagnosis.summary}" if incident.diagnosis else "",
+        "plan": f"{incident.plan.block} ({incident.plan.strategy}), {incident.plan.expectation}"
+        if incident.plan
+        else "",
+        "approval": _approval(incident),
+        "outcome": f"{incident.outcome} at {_time(incident.closed_at)}" if incident.outcome else "(open)",
+        "failure": f"{incident.failure.error} in {incident.failure.step}: {incident.failure.message}; "
+        f"{incident.failure.stands}"
+        if incident.failure
+        else "",
+    }
+    return "\n".join(f"{name:<10}{cell(value)}" for name, value in facts.items() if value)
+
+
+def _approval(incident: Incident) -> str:
+    asked = incident.approval
+    if asked is None:
+        return ""
+    by = f" by {asked.decided_by}" if asked.decided_by else f", open until {_time(asked.expires_at)}"
+    return f"{asked.state}{by}"
+
+
+def _steps(incident: Incident) -> str:
+    steps = sorted(incident.steps.items(), key=lambda step: step[1].at)
+    rows = [[name, result.state, f"{result.at:%H:%M:%S}", result.note] for name, result in steps]
+    return table(["step", "state", "at", "note"], rows) if rows else ""
+
+
+def _verification(incident: Incident) -> str:
+    found = incident.verification
+    if found is None:
+        return ""
+    pods = [[f"{pod.namespace}/{pod.name}", pod.address, pod.zone, pod.subnet, pod.node] for pod in found.healed]
+    pods += [[name, None, None, None, "still waits"] for name in found.still_stuck]
+    balances = [[subnet.id, subnet.zone, subnet.cidr, subnet.before, subnet.after] for subnet in found.subnets]
+    return page(
+        table(["pod", "address", "zone", "subnet", "node"], pods) if pods else "",
+        table(["subnet", "zone", "cidr", "free before", "free after"], balances) if balances else "",
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "?"
