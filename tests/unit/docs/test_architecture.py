@@ -1,0 +1,72 @@
+"""docs/architecture.md names what the code has: states, retried errors, outcomes, kinds of changes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ip_remediator.adapters import errors, kube, kube_changes, ledger, vpc_lock
+from ip_remediator.domain.incidents import ChangeKind, Outcome
+from ip_remediator.steps import verifying
+from tests.unit.docs.documents import ROOT, rows, sections
+
+# A node of a flowchart, with or without quotes: id["label"], id{"label"}.
+LABEL = re.compile(r"""\w+[\[{]"([^"]+)"[\]}]""")
+MODULES = (errors, kube, kube_changes, ledger, vpc_lock, verifying)
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, str]:
+    return sections((ROOT / "docs" / "architecture.md").read_text())
+
+
+@pytest.mark.parametrize("name", ["remediate", "rollback"])
+def test_the_diagram_of_a_state_machine_has_exactly_its_states(page: dict[str, str], name: str) -> None:
+    # given a state machine and the diagram under its name
+    drawn = set(LABEL.findall(page[name]))
+
+    # then each of its states is drawn, and nothing else
+    assert drawn == {title for title, _ in _states(_machine(name))}
+
+
+def test_every_retried_error_is_in_the_table_and_exists(page: dict[str, str]) -> None:
+    # given the errors of ours that the state machines retry
+    retried = {
+        error
+        for name in ("remediate", "rollback")
+        for _, state in _states(_machine(name))
+        for rule in state.get("Retry", [])
+        for error in rule["ErrorEquals"]
+        if "." not in error
+    }
+
+    # when the rows that speak of retries are read
+    told = {row["error"].strip("`") for row in rows(page["Errors"]) if "retries" in row["state machine"]}
+
+    # then they are the same, and each is an exception class of that name
+    assert told == retried
+    known = {name for module in MODULES for name in vars(module)}
+    assert retried <= known
+
+
+def test_the_outcomes_and_kinds_of_changes_are_all_named(page: dict[str, str]) -> None:
+    # given what the code can record, then the page names each of it
+    event, log = page['Event "Incident closed"'], page["Change log"]
+    assert {outcome for outcome in Outcome if f"`{outcome}`" not in event} == set()
+    assert {kind for kind in ChangeKind if f"`{kind}`" not in log} == set()
+
+
+def _machine(name: str) -> dict[str, Any]:
+    machine: dict[str, Any] = json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text())
+    return machine
+
+
+def _states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for title, state in machine["States"].items():
+        yield title, state
+        if "ItemProcessor" in state:
+            yield from _states(state["ItemProcessor"])
