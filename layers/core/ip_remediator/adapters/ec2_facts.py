@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters.errors import NotFound, aws_call
 from ip_remediator.domain.snapshot import (
+    PREFIX_SIZE,
     LeakedInterface,
     NetworkInterface,
     Peering,
@@ -21,6 +24,47 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 _BY_VPC = "vpc-id"
+# What the CNI leaves behind when a node ends at the wrong moment (amazon-vpc-cni-k8s#608).
+_LEAKED = re.compile("aws-K8S-")
+
+
+@dataclass
+class InterfaceFacts:
+    """What the ENIs of a VPC say: those of each instance, those that the CNI left behind, and the /28 blocks in use.
+
+    `blocks` holds, by subnet, the numbers (address >> 4) of the /28 blocks that some ENI has an address of.
+    """
+
+    by_instance: dict[str, list[NetworkInterface]] = field(default_factory=dict)
+    leaked: list[LeakedInterface] = field(default_factory=list)
+    blocks: dict[str, set[int]] = field(default_factory=dict)
+
+    def add(self, eni: dict[str, Any]) -> None:
+        """Takes in an item of DescribeNetworkInterfaces."""
+        id_, subnet = eni["NetworkInterfaceId"], eni["SubnetId"]
+        addresses = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
+        prefixes = [prefix["Ipv4Prefix"] for prefix in eni.get("Ipv4Prefixes", [])]
+        held = [*map(IPv4Address, addresses), *(IPv4Network(prefix).network_address for prefix in prefixes)]
+        self.blocks.setdefault(subnet, set()).update(int(address) // PREFIX_SIZE for address in held)
+        attachment = eni.get("Attachment") or {}
+        if attachment.get("InstanceId"):
+            node_eni = NetworkInterface(
+                id=id_,
+                subnet_id=subnet,
+                primary=attachment.get("DeviceIndex") == 0,
+                addresses=len(addresses),
+                prefixes=len(prefixes),
+            )
+            self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
+        elif eni["Status"] == "available" and _LEAKED.match(eni.get("Description", "")):
+            count = len(addresses) + PREFIX_SIZE * len(prefixes)
+            self.leaked.append(LeakedInterface(id=id_, subnet_id=subnet, addresses=count))
+
+    def free_prefixes(self, subnet: Subnet) -> int:
+        """The subnet's wholly free /28 blocks. The first and the last one hold the addresses that AWS reserves."""
+        network = IPv4Network(subnet.cidr)
+        first, last = int(network.network_address) // PREFIX_SIZE, int(network.broadcast_address) // PREFIX_SIZE
+        return last - first + 1 - len(self.blocks.get(subnet.id, set()) | {first, last})
 
 
 class Ec2Facts:
@@ -83,24 +127,12 @@ class Ec2Facts:
             for subnet in self._pages("describe_subnets", "Subnets", Filters=_filter(_BY_VPC, vpc_id))
         ]
 
-    def interfaces_by_instance(self, vpc_id: str) -> dict[str, list[NetworkInterface]]:
-        """ENIs of the VPC that are attached to instances, by instance id. One paged call for all nodes."""
-        by_instance: dict[str, list[NetworkInterface]] = {}
-        filters = [*_filter(_BY_VPC, vpc_id), *_filter("status", "in-use")]
-        for eni in self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=filters):
-            attachment = eni.get("Attachment") or {}
-            if not attachment.get("InstanceId"):
-                continue
-            by_instance.setdefault(attachment["InstanceId"], []).append(
-                NetworkInterface(
-                    id=eni["NetworkInterfaceId"],
-                    subnet_id=eni["SubnetId"],
-                    primary=attachment.get("DeviceIndex") == 0,
-                    addresses=len(eni.get("PrivateIpAddresses", [])),
-                    prefixes=len(eni.get("Ipv4Prefixes", [])),
-                )
-            )
-        return by_instance
+    def interfaces(self, vpc_id: str) -> InterfaceFacts:
+        """Every ENI of the VPC, read in one paged call whatever it is attached to."""
+        facts = InterfaceFacts()
+        for eni in self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=_filter(_BY_VPC, vpc_id)):
+            facts.add(eni)
+        return facts
 
     def addresses_of_subnets(self, subnet_ids: Iterable[str]) -> dict[str, str]:
         """Every address that an ENI holds in these subnets, those of /28 prefixes included, with its subnet."""
@@ -115,22 +147,6 @@ class Ec2Facts:
             held += [str(ip) for prefix in eni.get("Ipv4Prefixes", []) for ip in IPv4Network(prefix["Ipv4Prefix"])]
             addresses |= dict.fromkeys(held, eni["SubnetId"])
         return addresses
-
-    def leaked_interfaces(self, vpc_id: str) -> list[LeakedInterface]:
-        """ENIs that the CNI left behind (amazon-vpc-cni-k8s#608): available, described as `aws-K8S-*`."""
-        filters = [
-            *_filter(_BY_VPC, vpc_id),
-            *_filter("status", "available"),
-            *_filter("description", "aws-K8S-*"),
-        ]
-        return [
-            LeakedInterface(
-                id=eni["NetworkInterfaceId"],
-                subnet_id=eni["SubnetId"],
-                addresses=len(eni.get("PrivateIpAddresses", [])) + 16 * len(eni.get("Ipv4Prefixes", [])),
-            )
-            for eni in self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=filters)
-        ]
 
     def instance_limits(self, instance_types: Iterable[str]) -> dict[str, tuple[int, int]]:
         """(ENIs, IPv4 addresses per ENI) of each instance type."""

@@ -24,6 +24,7 @@ CRD_NAME = "eniconfigs.crd.k8s.amazonaws.com"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 _FARGATE = ("eks.amazonaws.com/compute-type", "fargate")
+_WINDOWS = ("kubernetes.io/os", "windows")
 _GITOPS_MARKS = ("argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
 _HELM_MARK = "meta.helm.sh/release-name"
 # What the kubelet says when the VPC CNI could not set up a sandbox; other causes (volumes, images) are not ours.
@@ -37,9 +38,12 @@ class KubeFacts:
         self._api = api
 
     def cni(self, *, managed_addon: bool) -> Cni:
-        """The `aws-node` DaemonSet; `managed_addon`: EKS says that the add-on vpc-cni owns it."""
+        """The `aws-node` DaemonSet; `managed_addon`: EKS says that the add-on vpc-cni owns it.
+
+        A DaemonSet that no node is to run counts as not installed: Cilium's own guide leaves it so, by a nodeSelector.
+        """
         daemonset = self._api.find(AWS_NODE)
-        if daemonset is None:
+        if daemonset is None or _runs_nowhere(daemonset):
             return Cni(installed=False)
         container = aws_node_container(daemonset)
         metadata = daemonset["metadata"]
@@ -92,6 +96,11 @@ class KubeFacts:
         return newest
 
 
+def _runs_nowhere(daemonset: dict[str, Any]) -> bool:
+    status = daemonset.get("status") or {}
+    return bool(status.get("observedGeneration")) and status.get("desiredNumberScheduled") == 0
+
+
 def aws_node_container(daemonset: dict[str, Any]) -> dict[str, Any]:
     """The container `aws-node` of its DaemonSet (the other one is the network policy agent)."""
     containers = daemonset["spec"]["template"]["spec"]["containers"]
@@ -116,6 +125,7 @@ def _node(item: dict[str, Any], cni: Cni) -> Node:
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         max_pods=int(pods) if pods else None,
         fargate=labels.get(_FARGATE[0]) == _FARGATE[1],
+        windows=labels.get(_WINDOWS[0]) == _WINDOWS[1],
         eni_config=_selected_eni_config(labels, annotations, cni),
     )
 

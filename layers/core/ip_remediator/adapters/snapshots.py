@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ip_remediator.adapters.clock import Clock
-from ip_remediator.adapters.ec2_facts import Ec2Facts
+from ip_remediator.adapters.ec2_facts import Ec2Facts, InterfaceFacts
 from ip_remediator.adapters.eks import Eks, cluster_facts
 from ip_remediator.adapters.errors import RequestRefused
 from ip_remediator.adapters.kube_facts import KubeFacts
-from ip_remediator.domain.snapshot import NetworkInterface, Node, Snapshot
+from ip_remediator.domain.snapshot import MAX_ENI, Cni, Node, Snapshot, Subnet
 
 
 def capture(
@@ -28,8 +28,7 @@ def capture(
     with ThreadPoolExecutor(max_workers=8) as pool:
         addon = pool.submit(eks.addon)
         subnets = pool.submit(ec2.subnets, vpc_id)
-        interfaces = pool.submit(ec2.interfaces_by_instance, vpc_id)
-        leaked = pool.submit(ec2.leaked_interfaces, vpc_id)
+        interfaces = pool.submit(ec2.interfaces, vpc_id)
         stuck = pool.submit(kube.stuck_pods)
         eni_configs = pool.submit(kube.eni_configs)
         cni = kube.cni(managed_addon=addon.result() is not None)
@@ -42,22 +41,27 @@ def capture(
             cluster=cluster,
             cni=cni,
             eni_configs=tuple(eni_configs.result()),
-            nodes=tuple(_with_interfaces(node, interfaces.result(), limits) for node in nodes),
+            nodes=tuple(_with_interfaces(node, cni, interfaces.result(), limits) for node in nodes),
             stuck_pods=tuple(stuck.result()),
-            subnets=tuple(subnets.result()),
+            subnets=tuple(_with_prefixes(subnet, interfaces.result()) for subnet in subnets.result()),
             vpc=vpc.result(),
-            leaked_interfaces=tuple(leaked.result()),
+            leaked_interfaces=tuple(interfaces.result().leaked),
         )
 
 
-def _with_interfaces(
-    node: Node, interfaces: dict[str, list[NetworkInterface]], limits: dict[str, tuple[int, int]]
-) -> Node:
+def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, limits: dict[str, tuple[int, int]]) -> Node:
     max_enis, addresses = limits.get(node.instance_type or "", (None, None))
+    chosen = cni.env.get(MAX_ENI, "")
+    if max_enis and chosen.isdigit() and int(chosen) > 0:
+        max_enis = min(max_enis, int(chosen))
     return node.model_copy(
         update={
-            "interfaces": tuple(interfaces.get(node.instance_id or "", ())),
+            "interfaces": tuple(interfaces.by_instance.get(node.instance_id or "", ())),
             "max_enis": max_enis,
             "addresses_per_eni": addresses,
         }
     )
+
+
+def _with_prefixes(subnet: Subnet, interfaces: InterfaceFacts) -> Subnet:
+    return subnet.model_copy(update={"free_prefixes": interfaces.free_prefixes(subnet)})

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
+from ip_remediator.domain.shortage import Hosts, Supply, hosts_of
 from ip_remediator.domain.signals import Cause
-from ip_remediator.domain.snapshot import DISCOVERY_TAG, Node, Snapshot, StuckPod, Subnet
-
-PREFIX_SIZE = 16
+from ip_remediator.domain.snapshot import ZONE_LABEL, EniConfig, Node, Snapshot, StuckPod, Subnet
 
 
 class Verdict(StrEnum):
@@ -40,11 +40,14 @@ _WORST_FIRST = (
     Verdict.NODE_LIMIT,
     Verdict.RECOVERED,
 )
+_SHORTAGES = {Supply.EXHAUSTED: Verdict.SUBNET_EXHAUSTED, Supply.FRAGMENTED: Verdict.PREFIX_FRAGMENTED}
 _FAULTS = {
     Cause.CNI_IAM: "EC2 refuses the CNI's calls (IAM): give the aws-node role AmazonEKS_CNI_Policy",
     Cause.CNI_THROTTLED: "EC2 throttles the CNI's calls: wait, or ask for a higher API rate",
     Cause.CNI_DOWN: "ipamd does not answer on the node: look at the aws-node pod",
     Cause.SUBNET_TAGS: "the discovery tags exclude every subnet: correct the kubernetes.io/role/cni tags",
+    Cause.ENICONFIG_MISSING: "the ENIConfigs are there and their subnets fit, yet ipamd attaches no ENI by them: are "
+    "their security groups of the cluster's VPC?",
 }
 
 
@@ -88,12 +91,12 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
         return Diagnosis(verdict=Verdict.UNSUPPORTED, summary=unsupported, evidence=(unsupported,))
     proven = frozenset(causes)
     zones = tuple(_diagnose_zone(snapshot, zone, proven) for zone in _zones(snapshot))
-    verdict = _overall(zones)
+    verdict, summary = _overall(snapshot, zones)
     return Diagnosis(
         verdict=verdict,
-        summary=_summary(verdict, zones),
+        summary=summary,
         zones=zones,
-        nodes=tuple(_diagnose_node(snapshot, node) for node in snapshot.nodes if not node.fargate),
+        nodes=tuple(_diagnose_node(snapshot, node) for node in snapshot.nodes if node.runs_vpc_cni),
         evidence=_evidence(snapshot, zones, proven),
         unknown=_unknown(snapshot),
     )
@@ -107,100 +110,112 @@ def _unsupported(snapshot: Snapshot) -> str | None:
     if cluster.auto_mode:
         return "EKS Auto Mode ignores ENIConfigs: give its NodeClass podSubnetSelectorTerms and subnets of a new CIDR"
     if not snapshot.cni.installed:
-        return "the cluster does not run the Amazon VPC CNI (no aws-node DaemonSet): its own CNI hands out addresses"
+        return "the cluster does not run the Amazon VPC CNI (no pods of aws-node): its own CNI hands out addresses"
     if vpc and vpc.owner_id and snapshot.account_id and vpc.owner_id != snapshot.account_id:
         return f"the VPC {vpc.id} is shared by account {vpc.owner_id}: only its owner may add CIDRs and subnets"
-    if snapshot.nodes and all(node.fargate for node in snapshot.nodes):
-        return "every node is Fargate: pods take addresses of the Fargate profile's subnets, add subnets there"
-    return None
+    return _served_by_others(snapshot)
+
+
+def _served_by_others(snapshot: Snapshot) -> str | None:
+    """Whether all nodes, or the nodes of all stuck pods, are of a kind that no ENIConfig reaches."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    concerned = [node for node in snapshot.nodes if node.name in hosts] or list(snapshot.nodes)
+    if not concerned or any(node.runs_vpc_cni for node in concerned):
+        return None
+    whose = "every node is" if len(concerned) == len(snapshot.nodes) else "the pods wait on nodes that all are"
+    if any(node.fargate for node in concerned):
+        return f"{whose} Fargate: pods take addresses of the Fargate profile's subnets, add subnets there"
+    return f"{whose} Windows: their pods take addresses of the node's own ENI, and ENIConfigs do not apply"
 
 
 def _zones(snapshot: Snapshot) -> list[str]:
-    return sorted({node.zone for node in snapshot.nodes if node.zone and not node.fargate})
-
-
-def pod_subnets(snapshot: Snapshot, zone: str) -> list[Subnet]:
-    """The subnets that pods of a zone can get addresses from, as the CNI chooses them today."""
-    nodes = [node for node in snapshot.nodes if node.zone == zone and not node.fargate]
-    if snapshot.cni.custom_networking:
-        selected = {node.eni_config for node in nodes}
-        ids = {config.subnet for config in snapshot.eni_configs if config.name in selected}
-        return [subnet for subnet in snapshot.subnets if subnet.id in ids]
-    ids = {node.primary_subnet for node in nodes}
-    return [
-        subnet
-        for subnet in snapshot.subnets
-        if subnet.id in ids
-        or (snapshot.cni.subnet_discovery and subnet.zone == zone and subnet.tags.get(DISCOVERY_TAG) == "1")
-    ]
-
-
-def _diagnose_zone(snapshot: Snapshot, zone: str, causes: frozenset[Cause]) -> ZoneDiagnosis:
-    nodes = [node for node in snapshot.nodes if node.zone == zone and not node.fargate]
-    stuck = stuck_pods_of_zone(snapshot, zone)
-    subnets = pod_subnets(snapshot, zone)
-    free = None if any(subnet.free is None for subnet in subnets) else sum(subnet.free or 0 for subnet in subnets)
-    verdict, reason = _judge_zone(snapshot, nodes, stuck, subnets, free, causes)
-    return ZoneDiagnosis(zone=zone, verdict=verdict, reason=reason, free=free, nodes=len(nodes), stuck_pods=len(stuck))
+    return sorted({node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni})
 
 
 def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
-    names = {node.name for node in snapshot.nodes if node.zone == zone}
+    names = {node.name for node in pod_nodes(snapshot, zone)}
     return [pod for pod in snapshot.stuck_pods if pod.node in names]
 
 
-def _judge_zone(
-    snapshot: Snapshot,
-    nodes: list[Node],
-    stuck: list[StuckPod],
-    subnets: list[Subnet],
-    free: int | None,
-    causes: frozenset[Cause],
-) -> tuple[Verdict, str]:
-    missing = _missing_eni_configs(snapshot, nodes)
-    if missing:
-        return (
-            Verdict.ENICONFIG_MISSING,
-            f"custom networking is on, but there is no ENIConfig {', '.join(missing)}",
-        )
-    names = ", ".join(subnet.id for subnet in subnets) or "(unknown)"
-    if free is not None and subnets and free < max(1, len(stuck)):
-        return Verdict.SUBNET_EXHAUSTED, f"{free} free addresses in {names} for {len(stuck)} stuck pods"
-    if not stuck:
-        return Verdict.RECOVERED, f"no pod waits for an address; {free if free is not None else '?'} are free"
-    if Cause.PREFIX_FRAGMENTED in causes and snapshot.cni.prefix_delegation:
-        return (
-            Verdict.PREFIX_FRAGMENTED,
-            f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {names} has {free} free, none contiguous",
-        )
-    return _judge_with_free_addresses(nodes, stuck, free, causes)
-
-
-def _judge_with_free_addresses(
-    nodes: list[Node], stuck: list[StuckPod], free: int | None, causes: frozenset[Cause]
-) -> tuple[Verdict, str]:
-    if Cause.ENI_QUOTA in causes:
-        return Verdict.ENI_QUOTA, "the region's network interface quota (L-DF5E4CA3) is used up: ask for more"
-    fault = next((cause for cause in _FAULTS if cause in causes), None)
-    if fault:
-        return Verdict.CNI_FAULT, _FAULTS[fault]
-    hosts = {pod.node for pod in stuck}
-    if all(node.free_eni_slots == 0 for node in nodes if node.name in hosts) or Cause.NODE_LIMIT in causes:
-        return (
-            Verdict.NODE_LIMIT,
-            f"the nodes of the stuck pods have every ENI of their instance type attached; {free} addresses are free",
-        )
-    return (
-        Verdict.CNI_FAULT,
-        f"{free} addresses are free and ENIs can be attached, yet pods hang: look at aws-node",
+def _diagnose_zone(snapshot: Snapshot, zone: str, causes: frozenset[Cause]) -> ZoneDiagnosis:
+    nodes = pod_nodes(snapshot, zone)
+    stuck = stuck_pods_of_zone(snapshot, zone)
+    verdict, reason = _judge_zone(snapshot, nodes, stuck, causes)
+    return ZoneDiagnosis(
+        zone=zone,
+        verdict=verdict,
+        reason=reason,
+        free=free_addresses(zone_subnets(snapshot, zone)),
+        nodes=len(nodes),
+        stuck_pods=len(stuck),
     )
 
 
-def _missing_eni_configs(snapshot: Snapshot, nodes: list[Node]) -> list[str]:
+def _judge_zone(
+    snapshot: Snapshot, nodes: list[Node], stuck: list[StuckPod], causes: frozenset[Cause]
+) -> tuple[Verdict, str]:
+    """Facts come before what signals prove: signals are of the whole cluster, and some minutes old."""
+    faulty = _faulty_eni_configs(snapshot, nodes)
+    if faulty:
+        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {'; '.join(faulty)}"
+    if not stuck:
+        return _judge_without_stuck_pods(snapshot, nodes)
+    if Cause.ENI_QUOTA in causes:
+        # Before a full subnet: custom networking needs new ENIs, so no subnet helps until the quota is raised.
+        return Verdict.ENI_QUOTA, "the region's network interface quota (L-DF5E4CA3) is used up: ask for more"
+    hosts = hosts_of(snapshot, nodes, stuck, causes)
+    for supply, verdict in _SHORTAGES.items():
+        short = [group for group in hosts if group.supply is supply]
+        if short:
+            return verdict, "; ".join(group.reason for group in short)
+    return _judge_with_free_addresses(hosts, causes)
+
+
+def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Verdict, str]:
+    ids = {id_ for node in nodes for id_ in next_eni_subnets(snapshot, node)}
+    free = free_addresses(snapshot.subnet(id_) for id_ in ids)
+    if free == 0:
+        return Verdict.SUBNET_EXHAUSTED, f"no free address in {', '.join(sorted(ids))}; no pod waits for one yet"
+    return Verdict.RECOVERED, f"no pod waits for an address; {'?' if free is None else free} are free"
+
+
+def _judge_with_free_addresses(hosts: list[Hosts], causes: frozenset[Cause]) -> tuple[Verdict, str]:
+    """No subnet is short: what else keeps the pods from an address."""
+    at_limit = [group for group in hosts if group.supply is Supply.AT_LIMIT]
+    others = [group for group in hosts if group.supply is not Supply.AT_LIMIT]
+    if not others:
+        return Verdict.NODE_LIMIT, "; ".join(group.reason for group in at_limit)
+    fault = next((cause for cause in _FAULTS if cause in causes), None)
+    if fault:
+        return Verdict.CNI_FAULT, _FAULTS[fault]
+    if at_limit:
+        return Verdict.NODE_LIMIT, "; ".join(group.reason for group in at_limit)
+    if Cause.NODE_LIMIT in causes and any(group.supply is Supply.UNKNOWN for group in others):
+        return Verdict.NODE_LIMIT, "EC2 or ipamd says that the node's limit of ENIs or addresses is reached"
+    return Verdict.CNI_FAULT, "; ".join(group.reason for group in others)
+
+
+def _faulty_eni_configs(snapshot: Snapshot, nodes: list[Node]) -> list[str]:
+    """What is wrong with the ENIConfigs that the nodes select: ipamd can attach no ENI by such a one."""
     if not snapshot.cni.custom_networking:
         return []
-    present = {config.name for config in snapshot.eni_configs}
-    return sorted({node.eni_config or "default" for node in nodes} - present)
+    present = {config.name: config for config in snapshot.eni_configs}
+    told = (_fault_of(snapshot, node, present.get(node.selected_eni_config)) for node in nodes)
+    return sorted({fault for fault in told if fault})
+
+
+def _fault_of(snapshot: Snapshot, node: Node, config: EniConfig | None) -> str | None:
+    if config is None:
+        return f"there is no ENIConfig {node.selected_eni_config}"
+    if not config.subnet:
+        return f"ENIConfig {config.name} names no subnet"
+    subnet = snapshot.subnet(config.subnet)
+    if subnet is None:
+        missing = f"ENIConfig {config.name} names {config.subnet}, which the VPC does not have"
+        return missing if snapshot.subnets else None  # no subnet was read: nothing is known
+    if subnet.zone != node.zone:
+        return f"ENIConfig {config.name} names {subnet.id} of {subnet.zone}, and nodes of {node.zone} select it"
+    return None
 
 
 def _diagnose_node(snapshot: Snapshot, node: Node) -> NodeDiagnosis:
@@ -220,21 +235,32 @@ def _diagnose_node(snapshot: Snapshot, node: Node) -> NodeDiagnosis:
     return NodeDiagnosis(name=node.name, zone=node.zone, relieved_now=relieved, reason=reason)
 
 
-def _overall(zones: tuple[ZoneDiagnosis, ...]) -> Verdict:
-    shown = {zone.verdict for zone in zones}
-    return next((verdict for verdict in _WORST_FIRST if verdict in shown), Verdict.RECOVERED)
+def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...]) -> tuple[Verdict, str]:
+    """The worst of the zones in which pods hang: a full subnet elsewhere must not hide why they do."""
+    in_need = [zone for zone in zones if zone.stuck_pods or zone.verdict is Verdict.ENICONFIG_MISSING]
+    judged = in_need or list(zones)
+    shown = {zone.verdict for zone in judged}
+    verdict = next((verdict for verdict in _WORST_FIRST if verdict in shown), Verdict.RECOVERED)
+    lost = _nodes_without_zone(snapshot)
+    if verdict is Verdict.RECOVERED and lost:
+        return (
+            Verdict.CNI_FAULT,
+            f"pods hang on {', '.join(lost)}, whose zone is unknown: they lack the label {ZONE_LABEL}",
+        )
+    told = [f"{zone.zone}: {zone.reason}" for zone in judged if zone.verdict == verdict]
+    return verdict, "; ".join(told) or "no node and no stuck pod was found: there is nothing to cure"
 
 
-def _summary(verdict: Verdict, zones: tuple[ZoneDiagnosis, ...]) -> str:
-    told = [f"{zone.zone}: {zone.reason}" for zone in zones if zone.verdict == verdict]
-    return "; ".join(told) or "no node and no stuck pod was found: there is nothing to cure"
+def _nodes_without_zone(snapshot: Snapshot) -> list[str]:
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    return [node.name for node in snapshot.nodes if node.runs_vpc_cni and not node.zone and node.name in hosts]
 
 
 def _evidence(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: frozenset[Cause]) -> tuple[str, ...]:
     facts = [
-        f"subnet {subnet.id} ({subnet.cidr}, {zone.zone}) has {subnet.free} free addresses"
+        f"subnet {subnet.id} ({subnet.cidr}, {zone.zone}) has {_told_free(snapshot, subnet)}"
         for zone in zones
-        for subnet in pod_subnets(snapshot, zone.zone)
+        for subnet in zone_subnets(snapshot, zone.zone)
     ]
     facts += [f"{zone.stuck_pods} pods wait for an address in {zone.zone}" for zone in zones if zone.stuck_pods]
     facts += [f"the signals prove {cause}" for cause in sorted(causes)]
@@ -243,9 +269,16 @@ def _evidence(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: froz
     return tuple(facts)
 
 
+def _told_free(snapshot: Snapshot, subnet: Subnet) -> str:
+    prefixes = f", {subnet.free_prefixes} free /28 prefixes" if snapshot.cni.prefix_delegation else ""
+    return f"{subnet.free} free addresses{prefixes}"
+
+
 def _unknown(snapshot: Snapshot) -> tuple[str, ...]:
     gaps = [f"free addresses of {subnet.id}" for subnet in snapshot.subnets if subnet.free is None]
-    gaps += [f"ENI slots of {node.name}" for node in snapshot.nodes if node.free_eni_slots is None]
+    gaps += [
+        f"ENI slots of {node.name}" for node in snapshot.nodes if node.runs_vpc_cni and node.free_eni_slots is None
+    ]
     if snapshot.vpc is None:
         gaps.append("the VPC's CIDRs, peers and routes")
     return tuple(gaps)

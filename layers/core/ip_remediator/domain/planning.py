@@ -182,7 +182,7 @@ def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis) -> list[str]:
 
 def _demand(snapshot: Snapshot, zone: str) -> int:
     """Addresses a zone's subnet shall hold: each node's pods and ENIs, times `GROWTH` for nodes to come."""
-    nodes = [node for node in snapshot.nodes if node.zone == zone and not node.fargate]
+    nodes = [node for node in snapshot.nodes if node.zone == zone and node.runs_vpc_cni]
     return GROWTH * sum(_addresses_of(node) for node in nodes)
 
 
@@ -289,7 +289,7 @@ def _eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
     """The zone itself at first; afterwards whatever its nodes select."""
     if not snapshot.cni.custom_networking:
         return (zone,)
-    selected = {node.eni_config or "default" for node in snapshot.nodes if node.zone == zone and not node.fargate}
+    selected = {node.selected_eni_config for node in snapshot.nodes if node.zone == zone and node.runs_vpc_cni}
     return tuple(sorted(selected))
 
 

@@ -6,6 +6,7 @@ bug report. Whatever was not read (or was left out of a hand-written document) i
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -22,6 +23,15 @@ EXTERNAL_ENI_CONFIG_LABEL = "vpc.amazonaws.com/externalEniConfig"
 DEFAULT_ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 DISCOVERY_TAG = "kubernetes.io/role/cni"
+CLUSTER_DISCOVERY_TAG = "cni.networking.k8s.aws/cluster/"
+WARM_IP_TARGET = "WARM_IP_TARGET"
+MAX_ENI = "MAX_ENI"
+PREFIX_SIZE = 16
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
 
 CniOwner = Literal["addon", "self-managed", "helm", "gitops"]
 
@@ -52,16 +62,27 @@ class Cni(Document):
 
     @property
     def custom_networking(self) -> bool:
-        return self.env.get(CUSTOM_NETWORK_CFG, "false").lower() == "true"
+        return self._flag(CUSTOM_NETWORK_CFG, default=False)
 
     @property
     def prefix_delegation(self) -> bool:
-        return self.env.get(ENABLE_PREFIX_DELEGATION, "false").lower() == "true"
+        return self._flag(ENABLE_PREFIX_DELEGATION, default=False)
 
     @property
     def subnet_discovery(self) -> bool:
-        """On by default since v1.18; has no effect while custom networking is on."""
-        return not self.custom_networking and self.env.get(ENABLE_SUBNET_DISCOVERY, "true").lower() == "true"
+        """On by default since v1.18, unknown before; has no effect while custom networking is on."""
+        knows_it = self.release is None or self.release >= (1, 18)
+        return knows_it and not self.custom_networking and self._flag(ENABLE_SUBNET_DISCOVERY, default=True)
+
+    @property
+    def release(self) -> tuple[int, int] | None:
+        """(1, 19) of "v1.19.0-eksbuild.1"; None when the version is no such name."""
+        found = re.match(r"v?(\d+)\.(\d+)", self.version or "")
+        return (int(found[1]), int(found[2])) if found else None
+
+    def _flag(self, name: str, *, default: bool) -> bool:
+        """As ipamd reads it, with Go's strconv.ParseBool: what that does not know counts as not set."""
+        return _BOOLEANS.get(self.env.get(name, ""), default)
 
     @property
     def eni_config_label(self) -> str:
@@ -88,7 +109,10 @@ class NetworkInterface(Document):
 
 
 class Node(Document):
-    """A node and what its instance type allows (`max_enis`, `addresses_per_eni` from DescribeInstanceTypes)."""
+    """A node and what its instance type allows (`max_enis`, `addresses_per_eni` from DescribeInstanceTypes).
+
+    `max_enis` is the smaller of that and of the CNI's MAX_ENI.
+    """
 
     name: str
     zone: str | None = None
@@ -98,8 +122,18 @@ class Node(Document):
     addresses_per_eni: int | None = None
     max_pods: int | None = None
     fargate: bool = False
+    windows: bool = False
     eni_config: str | None = Field(default=None, description="the ENIConfig its labels or annotations select")
     interfaces: tuple[NetworkInterface, ...] = ()
+
+    @property
+    def runs_vpc_cni(self) -> bool:
+        """Pods on Fargate and on Windows get their addresses from others than aws-node, and know no ENIConfig."""
+        return not (self.fargate or self.windows)
+
+    @property
+    def selected_eni_config(self) -> str:
+        return self.eni_config or "default"
 
     @property
     def free_eni_slots(self) -> int | None:
@@ -124,12 +158,16 @@ class StuckPod(Document):
 
 
 class Subnet(Document):
-    """A subnet of the cluster's VPC. `free` is EC2's AvailableIpAddressCount; it lags by some seconds."""
+    """A subnet of the cluster's VPC. `free` is EC2's AvailableIpAddressCount; it lags by some seconds.
+
+    `free_prefixes` counts its /28 blocks that no ENI has an address of: what prefix delegation can still take.
+    """
 
     id: str
     zone: str
     cidr: str
     free: int | None = None
+    free_prefixes: int | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     route_table: str | None = None
     network_acl: str | None = None
