@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -156,7 +157,14 @@ class Demo:
         self._phase(name, start)
 
 
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
+    # Both set explicitly: a shell starts background jobs with SIGINT ignored, and SIGTERM would leave the servers.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     mode = os.environ.get("MODE", "auto")
     assets = os.environ.get("KUBEBUILDER_ASSETS") or None
     try:

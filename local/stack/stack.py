@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -78,13 +77,13 @@ class Stack:
             built = pool.submit(deployment.build)
             self.servers.start()
             built.result()
-        self.outputs = deployment.deploy(self.servers, self.parameters)
+        self._deploy()
         self._connect_slack()
 
     def redeploy(self, **parameters: str) -> None:
         """Changes parameters of the running template."""
         self.parameters = {**self.parameters, **parameters}
-        self.outputs = deployment.deploy(self.servers, self.parameters)
+        self._deploy()
 
     def add_cluster(self, scenario: Scenario) -> Cluster:
         """A Kubernetes API, a simulator and the scenario, onboarded to the deployed template."""
@@ -128,16 +127,17 @@ class Stack:
         }
         return "".join(f"export {name}='{value}'\n" for name, value in variables.items())
 
-    def _connect_slack(self) -> None:
-        """Interactivity of the Slack app: where the workspace sends clicks.
+    def _deploy(self) -> None:
+        self.outputs = deployment.deploy(self.servers, self.parameters)
+        # The function's host name exists only on AWS; the local AWS answers for it under a path.
+        function_id = self.outputs["SlackRequestUrl"].removeprefix("https://").partition(".")[0]
+        self.outputs["SlackRequestUrl"] = f"{self.servers.aws_url}/_aws/lambda-url/{function_id}/"
 
-        The host in the output belongs to AWS; the local AWS answers for it under a path of its own.
-        """
-        host = urllib.parse.urlsplit(self.outputs["SlackRequestUrl"]).netloc
-        url = f"{self.servers.aws_url}/_aws/lambda-url/{host.partition('.')[0]}/"
+    def _connect_slack(self) -> None:
+        """Interactivity of the Slack app: where the workspace sends clicks."""
         request = urllib.request.Request(
             f"{self.servers.slack_url}/_control/interactivity-url",
-            data=json.dumps({"url": url}).encode(),
+            data=json.dumps({"url": self.outputs["SlackRequestUrl"]}).encode(),
             headers={"content-type": "application/json"},
             method="PUT",
         )
