@@ -34,6 +34,7 @@ from ip_remediator.domain.incidents import (
     Incident,
     Mode,
     Outcome,
+    Rollback,
     SignalSummary,
     SlackMessage,
     Step,
@@ -62,6 +63,8 @@ _DOCUMENTS: dict[str, type[Document]] = {
     "verification": Verification,
     "failure": Failure,
     "slack": SlackMessage,
+    "rollback": Rollback,
+    "rollback_approval": Approval,
 }
 
 

@@ -145,6 +145,42 @@ class ChangeMade(Document):
     after: dict[str, Any] | None = None
 
 
+class RollbackState(StrEnum):
+    """How far a rollback is. `paused`: something is in its way, and the next one goes on from there."""
+
+    ASSESSED = "assessed"
+    RUNNING = "running"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    DONE = "done"
+
+
+class RollbackAssessment(Document):
+    """What uses the incident's subnets, looked at just before people are asked.
+
+    `in_the_way` forbids the rollback whatever people say; `notes` is what they should know before they confirm.
+    """
+
+    at: datetime
+    pods: int = Field(ge=0, description="pods with an address of the incident's subnets")
+    pod_names: tuple[str, ...] = Field(default=(), description="the first of them, namespace/name")
+    interfaces: int = Field(ge=0, description="ENIs in the incident's subnets")
+    in_the_way: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Rollback(Document):
+    """The incident's latest rollback. `evict`: pods are moved off the block, because somebody asked for it.
+
+    The question to people, while there is one, is `Incident.rollback_approval`.
+    """
+
+    state: RollbackState
+    requested_by: str
+    assessment: RollbackAssessment | None = None
+    evict: bool = False
+
+
 class SignalSummary(Document):
     """Which signals the incident rests on. `pods` and `nodes` are distinct ones; counts of events mean nothing,
     because client-go folds repeats."""
@@ -177,6 +213,8 @@ class Incident(Document):
     outcome: Outcome | None = None
     closed_at: datetime | None = None
     slack: SlackMessage | None = None
+    rollback: Rollback | None = None
+    rollback_approval: Approval | None = None
 
     @property
     def open(self) -> bool:
