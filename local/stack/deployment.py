@@ -38,10 +38,10 @@ def build() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _sam(
             [
-                *("build", "--cached", "--parallel", "--build-dir", str(SHARED / "build")),
+                *("build", "--build-in-source", "--cached", "--parallel", "--build-dir", str(SHARED / "build")),
                 *("--cache-dir", str(SHARED / "build-cache"), "--parameter-overrides", f"Runtime=python{version}"),
             ],
-            {"LAMBDA_PYTHON": version, "LAMBDA_PLATFORM": "host", "LAYERS_DIR": str(ROOT / "layers")},
+            {"LAMBDA_PYTHON": version, "LAMBDA_PLATFORM": "host"},
         )
 
 
