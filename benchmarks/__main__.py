@@ -1,0 +1,135 @@
+"""`make bench`: measures on the embedded stack and writes benchmarks/RESULTS.md.
+
+    python -m benchmarks [--quick] [--rounds N] [--speed X] [--output FILE]
+
+Exit status 1 when the stack could not start or a way to cure never healed; numbers themselves fail nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import cures, imports, reservations
+from benchmarks.results import ARMS, Results
+from benchmarks.stage import Stage
+from local.cluster.scenario import NotSettled
+from local.demo.watching import TooSlow
+from local.stack.deployment import DeploymentFailed
+from local.stack.processes import NotStarted
+
+OUTPUT = Path(__file__).with_name("RESULTS.md")
+# In a round the cold remediator comes before the warm one: it leaves every function warm.
+CURES: dict[str, Callable[[Stage], cures.Round]] = {
+    "cold": lambda stage: cures.remediator(stage, cold=True),
+    "warm": lambda stage: cures.remediator(stage, cold=False),
+    "by hand": cures.by_hand,
+    "calls only": cures.unavoidable,
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """rounds: of each way to cure. reservations: at each count of threads. imports: of each function."""
+
+    rounds: int
+    reservations: int
+    imports: int
+    speed: float
+    output: Path
+
+    @classmethod
+    def parse(cls) -> Options:
+        parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures on the embedded stack.")
+        parser.add_argument("--rounds", type=_positive(int), help="of each way to cure (default 5, quick 1)")
+        parser.add_argument("--speed", type=_positive(float), help="of the simulated cluster (default 1, quick 5)")
+        parser.add_argument("--quick", action="store_true", help="few repetitions, within two minutes")
+        parser.add_argument("--output", type=Path, default=OUTPUT, help=f"default {OUTPUT.name} in this folder")
+        given = parser.parse_args()
+        few = given.quick
+        return cls(
+            rounds=given.rounds or (1 if few else 5),
+            reservations=50 if few else 200,
+            imports=1 if few else 5,
+            speed=given.speed or (5.0 if few else 1.0),
+            output=given.output,
+        )
+
+
+class Bench:
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.results = Results(options.speed)
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._begun = time.monotonic()
+
+    def run(self) -> int:
+        """Measures everything; the exit status."""
+        self._say("starting the stack: servers, sam build, sam deploy …")
+        with Stage(self.options.speed) as stage:
+            for number in range(1, self.options.rounds + 1):
+                for arm in CURES:
+                    self._round(stage, number, arm)
+            for rate in reservations.rates(stage, self.options.reservations):
+                self.results.rates.append(rate)
+                self._say(f"ledger: {rate.reservations:.1f} reservations/s by {rate.threads} threads")
+        self._imports()
+        self.results.seconds = time.monotonic() - self._begun
+        text = self.results.markdown()
+        self.options.output.write_text(text)
+        self.console.print(text, markup=False)
+        self._say(f"written to {self.options.output}")
+        return 0 if all(self.results.of(arm) for arm in ARMS) else 1
+
+    def _round(self, stage: Stage, number: int, arm: str) -> None:
+        label = f"round {number} of {self.options.rounds}, {ARMS[arm]}"
+        try:
+            done = CURES[arm](stage)
+        except (cures.NotHealed, NotSettled, TooSlow, TimeoutError, subprocess.SubprocessError) as error:
+            self.results.failures.append(f"{label}: {error}")
+            self._say(f"{label}: NOT HEALED: {error}")
+            return
+        self.results.rounds.append(done)
+        self._say(f"{label}: last write after {done.switched:.2f} s, pods Running after {done.running:.2f} s")
+
+    def _imports(self) -> None:
+        self.results.layers = imports.layer_sizes()
+        for start in imports.starts(self.options.imports):
+            self.results.starts.append(start)
+            own = start.plain - start.bare
+            self._say(f"cold start of {start.function}: {1000 * own:.0f} ms of imports without bytecode")
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"[{time.monotonic() - self._begun:5.0f} s]  {text}", markup=False)
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    def number(text: str) -> int | float:
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} must be more than 0")
+        return value
+
+    return number
+
+
+def main() -> int:
+    options = Options.parse()
+    try:
+        return Bench(options).run()
+    except (NotStarted, DeploymentFailed) as error:
+        Console(stderr=True).print(f"error: {error}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
