@@ -56,7 +56,7 @@ class InterfaceFacts:
                 prefixes=len(prefixes),
             )
             self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
-        elif eni["Status"] == "available" and _LEAKED.match(eni.get("Description", "")):
+        elif eni["Status"] == "available" and _LEAKED.match(eni.get("Description") or ""):
             count = len(addresses) + PREFIX_SIZE * len(prefixes)
             self.leaked.append(LeakedInterface(id=id_, subnet_id=subnet, addresses=count))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ip_remediator.domain.snapshot import (
     CLUSTER_DISCOVERY_TAG,
+    DEFAULT_ENI_CONFIG,
     DISCOVERY_TAG,
     PREFIX_SIZE,
     WARM_IP_TARGET,
@@ -50,6 +51,18 @@ def next_eni_subnets(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
     known = snapshot.subnet(home)
     # A home subnet that is not among the facts cannot be seen to be excluded.
     return found if known or not home else (home, *found)
+
+
+def eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
+    """The ENIConfigs that must point at the zone's subnet: those its nodes select.
+
+    Before the first turn to custom networking that is the one named after the zone, and whatever a node selects by
+    the external label or its annotation, which go before the label of the zone.
+    """
+    selected = {node.selected_eni_config for node in pod_nodes(snapshot, zone)}
+    if not snapshot.cni.custom_networking:
+        selected = selected - {DEFAULT_ENI_CONFIG} | {zone}
+    return tuple(sorted(selected))
 
 
 def _discovered(snapshot: Snapshot, node: Node, subnet: Subnet) -> bool:

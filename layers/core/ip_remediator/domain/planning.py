@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Any, Literal
 
-from ip_remediator.domain import addressing, risks
+from ip_remediator.domain import addressing, refusals, risks
+from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
 from ip_remediator.domain.document import Document
+from ip_remediator.domain.exclusions import taken_ranges
+from ip_remediator.domain.refusals import ALTERNATIVES, CannotPlan
 from ip_remediator.domain.snapshot import (
     CUSTOM_NETWORK_CFG,
     ENI_CONFIG_LABEL_DEF,
@@ -24,24 +27,27 @@ from ip_remediator.domain.snapshot import (
     Subnet,
 )
 
-ALTERNATIVES = (
-    "an IPv6 cluster, where pods never run out of addresses",
-    "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
-    "a further VPC for new node groups",
-)
+__all__ = [
+    "ALTERNATIVES",
+    "BlockRequirement",
+    "CannotPlan",
+    "Change",
+    "Option",
+    "Plan",
+    "PlannedSubnet",
+    "block_refusal",
+    "cni_settings",
+    "digest",
+    "eni_config_manifest",
+    "plan",
+    "requirement",
+]
+
 GROWTH = 4
 FALLBACK_PODS_PER_NODE = 30
 
 Strategy = Literal["custom-networking", "custom-networking-extension"]
 Source = Literal["existing-cidr", "new-cidr"]
-
-
-class CannotPlan(Exception):
-    """No plan is possible; the message says why, `alternatives` what else would help."""
-
-    def __init__(self, reason: str, alternatives: Iterable[str] = ALTERNATIVES) -> None:
-        super().__init__(reason)
-        self.alternatives = tuple(alternatives)
 
 
 class BlockRequirement(Document):
@@ -117,20 +123,23 @@ def requirement(
     Raises:
         CannotPlan: the diagnosis is not curable by addresses, facts are missing, or the VPC is at a quota.
     """
-    _refuse_without_facts(snapshot, diagnosis)
+    refusals.without_facts(snapshot, diagnosis)
     zones = _zones_to_serve(snapshot, diagnosis)
+    refusals.shared_eni_configs(snapshot, zones)
+    refusals.at_subnet_quota(snapshot, len(zones))
+    kept = list(excluded)
     subnet_prefix = addressing.subnet_prefix_for(max(_demand(snapshot, zone) for zone in zones))
     prefix = addressing.block_prefix_for(len(zones), subnet_prefix)
-    existing = _existing_pools(snapshot, prefix)
+    existing = _existing_pools(snapshot, kept, prefix)
     if existing:
         taken = {subnet.cidr: f"subnet {subnet.id}" for subnet in snapshot.subnets}
         source: Source = "existing-cidr"
     else:
-        _refuse_at_cidr_quota(snapshot)
+        refusals.where_aws_adds_no_cidr(snapshot)
         pools = _allowed_pools(snapshot, pools)
-        taken = _taken_ranges(snapshot)
+        taken = taken_ranges(snapshot)
         source = "new-cidr"
-    taken |= {str(network): "excluded by the settings" for network in excluded}
+    taken |= {str(network): "range excluded by the settings" for network in kept}
     return BlockRequirement(
         source=source,
         pools=tuple(str(pool) for pool in existing or pools),
@@ -139,26 +148,6 @@ def requirement(
         zones=tuple(zones),
         excluded=taken,
     )
-
-
-def _refuse_without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
-    if diagnosis.verdict not in CURABLE:
-        raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
-    if snapshot.vpc is None:
-        raise CannotPlan("the snapshot has no vpc: which CIDRs are taken is unknown; capture it again")
-    owner = snapshot.vpc.owner_id
-    if owner and snapshot.account_id and owner != snapshot.account_id:
-        raise CannotPlan(f"the VPC is shared by account {owner}, and only its owner may add CIDRs and subnets")
-
-
-def _refuse_at_cidr_quota(snapshot: Snapshot) -> None:
-    vpc, limit = snapshot.vpc, snapshot.quotas.cidrs_per_vpc
-    if vpc and len(vpc.cidrs) >= limit:
-        raise CannotPlan(
-            f"VPC {vpc.id} has {len(vpc.cidrs)} IPv4 CIDRs and the quota is {limit}: ask for more with `aws "
-            "service-quotas request-service-quota-increase --service-code vpc --quota-code L-83CA0A9D "
-            f"--desired-value {limit + 5}`"
-        )
 
 
 def _allowed_pools(snapshot: Snapshot, pools: Iterable[IPv4Network]) -> list[IPv4Network]:
@@ -187,39 +176,21 @@ def _demand(snapshot: Snapshot, zone: str) -> int:
 
 
 def _addresses_of(node: Node) -> int:
-    if node.max_enis and node.addresses_per_eni:
-        return node.max_enis * node.addresses_per_eni
-    return node.max_pods or FALLBACK_PODS_PER_NODE
+    """In prefix mode max-pods exceeds what the ENIs hold as single addresses."""
+    on_enis = (node.max_enis or 0) * (node.addresses_per_eni or 0)
+    return max(on_enis, node.max_pods or 0) or FALLBACK_PODS_PER_NODE
 
 
-def _existing_pools(snapshot: Snapshot, prefix: int) -> list[IPv4Network]:
-    """CG-NAT CIDRs of the VPC that still have room for the block."""
+def _existing_pools(snapshot: Snapshot, kept: list[IPv4Network], prefix: int) -> list[IPv4Network]:
+    """CG-NAT CIDRs of the VPC that still have room for the block, beside its subnets and ranges `kept` for others."""
     vpc = snapshot.vpc
     cidrs = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs if cidr.state == "associated"] if vpc else []
-    used = [IPv4Network(subnet.cidr) for subnet in snapshot.subnets]
+    used = [*kept, *(IPv4Network(subnet.cidr) for subnet in snapshot.subnets)]
     return [
         cidr
         for cidr in cidrs
         if cidr.subnet_of(addressing.CGNAT) and next(addressing.free_blocks(cidr, used, prefix), None)
     ]
-
-
-def _taken_ranges(snapshot: Snapshot) -> dict[str, str]:
-    """Every range a new CIDR must not overlap, with whose it is. The default route takes nothing."""
-    vpc, cluster = snapshot.vpc, snapshot.cluster
-    taken = dict.fromkeys(cluster.service_cidrs, f"services of {cluster.name}")
-    taken |= dict.fromkeys(cluster.remote_cidrs, f"remote network of {cluster.name}")
-    if vpc:
-        taken |= {route.destination: f"route to {route.target} in {route.route_table}" for route in vpc.routes}
-        taken |= {
-            cidr: f"peer of {peering.id}"
-            for peering in vpc.peerings
-            if peering.status in ("active", "pending-acceptance", "provisioning")
-            for cidr in peering.cidrs
-        }
-        taken |= {cidr.cidr: f"CIDR of {vpc.id}" for cidr in vpc.cidrs}
-    taken.pop("0.0.0.0/0", None)
-    return taken
 
 
 def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:
@@ -275,7 +246,7 @@ def _planned_subnet(snapshot: Snapshot, zone: str, cidr: IPv4Network) -> Planned
         route_table=model.route_table if model else None,
         network_acl=model.network_acl if model else None,
         reserve_prefixes=snapshot.cni.prefix_delegation,
-        eni_configs=_eni_configs_of(snapshot, zone),
+        eni_configs=eni_configs_of(snapshot, zone),
     )
 
 
@@ -283,14 +254,6 @@ def _node_subnet(snapshot: Snapshot, zone: str) -> Subnet | None:
     """The subnet whose way out the new one copies: the one that holds most nodes of the zone."""
     homes = [node.primary_subnet for node in snapshot.nodes if node.zone == zone and node.primary_subnet]
     return snapshot.subnet(max(sorted(set(homes)), key=homes.count)) if homes else None
-
-
-def _eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
-    """The zone itself at first; afterwards whatever its nodes select."""
-    if not snapshot.cni.custom_networking:
-        return (zone,)
-    selected = {node.selected_eni_config for node in snapshot.nodes if node.zone == zone and node.runs_vpc_cni}
-    return tuple(sorted(selected))
 
 
 def _changes(

@@ -6,8 +6,12 @@ from enum import IntEnum
 
 from pydantic import field_serializer, field_validator
 
+from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.snapshot import Snapshot
+
+# Field managers of tools that keep what they declare, as their managedFields entries begin.
+_DECLARATIVE = ("argocd", "kustomize-controller", "helm", "terraform", "hashicorp", "pulumi", "crossplane")
 
 
 class Severity(IntEnum):
@@ -49,6 +53,7 @@ def assess(snapshot: Snapshot, *, first_time: bool) -> tuple[Risk, ...]:
     """The risks of delivering new addresses; `first_time`: custom networking is turned on by this plan."""
     checks = (
         _foreign_owner(snapshot),
+        _foreign_eni_configs(snapshot),
         _prefix_mode(snapshot, first_time=first_time),
         _external_snat(snapshot),
         _fewer_pods_on_new_nodes(first_time=first_time),
@@ -66,6 +71,26 @@ def _foreign_owner(snapshot: Snapshot) -> Risk | None:
         found=f"aws-node is managed by {snapshot.cni.owned_by or snapshot.cni.owner}",
         breaks="its next sync may turn custom networking off again",
         remedy="put the plan's settings into that source before or right after approving",
+    )
+
+
+def _foreign_eni_configs(snapshot: Snapshot) -> Risk | None:
+    """ENIConfigs that the plan points elsewhere, and that a controller would point back."""
+    zones = {node.zone for node in snapshot.nodes if node.zone}
+    concerned = {name for zone in zones for name in eni_configs_of(snapshot, zone)}
+    foreign = [
+        f"ENIConfig {config.name} is managed by {config.managed_by}"
+        for config in snapshot.eni_configs
+        if config.name in concerned and (config.managed_by or "").lower().startswith(_DECLARATIVE)
+    ]
+    if not foreign:
+        return None
+    return Risk(
+        id="eniconfigs-owned-by-others",
+        severity=Severity.HIGH,
+        found="; ".join(foreign),
+        breaks="its next sync may point the nodes back to the full subnets",
+        remedy="put the plan's ENIConfigs into that source before or right after approving",
     )
 
 

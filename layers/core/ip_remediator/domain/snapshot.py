@@ -20,6 +20,7 @@ ENI_CONFIG_ANNOTATION_DEF = "ENI_CONFIG_ANNOTATION_DEF"
 ENABLE_PREFIX_DELEGATION = "ENABLE_PREFIX_DELEGATION"
 ENABLE_SUBNET_DISCOVERY = "ENABLE_SUBNET_DISCOVERY"
 EXTERNAL_ENI_CONFIG_LABEL = "vpc.amazonaws.com/externalEniConfig"
+DEFAULT_ENI_CONFIG = "default"
 DEFAULT_ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 DISCOVERY_TAG = "kubernetes.io/role/cni"
@@ -133,7 +134,7 @@ class Node(Document):
 
     @property
     def selected_eni_config(self) -> str:
-        return self.eni_config or "default"
+        return self.eni_config or DEFAULT_ENI_CONFIG
 
     @property
     def free_eni_slots(self) -> int | None:
