@@ -8,6 +8,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 # sam is linked into .venv/bin, so one PATH entry reaches every tool the project installs.
 export PATH := $(BIN):$(PATH)
 export SAM_CLI_TELEMETRY := 0
+export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam/app
 # Behind a proxy with a certificate of its own, only the system knows whom to trust.
 export UV_SYSTEM_CERTS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=

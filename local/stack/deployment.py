@@ -81,7 +81,7 @@ def _sam(arguments: list[str], env: Mapping[str, str]) -> None:
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "SAM_CLI_TELEMETRY": "0", **env},
+        env={**os.environ, "SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(SHARED / "app"), **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

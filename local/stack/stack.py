@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -113,14 +114,20 @@ class Stack:
 
     def kubectl(self, *arguments: str) -> str:
         """Output of kubectl as the cluster's administrator. Raises CalledProcessError."""
-        command = [str(Path(sys.executable).parent / "kubectl"), "--kubeconfig", str(self.servers.kubeconfig)]
-        return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True).stdout
+        command = [str(Path(sys.executable).parent / "kubectl")]
+        env = {**os.environ, **self._kubectl_environment}
+        return subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, env=env).stdout
+
+    @property
+    def _kubectl_environment(self) -> dict[str, str]:
+        """kubectl's discovery cache stays with the stack, too."""
+        return {"KUBECONFIG": str(self.servers.kubeconfig), "KUBECACHEDIR": str(self.servers.folder / "kubectl-cache")}
 
     def exports(self) -> str:
         """Shell exports, so that plain aws, sam, kubectl and curl work on the stack."""
         variables = {
             **self.servers.environment,
-            "KUBECONFIG": str(self.servers.kubeconfig),
+            **self._kubectl_environment,
             "SLACK_URL": self.servers.slack_url,
             "STACK_NAME": STACK_NAME,
             **{_constant(name): value for name, value in self.outputs.items()},
