@@ -9,6 +9,7 @@ One table, keys `pk` and `sk`:
     INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
     APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
+    VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
 
 Every write of the record touches only the attributes it is about, so writers do not undo each other.
 """
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 STALE_AFTER = timedelta(hours=26)
 _MAX_NAMES = 200
 _DOCUMENTS: dict[str, type[Document]] = {
+    "request": RunRequest,
+    "policy": Policy,
     "diagnosis": Diagnosis,
     "plan": Plan,
     "approval": Approval,
@@ -88,8 +91,8 @@ class Incidents:
         self._records = Records(table)
         self._clock = clock
 
-    def open(self, cluster: str, region: str, mode: Mode, reason: str) -> str:
-        """A new incident of `cluster`; returns its id.
+    def open(self, cluster: str, region: str, mode: Mode, reason: str, request: RunRequest | None = None) -> str:
+        """A new incident of `cluster`; returns its id. `request`: what a run by hand asks for.
 
         Raises:
             IncidentOpen: the cluster has one that is not closed.
@@ -106,6 +109,7 @@ class Incidents:
             "reason": reason,
             "steps": {},
             "subnets": {},
+            **({"request": request.model_dump_json()} if request else {}),
         }
         vacant = "attribute_not_exists(pk) OR attribute_exists(closed_at) OR opened_at < :stale"
         stale = {":stale": (now - STALE_AFTER).isoformat()}
@@ -227,6 +231,12 @@ class Incidents:
         attributes: Item = {name: document.model_dump_json() for name, document in documents.items()}
         attributes[f"steps.{step}"] = result.model_dump(mode="json")
         self._record(incident, attributes, f"{step} {state}", note)
+
+    def record_policy(self, incident: str, policy: Policy) -> None:
+        """What the cluster's tags say now. It replaces the mode that the incident was opened with."""
+        note = "; ".join([f"mode {policy.mode}", *policy.notes])
+        attributes = {"policy": policy.model_dump_json(), "mode": policy.mode.value}
+        self._record(incident, attributes, "policy read", note)
 
     def record_subnet(self, incident: str, zone: str, subnet: str) -> dict[str, str]:
         """Notes the subnet made for `zone`; returns all that are made so far, by zone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -71,7 +71,10 @@ class ApprovalState(StrEnum):
 
 
 class Approval(Document):
-    """A question to people, bound to the plan's hash. The task token behind `id` never leaves DynamoDB."""
+    """A question to people, bound to the plan's hash. The task token behind `id` never leaves DynamoDB.
+
+    `why`: what made the remediator ask. `reminded_at`: when people were reminded that it expires soon.
+    """
 
     id: str
     state: ApprovalState
@@ -80,6 +83,32 @@ class Approval(Document):
     expires_at: datetime
     decided_at: datetime | None = None
     decided_by: str | None = None
+    why: str = ""
+    reminded_at: datetime | None = None
+
+
+class Policy(Document):
+    """What may be done to the incident's cluster: the stack's parameters, overridden by the cluster's tags.
+
+    `notes` tell which settings were not understood, and what was taken instead.
+    """
+
+    mode: Mode
+    auto_max_risk: Literal["low", "medium", "high"] = "low"
+    change_window: str = ""
+    accepted_risks: tuple[str, ...] = ()
+    slack_channel: str | None = None
+    kill_switch: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class RunRequest(Document):
+    """What the person who started the run by hand asked for; None and empty: as the remediator sees fit."""
+
+    mode: Mode | None = None
+    block: str | None = None
+    zones: tuple[str, ...] = ()
+    dry_run: bool = False
 
 
 class Failure(Document):
@@ -203,6 +232,8 @@ class Incident(Document):
     reason: str = ""
     signals: SignalSummary = SignalSummary()
     execution: str | None = None
+    request: RunRequest | None = None
+    policy: Policy | None = None
     diagnosis: Diagnosis | None = None
     plan: Plan | None = None
     approval: Approval | None = None
