@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.errors import NotFound, NotYet, RequestRefused, aws_call
+from ip_remediator.domain.addressing import SMALLEST_PREFIX
 from ip_remediator.domain.snapshot import VpcCidr
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ TAG_INCIDENT = "eks-ip-remediator:incident"
 TAG_CLUSTER = "eks-ip-remediator:cluster"
 _PATIENCE = 20.0
 _POLL = 0.5
+_LOOKS = 6
+FoundT = TypeVar("FoundT")
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,13 @@ class Ec2Changes:
         """
         present = self.cidr(vpc_id, block)
         if present is None:
-            with aws_call("AssociateVpcCidrBlock"):
-                self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block)
+            try:
+                with aws_call("AssociateVpcCidrBlock"):
+                    self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block)
+            except RequestRefused:
+                # A lost call of ours may have added it, and DescribeVpcs lags behind.
+                if not self._appears(lambda: self.cidr(vpc_id, block)):
+                    raise
             present = self.cidr(vpc_id, block)
         deadline = time.monotonic() + _PATIENCE
         while present is None or present.state != "associated":
@@ -100,18 +108,36 @@ class Ec2Changes:
 
     def create_subnet(self, vpc_id: str, zone: str, cidr: str) -> MadeSubnet:
         """The incident's subnet of `zone`, created when it is not there."""
-        found = next((subnet for subnet in self.subnets() if subnet.zone == zone), None)
+        found = self._subnet_of(zone)
         if found:
             return found
         name = f"eks-pods-{self._owner.cluster}-{zone}"
-        with aws_call("CreateSubnet"):
-            made = self._ec2.create_subnet(
-                VpcId=vpc_id,
-                AvailabilityZone=zone,
-                CidrBlock=cidr,
-                TagSpecifications=self._owner.tag_specification("subnet", Name=name),
-            )["Subnet"]
+        try:
+            with aws_call("CreateSubnet"):
+                made = self._ec2.create_subnet(
+                    VpcId=vpc_id,
+                    AvailabilityZone=zone,
+                    CidrBlock=cidr,
+                    TagSpecifications=self._owner.tag_specification("subnet", Name=name),
+                )["Subnet"]
+        except RequestRefused:
+            # InvalidSubnet.Conflict: a lost call of ours may have made it, and DescribeSubnets lags behind.
+            found = self._appears(lambda: self._subnet_of(zone))
+            if found is None:
+                raise
+            return found
         return MadeSubnet(made["SubnetId"], zone, cidr)
+
+    def _subnet_of(self, zone: str) -> MadeSubnet | None:
+        return next((subnet for subnet in self.subnets() if subnet.zone == zone), None)
+
+    def _appears(self, look: Callable[[], FoundT | None]) -> FoundT | None:
+        """What `look` finds within some seconds: EC2's Describe calls are eventually consistent."""
+        for _ in range(_LOOKS):
+            if found := look():
+                return found
+            self._sleep(_POLL)
+        return None
 
     def use_route_table(self, subnet_id: str, route_table: str) -> None:
         """Gives the subnet this route table: a new one falls to the VPC's main table, often without a way out."""
@@ -124,16 +150,18 @@ class Ec2Changes:
             self._ec2.associate_route_table(SubnetId=subnet_id, RouteTableId=route_table)
 
     def use_network_acl(self, subnet_id: str, network_acl: str) -> None:
-        """Gives the subnet this network ACL instead of the VPC's default one."""
+        """Gives the subnet this network ACL instead of the VPC's default one.
+
+        Raises:
+            NotYet: the subnet is too new for DescribeNetworkAcls.
+        """
         filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
         with aws_call("DescribeNetworkAcls"):
             present = self._ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
-        association = next(
-            association
-            for acl in present
-            for association in acl["Associations"]
-            if association["SubnetId"] == subnet_id
-        )
+        associations = (association for acl in present for association in acl["Associations"])
+        association = next((one for one in associations if one["SubnetId"] == subnet_id), None)
+        if association is None:
+            raise NotYet(f"EC2 does not list a network ACL of the new subnet {subnet_id} yet")
         if association["NetworkAclId"] == network_acl:
             return
         with aws_call("ReplaceNetworkAclAssociation"):
@@ -142,7 +170,12 @@ class Ec2Changes:
             )
 
     def reserve_prefixes(self, subnet_id: str, cidr: str) -> None:
-        """Keeps the upper half of the subnet for /28 prefixes, so that single addresses never fragment it."""
+        """Keeps the upper half of the subnet for /28 prefixes, so that single addresses never fragment it.
+
+        A /28 is left as it is: its half holds no prefix.
+        """
+        if IPv4Network(cidr).prefixlen >= SMALLEST_PREFIX:
+            return
         half = str(list(IPv4Network(cidr).subnets(prefixlen_diff=1))[1])
         with aws_call("GetSubnetCidrReservations"):
             present = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)["SubnetIpv4CidrReservations"]

@@ -61,6 +61,9 @@ _THROTTLED = {
     "ProvisionedThroughputExceededException",
     "RequestThrottled",
     "EC2ThrottledException",
+    # reasons of a TransactionCanceledException
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
 }
 _UNAVAILABLE = {
     "InternalError",
@@ -72,6 +75,7 @@ _UNAVAILABLE = {
     "Unavailable",
     "RequestTimeout",
     "TransactionConflictException",
+    "TransactionConflict",  # reason of a TransactionCanceledException
     "TransactionInProgressException",
     "IncorrectState",
     "ResourceInUseException",
@@ -92,19 +96,26 @@ def classify(error: ClientError, doing: str) -> Exception:
     message = str(error.response.get("Error", {}).get("Message", error))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     text = f"{doing}: {code}: {message}"
-    if code in _THROTTLED or status == 429:
+    reasons = cancellation_reasons(error)
+    if code in _THROTTLED or status == 429 or reasons & _THROTTLED:
         return Throttled(text)
-    if code in _UNAVAILABLE or status >= 500:
+    if code in _UNAVAILABLE or status >= 500 or reasons & _UNAVAILABLE:
         return ServiceUnavailable(text)
     if code in _DENIED:
         return PermissionDenied(text)
     if code in _STILL_HELD:
         return NotYet(text)
-    if code.endswith("LimitExceeded") or code == "ServiceQuotaExceededException":
+    if "LimitExceeded" in code or code == "ServiceQuotaExceededException":
         return QuotaReached(text)
     if "NotFound" in code:
         return NotFound(text)
     return RequestRefused(text)
+
+
+def cancellation_reasons(error: ClientError) -> set[str]:
+    """The codes for which DynamoDB cancelled a transaction. A condition that failed outweighs the rest: empty then."""
+    reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])}
+    return set() if "ConditionalCheckFailed" in reasons else reasons
 
 
 @contextmanager

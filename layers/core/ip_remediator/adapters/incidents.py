@@ -4,7 +4,7 @@ One table, keys `pk` and `sk`:
 
     CLUSTER#<cluster>   OPEN              which incident is open; kept through the cool-down after it closes
     INCIDENT#<id>       META              the record (documents as JSON text); its stream feeds `notify`
-    INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed
+    INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
     INCIDENT#<id>       EVENT#<time>#<n>  timeline: what, when, with what result; only ever added
     INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
     APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 # TimeoutSeconds (24 h) is below this.
 STALE_AFTER = timedelta(hours=26)
 _MAX_NAMES = 200
+_PART_BYTES = 350_000
 _DOCUMENTS: dict[str, type[Document]] = {
     "request": RunRequest,
     "policy": Policy,
@@ -158,19 +159,29 @@ class Incidents:
         return datetime.fromisoformat(str(since)) + pause < self._clock()
 
     def _add_signals(self, incident: str, signals: Sequence[Signal]) -> Item:
+        """Names only as long as there are few: a storm's would outgrow the item (400 KB)."""
+        excerpt = next((signal.excerpt for signal in signals if signal.excerpt), "")
         sets = {
             ":causes": {signal.cause.value for signal in signals},
             ":pods": set(sorted({signal.pod for signal in signals if signal.pod})[:_MAX_NAMES]),
             ":nodes": set(sorted({signal.node for signal in signals if signal.node})[:_MAX_NAMES]),
         }
-        values: Item = {name: members for name, members in sets.items() if members}
-        adds = ", ".join(f"signal_{name[1:]} {name}" for name in values)
-        excerpt = next((signal.excerpt for signal in signals if signal.excerpt), "")
-        return self._records.update(
-            _meta(incident),
-            f"ADD signal_count :count, {adds} SET signal_excerpt = :excerpt",
-            {**values, ":count": len(signals), ":excerpt": excerpt},
+        values: Item = {":count": len(signals), ":excerpt": excerpt, ":max": _MAX_NAMES}
+        few = " AND ".join(
+            f"(attribute_not_exists({names}) OR size({names}) < :max)" for names in ("signal_pods", "signal_nodes")
         )
+        try:
+            return self._add_to_record(
+                incident, {name: members for name, members in sets.items() if members}, values, few
+            )
+        except ConditionFailed:
+            del values[":max"]
+            return self._add_to_record(incident, {":causes": sets[":causes"]}, values)
+
+    def _add_to_record(self, incident: str, sets: Item, values: Item, condition: str | None = None) -> Item:
+        adds = ", ".join(f"signal_{name[1:]} {name}" for name in sets)
+        expression = f"ADD signal_count :count, {adds} SET signal_excerpt = :excerpt"
+        return self._records.update(_meta(incident), expression, {**values, **sets}, condition)
 
     def record_execution(self, incident: str, execution: str) -> None:
         self._record(incident, {"execution": execution}, "execution started", execution)
@@ -252,15 +263,19 @@ class Incidents:
         self._records.update(_meta(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
 
     def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:
+        """In parts, because an item holds 400 KB; the head goes last, so that a snapshot that is there is whole."""
         body = zlib.compress(snapshot.model_dump_json(exclude_defaults=True).encode())
-        self._records.put({"pk": f"INCIDENT#{incident}", "sk": "SNAPSHOT", "body": body})
+        parts = [body[start : start + _PART_BYTES] for start in range(0, len(body), _PART_BYTES)]
+        for number in reversed(range(len(parts))):
+            self._records.put({**_part(incident, number), "body": parts[number], "parts": len(parts)})
 
     def snapshot(self, incident: str) -> Snapshot:
         """Raises IncidentNotFound when the incident was not diagnosed yet."""
-        item = self._records.get(f"INCIDENT#{incident}", "SNAPSHOT")
-        if item is None:
+        head = self._records.get(**_part(incident, 0))
+        if head is None:
             raise IncidentNotFound(f"incident {incident!r} has no snapshot: it was not diagnosed yet")
-        return Snapshot.model_validate_json(zlib.decompress(bytes(item["body"])))
+        rest = [self._records.get(**_part(incident, number)) or {} for number in range(1, int(head["parts"]))]
+        return Snapshot.model_validate_json(zlib.decompress(b"".join(bytes(part["body"]) for part in [head, *rest])))
 
     def timeline(self, incident: str) -> list[dict[str, str]]:
         """The events in order: `{"at", "what", "detail"}`."""
@@ -316,6 +331,10 @@ def _incident(item: Item) -> Incident:
 
 def _meta(incident: str) -> dict[str, str]:
     return {"pk": f"INCIDENT#{incident}", "sk": "META"}
+
+
+def _part(incident: str, number: int) -> dict[str, str]:
+    return {"pk": f"INCIDENT#{incident}", "sk": f"SNAPSHOT#{number}" if number else "SNAPSHOT"}
 
 
 def _marker(cluster: str) -> dict[str, str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client import ApiClient, Configuration
 
-from ip_remediator.adapters.errors import NotFound, PermissionDenied, RequestRefused, ServiceUnavailable
+from ip_remediator.adapters.errors import NotFound, NotYet, PermissionDenied, RequestRefused, ServiceUnavailable
 
 FIELD_MANAGER = "eks-ip-remediator"
 APPLY = "application/apply-patch+yaml"
@@ -42,8 +43,16 @@ class Conflict(RequestRefused):
         self.owners = owners
 
 
+class EvictionRefused(NotYet):
+    """A disruption budget does not let the pod go now; the message is the server's."""
+
+
 class WatchExpired(Exception):
     """The watch's resourceVersion is too old (410): list again."""
+
+
+class _Gone(KubernetesUnreachable):
+    """410: a resourceVersion or continue token that has expired. Listing anew, a later try finds a fresh one."""
 
 
 class KubeApi:
@@ -110,7 +119,10 @@ class KubeApi:
             WatchExpired: list again and start from the new resourceVersion.
         """
         arguments = {**query, "watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
-        response = self._call("GET", path, arguments, read_seconds=seconds + _CONNECT_SECONDS)
+        try:
+            response = self._call("GET", path, arguments, read_seconds=seconds + _CONNECT_SECONDS)
+        except _Gone as error:
+            raise WatchExpired(str(error)) from error
         try:
             for line in _lines(response):
                 event = json.loads(line)
@@ -183,6 +195,10 @@ def _refusal(method: str, path: str, status: int, body: bytes) -> Exception:
         causes = (said.get("details") or {}).get("causes") or []
         owners = {str(cause.get("message", "")).partition('"')[2].partition('"')[0] for cause in causes}
         return Conflict(text, tuple(sorted(owner for owner in owners if owner)))
+    if status == HTTPStatus.GONE:
+        return _Gone(text)
+    if status == 429 and path.endswith("/eviction"):
+        return EvictionRefused(text)
     if status == 429 or status >= 500:
         return KubernetesUnreachable(text)
     return RequestRefused(text)

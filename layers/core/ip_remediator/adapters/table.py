@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
-from ip_remediator.adapters.errors import aws_call
+from ip_remediator.adapters.errors import RequestRefused, ServiceUnavailable, aws_call, cancellation_reasons
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 Item = dict[str, Any]
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds, the longest each
+_RANDOM = random.SystemRandom()
 
 
 class ConditionFailed(Exception):
@@ -61,29 +65,38 @@ class Records:
         arguments: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
         if names:
             arguments["ExpressionAttributeNames"] = names
-        try:
-            with aws_call(f"UpdateItem {self.name}"):
-                answer = self._table.update_item(
-                    Key=key,
-                    UpdateExpression=expression,
-                    ExpressionAttributeValues=values,
-                    ReturnValues="ALL_NEW",
-                    **arguments,
-                )
-        except Exception as error:
-            raise _condition_failed(error) from error
+        answer = self._write(
+            "UpdateItem",
+            self._table.update_item,
+            Key=key,
+            UpdateExpression=expression,
+            ExpressionAttributeValues=values,
+            ReturnValues="ALL_NEW",
+            **arguments,
+        )
         return dict(answer["Attributes"])
 
     def transact(self, writes: list[Item]) -> None:
         """All of the writes or none; a single put goes as the cheaper PutItem."""
-        try:
-            with aws_call(f"TransactWriteItems {self.name}"):
-                if len(writes) == 1 and "Put" in writes[0]:
-                    self._table.put_item(**{k: v for k, v in writes[0]["Put"].items() if k != "TableName"})
-                else:
-                    self._table.meta.client.transact_write_items(TransactItems=writes)  # type: ignore[arg-type]
-        except Exception as error:
-            raise _condition_failed(error) from error
+        if len(writes) == 1 and "Put" in writes[0]:
+            put = {name: value for name, value in writes[0]["Put"].items() if name != "TableName"}
+            self._write("PutItem", self._table.put_item, **put)
+        else:
+            self._write("TransactWriteItems", self._table.meta.client.transact_write_items, TransactItems=writes)
+
+    def _write(self, action: str, call: Callable[..., Any], **arguments: Any) -> Any:
+        """One write, tried again while transactions of others touch its items: DynamoDB cancels it then."""
+        for longest in (*_PAUSES, None):
+            try:
+                with aws_call(f"{action} {self.name}"):
+                    return call(**arguments)
+            except (RequestRefused, ServiceUnavailable) as error:
+                if _condition_failed(error.__cause__):
+                    raise ConditionFailed(str(error)) from error.__cause__
+                if longest is None or not _met_another(error.__cause__):
+                    raise
+                time.sleep(_RANDOM.uniform(0, longest))
+        return None
 
     def putting(self, item: Item, condition: str | None = None, values: Item | None = None) -> Item:
         """A Put for `transact`."""
@@ -121,14 +134,20 @@ class Records:
         return {"Delete": {"TableName": self.name, "Key": key}}
 
 
-def _condition_failed(error: Exception) -> Exception:
-    """`ConditionFailed` when that is what AWS's answer says, else the error itself."""
-    cause = error.__cause__
+def _condition_failed(cause: BaseException | None) -> bool:
     if not isinstance(cause, ClientError):
-        return error
-    code = cause.response["Error"]["Code"]
+        return False
     reasons = cause.response.get("CancellationReasons", [])
-    failed = code == "ConditionalCheckFailedException" or any(
+    return _code(cause) == "ConditionalCheckFailedException" or any(
         reason.get("Code") == "ConditionalCheckFailed" for reason in reasons
     )
-    return ConditionFailed(str(cause)) if failed else error
+
+
+def _met_another(cause: BaseException | None) -> bool:
+    if not isinstance(cause, ClientError):
+        return False
+    return _code(cause) == "TransactionConflictException" or "TransactionConflict" in cancellation_reasons(cause)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])

@@ -30,7 +30,7 @@ class VpcLock:
         """Raises VpcLocked while another owner holds it. Its holder may take it again."""
         now = self._clock()
         lock = {**_key(vpc_id), "owner": owner, "expires_at": (now + HELD_FOR).isoformat()}
-        condition = "attribute_not_exists(pk) OR #owner = :owner OR expires_at < :now"
+        condition = "attribute_not_exists(pk) OR #owner = :owner OR expires_at <= :now"
         write = self._records.putting(lock, condition, {":owner": owner, ":now": now.isoformat()})
         write["Put"]["ExpressionAttributeNames"] = {"#owner": "owner"}  # a reserved word of DynamoDB
         try:
