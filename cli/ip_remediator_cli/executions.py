@@ -57,13 +57,17 @@ class Execution:
 
 def follow(execution: Execution, records: IncidentRecords, incident: str, shown: int = 0) -> Ending:
     """Prints the timeline's events from number `shown` on as they come, until the execution has ended."""
-    for ending in execution.wait():
-        events = records.timeline(incident)
-        for event in events[shown:]:
-            print(f"{event['at'][11:19]}  {cell(event['what']):<26}{cell(event['detail'])}".rstrip(" -"), flush=True)
-        shown = max(shown, len(events))
-        if ending:
-            return ending
+    try:
+        for ending in execution.wait():
+            events = records.timeline(incident)
+            for event in events[shown:]:
+                print(f"{event['at'][11:19]}  {cell(event['what']):<26}{cell(event['detail'])}".rstrip(" -"), flush=True)
+            shown = max(shown, len(events))
+            if ending:
+                return ending
+    except KeyboardInterrupt:
+        print(f"\nthe execution goes on: ip-remediator status --incident {incident}")
+        raise
     raise AssertionError("an execution without a deadline is watched until it ends")
 
 
