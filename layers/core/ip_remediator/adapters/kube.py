@@ -28,7 +28,14 @@ Json = dict[str, Any]
 
 
 class KubernetesUnreachable(ServiceUnavailable):
-    """The API server does not answer (in time), or answers that it cannot now."""
+    """The API server does not answer (in time), or answers that it cannot now.
+
+    `expired`: a resourceVersion or continue token is too old (410); listing anew, a later try gets a fresh one.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
 
 
 class KubernetesDenied(PermissionDenied):
@@ -49,10 +56,6 @@ class EvictionRefused(NotYet):
 
 class WatchExpired(Exception):
     """The watch's resourceVersion is too old (410): list again."""
-
-
-class _Gone(KubernetesUnreachable):
-    """410: a resourceVersion or continue token that has expired. Listing anew, a later try finds a fresh one."""
 
 
 class KubeApi:
@@ -121,8 +124,10 @@ class KubeApi:
         arguments = {**query, "watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
         try:
             response = self._call("GET", path, arguments, read_seconds=seconds + _CONNECT_SECONDS)
-        except _Gone as error:
-            raise WatchExpired(str(error)) from error
+        except KubernetesUnreachable as error:
+            if error.expired:
+                raise WatchExpired(str(error)) from error
+            raise
         try:
             for line in _lines(response):
                 event = json.loads(line)
@@ -196,7 +201,7 @@ def _refusal(method: str, path: str, status: int, body: bytes) -> Exception:
         owners = {str(cause.get("message", "")).partition('"')[2].partition('"')[0] for cause in causes}
         return Conflict(text, tuple(sorted(owner for owner in owners if owner)))
     if status == HTTPStatus.GONE:
-        return _Gone(text)
+        return KubernetesUnreachable(text, expired=True)
     if status == 429 and path.endswith("/eviction"):
         return EvictionRefused(text)
     if status == 429 or status >= 500:
