@@ -61,7 +61,9 @@ def follow(execution: Execution, records: IncidentRecords, incident: str, shown:
         for ending in execution.wait():
             events = records.timeline(incident)
             for event in events[shown:]:
-                print(f"{event['at'][11:19]}  {cell(event['what']):<26}{cell(event['detail'])}".rstrip(" -"), flush=True)
+                print(
+                    f"{event['at'][11:19]}  {cell(event['what']):<26}{cell(event['detail'])}".rstrip(" -"), flush=True
+                )
             shown = max(shown, len(events))
             if ending:
                 return ending

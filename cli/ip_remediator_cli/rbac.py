@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from ip_remediator.adapters.kube import KubeApi
+from ip_remediator.domain.signals import text_at
 from ip_remediator_cli.errors import BadInput
 
 _API = "/apis/rbac.authorization.k8s.io/v1"
@@ -24,11 +25,9 @@ def read_manifests(file: Path) -> list[dict[str, Any]]:
         raise BadInput(f"--rbac: {file} cannot be read: {error.strerror}; name onboarding/rbac.yaml") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"--rbac: {file} is not YAML: {error}") from error
-    for document in documents:
-        if not isinstance(document, dict) or document.get("kind") not in _PLURALS or "name" not in document["metadata"]:
-            raise BadInput(
-                f"--rbac: {file} holds something else than {' and '.join(_PLURALS)}; name onboarding/rbac.yaml"
-            )
+    if not documents or not all(map(_is_rbac, documents)):
+        kinds = " and ".join(_PLURALS)
+        raise BadInput(f"--rbac: {file} holds something else than {kinds}; name onboarding/rbac.yaml")
     return documents
 
 
@@ -67,6 +66,11 @@ class Rbac:
         if not self._dry_run:
             self._api.delete(path)
         return f"deleted    {name}"
+
+
+def _is_rbac(document: object) -> bool:
+    """A named object of the kinds that are applied."""
+    return text_at(document, "kind") in _PLURALS and text_at(document, "metadata", "name") is not None
 
 
 def _path(manifest: dict[str, Any]) -> str:

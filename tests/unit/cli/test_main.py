@@ -1,0 +1,123 @@
+"""The entry point: what it imports, how errors end, which status they have."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import exceptions as botocore
+
+from ip_remediator.adapters import errors, kube
+from ip_remediator_cli import diagnose
+from ip_remediator_cli.explain import explained
+from tests.unit.cli.conftest import Run, one_error_line
+
+ENTRY = [sys.executable, "-m", "ip_remediator_cli.main"]
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No AWS configuration at all, wherever the tests run."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_given_an_offline_command_then_no_aws_or_kubernetes_client_is_imported(shortage: dict[str, Any]) -> None:
+    code = (
+        "import sys; from ip_remediator_cli.main import main; status = main(['plan', '--snapshot', '-']);"
+        "print([name for name in ('boto3', 'botocore', 'kubernetes') if name in sys.modules]); sys.exit(status)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(shortage), capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_given_a_reader_that_stops_then_the_command_ends_quietly(shortage: dict[str, Any], tmp_path: Path) -> None:
+    # More lines than a pipe holds, of which the reader takes one.
+    file = tmp_path / "many.jsonl"
+    file.write_text('{"x": 1}\n' * 20_000)
+    with subprocess.Popen([*ENTRY, "signals", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("command", [[], ["frobnicate"], ["plan"], ["status", "--cluster", "a", "--incident", "b"]])
+def test_given_a_wrong_command_line_then_one_line_says_so(run: Run, command: list[str]) -> None:
+    ran = run(*command)
+    assert ran.status == 2
+    assert "--help" in one_error_line(ran)
+
+
+def test_given_help_then_every_command_and_exit_status_is_listed(run: Run) -> None:
+    ran = run("--help")
+    assert ran.status == 0
+    for word in ("snapshot", "diagnose", "plan", "signals", "start", "status", "rollback", "onboard", "offboard"):
+        assert word in ran.out
+    assert "4 not curable" in ran.out
+
+
+@pytest.mark.usefixtures("nowhere")
+@pytest.mark.parametrize(
+    ("arguments", "status", "named"),
+    [
+        (["status"], 2, "--region"),
+        (["status", "--region", "eu-west-1"], 1, "aws configure"),
+        (["--profile", "nope", "status"], 2, "--profile"),
+        (["snapshot", "--cluster", "c", "--profile", "nope"], 2, "--profile"),
+    ],
+)
+def test_given_no_aws_configuration_then_the_remedy_is_named(
+    run: Run, arguments: list[str], status: int, named: str
+) -> None:
+    ran = run(*arguments)
+    assert ran.status == status
+    assert named in one_error_line(ran)
+
+
+def test_given_a_bug_then_one_line_offers_the_traceback_and_debug_shows_it(
+    run: Run, shortage: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr(diagnose, "diagnose", broken)
+    ran = run("diagnose", "--snapshot", "-", stdin=shortage)
+    assert ran.status == 1
+    assert one_error_line(ran) == "unexpected ZeroDivisionError: by zero; run it again with --debug for a bug report"
+    with pytest.raises(ZeroDivisionError):
+        run("diagnose", "--snapshot", "-", "--debug", stdin=shortage)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "remedy"),
+    [
+        (errors.ClusterNotFound("no cluster x"), 2, "--cluster"),
+        (errors.IncidentNotFound("no incident x"), 2, "--incident"),
+        (errors.NotFound("no VPC x"), 1, "no VPC x"),
+        (errors.PermissionDenied("DescribeStacks: AccessDenied"), 1, "permission"),
+        (kube.KubernetesDenied("GET /api/v1/nodes: 403"), 1, "access entry"),
+        (kube.KubernetesUnreachable("no answer"), 1, "publicAccessCidrs"),
+        (errors.Throttled("slow down"), 1, "try again"),
+        (errors.RequestRefused("ExpiredToken: the token has expired"), 1, "ExpiredToken"),
+        (botocore.NoRegionError(), 2, "--region"),
+        (botocore.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), 1, "--profile"),
+    ],
+)
+def test_given_an_error_of_aws_or_kubernetes_then_its_status_and_remedy_fit(
+    error: Exception, status: int, remedy: str
+) -> None:
+    told = explained(error)
+    assert told.status == status
+    assert remedy in str(told)
