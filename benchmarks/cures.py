@@ -75,7 +75,7 @@ def remediator(stage: Stage, *, cold: bool) -> Round:
             why = incident.failure.message if incident.failure else "no failure recorded"
             raise NotHealed(f"incident {incident.id} ended {incident.outcome}: {why}")
         calls = stage.calls()
-        event_in = min(_time(call) for call in calls if call["action"] == "PutEvents")
+        event_in = _first_event(calls, incident)
         running = shortage.pods.wait()
         return Round(
             arm=arm,
@@ -147,6 +147,14 @@ def _closed(incident: Incident) -> Incident | None:
     return None if incident.open else incident
 
 
+def _first_event(calls: list[dict[str, Any]], incident: Incident) -> datetime:
+    """When the bus got the first event of the shortage."""
+    events = [_time(call) for call in calls if call["action"] == "PutEvents"]
+    if not events or min(events) > incident.opened_at:
+        raise NotHealed(f"incident {incident.id} opened before the shortage: an event of the seeding got through")
+    return min(events)
+
+
 def _phases(event_in: datetime, incident: Incident, running: datetime) -> Iterator[tuple[str, float]]:
     """Seconds of each phase, by the times in the record; the pods' is between the switch and the proof."""
     marks = [("event in", event_in), ("signal -> incident", incident.opened_at)]
@@ -171,12 +179,12 @@ def _kubernetes(stage: Stage, agent: str, since: datetime | None = None) -> Coun
 
 
 def _verb(request: Mapping[str, Any]) -> str:
-    parts = [part for part in request["path"].split("/") if part]
-    namespaced = "namespaces" in parts[:-2]
-    tail = parts[parts.index("namespaces") + 2 :] if namespaced else parts[2 if parts[0] == "api" else 3 :]
-    resource = tail[0] if tail else "discovery"
-    method = "WATCH" if request["watch"] else request["method"]
-    return f"{method} {resource}"
+    root, *parts = request["path"].strip("/").split("/")
+    prefix = {"api": 1, "apis": 2}.get(root, len(parts))
+    if "namespaces" in parts[prefix : prefix + 1] and len(parts) > prefix + 2:
+        prefix += 2
+    resource = "/".join(parts[prefix : prefix + 1]) or "discovery"
+    return f"{'WATCH' if request['watch'] else request['method']} {resource}"
 
 
 def is_write(service: str, action: str) -> bool:

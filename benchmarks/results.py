@@ -102,8 +102,9 @@ wake up. The unavoidable calls (`back_to_back.py`) know every id in advance and 
         table = _table(("phase", "cold", "warm"), rows)
         return f"""## Phases of the remediator
 
-Seconds, median (min to max), between the times that the record carries; `signal -> incident` includes EventBridge, SQS
-and its batching window. Where `verify` follows `pods running`, the proof waited for the pods.
+Seconds, median (min to max), between the times that the record carries. `signal -> incident` is EventBridge, SQS and
+`ingest`; the emulator hands a batch over at once, where AWS waits for the batching window of a second. Where `verify`
+follows `pods running`, the proof waited for the pods.
 
 {table}"""
 

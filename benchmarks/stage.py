@@ -98,6 +98,7 @@ class Stage:
         for name in self.functions():
             timeout = client.get_function_configuration(FunctionName=name)["Timeout"]
             client.update_function_configuration(FunctionName=name, Timeout=timeout)
+        for name in self.functions():
             client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
 
     def calls(self) -> list[dict[str, Any]]:
