@@ -18,6 +18,7 @@ from typing import Any
 import ip_remediator.steps.cluster
 import ip_remediator.steps.lifecycle
 import ip_remediator.steps.proposing
+import ip_remediator.steps.rolling_back
 import ip_remediator.steps.verifying  # noqa: F401 - imported for their exception classes
 import yaml
 from ip_remediator.adapters.errors import Transient

@@ -9,24 +9,29 @@ from ip_remediator.adapters import aws
 from ip_remediator.adapters.change_log import ChangeLog
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
+from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.observability import logger
 from ip_remediator.settings import IncidentSettings
 from ip_remediator.steps.cluster import ClusterConfiguration
+from ip_remediator.steps.draining import Draining
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
+_UNDO = ("undo", "uncordon", "restore_warm_targets")
+
+
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """`{"action", "incident"}`; the actions are those below."""
+    """`{"action", "incident", "evict"?, "requested_by"?}`; the actions are those below."""
     settings = IncidentSettings.read(os.environ)
     table = aws.table(settings.incidents_table)
     incidents = Incidents(table, utc_now)
     incident = incidents.get(event["incident"])
     log = ChangeLog(table, utc_now, incident.id)
-    if event["action"] == "undo" and not log.made():
+    if event["action"] in _UNDO and not log.made():
         return {"undone": True}  # nothing to put back: do not depend on a cluster that may be unreachable
     cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
     configuration = ClusterConfiguration(incident, incidents, log, cluster)
@@ -43,5 +48,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             return configuration.restore_cni()
         case "undo":
             return configuration.undo()
+        case "restore_warm_targets":
+            return configuration.restore_warm_targets()
+        case _:
+            draining = Draining(incident, incidents, log, cluster.kube, Ec2Block(aws.client("ec2")), utc_now)
+            return _drain(draining, configuration, event)
+
+
+def _drain(draining: Draining, configuration: ClusterConfiguration, event: dict[str, Any]) -> dict[str, Any]:
+    match event["action"]:
+        case "assess":
+            return draining.assess(event["requested_by"], event["evict"])
+        case "stop_new_enis":
+            draining.check()
+            restored = configuration.restore_cni()
+            return restored | (configuration.lower_warm_targets() if draining.has_interfaces() else {})
+        case "move_pods":
+            return draining.move_pods(event["evict"])
+        case "uncordon":
+            return draining.uncordon()
         case other:
             raise ValueError(f"field 'action': {other!r} is not an action of this function")

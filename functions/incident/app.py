@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.executions import is_running, resume
 from ip_remediator.adapters.ledger import Ledger
 from ip_remediator.domain.incidents import Mode, Outcome
 from ip_remediator.observability import logger
 from ip_remediator.settings import LifecycleSettings
 from ip_remediator.steps.lifecycle import Lifecycle
+from ip_remediator.steps.rolling_back import RollingBack
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -29,13 +31,37 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             mode = Mode(settings.default_mode)
             return lifecycle.open(event["input"], settings.aws_region, mode, event["execution"])
         case "ask":
-            lifecycle.ask(event["incident"], event["task_token"], int(settings.approval_minutes))
+            lifecycle.ask(event["incident"], event["task_token"], int(settings.approval_minutes), event["why"])
+            return {}
+        case "remind":
+            answered = lifecycle.remind(event["incident"], event["task_token"])
+            if answered:
+                resume(aws.client("stepfunctions"), event["task_token"], answered)
             return {}
         case "close":
             return lifecycle.close(event["incident"], Outcome(event["outcome"]), event.get("failure"))
+        case _:
+            return _roll_back(RollingBack(lifecycle, _is_running, int(settings.approval_minutes)), event)
+
+
+def _roll_back(rolling_back: RollingBack, event: dict[str, Any]) -> dict[str, Any]:
+    match event["action"]:
         case "begin_rollback":
-            return lifecycle.begin_rollback(event["input"])
+            return rolling_back.begin(event["input"], event["execution"])
+        case "ask_rollback":
+            rolling_back.ask(event["incident"], event["task_token"])
+            return {}
+        case "confirm_rollback":
+            return rolling_back.confirm(event["incident"], event.get("by"), event["evict"])
+        case "cancel_rollback":
+            return rolling_back.cancel(event["incident"], event.get("by"))
         case "pause_rollback":
-            return lifecycle.pause_rollback(event["incident"], event["failure"])
+            return rolling_back.pause(event["incident"], event["failure"])
+        case "finish_rollback":
+            return rolling_back.finish(event["incident"])
         case other:
             raise ValueError(f"field 'action': {other!r} is not an action of this function")
+
+
+def _is_running(execution: str) -> bool:
+    return is_running(aws.client("stepfunctions"), execution)

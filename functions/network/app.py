@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.change_log import ChangeLog
 from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.ec2_changes import Ec2Changes, Ownership
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.observability import logger
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """`{"action": "associate_cidr"|"create_subnet"|"undo", "incident", "zone"?}`."""
+    """`{"action", "incident", "zone"?, "evict"?}`; the actions are those below."""
     settings = NetworkSettings.read(os.environ)
     table = aws.table(settings.incidents_table)
     incidents = Incidents(table, utc_now)
@@ -33,7 +34,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             return network.associate_cidr()
         case "create_subnet":
             return network.create_subnet(event["zone"])
+        case "await_empty":
+            return network.await_empty(Ec2Block(aws.client("ec2")), event["evict"])
         case "undo":
             return network.undo()
         case other:
-            raise ValueError(f"field 'action': {other!r} is not associate_cidr, create_subnet or undo")
+            raise ValueError(f"field 'action': {other!r} is not an action of this function")

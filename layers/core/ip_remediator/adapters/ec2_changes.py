@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -205,6 +206,11 @@ class Ec2Changes:
             raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
         with aws_call("DeleteSubnet"):
             self._ec2.delete_subnet(SubnetId=subnet_id)
+
+    def delete_interface(self, interface_id: str) -> None:
+        """Deletes an ENI that is attached to nothing; one that is gone already is fine. AWS refuses attached ones."""
+        with suppress(NotFound), aws_call("DeleteNetworkInterface"):
+            self._ec2.delete_network_interface(NetworkInterfaceId=interface_id)
 
     def disassociate_cidr(self, vpc_id: str, block: str) -> None:
         """Takes `block` out of the VPC and waits until it is gone; one that is not there is fine.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters.errors import aws_call
 
@@ -29,3 +29,18 @@ def start_once(sfn: SFNClient, state_machine_arn: str, name: str, document: dict
             return answer["executionArn"]
         except sfn.exceptions.ExecutionAlreadyExists:
             return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"
+
+
+def is_running(sfn: SFNClient, execution: str) -> bool:
+    """Whether the execution has not ended; one that Step Functions does not know (any more) has."""
+    with aws_call("DescribeExecution"):
+        try:
+            return sfn.describe_execution(executionArn=execution)["status"] == "RUNNING"
+        except sfn.exceptions.ExecutionDoesNotExist:
+            return False
+
+
+def resume(sfn: SFNClient, task_token: str, answer: dict[str, Any]) -> None:
+    """Gives the waiting task its answer."""
+    with aws_call("SendTaskSuccess"):
+        sfn.send_task_success(taskToken=task_token, output=json.dumps(answer))

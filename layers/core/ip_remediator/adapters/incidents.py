@@ -256,8 +256,25 @@ class Incidents:
         after = self._records.update(_meta(incident), "SET subnets.#zone = :id", {":id": subnet}, names={"#zone": zone})
         return {str(made): str(id_) for made, id_ in after["subnets"].items()}
 
-    def set_approval(self, incident: str, approval: Approval) -> None:
-        self._record(incident, {"approval": approval.model_dump_json()}, f"approval {approval.state}", approval.id)
+    def set_approval(self, incident: str, approval: Approval, shown_as: str = "approval") -> None:
+        self._record(incident, {shown_as: approval.model_dump_json()}, f"{shown_as} {approval.state}", approval.id)
+
+    def claim_rollback(self, incident: Incident, execution: str) -> bool:
+        """Makes `execution` the one that rolls back. False: another one did since `incident` was read."""
+        holder = incident.rollback_execution
+        condition = "rollback_execution = :seen" if holder else "attribute_not_exists(rollback_execution)"
+        values = {":mine": execution} | ({":seen": holder} if holder else {})
+        try:
+            self._records.update(_meta(incident.id), "SET rollback_execution = :mine", values, condition)
+        except ConditionFailed:
+            return self.get(incident.id).rollback_execution == execution  # our own write, its answer lost
+        return True
+
+    def record_rollback(
+        self, incident: str, rollback: Rollback, state: StepState, note: str, failure: Failure | None = None
+    ) -> None:
+        documents: dict[str, Document] = {"rollback": rollback, **({"failure": failure} if failure else {})}
+        self._step(incident, Step.ROLLBACK, state, note, documents)
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
         self._records.update(_meta(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
@@ -320,6 +337,7 @@ def _incident(item: Item) -> Incident:
         "opened_at",
         "reason",
         "execution",
+        "rollback_execution",
         "outcome",
         "closed_at",
         "steps",

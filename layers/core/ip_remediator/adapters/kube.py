@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import urllib3
 from kubernetes.client import ApiClient, Configuration
 
-from ip_remediator.adapters.errors import NotFound, NotYet, PermissionDenied, RequestRefused, ServiceUnavailable
+from ip_remediator.adapters.errors import NotFound, PermissionDenied, RequestRefused, ServiceUnavailable
 
 FIELD_MANAGER = "eks-ip-remediator"
 APPLY = "application/apply-patch+yaml"
@@ -50,7 +50,7 @@ class Conflict(RequestRefused):
         self.owners = owners
 
 
-class EvictionRefused(NotYet):
+class EvictionRefused(RequestRefused):
     """A disruption budget does not let the pod go now; the message is the server's."""
 
 

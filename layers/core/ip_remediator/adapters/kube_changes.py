@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -36,18 +36,26 @@ class KubeChanges:
     def crd_exists(self) -> bool:
         return self._api.find(f"{CRDS}/{CRD_NAME}") is not None
 
-    def create_crd(self, manifest: dict[str, Any]) -> None:
-        """Creates the ENIConfig CRD and waits until it is served. Raises NotYet after 15 s."""
+    def create_crd(self, manifest: dict[str, Any], incident: str) -> None:
+        """Creates the ENIConfig CRD with our label and waits until it is served. Raises NotYet after 15 s."""
+        metadata = manifest["metadata"]
+        labelled = {**metadata, "labels": {**metadata["labels"], INCIDENT_LABEL: incident}}
         with suppress(Conflict):  # somebody, perhaps our own lost call, made it first
-            self._api.create(CRDS, manifest)
+            self._api.create(CRDS, {**manifest, "metadata": labelled})
         deadline = time.monotonic() + _CRD_SECONDS
         while self._api.find(ENI_CONFIGS) is None:
             if time.monotonic() > deadline:
                 raise NotYet(f"the CRD {CRD_NAME} is not served yet")
             time.sleep(0.1)
 
-    def delete_unused_crd(self) -> None:
-        """Deletes the CRD unless ENIConfigs of others exist by now: they would go with it."""
+    def delete_unused_crd(self, incident: str) -> None:
+        """Deletes the CRD that the incident made, unless ENIConfigs of others exist by now: they would go with it.
+
+        One without the incident's label is another's, who made it in the same moment: it stays.
+        """
+        present = self._api.find(f"{CRDS}/{CRD_NAME}")
+        if present is None or (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) != incident:
+            return
         listed = self._api.find(ENI_CONFIGS)
         if listed is None or not listed["items"]:
             self._api.delete(f"{CRDS}/{CRD_NAME}")
@@ -98,11 +106,11 @@ class KubeChanges:
         }
         self._api.apply(AWS_NODE, body, force=True)
 
-    def restore_cni_environment(self, before: dict[str, str | None]) -> None:
-        """Sets the variables of aws-node back; one that was not there (None) is removed."""
+    def set_cni_environment(self, wanted: Mapping[str, str | None]) -> None:
+        """Sets variables of aws-node and leaves the others alone; None removes one."""
         env = [
             {"name": name, "$patch": "delete"} if value is None else {"name": name, "value": value}
-            for name, value in before.items()
+            for name, value in wanted.items()
         ]
         containers = [{"name": "aws-node", "env": env}]
         self._api.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": containers}}}})

@@ -1,14 +1,19 @@
-"""Following pods that wait for an address, by watch."""
+"""Following pods that wait for an address, by watch; and moving pods off a block."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from ipaddress import IPv4Network
 from typing import Any
 
-from ip_remediator.adapters.kube import KubeApi, WatchExpired
+from ip_remediator.adapters.errors import NotFound
+from ip_remediator.adapters.kube import Conflict, KubeApi, WatchExpired
+from ip_remediator.domain.rollback import BlockPod, on_block
 
 _PODS = "/api/v1/pods"
 _PENDING = {"fieldSelector": "status.phase=Pending"}
+_ALIVE = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
 
 
 class KubePods:
@@ -19,6 +24,42 @@ class KubePods:
 
     def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self._api.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    def on(self, networks: Sequence[IPv4Network]) -> list[BlockPod]:
+        """The pods with an address in one of `networks`; a finished pod has given its address back."""
+        found = []
+        for pod in self._api.items(_PODS, **_ALIVE):
+            address = pod.get("status", {}).get("podIP")
+            if address and ":" not in address and not pod["spec"].get("hostNetwork") and on_block(address, networks):
+                metadata, node = pod["metadata"], pod["spec"].get("nodeName", "")
+                found.append(
+                    BlockPod(
+                        namespace=metadata["namespace"],
+                        name=metadata["name"],
+                        uid=metadata["uid"],
+                        node=node,
+                        address=address,
+                        leaving="deletionTimestamp" in metadata,
+                    )
+                )
+        return found
+
+    def evict(self, pod: BlockPod) -> None:
+        """Asks for the pod's eviction; one that is gone, or another one of its name, is fine.
+
+        Raises:
+            EvictionRefused: a disruption budget does not allow it now.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        }
+        try:
+            self._api.create(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body)
+        except (NotFound, Conflict):
+            return
 
     def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
         """Waits until none of the pods is Pending any more, at most `seconds`; returns those that still are.

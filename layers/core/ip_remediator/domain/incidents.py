@@ -150,11 +150,13 @@ class Verification(Document):
 
 
 class SlackMessage(Document):
-    """Where the incident's message stands, and the digest of what it last showed."""
+    """Where the incident's message stands, the digest of what it last showed, and the hash of the plan whose details
+    were last put into its thread."""
 
     channel: str
     ts: str
     digest: str
+    details: str = ""
 
 
 class ChangeKind(StrEnum):
@@ -163,10 +165,15 @@ class ChangeKind(StrEnum):
     CRD = "crd"
     ENICONFIG = "eniconfig"
     CNI = "cni"
+    WARM_TARGETS = "warm_targets"
+    CORDON = "cordon"
 
 
 class ChangeMade(Document):
-    """One change, recorded before it is made, with what was there before (None: nothing), for the rollback."""
+    """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
+
+    `WARM_TARGETS` and `CORDON` are a rollback's own, and last no longer than it.
+    """
 
     kind: ChangeKind
     target: str
@@ -246,6 +253,7 @@ class Incident(Document):
     slack: SlackMessage | None = None
     rollback: Rollback | None = None
     rollback_approval: Approval | None = None
+    rollback_execution: str | None = None
 
     @property
     def open(self) -> bool:

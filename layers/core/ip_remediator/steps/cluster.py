@@ -18,6 +18,7 @@ from ip_remediator.adapters.kube_changes import KubeChanges
 from ip_remediator.adapters.kube_facts import CRD_NAME
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.domain.planning import Plan, cni_settings, eni_config_manifest
+from ip_remediator.domain.rollback import draining_settings
 from ip_remediator.domain.snapshot import CUSTOM_NETWORK_CFG
 
 _CRD_MANIFEST = Path(__file__).with_name("eniconfig_crd.json")
@@ -46,7 +47,7 @@ class ClusterConfiguration:
         changes = self._changes
         if not changes.crd_exists():
             self.log.intend(ChangeMade(kind=ChangeKind.CRD, target=CRD_NAME))
-            changes.create_crd(json.loads(_CRD_MANIFEST.read_text()))
+            changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), self.incident.id)
         names = []
         for subnet in plan.subnets:
             for name in subnet.eni_configs:
@@ -64,18 +65,43 @@ class ClusterConfiguration:
         if not _plan(self.incident).first_time:
             return {"changed": False}
         addon = self.cluster.eks.addon()
-        env = self._changes.cni_environment()
-        before: dict[str, Any] = {"env": {name: env.get(name) for name in cni_settings()}}
-        if addon is not None:
-            before["configuration"] = addon.get("configurationValues", "")
-        recorded = self.log.intend(ChangeMade(kind=ChangeKind.CNI, target="aws-node", before=before))
+        recorded = self._intend_environment(ChangeKind.CNI, cni_settings(), addon)
         if addon is None:
             self._changes.apply_cni_environment(cni_settings())
         else:
-            original = (recorded.before or before).get("configuration")
-            self.cluster.eks.set_addon_configuration(merge_addon_env(original, cni_settings()))
-            self._await_environment(cni_settings())
+            self._configure_addon(recorded, cni_settings())
         return {"changed": True, "through": "addon" if addon is not None else "daemonset"}
+
+    def lower_warm_targets(self) -> dict[str, Any]:
+        """Lets ipamd give emptied ENIs up while a rollback waits for them; `restore_warm_targets` takes it back.
+
+        By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
+        end only where people replace the nodes.
+        """
+        wanted = draining_settings(self._changes.cni_environment())
+        if wanted:
+            addon = self.cluster.eks.addon()
+            recorded = self._intend_environment(ChangeKind.WARM_TARGETS, wanted, addon)
+            if addon is None:
+                self._changes.set_cni_environment(wanted)
+            else:
+                self._configure_addon(recorded, wanted)
+        return {"lowered": sorted(wanted)}
+
+    def _intend_environment(
+        self, kind: ChangeKind, wanted: Mapping[str, str], addon: dict[str, Any] | None
+    ) -> ChangeMade:
+        """Records the change of aws-node's variables; what it returns has what was there before the first attempt."""
+        env = self._changes.cni_environment()
+        before: dict[str, Any] = {"env": {name: env.get(name) for name in wanted}}
+        if addon is not None:
+            before["configuration"] = addon.get("configurationValues", "")
+        return self.log.intend(ChangeMade(kind=kind, target="aws-node", before=before))
+
+    def _configure_addon(self, recorded: ChangeMade, wanted: dict[str, str]) -> None:
+        original = (recorded.before or {}).get("configuration")
+        self.cluster.eks.set_addon_configuration(merge_addon_env(original, wanted))
+        self._await_environment(wanted)
 
     def _await_environment(self, wanted: Mapping[str, str | None]) -> None:
         """The add-on writes the DaemonSet after its own update; only then is there a rollout to watch.
@@ -90,8 +116,8 @@ class ClusterConfiguration:
             time.sleep(0.2)
 
     def await_rollout(self, seconds: int = ROLLOUT_SECONDS) -> dict[str, Any]:
-        """Raises RolloutStalled; call again."""
-        if not _plan(self.incident).first_time:
+        """Raises RolloutStalled; call again. In a rollback there may be one whatever the plan was."""
+        if self.incident.open and not _plan(self.incident).first_time:
             self.incidents.skip(self.incident.id, Step.CONFIGURE_CNI, "custom networking was on already")
             return {"rolled_out": False}
         self._changes.await_rollout(seconds)
@@ -108,15 +134,24 @@ class ClusterConfiguration:
 
     def restore_cni(self) -> dict[str, Any]:
         """Puts the settings of aws-node back as they were before this incident's change."""
-        for change in self.log.made(ChangeKind.CNI):
+        return {"restored": self._restore(ChangeKind.CNI)}
+
+    def restore_warm_targets(self) -> dict[str, Any]:
+        """Puts the warm targets back as they were before the rollback lowered them."""
+        return {"restored": self._restore(ChangeKind.WARM_TARGETS)}
+
+    def _restore(self, kind: ChangeKind) -> bool:
+        """Whether there was something to put back."""
+        made = self.log.made(kind)
+        for change in made:
             before = change.before or {}
             if "configuration" in before:
                 self.cluster.eks.set_addon_configuration(before["configuration"])
                 self._await_environment(before["env"])
             else:
-                self._changes.restore_cni_environment(before["env"])
+                self._changes.set_cni_environment(before["env"])
             self.log.undone(change)
-        return {"restored": True}
+        return bool(made)
 
     def undo(self) -> dict[str, Any]:
         """Puts ENIConfigs back as they were, and deletes those (and the CRD) that were not there."""
@@ -128,7 +163,7 @@ class ClusterConfiguration:
                 changes.restore_eni_config(change.target, change.before)
             self.log.undone(change)
         for change in self.log.made(ChangeKind.CRD):
-            changes.delete_unused_crd()
+            changes.delete_unused_crd(self.incident.id)
             self.log.undone(change)
         return {"undone": True}
 

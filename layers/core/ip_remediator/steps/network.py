@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.adapters.change_log import ChangeLog
+from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.ec2_changes import Ec2Changes
-from ip_remediator.adapters.errors import RequestRefused
+from ip_remediator.adapters.errors import NotYet, RequestRefused
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.domain.planning import Plan
+from ip_remediator.domain.rollback import interfaces_remain
 
 
 @dataclass(frozen=True)
@@ -55,23 +57,49 @@ class Network:
             self.incidents.complete(self.incident.id, Step.CREATE_SUBNETS, note)
         return {"zone": zone, "subnet": made.id, "cidr": made.cidr}
 
+    def await_empty(self, block: Ec2Block, evict: bool) -> dict[str, Any]:
+        """No ENI is left in the incident's subnets. `evict`: those that the CNI leaked there are deleted.
+
+        Raises:
+            NotYet: names the ENIs that are left; call again.
+        """
+        made = {subnet.id for subnet in self.ec2.subnets()}
+        left = block.interfaces(made)
+        if evict:
+            for eni in left:
+                if not eni.attached and eni.of_cni and eni.cluster == self.incident.cluster:
+                    self.ec2.delete_interface(eni.id)
+            left = block.interfaces(made)
+        if left:
+            raise NotYet(interfaces_remain(left))
+        return {"interfaces": 0}
+
     def undo(self) -> dict[str, Any]:
-        """Removes the subnets and the CIDR that this incident made; what it did not make stays.
+        """Removes the subnets and the CIDR that this incident made: what both the tags and the change log say.
 
         Raises:
             NotYet: an ENI is still in a subnet; call again.
+            RequestRefused: tags and change log do not agree on a subnet.
         """
         plan = _plan(self.incident)
-        made = self.ec2.subnets()
-        for subnet in made:
-            self.ec2.delete_subnet(subnet.id)
-        for change in self.log.made(ChangeKind.SUBNET):
+        made = {subnet.zone: subnet for subnet in self.ec2.subnets()}
+        logged = self.log.made(ChangeKind.SUBNET)
+        unknown = made.keys() - {change.target for change in logged}
+        if unknown:
+            ids = ", ".join(sorted(made[zone].id for zone in unknown))
+            raise RequestRefused(
+                f"{ids} bear this incident's tags, but its record does not know them: look who made them"
+            )
+        for change in logged:
+            subnet = made[change.target].id if change.target in made else self.incident.subnets.get(change.target)
+            if subnet:
+                self.ec2.delete_subnet(subnet)
             self.log.undone(change)
         for change in self.log.made(ChangeKind.VPC_CIDR):
             if change.before is None:
                 self.ec2.disassociate_cidr(plan.vpc_id, change.target)
             self.log.undone(change)
-        return {"removed": [subnet.id for subnet in made]}
+        return {"removed": sorted(subnet.id for subnet in made.values())}
 
 
 def _plan(incident: Incident) -> Plan:

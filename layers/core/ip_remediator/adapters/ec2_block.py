@@ -1,0 +1,68 @@
+"""What uses an incident's subnets, as EC2 says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters.ec2_changes import TAG_INCIDENT
+from ip_remediator.adapters.errors import aws_call
+from ip_remediator.domain.rollback import BlockInterface, BlockSubnet
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+TAG_CNI_CLUSTER = "cluster.k8s.amazonaws.com/name"
+_CNI_DESCRIPTION = "aws-K8S-"
+
+
+class Ec2Block:
+    """Reads only. Raises the errors of `adapters.errors`."""
+
+    def __init__(self, ec2: EC2Client) -> None:
+        self._ec2 = ec2
+
+    def subnets(self, vpc_id: str) -> list[BlockSubnet]:
+        """Every subnet of the VPC."""
+        filters: Any = [{"Name": "vpc-id", "Values": [vpc_id]}]
+        with aws_call("DescribeSubnets"):
+            pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=filters)
+            found = [subnet for page in pages for subnet in page["Subnets"]]
+        return [
+            BlockSubnet(
+                id=subnet["SubnetId"],
+                zone=subnet["AvailabilityZone"],
+                cidr=subnet["CidrBlock"],
+                free=subnet["AvailableIpAddressCount"],
+                incident=_tags(subnet.get("Tags")).get(TAG_INCIDENT),
+            )
+            for subnet in found
+        ]
+
+    def interfaces(self, subnet_ids: Iterable[str]) -> list[BlockInterface]:
+        """Every ENI in these subnets, whatever it is attached to."""
+        wanted = sorted(subnet_ids)
+        if not wanted:
+            return []
+        filters: Any = [{"Name": "subnet-id", "Values": wanted}]
+        with aws_call("DescribeNetworkInterfaces"):
+            pages = self._ec2.get_paginator("describe_network_interfaces").paginate(Filters=filters)
+            return [_interface(eni) for page in pages for eni in page["NetworkInterfaces"]]
+
+
+def _interface(eni: Any) -> BlockInterface:
+    cluster = _tags(eni.get("TagSet")).get(TAG_CNI_CLUSTER)
+    description = eni.get("Description") or ""
+    return BlockInterface(
+        id=eni["NetworkInterfaceId"],
+        subnet=eni["SubnetId"],
+        description=description,
+        cluster=cluster,
+        of_cni=bool(cluster) or description.startswith(_CNI_DESCRIPTION),
+        attached=eni["Status"] != "available",
+        instance=(eni.get("Attachment") or {}).get("InstanceId"),
+    )
+
+
+def _tags(tags: Any) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or []}

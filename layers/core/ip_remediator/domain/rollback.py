@@ -1,0 +1,195 @@
+"""What a rollback finds, what stands in its way, and which settings of the CNI let the ENIs go.
+
+The order of a rollback, and why it is this one:
+
+1. the CNI's settings as they were before, and its rollout: no further ENI by them;
+2. the ENIConfigs as they were before: where custom networking stays on, they decide where the next ENI goes;
+3. the pods off the block, only when somebody asked for it;
+4. the ENIs gone, at ipamd's own pace;
+5. the subnets, then the CIDR, then the block back to the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
+
+from ip_remediator.domain.document import Document
+from ip_remediator.domain.incidents import RollbackAssessment
+from ip_remediator.domain.snapshot import EniConfig
+
+SHOWN_PODS = 20
+_SHOWN = 5
+# ipamd keeps a spare ENI per node by default, for ever (shouldRemoveExtraENIs): an ENI that a rollback waits for
+# leaves only when nothing is to be kept warm. With WARM_ENI_TARGET=0 it still asks for an ENI when none of its
+# addresses is free; MINIMUM_IP_TARGET or WARM_IP_TARGET alone would keep part of the ENI, or let new pods starve.
+_WARM_TARGETS = {"WARM_ENI_TARGET": "1", "WARM_PREFIX_TARGET": "0", "WARM_IP_TARGET": "0", "MINIMUM_IP_TARGET": "0"}
+
+
+class BlockSubnet(Document):
+    """A subnet of the VPC; `incident` is the one that its tags name."""
+
+    id: str
+    zone: str
+    cidr: str
+    free: int
+    incident: str | None = None
+
+
+class BlockInterface(Document):
+    """An ENI in the incident's subnets. `cluster` and `of_cni` are what its tags and description say."""
+
+    id: str
+    subnet: str
+    description: str = ""
+    cluster: str | None = None
+    of_cni: bool = False
+    attached: bool = True
+    instance: str | None = None
+
+
+class BlockPod(Document):
+    """`leaving`: its deletion has begun."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    address: str
+    leaving: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class PointedEniConfig(Document):
+    """An ENIConfig that the incident changed: where it pointed before (None: nowhere), where it points now, and whose
+    label it bears. It is `missing` when it was deleted since."""
+
+    name: str
+    before: str | None = None
+    now: str | None = None
+    incident: str | None = None
+    missing: bool = False
+
+
+class BlockUse(Document):
+    """Everything that a rollback must know about the incident's block, as it is now.
+
+    `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there.
+    """
+
+    incident: str
+    cluster: str
+    cidr: str | None
+    subnets: tuple[BlockSubnet, ...]
+    others: tuple[BlockSubnet, ...]
+    interfaces: tuple[BlockInterface, ...]
+    pods: tuple[BlockPod, ...]
+    changed: tuple[PointedEniConfig, ...]
+    eni_configs: tuple[EniConfig, ...]
+
+
+def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
+    """What people are shown before they confirm."""
+    return RollbackAssessment(
+        at=at,
+        pods=len(use.pods),
+        pod_names=tuple(sorted(pod.path for pod in use.pods)[:SHOWN_PODS]),
+        interfaces=len(use.interfaces),
+        in_the_way=tuple(in_the_way(use)),
+        notes=tuple(_notes(use)),
+    )
+
+
+def in_the_way(use: BlockUse) -> Iterable[str]:
+    """What forbids the rollback, each with its remedy. Pods and ENIs of the cluster itself do not: they can move."""
+    ours = {subnet.id for subnet in use.subnets}
+    yield from _repointed(use, ours)
+    mine = {config.name for config in use.changed}
+    for config in use.eni_configs:
+        if config.subnet in ours and config.name not in mine:
+            yield f"ENIConfig {config.name}, which this incident did not make, uses {config.subnet}: point it elsewhere"
+    yield from _foreign_interfaces(use)
+    if use.cidr:
+        for subnet in use.others:
+            if IPv4Network(subnet.cidr).overlaps(IPv4Network(use.cidr)):
+                owner = f"incident {subnet.incident}: roll that one back first" if subnet.incident else "somebody else"
+                yield f"{subnet.id} ({subnet.cidr}) lies in {use.cidr} and belongs to {owner}"
+
+
+def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
+    """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
+    for config in use.changed:
+        restored = config.now == config.before and not config.missing
+        if config.missing or restored or config.now in ours:
+            continue
+        if config.incident and config.incident != use.incident:
+            yield (
+                f"ENIConfig {config.name} points at {config.now} of the later incident {config.incident}: "
+                "roll that one back first"
+            )
+        else:
+            yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
+
+
+def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
+    foreign: dict[str, list[str]] = {}
+    for eni in use.interfaces:
+        if eni.cluster and eni.cluster != use.cluster:
+            foreign.setdefault(f"of cluster {eni.cluster}", []).append(f"{eni.id} in {eni.subnet}")
+        elif not eni.of_cni:
+            foreign.setdefault("not of the VPC CNI", []).append(f"{eni.id} in {eni.subnet} ({eni.description[:60]})")
+    for whose, enis in sorted(foreign.items()):
+        yield f"ENIs {whose} use its subnets: {shortened(enis)}; remove them first"
+
+
+def _notes(use: BlockUse) -> Iterable[str]:
+    if use.pods:
+        free = sum(subnet.free for subnet in use.others)
+        room = f"the VPC's other subnets have {free} free addresses"
+        yield f"{len(use.pods)} pods must get addresses elsewhere, or wait: {room}"
+    if use.interfaces:
+        yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
+
+
+def draining_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """The warm targets of aws-node that must be lowered so that ipamd gives emptied ENIs up."""
+    return {name: "0" for name, default in _WARM_TARGETS.items() if env.get(name, default) != "0"}
+
+
+def on_block(address: str, networks: Iterable[IPv4Network]) -> bool:
+    return any(IPv4Address(address) in network for network in networks)
+
+
+def nodes_to_cordon(use: BlockUse, node_of_instance: Mapping[str, str]) -> list[str]:
+    """The nodes that could hand out addresses of the block again: those with an ENI in its subnets."""
+    instances = {eni.instance for eni in use.interfaces if eni.instance}
+    return sorted({pod.node for pod in use.pods} | {node_of_instance[i] for i in instances if i in node_of_instance})
+
+
+def pods_remain(use: BlockUse) -> str:
+    """Why the ENIs cannot leave, with both remedies."""
+    names = shortened(sorted(pod.path for pod in use.pods))
+    return (
+        f"{len(use.pods)} pods still have addresses of the block: {names}. Delete or move them, or roll back again and "
+        "let them be evicted"
+    )
+
+
+def interfaces_remain(interfaces: Sequence[BlockInterface]) -> str:
+    """What holds the subnets, and what to do when ipamd keeps it."""
+    held = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
+    loose = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
+    return (
+        f"{len(interfaces)} ENIs are still in the block's subnets: {shortened(held)}. ipamd gives one up when no pod "
+        f"uses it and no warm target needs it: {loose}replace the node, then roll back again"
+    )
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,156 @@
+"""The cluster's part of a rollback: what uses the block, pods moved off it, and nodes given back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from ip_remediator.adapters.change_log import ChangeLog
+from ip_remediator.adapters.clock import Clock
+from ip_remediator.adapters.ec2_block import Ec2Block
+from ip_remediator.adapters.errors import NotYet, RequestRefused
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.kube import EvictionRefused, KubeApi
+from ip_remediator.adapters.kube_changes import INCIDENT_LABEL, KubeChanges
+from ip_remediator.adapters.kube_facts import KubeFacts
+from ip_remediator.adapters.kube_nodes import KubeNodes
+from ip_remediator.adapters.kube_pods import KubePods
+from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Rollback, RollbackState, StepState
+from ip_remediator.domain.rollback import (
+    BlockPod,
+    BlockUse,
+    PointedEniConfig,
+    assess,
+    in_the_way,
+    nodes_to_cordon,
+    pods_remain,
+    shortened,
+)
+
+# A deployment's pods shall come up elsewhere before too many of them are gone, where no disruption budget says so.
+_EVICTIONS_PER_SECOND = 5.0
+_EVICTIONS_AT_ONCE = 50
+
+
+class RollbackBlocked(RequestRefused):
+    """Others use what the rollback would take away; the message says who, and the remedy."""
+
+
+class PodsInTheWay(RequestRefused):
+    """Pods still have addresses of the block, and nobody asked to move them."""
+
+
+@dataclass(frozen=True)
+class Draining:
+    """Raises the errors of `adapters.errors` and `adapters.kube`; `sleep` is time.sleep unless a test says so."""
+
+    incident: Incident
+    incidents: Incidents
+    log: ChangeLog
+    kube: KubeApi
+    ec2: Ec2Block
+    clock: Clock
+    sleep: Callable[[float], None] = time.sleep
+
+    def assess(self, requested_by: str, evict: bool) -> dict[str, Any]:
+        """Stores what uses the block, for people to see: `{"pods", "interfaces"}`.
+
+        Raises:
+            RollbackBlocked
+        """
+        found = assess(self._use(), self.clock())
+        rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=found, evict=evict)
+        note = f"{found.pods} pods and {found.interfaces} ENIs use the block"
+        self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
+        _refuse(found.in_the_way)
+        return {"pods": found.pods, "interfaces": found.interfaces}
+
+    def check(self) -> None:
+        """The world may have changed while people were asked. Raises RollbackBlocked."""
+        _refuse(tuple(in_the_way(self._use())))
+
+    def has_interfaces(self) -> bool:
+        return bool(self._use().interfaces)
+
+    def move_pods(self, evict: bool) -> dict[str, Any]:
+        """Moves the pods off the block when asked to; some per call.
+
+        The nodes that could hand out its addresses again are cordoned first.
+
+        Raises:
+            PodsInTheWay: there are pods, and it was not asked to move them.
+            NotYet: some are still there; call again.
+        """
+        use = self._use()
+        if not use.pods:
+            return {"pods": 0}
+        if not evict:
+            raise PodsInTheWay(pods_remain(use))
+        self._cordon(use)
+        refused = self._evict([pod for pod in use.pods if not pod.leaving])
+        why = f"; refused: {shortened(refused)}" if refused else ""
+        raise NotYet(f"{len(use.pods)} pods have addresses of the block and are being moved{why}")
+
+    def _cordon(self, use: BlockUse) -> None:
+        nodes = KubeNodes(self.kube)
+        for name in nodes_to_cordon(use, nodes.by_instance()):
+            if nodes.is_cordoned(name) is False:
+                self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
+                nodes.cordon(name)
+
+    def _evict(self, pods: list[BlockPod]) -> list[str]:
+        """The disruption budgets' refusals."""
+        api = KubePods(self.kube)
+        refused = []
+        for pod in pods[:_EVICTIONS_AT_ONCE]:
+            try:
+                api.evict(pod)
+            except EvictionRefused as error:
+                refused.append(str(error))
+            self.sleep(1 / _EVICTIONS_PER_SECOND)
+        return refused
+
+    def uncordon(self) -> dict[str, Any]:
+        """Gives back the nodes that this rollback cordoned; one that people had cordoned before stays so."""
+        cordoned = self.log.made(ChangeKind.CORDON)
+        for change in cordoned:
+            KubeNodes(self.kube).uncordon(change.target)
+            self.log.undone(change)
+        return {"uncordoned": [change.target for change in cordoned]}
+
+    def _use(self) -> BlockUse:
+        plan = self.incident.plan
+        if plan is None:
+            raise RequestRefused(f"incident {self.incident.id} has no plan")
+        subnets = self.ec2.subnets(plan.vpc_id)
+        mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
+        networks = [IPv4Network(subnet.cidr) for subnet in mine]
+        added = [change.target for change in self.log.made(ChangeKind.VPC_CIDR) if change.before is None]
+        return BlockUse(
+            incident=self.incident.id,
+            cluster=self.incident.cluster,
+            cidr=next(iter(added), None),
+            subnets=tuple(mine),
+            others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
+            interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
+            pods=tuple(KubePods(self.kube).on(networks)) if networks else (),
+            changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
+            eni_configs=tuple(KubeFacts(self.kube).eni_configs()),
+        )
+
+    def _pointed(self, change: ChangeMade) -> PointedEniConfig:
+        present = KubeChanges(self.kube).eni_config(change.target)
+        before = change.before["spec"].get("subnet") if change.before else None
+        if present is None:
+            return PointedEniConfig(name=change.target, before=before, missing=True)
+        labels = present["metadata"].get("labels") or {}
+        now = present.get("spec", {}).get("subnet")
+        return PointedEniConfig(name=change.target, before=before, now=now, incident=labels.get(INCIDENT_LABEL))
+
+
+def _refuse(reasons: tuple[str, ...]) -> None:
+    if reasons:
+        raise RollbackBlocked("; ".join(reasons))
