@@ -154,7 +154,11 @@ class ClusterConfiguration:
         return bool(made)
 
     def undo(self) -> dict[str, Any]:
-        """Puts ENIConfigs back as they were, and deletes those (and the CRD) that were not there."""
+        """Puts ENIConfigs back as they were, and deletes those (and the CRD) that were not there.
+
+        The settings of aws-node come first: a switch that failed is in the log although it never took effect.
+        """
+        self._restore(ChangeKind.CNI)
         changes = self._changes
         for change in self.log.made(ChangeKind.ENICONFIG):
             if change.before is None:
