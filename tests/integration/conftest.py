@@ -4,13 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.cluster.scenario_spec import Scenario
 from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.support.lab import Lab
+from tests.integration.support.patient import Patient, patient
 
 SPEED = 10
-# Waits of the state machines take a thirtieth of their time; what the functions themselves wait for is real.
-WAIT_SCALE = 0.03
+# Waits of the state machines hardly take any time; what the functions themselves wait for is real.
+WAIT_SCALE = 0.002
+NO_PODS = Scenario(nginx_replicas=0, coredns_replicas=0)
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with Stack(folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
         stack.start()
         yield Lab(stack)
+
+
+@pytest.fixture(scope="module")
+def sick(lab: Lab) -> Iterator[Patient]:
+    """Two pods without an address; its events reach nobody, so that only the tests start anything."""
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def unanswered(lab: Lab) -> str:
+    """The execution of a question that nobody will answer. A minute later it has expired."""
+    with patient(lab, NO_PODS) as cluster:
+        execution = lab.start(cluster.name, mode="approve")
+        lab.message_saying(lab.incident_when_known(execution).id, "waits for approval")
+    return execution

@@ -1,14 +1,15 @@
-"""From the kubelet's events to running pods, and back."""
+"""From the kubelet's events to running pods."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome, StepState
+from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
@@ -55,3 +56,109 @@ def test_given_stuck_pods_when_their_events_arrive_then_they_run_and_the_others_
     assert len(calm.moved()) == 2
     homes = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in calm.pods()}
     assert {homes[pod] for pod in calm.moved()} == {node.name for node in calm.seeded.nodes}
+
+
+def test_given_many_events_when_one_incident_is_healed_then_one_execution_has_run(
+    lab: Lab, calm: Patient, healed: tuple[Ended, Incident]
+) -> None:
+    _, incident = healed
+    assert incident.signals.count > 2
+    assert lab.executions_of(calm.name) == [incident.execution]
+    events = [call for call in lab.calls() if call["action"] == "PutEvents"]
+    assert len(events) > len(lab.executions_of(calm.name))
+
+
+def test_given_the_incident_is_healed_then_ec2_has_what_was_planned_and_nothing_else(
+    calm: Patient, before: dict[str, Any], healed: tuple[Ended, Incident]
+) -> None:
+    _, incident = healed
+    assert incident.plan is not None
+    assert calm.cidrs() == sorted([*before["cidrs"], incident.plan.block])
+    after = calm.subnets()
+    assert before["subnets"].items() <= after.items()
+    made = {id_: subnet for id_, subnet in after.items() if id_ not in before["subnets"]}
+    assert {subnet["zone"]: id_ for id_, subnet in made.items()} == incident.subnets
+    assert sorted(incident.subnets) == sorted(ZONES)
+    for id_, subnet in made.items():
+        zone = subnet["zone"]
+        assert subnet["cidr"] in {planned.cidr for planned in incident.plan.subnets if planned.zone == zone}
+        assert subnet["route_table"] == calm.seeded.network.route_tables[zone]
+        assert subnet["network_acl"] == calm.seeded.network.network_acls[zone]
+        assert subnet["tags"] == {
+            "Name": f"eks-pods-{calm.name}-{zone}",
+            "eks-ip-remediator:stack": "eks-ip-remediator",
+            "eks-ip-remediator:incident": incident.id,
+            "eks-ip-remediator:cluster": calm.name,
+        }
+        [address] = [address for pod, address in calm.moved().items() if _zone_of(calm, pod) == zone]
+        held = [item["PrivateIpAddress"] for eni in calm.interfaces_in(id_) for item in eni["PrivateIpAddresses"]]
+        assert address in held
+
+
+def test_given_the_incident_is_healed_then_kubernetes_has_custom_networking(
+    calm: Patient, before: dict[str, Any], healed: tuple[Ended, Incident]
+) -> None:
+    _, incident = healed
+    assert calm.eni_configs() == {zone: {"subnet": subnet} for zone, subnet in incident.subnets.items()}
+    switched = {
+        "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true",
+        "ENI_CONFIG_LABEL_DEF": "topology.kubernetes.io/zone",
+    }
+    assert calm.cni_environment() == {**before["cni"], **switched}
+    assert json.loads(calm.addon_configuration() or "{}")["env"] == switched
+    daemonset = calm.aws_node()
+    assert daemonset["metadata"]["generation"] > 1
+    assert daemonset["status"]["updatedNumberScheduled"] == daemonset["status"]["desiredNumberScheduled"] == 2
+
+
+def test_given_the_incident_is_healed_then_record_ledger_and_bus_tell_so(
+    lab: Lab, calm: Patient, healed: tuple[Ended, Incident]
+) -> None:
+    ended, incident = healed
+    assert incident.plan is not None
+    assert incident.verification is not None
+    assert (incident.outcome, incident.failure) == (Outcome.HEALED, None)
+    assert {step: result.state for step, result in incident.steps.items()} == {
+        Step.DIAGNOSE: StepState.DONE,
+        Step.PLAN: StepState.DONE,
+        Step.APPROVE: StepState.SKIPPED,
+        Step.ASSOCIATE_CIDR: StepState.DONE,
+        Step.CREATE_SUBNETS: StepState.DONE,
+        Step.APPLY_ENICONFIGS: StepState.DONE,
+        Step.CONFIGURE_CNI: StepState.DONE,
+        Step.VERIFY: StepState.DONE,
+    }
+    assert {pod.name: pod.address for pod in incident.verification.healed} == calm.moved()
+    told = [event["what"] for event in lab.incidents.timeline(incident.id)]
+    assert told[0] == "opened"
+    assert told[-1] == "closed"
+    assert {"diagnose done", "plan done", "configure_cni done", "verify done"} <= set(told)
+    reservation = lab.ledger.reservation_of(incident.id)
+    assert reservation is not None
+    assert str(reservation.block) == incident.plan.block
+    assert lab.lock_holder(calm.vpc_id) is None
+    [event] = eventually("the bus tells", lambda: [one for one in lab.closed.bodies() if _is_of(one, incident)])
+    assert event["detail"] == ended.output
+
+
+def test_given_the_incident_is_healed_then_one_message_in_slack_has_followed_it(
+    lab: Lab, healed: tuple[Ended, Incident]
+) -> None:
+    _, incident = healed
+    message = lab.message_saying(incident.id, "healed")
+    assert incident.plan is not None
+    ticked = [version["text"].count(":white_check_mark:") for version in message["versions"]]
+    assert len(ticked) > 3
+    assert ticked == sorted(ticked)
+    for pod in incident.verification.healed if incident.verification else ():
+        assert f"`{pod.namespace}/{pod.name}` has `{pod.address}`" in message["text"]
+    assert lab.buttons(message) == ["rollback"]
+
+
+def _is_of(event: dict[str, Any], incident: Incident) -> bool:
+    return bool(event["detail"]["incident"] == incident.id)
+
+
+def _zone_of(cluster: Patient, pod: str) -> str:
+    [node] = [each["spec"]["nodeName"] for each in cluster.pods() if each["metadata"]["name"] == pod]
+    return next(seeded.zone for seeded in cluster.seeded.nodes if seeded.name == node)

@@ -83,7 +83,9 @@ class Lab:
         return ended, self.incident_of(arn)
 
     def roll_back(self, incident: str) -> Ended:
-        machine, document = self.outputs["RollbackStateMachineArn"], json.dumps({"incident": incident})
+        """A confirmed rollback that moves the pods off the block."""
+        machine = self.outputs["RollbackStateMachineArn"]
+        document = json.dumps({"incident": incident, "confirmed": True, "evict": True})
         started = self.aws("stepfunctions").start_execution(stateMachineArn=machine, input=document)
         return self.end_of(started["executionArn"])
 
@@ -120,14 +122,28 @@ class Lab:
 
     def incident_of(self, execution: str) -> Incident:
         """The record of the incident that the execution works on."""
+        [found] = self._incidents_with("execution", execution)
+        return self.incidents.get(str(found["pk"]).removeprefix("INCIDENT#"))
+
+    def incident_when_known(self, execution: str) -> Incident:
+        """As `incident_of`, for an execution that has just begun."""
+        eventually("the incident is opened", lambda: self._incidents_with("execution", execution))
+        return self.incident_of(execution)
+
+    def task_tokens(self, incident: str) -> list[str]:
+        """The tokens behind the incident's questions."""
+        return [
+            str(item["task_token"]) for item in self._incidents_with("incident_id", incident) if "task_token" in item
+        ]
+
+    def _incidents_with(self, attribute: str, value: str) -> list[dict[str, Any]]:
         items = self._table("IncidentsTableName").scan()["Items"]
-        [found] = [item["pk"] for item in items if item.get("sk") == "META" and item.get("execution") == execution]
-        return self.incidents.get(str(found).removeprefix("INCIDENT#"))
+        return [item for item in items if item.get(attribute) == value]
 
     def changes(self, incident: str) -> list[str]:
         """What the change log says still stands."""
-        items = self._table("IncidentsTableName").scan()["Items"]
-        return [str(item["sk"]) for item in items if item["pk"] == f"INCIDENT#{incident}" and "CHANGE#" in item["sk"]]
+        items = self._incidents_with("pk", f"INCIDENT#{incident}")
+        return [str(item["sk"]) for item in items if "CHANGE#" in item["sk"]]
 
     def ledger_items(self) -> list[tuple[str, str]]:
         items = self._table("LedgerTableName").scan()["Items"]
@@ -169,17 +185,20 @@ class Lab:
         """The messages in Slack that are about the incident, each with its versions."""
         return [message for message in self.slack("GET", "/_control/messages") if incident in message["text"]]
 
-    def message_saying(self, incident: str, *words: str) -> dict[str, Any]:
+    def message_saying(self, incident: str, *words: str, seconds: float = 30.0) -> dict[str, Any]:
         """The incident's one message, once it says all of `words`."""
 
-        def said() -> list[dict[str, Any]]:
-            return self.messages(incident)
+        def said() -> str:
+            return "".join(message["text"] for message in self.messages(incident))
 
-        def enough(found: list[dict[str, Any]]) -> bool:
-            return bool(found) and all(word in found[-1]["text"] for word in words)
-
-        [message] = eventually(f"Slack says {words}", said, enough)
+        eventually(f"Slack says {words}", said, lambda text: all(word in text for word in words), seconds)
+        [message] = self.messages(incident)
         return message
+
+    @staticmethod
+    def buttons(message: dict[str, Any]) -> list[str]:
+        blocks = [block for block in message["blocks"] if block["type"] == "actions"]
+        return [element["action_id"] for block in blocks for element in block["elements"]]
 
     def click(self, message: dict[str, Any], action: str, user: str = "U0000ONCALL") -> None:
         """Presses a button of a message; the workspace sends the signed payload."""

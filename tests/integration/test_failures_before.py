@@ -1,0 +1,147 @@
+"""Failures before the CNI is switched: everything made is removed, and the message says what went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ip_remediator.domain.incidents import Incident, Outcome
+from local.stack.deployment import ROOT
+from tests.integration.support.lab import PERMANENT, Ended, Lab
+from tests.integration.support.patient import Patient
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+Fault = dict[str, Any]
+WRITER = "eks-ip-remediator-writer"
+
+
+def refusal(service: str, action: str, error: str, principal: str = "Function") -> Fault:
+    """A permanent one. Status 400, so that no denial looks like a missing grant to the tests of the roles."""
+    return {
+        "service": service,
+        "action": action,
+        "error": error,
+        "status": 400,
+        "times": PERMANENT,
+        "principal": principal,
+    }
+
+
+def lost(action: str) -> Fault:
+    return {"service": "ec2", "action": action, "when": "after", "principal": "NetworkFunction"}
+
+
+@contextmanager
+def rules_of_writer(lab: Lab, verbs: list[str]) -> Iterator[None]:
+    """The ClusterRole of the function that writes, cut down to these verbs; as onboarded again afterwards."""
+    groups = ("crd.k8s.amazonaws.com", "apiextensions.k8s.io", "apps")
+    rules = [{"apiGroups": list(groups), "resources": ["*"], "verbs": verbs}] if verbs else []
+    patch = json.dumps([{"op": "replace", "path": "/rules", "value": rules}])
+    try:
+        lab.stack.kubectl("patch", "clusterrole", WRITER, "--type=json", f"--patch={patch}")
+        yield
+    finally:
+        lab.stack.kubectl("apply", "--filename", str(ROOT / "onboarding" / "rbac.yaml"))
+
+
+REFUSALS = {
+    "the CIDR, over a quota": ([refusal("ec2", "AssociateVpcCidrBlock", "CidrLimitExceeded")], "QuotaReached"),
+    "the subnet, not permitted": ([refusal("ec2", "CreateSubnet", "UnauthorizedOperation")], "PermissionDenied"),
+    "the route table, gone": (
+        [lost("CreateSubnet"), refusal("ec2", "AssociateRouteTable", "InvalidRouteTableID.NotFound")],
+        "NotFound",
+    ),
+    "the network ACL": (
+        [
+            lost("AssociateVpcCidrBlock"),
+            lost("AssociateRouteTable"),
+            refusal("ec2", "ReplaceNetworkAclAssociation", "OperationNotPermitted"),
+        ],
+        "RequestRefused",
+    ),
+    "the add-on": ([refusal("eks", "UpdateAddon", "InvalidParameterException")], "RequestRefused"),
+}
+
+
+def assert_undone(lab: Lab, sick: Patient, before: dict[str, Any], ended: Ended, incident: Incident) -> None:
+    assert (ended.status, incident.outcome) == ("FAILED", Outcome.UNDONE), (ended, incident.failure)
+    assert incident.failure is not None
+    assert ended.error == incident.failure.error
+    assert incident.failure.stands == "nothing that was made is left"
+    assert sick.world() == before
+    assert lab.changes(incident.id) == []
+    message = lab.message_saying(incident.id, "failed, everything made was removed", "What went wrong")
+    assert lab.buttons(message) == []
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_given_a_write_that_is_refused_when_remediated_then_nothing_is_left_and_the_message_says_why(
+    lab: Lab, sick: Patient, name: str
+) -> None:
+    faults, error = REFUSALS[name]
+    before = sick.world()
+    with lab.faults(*faults):
+        ended, incident = lab.remediate(sick.name)
+    assert_undone(lab, sick, before, ended, incident)
+    assert ended.error == error
+    action = faults[-1]["action"]
+    lab.message_saying(incident.id, error, f"{action}: {faults[-1]['error']}")
+
+
+@pytest.mark.parametrize("verbs", ["get list", ""], ids=["to write", "anything"])
+def test_given_rbac_does_not_allow_when_remediated_then_nothing_is_left(lab: Lab, sick: Patient, verbs: str) -> None:
+    before = sick.world()
+    with rules_of_writer(lab, verbs.split()):
+        ended, incident = lab.remediate(sick.name)
+    assert_undone(lab, sick, before, ended, incident)
+    assert ended.error == "KubernetesDenied"
+    lab.message_saying(incident.id, "KubernetesDenied", "eniconfigs.crd.k8s.amazonaws.com")
+
+
+def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_rollback_removes_it(
+    lab: Lab, sick: Patient
+) -> None:
+    before = sick.world()
+    refused = [
+        refusal("ec2", "AssociateRouteTable", "OperationNotPermitted"),
+        refusal("ec2", "DeleteSubnet", "Blocked"),
+    ]
+    with lab.faults(*refused):
+        ended, incident = lab.remediate(sick.name)
+    assert (ended.status, incident.outcome) == ("FAILED", Outcome.FAILED)
+    assert incident.failure is not None
+    assert incident.plan is not None
+    assert "AssociateRouteTable: OperationNotPermitted" in incident.failure.message
+    assert "DeleteSubnet: Blocked" in incident.failure.message
+    assert f"vpc_cidr {incident.plan.block}" in incident.failure.stands
+    assert lab.ledger.reservation_of(incident.id) is not None
+    message = lab.message_saying(incident.id, "failed", "still there: ", "DeleteSubnet: Blocked")
+    assert lab.buttons(message) == ["rollback"]
+    assert lab.roll_back(incident.id).status == "SUCCEEDED"
+    assert sick.world() == before
+    lab.message_saying(incident.id, "rolled back")
+
+
+def test_given_throttling_and_lost_answers_when_remediated_then_it_heals_and_makes_nothing_twice(
+    lab: Lab, sick: Patient
+) -> None:
+    """The last test of this cluster. Two throttled calls pass inside the SDK, six need the state machine."""
+    writes = ("AssociateVpcCidrBlock", "CreateSubnet", "AssociateRouteTable", "ReplaceNetworkAclAssociation")
+    throttled = [{**refusal("ec2", action, "RequestLimitExceeded"), "times": 6, "status": 503} for action in writes]
+    reads = {**refusal("eks", "DescribeCluster", "ThrottlingException"), "times": 2}
+    with lab.faults(reads, *throttled, *(lost(action) for action in writes)):
+        ended, incident = lab.remediate(sick.name)
+    assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.HEALED), (ended, incident.failure)
+    assert incident.plan is not None
+    assert sick.cidrs() == sorted([sick.seeded.scenario.vpc_cidr, incident.plan.block])
+    assert sick.new_subnets() == incident.subnets
+    for zone, subnet in sick.new_subnets().items():
+        assert sick.subnets()[subnet]["route_table"] == sick.seeded.network.route_tables[zone]
+        assert sick.subnets()[subnet]["network_acl"] == sick.seeded.network.network_acls[zone]
+    assert len(sick.subnets()) == 4
+    assert len(sick.moved()) == 2
