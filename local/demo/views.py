@@ -77,10 +77,11 @@ def addresses_in_ec2(stack: Stack, subnet_ids: Iterable[str]) -> set[str]:
 
 
 def slack_message(stack: Stack) -> dict[str, Any] | None:
-    """The incident's message in the Slack workspace: `{"text", "permalink", ...}`."""
+    """The incident's message in the Slack workspace: `{"text", "permalink", ...}`; its thread is left out."""
     with urllib.request.urlopen(f"{stack.servers.slack_url}/_control/messages", timeout=5) as answer:
         messages = json.load(answer)
-    posted = [message for message in messages if message["user"] and not message["ephemeral_to"]]
+    in_channel = [message for message in messages if message["thread_ts"] in (None, message["ts"])]
+    posted = [message for message in in_channel if message["user"] and not message["ephemeral_to"]]
     return posted[-1] if posted else None
 
 

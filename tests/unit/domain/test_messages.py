@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from ip_remediator.domain.diagnosis import Diagnosis, Verdict
-from ip_remediator.domain.incidents import ApprovalState, Failure, Incident, Mode, Outcome, Step, StepState
+from ip_remediator.domain.incidents import (
+    ApprovalState,
+    Failure,
+    Incident,
+    Mode,
+    Outcome,
+    Policy,
+    RunRequest,
+    Step,
+    StepState,
+)
 from ip_remediator.domain.messages import Message, digest, plain, render, subject
 from tests.unit.domain.records import (
     DIAGNOSIS,
@@ -44,35 +54,95 @@ def test_a_new_incident_names_cluster_pods_and_the_signal():
     shown = texts(render(incident()))
 
     assert "prod: pods cannot get an address" in shown
-    assert "`prod` in ap-northeast-2" in shown
-    assert "2 pods: `default/nginx-7c5ddbdf54-8x2kq`" in shown
+    assert "ap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC" in shown
+    assert "2 pods (`default/nginx-7c5ddbdf54-8x2kq`, `default/nginx-7c5ddbdf54-tq9zl`) wait for an address" in shown
     assert "`failed to assign an IP address`" in shown
 
 
-def test_a_diagnosis_shows_the_verdict_with_its_evidence_and_what_is_unknown():
-    diagnosis = DIAGNOSIS.model_copy(update={"unknown": ("ENI slots of ip-10-0-0-9",)})
+def test_a_full_subnet_is_told_in_one_line_for_one_pod_and_for_several():
+    one = DIAGNOSIS.model_copy(update={"zones": DIAGNOSIS.zones[:1]})
 
-    shown = texts(render(incident(diagnosis=diagnosis)))
+    several = texts(render(incident(diagnosis=DIAGNOSIS)))
+    assert "*Cause*  subnet exhausted in ap-northeast-2a and ap-northeast-2b: 2 pods wait for an address" in several
+    single = texts(render(incident(diagnosis=one)))
+    assert "*Cause*  subnet exhausted in ap-northeast-2a: 1 pod waits for an address" in single
 
-    assert "subnet exhausted: ap-northeast-2a: 0 free addresses in subnet-0aa" in shown
+
+def test_a_few_free_addresses_are_not_told_as_none():
+    few = DIAGNOSIS.model_copy(update={"zones": (DIAGNOSIS.zones[0].model_copy(update={"free": 1}),)})
+
+    assert "subnet exhausted in ap-northeast-2a (1 address left): 1 pod waits" in texts(render(incident(diagnosis=few)))
+
+
+def test_what_cannot_be_cured_shows_its_evidence_and_what_is_unknown():
+    diagnosis = DIAGNOSIS.model_copy(
+        update={"verdict": Verdict.NODE_LIMIT, "unknown": ("ENI slots of ip-10-0-0-9",), "summary": "every ENI is full"}
+    )
+
+    shown = texts(render(incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)))
+
+    assert "*Cause*  node limit: every ENI is full" in shown
     assert "• subnet subnet-0bb (10.0.1.0/28, ap-northeast-2b) has 0 free addresses" in shown
     assert "not known: ENI slots of ip-10-0-0-9" in shown
 
 
-def test_a_plan_shows_block_subnets_changes_and_risks_with_the_worst_first():
+def test_a_question_shows_zones_block_subnets_changes_and_risks_with_the_worst_first():
     shown = texts(render(asked()))
 
+    assert "ap-northeast-2a: no free address, 1 node, 1 pod waits" in shown
     assert "add `100.64.0.0/22` to `vpc-0123456789` as a further CIDR" in shown
-    assert "ap-northeast-2a: subnet `100.64.0.0/24` (251 addresses), ENIConfig `ap-northeast-2a`" in shown
-    assert "expected: heals 2 of 2 pods now" in shown
-    assert "set AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true through DaemonSet aws-node" in shown
+    assert "ap-northeast-2a: subnet `100.64.0.0/24` (251 addresses)" in shown
+    assert "ENIConfig `ap-northeast-2a`" in shown
+    assert "*Expected*  heals 2 of 2 pods now" in shown
+    assert "turn on custom networking on `aws-node` (`AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true`)" in shown
     assert shown.index(":red_circle: EXTERNALSNAT=true") < shown.index(":large_blue_circle: a new CIDR")
+
+
+def test_a_change_of_a_kind_that_the_message_does_not_know_is_told_in_its_own_words():
+    settings = PLAN.changes[-1].model_copy(update={"description": "set a warm target", "manifest": None})
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"changes": (settings,)})})
+
+    assert "• set a warm target" in texts(render(record))
+
+
+@pytest.mark.parametrize("stage", ["running", "healed", "undone"])
+def test_after_the_decision_the_plan_takes_one_line(stage: str):
+    answer = approval(ApprovalState.APPROVED, decided_by="U0000ONCALL (on-call)", decided_at=OPENED)
+    record = {
+        "running": asked().model_copy(update={"approval": answer}),
+        "healed": healed(approval=answer),
+        "undone": undone(),
+    }[stage]
+
+    shown = texts(render(record))
+
+    assert "`100.64.0.0/22` for `vpc-0123456789`: a further CIDR, 2 subnets, 2 ENIConfigs, custom networking" in shown
+    assert "Risks" not in shown
+    assert "EXTERNALSNAT" not in shown
+    assert shown.count("100.64.0.0/24") <= 1
+    assert len(shown) < 1200
+
+
+def test_a_plan_that_is_only_observed_is_shown_in_full():
+    shown = texts(render(incident(mode=Mode.OBSERVE, diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED)))
+
+    assert "subnet `100.64.1.0/24` (251 addresses)" in shown
+    assert ":red_circle: EXTERNALSNAT=true" in shown
+    assert "the mode is observe" in shown
+
+
+def test_a_dry_run_says_how_to_carry_the_plan_out():
+    record = incident(diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED, request=RunRequest(dry_run=True))
+
+    assert "start it again without dry_run" in texts(render(record))
 
 
 def test_a_block_of_a_cidr_that_the_vpc_has_is_not_called_a_further_cidr():
     plan = PLAN.model_copy(update={"source": "existing-cidr"})
 
-    assert "use `100.64.0.0/22`, free in a CIDR that `vpc-0123456789` already has" in texts(render(incident(plan=plan)))
+    assert "use `100.64.0.0/22`, free in a CIDR that `vpc-0123456789` already has" in texts(
+        render(asked().model_copy(update={"plan": plan}))
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,12 +191,38 @@ def test_a_pending_question_says_when_it_expires_and_what_silence_means():
     shown = texts(render(record))
 
     assert "waits for approval" in shown
-    assert "until 2026-03-01 11:00 UTC; silence is a rejection" in shown
-    assert ":hourglass_flowing_sand: Approval" in shown
+    assert "*If nobody answers*  by 2026-03-01 11:00 UTC, that is a rejection: nothing is changed" in shown
     assert set(buttons(record)) == {"approve", "reject"}
     for button in buttons(record).values():
         assert json.loads(button["value"]) == {"approval": "Zk3-x_9"}
-    assert "4 changes will be made with 100.64.0.0/22" in buttons(record)["approve"]["confirm"]["text"]["text"]
+
+
+def test_the_confirmations_of_a_question_say_the_numbers():
+    pressed = buttons(asked())
+
+    approve = pressed["approve"]["confirm"]["text"]["text"]
+    assert approve.startswith(
+        "4 changes in prod: 100.64.0.0/22, 2 subnets and 2 ENIConfigs; aws-node restarts on 2 nodes"
+    )
+    assert "Expected: heals 2 of 2 pods now. 2 risks, the highest high." in approve
+    reject = pressed["reject"]["confirm"]["text"]["text"]
+    assert reject == "Nothing is changed in prod: 2 pods go on waiting, and 100.64.0.0/22 is released."
+
+
+def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
+    question = approval(why="mode auto: external-snat exceeds low", reminded_at=OPENED)
+
+    shown = texts(render(asked().model_copy(update={"approval": question})))
+
+    assert "*Why you are asked*  mode auto: external-snat exceeds low" in shown
+    assert ":alarm_clock: prod: waits for approval, expires soon" in shown
+
+
+def test_settings_that_were_not_understood_are_told_while_the_incident_is_open():
+    policy = Policy(mode=Mode.APPROVE, notes=("tag eks-ip-remediator:mode=yolo is no mode: approve is taken",))
+
+    assert "tag eks-ip-remediator:mode=yolo is no mode" in texts(render(incident(policy=policy)))
+    assert "yolo" not in texts(render(healed(policy=policy)))
 
 
 @pytest.mark.parametrize("state", [ApprovalState.APPROVED, ApprovalState.REJECTED])
@@ -134,7 +230,7 @@ def test_an_answered_question_names_who_and_when_and_has_no_buttons(state: Appro
     answer = approval(state, decided_by="U0000ONCALL (on-call)", decided_at=OPENED + timedelta(minutes=5))
     record = asked().model_copy(update={"approval": answer})
 
-    assert f"{state.capitalize()} by U0000ONCALL (on-call), 2026-03-01 10:05 UTC" in texts(render(record))
+    assert f"*{state.capitalize()}*  by U0000ONCALL (on-call), 2026-03-01 10:05 UTC" in texts(render(record))
     assert buttons(record) == {}
 
 
@@ -146,17 +242,17 @@ def test_a_question_that_nobody_answered_is_told_as_such():
     shown = texts(render(record))
 
     assert "nobody answered, nothing was changed" in shown
-    assert "Nobody answered until 2026-03-01 11:00 UTC" in shown
+    assert "*No answer*  until 2026-03-01 11:00 UTC, which is a rejection" in shown
 
 
 def test_a_healed_incident_shows_pods_with_addresses_and_subnets_before_and_after():
     shown = texts(render(healed()))
 
     assert ":white_check_mark: prod: healed" in shown
-    assert "2 of 2 pods run with addresses of `100.64.0.0/22`" in shown
-    assert "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` in `subnet-0cc`, ap-northeast-2a" in shown
-    assert "`subnet-0aa` (10.0.0.0/28, ap-northeast-2a): 0 free before, now 0 free" in shown
-    assert "`subnet-0cc` (100.64.0.0/24, ap-northeast-2a): new, now 245 free" in shown
+    assert "closed after 60 s" in shown
+    assert "2 of 2 pods run again" in shown
+    assert "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` (ap-northeast-2a)" in shown
+    assert "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in new `100.64.0.0/24`" in shown
 
 
 def test_a_partly_healed_incident_names_the_pods_still_stuck_and_the_nodes_to_replace():
@@ -166,7 +262,7 @@ def test_a_partly_healed_incident_names_the_pods_still_stuck_and_the_nodes_to_re
     shown = texts(render(record))
 
     assert "2 of 3 pods run" in shown
-    assert ":x: `default/nginx-9` still waiting" in shown
+    assert ":x: `default/nginx-9` still waits" in shown
     assert "replace these nodes, which have no free ENI slot: `ip-10-0-1-7`" in shown
 
 
@@ -175,14 +271,12 @@ def test_a_failure_says_what_went_wrong_what_stands_and_what_to_do():
 
     assert ":x: Create the subnets: QuotaReached" in shown
     assert "`CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.`" in shown
-    assert "what stands: nothing: the CIDR was disassociated and the block released" in shown
+    assert "*What stands*  nothing: the CIDR was disassociated and the block released" in shown
     assert "ask AWS for a higher quota, then start again" in shown
 
 
 def test_what_was_made_and_removed_again_shows_as_undone():
     assert ":leftwards_arrow_with_hook: Add the CIDR to the VPC" in texts(render(undone()))
-    rolled_back = healed(outcome=Outcome.ROLLED_BACK, steps=steps(*MADE, Step.VERIFY, Step.ROLLBACK))
-    assert ":leftwards_arrow_with_hook: Turn on custom networking" in texts(render(rolled_back))
 
 
 def test_an_error_without_advice_of_its_own_points_to_the_execution():
@@ -192,7 +286,7 @@ def test_an_error_without_advice_of_its_own_points_to_the_execution():
     shown = texts(render(record))
 
     assert "the execution's history has every call's answer" in shown
-    assert "Rollback removes what was made" in shown
+    assert "press Rollback to remove what was made" in shown
 
 
 def test_a_node_limit_names_the_other_cures():
@@ -228,8 +322,9 @@ def test_the_rollback_button_names_the_incident_only_and_asks_first():
 
     assert json.loads(button["value"]) == {"incident": "prod-20260301-100000-a1b2c3"}
     assert button["style"] == "danger"
-    assert button["confirm"]["style"] == "danger"
-    assert "what stands in the way is shown" in button["confirm"]["text"]["text"]
+    asks = button["confirm"]["text"]["text"]
+    assert "First it is looked at who uses 100.64.0.0/22 now. 2 pods got addresses of it." in asks
+    assert "confirm them before anything is changed" in asks
 
 
 def test_a_later_offer_of_a_rollback_differs_from_the_first():
@@ -254,8 +349,9 @@ def test_the_digest_changes_with_what_is_shown_and_only_then():
 def test_plain_text_tells_the_same_without_slacks_syntax():
     text = plain(healed())
 
-    assert text.startswith("prod: healed\nCluster: prod in ap-northeast-2\n")
-    assert "[x] default/nginx-7c5ddbdf54-8x2kq has 100.64.0.17 in subnet-0cc" in text
+    assert text.startswith("prod: healed\nap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC, closed after 60 s")
+    assert "\nCause: subnet exhausted in" in text
+    assert "[x] default/nginx-7c5ddbdf54-8x2kq has 100.64.0.17 (ap-northeast-2a)" in text
     assert "`" not in text
     assert ":white_check_mark:" not in text
     assert "*" not in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from slack_sdk.models.blocks import Block
 
 from ip_remediator.domain.incidents import Incident, Step
-from ip_remediator.domain.messages import plain, render, subject
+from ip_remediator.domain.messages import Message, details, plain, render, subject
 from ip_remediator.domain.messages.text import mrkdwn, words
 from tests.unit.domain.records import PLAN, asked, healed, incident, steps
 
@@ -40,11 +40,15 @@ def records(draw: st.DrawFn) -> Incident:
 
 def _document(draw: st.DrawFn, model: type[BaseModel]) -> Any:
     types = get_type_hints(model)
-    return model(**{name: _value(draw, types[name]) for name in model.model_fields})
+    values = {name: _value(draw, types[name]) for name in model.model_fields}
+    # Numbers of things are not negative where the model says so.
+    return model(**{name: abs(value) if type(value) is int else value for name, value in values.items()})
 
 
 def _value(draw: st.DrawFn, annotation: Any) -> Any:
     arguments = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return draw(st.sampled_from(arguments))
     if get_origin(annotation) is tuple:
         number = draw(st.sampled_from([0, 1, 2, 3, 60]))
         different = [_value(draw, arguments[0]) for _ in range(min(number, 2))]
@@ -79,7 +83,13 @@ def all_texts(node: Any) -> list[dict[str, Any]]:
 
 
 def assert_slack_accepts(record: Incident) -> None:
-    message = render(record)
+    assert_slack_accepts_message(render(record))
+    more = details(record)
+    if more:
+        assert_slack_accepts_message(more)
+
+
+def assert_slack_accepts_message(message: Message) -> None:
     assert len(message.blocks) <= 50
     assert sum(len(each["text"]) for each in all_texts(message.blocks)) <= 12_000
     assert len(message.text) <= 4000
@@ -103,12 +113,12 @@ def test_any_record_gives_a_message_that_slack_accepts(record: Incident):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(records())
 def test_nothing_foreign_becomes_a_mention_or_a_link(record: Incident):
-    message = render(record)
-    mrkdwn_texts = [each["text"] for each in all_texts(message.blocks) if each["type"] == "mrkdwn"]
-    for text in [message.text, *mrkdwn_texts]:
-        assert "<" not in text
-        assert ">" not in text
-        assert re.sub("&(amp|lt|gt);", "", text).count("&") == 0
+    for message in filter(None, [render(record), details(record)]):
+        mrkdwn_texts = [each["text"] for each in all_texts(message.blocks) if each["type"] == "mrkdwn"]
+        for text in [message.text, *mrkdwn_texts]:
+            assert "<" not in text
+            assert ">" not in text
+            assert re.sub("&(amp|lt|gt);", "", text).count("&") == 0
 
 
 @given(FOREIGN | st.text("*_~`<>&: ab", max_size=30))
@@ -138,10 +148,14 @@ def test_a_cluster_of_5000_nodes_is_counted_not_listed():
     )
 
     assert_slack_accepts(record)
-    shown = "\n".join(each["text"] for each in all_texts(render(record).blocks))
-    assert "and 4998 more" in shown
+    unread = record.model_copy(update={"diagnosis": None})
+    shown = "\n".join(each["text"] for each in all_texts(render(record).blocks + render(unread).blocks))
+    assert "5,000 pods" in shown or "and 4998 more" in shown
     assert "and 194 more" in shown
-    assert "and 1988 more" in shown
+    more = details(record)
+    assert more is not None
+    assert "and 1985 more" in str(more.blocks)
+    assert "more do not fit here" in str(more.blocks)
 
 
 def test_a_step_note_of_any_length_leaves_the_other_steps_readable():

@@ -10,8 +10,8 @@ from ip_remediator.adapters.errors import IncidentNotFound, NotFound, Permission
 from ip_remediator.adapters.incidents import Incidents, from_stream_image
 from ip_remediator.adapters.secrets import SecretUnusable
 from ip_remediator.adapters.slack import Slack, SlackUnavailable
-from ip_remediator.domain.incidents import Incident
-from ip_remediator.domain.messages import digest, plain, render, subject
+from ip_remediator.domain.incidents import Incident, SlackMessage
+from ip_remediator.domain.messages import details, digest, plain, render, subject
 from ip_remediator.observability import logger
 
 if TYPE_CHECKING:
@@ -67,9 +67,26 @@ class Notifier:
                 outage = str(error)
             else:
                 self._incidents.set_slack_message(incident_id, shown)
+                self._add_details(incident, shown)
                 return Told.SHOWN, ""
         self._publish(incident, outage)
         return Told.FALLBACK, outage
+
+    def _add_details(self, incident: Incident, shown: SlackMessage) -> None:
+        """The plan's details into the message's thread, once for each plan.
+
+        They are worth no e-mail and no retry of their own: the next change of the message tries again. If the answer
+        to a reply or the record of it is lost, the thread gets a second copy.
+        """
+        message = details(incident)
+        if message is None or incident.plan is None or shown.details == incident.plan.hash:
+            return
+        try:
+            self._connected().reply(shown, message)
+        except SlackUnavailable as error:
+            logger.warning("no details", extra={"incident": incident.id, "reason": str(error)})
+            return
+        self._incidents.set_slack_message(incident.id, shown.model_copy(update={"details": incident.plan.hash}))
 
     def _connected(self) -> Slack:
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class Slack:
             SlackUnavailable
         """
         place = incident.slack
-        try:
+        with _outages():
             if place:
                 try:
                     answer = self._send(self._client.chat_update, message, channel=place.channel, ts=place.ts)
@@ -105,16 +106,20 @@ class Slack:
                     if _code(error) not in _GONE:
                         raise
                 else:
-                    return SlackMessage(channel=place.channel, ts=place.ts, digest=digest(message))
+                    return place.model_copy(update={"digest": digest(message)})
             answer = self._send(
                 self._client.chat_postMessage, message, channel=self._channel, unfurl_links=False, unfurl_media=False
             )
             return SlackMessage(channel=str(answer["channel"]), ts=str(answer["ts"]), digest=digest(message))
-        except SlackApiError as error:
-            code = _code(error)
-            raise SlackUnavailable(f"{code}: {_REMEDIES.get(code, 'see the errors of the Slack Web API')}") from error
-        except (SlackClientError, HTTPException, OSError) as error:
-            raise SlackUnavailable(f"Slack does not answer: {error}") from error
+
+    def reply(self, place: SlackMessage, message: Message) -> None:
+        """Puts `message` into the thread under the incident's message: the channel still shows one.
+
+        Raises:
+            SlackUnavailable
+        """
+        with _outages():
+            self._send(self._client.chat_postMessage, message, channel=place.channel, thread_ts=place.ts)
 
     def _send(self, method: Callable[..., SlackResponse], message: Message, **arguments: Any) -> SlackResponse:
         try:
@@ -123,6 +128,18 @@ class Slack:
             if _code(error) not in _BLOCKS_REFUSED:
                 raise
             return method(text=message.text, blocks=[], **arguments)
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    """What slack_sdk raises, as SlackUnavailable."""
+    try:
+        yield
+    except SlackApiError as error:
+        code = _code(error)
+        raise SlackUnavailable(f"{code}: {_REMEDIES.get(code, 'see the errors of the Slack Web API')}") from error
+    except (SlackClientError, HTTPException, OSError) as error:
+        raise SlackUnavailable(f"Slack does not answer: {error}") from error
 
 
 def _code(error: SlackApiError) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ip_remediator.settings import SlackSettings
 
 ANYBODY = "any"
+_YES = ("approve", "rollback_confirm", "rollback_confirm_evict")
+_EVICT = "rollback_confirm_evict"
+_OF_ROLLBACK = ("rollback_confirm", "rollback_confirm_evict", "rollback_cancel")
 _REPLY_TIMEOUT_SECONDS = 5.0
 
 
@@ -49,13 +52,15 @@ class Clicks:
         return self._roll_back(click) if click.action == "rollback" else self._answer(click)
 
     def _answer(self, click: Click) -> str | None:
-        approved = click.action == "approve"
+        approved = click.action in _YES
         state = ApprovalState.APPROVED if approved else ApprovalState.REJECTED
         try:
             decision = self._approvals.decide(click.subject, state, click.by)
         except ApprovalRefused as refusal:
             return f"Nothing was changed by your click: {refusal}."
-        output = {"approved": approved, "by": click.by, "plan_hash": decision.plan_hash}
+        output: dict[str, object] = {"approved": approved, "by": click.by, "plan_hash": decision.plan_hash}
+        if click.action in _OF_ROLLBACK:
+            output["evict"] = click.action == _EVICT
         with aws_call("SendTaskSuccess"):
             known = self._sfn.exceptions
             try:

@@ -21,7 +21,14 @@ MAX_BODY_BYTES = 100_000
 MAX_AGE_SECONDS = 300
 
 # action_id -> the key of the button's value
-_ACTIONS = {"approve": "approval", "reject": "approval", "rollback": "incident"}
+_ACTIONS = {
+    "approve": "approval",
+    "reject": "approval",
+    "rollback": "incident",
+    "rollback_confirm": "approval",
+    "rollback_confirm_evict": "approval",
+    "rollback_cancel": "approval",
+}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 

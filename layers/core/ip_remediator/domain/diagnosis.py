@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
+from ip_remediator.domain.plural import counted
 from ip_remediator.domain.shortage import Hosts, Supply, hosts_of
 from ip_remediator.domain.signals import Cause
 from ip_remediator.domain.snapshot import ZONE_LABEL, EniConfig, Node, Snapshot, StuckPod, Subnet
@@ -176,7 +177,8 @@ def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Ve
     free = free_addresses(snapshot.subnet(id_) for id_ in ids)
     if free == 0:
         return Verdict.SUBNET_EXHAUSTED, f"no free address in {', '.join(sorted(ids))}; no pod waits for one yet"
-    return Verdict.RECOVERED, f"no pod waits for an address; {'?' if free is None else free} are free"
+    known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
+    return Verdict.RECOVERED, f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"
 
 
 def _judge_with_free_addresses(hosts: list[Hosts], causes: frozenset[Cause]) -> tuple[Verdict, str]:
@@ -270,8 +272,13 @@ def _evidence(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: froz
 
 
 def _told_free(snapshot: Snapshot, subnet: Subnet) -> str:
-    prefixes = f", {subnet.free_prefixes} free /28 prefixes" if snapshot.cni.prefix_delegation else ""
-    return f"{subnet.free} free addresses{prefixes}"
+    if subnet.free is None:
+        return "an unknown number of free addresses"
+    free = counted(subnet.free, "free address", "free addresses")
+    if not snapshot.cni.prefix_delegation:
+        return free
+    known = subnet.free_prefixes is not None
+    return f"{free}, {subnet.free_prefixes if known else 'an unknown number of'} free /28 prefixes"
 
 
 def _unknown(snapshot: Snapshot) -> tuple[str, ...]:

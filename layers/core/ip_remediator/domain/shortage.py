@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ip_remediator.domain.capacity import Way, free_addresses, ways
+from ip_remediator.domain.plural import counted
 from ip_remediator.domain.signals import Cause
 from ip_remediator.domain.snapshot import PREFIX_SIZE, Node, Snapshot, StuckPod, Subnet
 
@@ -67,9 +68,11 @@ def _judge(
     if snapshot.cni.prefix_delegation and _fragmented(found, subnets, causes):
         reason = f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
         return Hosts(names, Supply.FRAGMENTED, reason)
+    can = f"{counted(free, 'address', 'addresses')} {'is' if free == 1 else 'are'} free in {told}"
+    hang = f"{counted(pods, 'pod')} {'hangs' if pods == 1 else 'hang'}"
     reason = (
-        f"{free} addresses are free in {told} and {', '.join(names)} can take them, yet {pods} pods hang: ipamd asks "
-        "again two minutes after a refusal; if they still hang then, look at aws-node"
+        f"{can} and {', '.join(names)} can use that, yet {hang}: ipamd asks again two minutes after a refusal; "
+        "if it is still so then, look at aws-node"
     )
     return Hosts(names, Supply.OPEN, reason)
 
@@ -84,9 +87,9 @@ def _without_ways(nodes: list[Node], names: tuple[str, ...]) -> Hosts:
 def _by_word(names: tuple[str, ...], told: str, pods: int, causes: frozenset[Cause]) -> Hosts:
     """Free addresses are unknown: EC2's own refusal, in the signals, still proves a full subnet."""
     if Cause.SUBNET_FULL in causes:
-        return Hosts(names, Supply.EXHAUSTED, f"EC2 refused addresses of {told} for {pods} stuck pods")
+        return Hosts(names, Supply.EXHAUSTED, f"EC2 refused addresses of {told} for {counted(pods, 'stuck pod')}")
     if Cause.PREFIX_FRAGMENTED in causes:
-        return Hosts(names, Supply.FRAGMENTED, f"EC2 has no contiguous /28 in {told} for {pods} stuck pods")
+        return Hosts(names, Supply.FRAGMENTED, f"EC2 has no contiguous /28 in {told} for {counted(pods, 'stuck pod')}")
     return Hosts(names, Supply.UNKNOWN, f"the free addresses of {told} are unknown: no verdict on them")
 
 

@@ -9,21 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from ip_remediator.domain.incidents import Incident
 from ip_remediator.domain.messages import blocks as kit
 from ip_remediator.domain.messages.buttons import buttons
-from ip_remediator.domain.messages.parts import moment, parts
+from ip_remediator.domain.messages.details import details_blocks, details_text
+from ip_remediator.domain.messages.parts import parts
 from ip_remediator.domain.messages.state import headline
-from ip_remediator.domain.messages.text import code, counted, cut, mrkdwn, names, plain_part, slack_part, words
+from ip_remediator.domain.messages.text import code, cut, moment, mrkdwn, plain_part, slack_part, words
 
-__all__ = ["Message", "digest", "plain", "render", "subject"]
+__all__ = ["Message", "details", "digest", "plain", "render", "subject"]
 
 # Slack recommends 4,000 characters and cuts at 40,000 (chat.postMessage).
 _MAX_TEXT = 3900
 # Amazon SNS: fewer than 100 ASCII characters, no line break.
 _MAX_SUBJECT = 99
+# Durations up to this many seconds are told in seconds, up to this many minutes in minutes.
+_TELL_MINUTES = 120
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def render(incident: Incident) -> Message:
         text=_joined(f"{state.emoji} {mrkdwn(title)}", told, mrkdwn(_footer(incident))),
         blocks=[
             kit.header(state.emoji, title),
-            kit.fields([_field(name, text) for name, text in _facts(incident)]),
+            kit.context(mrkdwn(_setting(incident))),
             *(kit.section(part) for part in told),
             *buttons(incident),
             kit.context(mrkdwn(_footer(incident))),
@@ -51,11 +55,17 @@ def render(incident: Incident) -> Message:
     )
 
 
+def details(incident: Incident) -> Message | None:
+    """Everything about the plan, for the message's thread; None while there is no plan."""
+    if incident.plan is None:
+        return None
+    return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan))
+
+
 def plain(incident: Incident) -> str:
     """The same for e-mail and terminals."""
-    facts = [f"{name}: {text.replace('`', '')}" for name, text in _facts(incident)]
     told = [plain_part(part) for part in parts(incident)]
-    head = "\n".join([_title(incident), *facts])
+    head = f"{_title(incident)}\n{_setting(incident)}".replace("`", "")
     return "\n\n".join([head, *told, _footer(incident).replace("`", "")])
 
 
@@ -74,30 +84,27 @@ def _title(incident: Incident) -> str:
     return f"{cut(words(incident.cluster), 60)}: {headline(incident).words}"
 
 
-def _facts(incident: Incident) -> list[tuple[str, str]]:
-    facts = [
-        ("Cluster", f"{code(cut(incident.cluster, 60))} in {words(cut(incident.region, 30))}"),
-        ("Affected", _affected(incident)),
-        ("Mode", str(incident.mode)),
-        ("Opened", moment(incident.opened_at)),
-    ]
-    return facts + ([("Closed", moment(incident.closed_at))] if incident.closed_at else [])
+def _setting(incident: Incident) -> str:
+    """Where and when, for the small print under the headline."""
+    opened = f"opened {moment(incident.opened_at)}"
+    if incident.closed_at:
+        opened += f", closed after {_lasted(incident.closed_at - incident.opened_at)}"
+    mode = incident.policy.mode if incident.policy else incident.mode
+    planned = f" · plan {code(incident.plan.hash[:12])}" if incident.plan and incident.plan.hash else ""
+    return f"{words(cut(incident.region, 30))} · mode {mode} · {opened}{planned}"
 
 
-def _field(name: str, text: str) -> str:
-    return f"*{name}*\n{mrkdwn(text)}"
-
-
-def _affected(incident: Incident) -> str:
-    zones = incident.diagnosis.zones if incident.diagnosis else ()
-    number = sum(zone.stuck_pods for zone in zones) or len(incident.signals.pods)
-    named = f": {names(incident.signals.pods, shown=2)}" if incident.signals.pods else ""
-    return f"{counted(number, 'pod')}{named}" if number else "no pod known yet"
+def _lasted(time: timedelta) -> str:
+    seconds = max(0, round(time.total_seconds()))
+    if seconds < _TELL_MINUTES:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < _TELL_MINUTES else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _footer(incident: Incident) -> str:
-    planned = f" · plan {code(incident.plan.hash[:12])}" if incident.plan and incident.plan.hash else ""
-    return f"incident {code(cut(incident.id, 80))}{planned}"
+    where = "Details in the thread · " if incident.plan else ""
+    return f"{where}{code(f'ip-remediator status --incident {cut(incident.id, 80)}')}"
 
 
 def _joined(head: str, told: list[str], footer: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ip_remediator.domain.diagnosis import Diagnosis, Verdict
-from ip_remediator.domain.incidents import Incident, Outcome, Step
+from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
 from ip_remediator.domain.messages.state import rollback_offered
 from ip_remediator.domain.messages.text import names
 from ip_remediator.domain.planning import ALTERNATIVES
@@ -17,6 +17,7 @@ _FOR_ERROR = {
     "PoolExhausted": "add a range to the Pools parameter, or roll back incidents that are no longer needed",
     "ClusterNotFound": "check the cluster's name and region in the event or in the request",
     "Throttled": "AWS kept throttling the calls: start again later",
+    "KillSwitchOn": "nothing is written while the kill switch is on, not even an undo: turn it off, then start again",
     "ServiceUnavailable": "the other side did not answer: check that the function reaches it, then start again",
 }
 _OTHER_ERROR = "read the message above; the execution's history has every call's answer"
@@ -40,16 +41,27 @@ def _advice(incident: Incident) -> Iterator[str]:
     verification = incident.verification
     if verification and verification.nodes_to_replace:
         yield f"replace these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
-    if incident.failure:
+    if incident.failure and incident.outcome != Outcome.ROLLED_BACK and not _rollback_failed(incident):
         yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
     if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
         yield from _instead(incident.diagnosis)
     if incident.outcome == Outcome.OBSERVED:
-        yield "the mode is observe: start the plan by hand, or set the mode to approve or auto"
+        yield _after_observing(incident)
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
-        yield "Rollback removes what was made and restores the CNI's settings"
-    if incident.outcome and Step.ROLLBACK in incident.steps and rollback_offered(incident):
+        yield "press Rollback to remove what was made and restore the CNI's settings"
+    if _rollback_failed(incident) and rollback_offered(incident):
         yield "clear what stands in the way of the rollback, then press Rollback again: it continues where it stopped"
+
+
+def _rollback_failed(incident: Incident) -> bool:
+    result = incident.steps.get(Step.ROLLBACK)
+    return incident.outcome is not None and result is not None and result.state is StepState.FAILED
+
+
+def _after_observing(incident: Incident) -> str:
+    if incident.request and incident.request.dry_run:
+        return "this was a dry run: start it again without dry_run to carry the plan out"
+    return "the mode is observe: start a run by hand with mode approve, or set the cluster's mode to approve or auto"
 
 
 def _instead(diagnosis: Diagnosis) -> tuple[str, ...]:

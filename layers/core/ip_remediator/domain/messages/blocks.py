@@ -37,16 +37,17 @@ def actions(block_id: str, *buttons: Block) -> Block:
 
 
 def button(
-    action_id: str, label: str, value: dict[str, str], confirm: Block, style: Literal["primary", "danger"]
+    action_id: str,
+    label: str,
+    value: dict[str, str],
+    confirm: Block | None = None,
+    style: Literal["primary", "danger"] | None = None,
 ) -> Block:
-    return {
-        "type": "button",
-        "action_id": action_id,
-        "text": _plain(label),
-        "value": json.dumps(value),
-        "style": style,
-        "confirm": confirm,
-    }
+    """As prominent as its confirmation, unless `style` says otherwise."""
+    block: Block = {"type": "button", "action_id": action_id, "text": _plain(label), "value": json.dumps(value)}
+    if confirm:
+        block |= {"confirm": confirm, "style": style or confirm["style"]}
+    return block
 
 
 def confirm(title: str, text: str, yes: str, *, style: Literal["primary", "danger"]) -> Block:

@@ -4,62 +4,106 @@ from __future__ import annotations
 
 import hashlib
 
-from ip_remediator.domain.incidents import Approval, ApprovalState, Incident, Step
+from ip_remediator.domain.incidents import Approval, Incident, RollbackAssessment, Step
 from ip_remediator.domain.messages import blocks as kit
-from ip_remediator.domain.messages.state import rollback_offered
-from ip_remediator.domain.messages.text import counted, cut, words
+from ip_remediator.domain.messages.rolling_back import found
+from ip_remediator.domain.messages.state import asked, rollback_asked, rollback_offered
+from ip_remediator.domain.messages.text import cut, words
+from ip_remediator.domain.planning import Plan
+from ip_remediator.domain.plural import counted
 
 APPROVE = "approve"
 REJECT = "reject"
 ROLLBACK = "rollback"
+ROLLBACK_CONFIRM = "rollback_confirm"
+ROLLBACK_EVICT = "rollback_confirm_evict"
+ROLLBACK_CANCEL = "rollback_cancel"
 
 
 def buttons(incident: Incident) -> list[kit.Block]:
-    """The question's buttons while it is open, or the Rollback button while there is something to roll back."""
-    approval = incident.approval
-    if incident.open and approval and approval.state == ApprovalState.PENDING:
-        return [_question(incident, approval)]
+    """The open question's buttons, or the Rollback button while there is something to roll back."""
+    question = asked(incident)
+    if question:
+        return [_question(incident, question)]
+    question = rollback_asked(incident)
+    if question and incident.rollback and incident.rollback.assessment:
+        return [_rollback_question(incident, question, incident.rollback.assessment)]
     return [_rollback(incident)] if rollback_offered(incident) else []
 
 
 def _question(incident: Incident, approval: Approval) -> kit.Block:
     value = {"approval": approval.id}
-    cluster = cut(words(incident.cluster), 60)
-    yes = kit.confirm("Approve the plan?", f"{_what_happens(incident)} in {cluster}.", "Approve", style="primary")
-    no = kit.confirm(
-        "Reject the plan?", f"Nothing is changed in {cluster}; its pods keep waiting.", "Reject", style="danger"
-    )
+    plan = incident.plan
+    does = _what_happens(incident, plan) if plan else "The plan is carried out."
+    stays = f"Nothing is changed in {_cluster(incident)}: {_still_waiting(incident)}, and {_block(plan)} is released."
     return kit.actions(
         _unique("approval", approval.id),
-        kit.button(APPROVE, "Approve", value, yes, "primary"),
-        kit.button(REJECT, "Reject", value, no, "danger"),
+        kit.button(APPROVE, "Approve", value, kit.confirm("Approve the plan?", does, "Approve", style="primary")),
+        kit.button(REJECT, "Reject", value, kit.confirm("Reject the plan?", stays, "Reject", style="danger")),
     )
 
 
-def _what_happens(incident: Incident) -> str:
-    plan = incident.plan
-    if plan is None:
-        return "The plan is carried out"
-    changes = counted(len(plan.changes), "change")
-    return f"{changes} will be made with {cut(words(plan.block), 40)} for {cut(words(plan.vpc_id), 40)}"
+def _what_happens(incident: Incident, plan: Plan) -> str:
+    """What the click sets going, with the numbers."""
+    made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}: {_block(plan)}"
+    made += f", {counted(len(plan.subnets), 'subnet')} and "
+    made += counted(sum(len(subnet.eni_configs) for subnet in plan.subnets), "ENIConfig")
+    nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
+    if any(change.action == "configure_cni" for change in plan.changes):
+        made += f"; aws-node restarts on {counted(nodes, 'node')}"
+    worst = max((risk.severity for risk in plan.risks), default=None)
+    risk = f" {counted(len(plan.risks), 'risk')}, the highest {worst.name.lower()}." if worst else ""
+    return f"{made}. Expected: {cut(words(plan.expectation), 60)}.{risk}"
+
+
+def _still_waiting(incident: Incident) -> str:
+    pods = sum(zone.stuck_pods for zone in incident.diagnosis.zones) if incident.diagnosis else 0
+    return f"{counted(pods, 'pod')} {'goes' if pods == 1 else 'go'} on waiting" if pods else "its pods go on waiting"
 
 
 def _rollback(incident: Incident) -> kit.Block:
-    block = cut(words(incident.plan.block), 40) if incident.plan else "the block"
+    healed = len(incident.verification.healed) if incident.verification else 0
+    used = f"{counted(healed, 'pod')} got {'an address' if healed == 1 else 'addresses'} of it. " if healed else ""
     sure = kit.confirm(
         "Roll back?",
-        f"The CNI's settings and ENIConfigs become as they were before; then what was made for {block} is removed. "
-        "Pods that use it must leave first: what stands in the way is shown.",
-        "Roll back",
-        style="danger",
+        f"First it is looked at who uses {_block(incident.plan)} now. {used}"
+        "You see the numbers and confirm them before anything is changed.",
+        "Look",
+        style="primary",
     )
     # Each offer has an id of its own: a second click on the same offer is a repeat, one on a later offer is not.
     attempt = incident.steps.get(Step.ROLLBACK)
     offered = (attempt.at if attempt else incident.closed_at) or incident.opened_at
+    earlier = incident.rollback_approval.id if incident.rollback_approval else ""
     return kit.actions(
-        _unique("rollback", f"{incident.id} {offered.isoformat()}"),
+        _unique("rollback", f"{incident.id} {offered.isoformat()} {earlier}"),
         kit.button(ROLLBACK, "Rollback", {"incident": incident.id}, sure, "danger"),
     )
+
+
+def _rollback_question(incident: Incident, approval: Approval, assessment: RollbackAssessment) -> kit.Block:
+    value = {"approval": approval.id}
+    numbers = f"{_block(incident.plan)}: {found(assessment)}."
+    restored = "CNI settings and ENIConfigs become as they were before; then subnets and CIDR are deleted."
+    stay = " No pod is moved: it waits until they have left by themselves." if assessment.pods else ""
+    wait = kit.confirm("Roll back?", f"{numbers} {restored}{stay}", "Roll back", style="danger")
+    choices = [kit.button(ROLLBACK_CONFIRM, "Roll back, move no pod" if stay else "Roll back", value, wait, "danger")]
+    if assessment.pods:
+        pods = counted(assessment.pods, "pod")
+        text = f"{numbers} {restored} {pods} will be evicted, a few at a time, as their disruption budgets allow."
+        evict = kit.confirm(f"Roll back and evict {pods}?", text, f"Evict {pods}", style="danger")
+        choices.append(kit.button(ROLLBACK_EVICT, f"Roll back, evict {pods}", value, evict, "danger"))
+    return kit.actions(
+        _unique("rollback-question", approval.id), *choices, kit.button(ROLLBACK_CANCEL, "Cancel", value)
+    )
+
+
+def _cluster(incident: Incident) -> str:
+    return cut(words(incident.cluster), 40)
+
+
+def _block(plan: Plan | None) -> str:
+    return cut(words(plan.block), 20) if plan else "the block"
 
 
 def _unique(purpose: str, of: str) -> str:

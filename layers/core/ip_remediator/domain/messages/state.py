@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ip_remediator.domain.incidents import ApprovalState, Incident, Mode, Outcome, Step, StepResult, StepState
+from ip_remediator.domain.incidents import (
+    Approval,
+    ApprovalState,
+    Incident,
+    Mode,
+    Outcome,
+    RollbackState,
+    Step,
+    StepResult,
+    StepState,
+)
 from ip_remediator.domain.messages.text import Line, words
 
 STEP_WORDS = {
@@ -46,25 +56,37 @@ _OUTCOMES = {
     Outcome.REJECTED: Headline(":no_entry_sign:", "rejected, nothing was changed"),
     Outcome.ROLLED_BACK: Headline(":rewind:", "rolled back"),
 }
+_ROLLBACKS = {
+    RollbackState.ASSESSED: Headline(":rewind:", "roll back? It waits for your confirmation"),
+    RollbackState.RUNNING: Headline(":rewind:", "rolling back"),
+    RollbackState.PAUSED: Headline(":warning:", "the rollback stopped"),
+}
 
 
 def headline(incident: Incident) -> Headline:
     """The state in one phrase."""
-    rollback = _state(incident, Step.ROLLBACK)
+    if incident.outcome is None:
+        return _open_headline(incident)
     if incident.outcome == Outcome.REJECTED and _approval(incident) == ApprovalState.EXPIRED:
         return Headline(":alarm_clock:", "nobody answered, nothing was changed")
-    if incident.outcome and rollback == StepState.RUNNING:
-        return Headline(":rewind:", "rolling back")
-    if incident.outcome and rollback == StepState.FAILED:
-        return Headline(":warning:", "the rollback stopped")
-    return _OUTCOMES[incident.outcome] if incident.outcome else _open_headline(incident)
+    outcome = _OUTCOMES[incident.outcome]
+    if incident.outcome == Outcome.ROLLED_BACK:
+        return outcome
+    if incident.rollback:
+        return _ROLLBACKS.get(incident.rollback.state, outcome)
+    rollback = _state(incident, Step.ROLLBACK)
+    if rollback == StepState.RUNNING:
+        return Headline(":mag:", "a rollback was asked for, looking who uses the subnets")
+    return _ROLLBACKS[RollbackState.PAUSED] if rollback == StepState.FAILED else outcome
 
 
 def _open_headline(incident: Incident) -> Headline:
     if incident.failure:
         return Headline(":x:", "failed, cleaning up")
-    if _approval(incident) == ApprovalState.PENDING:
-        return Headline(":raised_hand:", "waits for approval")
+    question = asked(incident)
+    if question:
+        emoji, soon = (":alarm_clock:", ", expires soon") if question.reminded_at else (":raised_hand:", "")
+        return Headline(emoji, f"waits for approval{soon}")
     if incident.diagnosis is None:
         return Headline(":mag:", "pods cannot get an address, looking for the cause")
     if incident.plan is None:
@@ -80,8 +102,10 @@ def step_lines(incident: Incident) -> list[Line]:
     running = _running_step(incident)
     for step in Step:
         result = incident.steps.get(step)
-        if result:
+        if result and not _told_above(incident, step, result):
             lines.append(Line(STEP_WORDS[step] + _note(incident, result), _mark(incident, step, result.state)))
+        elif result:
+            continue
         elif step == running:
             lines.append(Line(STEP_WORDS[step], "running"))
         elif running and step in _expected(incident) and list(Step).index(step) > list(Step).index(running):
@@ -89,10 +113,22 @@ def step_lines(incident: Incident) -> list[Line]:
     return lines
 
 
+def _told_above(incident: Incident, step: Step, result: StepResult) -> bool:
+    """Cause, plan and decision have lines of their own once there are any; the rollback has a paragraph."""
+    told = {
+        Step.DIAGNOSE: incident.diagnosis is not None,
+        Step.PLAN: incident.plan is not None,
+        Step.APPROVE: incident.approval is not None,
+        Step.ROLLBACK: incident.rollback is not None,
+    }
+    return result.state != StepState.FAILED and told.get(step, False)
+
+
 def _note(incident: Incident, result: StepResult) -> str:
-    """What to know about the step. The note of a failed one is the failure's message, which has a place of its own."""
+    """Why a step was skipped or goes on. What a finished one made is in the plan, a failure has a place of its own."""
     told_below = result.state == StepState.FAILED and incident.failure is not None
-    return f": {words(result.note)}" if result.note and not told_below else ""
+    wanted = result.state != StepState.DONE and not told_below
+    return f": {words(result.note)}" if result.note and wanted else ""
 
 
 def _mark(incident: Incident, step: Step, state: StepState) -> str:
@@ -120,10 +156,26 @@ def _expected(incident: Incident) -> tuple[Step, ...]:
     return _PATH
 
 
+def asked(incident: Incident) -> Approval | None:
+    """The open question about the plan."""
+    approval = incident.approval
+    return approval if incident.open and approval and approval.state == ApprovalState.PENDING else None
+
+
+def rollback_asked(incident: Incident) -> Approval | None:
+    """The open question about a rollback."""
+    assessed = incident.rollback is not None and incident.rollback.state == RollbackState.ASSESSED
+    approval = incident.rollback_approval
+    return approval if assessed and approval and approval.state == ApprovalState.PENDING else None
+
+
 def rollback_offered(incident: Incident) -> bool:
     """Something was made, it still stands, and no rollback is under way."""
     made = any(_state(incident, step) in (StepState.DONE, StepState.RUNNING, StepState.FAILED) for step in _MAKING)
-    free = _state(incident, Step.ROLLBACK) in (None, StepState.FAILED)
+    if incident.rollback:
+        free = incident.rollback.state in (RollbackState.CANCELLED, RollbackState.PAUSED)
+    else:
+        free = _state(incident, Step.ROLLBACK) in (None, StepState.FAILED)
     return made and free and incident.outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.FAILED)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 LONGEST_LINE = 400
 _LONGEST_WRITTEN = 450
@@ -37,15 +38,16 @@ MARKS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One line; `mark` is a key of `MARKS`."""
+    """One line; `mark` is a key of `MARKS`, `label` what it is about."""
 
     text: str
     mark: str = "item"
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A titled paragraph. `limit` bounds its length in Slack's characters, title included."""
+    """A paragraph, titled unless its lines have labels. `limit` bounds its length in Slack's characters."""
 
     title: str
     lines: Sequence[Line]
@@ -77,8 +79,13 @@ def items(texts: Iterable[str], shown: int = 8, mark: str = "item") -> list[Line
     return lines + ([Line(f"and {len(every) - shown} more")] if len(every) > shown else [])
 
 
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def listed(texts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def cut(text: str, limit: int) -> str:
@@ -99,25 +106,27 @@ def mrkdwn(text: str) -> str:
 
 
 def _as_code(piece: str) -> str:
-    return f"`{_escape(piece)}`" if piece.strip() else piece
+    return f"`{escape(piece)}`" if piece.strip() else piece
 
 
 def _as_prose(piece: str) -> str:
     unformatted = _FORMATTING.sub(lambda found: _LOOKALIKE[found[0]], piece)
-    return _escape(_EMOJI.sub(_NO_EMOJI, unformatted))
+    return escape(_EMOJI.sub(_NO_EMOJI, unformatted))
 
 
-def _escape(piece: str) -> str:
+def escape(piece: str) -> str:
+    """The three characters that Slack interprets wherever they stand."""
     return piece.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def slack_part(part: Part) -> str:
     """The part as mrkdwn of at most `part.limit` characters; lines that do not fit are counted."""
-    text = f"*{part.title}*"
+    text = f"*{part.title}*" if part.title else ""
     for index, line in enumerate(part.lines):
         left = len(part.lines) - index
         rest = f"\nand {left} more"
-        written = f"\n{_marked(MARKS[line.mark][0], _fitting(line.text))}"
+        label = f"*{line.label}*  " if line.label else ""
+        written = f"{text and chr(10)}{_marked(MARKS[line.mark][0], label + _fitting(line.text))}"
         if len(text) + len(written) + (len(rest) if left > 1 else 0) > part.limit:
             return text + rest
         text += written
@@ -138,5 +147,11 @@ def _marked(mark: str, text: str) -> str:
 
 def plain_part(part: Part) -> str:
     """The part for terminals and e-mail: nothing left out, nothing escaped."""
-    lines = (f"  {_marked(MARKS[line.mark][1], line.text.replace('`', ''))}" for line in part.lines)
-    return "\n".join([part.title, *lines])
+    indent = "  " if part.title else ""
+    lines = (f"{indent}{_marked(MARKS[line.mark][1], _unmarked(line))}" for line in part.lines)
+    return "\n".join([*([part.title] if part.title else []), *lines])
+
+
+def _unmarked(line: Line) -> str:
+    text = line.text.replace("`", "")
+    return f"{line.label}: {text}" if line.label else text
