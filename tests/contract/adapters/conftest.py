@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class Clock:
         self.now += timedelta(**by)
 
 
+def briefly(_: float) -> None:
+    """Stands in for the adapters' sleep: the local servers need no half seconds."""
+    time.sleep(0.02)
+
+
 def unique(stem: str) -> str:
     return f"{stem}-{uuid4().hex[:8]}"
 
@@ -59,8 +65,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     folder = tmp_path_factory.mktemp("local-aws")
     authority = folder / "ca.pem"
     authority.write_text("-----BEGIN CERTIFICATE-----\nlocal\n-----END CERTIFICATE-----\n")
-    with running(folder / "state", authority, "--associating-seconds", "0.2") as started:
+    with running(folder / "state", authority, "--associating-seconds", "0.1") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def ec2(aws: LocalAws) -> Any:
+    """One client for all tests: botocore takes its time to read EC2's model."""
+    return aws.client("ec2")
 
 
 @pytest.fixture
