@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ip_remediator.adapters.kill_switch
 import ip_remediator.steps.cluster
 import ip_remediator.steps.lifecycle
 import ip_remediator.steps.proposing

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
+from ip_remediator.adapters import aws, kill_switch
 from ip_remediator.adapters.change_log import ChangeLog
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
 from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.observability import logger
-from ip_remediator.settings import IncidentSettings
+from ip_remediator.settings import ClusterSettings
 from ip_remediator.steps.cluster import ClusterConfiguration
 from ip_remediator.steps.draining import Draining
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
+_READING = ("assess", "await_rollout", "cni_switched")
 _UNDO = ("undo", "uncordon", "restore_warm_targets")
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """`{"action", "incident", "evict"?, "requested_by"?}`; the actions are those below."""
-    settings = IncidentSettings.read(os.environ)
+    settings = ClusterSettings.read(os.environ)
     table = aws.table(settings.incidents_table)
     incidents = Incidents(table, utc_now)
     incident = incidents.get(event["incident"])
@@ -34,6 +35,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     if event["action"] in _UNDO and not log.made():
         return {"undone": True}  # nothing to put back: do not depend on a cluster that may be unreachable
     cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
+    if event["action"] not in _READING:
+        kill_switch.check(aws.client("ssm"), settings.kill_switch, cluster.described.get("tags") or {})
     configuration = ClusterConfiguration(incident, incidents, log, cluster)
     match event["action"]:
         case "apply_eni_configs":

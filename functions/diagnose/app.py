@@ -10,11 +10,13 @@ from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
 from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.kill_switch import parameter_on
 from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.adapters.snapshots import capture
+from ip_remediator.domain.incidents import Policy
 from ip_remediator.observability import logger
-from ip_remediator.settings import IncidentSettings
-from ip_remediator.steps.diagnosing import record_diagnosis
+from ip_remediator.settings import DiagnoseSettings
+from ip_remediator.steps.diagnosing import record_diagnosis, record_policy
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,12 +25,26 @@ if TYPE_CHECKING:
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"incident"}` -> `{"verdict", "curable", "needed", "summary"}`."""
-    settings = IncidentSettings.read(os.environ)
+    settings = DiagnoseSettings.read(os.environ)
     incidents = Incidents(aws.table(settings.incidents_table), utc_now)
     account_id = context.invoked_function_arn.split(":")[4]
     incident = incidents.get(event["incident"])
     cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
+    stopped = parameter_on(aws.client("ssm"), settings.kill_switch)
+    record_policy(incident, incidents, _defaults(settings, stopped=stopped), cluster.described.get("tags") or {})
     snapshot = capture(
         cluster.described, cluster.eks, KubeFacts(cluster.kube), Ec2Facts(aws.client("ec2")), utc_now, account_id
     )
     return record_diagnosis(incident, snapshot, incidents)
+
+
+def _defaults(settings: DiagnoseSettings, *, stopped: bool) -> Policy:
+    """Of the stack, as its parameters say; raises ValidationError for what the template does not allow."""
+    return Policy.model_validate(
+        {
+            "mode": settings.default_mode,
+            "auto_max_risk": settings.auto_max_risk,
+            "change_window": settings.change_window,
+            "kill_switch": stopped,
+        }
+    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
+from ip_remediator.adapters import aws, kill_switch
 from ip_remediator.adapters.change_log import ChangeLog
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.ec2_changes import Ec2Changes, Ownership
+from ip_remediator.adapters.eks import cluster_tags
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.observability import logger
 from ip_remediator.settings import NetworkSettings
@@ -26,6 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     table = aws.table(settings.incidents_table)
     incidents = Incidents(table, utc_now)
     incident = incidents.get(event["incident"])
+    kill_switch.check(aws.client("ssm"), settings.kill_switch, cluster_tags(aws.client("eks"), incident.cluster))
     owner = Ownership(settings.stack_name, incident.id, incident.cluster)
     ec2 = Ec2Changes(aws.client("ec2"), owner)
     network = Network(incident, incidents, ChangeLog(table, utc_now, incident.id), ec2)

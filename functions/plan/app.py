@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.daily_limit import DailyLimit
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.ledger import Ledger
 from ip_remediator.adapters.vpc_lock import VpcLock
-from ip_remediator.domain.risks import Severity
 from ip_remediator.observability import logger
 from ip_remediator.settings import PlanSettings
-from ip_remediator.steps.proposing import Proposer
+from ip_remediator.steps.lifecycle import waits
+from ip_remediator.steps.proposing import Approved, Proposer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,19 +23,20 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """`{"incident"}` -> see `Proposer.propose`."""
+    """`{"incident", "approved"?: {"plan_hash", "by", "questions"}}` -> see `Proposer.propose`, and `waits`."""
     settings = PlanSettings.read(os.environ)
     table = aws.table(settings.incidents_table)
     proposer = Proposer(
         incidents=Incidents(table, utc_now),
         ledger=Ledger(aws.table(settings.ledger_table), utc_now),
         lock=VpcLock(table, utc_now),
+        limit=DailyLimit(table, utc_now, int(settings.max_per_vpc_per_day)),
         pools=_networks("POOLS", settings.pools),
         excluded=_networks("EXCLUDED_CIDRS", settings.excluded_cidrs),
-        auto_max_risk=Severity.parse(settings.auto_max_risk),
-        approval_minutes=int(settings.approval_minutes),
+        clock=utc_now,
     )
-    return proposer.propose(event["incident"])
+    approved = Approved(**event["approved"]) if event.get("approved") else None
+    return proposer.propose(event["incident"], approved) | waits(int(settings.approval_minutes))
 
 
 def _networks(name: str, text: str) -> list[IPv4Network]:

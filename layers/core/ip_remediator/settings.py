@@ -48,18 +48,36 @@ class LifecycleSettings(IncidentSettings):
 
 
 @dataclass(frozen=True)
+class DiagnoseSettings(IncidentSettings):
+    """What holds where a cluster's tags say nothing else; `change_window` is "always" for none."""
+
+    default_mode: str
+    auto_max_risk: str
+    change_window: str
+    kill_switch: str
+
+
+@dataclass(frozen=True)
 class PlanSettings(IncidentSettings):
-    """`pools` and `excluded_cidrs` are comma-separated CIDRs ("none" for no exclusion)."""
+    """`pools` and `excluded_cidrs` are comma-separated CIDRs ("none" for no exclusion). `max_per_vpc_per_day`: plans
+    that go ahead without asking."""
 
     ledger_table: str
     pools: str
     excluded_cidrs: str
-    auto_max_risk: str
     approval_minutes: str
+    max_per_vpc_per_day: str
 
 
 @dataclass(frozen=True)
-class NetworkSettings(IncidentSettings):
+class ClusterSettings(IncidentSettings):
+    """`kill_switch`: name of the SSM parameter that stops all writes."""
+
+    kill_switch: str
+
+
+@dataclass(frozen=True)
+class NetworkSettings(ClusterSettings):
     stack_name: str
 
 

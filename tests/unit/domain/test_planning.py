@@ -214,9 +214,10 @@ def test_given_custom_networking_on_then_only_the_zones_in_need_are_served():
     assert not found.first_time
 
 
-def test_given_fargate_nodes_in_a_zone_then_the_zone_is_not_served_for_them():
-    fargate = Part(nodes=(node("c", fargate=True, enis=()),))
-    assert [subnet.zone for subnet in planned(snapshot(*FULL, fargate)).subnets] == [az("a"), az("b")]
+@pytest.mark.parametrize("kind", ["fargate", "windows", "own_cni"])
+def test_given_nodes_that_aws_node_does_not_serve_then_their_zone_gets_no_subnet(kind: str):
+    others = Part(nodes=(node("c", enis=(), **{kind: True}),))
+    assert [subnet.zone for subnet in planned(snapshot(*FULL, others)).subnets] == [az("a"), az("b")]
 
 
 @pytest.mark.parametrize(
@@ -334,13 +335,18 @@ def test_given_the_same_facts_then_the_hash_is_the_same_and_survives_storage():
     "facts",
     [
         snapshot(*FULL, zone("c", free=0)),
-        snapshot(zone("a", free=0, stuck=2), zone("b", free=0, stuck=1)),
         snapshot(*FULL, vpc=vpc("100.64.0.0/16")),
         snapshot(*FULL, env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}),
         snapshot(*FULL, cni=Cni(owner="addon")),
         snapshot(FULL[0], Part((node("b"),), pods(1, "node-b0"), (subnet("b", network_acl="acl-other"),))),
     ],
-    ids=["zone", "pods", "source", "risk", "way", "network-acl"],
+    ids=["zone", "source", "risk", "way", "network-acl"],
 )
-def test_given_anything_else_in_the_plan_then_the_hash_is_another(facts: Snapshot):
+def test_given_anything_else_to_be_done_then_the_hash_is_another(facts: Snapshot):
     assert planned(facts).hash != planned(snapshot(*FULL)).hash
+
+
+def test_given_other_pods_that_wait_then_the_same_is_done_and_the_hash_stays():
+    more = planned(snapshot(zone("a", free=0, stuck=2), zone("b", free=0, stuck=1)))
+    assert more.expectation != planned(snapshot(*FULL)).expectation
+    assert more.hash == planned(snapshot(*FULL)).hash

@@ -35,22 +35,34 @@ class Approvals:
         self._records = Records(table)
         self._clock = clock
 
-    def ask(self, incident: str, plan_hash: str, task_token: str, expires_at: datetime) -> Approval:
-        """Puts a question into the record; the answer goes to whoever waits on `task_token`."""
+    def ask(
+        self,
+        incident: str,
+        plan_hash: str,
+        task_token: str,
+        expires_at: datetime,
+        shown_as: str = "approval",
+        why: str = "",
+    ) -> Approval:
+        """Puts a question into the record, as its attribute `shown_as` ("approval" is about the plan,
+        "rollback_approval" about a rollback); the answer goes to whoever waits on `task_token`. `why`: what made the
+        remediator ask."""
         approval = Approval(
             id=secrets.token_urlsafe(12),
             state=ApprovalState.PENDING,
             plan_hash=plan_hash,
             asked_at=self._clock(),
             expires_at=expires_at,
+            why=why,
         )
         question = {
             **_key(approval.id),
             "incident_id": incident,
             "task_token": task_token,
+            "shown_as": shown_as,
             "approval": approval.model_dump_json(),
         }
-        self._records.transact([self._records.putting(question), *self._show(incident, approval, plan_hash)])
+        self._records.transact([self._records.putting(question), *self._show(incident, approval, plan_hash, shown_as)])
         return approval
 
     def decide(self, approval_id: str, state: ApprovalState, by: str) -> Decision:
@@ -65,26 +77,47 @@ class Approvals:
             raise ApprovalRefused("this question is not known (any more)")
         now = self._clock()
         asked = Approval.model_validate_json(str(question["approval"]))
+        incident, token, answer = str(question["incident_id"]), str(question["task_token"]), f"{state} by {by}"
+        decision = Decision(incident, token, asked.plan_hash)
+        if "answer" in question:
+            # Not shown again: the record may have a newer question.
+            if question["answer"] == answer:
+                return decision
+            raise ApprovalRefused("this question was answered already")
         if now >= asked.expires_at:
             raise ApprovalRefused(f"this question expired at {asked.expires_at:%H:%M} UTC, which is a rejection")
-        incident = str(question["incident_id"])
         decided = asked.model_copy(update={"state": state, "decided_at": now, "decided_by": by})
         claim = self._records.setting(
             _key(approval_id),
-            {"answer": f"{state} by {by}"},
-            "attribute_exists(pk) AND (attribute_not_exists(answer) OR answer = :v0)",
+            {"answer": answer, "task_token": token},
+            "attribute_not_exists(answer) AND task_token = :v1",
         )
         try:
-            self._records.transact([claim, *self._show(incident, decided, by)])
-        except ConditionFailed as error:
-            raise ApprovalRefused("this question was answered already") from error
-        return Decision(incident, str(question["task_token"]), asked.plan_hash)
+            self._records.transact([claim, *self._show(incident, decided, by, str(question["shown_as"]))])
+        except ConditionFailed:
+            return self.decide(approval_id, state, by)  # answered, or asked again, since it was read
+        return decision
 
-    def _show(self, incident: str, approval: Approval, detail: str) -> list[dict[str, object]]:
+    def remind(self, incident: str, asked: Approval, task_token: str) -> bool:
+        """Notes that people are reminded of the question, and that `task_token` waits from now on. False: it was
+        answered meanwhile, for a task that waits no more."""
+        reminded = asked.model_copy(update={"reminded_at": self._clock()})
+        change = self._records.setting(
+            _key(asked.id),
+            {"task_token": task_token, "approval": reminded.model_dump_json()},
+            "attribute_exists(pk) AND attribute_not_exists(answer)",
+        )
+        try:
+            self._records.transact([change, *self._show(incident, reminded, "reminder", "approval")])
+        except ConditionFailed:
+            return False
+        return True
+
+    def _show(self, incident: str, approval: Approval, detail: str, shown_as: str) -> list[dict[str, object]]:
         record = {"pk": f"INCIDENT#{incident}", "sk": "META"}
-        event = timeline_event(incident, self._clock(), f"approval {approval.state}", detail)
+        event = timeline_event(incident, self._clock(), f"{shown_as} {approval.state}", detail)
         return [
-            self._records.setting(record, {"approval": approval.model_dump_json()}),
+            self._records.setting(record, {shown_as: approval.model_dump_json()}),
             self._records.putting(event),
         ]
 

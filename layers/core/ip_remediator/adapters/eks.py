@@ -82,6 +82,14 @@ class Eks:
             raise RequestRefused(f"the add-on {ADDON} of {self._name} is {status}: {json.dumps(issues)}")
 
 
+def cluster_tags(eks: EKSClient, cluster: str) -> dict[str, str]:
+    """The cluster's tags; a cluster that is gone has none."""
+    try:
+        return dict(Eks(eks, cluster).describe().get("tags") or {})
+    except ClusterNotFound:
+        return {}
+
+
 def cluster_facts(described: dict[str, Any]) -> Cluster:
     """The facts of a DescribeCluster answer that decisions need."""
     network = described.get("kubernetesNetworkConfig") or {}

@@ -91,7 +91,7 @@ class Option(Document):
 
 
 class Plan(Document):
-    """What will be done. `hash` identifies exactly this content: an approval is bound to it."""
+    """What will be done, and why so. An approval is bound to `hash` (see `digest`)."""
 
     curable: bool = True
     strategy: Strategy
@@ -233,8 +233,10 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
 
 
 def digest(document: Plan) -> str:
-    """SHA-256 over the plan's content, its own hash left out."""
-    content = document.model_dump(mode="json", exclude={"hash"})
+    """SHA-256 over what will be done and what it risks. Texts are left out that vary with the hour, such as how many
+    pods wait: an approval of the plan holds as long as this is the same."""
+    done = document.model_dump(mode="json", include={"strategy", "vpc_id", "block", "source", "subnets", "changes"})
+    content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.domain.diagnosis import Verdict, diagnose
-from ip_remediator.domain.incidents import Incident, Step
+from ip_remediator.domain.incidents import Incident, Policy, Step
+from ip_remediator.domain.policy import in_force
 from ip_remediator.domain.signals import Cause
 from ip_remediator.domain.snapshot import Snapshot
+
+
+def record_policy(incident: Incident, incidents: Incidents, defaults: Policy, tags: Mapping[str, str]) -> None:
+    """Stores what may be done to the cluster, before anything else: people are told in the channel that it names."""
+    policy = in_force(defaults, tags, incident.request.mode if incident.request else None)
+    if policy != incident.policy:
+        incidents.record_policy(incident.id, policy)
 
 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:

@@ -6,9 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
-
-from pydantic import Field, ValidationError
+from typing import Any
 
 from ip_remediator.adapters.approvals import Approvals
 from ip_remediator.adapters.change_log import ChangeLog
@@ -16,30 +14,23 @@ from ip_remediator.adapters.clock import Clock
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.ledger import Ledger
 from ip_remediator.adapters.vpc_lock import VpcLock
-from ip_remediator.domain.document import Document
-from ip_remediator.domain.incidents import ApprovalState, ChangeMade, Failure, Incident, Mode, Outcome, Step
+from ip_remediator.domain.incidents import (
+    ApprovalState,
+    ChangeMade,
+    Failure,
+    Incident,
+    Mode,
+    Outcome,
+    Step,
+)
+from ip_remediator.domain.requests import InvalidInput, ManualRun, parsed
 
+__all__ = ["InvalidInput", "Lifecycle", "ManualRun", "failure_of", "parsed"]
 
-class InvalidInput(Exception):
-    """The execution's input is wrong; the message names the field and what it may be."""
-
-
-class ManualRun(Document):
-    """What people type into `start-execution`. Unknown fields are refused by name."""
-
-    cluster: str = Field(min_length=1, max_length=100, pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]*$")
-    mode: Mode | None = None
-    reason: str = Field(default="started by hand", max_length=300)
-
-
-class RollbackRun(Document):
-    """The input of the rollback state machine."""
-
-    incident: str = Field(min_length=1, max_length=80)
-    requested_by: str = Field(default="somebody who started it by hand", max_length=200)
-
-
-RunT = TypeVar("RunT", bound=Document)
+# Of the time to answer, how much passes before people are reminded.
+_REMINDED_AFTER = 0.75
+# What the state machine waits beyond a question's expiry, so that no answer given in time comes too late.
+_GRACE_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -58,60 +49,59 @@ class Lifecycle:
         Raises:
             InvalidInput, IncidentOpen
         """
-        run = _parsed(ManualRun, document)
-        incident = self.incidents.open(run.cluster, region, run.mode or default_mode, run.reason)
+        run = parsed(ManualRun, document)
+        incident = self.incidents.open(run.cluster, region, run.mode or default_mode, run.reason, run.request)
         self.incidents.record_execution(incident, execution)
         return {"incident": incident, "cluster": run.cluster}
 
-    def ask(self, incident_id: str, task_token: str, minutes: int) -> None:
-        """Puts the plan to people; the state machine waits on `task_token`."""
+    def ask(self, incident_id: str, task_token: str, minutes: int, why: str) -> None:
+        """Puts the plan to people; the state machine waits on `task_token`. `why`: what made it ask."""
         incident = self.incidents.get(incident_id)
         if incident.plan is None:
             raise InvalidInput(f"incident {incident_id} has no plan to approve")
         expires_at = self.clock() + timedelta(minutes=minutes)
-        Approvals(self.table, self.clock).ask(incident_id, incident.plan.hash, task_token, expires_at)
+        self._approvals.ask(incident_id, incident.plan.hash, task_token, expires_at, why=why)
+
+    def remind(self, incident_id: str, task_token: str) -> dict[str, Any] | None:
+        """Reminds people of the open question; from now on its answer goes to `task_token`.
+
+        Returns the answer, as a click sends it, if one was given between the two waits: nobody else will send it.
+        """
+        asked = self.incidents.get(incident_id).approval
+        if asked is None:
+            raise InvalidInput(f"incident {incident_id} has no question to remind of")
+        if self._approvals.remind(incident_id, asked, task_token):
+            return None
+        settled = self.incidents.get(incident_id).approval or asked
+        return {
+            "approved": settled.state is ApprovalState.APPROVED,
+            "by": settled.decided_by,
+            "plan_hash": settled.plan_hash,
+        }
 
     def close(self, incident_id: str, outcome: Outcome, caught: dict[str, str] | None) -> dict[str, Any]:
-        """Ends the incident; returns the report that goes onto the event bus.
+        """Ends the incident; returns the report that is the execution's output and goes onto the event bus.
+
+        A failure that left nothing behind is `undone`, whoever undid it.
 
         `caught` is what a Catch saw: `{"step", "error", "cause"}`, and `undo_error`, `undo_cause` when the undo failed.
         """
         incident = self.incidents.get(incident_id)
         standing = ChangeLog(self.table, self.clock, incident_id).made()
         if caught:
-            self.incidents.fail(incident_id, Step(caught["step"]), _failure(caught, standing))
+            self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, standing))
         self._settle_approval(incident)
         if not standing:
             self.ledger.release(incident_id)
+            outcome = Outcome.UNDONE if outcome is Outcome.FAILED else outcome
         if incident.plan:
             VpcLock(self.table, self.clock).release(incident.plan.vpc_id, incident_id)
         self.incidents.close(incident, outcome)
-        return _report(incident, outcome)
+        return _report(incident, outcome, failure_of(caught, standing) if caught else None)
 
-    def begin_rollback(self, document: dict[str, Any]) -> dict[str, str]:
-        """Takes the VPC's lock for the rollback of an incident that is closed: `{"incident"}`.
-
-        Raises:
-            InvalidInput: the input is wrong, or there is nothing to roll back.
-            IncidentNotFound, VpcLocked
-        """
-        run = _parsed(RollbackRun, document)
-        incident = self.incidents.get(run.incident)
-        if incident.open or incident.plan is None:
-            state = "is still being worked on" if incident.open else "changed nothing"
-            raise InvalidInput(f"field 'incident': {incident.id} {state}: there is nothing to roll back")
-        VpcLock(self.table, self.clock).acquire(incident.plan.vpc_id, incident.id)
-        self.incidents.start(incident.id, Step.ROLLBACK, f"asked for by {run.requested_by}")
-        return {"incident": incident.id}
-
-    def pause_rollback(self, incident_id: str, caught: dict[str, str]) -> dict[str, str]:
-        """Records what is in the way of a rollback and gives the lock back; the next one goes on from here."""
-        incident = self.incidents.get(incident_id)
-        standing = ChangeLog(self.table, self.clock, incident_id).made()
-        self.incidents.fail(incident_id, Step.ROLLBACK, _failure(caught, standing))
-        if incident.plan:
-            VpcLock(self.table, self.clock).release(incident.plan.vpc_id, incident_id)
-        return {"incident": incident_id}
+    @property
+    def _approvals(self) -> Approvals:
+        return Approvals(self.table, self.clock)
 
     def _settle_approval(self, incident: Incident) -> None:
         """Silence is a rejection: a question still open when the incident closes has expired."""
@@ -121,7 +111,8 @@ class Lifecycle:
             self.incidents.set_approval(incident.id, expired)
 
 
-def _failure(caught: dict[str, str], standing: Sequence[ChangeMade]) -> Failure:
+def failure_of(caught: dict[str, str], standing: Sequence[ChangeMade]) -> Failure:
+    """What a Catch saw (see `Lifecycle.close`) and what is left in place, in words for people."""
     undo = f" The undo failed as well: {_message(caught['undo_cause'])}." if "undo_cause" in caught else ""
     left = ", ".join(f"{change.kind} {change.target}" for change in standing)
     return Failure(
@@ -140,22 +131,21 @@ def _message(cause: str) -> str:
         return cause
 
 
-def _parsed(kind: type[RunT], document: dict[str, Any]) -> RunT:
-    """The document as `kind`; an error names the first wrong field and what the input may have."""
-    try:
-        return kind.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "input"
-        allowed = ", ".join(kind.model_fields)
-        raise InvalidInput(f"field {field!r}: {first['msg']} (the input may have: {allowed})") from error
+def waits(minutes: int) -> dict[str, int]:
+    """How long the state machine waits for an answer, in seconds: until it reminds people, and then."""
+    before = round(60 * minutes * _REMINDED_AFTER)
+    return {"ask_seconds": before, "remind_seconds": 60 * minutes - before + _GRACE_SECONDS}
 
 
-def _report(incident: Incident, outcome: Outcome) -> dict[str, Any]:
+def _report(incident: Incident, outcome: Outcome, failure: Failure | None) -> dict[str, Any]:
+    """Without a plan's details: the record has them. A dry run is asked for because of them."""
+    dry_run = incident.request is not None and incident.request.dry_run
     return {
         "incident": incident.id,
         "cluster": incident.cluster,
         "outcome": outcome.value,
         "verdict": incident.diagnosis.verdict.value if incident.diagnosis else None,
         "block": incident.plan.block if incident.plan else None,
+        **({"failure": {"error": failure.error, "message": failure.message}} if failure else {}),
+        **({"plan": incident.plan.model_dump(mode="json")} if dry_run and incident.plan else {}),
     }
