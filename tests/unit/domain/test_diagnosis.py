@@ -370,6 +370,7 @@ def test_given_the_host_of_a_stuck_pod_is_gone_then_the_pod_counts_for_no_zone()
 
 FARGATE = Part((node("a", 9, fargate=True, enis=()),), pods(1, "node-a9"))
 WINDOWS = Part((node("a", 8, windows=True),), pods(1, "node-a8"))
+HYBRID = Part((node("a", 7, own_cni=True, enis=()),), pods(1, "node-a7"))
 FULL = zone("a", free=0, stuck=1)
 
 
@@ -384,8 +385,19 @@ FULL = zone("a", free=0, stuck=1)
         (snapshot(WINDOWS), "Windows"),
         (snapshot(zone("a", free=0), FARGATE), "the pods wait on nodes that all are Fargate"),
         (snapshot(zone("a", free=0), WINDOWS), "the pods wait on nodes that all are Windows"),
+        (snapshot(zone("a", free=0), HYBRID), "the pods wait on nodes that all are hybrid"),
     ],
-    ids=["ipv6", "auto-mode", "other-cni", "shared-vpc", "fargate", "windows", "stuck-on-fargate", "stuck-on-windows"],
+    ids=[
+        "ipv6",
+        "auto-mode",
+        "other-cni",
+        "shared-vpc",
+        "fargate",
+        "windows",
+        "stuck-on-fargate",
+        "stuck-on-windows",
+        "stuck-on-hybrid",
+    ],
 )
 def test_given_a_cluster_that_no_secondary_cidr_can_help_then_it_is_unsupported_and_says_why(
     facts: Snapshot, words: str

@@ -23,8 +23,8 @@ AWS_NODE = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node"
 CRD_NAME = "eniconfigs.crd.k8s.amazonaws.com"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
-_FARGATE = ("eks.amazonaws.com/compute-type", "fargate")
-_WINDOWS = ("kubernetes.io/os", "windows")
+_COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
+_OS = "kubernetes.io/os"
 _GITOPS_MARKS = ("argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
 _HELM_MARK = "meta.helm.sh/release-name"
 # What the kubelet says when the VPC CNI could not set up a sandbox; other causes (volumes, images) are not ours.
@@ -124,8 +124,9 @@ def _node(item: dict[str, Any], cni: Cni) -> Node:
         instance_id=instance if instance.startswith("i-") else None,
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         max_pods=int(pods) if pods else None,
-        fargate=labels.get(_FARGATE[0]) == _FARGATE[1],
-        windows=labels.get(_WINDOWS[0]) == _WINDOWS[1],
+        fargate=labels.get(_COMPUTE_TYPE) == "fargate",
+        windows=labels.get(_OS) == "windows",
+        own_cni=labels.get(_COMPUTE_TYPE) in ("hybrid", "auto"),
         eni_config=_selected_eni_config(labels, annotations, cni),
     )
 

@@ -126,6 +126,8 @@ def _served_by_others(snapshot: Snapshot) -> str | None:
     whose = "every node is" if len(concerned) == len(snapshot.nodes) else "the pods wait on nodes that all are"
     if any(node.fargate for node in concerned):
         return f"{whose} Fargate: pods take addresses of the Fargate profile's subnets, add subnets there"
+    if any(node.own_cni for node in concerned):
+        return f"{whose} hybrid or of EKS Auto Mode: aws-node does not run there"
     return f"{whose} Windows: their pods take addresses of the node's own ENI, and ENIConfigs do not apply"
 
 

@@ -124,13 +124,14 @@ class Node(Document):
     max_pods: int | None = None
     fargate: bool = False
     windows: bool = False
+    own_cni: bool = Field(default=False, description="a hybrid or Auto Mode node: aws-node does not run there")
     eni_config: str | None = Field(default=None, description="the ENIConfig its labels or annotations select")
     interfaces: tuple[NetworkInterface, ...] = ()
 
     @property
     def runs_vpc_cni(self) -> bool:
-        """Pods on Fargate and on Windows get their addresses from others than aws-node, and know no ENIConfig."""
-        return not (self.fargate or self.windows)
+        """Pods of the other kinds get their addresses from others than aws-node, and know no ENIConfig."""
+        return not (self.fargate or self.windows or self.own_cni)
 
     @property
     def selected_eni_config(self) -> str:
