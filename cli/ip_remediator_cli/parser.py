@@ -94,6 +94,10 @@ def _add_incident(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     start.add_argument("--cluster", required=True, help="name of the EKS cluster")
     start.add_argument("--mode", choices=("observe", "approve", "auto"), help="instead of the stack's DefaultMode")
     start.add_argument("--reason", help="for the incident's record")
+    start.add_argument("--block", metavar="CIDR", help="use this block, not a free one of the pools")
+    start.add_argument("--zone", action="append", dest="zones", metavar="ZONE", help="serve only this zone; repeatable")
+    start.add_argument("--strategy", help="how pods get the addresses (default: auto)")
+    start.add_argument("--dry-run", action="store_true", default=None, help="end with the plan, change nothing")
     start.add_argument("--wait", action="store_true", help="follow it to its end")
 
     status = _command(
@@ -106,6 +110,8 @@ def _add_incident(commands: argparse._SubParsersAction[OneLineParser]) -> None:
 
     rollback = _command(commands, "rollback", "Undo what an incident changed, and give its block back.")
     rollback.add_argument("--incident", required=True, help="id of the incident")
+    rollback.add_argument("--yes", action="store_true", help="confirm it now, instead of by a click in Slack")
+    rollback.add_argument("--evict", action="store_true", help="move pods off the block; disruption budgets decide")
     rollback.add_argument("--wait", action="store_true", help="follow it to its end")
     for parser in (start, status, rollback):
         _add_stack(parser)

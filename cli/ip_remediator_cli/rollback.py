@@ -28,15 +28,24 @@ def run(arguments: Namespace) -> int:
     sfn = aws.client("stepfunctions")
     # A rollback that was paused goes on under a new name: Step Functions runs a name once.
     name = f"rb-{incident.id}"[: _NAME_LENGTH - 7] + f"-{secrets.token_hex(3)}"
-    document = {"incident": incident.id, "requested_by": aws.caller()[1][:200]}
+    document = {
+        "incident": incident.id,
+        "requested_by": aws.caller()[1][:200],
+        "confirmed": arguments.yes,
+        "evict": arguments.evict,
+    }
     execution = Execution(sfn, start_once(sfn, deployment.output("RollbackStateMachineArn"), name, document))
     print(f"execution {execution.arn}", flush=True)
+    if not arguments.yes:
+        print("to be confirmed in Slack, with the numbers of pods and ENIs; --yes confirms it from here", flush=True)
     if not arguments.wait:
         print(f"follow it in Slack, or: ip-remediator status --incident {incident.id}")
         return OK
     ending = follow(execution, records, incident.id, shown)
     if ending.error:
-        raise CommandError(f"rollback paused: {ending}; remove what is in the way, then run the command again")
+        raise CommandError(f"not rolled back: {ending}; when what is in the way is gone, run the command again")
+    if records.get(incident.id).outcome is not Outcome.ROLLED_BACK:
+        raise CommandError("not rolled back: it was cancelled; run the command again to ask again")
     print(f"\n{incident.id} is rolled back")
     return OK
 

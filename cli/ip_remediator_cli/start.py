@@ -8,7 +8,7 @@ from argparse import Namespace
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.executions import start_once
 from ip_remediator.domain.incidents import Incident, Outcome
-from ip_remediator.steps.lifecycle import ManualRun
+from ip_remediator.domain.requests import ManualRun
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.documents import validated
 from ip_remediator_cli.errors import FAILED, NOT_CURABLE, NOT_NEEDED, OK, CommandError
@@ -28,7 +28,7 @@ _STATUS = {
 
 def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
-    given = {"cluster": arguments.cluster, "mode": arguments.mode, "reason": arguments.reason}
+    given = {name: getattr(arguments, name) for name in ManualRun.model_fields}
     wanted = {name: value for name, value in given.items() if value is not None}
     validated(ManualRun, wanted, "input")
     deployment = find_deployment(aws, arguments.stack)

@@ -79,6 +79,7 @@ def _facts(incident: Incident) -> str:
         else "",
         "approval": _approval(incident),
         "outcome": f"{incident.outcome} at {_time(incident.closed_at)}" if incident.outcome else "(open)",
+        "rollback": _rollback(incident),
         "failure": f"{incident.failure.error} in {incident.failure.step}: {incident.failure.message}; "
         f"{incident.failure.stands}"
         if incident.failure
@@ -93,6 +94,16 @@ def _approval(incident: Incident) -> str:
         return ""
     by = f" by {asked.decided_by}" if asked.decided_by else f", open until {_time(asked.expires_at)}"
     return f"{asked.state}{by}"
+
+
+def _rollback(incident: Incident) -> str:
+    latest = incident.rollback
+    if latest is None:
+        return ""
+    seen = latest.assessment
+    use = f"; {seen.pods} pods and {seen.interfaces} ENIs on the block at {_time(seen.at)}" if seen else ""
+    way = f"; in the way: {', '.join(seen.in_the_way)}" if seen and seen.in_the_way else ""
+    return f"{latest.state}, asked for by {latest.requested_by}{use}{way}"
 
 
 def _steps(incident: Incident) -> str:
