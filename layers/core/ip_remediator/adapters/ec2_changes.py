@@ -20,6 +20,7 @@ from ip_remediator.domain.snapshot import VpcCidr
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import NetworkAclAssociationTypeDef
 
 TAG_MANAGED_BY = "eks-ip-remediator:stack"
 TAG_INCIDENT = "eks-ip-remediator:incident"
@@ -142,13 +143,21 @@ class Ec2Changes:
 
     def use_route_table(self, subnet_id: str, route_table: str) -> None:
         """Gives the subnet this route table: a new one falls to the VPC's main table, often without a way out."""
+        if self._has_route_table(subnet_id, route_table):
+            return
+        try:
+            with aws_call("AssociateRouteTable"):
+                self._ec2.associate_route_table(SubnetId=subnet_id, RouteTableId=route_table)
+        except RequestRefused:
+            # Resource.AlreadyAssociated: boto3 repeats a call whose answer was lost.
+            if not self._has_route_table(subnet_id, route_table):
+                raise
+
+    def _has_route_table(self, subnet_id: str, route_table: str) -> bool:
         filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
         with aws_call("DescribeRouteTables"):
             explicit = self._ec2.describe_route_tables(Filters=filters)["RouteTables"]
-        if any(table["RouteTableId"] == route_table for table in explicit):
-            return
-        with aws_call("AssociateRouteTable"):
-            self._ec2.associate_route_table(SubnetId=subnet_id, RouteTableId=route_table)
+        return any(table["RouteTableId"] == route_table for table in explicit)
 
     def use_network_acl(self, subnet_id: str, network_acl: str) -> None:
         """Gives the subnet this network ACL instead of the VPC's default one.
@@ -156,6 +165,20 @@ class Ec2Changes:
         Raises:
             NotYet: the subnet is too new for DescribeNetworkAcls.
         """
+        association = self._acl_association(subnet_id)
+        if association["NetworkAclId"] == network_acl:
+            return
+        try:
+            with aws_call("ReplaceNetworkAclAssociation"):
+                self._ec2.replace_network_acl_association(
+                    AssociationId=association["NetworkAclAssociationId"], NetworkAclId=network_acl
+                )
+        except NotFound:
+            # boto3 repeats a call whose answer was lost, and the first one gave the association a new id.
+            if self._acl_association(subnet_id)["NetworkAclId"] != network_acl:
+                raise
+
+    def _acl_association(self, subnet_id: str) -> NetworkAclAssociationTypeDef:
         filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
         with aws_call("DescribeNetworkAcls"):
             present = self._ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
@@ -163,12 +186,7 @@ class Ec2Changes:
         association = next((one for one in associations if one["SubnetId"] == subnet_id), None)
         if association is None:
             raise NotYet(f"EC2 does not list a network ACL of the new subnet {subnet_id} yet")
-        if association["NetworkAclId"] == network_acl:
-            return
-        with aws_call("ReplaceNetworkAclAssociation"):
-            self._ec2.replace_network_acl_association(
-                AssociationId=association["NetworkAclAssociationId"], NetworkAclId=network_acl
-            )
+        return association
 
     def reserve_prefixes(self, subnet_id: str, cidr: str) -> None:
         """Keeps the upper half of the subnet for /28 prefixes, so that single addresses never fragment it.
@@ -204,7 +222,7 @@ class Ec2Changes:
             except NotFound:
                 return
             raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
-        with aws_call("DeleteSubnet"):
+        with suppress(NotFound), aws_call("DeleteSubnet"):
             self._ec2.delete_subnet(SubnetId=subnet_id)
 
     def delete_interface(self, interface_id: str) -> None:
@@ -222,7 +240,7 @@ class Ec2Changes:
         if present is None:
             return
         if present.state != "disassociating":
-            with aws_call("DisassociateVpcCidrBlock"):
+            with suppress(NotFound), aws_call("DisassociateVpcCidrBlock"):
                 self._ec2.disassociate_vpc_cidr_block(AssociationId=present.association_id or "")
         deadline = time.monotonic() + _PATIENCE
         while self.cidr(vpc_id, block) is not None:
