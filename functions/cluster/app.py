@@ -63,9 +63,9 @@ def _drain(draining: Draining, configuration: ClusterConfiguration, event: dict[
         case "assess":
             return draining.assess(event["requested_by"], event["evict"])
         case "stop_new_enis":
-            draining.check()
+            interfaces = draining.check()
             restored = configuration.restore_cni()
-            return restored | (configuration.lower_warm_targets() if draining.has_interfaces() else {})
+            return restored | (configuration.lower_warm_targets() if interfaces else {})
         case "move_pods":
             return draining.move_pods(event["evict"])
         case "uncordon":

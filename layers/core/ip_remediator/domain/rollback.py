@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.incidents import RollbackAssessment
+from ip_remediator.domain.plural import counted
 from ip_remediator.domain.snapshot import EniConfig
 
 SHOWN_PODS = 20
@@ -148,9 +149,8 @@ def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
 
 def _notes(use: BlockUse) -> Iterable[str]:
     if use.pods:
-        free = sum(subnet.free for subnet in use.others)
-        room = f"the VPC's other subnets have {free} free addresses"
-        yield f"{len(use.pods)} pods must get addresses elsewhere, or wait: {room}"
+        free = counted(sum(subnet.free for subnet in use.others), "free address", "free addresses")
+        yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere: the VPC's other subnets have {free}"
     if use.interfaces:
         yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
 
@@ -174,8 +174,8 @@ def pods_remain(use: BlockUse) -> str:
     """Why the ENIs cannot leave, with both remedies."""
     names = shortened(sorted(pod.path for pod in use.pods))
     return (
-        f"{len(use.pods)} pods still have addresses of the block: {names}. Delete or move them, or roll back again and "
-        "let them be evicted"
+        f"{counted(len(use.pods), 'pod')} on addresses of the block: {names}. Delete or move them, or roll back again "
+        "and let them be evicted"
     )
 
 
@@ -184,8 +184,8 @@ def interfaces_remain(interfaces: Sequence[BlockInterface]) -> str:
     held = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
     loose = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
     return (
-        f"{len(interfaces)} ENIs are still in the block's subnets: {shortened(held)}. ipamd gives one up when no pod "
-        f"uses it and no warm target needs it: {loose}replace the node, then roll back again"
+        f"{counted(len(interfaces), 'ENI')} left in the block's subnets: {shortened(held)}. ipamd gives one up when no "
+        f"pod uses it and no warm target needs it: {loose}replace the node, then roll back again"
     )
 
 

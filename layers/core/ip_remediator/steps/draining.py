@@ -19,6 +19,7 @@ from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.adapters.kube_nodes import KubeNodes
 from ip_remediator.adapters.kube_pods import KubePods
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Rollback, RollbackState, StepState
+from ip_remediator.domain.plural import counted
 from ip_remediator.domain.rollback import (
     BlockPod,
     BlockUse,
@@ -63,17 +64,20 @@ class Draining:
         """
         found = assess(self._use(), self.clock())
         rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=found, evict=evict)
-        note = f"{found.pods} pods and {found.interfaces} ENIs use the block"
+        note = f"{counted(found.pods, 'pod')} and {counted(found.interfaces, 'ENI')} use the block"
         self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
         _refuse(found.in_the_way)
         return {"pods": found.pods, "interfaces": found.interfaces}
 
-    def check(self) -> None:
-        """The world may have changed while people were asked. Raises RollbackBlocked."""
-        _refuse(tuple(in_the_way(self._use())))
+    def check(self) -> int:
+        """The number of ENIs on the block now: the world may have changed while people were asked.
 
-    def has_interfaces(self) -> bool:
-        return bool(self._use().interfaces)
+        Raises:
+            RollbackBlocked
+        """
+        use = self._use()
+        _refuse(tuple(in_the_way(use)))
+        return len(use.interfaces)
 
     def move_pods(self, evict: bool) -> dict[str, Any]:
         """Moves the pods off the block when asked to; some per call.
@@ -92,7 +96,7 @@ class Draining:
         self._cordon(use)
         refused = self._evict([pod for pod in use.pods if not pod.leaving])
         why = f"; refused: {shortened(refused)}" if refused else ""
-        raise NotYet(f"{len(use.pods)} pods have addresses of the block and are being moved{why}")
+        raise NotYet(f"{counted(len(use.pods), 'pod')} on addresses of the block, being moved{why}")
 
     def _cordon(self, use: BlockUse) -> None:
         nodes = KubeNodes(self.kube)

@@ -1,0 +1,111 @@
+"""The subnets of one remediation fill up as well: a second one extends, and each can be rolled back by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ip_remediator.domain.incidents import Incident, Outcome
+from local.cluster import scenario_aws
+from local.cluster.scenario_spec import Scenario
+from tests.integration.support.lab import Lab
+from tests.integration.support.patient import Patient, patient
+from tests.integration.support.rollbacks import dump, roll_back
+from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+# Per node five pods on the node's own ENI (one CoreDNS each) and five on the first remediation's ENI.
+FULL = 18
+
+
+@dataclass(frozen=True)
+class Twice:
+    """A cluster that was healed twice, and what it was like before and between."""
+
+    cluster: Patient
+    first: Incident
+    second: Incident
+    before: dict[str, Any]
+    between: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def twice(lab: Lab) -> Iterator[Twice]:
+    with patient(lab, replace(Scenario(), managed_addon=False)) as cluster:
+        cluster.settle(running=8, stuck=2)
+        before = dump(cluster)
+        first = _healed(lab, cluster)
+        _fill(cluster, first)
+        cluster.scale(FULL)
+        cluster.settle(running=FULL, stuck=0)
+        between = dump(cluster)
+        cluster.scale(FULL + 2)
+        cluster.settle(running=FULL, stuck=2)
+        yield Twice(cluster, first, _healed(lab, cluster), before, between)
+
+
+def test_given_full_new_subnets_when_remediated_again_then_the_eniconfigs_point_at_further_ones(
+    twice: Twice,
+) -> None:
+    cluster, first, second = twice.cluster, twice.first, twice.second
+    assert second.plan is not None
+    assert second.plan.strategy == "custom-networking-extension"
+    assert not set(first.subnets.values()) & set(second.subnets.values())
+    configs = cluster.eni_configs() or {}
+    assert {zone: configs[zone]["subnet"] for zone in second.subnets} == second.subnets
+    assert len(cluster.addresses()) == FULL + 2
+    assert set(first.subnets.values()) <= set(cluster.subnets())
+
+
+def test_given_two_incidents_when_the_first_is_rolled_back_then_it_is_refused_and_nothing_changes(
+    lab: Lab, twice: Twice
+) -> None:
+    before = dump(twice.cluster)
+    ended = roll_back(lab, twice.first.id, confirmed=True, evict=True)
+    assert (ended.status, ended.error) == ("FAILED", "RollbackBlocked")
+    assert twice.second.id in ended.cause
+    assert "first" in ended.cause
+    assert dump(twice.cluster) == before
+    assert lab.lock_holder(twice.cluster.vpc_id) is None
+
+
+def test_given_two_incidents_when_the_second_is_rolled_back_then_the_first_is_intact_and_can_follow(
+    lab: Lab, twice: Twice
+) -> None:
+    cluster = twice.cluster
+    moved = set(cluster.moved())
+    ended = roll_back(lab, twice.second.id, confirmed=True, evict=True)
+    assert ended.status == "SUCCEEDED", ended
+    cluster.settle(running=FULL, stuck=2)
+    assert dump(cluster) == twice.between
+    assert lab.incidents.get(twice.first.id).outcome is Outcome.HEALED
+    assert len(set(cluster.moved()) & moved) >= len(moved) - 2
+
+    cluster.scale(8)
+    eventually("only eight pods are left", cluster.pods, lambda pods: len(pods) == 8)
+    _empty(cluster, twice.first)
+    ended = roll_back(lab, twice.first.id, confirmed=True, evict=True)
+    assert ended.status == "SUCCEEDED", ended
+    assert dump(cluster) == twice.before
+
+
+def _healed(lab: Lab, cluster: Patient) -> Incident:
+    ended, incident = lab.remediate(cluster.name)
+    assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
+    return incident
+
+
+def _fill(cluster: Patient, incident: Incident) -> None:
+    """Takes every free address of the incident's subnets."""
+    network = replace(cluster.seeded.network, subnets=incident.subnets)
+    scenario_aws.fill_subnets(cluster.lab.aws("ec2"), network, 0)
+
+
+def _empty(cluster: Patient, incident: Incident) -> None:
+    """Takes the ENIs away that `_fill` made; those of the CNI stay."""
+    for eni in cluster.interfaces_in(*incident.subnets.values()):
+        if not eni["Description"].startswith("aws-K8S-"):
+            cluster.lab.aws("ec2").delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])

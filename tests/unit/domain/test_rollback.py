@@ -1,0 +1,184 @@
+"""What a rollback finds, and what stands in its way."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ip_remediator.domain.incidents import RollbackAssessment
+from ip_remediator.domain.rollback import (
+    SHOWN_PODS,
+    BlockInterface,
+    BlockPod,
+    BlockSubnet,
+    BlockUse,
+    PointedEniConfig,
+    assess,
+    draining_settings,
+    in_the_way,
+    interfaces_remain,
+    nodes_to_cordon,
+    on_block,
+    pods_remain,
+    shortened,
+)
+from ip_remediator.domain.snapshot import EniConfig
+
+NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+OURS = BlockSubnet(id="subnet-new", zone="a", cidr="100.64.0.0/25", free=100, incident="mine")
+NODES = BlockSubnet(id="subnet-nodes", zone="a", cidr="10.0.0.0/28", free=3)
+ENI = BlockInterface(id="eni-1", subnet="subnet-new", cluster="demo", of_cni=True, instance="i-1")
+
+
+def use(**changed: object) -> BlockUse:
+    """A block that only the cluster itself uses."""
+    nothing_else = BlockUse(
+        incident="mine",
+        cluster="demo",
+        cidr="100.64.0.0/24",
+        subnets=(OURS,),
+        others=(NODES,),
+        interfaces=(ENI,),
+        pods=(pod("web-1"),),
+        changed=(PointedEniConfig(name="a", now="subnet-new", incident="mine"),),
+        eni_configs=(EniConfig(name="a", subnet="subnet-new"),),
+    )
+    return nothing_else.model_copy(update=changed)
+
+
+def pod(name: str, node: str = "node-1") -> BlockPod:
+    return BlockPod(namespace="default", name=name, uid=f"uid-{name}", node=node, address="100.64.0.7")
+
+
+def test_given_only_pods_and_enis_of_the_cluster_when_assessed_then_they_are_counted_and_nothing_forbids_it() -> None:
+    found = assess(use(), NOW)
+    assert isinstance(found, RollbackAssessment)
+    assert (found.pods, found.pod_names, found.interfaces, found.in_the_way) == (1, ("default/web-1",), 1, ())
+    assert any("3 free addresses" in note for note in found.notes)
+
+
+def test_given_an_empty_block_when_assessed_then_there_is_nothing_to_know() -> None:
+    found = assess(use(pods=(), interfaces=()), NOW)
+    assert (found.pods, found.interfaces, found.notes) == (0, 0, ())
+
+
+def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> None:
+    found = assess(use(pods=tuple(pod(f"web-{number:03}") for number in range(300))), NOW)
+    assert found.pods == 300
+    assert found.pod_names[0] == "default/web-000"
+    assert len(found.pod_names) == SHOWN_PODS
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"eni_configs": (EniConfig(name="theirs", subnet="subnet-new"),)}, ["ENIConfig theirs", "subnet-new"]),
+        (
+            {"interfaces": (ENI.model_copy(update={"cluster": "other"}),)},
+            ["of cluster other", "eni-1"],
+        ),
+        (
+            {"interfaces": (BlockInterface(id="eni-2", subnet="subnet-new", description="ELB net/x"),)},
+            ["not of the VPC CNI", "eni-2", "ELB net/x"],
+        ),
+        (
+            {"changed": (PointedEniConfig(name="a", now="subnet-later", incident="later"),)},
+            ["ENIConfig a", "later incident later", "roll that one back first"],
+        ),
+        (
+            {"changed": (PointedEniConfig(name="a", before="subnet-old", now="subnet-other", incident="mine"),)},
+            ["ENIConfig a was changed since", "subnet-other"],
+        ),
+        (
+            {"others": (NODES, OURS.model_copy(update={"id": "subnet-x", "incident": "later"}))},
+            ["subnet-x", "100.64.0.0/24", "incident later"],
+        ),
+        (
+            {"others": (NODES, OURS.model_copy(update={"id": "subnet-x", "incident": None}))},
+            ["subnet-x", "somebody else"],
+        ),
+    ],
+)
+def test_given_others_on_the_block_when_assessed_then_each_is_named_with_a_remedy(
+    changed: dict[str, object], said: list[str]
+) -> None:
+    [reason] = in_the_way(use(**changed))
+    assert all(words in reason for words in said), reason
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PointedEniConfig(name="a", before="subnet-old", now="subnet-old"),
+        PointedEniConfig(name="a", missing=True),
+        PointedEniConfig(name="a", before="subnet-old", missing=True),
+        PointedEniConfig(name="a", before="subnet-old", now="subnet-new", incident="mine"),
+    ],
+)
+def test_given_eniconfigs_restored_deleted_or_ours_when_assessed_then_they_are_not_in_the_way(
+    config: PointedEniConfig,
+) -> None:
+    assert list(in_the_way(use(changed=(config,)))) == []
+
+
+def test_given_a_range_that_the_vpc_had_before_when_assessed_then_other_subnets_in_it_do_not_matter() -> None:
+    beside = OURS.model_copy(update={"id": "subnet-x", "incident": "later"})
+    assert list(in_the_way(use(cidr=None, others=(NODES, beside)))) == []
+
+
+def test_given_default_settings_when_draining_then_only_the_spare_eni_is_given_up() -> None:
+    assert draining_settings({}) == {"WARM_ENI_TARGET": "0"}
+    assert draining_settings({"WARM_ENI_TARGET": "0"}) == {}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["WARM_ENI_TARGET", "WARM_PREFIX_TARGET", "WARM_IP_TARGET", "MINIMUM_IP_TARGET", "MAX_ENI"]),
+        st.integers(0, 20).map(str),
+    )
+)
+def test_given_any_warm_targets_when_draining_then_none_is_left_and_nothing_else_is_touched(
+    env: dict[str, str],
+) -> None:
+    wanted = draining_settings(env)
+    after = {**env, **wanted}
+    assert draining_settings(after) == {}
+    assert "MAX_ENI" not in wanted
+    assert all(env.get(name, "default") != value for name, value in wanted.items())
+
+
+def test_given_pods_and_enis_when_nodes_are_cordoned_then_those_that_could_hand_out_the_block_again() -> None:
+    enis = (ENI, ENI.model_copy(update={"id": "eni-2", "instance": "i-2"}), ENI.model_copy(update={"instance": "i-9"}))
+    found = use(interfaces=enis, pods=(pod("web-1", "node-3"),))
+    assert nodes_to_cordon(found, {"i-1": "node-1", "i-2": "node-2"}) == ["node-1", "node-2", "node-3"]
+
+
+def test_given_addresses_when_compared_with_networks_then_only_those_inside_are_on_the_block() -> None:
+    network = IPv4Network(OURS.cidr)
+    assert on_block("100.64.0.127", [network])
+    assert not on_block("100.64.0.128", [network])
+    assert not on_block("10.0.0.1", [])
+
+
+def test_what_remains_is_named_with_both_remedies() -> None:
+    said = pods_remain(use())
+    assert said.startswith("1 pod ")
+    assert "default/web-1" in said
+    assert "evicted" in said
+    loose = ENI.model_copy(update={"id": "eni-2", "attached": False, "instance": None})
+    held = interfaces_remain([ENI, loose])
+    assert "eni-1 in subnet-new (i-1)" in held
+    assert "replace the node" in held
+    assert "delete it" in held
+    assert "delete it" not in interfaces_remain([ENI])
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=5)))
+def test_however_many_names_there_are_the_rest_is_counted(names: list[str]) -> None:
+    said = shortened(names)
+    assert all(name in said for name in names[:5])
+    assert (f"and {len(names) - 5} more" in said) == (len(names) > 5)
