@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     incidents = Incidents(table, utc_now)
     incident = incidents.get(event["incident"])
     log = ChangeLog(table, utc_now, incident.id)
-    if event["action"] in _UNDO and not log.made():
+    if event["action"] in _UNDO and all(change.kind.in_vpc for change in log.made()):
         return {"undone": True}  # nothing to put back: do not depend on a cluster that may be unreachable
     cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
     if event["action"] not in _READING:

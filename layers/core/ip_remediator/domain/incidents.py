@@ -168,6 +168,11 @@ class ChangeKind(StrEnum):
     WARM_TARGETS = "warm_targets"
     CORDON = "cordon"
 
+    @property
+    def in_vpc(self) -> bool:
+        """Made in the VPC, and not in the cluster."""
+        return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET)
+
 
 class ChangeMade(Document):
     """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.

@@ -82,7 +82,7 @@ class Lifecycle:
     def close(self, incident_id: str, outcome: Outcome, caught: dict[str, str] | None) -> dict[str, Any]:
         """Ends the incident; returns the report that is the execution's output and goes onto the event bus.
 
-        A failure that left nothing behind is `undone`, whoever undid it.
+        A failure that left nothing behind is `undone`, whoever undid it, and one that left anything is not.
 
         `caught` is what a Catch saw: `{"step", "error", "cause"}`, and `undo_error`, `undo_cause` when the undo failed.
         """
@@ -91,13 +91,23 @@ class Lifecycle:
         if caught:
             self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, standing))
         self._settle_approval(incident)
-        if not standing:
+        if not any(change.kind.in_vpc for change in standing):
             self.ledger.release(incident_id)
-            outcome = Outcome.UNDONE if outcome is Outcome.FAILED else outcome
-        if incident.plan:
-            VpcLock(self.table, self.clock).release(incident.plan.vpc_id, incident_id)
+        if outcome in (Outcome.FAILED, Outcome.UNDONE):
+            outcome = Outcome.FAILED if standing else Outcome.UNDONE
+        self._unlock(incident)
         self.incidents.close(incident, outcome)
         return _report(incident, outcome, failure_of(caught, standing) if caught else None)
+
+    def _unlock(self, incident: Incident) -> None:
+        """Gives the lock back, the one included that was taken for a plan which then could not be made."""
+        if incident.plan:
+            vpc_id = incident.plan.vpc_id
+        elif incident.diagnosis and (vpc := self.incidents.snapshot(incident.id).vpc):
+            vpc_id = vpc.id
+        else:
+            return
+        VpcLock(self.table, self.clock).release(vpc_id, incident.id)
 
     @property
     def _approvals(self) -> Approvals:
