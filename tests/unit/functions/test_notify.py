@@ -13,7 +13,7 @@ import pytest
 from functions.notify import app
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.domain.incidents import Mode, Outcome, Step
+from ip_remediator.domain.incidents import Mode, Outcome, Policy, Step
 from ip_remediator.settings import SettingMissing
 from tests.contract.slack.harness import CHANNEL, Slack
 from tests.unit.domain.records import DIAGNOSIS, PLAN
@@ -77,7 +77,14 @@ def incidents(table: Table) -> Incidents:
 
 @pytest.fixture
 def opened(incidents: Incidents) -> str:
-    return incidents.open("prod", "ap-northeast-2", Mode.AUTO, "a pod without an address")
+    return open_incident(incidents, "prod", "a pod without an address")
+
+
+def open_incident(incidents: Incidents, cluster: str, reason: str = "", channel: str | None = None) -> str:
+    """An incident whose cluster's tags have been read."""
+    opened = incidents.open(cluster, "ap-northeast-2", Mode.AUTO, reason)
+    incidents.record_policy(opened, Policy(mode=Mode.AUTO, slack_channel=channel))
+    return opened
 
 
 def image_of(table: Table, incident: str) -> dict[str, Any]:
@@ -106,6 +113,28 @@ def test_a_new_incident_is_posted_and_the_record_knows_where(
     place = incidents.get(opened).slack
     assert place is not None
     assert (place.channel, place.ts) == (CHANNEL, message["ts"])
+
+
+@pytest.mark.parametrize(("own", "used"), [("#platform", "C0PLATFORM"), ("random", CHANNEL), ("no-such", CHANNEL)])
+def test_a_cluster_with_a_channel_of_its_own_is_told_there_if_the_app_may_write_there(
+    table: Table, incidents: Incidents, slack: Slack, own: str, used: str
+):
+    opened = open_incident(incidents, "payments", channel=own)
+
+    deliver(image_of(table, opened))
+
+    assert [message["channel"] for message in of(opened, slack)] == [used]
+
+
+def test_nothing_is_posted_before_the_clusters_tags_are_read(table: Table, incidents: Incidents, slack: Slack):
+    opened = incidents.open("prod", "ap-northeast-2", Mode.AUTO, "a pod without an address")
+
+    deliver(image_of(table, opened))
+    assert of(opened, slack) == []
+
+    incidents.close(incidents.get(opened), Outcome.FAILED)
+    deliver(image_of(table, opened))
+    assert len(of(opened, slack)) == 1
 
 
 def test_later_changes_update_the_same_message(table: Table, incidents: Incidents, slack: Slack, opened: str):
@@ -220,7 +249,7 @@ def test_the_message_appears_once_slack_is_back(table: Table, incidents: Inciden
 
 
 def test_one_outage_is_waited_for_once_in_a_batch(table: Table, incidents: Incidents, slack: Slack, mailbox: Mailbox):
-    three = [incidents.open(cluster, "ap-northeast-2", Mode.AUTO, "") for cluster in ("a", "b", "c")]
+    three = [open_incident(incidents, cluster) for cluster in ("a", "b", "c")]
     slack.fault(method="chat.postMessage", error="fatal_error", times=9)
     before = len(slack.calls())
 

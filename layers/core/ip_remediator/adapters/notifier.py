@@ -57,6 +57,8 @@ class Notifier:
             incident = self._incidents.get(incident_id)
         except IncidentNotFound:
             return Told.UNKNOWN, outage
+        if incident.open and incident.policy is None:
+            return Told.UNCHANGED, outage  # the cluster's tags name its channel; they are read first of all
         message = render(incident)
         if incident.slack and incident.slack.digest == digest(message):
             return Told.UNCHANGED, outage

@@ -31,6 +31,7 @@ _LONGEST_PAUSE_SECONDS = 4
 
 # The message cannot be updated any more: https://docs.slack.dev/reference/methods/chat.update#errors
 _GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"}
+_NO_CHANNEL = {"channel_not_found", "not_in_channel", "is_archived", "restricted_action"}
 # Slack does not like the blocks: the text alone still tells everything.
 _BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _REMEDIES = {
@@ -82,7 +83,8 @@ def web_client(token: str, api_url: str) -> WebClient:
 
 
 class Slack:
-    """`channel` is where new messages go: an ID, or a name where the workspace allows it."""
+    """`channel` is where new messages go unless the incident's cluster has one of its own: an ID, or a name where the
+    workspace allows it."""
 
     def __init__(self, client: WebClient, channel: str) -> None:
         self._client = client
@@ -107,10 +109,19 @@ class Slack:
                         raise
                 else:
                     return place.model_copy(update={"digest": digest(message)})
-            answer = self._send(
-                self._client.chat_postMessage, message, channel=self._channel, unfurl_links=False, unfurl_media=False
-            )
+            answer = self._post(message, incident.policy.slack_channel if incident.policy else None)
             return SlackMessage(channel=str(answer["channel"]), ts=str(answer["ts"]), digest=digest(message))
+
+    def _post(self, message: Message, own_channel: str | None) -> SlackResponse:
+        """Into the cluster's own channel; into the stack's where the app cannot write to that."""
+        post, how = self._client.chat_postMessage, {"unfurl_links": False, "unfurl_media": False}
+        if own_channel:
+            try:
+                return self._send(post, message, channel=own_channel, **how)
+            except SlackApiError as error:
+                if _code(error) not in _NO_CHANNEL:
+                    raise
+        return self._send(post, message, channel=self._channel, **how)
 
     def reply(self, place: SlackMessage, message: Message) -> None:
         """Puts `message` into the thread under the incident's message: the channel still shows one.
