@@ -89,6 +89,12 @@ def test_given_a_shortage_when_planned_for_people_then_every_change_and_risk_is_
     assert plan["hash"] in ran.out
 
 
+def test_given_the_example_of_the_documentation_then_it_has_a_plan(run: Run) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    example = text.partition("```json\n")[2].partition("```")[0]
+    assert run("plan", "--snapshot", "-", stdin=example).status == 0
+
+
 def test_given_exclusions_and_pools_when_planned_then_the_block_is_the_first_that_keeps_clear(
     run: Run, shortage: dict[str, Any]
 ) -> None:
