@@ -22,6 +22,7 @@ def install(settings: Settings) -> None:
     """Restore what EKS answers about its clusters and add-ons."""
     vpc_of_the_subnets()
     announce_api_server(settings)
+    describe_present_tags()
     eks_addons.install(settings.associating_seconds)
 
 
@@ -70,3 +71,16 @@ def announce_api_server(settings: Settings) -> None:
         return answer
 
     replace(eks, "_create_cluster", create_cluster)
+
+
+def describe_present_tags() -> None:
+    """DescribeCluster tells what TagResource and UntagResource did; MiniStack only what CreateCluster was told."""
+    describe = original(eks, "_describe_cluster")
+    clusters, tags = original(eks, "_clusters"), original(eks, "_tags")
+
+    def describe_cluster(name: str) -> Any:
+        if cluster := clusters.get(name):
+            cluster["tags"] = dict(tags.get(cluster["arn"], {}))
+        return describe(name)
+
+    replace(eks, "_describe_cluster", describe_cluster)

@@ -66,6 +66,17 @@ def test_given_a_cluster_when_described_then_it_is_active_with_the_endpoint_and_
     assert base64.b64decode(found["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
 
 
+def test_given_tags_that_come_and_go_when_a_cluster_is_described_then_they_are_the_present_ones(
+    aws: LocalAws, cluster: str
+):
+    eks = aws.client("eks")
+    arn = eks.describe_cluster(name=cluster)["cluster"]["arn"]
+    eks.tag_resource(resourceArn=arn, tags={"mode": "observe", "team": "payments"})
+    assert eks.describe_cluster(name=cluster)["cluster"]["tags"] == {"mode": "observe", "team": "payments"}
+    eks.untag_resource(resourceArn=arn, tagKeys=["mode"])
+    assert eks.describe_cluster(name=cluster)["cluster"]["tags"] == {"team": "payments"}
+
+
 def test_given_subnets_when_a_cluster_is_created_then_it_lies_in_their_vpc_and_unknown_ones_are_refused(
     aws: LocalAws, make: Maker, network: Network
 ):
