@@ -161,6 +161,23 @@ def test_given_a_foreign_eniconfig_on_the_block_when_rolled_back_then_nothing_is
         cluster.api.delete(ENICONFIGS.path(None, "theirs"))
 
 
+def test_given_a_subnet_that_lost_its_tag_when_rolled_back_then_nothing_is_touched(
+    lab: Lab, cured: tuple[Patient, Incident]
+) -> None:
+    cluster, incident = cured
+    [subnet, *_] = cluster.new_subnets().values()
+    tag = {"Key": "eks-ip-remediator:incident", "Value": incident.id}
+    lab.aws("ec2").delete_tags(Resources=[subnet], Tags=[tag])
+    try:
+        before = dump(cluster)
+        ended = roll_back(lab, incident.id, confirmed=True, evict=True)
+        assert (ended.status, ended.error) == ("FAILED", "RollbackBlocked")
+        assert f"{subnet} was made by this incident and lost its tags" in ended.cause
+        assert dump(cluster) == before
+    finally:
+        lab.aws("ec2").create_tags(Resources=[subnet], Tags=[tag])
+
+
 def test_given_a_budget_that_lets_no_pod_go_when_rolled_back_then_it_pauses_and_nodes_are_given_back(
     lab: Lab, cured: tuple[Patient, Incident]
 ) -> None:

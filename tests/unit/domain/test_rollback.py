@@ -41,6 +41,7 @@ def use(**changed: object) -> BlockUse:
         cluster="demo",
         cidr="100.64.0.0/24",
         subnets=(OURS,),
+        recorded={"a": OURS.id},
         others=(NODES,),
         interfaces=(ENI,),
         pods=(pod("web-1"),),
@@ -93,6 +94,12 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
             {"changed": (PointedEniConfig(name="a", before="subnet-old", now="subnet-other", incident="mine"),)},
             ["ENIConfig a was changed since", "subnet-other"],
         ),
+        ({"recorded": {}}, ["subnet-new bears this incident's tags", "its record does not know it"]),
+        ({"subnets": (), "others": (NODES, OURS), "cidr": None, "changed": ()}, ["subnet-new", "lost its tags"]),
+        (
+            {"changed": (PointedEniConfig(name="a", now="subnet-new"),)},
+            ["ENIConfig a lost this incident's label"],
+        ),
         (
             {"others": (NODES, OURS.model_copy(update={"id": "subnet-x", "incident": "later"}))},
             ["subnet-x", "100.64.0.0/24", "incident later"],
@@ -117,6 +124,7 @@ def test_given_others_on_the_block_when_assessed_then_each_is_named_with_a_remed
         PointedEniConfig(name="a", missing=True),
         PointedEniConfig(name="a", before="subnet-old", missing=True),
         PointedEniConfig(name="a", before="subnet-old", now="subnet-new", incident="mine"),
+        PointedEniConfig(name="a", before="subnet-old", now="subnet-new"),
     ],
 )
 def test_given_eniconfigs_restored_deleted_or_ours_when_assessed_then_they_are_not_in_the_way(

@@ -79,13 +79,15 @@ class PointedEniConfig(Document):
 class BlockUse(Document):
     """Everything that a rollback must know about the incident's block, as it is now.
 
-    `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there.
+    `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
+    `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash).
     """
 
     incident: str
     cluster: str
     cidr: str | None
     subnets: tuple[BlockSubnet, ...]
+    recorded: dict[str, str | None]
     others: tuple[BlockSubnet, ...]
     interfaces: tuple[BlockInterface, ...]
     pods: tuple[BlockPod, ...]
@@ -108,6 +110,7 @@ def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
 def in_the_way(use: BlockUse) -> Iterable[str]:
     """What forbids the rollback, each with its remedy. Pods and ENIs of the cluster itself do not: they can move."""
     ours = {subnet.id for subnet in use.subnets}
+    yield from _disputed_subnets(use)
     yield from _repointed(use, ours)
     mine = {config.name for config in use.changed}
     for config in use.eni_configs:
@@ -121,13 +124,25 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
                 yield f"{subnet.id} ({subnet.cidr}) lies in {use.cidr} and belongs to {owner}"
 
 
+def _disputed_subnets(use: BlockUse) -> Iterable[str]:
+    """Only what both the tags and the change log call ours may be deleted."""
+    for subnet in use.subnets:
+        if subnet.zone not in use.recorded:
+            yield f"{subnet.id} bears this incident's tags, but its record does not know it: look who made it"
+    for subnet in use.others:
+        if subnet.id in use.recorded.values():
+            yield f"{subnet.id} was made by this incident and lost its tags: give them back, or delete it by hand"
+
+
 def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
     """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
     for config in use.changed:
-        restored = config.now == config.before and not config.missing
-        if config.missing or restored or config.now in ours:
+        if config.missing or config.now == config.before:
             continue
-        if config.incident and config.incident != use.incident:
+        if config.now in ours:
+            if config.before is None and config.incident != use.incident:
+                yield f"ENIConfig {config.name} lost this incident's label: give it back, or delete it by hand"
+        elif config.incident and config.incident != use.incident:
             yield (
                 f"ENIConfig {config.name} points at {config.now} of the later incident {config.incident}: "
                 "roll that one back first"

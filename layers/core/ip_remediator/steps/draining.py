@@ -89,11 +89,12 @@ class Draining:
             NotYet: some are still there; call again.
         """
         use = self._use()
+        if evict:
+            self._cordon(use)
         if not use.pods:
             return {"pods": 0}
         if not evict:
             raise PodsInTheWay(pods_remain(use))
-        self._cordon(use)
         refused = self._evict([pod for pod in use.pods if not pod.leaving])
         why = f"; refused: {shortened(refused)}" if refused else ""
         raise NotYet(f"{counted(len(use.pods), 'pod')} on addresses of the block, being moved{why}")
@@ -138,6 +139,9 @@ class Draining:
             cluster=self.incident.cluster,
             cidr=next(iter(added), None),
             subnets=tuple(mine),
+            recorded={
+                change.target: self.incident.subnets.get(change.target) for change in self.log.made(ChangeKind.SUBNET)
+            },
             others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
             interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
             pods=tuple(KubePods(self.kube).on(networks)) if networks else (),

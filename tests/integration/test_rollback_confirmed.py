@@ -1,0 +1,129 @@
+"""A rollback that people are asked about: by buttons, once, and with nothing changed until somebody confirms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ip_remediator.domain.incidents import Incident, Outcome, RollbackState
+from local.cluster.scenario_spec import Scenario
+from tests.integration.support.lab import Lab
+from tests.integration.support.patient import Patient, patient
+from tests.integration.support.rollbacks import dump, roll_back, start_rollback
+from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+ASKED = "roll back? It waits for your confirmation"
+
+
+@pytest.fixture(scope="module")
+def cluster(lab: Lab) -> Iterator[Patient]:
+    with patient(lab, replace(Scenario(), managed_addon=False)) as found:
+        found.settle(running=8, stuck=2)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def before(cluster: Patient) -> dict[str, Any]:
+    return dump(cluster)
+
+
+@pytest.fixture(scope="module")
+def incident(lab: Lab, cluster: Patient, before: dict[str, Any]) -> Incident:
+    assert before["lock"] is None
+    ended, found = lab.remediate(cluster.name)
+    assert found.outcome is Outcome.HEALED, (ended, found.failure)
+    return found
+
+
+def test_given_nobody_answers_when_asked_then_nothing_changes_and_the_execution_fails(
+    lab: Lab, cluster: Patient, incident: Incident
+) -> None:
+    standing = _untouched(cluster)
+    arn = start_rollback(lab, incident.id)
+    message = lab.message_saying(incident.id, ASKED)
+    assert "2 pods have addresses" in message["text"]
+    assert "2 ENIs" in message["text"]
+    # What Step Functions does by itself when the time for the answer is over.
+    [token] = lab.task_tokens(incident.id)
+    lab.aws("stepfunctions").send_task_failure(taskToken=token, error="States.Timeout")
+    ended = lab.end_of(arn)
+    assert (ended.status, ended.error) == ("FAILED", "NotConfirmed")
+    assert _state(lab, incident) is RollbackState.CANCELLED
+    assert _untouched(cluster) == standing
+
+
+def test_given_a_rollback_that_waits_when_another_is_started_then_only_one_runs(
+    lab: Lab, cluster: Patient, incident: Incident
+) -> None:
+    standing = _untouched(cluster)
+    arn = start_rollback(lab, incident.id)
+    message = lab.message_saying(incident.id, ASKED)
+    second = roll_back(lab, incident.id, confirmed=True, evict=True)
+    assert (second.status, second.error) == ("FAILED", "RollbackRunning")
+    assert arn in second.cause
+    assert lab.lock_holder(cluster.vpc_id) == incident.id
+    lab.click(message, "rollback_cancel")
+    ended = lab.end_of(arn)
+    assert ended.status == "SUCCEEDED", ended
+    assert _state(lab, incident) is RollbackState.CANCELLED
+    assert _untouched(cluster) == standing
+
+
+def test_given_a_rollback_stopped_from_outside_when_started_again_then_it_is_asked_again(
+    lab: Lab, cluster: Patient, incident: Incident
+) -> None:
+    arn = start_rollback(lab, incident.id)
+    eventually("people are asked", lambda: len(lab.task_tokens(incident.id)), lambda number: number == 3)
+    lab.aws("stepfunctions").stop_execution(executionArn=arn)
+    second = start_rollback(lab, incident.id)
+    eventually("they are asked again", lambda: len(lab.task_tokens(incident.id)), lambda number: number == 4)
+    assert lab.incidents.get(incident.id).rollback_execution == second
+    _await_question(lab, incident)
+    lab.click(lab.message_saying(incident.id, ASKED), "rollback_cancel")
+    eventually("it is cancelled", lambda: _state(lab, incident), lambda state: state is RollbackState.CANCELLED)
+    assert lab.end_of(second).status == "SUCCEEDED"
+
+
+def test_given_the_buttons_when_confirmed_without_and_then_with_evictions_then_it_goes_on_where_it_paused(
+    lab: Lab, cluster: Patient, incident: Incident, before: dict[str, Any]
+) -> None:
+    moved = cluster.moved()
+    lab.click(lab.message_saying(incident.id, "healed"), "rollback")
+    lab.click(lab.message_saying(incident.id, ASKED), "rollback_confirm")
+    message = lab.message_saying(incident.id, "the rollback stopped", seconds=60)
+    assert all(pod in message["text"] for pod in moved)
+    assert cluster.moved() == moved
+    assert cluster.eni_configs() == before["eni_configs"]
+    assert lab.lock_holder(cluster.vpc_id) is None
+
+    lab.click(message, "rollback")
+    asked = lab.message_saying(incident.id, ASKED)
+    lab.click(asked, "rollback_confirm_evict")
+    message = lab.message_saying(incident.id, "rolled back", seconds=120)
+    cluster.settle(running=8, stuck=2)
+    assert dump(cluster) == before
+    assert lab.buttons(message) == []
+    assert len(lab.messages(incident.id)) == 1
+    again = roll_back(lab, incident.id, confirmed=True)
+    assert (again.status, again.error) == ("FAILED", "InvalidInput")
+    assert "nothing to roll back" in again.cause
+
+
+def _untouched(cluster: Patient) -> dict[str, Any]:
+    return {**dump(cluster), "moved": cluster.moved()}
+
+
+def _await_question(lab: Lab, incident: Incident) -> None:
+    """The message has the buttons of the latest question."""
+    asked = lab.incidents.get(incident.id).rollback_approval
+    assert asked is not None
+    eventually("the buttons are those of the latest question", lambda: asked.id in str(lab.messages(incident.id)))
+
+
+def _state(lab: Lab, incident: Incident) -> RollbackState | None:
+    found = lab.incidents.get(incident.id).rollback
+    return found.state if found else None
