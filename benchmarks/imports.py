@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import fcntl
 import re
 import shutil
 import subprocess
@@ -20,9 +21,10 @@ from typing import Any
 import yaml
 
 from local.aws.functions.packages import runtime_folder
-from local.stack.deployment import SHARED
+from local.stack.deployment import SHARED, build
 
 BUILD = SHARED / "build"
+LAYERS = ("CoreLayer", "KubeLayer")
 _IMPORT_LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|(\s+)(\S+)")
 _SLOWEST = 6
 
@@ -52,22 +54,47 @@ class LayerSize:
     compiled: int
 
 
-def layer_sizes() -> list[LayerSize]:
-    return [_layer_size(name) for name in ("CoreLayer", "KubeLayer")]
+@dataclass(frozen=True)
+class Copies:
+    """The built layers as they are, and with bytecode; the template that names who uses which."""
 
+    plain: Path
+    compiled: Path
+    template: dict[str, Any]
 
-def starts(rounds: int) -> Iterator[Start]:
-    """One result after the other; needs what `local.stack.deployment.build` made."""
-    template = yaml.safe_load((BUILD / "template.yaml").read_text())
-    default = template["Globals"]["Function"]["Layers"]
-    with _copies() as (plain, compiled):
-        for name, resource in sorted(template["Resources"].items()):
+    def layer_sizes(self) -> list[LayerSize]:
+        return [
+            LayerSize(layer, _total(self.plain / layer), _zipped(self.plain / layer), _total(self.compiled / layer))
+            for layer in LAYERS
+        ]
+
+    def starts(self, rounds: int) -> Iterator[Start]:
+        """One function's result after the other."""
+        default = self.template["Globals"]["Function"]["Layers"]
+        for name, resource in sorted(self.template["Resources"].items()):
             if resource["Type"] == "AWS::Serverless::Function":
                 own = resource["Properties"].get("Layers", [])
                 # SAM joins lists of Globals with the function's own.
                 layers = list(dict.fromkeys(layer["Ref"] for layer in [*default, *own]))
-                code = BUILD / resource["Properties"]["CodeUri"]
-                yield _start(name.removesuffix("Function").lower(), code.resolve(), layers, plain, compiled, rounds)
+                code = (BUILD / resource["Properties"]["CodeUri"]).resolve()
+                yield _start(name.removesuffix("Function").lower(), code, layers, self.plain, self.compiled, rounds)
+
+
+@contextmanager
+def copies() -> Iterator[Copies]:
+    """What `sam build` makes of the working tree now. Raises DeploymentFailed."""
+    build()
+    with tempfile.TemporaryDirectory() as folder:
+        plain, compiled = Path(folder, "plain"), Path(folder, "compiled")
+        # As `build` itself: another stack may be building into the same folder.
+        with (SHARED / "build.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            template = yaml.safe_load((BUILD / "template.yaml").read_text())
+            for layer in LAYERS:
+                shutil.copytree(BUILD / layer, plain / layer, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(plain, compiled)
+        compileall.compile_dir(compiled, quiet=1, workers=2)
+        yield Copies(plain, compiled, template)
 
 
 def _start(function: str, code: Path, layers: Sequence[str], plain: Path, compiled: Path, rounds: int) -> Start:
@@ -123,30 +150,14 @@ def _lines(trace: str) -> Iterator[re.Match[str]]:
     return (match for line in trace.splitlines() if (match := _IMPORT_LINE.match(line)))
 
 
-@contextmanager
-def _copies() -> Iterator[tuple[Path, Path]]:
-    """The built layers twice: as they are, and with bytecode."""
-    with tempfile.TemporaryDirectory() as folder:
-        plain, compiled = Path(folder, "plain"), Path(folder, "compiled")
-        for layer in ("CoreLayer", "KubeLayer"):
-            for root in (plain, compiled):
-                shutil.copytree(BUILD / layer, root / layer, ignore=shutil.ignore_patterns("__pycache__"))
-            compileall.compile_dir(compiled / layer, quiet=1, workers=2)
-        yield plain, compiled
-
-
-def _layer_size(name: str) -> LayerSize:
-    files = [path for path in (BUILD / name).rglob("*") if path.is_file()]
+def _zipped(layer: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "layer.zip")
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-            for path in files:
-                zipped.write(path, path.relative_to(BUILD / name))
-        copied = Path(folder, "layer")
-        shutil.copytree(BUILD / name, copied)
-        compileall.compile_dir(copied, quiet=1, workers=2)
-        return LayerSize(name, _total(files), archive.stat().st_size, _total(copied.rglob("*")))
+            for path in layer.rglob("*"):
+                zipped.write(path, path.relative_to(layer))
+        return archive.stat().st_size
 
 
-def _total(paths: Any) -> int:
-    return sum(path.stat().st_size for path in paths if path.is_file())
+def _total(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
