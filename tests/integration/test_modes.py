@@ -1,0 +1,271 @@
+"""Who decides: modes, tags, limits, windows, the kill switch, and people who approve, reject or say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.daily_limit import DailyLimit
+from ip_remediator.domain.incidents import ApprovalState, Incident, Mode, Outcome, Step
+from ip_remediator.domain.policy import CHANGE_WINDOW, KILL_SWITCH, MODE, SLACK_CHANNEL
+from tests.integration.support.lab import PERMANENT, Ended, Lab
+from tests.integration.support.patient import Patient, patient
+from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+PER_DAY = 3
+KILL_SWITCH_PARAMETER = "/eks-ip-remediator/kill-switch"
+
+
+@pytest.fixture(scope="module")
+def silence(lab: Lab) -> Iterator[tuple[Patient, str]]:
+    """A question that nobody will answer, asked when the other tests begin: its time runs while they do."""
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        yield cluster, lab.start(cluster.name, mode="approve")
+
+
+@pytest.fixture(scope="module")
+def sick(lab: Lab, silence: tuple[Patient, str]) -> Iterator[Patient]:
+    """Two pods without an address. The tests leave it as it is, until the last one heals it."""
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def world(sick: Patient) -> dict[str, Any]:
+    return own_world(sick)
+
+
+def own_world(cluster: Patient) -> dict[str, Any]:
+    """Without the ledger, which the other cluster's question shares."""
+    return {name: value for name, value in cluster.world().items() if name != "ledger"}
+
+
+@contextmanager
+def tagged(lab: Lab, cluster: Patient, tags: Mapping[str, str]) -> Iterator[None]:
+    eks = lab.aws("eks")
+    arn = eks.describe_cluster(name=cluster.name)["cluster"]["arn"]
+    eks.tag_resource(resourceArn=arn, tags=dict(tags))
+    try:
+        yield
+    finally:
+        eks.untag_resource(resourceArn=arn, tagKeys=list(tags))
+
+
+def question(lab: Lab, execution: str, after: str = "") -> Incident:
+    """The incident, once people are asked about it; `after` is the id of an earlier question."""
+
+    def asked(incident: Incident) -> bool:
+        approval = incident.approval
+        return approval is not None and approval.state is ApprovalState.PENDING and approval.id != after
+
+    incident = eventually("an incident", lambda: find(lab, execution), lambda found: found is not None)
+    assert incident is not None
+    return eventually("people are asked", lambda: lab.incidents.get(incident.id), asked)
+
+
+def find(lab: Lab, execution: str) -> Incident | None:
+    with suppress(ValueError):
+        return lab.incident_of(execution)
+    return None
+
+
+def answer(lab: Lab, incident: Incident, action: str) -> None:
+    """Clicks a button of the message that shows the incident's present question."""
+    assert incident.approval is not None
+    asked = incident.approval.id
+
+    def shown() -> list[dict[str, Any]]:
+        return [message for message in lab.messages(incident.id) if asked in str(message["blocks"])]
+
+    [message] = eventually("the question is shown", shown)
+    lab.click(message, action)
+
+
+def reject(lab: Lab, execution: str) -> tuple[Ended, Incident]:
+    answer(lab, question(lab, execution), "reject")
+    ended = lab.end_of(execution)
+    return ended, lab.incident_of(execution)
+
+
+def test_given_the_tag_observe_when_pods_are_stuck_then_there_is_a_plan_and_nothing_changes(
+    lab: Lab, sick: Patient, world: dict[str, Any]
+) -> None:
+    with tagged(lab, sick, {MODE: "observe"}):
+        ended, incident = lab.remediate(sick.name)
+    assert (ended.status, incident.outcome, incident.mode) == ("SUCCEEDED", Outcome.OBSERVED, Mode.OBSERVE)
+    assert incident.plan is not None
+    assert incident.steps[Step.PLAN].note == f"{incident.plan.block}: mode observe: nothing is changed"
+    assert lab.ledger.reservation_of(incident.id) is None
+    assert own_world(sick) == world
+
+
+def test_given_a_wrong_mode_in_the_tag_when_asked_in_the_clusters_channel_and_rejected_then_nothing_changes(
+    lab: Lab, sick: Patient, world: dict[str, Any]
+) -> None:
+    with tagged(lab, sick, {MODE: "manual", SLACK_CHANNEL: "platform"}):
+        ended, incident = reject(lab, lab.start(sick.name))
+    assert (ended.status, incident.outcome, incident.mode) == ("SUCCEEDED", Outcome.REJECTED, Mode.APPROVE)
+    assert incident.policy is not None
+    assert incident.policy.notes == (
+        f"the cluster's tag {MODE} is 'manual': use observe, approve or auto; approve is taken",
+    )
+    assert {message["channel"] for message in lab.messages(incident.id)} == {"C0PLATFORM"}
+    assert lab.ledger.reservation_of(incident.id) is None
+    assert own_world(sick) == world
+
+
+def test_given_mode_auto_when_the_change_window_is_closed_or_the_days_limit_used_up_then_people_are_asked(
+    lab: Lab, sick: Patient, world: dict[str, Any]
+) -> None:
+    other_day = f"{utc_now() + timedelta(days=3):%a}"
+    with tagged(lab, sick, {CHANGE_WINDOW: f"{other_day} 00:00-24:00"}):
+        _, incident = reject(lab, lab.start(sick.name))
+    assert incident.approval is not None
+    assert incident.approval.why == f"mode auto, but the change window {other_day} 00:00-24:00 is closed: people decide"
+
+    limit = DailyLimit(lab._table("IncidentsTableName"), utc_now, PER_DAY)
+    assert all(limit.use(sick.vpc_id, f"other-{number}") for number in range(PER_DAY))
+    assert not limit.use(sick.vpc_id, "one-too-many")
+    _, incident = reject(lab, lab.start(sick.name))
+    assert incident.approval is not None
+    assert "3 of 3 plans of this VPC went ahead without asking today" in incident.approval.why
+    assert own_world(sick) == world
+
+
+@pytest.mark.parametrize("switch", ["tag", "parameter"])
+def test_given_the_kill_switch_is_on_when_pods_are_stuck_then_nobody_is_asked_and_nothing_changes(
+    lab: Lab, sick: Patient, world: dict[str, Any], switch: str
+) -> None:
+    with killed(lab) if switch == "parameter" else tagged(lab, sick, {KILL_SWITCH: "on"}):
+        _, incident = lab.remediate(sick.name, mode="auto")
+    assert incident.outcome is Outcome.OBSERVED
+    assert "the kill switch is on" in incident.steps[Step.PLAN].note
+    assert own_world(sick) == world
+
+
+def test_given_a_plan_when_the_world_changes_before_the_click_then_people_are_asked_again(
+    lab: Lab, sick: Patient, world: dict[str, Any]
+) -> None:
+    execution = lab.start(sick.name, mode="approve")
+    first = question(lab, execution)
+    assert first.plan is not None
+    with extra_cidr(lab, sick, "100.127.0.0/16"):
+        answer(lab, first, "approve")
+        second = question(lab, execution, after=first.approval.id if first.approval else "")
+        assert second.plan is not None
+        assert second.approval is not None
+        assert "the world changed" in second.approval.why
+        assert (first.plan.source, second.plan.source) == ("new-cidr", "existing-cidr")
+        answer(lab, second, "reject")
+        lab.end_of(execution)
+    assert lab.incident_of(execution).outcome is Outcome.REJECTED
+    assert lab.ledger.reservation_of(second.id) is None
+    assert own_world(sick) == world
+
+
+def test_given_the_pods_recovered_before_the_click_when_approved_then_nothing_is_changed(
+    lab: Lab, sick: Patient, world: dict[str, Any]
+) -> None:
+    execution = lab.start(sick.name, mode="approve")
+    incident = question(lab, execution)
+    sick.scale(8)
+    sick.settle(running=8, stuck=0)
+    answer(lab, incident, "approve")
+    lab.end_of(execution)
+    assert lab.incident_of(execution).outcome is Outcome.NOT_NEEDED
+    assert lab.ledger.reservation_of(incident.id) is None
+    assert own_world(sick) == world
+    sick.scale(10)
+    sick.settle(running=8, stuck=2)
+
+
+def test_given_a_plan_when_it_is_approved_then_exactly_that_is_done(lab: Lab, sick: Patient) -> None:
+    execution = lab.start(sick.name, mode="approve")
+    asked = question(lab, execution)
+    answer(lab, asked, "approve")
+    ended = lab.end_of(execution)
+    incident = lab.incident_of(execution)
+    assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.HEALED), ended
+    assert asked.plan is not None
+    assert incident.plan is not None
+    assert incident.plan.hash == asked.plan.hash
+    assert incident.approval is not None
+    assert incident.approval.decided_by is not None
+    assert incident.steps[Step.APPROVE].note == f"approved by {incident.approval.decided_by}"
+    assert len(sick.moved()) == 2
+
+
+def test_given_nobody_answers_then_people_are_reminded_and_silence_is_a_rejection(
+    lab: Lab, silence: tuple[Patient, str]
+) -> None:
+    cluster, execution = silence
+    ended = lab.end_of(execution)
+    incident = lab.incident_of(execution)
+    assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.REJECTED)
+    assert incident.approval is not None
+    assert incident.approval.state is ApprovalState.EXPIRED
+    assert incident.approval.reminded_at is not None
+    assert incident.approval.asked_at < incident.approval.reminded_at < incident.approval.expires_at
+    assert lab.ledger.reservation_of(incident.id) is None
+    assert lab.lock_holder(cluster.vpc_id) is None
+
+
+def test_given_a_running_execution_when_the_kill_switch_goes_on_then_nothing_more_is_written_or_undone(
+    lab: Lab, silence: tuple[Patient, str]
+) -> None:
+    cluster, _ = silence
+    before = cluster.cidrs()
+    refused = {"service": "ec2", "action": "CreateSubnet", "error": "RequestLimitExceeded", "times": PERMANENT}
+    with lab.faults(refused):
+        execution = lab.start(cluster.name, mode="auto")
+        eventually("the CIDR is there", cluster.cidrs, lambda cidrs: len(cidrs) > len(before))
+        with killed(lab):
+            ended = lab.end_of(execution)
+    incident = lab.incident_of(execution)
+    assert (ended.status, ended.error, incident.outcome) == ("FAILED", "KillSwitchOn", Outcome.FAILED), ended
+    assert ended.cause.startswith("the kill switch is on: set the SSM parameter")
+    assert incident.failure is not None
+    assert f"vpc_cidr {incident.plan.block if incident.plan else ''}" in incident.failure.stands
+    assert len(cluster.cidrs()) == len(before) + 1
+    assert cluster.new_subnets() == {}
+    assert lab.ledger.reservation_of(incident.id) is not None
+    assert lab.lock_holder(cluster.vpc_id) is None
+
+
+@contextmanager
+def killed(lab: Lab) -> Iterator[None]:
+    ssm = lab.aws("ssm")
+    ssm.put_parameter(Name=KILL_SWITCH_PARAMETER, Type="String", Value="on", Overwrite=True)
+    try:
+        yield
+    finally:
+        ssm.delete_parameter(Name=KILL_SWITCH_PARAMETER)
+
+
+@contextmanager
+def extra_cidr(lab: Lab, cluster: Patient, cidr: str) -> Iterator[None]:
+    ec2 = lab.aws("ec2")
+    made = ec2.associate_vpc_cidr_block(VpcId=cluster.vpc_id, CidrBlock=cidr)["CidrBlockAssociation"]["AssociationId"]
+
+    def gone() -> bool:
+        try:
+            ec2.disassociate_vpc_cidr_block(AssociationId=made)
+        except ClientError:
+            return False
+        return True
+
+    try:
+        eventually("the CIDR is associated", cluster.cidrs, lambda cidrs: cidr in cidrs)
+        yield
+    finally:
+        eventually("the CIDR is gone", gone)
