@@ -16,6 +16,8 @@ import pytest
 from botocore.config import Config
 
 from local.aws.client import LocalAws, running
+from tests.contract.adapters.clusters import Kubernetes, kubernetes_running
+from tests.contract.kubernetes import support
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -107,6 +109,23 @@ def table_name(aws: LocalAws) -> str:
 def table(aws: LocalAws, table_name: str) -> Table:
     found: Table = resource(aws.endpoint, aws).Table(table_name)
     return found
+
+
+KUBERNETES = [
+    pytest.param("embedded", id="embedded"),
+    pytest.param(
+        "real",
+        id="real",
+        marks=pytest.mark.skipif(not support.ASSETS, reason="KUBEBUILDER_ASSETS is not set: no real kube-apiserver"),
+    ),
+]
+
+
+@pytest.fixture(scope="session", params=KUBERNETES)
+def kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    """An API server with the RBAC of `onboarding/`."""
+    with kubernetes_running(request.param, tmp_path_factory.mktemp(request.param)) as started:
+        yield started
 
 
 @pytest.fixture
