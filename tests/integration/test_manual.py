@@ -128,9 +128,9 @@ def test_given_an_open_incident_when_another_run_starts_then_it_is_refused_by_th
     assert lab.end_of(first).status == "SUCCEEDED"
 
 
-def _asked(lab: Lab, execution: str) -> str | None:
+def _asked(lab: Lab, execution: str) -> str:
     with suppress(ValueError):
         incident = lab.incident_of(execution)
         if incident.approval and incident.approval.state is ApprovalState.PENDING and lab.messages(incident.id):
             return incident.id
-    return None
+    return ""
