@@ -20,7 +20,6 @@ from tests.integration.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
 
-PER_DAY = 3
 KILL_SWITCH_PARAMETER = "/eks-ip-remediator/kill-switch"
 
 
@@ -133,12 +132,13 @@ def test_given_mode_auto_when_the_change_window_is_closed_or_the_days_limit_used
     assert incident.approval is not None
     assert incident.approval.why == f"mode auto, but the change window {other_day} 00:00-24:00 is closed: people decide"
 
-    limit = DailyLimit(lab._table("IncidentsTableName"), utc_now, PER_DAY)
-    assert all(limit.use(sick.vpc_id, f"other-{number}") for number in range(PER_DAY))
+    per_day = int(lab.stack.parameters["MaxPerVpcPerDay"])
+    limit = DailyLimit(lab._table("IncidentsTableName"), utc_now, per_day)
+    assert all(limit.use(sick.vpc_id, f"other-{number}") for number in range(per_day))
     assert not limit.use(sick.vpc_id, "one-too-many")
     _, incident = reject(lab, lab.start(sick.name))
     assert incident.approval is not None
-    assert "3 of 3 plans of this VPC went ahead without asking today" in incident.approval.why
+    assert f"{per_day} of {per_day} plans of this VPC went ahead without asking today" in incident.approval.why
     assert own_world(sick) == world
 
 
