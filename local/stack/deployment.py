@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,13 @@ class DeploymentFailed(Exception):
 def build() -> None:
     """`sam build` for the interpreter that runs the stack: the emulator runs functions on it.
 
-    Every stack shares the result, so only one builds at a time.
+    Every stack shares the result, so only one builds at a time, and none while another deploys.
 
     Raises:
         DeploymentFailed
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    SHARED.mkdir(parents=True, exist_ok=True)
-    with (SHARED / "build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(fcntl.LOCK_EX):
         _sam(
             [
                 *("build", "--build-in-source", "--cached", "--parallel", "--build-dir", str(SHARED / "build")),
@@ -62,18 +61,28 @@ def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
         "SlackApiUrl": f"{servers.slack_url}/api/",
         **parameters,
     }
-    _sam(
-        [
-            *("deploy", "--template-file", str(SHARED / "build" / "template.yaml")),
-            *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM"),
-            *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
-            *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
-        ],
-        servers.environment,
-    )
+    with _locked(fcntl.LOCK_SH):
+        _sam(
+            [
+                *("deploy", "--template-file", str(SHARED / "build" / "template.yaml")),
+                *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM"),
+                *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+                *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
+            ],
+            servers.environment,
+        )
     cloudformation: Any = servers.client("cloudformation")
     described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+
+@contextmanager
+def _locked(how: int) -> Iterator[None]:
+    """The build folder, for one writer (`LOCK_EX`) or many readers (`LOCK_SH`)."""
+    SHARED.mkdir(parents=True, exist_ok=True)
+    with (SHARED / "build.lock").open("w") as lock:
+        fcntl.flock(lock, how)
+        yield
 
 
 def _sam(arguments: list[str], env: Mapping[str, str]) -> None:
