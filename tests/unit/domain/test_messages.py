@@ -116,7 +116,7 @@ def test_after_the_decision_the_plan_takes_one_line(stage: str):
 
     shown = texts(render(record))
 
-    assert "`100.64.0.0/22` for `vpc-0123456789`: a further CIDR, 2 subnets, 2 ENIConfigs, custom networking" in shown
+    assert "`100.64.0.0/22` for `vpc-0123456789`: CIDR, 2 subnets, 2 ENIConfigs, custom networking" in shown
     assert "Risks" not in shown
     assert "EXTERNALSNAT" not in shown
     assert shown.count("100.64.0.0/24") <= 1
@@ -212,7 +212,7 @@ def test_the_confirmations_of_a_question_say_the_numbers():
 def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
     question = approval(why="mode auto: external-snat exceeds low", reminded_at=OPENED)
 
-    shown = texts(render(asked().model_copy(update={"approval": question})))
+    shown = texts(render(asked().model_copy(update={"approval": question, "mode": Mode.AUTO})))
 
     assert "*Why you are asked*  mode auto: external-snat exceeds low" in shown
     assert ":alarm_clock: prod: waits for approval, expires soon" in shown
@@ -252,7 +252,7 @@ def test_a_healed_incident_shows_pods_with_addresses_and_subnets_before_and_afte
     assert "closed after 60 s" in shown
     assert "2 of 2 pods run again" in shown
     assert "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` (ap-northeast-2a)" in shown
-    assert "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in new `100.64.0.0/24`" in shown
+    assert "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in the new `100.64.0.0/24`" in shown
 
 
 def test_a_partly_healed_incident_names_the_pods_still_stuck_and_the_nodes_to_replace():
@@ -287,6 +287,18 @@ def test_an_error_without_advice_of_its_own_points_to_the_execution():
 
     assert "the execution's history has every call's answer" in shown
     assert "press Rollback to remove what was made" in shown
+
+
+def test_a_shortage_that_cannot_be_planned_for_says_why_and_what_else_would_help():
+    failure = Failure(step="plan", error="CannotPlan", message="the VPC has 5 CIDRs and the quota is 5: ask for more")
+    record = incident(diagnosis=DIAGNOSIS, failure=failure, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)
+
+    shown = texts(render(record))
+
+    assert ":no_entry: prod: cannot be cured automatically, nothing was changed" in shown
+    assert "*Why there is no plan*\nthe VPC has 5 CIDRs and the quota is 5: ask for more" in shown
+    assert "• consider instead: an IPv6 cluster" in shown
+    assert "CannotPlan" not in shown
 
 
 def test_a_node_limit_names_the_other_cures():

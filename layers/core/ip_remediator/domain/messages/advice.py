@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ip_remediator.domain.diagnosis import Diagnosis, Verdict
 from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
-from ip_remediator.domain.messages.state import rollback_offered
+from ip_remediator.domain.messages.state import NO_PLAN, rollback_offered
 from ip_remediator.domain.messages.text import names
 from ip_remediator.domain.planning import ALTERNATIVES
 
@@ -41,16 +41,22 @@ def _advice(incident: Incident) -> Iterator[str]:
     verification = incident.verification
     if verification and verification.nodes_to_replace:
         yield f"replace these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
-    if incident.failure and incident.outcome != Outcome.ROLLED_BACK and not _rollback_failed(incident):
+    if _failure_to_advise(incident) and incident.failure:
         yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
     if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
-        yield from _instead(incident.diagnosis)
+        yield from (f"consider instead: {cure}" if incident.failure else cure for cure in _instead(incident.diagnosis))
     if incident.outcome == Outcome.OBSERVED:
         yield _after_observing(incident)
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
         yield "press Rollback to remove what was made and restore the CNI's settings"
     if _rollback_failed(incident) and rollback_offered(incident):
         yield "clear what stands in the way of the rollback, then press Rollback again: it continues where it stopped"
+
+
+def _failure_to_advise(incident: Incident) -> bool:
+    """The reason why there is no plan names its own remedy, and so does what is in the way of a rollback."""
+    told = incident.failure is None or incident.failure.error == NO_PLAN
+    return not told and incident.outcome != Outcome.ROLLED_BACK and not _rollback_failed(incident)
 
 
 def _rollback_failed(incident: Incident) -> bool:

@@ -9,14 +9,16 @@ from ip_remediator.domain.incidents import (
     ApprovalState,
     HealedPod,
     Incident,
+    Mode,
     Outcome,
+    SubnetBalance,
     Verification,
 )
 from ip_remediator.domain.messages import planned
 from ip_remediator.domain.messages.advice import next_steps
 from ip_remediator.domain.messages.cause import cause_line, evidence, signals, zones
 from ip_remediator.domain.messages.rolling_back import rollback, rollback_shown
-from ip_remediator.domain.messages.state import STEP_WORDS, asked, step_lines
+from ip_remediator.domain.messages.state import NO_PLAN, STEP_WORDS, asked, step_lines
 from ip_remediator.domain.messages.text import Line, Part, code, items, listed, moment, names, words
 from ip_remediator.domain.plural import counted
 
@@ -35,7 +37,7 @@ def _parts(incident: Incident) -> Iterator[Part]:
     if incident.diagnosis is None:
         yield signals(incident)
     if incident.outcome == Outcome.NOT_CURABLE:
-        yield evidence(incident)
+        yield zones(incident) if incident.diagnosis and incident.diagnosis.curable else evidence(incident)
     if incident.plan and (question or incident.outcome == Outcome.OBSERVED):
         yield zones(incident)
         yield planned.in_full(incident.plan)
@@ -83,7 +85,7 @@ def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
 
 
 def _question(approval: Approval, incident: Incident) -> Iterator[Line]:
-    if approval.why:
+    if approval.why and incident.mode == Mode.AUTO:
         yield Line(words(approval.why), "none", label="Why you are asked")
     block = code(incident.plan.block) if incident.plan else "the block"
     silence = (
@@ -112,16 +114,15 @@ def _healed(pod: HealedPod) -> str:
 def _balance(zone: str, verification: Verification) -> str:
     """Free addresses of a zone's subnets before and after; a subnet without a before was made by us."""
     subnets = [subnet for subnet in verification.subnets if subnet.zone == zone]
-    told = [
-        f"{_free(subnet.after)} in {'new ' if subnet.before is None else ''}{code(subnet.cidr)}" for subnet in subnets
-    ]
+    told = [_told_free(subnet) for subnet in subnets]
     before = [subnet.before for subnet in subnets if subnet.before is not None]
     was = f"{sum(before):,} free before, now " if before else "now free: "
     return f"{words(zone)}: {was}{listed(told[:_SUBNETS_NAMED])}"
 
 
-def _free(addresses: int | None) -> str:
-    return "an unknown number" if addresses is None else f"{addresses:,}"
+def _told_free(subnet: SubnetBalance) -> str:
+    free = "an unknown number" if subnet.after is None else f"{subnet.after:,}"
+    return f"{free} in {'the new ' if subnet.before is None else ''}{code(subnet.cidr)}"
 
 
 def _failed(incident: Incident) -> bool:
@@ -133,6 +134,8 @@ def _failure(incident: Incident) -> Part:
     failure = incident.failure
     if failure is None:
         return Part("What happened", [])
+    if failure.error == NO_PLAN:
+        return Part("Why there is no plan", [Line(words(failure.message), "none")])
     step = next((text for step, text in STEP_WORDS.items() if step == failure.step), words(failure.step))
     lines = [Line(f"{step}: {words(failure.error)}", "failed"), Line(code(failure.message), "none")]
     if failure.stands:

@@ -22,6 +22,7 @@ def in_full(plan: Plan) -> Part:
         else Line(f"use {code(plan.block)}, free in a CIDR that {code(plan.vpc_id)} already has")
     ]
     lines += items((_subnet(subnet) for subnet in plan.subnets), shown=6)
+    lines.append(Line("route tables and network ACLs are those of the nodes' subnets"))
     others = [change for change in plan.changes if change.action not in _TOLD_TOGETHER]
     lines += items((_change(change) for change in others), shown=4)
     lines.append(Line(words(plan.expectation), "none", label="Expected"))
@@ -31,7 +32,7 @@ def in_full(plan: Plan) -> Part:
 def brief(plan: Plan) -> str:
     """The plan as a noun, so that it can be planned, made and removed."""
     made = [
-        "a further CIDR" if plan.source == "new-cidr" else "free space of a CIDR it has",
+        "CIDR" if plan.source == "new-cidr" else "no new CIDR",
         counted(len(plan.subnets), "subnet"),
         counted(sum(len(subnet.eni_configs) for subnet in plan.subnets), "ENIConfig"),
     ]
@@ -51,7 +52,7 @@ def _subnet(subnet: PlannedSubnet) -> str:
     reservation = ", reserved for prefixes" if subnet.reserve_prefixes else ""
     return (
         f"{words(subnet.zone)}: subnet {code(subnet.cidr)}{_size(subnet.cidr)}{reservation}, "
-        f"with its nodes' route table and network ACL; ENIConfig {names(subnet.eni_configs, shown=3) or '-'}"
+        f"ENIConfig {names(subnet.eni_configs, shown=3) or '-'}"
     )
 
 
@@ -67,7 +68,7 @@ def _change(change: Change) -> str:
     if change.action != "configure_cni" or not isinstance(environment, dict):
         return words(change.description)
     turned = ", ".join(code(f"{name}={value}") for name, value in environment.items())
-    return f"turn on custom networking on {code(change.target)} ({turned}) and watch its rollout"
+    return f"turn on custom networking on {code(change.target)} ({turned})"
 
 
 def _risk(risk: Risk) -> str:

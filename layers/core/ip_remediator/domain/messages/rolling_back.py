@@ -30,6 +30,8 @@ def rollback(incident: Incident) -> Part:
     latest = incident.rollback
     if latest is None:
         return Part("Rollback", [])
+    if incident.outcome == Outcome.ROLLED_BACK:
+        latest = latest.model_copy(update={"state": RollbackState.DONE})
     return Part(_TITLES[latest.state], list(_lines(incident, latest)), limit=1500)
 
 

@@ -56,6 +56,8 @@ _OUTCOMES = {
     Outcome.REJECTED: Headline(":no_entry_sign:", "rejected, nothing was changed"),
     Outcome.ROLLED_BACK: Headline(":rewind:", "rolled back"),
 }
+# The error of a shortage that more addresses would cure, but not here: a quota, a setting, another owner.
+NO_PLAN = "CannotPlan"
 _ROLLBACKS = {
     RollbackState.ASSESSED: Headline(":rewind:", "roll back? It waits for your confirmation"),
     RollbackState.RUNNING: Headline(":rewind:", "rolling back"),
@@ -69,6 +71,8 @@ def headline(incident: Incident) -> Headline:
         return _open_headline(incident)
     if incident.outcome == Outcome.REJECTED and _approval(incident) == ApprovalState.EXPIRED:
         return Headline(":alarm_clock:", "nobody answered, nothing was changed")
+    if incident.outcome == Outcome.NOT_CURABLE and incident.failure and incident.failure.error == NO_PLAN:
+        return Headline(":no_entry:", "cannot be cured automatically, nothing was changed")
     outcome = _OUTCOMES[incident.outcome]
     if incident.outcome == Outcome.ROLLED_BACK:
         return outcome
