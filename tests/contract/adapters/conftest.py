@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from botocore.config import Config
 
 from local.aws.client import LocalAws, running
 from tests.contract.adapters.clusters import Kubernetes, kubernetes_running
+from tests.contract.adapters.vpcs import Vpc
 from tests.contract.kubernetes import support
 
 if TYPE_CHECKING:
@@ -75,6 +77,26 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 def ec2(aws: LocalAws) -> Any:
     """One client for all tests: botocore takes its time to read EC2's model."""
     return aws.client("ec2")
+
+
+@dataclass(frozen=True)
+class EksApi:
+    """EKS, and the IAM role that its clusters of tests have."""
+
+    client: Any
+    role: str
+
+    def create_cluster(self, name: str, vpc: Vpc) -> None:
+        network = {"subnetIds": list(vpc.subnets.values())}
+        self.client.create_cluster(name=name, roleArn=self.role, resourcesVpcConfig=network, version="1.33")
+
+
+@pytest.fixture(scope="session")
+def eks_api(aws: LocalAws) -> EksApi:
+    trust = {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = aws.client("iam").create_role(RoleName=unique("eks"), AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    return EksApi(aws.client("eks"), role)
 
 
 @pytest.fixture

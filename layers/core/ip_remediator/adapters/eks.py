@@ -58,7 +58,8 @@ class Eks:
 
         Raises:
             NotYet: still updating after 25 s; call again.
-            RequestRefused: the add-on reports a failure; its health issues are in the message.
+            RequestRefused: the update failed; the add-on's health issues are in the message. One that is DEGRADED has
+                taken the configuration: whether its pods run is seen at their rollout.
         """
         present = self.addon() or {}
         if present.get("configurationValues", "") != configuration:
@@ -77,7 +78,7 @@ class Eks:
             if time.monotonic() > deadline:
                 raise NotYet(f"the add-on {ADDON} of {self._name} is still updating")
             self._sleep(_POLL)
-        if status in ("UPDATE_FAILED", "DEGRADED"):
+        if status == "UPDATE_FAILED":
             issues = (self.addon() or {}).get("health", {}).get("issues", [])
             raise RequestRefused(f"the add-on {ADDON} of {self._name} is {status}: {json.dumps(issues)}")
 
