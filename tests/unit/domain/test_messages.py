@@ -86,10 +86,21 @@ def test_what_cannot_be_cured_shows_its_evidence_and_what_is_unknown():
     assert "not known: ENI slots of ip-10-0-0-9" in shown
 
 
-def test_a_question_shows_zones_block_subnets_changes_and_risks_with_the_worst_first():
+def test_zones_are_told_apart_only_where_they_differ():
+    calm = DIAGNOSIS.zones[0].model_copy(update={"verdict": Verdict.RECOVERED, "free": 100, "stuck_pods": 0})
+    differing = DIAGNOSIS.model_copy(update={"zones": (calm, DIAGNOSIS.zones[1])})
+
+    shown = texts(render(asked().model_copy(update={"diagnosis": differing})))
+
+    assert "ap-northeast-2a: 100 free addresses, 1 node, no pod waits" in shown
+    assert "ap-northeast-2b: no free address, 1 node, 1 pod waits" in shown
+    assert "no pod waits" not in texts(render(asked()))
+    assert "*Zones*" not in texts(render(asked()))
+
+
+def test_a_question_shows_block_subnets_changes_and_risks_with_the_worst_first():
     shown = texts(render(asked()))
 
-    assert "ap-northeast-2a: no free address, 1 node, 1 pod waits" in shown
     assert "add `100.64.0.0/22` to `vpc-0123456789` as a further CIDR" in shown
     assert "ap-northeast-2a: subnet `100.64.0.0/24` (251 addresses)" in shown
     assert "ENIConfig `ap-northeast-2a`" in shown
@@ -116,7 +127,7 @@ def test_after_the_decision_the_plan_takes_one_line(stage: str):
 
     shown = texts(render(record))
 
-    assert "`100.64.0.0/22` for `vpc-0123456789`: CIDR, 2 subnets, 2 ENIConfigs, custom networking" in shown
+    assert "CIDR `100.64.0.0/22`, 2 subnets, 2 ENIConfigs, custom networking" in shown
     assert "Risks" not in shown
     assert "EXTERNALSNAT" not in shown
     assert shown.count("100.64.0.0/24") <= 1
@@ -297,7 +308,7 @@ def test_a_shortage_that_cannot_be_planned_for_says_why_and_what_else_would_help
 
     assert ":no_entry: prod: cannot be cured automatically, nothing was changed" in shown
     assert "*Why there is no plan*\nthe VPC has 5 CIDRs and the quota is 5: ask for more" in shown
-    assert "• consider instead: an IPv6 cluster" in shown
+    assert "*What else would help*\n• an IPv6 cluster" in shown
     assert "CannotPlan" not in shown
 
 

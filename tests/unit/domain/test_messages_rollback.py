@@ -170,7 +170,7 @@ def test_a_rollback_that_is_done_says_what_is_as_before_and_shows_no_older_failu
     shown = texts(render(record))
 
     assert ":rewind: prod: rolled back" in shown
-    assert "*Removed*  `100.64.0.0/22`" in shown
+    assert "*Removed*  CIDR `100.64.0.0/22`" in shown
     assert "subnets and CIDR deleted; `100.64.0.0/22` is free again" in shown
     assert "StillInUse" not in shown
     assert "continues where it stopped" not in shown

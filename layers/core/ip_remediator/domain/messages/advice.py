@@ -44,7 +44,7 @@ def _advice(incident: Incident) -> Iterator[str]:
     if _failure_to_advise(incident) and incident.failure:
         yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
     if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
-        yield from (f"consider instead: {cure}" if incident.failure else cure for cure in _instead(incident.diagnosis))
+        yield from _instead(incident.diagnosis)
     if incident.outcome == Outcome.OBSERVED:
         yield _after_observing(incident)
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):

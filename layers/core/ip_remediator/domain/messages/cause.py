@@ -26,8 +26,10 @@ def affected(incident: Incident) -> str:
 
 
 def zones(incident: Incident) -> Part:
-    """How it stands in each zone, for those who decide; the evidence in full is in the thread."""
+    """How it stands in each zone, where they differ: else the cause says it all."""
     found = incident.diagnosis.zones if incident.diagnosis else ()
+    if len({(zone.verdict, zone.free == 0) for zone in found}) <= 1:
+        return Part("Zones", [])
     return Part("Zones", items((_zone(zone) for zone in found), shown=6))
 
 

@@ -53,7 +53,12 @@ def _parts(incident: Incident) -> Iterator[Part]:
     yield rollback(incident)
     if _failed(incident):
         yield _failure(incident)
-    yield Part("What to do", [Line(advice) for advice in next_steps(incident)], limit=600)
+    yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident)], limit=600)
+
+
+def _advice_title(incident: Incident) -> str:
+    refused = incident.failure is not None and incident.failure.error == NO_PLAN
+    return "What else would help" if refused else "What to do"
 
 
 def _summary(incident: Incident, *, in_full: bool) -> list[Line]:

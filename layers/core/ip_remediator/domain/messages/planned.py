@@ -32,13 +32,13 @@ def in_full(plan: Plan) -> Part:
 def brief(plan: Plan) -> str:
     """The plan as a noun, so that it can be planned, made and removed."""
     made = [
-        "CIDR" if plan.source == "new-cidr" else "no new CIDR",
+        f"CIDR {code(plan.block)}" if plan.source == "new-cidr" else f"{code(plan.block)} of the VPC's own CIDR",
         counted(len(plan.subnets), "subnet"),
         counted(sum(len(subnet.eni_configs) for subnet in plan.subnets), "ENIConfig"),
     ]
     if any(change.action == "configure_cni" for change in plan.changes):
         made.append("custom networking")
-    return f"{code(plan.block)} for {code(plan.vpc_id)}: {', '.join(made)}"
+    return ", ".join(made)
 
 
 def risks(plan: Plan) -> Part:
