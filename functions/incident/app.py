@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             mode = Mode(settings.default_mode)
             return lifecycle.open(event["input"], settings.aws_region, mode, event["execution"])
         case "ask":
-            lifecycle.ask(event["incident"], event["task_token"], int(settings.approval_minutes), event["why"])
+            lifecycle.ask(event["incident"], event["task_token"], event["minutes"], event["why"])
             return {}
         case "remind":
             answered = lifecycle.remind(event["incident"], event["task_token"])

@@ -36,7 +36,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         clock=utc_now,
     )
     approved = Approved(**event["approved"]) if event.get("approved") else None
-    return proposer.propose(event["incident"], approved) | waits(int(settings.approval_minutes))
+    return proposer.propose(event["incident"], approved) | waits(
+        int(settings.approval_minutes), again=approved is not None
+    )
 
 
 def _networks(name: str, text: str) -> list[IPv4Network]:

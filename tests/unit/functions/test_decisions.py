@@ -130,7 +130,15 @@ def test_given_an_expired_question_when_answered_then_it_is_refused(approvals: A
 
 
 def test_the_state_machine_waits_a_little_longer_than_the_question_is_open():
-    assert waits(60) == {"ask_seconds": 2700, "remind_seconds": 905}
+    assert waits(60) == {"approval_minutes": 60, "ask_seconds": 2700, "remind_seconds": 905}
+
+
+def test_a_question_put_again_is_open_for_an_hour_at_most_so_that_all_fit_into_an_execution():
+    first, again = waits(1200), waits(1200, again=True)
+    assert (first["approval_minutes"], again["approval_minutes"]) == (1200, 60)
+    every = [each[name] for each in (first, again, again) for name in ("ask_seconds", "remind_seconds")]
+    assert sum(every) < 24 * 3600
+    assert waits(5, again=True)["approval_minutes"] == 5
 
 
 # ------------------------------------------------------------------------------------------------ daily limit

@@ -29,6 +29,9 @@ __all__ = ["InvalidInput", "Lifecycle", "ManualRun", "failure_of", "parsed"]
 
 # Of the time to answer, how much passes before people are reminded.
 _REMINDED_AFTER = 0.75
+# A question is put again when the world changed under an answer: then somebody is there. Three questions of at most
+# 20 hours, 1 hour and 1 hour fit into the 24 hours of an execution.
+_AGAIN_MINUTES = 60
 # What the state machine waits beyond a question's expiry, so that no answer given in time comes too late.
 _GRACE_SECONDS = 5
 
@@ -50,8 +53,8 @@ class Lifecycle:
             InvalidInput, IncidentOpen
         """
         run = parsed(ManualRun, document)
-        incident = self.incidents.open(run.cluster, region, run.mode or default_mode, run.reason, run.request)
-        self.incidents.record_execution(incident, execution)
+        mode = run.mode or default_mode
+        incident = self.incidents.open(run.cluster, region, mode, run.reason, run.request, execution)
         return {"incident": incident, "cluster": run.cluster}
 
     def ask(self, incident_id: str, task_token: str, minutes: int, why: str) -> None:
@@ -141,10 +144,15 @@ def _message(cause: str) -> str:
         return cause
 
 
-def waits(minutes: int) -> dict[str, int]:
-    """How long the state machine waits for an answer, in seconds: until it reminds people, and then."""
+def waits(minutes: int, *, again: bool = False) -> dict[str, int]:
+    """How long a question is open, and how long the state machine waits until it reminds people, and then."""
+    minutes = min(minutes, _AGAIN_MINUTES) if again else minutes
     before = round(60 * minutes * _REMINDED_AFTER)
-    return {"ask_seconds": before, "remind_seconds": 60 * minutes - before + _GRACE_SECONDS}
+    return {
+        "approval_minutes": minutes,
+        "ask_seconds": before,
+        "remind_seconds": 60 * minutes - before + _GRACE_SECONDS,
+    }
 
 
 def _report(incident: Incident, outcome: Outcome, failure: Failure | None) -> dict[str, Any]:
