@@ -33,7 +33,8 @@ class Verifier:
     ec2: Ec2Facts
 
     def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:
-        """Waits for the incident's pods and judges: `{"outcome", "healed", "still_stuck"}`.
+        """Waits for those of the incident's pods that can get an address, and judges all of them:
+        `{"outcome", "healed", "still_stuck"}`.
 
         `final`: judge what is there, wait no more.
 
@@ -43,7 +44,7 @@ class Verifier:
         plan = self.incident.plan
         if plan is None:
             raise RequestRefused(f"incident {self.incident.id} has no plan")
-        uids = {pod.uid for pod in self.snapshot.stuck_pods if pod.uid}
+        uids = {pod.uid for pod in self.snapshot.stuck_pods if pod.uid and self._can_get_address(pod)}
         waiting = self.pods.await_not_pending(uids, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
@@ -56,6 +57,11 @@ class Verifier:
             "healed": [f"{pod.namespace}/{pod.name} {pod.address}" for pod in found.healed],
             "still_stuck": list(found.still_stuck),
         }
+
+    def _can_get_address(self, pod: StuckPod) -> bool:
+        """False when its node has no slot for an ENI in a new subnet: only a new node helps, however long we wait."""
+        node = self.snapshot.node(pod.node)
+        return node is None or node.free_eni_slots != 0
 
     def _verification(self, plan: Plan, waiting: set[str]) -> Verification:
         interfaces = self.ec2.addresses_of_subnets(self.incident.subnets.values())
