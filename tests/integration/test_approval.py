@@ -33,7 +33,7 @@ def test_given_mode_observe_when_diagnosed_then_the_plan_is_shown_and_everything
     ended, incident = lab.remediate(sick.name, mode="observe")
     assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.OBSERVED)
     assert sick.world() == before
-    message = lab.message_saying(incident.id, "plan ready, nothing was changed", "100.64.")
+    message = lab.message_saying(incident.id, "plan ready, nothing was changed")
     assert lab.buttons(message) == []
 
 
@@ -48,7 +48,7 @@ def test_given_a_question_when_rejected_then_everything_is_as_before(lab: Lab, s
     assert rejected.approval is not None
     assert rejected.approval.state is ApprovalState.REJECTED
     assert sick.world() == before
-    message = lab.message_saying(incident.id, "rejected, nothing was changed", "Rejected by")
+    message = lab.message_saying(incident.id, "rejected, nothing was changed")
     assert lab.buttons(message) == []
 
 
@@ -63,6 +63,6 @@ def test_given_a_question_when_approved_by_a_click_then_the_pods_are_healed(lab:
     assert healed.approval.state is ApprovalState.APPROVED
     assert "U0000ONCALL" in (healed.approval.decided_by or "")
     assert len(sick.moved()) == 2
-    message = lab.message_saying(incident.id, "healed", "Approved by")
+    message = lab.message_saying(incident.id, "healed")
     assert lab.buttons(message) == ["rollback"]
     assert len(lab.messages(incident.id)) == 1

@@ -71,11 +71,12 @@ REFUSALS = {
 def assert_undone(lab: Lab, sick: Patient, before: dict[str, Any], ended: Ended, incident: Incident) -> None:
     assert (ended.status, incident.outcome) == ("FAILED", Outcome.UNDONE), (ended, incident.failure)
     assert incident.failure is not None
+    assert ended.error is not None
     assert ended.error == incident.failure.error
     assert incident.failure.stands == "nothing that was made is left"
     assert sick.world() == before
     assert lab.changes(incident.id) == []
-    message = lab.message_saying(incident.id, "failed, everything made was removed", "What went wrong")
+    message = lab.message_saying(incident.id, "failed, everything made was removed", ended.error)
     assert lab.buttons(message) == []
 
 
@@ -120,11 +121,27 @@ def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_ro
     assert "DeleteSubnet: Blocked" in incident.failure.message
     assert f"vpc_cidr {incident.plan.block}" in incident.failure.stands
     assert lab.ledger.reservation_of(incident.id) is not None
-    message = lab.message_saying(incident.id, "failed", "still there: ", "DeleteSubnet: Blocked")
+    message = lab.message_saying(incident.id, "failed", f"vpc_cidr {incident.plan.block}")
     assert lab.buttons(message) == ["rollback"]
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before
     lab.message_saying(incident.id, "rolled back")
+
+
+def test_given_an_undo_that_the_cluster_refuses_when_closed_then_only_the_cluster_s_part_stands(
+    lab: Lab, sick: Patient
+) -> None:
+    before = sick.world()
+    with rules_of_writer(lab, ["get", "list", "create", "patch"]), lab.faults(*REFUSALS["the add-on"][0]):
+        ended, incident = lab.remediate(sick.name)
+    assert (ended.status, incident.outcome) == ("FAILED", Outcome.FAILED)
+    assert incident.failure is not None
+    assert "eniconfig ap-northeast-2a" in incident.failure.stands
+    assert "vpc_cidr" not in incident.failure.stands
+    assert sick.world() == {**before, "eni_configs": sick.eni_configs()}
+    lab.message_saying(incident.id, "failed", "eniconfig ap-northeast-2a")
+    assert lab.roll_back(incident.id).status == "SUCCEEDED"
+    assert sick.world() == before
 
 
 def test_given_throttling_and_lost_answers_when_remediated_then_it_heals_and_makes_nothing_twice(

@@ -146,12 +146,12 @@ def test_given_the_incident_is_healed_then_one_message_in_slack_has_followed_it(
 ) -> None:
     _, incident = healed
     message = lab.message_saying(incident.id, "healed")
-    assert incident.plan is not None
-    ticked = [version["text"].count(":white_check_mark:") for version in message["versions"]]
-    assert len(ticked) > 3
+    working = [version["text"] for version in message["versions"] if "healed" not in version["text"]]
+    ticked = [text.count(":white_check_mark:") for text in working]
+    assert len(set(ticked)) > 3
     assert ticked == sorted(ticked)
     for pod in incident.verification.healed if incident.verification else ():
-        assert f"`{pod.namespace}/{pod.name}` has `{pod.address}`" in message["text"]
+        assert pod.name in message["text"]
     assert lab.buttons(message) == ["rollback"]
 
 

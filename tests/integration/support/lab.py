@@ -182,8 +182,9 @@ class Lab:
         return request(method, f"{self.stack.servers.slack_url}{path}", document)
 
     def messages(self, incident: str) -> list[dict[str, Any]]:
-        """The messages in Slack that are about the incident, each with its versions."""
-        return [message for message in self.slack("GET", "/_control/messages") if incident in message["text"]]
+        """The messages in Slack about the incident, each with its versions; without what is told in their threads."""
+        told = [message for message in self.slack("GET", "/_control/messages") if incident in message["text"]]
+        return [message for message in told if message["thread_ts"] in (None, message["ts"])]
 
     def message_saying(self, incident: str, *words: str, seconds: float = 30.0) -> dict[str, Any]:
         """The incident's one message, once it says all of `words`."""

@@ -15,7 +15,6 @@ from local.cluster.scenario import Seeded, seed, wait_settled
 from local.cluster.scenario_spec import Scenario
 from local.stack.processes import Server
 from tests.integration.support.lab import Lab
-from tests.integration.support.waiting import eventually
 
 CGNAT = IPv4Network("100.64.0.0/10")
 ZONES = ("ap-northeast-2a", "ap-northeast-2b")
@@ -109,18 +108,6 @@ class Patient:
         filters = [{"Name": "subnet-id", "Values": list(subnets)}]
         found: list[dict[str, Any]] = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
         return found
-
-    def give_up_new_interfaces(self) -> None:
-        """Takes the ENIs of the new subnets away, as replacing their nodes would."""
-
-        def left() -> list[dict[str, Any]]:
-            found = self.interfaces_in(*self.new_subnets().values())
-            for eni in found:
-                self._ec2.detach_network_interface(AttachmentId=eni["Attachment"]["AttachmentId"], Force=True)
-                self._ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
-            return found
-
-        eventually("no ENI is left in the new subnets", left, lambda found: not found)
 
     def addon_configuration(self) -> str | None:
         """Of the managed add-on; None when aws-node is self-managed."""

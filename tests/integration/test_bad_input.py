@@ -1,0 +1,196 @@
+"""What must not be remedied: unknown clusters, clusters that are gone or closed, exhausted pools, quotas."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ip_remediator.domain.incidents import Incident, Outcome
+from local.stack.deployment import ROOT
+from tests.integration.conftest import NO_PODS
+from tests.integration.support.lab import Ended, Lab
+from tests.integration.support.patient import CGNAT, Patient, patient, remove_cluster
+from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+EVENT = Path("tests/data/signals/event_sandbox.json")
+UNDONE = "failed, everything made was removed"
+NOT_CURABLE = "more addresses cannot cure this"
+
+
+@pytest.fixture(scope="module")
+def quiet(lab: Lab) -> Iterator[Patient]:
+    """A cluster whose subnets are full, without pods."""
+    with patient(lab, NO_PODS) as cluster:
+        yield cluster
+
+
+def send_event(lab: Lab, cluster: str) -> None:
+    """The event of a pod without an address, as kubernetes-event-exporter sends it."""
+    event = json.loads((ROOT / EVENT).read_text())
+    detail = json.dumps({**event["detail"], "clusterName": cluster})
+    entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": detail}
+    assert lab.aws("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+
+
+def assert_failed(lab: Lab, ended: Ended, incident: Incident, error: str, *words: str) -> None:
+    """The execution failed, nothing is left, and record and message say why."""
+    assert (ended.status, ended.error) == ("FAILED", error), ended
+    assert incident.outcome is Outcome.UNDONE
+    assert incident.failure is not None
+    for word in words:
+        assert word in incident.failure.message, incident.failure
+    lab.message_saying(incident.id, UNDONE, error, words[0])
+
+
+def test_given_an_event_of_an_unknown_cluster_when_it_arrives_then_people_are_told_which(lab: Lab) -> None:
+    send_event(lab, "nobody-knows-me")
+    [arn] = eventually("an execution starts", lambda: lab.executions_of("nobody-knows-me"))
+    ended = lab.end_of(arn)
+    words = ("EKS knows no cluster 'nobody-knows-me' in ap-northeast-2", "was it deleted")
+    assert_failed(lab, ended, lab.incident_of(arn), "ClusterNotFound", *words)
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [({}, "cluster"), ({"cluster": "a b"}, "cluster"), ({"cluster": "demo", "mode": "fast"}, "mode")],
+)
+def test_given_a_wrong_input_when_started_by_hand_then_the_error_names_the_field(
+    lab: Lab, document: dict[str, Any], field: str
+) -> None:
+    machine = lab.outputs["RemediationStateMachineArn"]
+    started = lab.aws("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(document))
+    ended = lab.end_of(started["executionArn"])
+    assert (ended.status, ended.error) == ("FAILED", "InvalidInput")
+    assert f"field '{field}'" in ended.cause
+
+
+def test_given_no_access_entry_when_diagnosed_then_the_refusal_is_told(lab: Lab, quiet: Patient) -> None:
+    eks, role = lab.aws("eks"), lab.outputs["DiagnoseRoleArn"]
+    entry = eks.describe_access_entry(clusterName=quiet.name, principalArn=role)["accessEntry"]
+    eks.delete_access_entry(clusterName=quiet.name, principalArn=role)
+    before = quiet.world()
+    ended, incident = lab.remediate(quiet.name)
+    assert_failed(lab, ended, incident, "KubernetesDenied", "401")
+    assert quiet.world() == before
+    eks.create_access_entry(
+        clusterName=quiet.name, principalArn=role, kubernetesGroups=entry["kubernetesGroups"], type="STANDARD"
+    )
+
+
+def test_given_an_exhausted_pool_when_planned_then_nothing_is_reserved_or_locked(lab: Lab, quiet: Patient) -> None:
+    hogs = {f"hog-{index}": block for index, block in enumerate(CGNAT.subnets(new_prefix=16))}
+    taken = {reservation.block for reservation in lab.ledger.reserved(CGNAT)}
+    hogs = {name: block for name, block in hogs.items() if not any(block.overlaps(other) for other in taken)}
+    hogs |= {f"hog-of-{half}": half for half in _free_parts(taken)}
+    for name, block in hogs.items():
+        lab.ledger.reserve_exactly(name, block)
+    try:
+        before = quiet.world()
+        ended, incident = lab.remediate(quiet.name)
+        assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.NOT_CURABLE)
+        assert incident.failure is not None
+        assert "no free /" in incident.failure.message
+        assert "100.64.0.0/10" in incident.failure.message
+        assert quiet.world() == before
+        assert lab.ledger.reservation_of(incident.id) is None
+        lab.message_saying(incident.id, NOT_CURABLE, "no free /")
+    finally:
+        for name in hogs:
+            lab.ledger.release(name)
+
+
+def _free_parts(taken: set[IPv4Network]) -> list[IPv4Network]:
+    """What is free in the /16s that are partly taken, in blocks as large as can be."""
+    parts = []
+    for sixteen in {block.supernet(new_prefix=16) for block in taken}:
+        free = [sixteen]
+        for block in (block for block in taken if block.subnet_of(sixteen)):
+            free = [part for one in free for part in (one.address_exclude(block) if block.subnet_of(one) else [one])]
+        parts += free
+    return parts
+
+
+def test_given_a_vpc_at_its_cidr_quota_when_planned_then_the_quota_is_named(lab: Lab, quiet: Patient) -> None:
+    ec2 = lab.aws("ec2")
+    made = [
+        ec2.associate_vpc_cidr_block(VpcId=quiet.vpc_id, CidrBlock=f"10.{number}.0.0/16") for number in range(10, 14)
+    ]
+    associations = [each["CidrBlockAssociation"]["AssociationId"] for each in made]
+    eventually("five CIDRs", quiet.cidrs, lambda cidrs: len(cidrs) == 5)
+    before = quiet.world()
+    ended, incident = lab.remediate(quiet.name)
+    assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.NOT_CURABLE)
+    assert incident.failure is not None
+    assert "has 5 IPv4 CIDRs and the quota is 5" in incident.failure.message
+    assert "L-83CA0A9D" in incident.failure.message
+    assert quiet.world() == before
+    lab.message_saying(incident.id, NOT_CURABLE, "the quota is 5")
+    for association in associations:
+        ec2.disassociate_vpc_cidr_block(AssociationId=association)
+    eventually("one CIDR", quiet.cidrs, lambda cidrs: len(cidrs) == 1)
+
+
+@contextmanager
+def hanging(cluster: Patient) -> Iterator[None]:
+    """The API server accepts connections and answers nothing."""
+    pid = cluster.kubernetes._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_given_an_api_server_that_hangs_when_diagnosed_then_it_is_told(lab: Lab, quiet: Patient) -> None:
+    before = quiet.world()
+    with hanging(quiet):
+        ended, incident = lab.remediate(quiet.name)
+    assert_failed(lab, ended, incident, "KubernetesUnreachable", "no answer from https://localhost")
+    assert quiet.world() == before
+
+
+def test_given_an_api_server_that_dies_after_the_approval_when_undone_then_the_vpc_is_as_before(
+    lab: Lab, quiet: Patient
+) -> None:
+    """Nearly the last test of this cluster: its API server stays away."""
+    before = (quiet.cidrs(), quiet.subnets(), lab.ledger_items())
+    execution = lab.start(quiet.name, mode="approve")
+    known = lab.incident_when_known(execution)
+    message = lab.message_saying(known.id, "waits for approval")
+    with lab.faults({"service": "ec2", "action": "CreateSubnet", "error": "ServiceUnavailable", "times": 2}):
+        lab.click(message, "approve")
+        eventually("the CIDR is added", quiet.cidrs, lambda cidrs: len(cidrs) == 2)
+        quiet.kubernetes._process.kill()
+    ended, incident = lab.end_of(execution), lab.incident_of(execution)
+    assert_failed(lab, ended, incident, "KubernetesUnreachable", "no answer from https://localhost")
+    assert (quiet.cidrs(), quiet.subnets(), lab.ledger_items()) == before
+    assert lab.changes(incident.id) == []
+    assert lab.lock_holder(quiet.vpc_id) is None
+
+
+def test_given_a_cluster_that_is_deleted_after_the_approval_when_undone_then_the_vpc_is_as_before(lab: Lab) -> None:
+    with patient(lab, replace(NO_PODS, cluster="doomed")) as doomed:
+        before = (doomed.cidrs(), doomed.subnets(), lab.ledger_items())
+        execution = lab.start(doomed.name, mode="approve")
+        known = lab.incident_when_known(execution)
+        message = lab.message_saying(known.id, "waits for approval")
+        with lab.faults({"service": "ec2", "action": "CreateSubnet", "error": "ServiceUnavailable", "times": 2}):
+            lab.click(message, "approve")
+            eventually("the CIDR is added", doomed.cidrs, lambda cidrs: len(cidrs) == 2)
+            remove_cluster(lab, doomed.name)
+        ended, incident = lab.end_of(execution), lab.incident_of(execution)
+        assert_failed(lab, ended, incident, "ClusterNotFound", f"EKS knows no cluster '{doomed.name}'")
+        assert (doomed.cidrs(), doomed.subnets(), lab.ledger_items()) == before
+        assert lab.changes(incident.id) == []
+        assert lab.lock_holder(doomed.vpc_id) is None
