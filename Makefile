@@ -60,6 +60,12 @@ check: setup ## every static check: format, lint, types, imports, template, stat
 test: setup ## every fast test, the integration tests on the embedded stack included
 	pytest $(PYTEST_FLAGS)
 
+bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round)
+	@python -m benchmarks $(if $(QUICK),--quick)
+
+pictures: setup ## take the pictures of docs/images from the real Slack page (needs Chromium)
+	@python -m scripts.pictures
+
 # aiohttp serves only kubernetes.aio, which the kube layer leaves out; pydantic comes with the core layer.
 NOT_IN_KUBE_LAYER := aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types attrs frozenlist multidict \
   propcache pydantic pydantic-core typing-extensions typing-inspection yarl

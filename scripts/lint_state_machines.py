@@ -15,17 +15,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import ip_remediator.adapters.kill_switch
 import ip_remediator.steps.cluster
 import ip_remediator.steps.lifecycle
 import ip_remediator.steps.proposing
 import ip_remediator.steps.rolling_back
 import ip_remediator.steps.verifying  # noqa: F401 - imported for their exception classes
-import yaml
 from ip_remediator.adapters.errors import Transient
 
 ROOT = Path(__file__).resolve().parents[1]
 AWS_ERRORS = re.compile(r"(States|Lambda)\.\w+")
+# A function that was killed: every step can be run again.
+KILLED = {"Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"}
 # AWS takes a JSONata expression here (States Language, "TimeoutSeconds"); statelint 3.1 knows only integers.
 KNOWN_FALSE = re.compile(r'TimeoutSeconds is "\{% .* %\}" but should be an Integer')
 # Retried wherever they can occur, and only there: each waits for something of its own.
@@ -36,7 +39,7 @@ class _Template(yaml.SafeLoader):
     """Reads CloudFormation's short tags as plain values."""
 
 
-_Template.add_multi_constructor("!", lambda loader, suffix, node: f"arn:aws:lambda:xx:0:function:{suffix}")
+_Template.add_multi_constructor("!", lambda _loader, suffix, _node: f"arn:aws:lambda:xx:0:function:{suffix}")
 
 
 def main() -> int:
@@ -83,12 +86,12 @@ def _errors(state: dict[str, Any]) -> Iterator[str]:
     ours = {kind.__name__ for kind in _subclasses(Exception) if kind.__module__.startswith("ip_remediator")}
     retried = {name for retry in state.get("Retry", []) for name in retry["ErrorEquals"]}
     caught = {name for catch in state.get("Catch", []) for name in catch["ErrorEquals"]}
-    unknown = {name for name in retried | caught if not AWS_ERRORS.fullmatch(name)} - ours
+    unknown = {name for name in retried | caught if not AWS_ERRORS.fullmatch(name)} - ours - KILLED
     yield from (f"{name} is no exception of ours" for name in sorted(unknown))
     permanent = {name for name in retried & ours if name not in transient}
     yield from (f"{name} is retried, but is not Transient" for name in sorted(permanent))
     if ":lambda:invoke" in state.get("Resource", ""):
-        yield from (f"{name} is not retried" for name in sorted(transient - WAITING - retried))
+        yield from (f"{name} is not retried" for name in sorted((transient | KILLED) - WAITING - retried))
 
 
 def _subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
     ssm: Any = servers.client("ssm")
     ssm.put_parameter(Name=SECRET_PARAMETER, Type="SecureString", Value=secret, Overwrite=True)
     s3: Any = servers.client("s3")
-    s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": servers.session.region_name})
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": servers.session.region_name})
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     overrides = {
         "Runtime": f"python{version}",

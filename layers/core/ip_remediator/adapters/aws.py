@@ -1,4 +1,4 @@
-"""boto3 clients as every function makes them: bounded time-outs, adaptive retries, a name in CloudTrail."""
+"""boto3 clients as every function makes them: bounded time-outs, a few retries, a name in CloudTrail."""
 
 from __future__ import annotations
 

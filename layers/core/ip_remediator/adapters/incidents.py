@@ -94,15 +94,26 @@ class Incidents:
         self._records = Records(table)
         self._clock = clock
 
-    def open(self, cluster: str, region: str, mode: Mode, reason: str, request: RunRequest | None = None) -> str:
+    def open(
+        self,
+        cluster: str,
+        region: str,
+        mode: Mode,
+        reason: str,
+        request: RunRequest | None = None,
+        execution: str | None = None,
+    ) -> str:
         """A new incident of `cluster`; returns its id. `request`: what a run by hand asks for.
+
+        `execution` opens it for itself: asking again, because the first answer was lost, gives the same incident.
 
         Raises:
             IncidentOpen: the cluster has one that is not closed.
         """
         now = self._clock()
         new_id = incident_id(cluster, now, secrets.token_hex(3))
-        marker = {**_marker(cluster), "incident_id": new_id, "opened_at": now.isoformat()}
+        started = {"execution": execution} if execution else {}
+        marker = {**_marker(cluster), "incident_id": new_id, "opened_at": now.isoformat(), **started}
         record: Item = {
             **_meta(new_id),
             "cluster": cluster,
@@ -113,6 +124,7 @@ class Incidents:
             "steps": {},
             "subnets": {},
             **({"request": request.model_dump_json()} if request else {}),
+            **started,
         }
         vacant = "attribute_not_exists(pk) OR attribute_exists(closed_at) OR opened_at < :stale"
         stale = {":stale": (now - STALE_AFTER).isoformat()}
@@ -125,7 +137,10 @@ class Incidents:
                 ]
             )
         except ConditionFailed as error:
-            raise IncidentOpen(f"cluster {cluster} has an open incident: {self.open_incident(cluster)}") from error
+            present = self._records.get(**_marker(cluster)) or {}
+            if execution and present.get("execution") == execution and "closed_at" not in present:
+                return str(present["incident_id"])
+            raise IncidentOpen(f"cluster {cluster} has an open incident: {present.get('incident_id')}") from error
         return new_id
 
     def open_incident(self, cluster: str) -> str | None:
