@@ -34,7 +34,9 @@ class Twice:
 
 @pytest.fixture(scope="module")
 def twice(lab: Lab) -> Iterator[Twice]:
-    with patient(lab, replace(Scenario(), managed_addon=False)) as cluster:
+    # Without a warm ENI, so that each node keeps its third ENI slot for the second remediation.
+    scenario = replace(Scenario(), managed_addon=False, cni_environment={"WARM_ENI_TARGET": "0"})
+    with patient(lab, scenario) as cluster:
         cluster.settle(running=8, stuck=2)
         before = dump(cluster)
         first = _healed(lab, cluster)
