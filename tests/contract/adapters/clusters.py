@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,7 @@ def kubernetes_running(kind: str, folder: Path) -> Iterator[Kubernetes]:
         eventually(serves, _READY_SECONDS)
         _onboard(started)
         yield started
+        gc.collect()  # ends the connections of clients that nobody uses any more: the server waits for them
 
 
 def _onboard(cluster: Kubernetes) -> None:

@@ -40,7 +40,7 @@ def question(approvals: Approvals, incident: str, clock: Clock) -> Approval:
 
 def test_given_a_question_then_the_record_shows_it_without_its_token(
     incidents: Incidents, incident: str, question: Approval
-):
+) -> None:
     record = incidents.get(incident)
     assert record.approval == question
     assert question.state is ApprovalState.PENDING
@@ -49,7 +49,7 @@ def test_given_a_question_then_the_record_shows_it_without_its_token(
 
 def test_given_a_question_when_answered_then_plan_person_and_time_are_recorded(
     approvals: Approvals, incidents: Incidents, incident: str, question: Approval, clock: Clock
-):
+) -> None:
     clock.advance(minutes=5)
     assert approvals.decide(question.id, APPROVED, "ada") == Decision(incident, "token-1", "hash-1")
     decided = incidents.get(incident).approval
@@ -61,7 +61,7 @@ def test_given_a_question_when_answered_then_plan_person_and_time_are_recorded(
 
 def test_given_an_answered_question_then_another_answer_is_refused(
     approvals: Approvals, incidents: Incidents, incident: str, question: Approval
-):
+) -> None:
     approvals.decide(question.id, REJECTED, "ada")
     for state, by in ((APPROVED, "ada"), (REJECTED, "bob"), (APPROVED, "bob")):
         with pytest.raises(ApprovalRefused, match="answered already"):
@@ -73,14 +73,14 @@ def test_given_an_answered_question_then_another_answer_is_refused(
 
 def test_given_an_answer_whose_caller_crashed_then_the_same_answer_finds_the_waiting_execution_again(
     approvals: Approvals, question: Approval
-):
+) -> None:
     first = approvals.decide(question.id, APPROVED, "ada")
     assert approvals.decide(question.id, APPROVED, "ada") == first
 
 
 def test_given_twenty_people_who_click_at_once_then_one_decides(
     approvals: Approvals, incidents: Incidents, incident: str, question: Approval
-):
+) -> None:
     states = (APPROVED, REJECTED)
     results = at_once(20, lambda number: approvals.decide(question.id, states[number % 2], f"person-{number}"))
     winners = [number for number, result in enumerate(results) if isinstance(result, Decision)]
@@ -93,7 +93,7 @@ def test_given_twenty_people_who_click_at_once_then_one_decides(
 
 def test_given_a_question_that_expired_then_an_answer_is_refused_and_changes_nothing(
     approvals: Approvals, incidents: Incidents, incident: str, question: Approval, clock: Clock
-):
+) -> None:
     clock.advance(hours=1)
     with pytest.raises(ApprovalRefused, match="expired at 13:00 UTC, which is a rejection"):
         approvals.decide(question.id, APPROVED, "ada")
@@ -102,11 +102,11 @@ def test_given_a_question_that_expired_then_an_answer_is_refused_and_changes_not
 
 def test_given_a_question_until_its_last_moment_then_it_can_be_answered(
     approvals: Approvals, question: Approval, clock: Clock
-):
+) -> None:
     clock.advance(minutes=59, seconds=59)
     assert approvals.decide(question.id, APPROVED, "ada")
 
 
-def test_given_an_unknown_question_then_the_answer_is_refused(approvals: Approvals):
+def test_given_an_unknown_question_then_the_answer_is_refused(approvals: Approvals) -> None:
     with pytest.raises(ApprovalRefused, match="not known"):
         approvals.decide("made-up", APPROVED, "ada")

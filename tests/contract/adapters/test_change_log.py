@@ -24,7 +24,7 @@ def log(table: Table, clock: Clock) -> ChangeLog:
     return ChangeLog(table, clock, unique("incident"))
 
 
-def test_given_changes_then_all_or_those_of_a_kind_are_read_back(log: ChangeLog):
+def test_given_changes_then_all_or_those_of_a_kind_are_read_back(log: ChangeLog) -> None:
     log.intend(ENICONFIG)
     log.intend(CIDR)
     assert sorted(change.kind for change in log.made()) == ["eniconfig", "vpc_cidr"]
@@ -32,14 +32,14 @@ def test_given_changes_then_all_or_those_of_a_kind_are_read_back(log: ChangeLog)
     assert log.made(ChangeKind.SUBNET) == []
 
 
-def test_given_a_repeat_after_a_crash_then_what_was_there_before_the_first_try_is_kept(log: ChangeLog):
+def test_given_a_repeat_after_a_crash_then_what_was_there_before_the_first_try_is_kept(log: ChangeLog) -> None:
     log.intend(ENICONFIG)
     ours = {**BEFORE, "spec": {"subnet": "subnet-ours"}}
     assert log.intend(ENICONFIG.model_copy(update={"before": ours})) == ENICONFIG
     assert log.made() == [ENICONFIG]
 
 
-def test_given_twenty_tries_at_once_then_one_record_is_kept_and_all_get_it(log: ChangeLog):
+def test_given_twenty_tries_at_once_then_one_record_is_kept_and_all_get_it(log: ChangeLog) -> None:
     results = at_once(20, lambda number: log.intend(CIDR.model_copy(update={"before": {"try": number}})))
     [kept] = log.made()
     assert all(result == kept for result in results)
@@ -47,7 +47,7 @@ def test_given_twenty_tries_at_once_then_one_record_is_kept_and_all_get_it(log: 
 
 def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
     log: ChangeLog, table: Table, clock: Clock
-):
+) -> None:
     log.intend(CIDR)
     log.intend(ENICONFIG)
     log.undone(CIDR)
@@ -57,6 +57,6 @@ def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
     assert [(event["what"], event["detail"]) for event in told] == [("undone", "vpc_cidr 100.64.0.0/22")] * 2
 
 
-def test_given_another_incident_then_its_changes_are_not_ours(log: ChangeLog, table: Table, clock: Clock):
+def test_given_another_incident_then_its_changes_are_not_ours(log: ChangeLog, table: Table, clock: Clock) -> None:
     log.intend(CIDR)
     assert ChangeLog(table, clock, unique("incident")).made() == []

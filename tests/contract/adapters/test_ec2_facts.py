@@ -25,7 +25,7 @@ def facts(ec2: Any) -> Ec2Facts:
     return Ec2Facts(ec2)
 
 
-def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc: Vpc, facts: Ec2Facts):
+def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc: Vpc, facts: Ec2Facts) -> None:
     vpc.ec2.associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/22")
     found = facts.vpc(vpc.id, 2)
     assert (found.id, found.owner_id, found.subnet_count) == (vpc.id, "000000000000", 2)
@@ -35,12 +35,12 @@ def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc
     ]
 
 
-def test_given_no_such_vpc_then_the_error_names_it(facts: Ec2Facts):
+def test_given_no_such_vpc_then_the_error_names_it(facts: Ec2Facts) -> None:
     with pytest.raises(NotFound, match="vpc-0123456789abcdef0"):
         facts.vpc("vpc-0123456789abcdef0", 0)
 
 
-def test_given_subnets_then_free_addresses_tags_route_table_and_acl_are_told(vpc: Vpc, facts: Ec2Facts):
+def test_given_subnets_then_free_addresses_tags_route_table_and_acl_are_told(vpc: Vpc, facts: Ec2Facts) -> None:
     other = vpc.subnet("10.0.9.0/28", "b", **{"kubernetes.io/role/cni": "1"})
     vpc.interface(vpc.subnets["a"], SecondaryPrivateIpAddressCount=4)
     found = {subnet.id: subnet for subnet in facts.subnets(vpc.id)}
@@ -52,7 +52,7 @@ def test_given_subnets_then_free_addresses_tags_route_table_and_acl_are_told(vpc
     assert set(found) == {*vpc.subnets.values(), other}
 
 
-def test_given_a_subnet_of_no_table_then_the_main_route_table_applies_to_it(vpc: Vpc, facts: Ec2Facts):
+def test_given_a_subnet_of_no_table_then_the_main_route_table_applies_to_it(vpc: Vpc, facts: Ec2Facts) -> None:
     other = vpc.subnet("10.0.9.0/28")
     filters = [{"Name": "vpc-id", "Values": [vpc.id]}, {"Name": "association.main", "Values": ["true"]}]
     [main] = vpc.ec2.describe_route_tables(Filters=filters)["RouteTables"]
@@ -60,7 +60,7 @@ def test_given_a_subnet_of_no_table_then_the_main_route_table_applies_to_it(vpc:
     assert found.route_table == main["RouteTableId"]
 
 
-def test_given_routes_then_all_but_the_local_ones_are_told(vpc: Vpc, facts: Ec2Facts):
+def test_given_routes_then_all_but_the_local_ones_are_told(vpc: Vpc, facts: Ec2Facts) -> None:
     gateway = vpc.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     vpc.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc.id)
     table = vpc.route_tables["a"]
@@ -72,7 +72,7 @@ def test_given_routes_then_all_but_the_local_ones_are_told(vpc: Vpc, facts: Ec2F
     }
 
 
-def test_given_peerings_then_the_other_sides_ranges_are_told_and_who_asked(vpc: Vpc, facts: Ec2Facts):
+def test_given_peerings_then_the_other_sides_ranges_are_told_and_who_asked(vpc: Vpc, facts: Ec2Facts) -> None:
     peer = vpc.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     id_ = vpc.ec2.create_vpc_peering_connection(VpcId=vpc.id, PeerVpcId=peer)["VpcPeeringConnection"][
         "VpcPeeringConnectionId"
@@ -84,7 +84,7 @@ def test_given_peerings_then_the_other_sides_ranges_are_told_and_who_asked(vpc: 
     assert facts.vpc(vpc.id, 2).peerings[0].status == "active"
 
 
-def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc: Vpc, facts: Ec2Facts):
+def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc: Vpc, facts: Ec2Facts) -> None:
     instance = vpc.instance("a")
     second = vpc.interface(vpc.subnets["a"], SecondaryPrivateIpAddressCount=5)
     vpc.ec2.attach_network_interface(NetworkInterfaceId=second, InstanceId=instance, DeviceIndex=1)
@@ -98,7 +98,7 @@ def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc
     assert list(told.values()) == [(True, 1, 0)]
 
 
-def test_given_an_eni_that_the_cni_left_behind_then_it_is_told_and_others_are_not(vpc: Vpc, facts: Ec2Facts):
+def test_given_an_eni_that_the_cni_left_behind_then_it_is_told_and_others_are_not(vpc: Vpc, facts: Ec2Facts) -> None:
     leaked = vpc.interface(vpc.subnets["a"], Description="aws-K8S-i-0abc", SecondaryPrivateIpAddressCount=2)
     vpc.interface(vpc.subnets["a"], Description="somebody's")
     attached = vpc.interface(vpc.subnets["a"], Description="aws-K8S-i-0def")
@@ -106,7 +106,9 @@ def test_given_an_eni_that_the_cni_left_behind_then_it_is_told_and_others_are_no
     assert facts.interfaces(vpc.id).leaked == [LeakedInterface(id=leaked, subnet_id=vpc.subnets["a"], addresses=3)]
 
 
-def test_given_scattered_addresses_then_free_28s_are_counted_as_ec2_would_hand_them_out(vpc: Vpc, facts: Ec2Facts):
+def test_given_scattered_addresses_then_free_28s_are_counted_as_ec2_would_hand_them_out(
+    vpc: Vpc, facts: Ec2Facts
+) -> None:
     # A /26 has four /28 blocks; AWS reserves addresses in the first and in the last.
     id_ = vpc.subnet("10.0.8.0/26")
     subnet = next(subnet for subnet in facts.subnets(vpc.id) if subnet.id == id_)
@@ -119,13 +121,13 @@ def test_given_scattered_addresses_then_free_28s_are_counted_as_ec2_would_hand_t
         vpc.interface(id_, Ipv4PrefixCount=1)
 
 
-def test_given_a_28_then_it_has_no_prefix_to_give(vpc: Vpc, facts: Ec2Facts):
+def test_given_a_28_then_it_has_no_prefix_to_give(vpc: Vpc, facts: Ec2Facts) -> None:
     id_ = vpc.subnet("10.0.8.0/28")
     subnet = next(subnet for subnet in facts.subnets(vpc.id) if subnet.id == id_)
     assert facts.interfaces(vpc.id).free_prefixes(subnet) == 0
 
 
-def test_given_subnets_then_every_address_in_them_is_told_prefixes_unrolled(vpc: Vpc, facts: Ec2Facts):
+def test_given_subnets_then_every_address_in_them_is_told_prefixes_unrolled(vpc: Vpc, facts: Ec2Facts) -> None:
     id_ = vpc.subnet("10.0.8.0/26")
     vpc.interface(id_, PrivateIpAddress="10.0.8.20")
     vpc.interface(id_, PrivateIpAddress="10.0.8.21", Ipv4Prefixes=[{"Ipv4Prefix": "10.0.8.32/28"}])
@@ -136,7 +138,7 @@ def test_given_subnets_then_every_address_in_them_is_told_prefixes_unrolled(vpc:
     assert facts.addresses_of_subnets([]) == {}
 
 
-def test_given_instance_types_then_their_limits_are_told_in_one_call(facts: Ec2Facts, faults: LocalAws):
+def test_given_instance_types_then_their_limits_are_told_in_one_call(facts: Ec2Facts, faults: LocalAws) -> None:
     assert facts.instance_limits(["t3.medium", "m5.large", "t3.medium"]) == {"t3.medium": (3, 6), "m5.large": (3, 10)}
     assert facts.instance_limits([]) == {}
     assert len(faults.calls(service="ec2", action="DescribeInstanceTypes")) == 1
@@ -145,7 +147,9 @@ def test_given_instance_types_then_their_limits_are_told_in_one_call(facts: Ec2F
 @pytest.mark.parametrize(
     ("code", "kind"), [("RequestLimitExceeded", Throttled), ("UnauthorizedOperation", PermissionDenied)]
 )
-def test_given_an_error_of_ec2_then_its_class_tells_what_to_do(facts: Ec2Facts, faults: LocalAws, code: str, kind: Any):
+def test_given_an_error_of_ec2_then_its_class_tells_what_to_do(
+    facts: Ec2Facts, faults: LocalAws, code: str, kind: Any
+) -> None:
     faults.inject("ec2", "DescribeSubnets", error=code)
     with pytest.raises(kind, match=f"describe_subnets: {code}"):
         facts.subnets("vpc-1")

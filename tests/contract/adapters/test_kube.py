@@ -42,41 +42,41 @@ def config_map(name: str, **data: str) -> dict[str, Any]:
 # --- Errors
 
 
-def test_given_no_such_object_then_finding_it_gives_nothing_and_getting_it_fails(api: KubeApi):
+def test_given_no_such_object_then_finding_it_gives_nothing_and_getting_it_fails(api: KubeApi) -> None:
     assert api.find(f"{CONFIG_MAPS}/nobody") is None
     with pytest.raises(NotFound, match='configmaps "nobody" not found'):
         api.get(f"{CONFIG_MAPS}/nobody")
 
 
-def test_given_an_unknown_api_group_then_its_plain_text_404_is_not_found_too(api: KubeApi):
+def test_given_an_unknown_api_group_then_its_plain_text_404_is_not_found_too(api: KubeApi) -> None:
     assert api.find("/apis/nobody.example.com/v1/things") is None
     with pytest.raises(NotFound, match="404 page not found"):
         api.get("/apis/nobody.example.com/v1/things")
 
 
-def test_given_no_rbac_rule_then_the_refusal_has_the_servers_words(kubernetes: Kubernetes):
+def test_given_no_rbac_rule_then_the_refusal_has_the_servers_words(kubernetes: Kubernetes) -> None:
     with pytest.raises(KubernetesDenied, match=r'403: .*User "stranger" cannot list resource "nodes"'):
         list(kubernetes.api(STRANGER).items("/api/v1/nodes"))
 
 
-def test_given_a_reader_then_it_may_read_nodes_and_write_nothing(kubernetes: Kubernetes):
+def test_given_a_reader_then_it_may_read_nodes_and_write_nothing(kubernetes: Kubernetes) -> None:
     reader = kubernetes.api(READER)
     list(reader.items("/api/v1/nodes"))
     with pytest.raises(KubernetesDenied):
         reader.create(CONFIG_MAPS, config_map("forbidden"))
 
 
-def test_given_an_unknown_token_then_it_is_denied(kubernetes: Kubernetes):
+def test_given_an_unknown_token_then_it_is_denied(kubernetes: Kubernetes) -> None:
     with pytest.raises(KubernetesDenied, match="401"):
         kubernetes.api("made-up").get("/api/v1/nodes")
 
 
-def test_given_a_server_of_another_authority_then_it_is_unreachable(kubernetes: Kubernetes, pki: Pki):
+def test_given_a_server_of_another_authority_then_it_is_unreachable(kubernetes: Kubernetes, pki: Pki) -> None:
     with pytest.raises(KubernetesUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
         KubeApi(kubernetes.url, ca_data(pki), "token").get("/version")
 
 
-def test_given_an_object_that_the_server_finds_invalid_then_it_is_refused_with_its_words(api: KubeApi):
+def test_given_an_object_that_the_server_finds_invalid_then_it_is_refused_with_its_words(api: KubeApi) -> None:
     with pytest.raises(RequestRefused, match="Invalid_Name"):
         api.create(CONFIG_MAPS, config_map("Invalid_Name"))
 
@@ -84,7 +84,7 @@ def test_given_an_object_that_the_server_finds_invalid_then_it_is_refused_with_i
 # --- Lists and writes
 
 
-def test_given_more_objects_than_a_page_then_all_are_listed_once(api: KubeApi):
+def test_given_more_objects_than_a_page_then_all_are_listed_once(api: KubeApi) -> None:
     label = unique("page")
 
     def create(index: int) -> None:
@@ -97,14 +97,16 @@ def test_given_more_objects_than_a_page_then_all_are_listed_once(api: KubeApi):
     assert found == [f"{label}-{index:03}" for index in range(501)]
 
 
-def test_given_an_object_that_is_there_then_creating_it_conflicts(api: KubeApi):
+def test_given_an_object_that_is_there_then_creating_it_conflicts(api: KubeApi) -> None:
     name = unique("map")
     api.create(CONFIG_MAPS, config_map(name))
     with pytest.raises(Conflict, match="already exists"):
         api.create(CONFIG_MAPS, config_map(name))
 
 
-def test_given_a_field_of_another_manager_then_applying_it_names_the_owner_unless_forced(kubernetes: Kubernetes):
+def test_given_a_field_of_another_manager_then_applying_it_names_the_owner_unless_forced(
+    kubernetes: Kubernetes,
+) -> None:
     api, path = kubernetes.admin, f"{CONFIG_MAPS}/{unique('map')}"
     name = path.rpartition("/")[2]
     kubernetes.apply_as("argocd-controller", path, config_map(name, colour="red"))
@@ -114,7 +116,7 @@ def test_given_a_field_of_another_manager_then_applying_it_names_the_owner_unles
     assert api.apply(path, config_map(name, colour="blue"), force=True)["data"] == {"colour": "blue"}
 
 
-def test_given_an_object_that_changed_then_replacing_its_old_version_conflicts(api: KubeApi):
+def test_given_an_object_that_changed_then_replacing_its_old_version_conflicts(api: KubeApi) -> None:
     name = unique("map")
     old = api.create(CONFIG_MAPS, config_map(name, colour="red"))
     api.patch(f"{CONFIG_MAPS}/{name}", {"data": {"colour": "green"}})
@@ -122,7 +124,7 @@ def test_given_an_object_that_changed_then_replacing_its_old_version_conflicts(a
         api.replace(f"{CONFIG_MAPS}/{name}", {**old, "data": {"colour": "blue"}})
 
 
-def test_given_an_object_then_deleting_it_twice_is_fine(api: KubeApi):
+def test_given_an_object_then_deleting_it_twice_is_fine(api: KubeApi) -> None:
     name = unique("map")
     api.create(CONFIG_MAPS, config_map(name))
     api.delete(f"{CONFIG_MAPS}/{name}")
@@ -133,7 +135,7 @@ def test_given_an_object_then_deleting_it_twice_is_fine(api: KubeApi):
 # --- Watches
 
 
-def test_given_changes_then_a_watch_tells_them_in_order(api: KubeApi):
+def test_given_changes_then_a_watch_tells_them_in_order(api: KubeApi) -> None:
     name = unique("map")
     version = api.get(CONFIG_MAPS)["metadata"]["resourceVersion"]
     api.create(CONFIG_MAPS, config_map(name))
@@ -148,7 +150,7 @@ def test_given_changes_then_a_watch_tells_them_in_order(api: KubeApi):
     assert told == ["ADDED", "MODIFIED", "DELETED"]
 
 
-def test_given_nothing_happens_then_a_watch_ends_in_time(api: KubeApi):
+def test_given_nothing_happens_then_a_watch_ends_in_time(api: KubeApi) -> None:
     version = api.get(CONFIG_MAPS)["metadata"]["resourceVersion"]
     began = time.monotonic()
     selector = {"fieldSelector": "metadata.name=nobody", "resourceVersion": version}
@@ -197,20 +199,20 @@ def odd_server(pki: Pki, status: int, body: bytes, content_type: str) -> Iterato
         thread.join()
 
 
-def test_given_an_overloaded_server_then_it_counts_as_unreachable(pki: Pki):
+def test_given_an_overloaded_server_then_it_counts_as_unreachable(pki: Pki) -> None:
     for status in (429, 500, 503):
         expected = pytest.raises(KubernetesUnreachable, match=f"{status}: busy")
         with odd_server(pki, status, b"busy", "text/plain") as api, expected:
             api.get("/version")
 
 
-def test_given_an_answer_that_is_no_json_then_it_counts_as_unreachable(pki: Pki):
+def test_given_an_answer_that_is_no_json_then_it_counts_as_unreachable(pki: Pki) -> None:
     expected = pytest.raises(KubernetesUnreachable, match="not JSON")
     with odd_server(pki, 200, b"<html>a proxy</html>", "text/html") as api, expected:
         api.get("/version")
 
 
-def test_given_a_version_that_is_too_old_then_the_watch_says_so_however_the_server_puts_it(pki: Pki):
+def test_given_a_version_that_is_too_old_then_the_watch_says_so_however_the_server_puts_it(pki: Pki) -> None:
     gone = b'{"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}'
     with odd_server(pki, 410, gone, "application/json") as api:
         with pytest.raises(WatchExpired, match="too old resource version"):
@@ -223,7 +225,7 @@ def test_given_a_version_that_is_too_old_then_the_watch_says_so_however_the_serv
         list(api.watch("/api/v1/pods", 1, resourceVersion="1"))
 
 
-def test_given_a_server_that_never_answers_then_it_is_unreachable_within_seconds(pki: Pki):
+def test_given_a_server_that_never_answers_then_it_is_unreachable_within_seconds(pki: Pki) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(KubernetesUnreachable, match="no answer from https:"):
@@ -231,7 +233,7 @@ def test_given_a_server_that_never_answers_then_it_is_unreachable_within_seconds
         assert time.monotonic() - began < 10
 
 
-def test_given_a_port_that_nobody_listens_on_then_it_is_unreachable_at_once(pki: Pki):
+def test_given_a_port_that_nobody_listens_on_then_it_is_unreachable_at_once(pki: Pki) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closing:
         port = closing.getsockname()[1]
     with pytest.raises(KubernetesUnreachable):

@@ -57,7 +57,7 @@ def essence(found: dict[str, Any] | None) -> dict[str, Any]:
 
 def test_given_a_cluster_without_the_crd_then_it_is_served_when_the_call_returns(
     kubernetes: Kubernetes, changes: KubeChanges
-):
+) -> None:
     incident = unique("incident")
     assert not changes.crd_exists()
     changes.create_crd(CRD, incident)
@@ -69,13 +69,15 @@ def test_given_a_cluster_without_the_crd_then_it_is_served_when_the_call_returns
     eventually(lambda: not changes.crd_exists())
 
 
-def test_given_an_eniconfig_of_others_then_the_crd_stays(kubernetes: Kubernetes, changes: KubeChanges, crd: str):
+def test_given_an_eniconfig_of_others_then_the_crd_stays(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
     kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("foreign", "subnet-foreign"))
     changes.delete_unused_crd(crd)
     assert changes.eni_config("foreign")
 
 
-def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, crd: str):
+def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, crd: str) -> None:
     changes.delete_unused_crd(unique("incident"))
     assert changes.crd_exists()
 
@@ -83,7 +85,7 @@ def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, c
 # --- ENIConfigs
 
 
-def test_given_no_eniconfig_then_applying_it_twice_makes_one_with_our_label(changes: KubeChanges, crd: str):
+def test_given_no_eniconfig_then_applying_it_twice_makes_one_with_our_label(changes: KubeChanges, crd: str) -> None:
     for _ in range(2):
         changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
     found = essence(changes.eni_config("zone-a"))
@@ -96,7 +98,7 @@ def test_given_no_eniconfig_then_applying_it_twice_makes_one_with_our_label(chan
 
 def test_given_an_eniconfig_of_a_gitops_tool_then_it_is_not_taken_over_unless_forced(
     kubernetes: Kubernetes, changes: KubeChanges, crd: str
-):
+) -> None:
     kubernetes.apply_as("argocd-controller", f"{ENI_CONFIGS}/zone-a", eni_config_manifest("zone-a", "subnet-theirs"))
     ours = eni_config_manifest("zone-a", "subnet-ours")
     with pytest.raises(Conflict) as caught:
@@ -107,14 +109,16 @@ def test_given_an_eniconfig_of_a_gitops_tool_then_it_is_not_taken_over_unless_fo
     assert essence(changes.eni_config("zone-a"))["spec"] == {"subnet": "subnet-ours"}
 
 
-def test_given_our_eniconfig_then_deleting_it_twice_is_fine(changes: KubeChanges, crd: str):
+def test_given_our_eniconfig_then_deleting_it_twice_is_fine(changes: KubeChanges, crd: str) -> None:
     changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
     changes.delete_eni_config("zone-a", crd)
     changes.delete_eni_config("zone-a", crd)
     assert changes.eni_config("zone-a") is None
 
 
-def test_given_an_eniconfig_of_others_then_it_is_not_deleted(kubernetes: Kubernetes, changes: KubeChanges, crd: str):
+def test_given_an_eniconfig_of_others_then_it_is_not_deleted(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
     kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("foreign", "subnet-foreign"))
     changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), "another-incident", force=False)
     for name in ("foreign", "zone-a"):
@@ -125,7 +129,7 @@ def test_given_an_eniconfig_of_others_then_it_is_not_deleted(kubernetes: Kuberne
 
 def test_given_an_eniconfig_that_we_pointed_elsewhere_then_it_is_restored_as_it_was(
     kubernetes: Kubernetes, changes: KubeChanges, crd: str
-):
+) -> None:
     theirs = {
         **eni_config_manifest("zone-a", "subnet-theirs"),
         "metadata": {"name": "zone-a", "labels": {"team": "net"}, "annotations": {"note": "kept"}},
@@ -141,14 +145,14 @@ def test_given_an_eniconfig_that_we_pointed_elsewhere_then_it_is_restored_as_it_
         assert essence(changes.eni_config("zone-a")) == before
 
 
-def test_given_an_eniconfig_that_is_gone_then_restoring_it_brings_nothing_back(changes: KubeChanges, crd: str):
+def test_given_an_eniconfig_that_is_gone_then_restoring_it_brings_nothing_back(changes: KubeChanges, crd: str) -> None:
     changes.restore_eni_config("zone-a", {"spec": {"subnet": "subnet-1"}, "labels": {}, "annotations": {}})
     assert changes.eni_config("zone-a") is None
 
 
 def test_given_a_function_that_may_only_read_then_its_write_is_denied_in_the_servers_words(
     kubernetes: Kubernetes, crd: str
-):
+) -> None:
     reader = KubeChanges(kubernetes.api(READER))
     with pytest.raises(KubernetesDenied, match='User "reader" cannot patch resource "eniconfigs"'):
         reader.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
@@ -159,7 +163,7 @@ def test_given_a_function_that_may_only_read_then_its_write_is_denied_in_the_ser
 
 def test_given_aws_node_then_its_settings_are_switched_and_the_rest_stays(
     kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
-):
+) -> None:
     before = changes.cni_environment()
     for _ in range(2):
         changes.apply_cni_environment(cni_settings())
@@ -174,7 +178,7 @@ def test_given_aws_node_then_its_settings_are_switched_and_the_rest_stays(
 
 def test_given_switched_settings_then_they_are_restored_to_the_very_template_that_was_there(
     kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
-):
+) -> None:
     env = changes.cni_environment()
     before = {name: env.get(name) for name in cni_settings()}
     assert None in before.values()  # ENI_CONFIG_LABEL_DEF is not in the manifest
@@ -185,7 +189,7 @@ def test_given_switched_settings_then_they_are_restored_to_the_very_template_tha
 
 
 @pytest.mark.usefixtures("daemonset")
-def test_given_a_rollout_that_is_through_then_nobody_waits(kubernetes: Kubernetes, changes: KubeChanges):
+def test_given_a_rollout_that_is_through_then_nobody_waits(kubernetes: Kubernetes, changes: KubeChanges) -> None:
     kubernetes.set_rollout(wanted=2, updated=2, available=2)
     began = time.monotonic()
     changes.await_rollout(30)
@@ -193,7 +197,7 @@ def test_given_a_rollout_that_is_through_then_nobody_waits(kubernetes: Kubernete
 
 
 @pytest.mark.usefixtures("daemonset")
-def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kubernetes, changes: KubeChanges):
+def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kubernetes, changes: KubeChanges) -> None:
     changes.apply_cni_environment(cni_settings())
     kubernetes.set_rollout(wanted=2, updated=0, available=2)
     seen: list[float] = []
@@ -216,7 +220,9 @@ def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kube
 
 
 @pytest.mark.usefixtures("daemonset")
-def test_given_a_rollout_that_hangs_then_the_error_says_how_far_it_is(kubernetes: Kubernetes, changes: KubeChanges):
+def test_given_a_rollout_that_hangs_then_the_error_says_how_far_it_is(
+    kubernetes: Kubernetes, changes: KubeChanges
+) -> None:
     kubernetes.set_rollout(wanted=3, updated=1, available=2)
     with pytest.raises(RolloutStalled, match="aws-node after 1 s: 1 of 3 updated, 2 available"):
         changes.await_rollout(1)
@@ -224,14 +230,16 @@ def test_given_a_rollout_that_hangs_then_the_error_says_how_far_it_is(kubernetes
 
 def test_given_a_template_that_the_controller_has_not_seen_then_an_old_status_does_not_end_the_wait(
     kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
-):
+) -> None:
     kubernetes.set_rollout(wanted=2, updated=2, available=2)
     changes.apply_cni_environment(cni_settings())
     with pytest.raises(RolloutStalled, match="has not seen the change yet"):
         changes.await_rollout(1)
 
 
-def test_given_what_we_wrote_then_the_facts_read_it_back(kubernetes: Kubernetes, changes: KubeChanges, crd: str):
+def test_given_what_we_wrote_then_the_facts_read_it_back(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
     kubernetes.install_aws_node()
     changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
     changes.apply_cni_environment(cni_settings())

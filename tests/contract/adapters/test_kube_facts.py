@@ -85,7 +85,7 @@ def failure(
 # --- Nodes
 
 
-def test_given_a_node_then_zone_instance_type_and_max_pods_are_told(facts: KubeFacts, nodes: Any):
+def test_given_a_node_then_zone_instance_type_and_max_pods_are_told(facts: KubeFacts, nodes: Any) -> None:
     name = nodes()
     found = read(facts, name)
     assert (found.zone, found.instance_id, found.instance_type, found.max_pods) == (
@@ -108,13 +108,13 @@ def test_given_a_node_then_zone_instance_type_and_max_pods_are_told(facts: KubeF
 )
 def test_given_a_node_of_another_kind_then_it_does_not_run_the_vpc_cni(
     facts: KubeFacts, nodes: Any, labels: dict[str, str], kind: str
-):
+) -> None:
     found = read(facts, nodes(**labels))
     assert getattr(found, kind)
     assert not found.runs_vpc_cni
 
 
-def test_given_what_a_node_bears_then_its_eniconfig_is_chosen_as_ipamd_chooses(facts: KubeFacts, nodes: Any):
+def test_given_what_a_node_bears_then_its_eniconfig_is_chosen_as_ipamd_chooses(facts: KubeFacts, nodes: Any) -> None:
     key = {"k8s.amazonaws.com/eniConfig": "by-annotation"}
     plain = nodes()
     by_label = nodes(k8s_amazonaws_com__eniConfig="by-label")
@@ -139,7 +139,7 @@ def test_given_what_a_node_bears_then_its_eniconfig_is_chosen_as_ipamd_chooses(f
 
 def test_given_pods_without_address_then_those_that_the_cni_failed_are_told(
     kubernetes: Kubernetes, facts: KubeFacts, nodes: Any, namespace: str
-):
+) -> None:
     host = nodes()
     stuck = pod(kubernetes, namespace, "stuck", host)
     failure(kubernetes, namespace, stuck, "stuck")
@@ -158,7 +158,7 @@ def test_given_pods_without_address_then_those_that_the_cni_failed_are_told(
 
 def test_given_a_pod_that_runs_by_now_then_its_old_events_make_it_no_stuck_pod(
     kubernetes: Kubernetes, facts: KubeFacts, nodes: Any, namespace: str
-):
+) -> None:
     uid = pod(kubernetes, namespace, "nginx", nodes())
     failure(kubernetes, namespace, uid, "nginx")
     running = {"status": {"phase": "Running", "podIP": "10.0.0.9", "podIPs": [{"ip": "10.0.0.9"}]}}
@@ -168,7 +168,7 @@ def test_given_a_pod_that_runs_by_now_then_its_old_events_make_it_no_stuck_pod(
 
 def test_given_several_failures_of_a_pod_then_the_newest_words_are_told_shortened(
     kubernetes: Kubernetes, facts: KubeFacts, nodes: Any, namespace: str
-):
+) -> None:
     uid = pod(kubernetes, namespace, "nginx", nodes())
     newest = f"{NO_ADDRESS} {'x' * 600}"
     failure(kubernetes, namespace, uid, "nginx", newest, lastTimestamp="2026-03-01T12:05:00Z")
@@ -180,12 +180,12 @@ def test_given_several_failures_of_a_pod_then_the_newest_words_are_told_shortene
 # --- The CNI
 
 
-def test_given_no_aws_node_then_the_vpc_cni_is_not_installed(kubernetes: Kubernetes, facts: KubeFacts):
+def test_given_no_aws_node_then_the_vpc_cni_is_not_installed(kubernetes: Kubernetes, facts: KubeFacts) -> None:
     kubernetes.admin.delete(AWS_NODE)
     assert not facts.cni(managed_addon=False).installed
 
 
-def test_given_aws_node_then_version_and_settings_are_told(kubernetes: Kubernetes, facts: KubeFacts):
+def test_given_aws_node_then_version_and_settings_are_told(kubernetes: Kubernetes, facts: KubeFacts) -> None:
     kubernetes.install_aws_node()
     found = facts.cni(managed_addon=True)
     assert found.installed
@@ -196,7 +196,9 @@ def test_given_aws_node_then_version_and_settings_are_told(kubernetes: Kubernete
     assert not found.custom_networking
 
 
-def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(kubernetes: Kubernetes, facts: KubeFacts):
+def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(
+    kubernetes: Kubernetes, facts: KubeFacts
+) -> None:
     kubernetes.install_aws_node()
     assert facts.cni(managed_addon=False).installed
     kubernetes.set_rollout(wanted=0, updated=0, available=0)
@@ -226,14 +228,14 @@ def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(kub
 )
 def test_given_marks_of_an_owner_then_who_keeps_aws_node_is_told(
     kubernetes: Kubernetes, facts: KubeFacts, marks: dict[str, Any], owner: str, owned_by: str | None
-):
+) -> None:
     kubernetes.install_aws_node(**marks)
     found = facts.cni(managed_addon=False)
     assert (found.owner, found.owned_by) == (owner, owned_by)
     assert facts.cni(managed_addon=True).owner == "addon"
 
 
-def test_given_no_crd_then_there_are_no_eniconfigs(kubernetes: Kubernetes, facts: KubeFacts):
+def test_given_no_crd_then_there_are_no_eniconfigs(kubernetes: Kubernetes, facts: KubeFacts) -> None:
     kubernetes.install_aws_node()
     assert facts.eni_configs() == []
     assert facts.cni(managed_addon=False).eni_config_crd is False

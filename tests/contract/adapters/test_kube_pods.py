@@ -45,7 +45,7 @@ def waiting(pods: KubePods, uids: set[str], seconds: float) -> tuple[threading.T
 
 def test_given_pods_that_start_then_the_wait_ends_with_the_last_of_them(
     kubernetes: Kubernetes, pods: KubePods, path: str
-):
+) -> None:
     uids = {create(kubernetes, path, name) for name in ("one", "two")}
     create(kubernetes, path, "not-ours")
     thread, answers = waiting(pods, uids, 30)
@@ -60,7 +60,9 @@ def test_given_pods_that_start_then_the_wait_ends_with_the_last_of_them(
     assert ended - started < 2
 
 
-def test_given_a_pod_that_is_deleted_then_nobody_waits_for_it(kubernetes: Kubernetes, pods: KubePods, path: str):
+def test_given_a_pod_that_is_deleted_then_nobody_waits_for_it(
+    kubernetes: Kubernetes, pods: KubePods, path: str
+) -> None:
     uid = create(kubernetes, path, "one")
     thread, answers = waiting(pods, {uid}, 30)
     kubernetes.admin.delete(f"{path}/one")
@@ -71,7 +73,7 @@ def test_given_a_pod_that_is_deleted_then_nobody_waits_for_it(kubernetes: Kubern
 
 def test_given_a_pod_that_stays_pending_then_it_is_told_when_the_time_is_over(
     kubernetes: Kubernetes, pods: KubePods, path: str
-):
+) -> None:
     stuck, running = create(kubernetes, path, "stuck"), create(kubernetes, path, "runs")
     run(kubernetes, path, "runs")
     began = time.monotonic()
@@ -79,13 +81,13 @@ def test_given_a_pod_that_stays_pending_then_it_is_told_when_the_time_is_over(
     assert 0.9 < time.monotonic() - began < 5
 
 
-def test_given_no_time_then_the_state_of_the_moment_is_told(kubernetes: Kubernetes, pods: KubePods, path: str):
+def test_given_no_time_then_the_state_of_the_moment_is_told(kubernetes: Kubernetes, pods: KubePods, path: str) -> None:
     uid = create(kubernetes, path, "one")
     assert pods.await_not_pending({uid}, 0) == {uid}
     assert pods.await_not_pending({"made-up"}, 0) == set()
 
 
-def test_given_a_pod_then_it_is_read_by_name(kubernetes: Kubernetes, pods: KubePods, path: str):
+def test_given_a_pod_then_it_is_read_by_name(kubernetes: Kubernetes, pods: KubePods, path: str) -> None:
     uid = create(kubernetes, path, "one")
     run(kubernetes, path, "one")
     namespace = path.split("/")[4]

@@ -100,7 +100,7 @@ def roomy(eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, clock: Clock) -> It
     made.remove()
 
 
-def test_given_a_full_subnet_and_a_stuck_pod_then_the_snapshot_proves_it(site: Site):
+def test_given_a_full_subnet_and_a_stuck_pod_then_the_snapshot_proves_it(site: Site) -> None:
     site.fill()
     site.stick()
     found = site.capture()
@@ -113,12 +113,12 @@ def test_given_a_full_subnet_and_a_stuck_pod_then_the_snapshot_proves_it(site: S
     assert diagnose(found).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_a_snapshot_then_it_is_a_plain_document(site: Site):
+def test_given_a_snapshot_then_it_is_a_plain_document(site: Site) -> None:
     found = site.capture()
     assert Snapshot.model_validate(json.loads(found.model_dump_json())) == found
 
 
-def test_given_free_addresses_in_pieces_then_the_snapshot_proves_fragmentation_without_any_signal(roomy: Site):
+def test_given_free_addresses_in_pieces_then_the_snapshot_proves_fragmentation_without_any_signal(roomy: Site) -> None:
     roomy.install_cni(ENABLE_PREFIX_DELEGATION="true")
     subnet = roomy.vpc.subnets["a"]
     for address in ("10.0.0.20", "10.0.0.40"):
@@ -129,29 +129,29 @@ def test_given_free_addresses_in_pieces_then_the_snapshot_proves_fragmentation_w
     assert diagnose(found).verdict is Verdict.PREFIX_FRAGMENTED
 
 
-def test_given_a_limit_of_enis_that_the_cni_was_told_then_it_bounds_the_node(site: Site):
+def test_given_a_limit_of_enis_that_the_cni_was_told_then_it_bounds_the_node(site: Site) -> None:
     site.install_cni(MAX_ENI="1")
     assert site.capture().nodes[0].free_eni_slots == 0
 
 
-def test_given_an_eni_that_the_cni_left_behind_then_it_is_in_the_snapshot(site: Site):
+def test_given_an_eni_that_the_cni_left_behind_then_it_is_in_the_snapshot(site: Site) -> None:
     eni = site.vpc.interface(site.vpc.subnets["a"], Description="aws-K8S-i-0gone")
     assert [leaked.id for leaked in site.capture().leaked_interfaces] == [eni]
 
 
-def test_given_a_capture_then_enis_are_read_in_one_listing(site: Site, faults: LocalAws):
+def test_given_a_capture_then_enis_are_read_in_one_listing(site: Site, faults: LocalAws) -> None:
     faults.control("DELETE", "/_local/calls")
     site.capture()
     assert len(faults.calls(service="ec2", action="DescribeNetworkInterfaces")) == 1
 
 
-def test_given_one_of_the_calls_fails_then_the_capture_fails_with_its_error(site: Site, faults: LocalAws):
+def test_given_one_of_the_calls_fails_then_the_capture_fails_with_its_error(site: Site, faults: LocalAws) -> None:
     faults.inject("ec2", "DescribeNetworkInterfaces", error="RequestLimitExceeded")
     with pytest.raises(Throttled):
         site.capture()
 
 
-def test_given_a_cluster_without_vpc_then_it_is_refused(site: Site):
+def test_given_a_cluster_without_vpc_then_it_is_refused(site: Site) -> None:
     eks = Eks(site.eks, site.name)
     with pytest.raises(RequestRefused, match="has no VPC of its own"):
         capture(

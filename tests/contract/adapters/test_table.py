@@ -27,13 +27,13 @@ def pk() -> str:
     return unique("pk")
 
 
-def test_given_an_item_then_it_is_found_by_its_key(records: Records, pk: str):
+def test_given_an_item_then_it_is_found_by_its_key(records: Records, pk: str) -> None:
     assert records.get(pk, "a") is None
     records.put({"pk": pk, "sk": "a", "colour": "red"})
     assert records.get(pk, "a") == {"pk": pk, "sk": "a", "colour": "red"}
 
 
-def test_given_more_than_a_page_then_a_query_yields_all_in_order(records: Records, pk: str):
+def test_given_more_than_a_page_then_a_query_yields_all_in_order(records: Records, pk: str) -> None:
     # DynamoDB's page is 1 MB.
     for number in range(4):
         records.put({"pk": pk, "sk": f"EVENT#{number}", "body": "x" * 350_000})
@@ -41,14 +41,14 @@ def test_given_more_than_a_page_then_a_query_yields_all_in_order(records: Record
     assert [item["sk"] for item in records.query(pk, "EVENT#")] == [f"EVENT#{number}" for number in range(4)]
 
 
-def test_given_a_condition_that_fails_then_the_put_writes_nothing(records: Records, pk: str):
+def test_given_a_condition_that_fails_then_the_put_writes_nothing(records: Records, pk: str) -> None:
     records.put({"pk": pk, "sk": "a", "colour": "red"}, "attribute_not_exists(pk)")
     with pytest.raises(ConditionFailed):
         records.put({"pk": pk, "sk": "a", "colour": "blue"}, "attribute_not_exists(pk)")
     assert (records.get(pk, "a") or {})["colour"] == "red"
 
 
-def test_given_a_condition_that_fails_then_none_of_a_transactions_writes_happens(records: Records, pk: str):
+def test_given_a_condition_that_fails_then_none_of_a_transactions_writes_happens(records: Records, pk: str) -> None:
     records.put({"pk": pk, "sk": "a"})
     with pytest.raises(ConditionFailed):
         records.transact(
@@ -60,7 +60,7 @@ def test_given_a_condition_that_fails_then_none_of_a_transactions_writes_happens
     assert records.get(pk, "b") is None
 
 
-def test_given_a_dotted_name_then_setting_reaches_into_the_map(records: Records, pk: str):
+def test_given_a_dotted_name_then_setting_reaches_into_the_map(records: Records, pk: str) -> None:
     records.put({"pk": pk, "sk": "a", "steps": {"plan": "running"}})
     records.transact([records.setting({"pk": pk, "sk": "a"}, {"steps.diagnose": "done", "owner": "ada"})])
     assert records.get(pk, "a") == {
@@ -71,13 +71,13 @@ def test_given_a_dotted_name_then_setting_reaches_into_the_map(records: Records,
     }
 
 
-def test_given_no_item_then_setting_makes_none(records: Records, pk: str):
+def test_given_no_item_then_setting_makes_none(records: Records, pk: str) -> None:
     with pytest.raises(ConditionFailed):
         records.transact([records.setting({"pk": pk, "sk": "a"}, {"owner": "ada"})])
     assert records.get(pk, "a") is None
 
 
-def test_given_an_update_then_the_item_after_it_is_returned(records: Records, pk: str):
+def test_given_an_update_then_the_item_after_it_is_returned(records: Records, pk: str) -> None:
     key = {"pk": pk, "sk": "a"}
     records.put({**key, "count": 1})
     after = records.update(key, "SET #count = #count + :one", {":one": 1}, names={"#count": "count"})
@@ -86,7 +86,7 @@ def test_given_an_update_then_the_item_after_it_is_returned(records: Records, pk
         records.update(key, "SET colour = :red", {":red": "red"}, "attribute_exists(colour)")
 
 
-def test_given_nothing_there_then_deleting_is_fine(records: Records, pk: str):
+def test_given_nothing_there_then_deleting_is_fine(records: Records, pk: str) -> None:
     records.put({"pk": pk, "sk": "a"})
     records.transact([records.deleting({"pk": pk, "sk": "a"}), records.deleting({"pk": pk, "sk": "b"})])
     assert records.get(pk, "a") is None
@@ -104,7 +104,7 @@ def test_given_nothing_there_then_deleting_is_fine(records: Records, pk: str):
 )
 def test_given_an_error_of_dynamodb_then_its_class_tells_what_to_do(
     records: Records, faults: LocalAws, pk: str, code: str, kind: type[Exception]
-):
+) -> None:
     faults.inject("dynamodb", "PutItem", error=code)
     with pytest.raises(kind, match=f"PutItem {records.name}: {code}"):
         records.put({"pk": pk, "sk": "a"})
@@ -121,7 +121,7 @@ def test_given_an_error_of_dynamodb_then_its_class_tells_what_to_do(
 )
 def test_given_a_cancelled_transaction_then_its_reasons_tell_what_to_do(
     table: Table, aws: LocalAws, pk: str, reasons: tuple[str, ...], kind: type[Exception]
-):
+) -> None:
     with fault_proxy.running(aws.endpoint) as proxy:
         records = Records(resource(proxy.url, aws).Table(table.name))
         proxy.inject("TransactWriteItems", fault_proxy.Refuse("TransactionCanceledException", reasons))
@@ -130,7 +130,7 @@ def test_given_a_cancelled_transaction_then_its_reasons_tell_what_to_do(
         assert records.get(pk, "a") is None
 
 
-def test_given_nobody_answers_then_it_counts_as_unavailable(table: Table, aws: LocalAws):
+def test_given_nobody_answers_then_it_counts_as_unavailable(table: Table, aws: LocalAws) -> None:
     with fault_proxy.running(aws.endpoint) as proxy:
         records = Records(resource(proxy.url, aws).Table(table.name))
         proxy.inject("GetItem", fault_proxy.LoseRequest())

@@ -23,7 +23,9 @@ def vpc() -> str:
     return unique("vpc")
 
 
-def test_given_a_held_lock_then_others_are_told_who_holds_it_and_the_holder_may_take_it_again(lock: VpcLock, vpc: str):
+def test_given_a_held_lock_then_others_are_told_who_holds_it_and_the_holder_may_take_it_again(
+    lock: VpcLock, vpc: str
+) -> None:
     lock.acquire(vpc, "incident-1")
     with pytest.raises(VpcLocked, match=f"{vpc} is being changed by incident incident-1"):
         lock.acquire(vpc, "incident-2")
@@ -31,19 +33,19 @@ def test_given_a_held_lock_then_others_are_told_who_holds_it_and_the_holder_may_
     lock.acquire(unique("vpc"), "incident-2")
 
 
-def test_given_twenty_incidents_at_once_then_one_gets_the_vpc(lock: VpcLock, vpc: str):
+def test_given_twenty_incidents_at_once_then_one_gets_the_vpc(lock: VpcLock, vpc: str) -> None:
     results = at_once(20, lambda number: lock.acquire(vpc, f"incident-{number}"))
     assert sum(result is None for result in results) == 1
     assert sum(isinstance(result, VpcLocked) for result in results) == 19
 
 
-def test_given_a_released_lock_then_another_gets_it_in_the_same_instant(lock: VpcLock, vpc: str):
+def test_given_a_released_lock_then_another_gets_it_in_the_same_instant(lock: VpcLock, vpc: str) -> None:
     lock.acquire(vpc, "incident-1")
     lock.release(vpc, "incident-1")
     lock.acquire(vpc, "incident-2")
 
 
-def test_given_somebody_elses_lock_then_releasing_it_changes_nothing(lock: VpcLock, vpc: str):
+def test_given_somebody_elses_lock_then_releasing_it_changes_nothing(lock: VpcLock, vpc: str) -> None:
     lock.acquire(vpc, "incident-1")
     lock.release(vpc, "incident-2")
     lock.release(unique("vpc"), "incident-2")
@@ -51,7 +53,7 @@ def test_given_somebody_elses_lock_then_releasing_it_changes_nothing(lock: VpcLo
         lock.acquire(vpc, "incident-2")
 
 
-def test_given_a_holder_that_never_came_back_then_its_lock_expires(lock: VpcLock, vpc: str, clock: Clock):
+def test_given_a_holder_that_never_came_back_then_its_lock_expires(lock: VpcLock, vpc: str, clock: Clock) -> None:
     lock.acquire(vpc, "incident-1")
     clock.advance(seconds=HELD_FOR.total_seconds() - 1)
     with pytest.raises(VpcLocked):
@@ -60,7 +62,7 @@ def test_given_a_holder_that_never_came_back_then_its_lock_expires(lock: VpcLock
     lock.acquire(vpc, "incident-2")
 
 
-def test_given_a_lock_that_is_taken_again_then_it_lasts_from_then_on(lock: VpcLock, vpc: str, clock: Clock):
+def test_given_a_lock_that_is_taken_again_then_it_lasts_from_then_on(lock: VpcLock, vpc: str, clock: Clock) -> None:
     lock.acquire(vpc, "incident-1")
     clock.advance(hours=24)
     lock.acquire(vpc, "incident-1")

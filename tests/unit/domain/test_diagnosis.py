@@ -6,10 +6,10 @@ import pytest
 
 from ip_remediator.domain.diagnosis import Verdict, diagnose
 from ip_remediator.domain.signals import Cause
-from ip_remediator.domain.snapshot import Cluster, Cni, Snapshot
+from ip_remediator.domain.snapshot import Cluster, Cni, EniConfig, Snapshot
 from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 
-FULL_NODE = {"enis": (6, 6, 6)}
+FULL_ENIS = (6, 6, 6)
 
 
 def verdict_of_zones(facts: Snapshot, *causes: Cause) -> dict[str, Verdict]:
@@ -19,7 +19,7 @@ def verdict_of_zones(facts: Snapshot, *causes: Cause) -> dict[str, Verdict]:
 # --- subnet_exhausted
 
 
-def test_given_no_free_address_and_stuck_pods_then_the_subnet_is_exhausted():
+def test_given_no_free_address_and_stuck_pods_then_the_subnet_is_exhausted() -> None:
     found = diagnose(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=1)))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert found.curable
@@ -28,46 +28,48 @@ def test_given_no_free_address_and_stuck_pods_then_the_subnet_is_exhausted():
     assert [zone.free for zone in found.zones] == [0, 0]
 
 
-def test_given_fewer_free_addresses_than_stuck_pods_then_the_subnet_is_exhausted():
+def test_given_fewer_free_addresses_than_stuck_pods_then_the_subnet_is_exhausted() -> None:
     facts = snapshot(zone("a", free=2, stuck=3, enis=(3,)))
     assert diagnose(facts).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_full_enis_and_fewer_free_addresses_than_a_new_eni_takes_then_the_subnet_is_exhausted():
+def test_given_full_enis_and_fewer_free_addresses_than_a_new_eni_takes_then_the_subnet_is_exhausted() -> None:
     # ipamd asks for all six addresses of a t3.medium's new ENI in one call, and does not try with fewer.
     found = diagnose(snapshot(zone("a", free=5, stuck=1, enis=(6,))))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert "of which a node needs 6 at once" in found.summary
 
 
-def test_given_as_many_free_addresses_as_a_new_eni_takes_then_the_subnet_is_not_exhausted():
+def test_given_as_many_free_addresses_as_a_new_eni_takes_then_the_subnet_is_not_exhausted() -> None:
     assert diagnose(snapshot(zone("a", free=6, stuck=1, enis=(6,)))).verdict is Verdict.CNI_FAULT
 
 
-def test_given_a_warm_ip_target_then_a_new_eni_needs_only_that_many_addresses():
+def test_given_a_warm_ip_target_then_a_new_eni_needs_only_that_many_addresses() -> None:
     full_eni = zone("a", free=2, stuck=1, enis=(6,))
     assert diagnose(snapshot(full_eni, env={"WARM_IP_TARGET": "1"})).verdict is Verdict.CNI_FAULT
     assert diagnose(snapshot(full_eni, env={"WARM_IP_TARGET": "2"})).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_room_on_an_eni_then_one_free_address_per_pod_is_enough():
+def test_given_room_on_an_eni_then_one_free_address_per_pod_is_enough() -> None:
     assert diagnose(snapshot(zone("a", free=1, stuck=1, enis=(5,)))).verdict is Verdict.CNI_FAULT
 
 
-def test_given_a_second_subnet_of_the_zone_with_free_addresses_then_it_does_not_count_for_nodes_of_the_first():
+def test_given_a_second_subnet_of_the_zone_with_free_addresses_then_it_does_not_count_for_nodes_of_the_first() -> None:
     roomy = Part(nodes=(node("a", 1, home="subnet-a2"),), subnets=(subnet("a", id="subnet-a2", free=4000),))
     found = diagnose(snapshot(zone("a", free=0, stuck=2), roomy))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert "subnet-a2" not in found.summary
 
 
-def test_given_a_full_subnet_and_no_stuck_pod_then_it_is_exhausted_before_anybody_waits():
+def test_given_a_full_subnet_and_no_stuck_pod_then_it_is_exhausted_before_anybody_waits() -> None:
     found = diagnose(snapshot(zone("a", free=0)))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert "no pod waits for one yet" in found.summary
 
 
-def test_given_every_slot_taken_but_room_on_the_enis_then_the_subnet_is_at_fault_and_the_node_must_be_replaced():
+def test_given_every_slot_taken_but_room_on_the_enis_then_the_subnet_is_at_fault_and_the_node_must_be_replaced() -> (
+    None
+):
     found = diagnose(snapshot(zone("a", free=0, stuck=1, enis=(1, 1, 1))))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     [judged] = found.nodes
@@ -75,13 +77,13 @@ def test_given_every_slot_taken_but_room_on_the_enis_then_the_subnet_is_at_fault
     assert judged.reason == "3 of 3 ENIs attached: no slot for an ENI in a new subnet, replace the node"
 
 
-def test_given_free_counts_that_nobody_read_then_ec2s_own_refusal_proves_a_full_subnet():
+def test_given_free_counts_that_nobody_read_then_ec2s_own_refusal_proves_a_full_subnet() -> None:
     facts = snapshot(zone("a", free=None, stuck=1))
     assert diagnose(facts, [Cause.SUBNET_FULL]).verdict is Verdict.SUBNET_EXHAUSTED
     assert diagnose(facts, [Cause.PREFIX_FRAGMENTED]).verdict is Verdict.PREFIX_FRAGMENTED
 
 
-def test_given_free_counts_that_nobody_read_and_only_the_general_string_then_nothing_is_claimed_of_the_subnet():
+def test_given_free_counts_that_nobody_read_and_only_the_general_string_then_nothing_is_claimed_of_the_subnet() -> None:
     found = diagnose(snapshot(zone("a", free=None, stuck=1)), [Cause.NO_ADDRESS])
     assert found.verdict is Verdict.CNI_FAULT
     assert not found.curable
@@ -97,7 +99,7 @@ def test_given_free_counts_that_nobody_read_and_only_the_general_string_then_not
 TAGGED = Part(subnets=(subnet("a", id="subnet-a2", free=200, tags={"kubernetes.io/role/cni": "1"}),))
 
 
-def test_given_a_tagged_subnet_of_the_zone_with_free_addresses_then_discovery_uses_it():
+def test_given_a_tagged_subnet_of_the_zone_with_free_addresses_then_discovery_uses_it() -> None:
     assert diagnose(snapshot(zone("a", free=0, stuck=1), TAGGED)).verdict is Verdict.CNI_FAULT
 
 
@@ -108,28 +110,28 @@ def test_given_a_tagged_subnet_of_the_zone_with_free_addresses_then_discovery_us
         pytest.param({"ENABLE_SUBNET_DISCOVERY": "0"}, id="discovery-off-as-go-spells-it"),
     ],
 )
-def test_given_discovery_off_then_a_tagged_subnet_helps_nobody(env: dict[str, str]):
+def test_given_discovery_off_then_a_tagged_subnet_helps_nobody(env: dict[str, str]) -> None:
     facts = snapshot(zone("a", free=0, stuck=1), TAGGED, env=env)
     assert diagnose(facts).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_a_cni_older_than_discovery_then_a_tagged_subnet_helps_nobody():
+def test_given_a_cni_older_than_discovery_then_a_tagged_subnet_helps_nobody() -> None:
     facts = snapshot(zone("a", free=0, stuck=1), TAGGED, cni=Cni(version="v1.17.1-eksbuild.1"))
     assert diagnose(facts).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_a_subnet_tagged_for_another_cluster_then_it_helps_nobody_here():
+def test_given_a_subnet_tagged_for_another_cluster_then_it_helps_nobody_here() -> None:
     tags = {"kubernetes.io/role/cni": "1", "cni.networking.k8s.aws/cluster/staging": "1"}
     foreign = Part(subnets=(subnet("a", id="subnet-a2", free=200, tags=tags),))
     assert diagnose(snapshot(zone("a", free=0, stuck=1), foreign)).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_a_tagged_subnet_of_another_zone_then_it_helps_nobody_here():
+def test_given_a_tagged_subnet_of_another_zone_then_it_helps_nobody_here() -> None:
     elsewhere = Part(subnets=(subnet("b", free=200, tags={"kubernetes.io/role/cni": "1"}),))
     assert diagnose(snapshot(zone("a", free=0, stuck=1), elsewhere)).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_the_nodes_subnet_is_excluded_by_its_tag_then_its_free_addresses_do_not_count_for_a_new_eni():
+def test_given_the_nodes_subnet_is_excluded_by_its_tag_then_its_free_addresses_do_not_count_for_a_new_eni() -> None:
     own = subnet("a", free=100, tags={"kubernetes.io/role/cni": "0"})
     other = subnet("a", id="subnet-a2", free=0, tags={"kubernetes.io/role/cni": "1"})
     facts = snapshot(Part((node("a"),), pods(1, "node-a0"), (own, other)))
@@ -150,7 +152,7 @@ PREFIXES = {"ENABLE_PREFIX_DELEGATION": "true"}
 @pytest.mark.parametrize("causes", [(), (Cause.NO_ADDRESS,), (Cause.SUBNET_FULL,), (Cause.PREFIX_FRAGMENTED,)])
 def test_given_prefix_mode_and_many_free_addresses_but_no_free_28_then_the_subnet_is_fragmented(
     causes: tuple[Cause, ...],
-):
+) -> None:
     found = diagnose(snapshot(prefix_zone(free=180, free_prefixes=0), env=PREFIXES), causes)
     assert found.verdict is Verdict.PREFIX_FRAGMENTED
     assert found.curable
@@ -159,24 +161,26 @@ def test_given_prefix_mode_and_many_free_addresses_but_no_free_28_then_the_subne
 
 
 @pytest.mark.parametrize("cause", [Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED])
-def test_given_prefix_mode_and_uncounted_prefixes_then_the_refusal_of_a_subnet_that_is_not_full_proves_it(cause: Cause):
+def test_given_prefix_mode_and_uncounted_prefixes_then_the_refusal_of_a_subnet_that_is_not_full_proves_it(
+    cause: Cause,
+) -> None:
     # ipamd says "subnet doesn't seem to have enough IPs/Prefixes" of both, which arrives as subnet_full.
     facts = snapshot(prefix_zone(free=180, free_prefixes=None), env=PREFIXES)
     assert diagnose(facts, [cause]).verdict is Verdict.PREFIX_FRAGMENTED
 
 
-def test_given_prefix_mode_and_free_28s_then_ipamds_ambiguous_words_prove_nothing():
+def test_given_prefix_mode_and_free_28s_then_ipamds_ambiguous_words_prove_nothing() -> None:
     facts = snapshot(prefix_zone(free=180, free_prefixes=4), env=PREFIXES)
     assert diagnose(facts, [Cause.SUBNET_FULL]).verdict is Verdict.CNI_FAULT
 
 
-def test_given_prefix_mode_and_fewer_free_addresses_than_a_28_holds_then_the_subnet_is_exhausted():
+def test_given_prefix_mode_and_fewer_free_addresses_than_a_28_holds_then_the_subnet_is_exhausted() -> None:
     found = diagnose(snapshot(prefix_zone(free=12, free_prefixes=0), env=PREFIXES))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert "of which a node needs 16 at once" in found.summary
 
 
-def test_given_single_addresses_then_ec2s_word_of_prefixes_makes_nothing_fragmented():
+def test_given_single_addresses_then_ec2s_word_of_prefixes_makes_nothing_fragmented() -> None:
     facts = snapshot(prefix_zone(free=180, free_prefixes=0))
     assert diagnose(facts, [Cause.PREFIX_FRAGMENTED]).verdict is Verdict.CNI_FAULT
 
@@ -184,7 +188,7 @@ def test_given_single_addresses_then_ec2s_word_of_prefixes_makes_nothing_fragmen
 # --- eniconfig_missing
 
 
-def test_given_custom_networking_and_no_eniconfig_for_a_zone_then_it_is_missing_there():
+def test_given_custom_networking_and_no_eniconfig_for_a_zone_then_it_is_missing_there() -> None:
     facts = snapshot(
         zone("a", free=100), Part(eni_configs=(eni_config("a"),)), zone("b", free=100, stuck=1), env=CUSTOM
     )
@@ -195,12 +199,12 @@ def test_given_custom_networking_and_no_eniconfig_for_a_zone_then_it_is_missing_
     assert verdict_of_zones(facts) == {"a": Verdict.RECOVERED, "b": Verdict.ENICONFIG_MISSING}
 
 
-def test_given_a_missing_eniconfig_then_it_is_found_even_when_no_pod_is_stuck():
+def test_given_a_missing_eniconfig_then_it_is_found_even_when_no_pod_is_stuck() -> None:
     # Its nodes are NotReady, so nothing is scheduled there that could be stuck.
     assert diagnose(snapshot(zone("a", free=100), env=CUSTOM)).verdict is Verdict.ENICONFIG_MISSING
 
 
-def test_given_nodes_that_select_nothing_then_the_eniconfig_default_is_meant():
+def test_given_nodes_that_select_nothing_then_the_eniconfig_default_is_meant() -> None:
     facts = snapshot(zone("a", free=100, eni_config=None), env=CUSTOM)
     assert "there is no ENIConfig default" in diagnose(facts).summary
 
@@ -214,7 +218,7 @@ def test_given_nodes_that_select_nothing_then_the_eniconfig_default_is_meant():
     ],
     ids=["subnet-gone", "wrong-zone", "no-subnet"],
 )
-def test_given_an_eniconfig_that_no_eni_can_be_made_by_then_that_is_the_verdict(config, words: str):
+def test_given_an_eniconfig_that_no_eni_can_be_made_by_then_that_is_the_verdict(config: EniConfig, words: str) -> None:
     facts = snapshot(
         zone("a", free=100, stuck=1), zone("b", free=100), Part(eni_configs=(config, eni_config("b"))), env=CUSTOM
     )
@@ -223,14 +227,14 @@ def test_given_an_eniconfig_that_no_eni_can_be_made_by_then_that_is_the_verdict(
     assert words in found.summary
 
 
-def test_given_eniconfigs_that_fit_and_ipamd_cannot_use_them_then_their_security_groups_are_suspected():
+def test_given_eniconfigs_that_fit_and_ipamd_cannot_use_them_then_their_security_groups_are_suspected() -> None:
     facts = snapshot(zone("a", free=100, stuck=1), Part(eni_configs=(eni_config("a"),)), env=CUSTOM)
     found = diagnose(facts, [Cause.ENICONFIG_MISSING])
     assert found.verdict is Verdict.CNI_FAULT
     assert "security groups" in found.summary
 
 
-def test_given_custom_networking_then_the_eniconfigs_subnet_counts_and_not_the_nodes():
+def test_given_custom_networking_then_the_eniconfigs_subnet_counts_and_not_the_nodes() -> None:
     pods_subnet = Part(
         subnets=(subnet("a", id="subnet-pods", free=0),), eni_configs=(eni_config("a", subnet="subnet-pods"),)
     )
@@ -240,7 +244,7 @@ def test_given_custom_networking_then_the_eniconfigs_subnet_counts_and_not_the_n
     assert "0 free addresses in subnet-pods" in found.summary
 
 
-def test_given_custom_networking_as_go_spells_it_then_it_is_on():
+def test_given_custom_networking_as_go_spells_it_then_it_is_on() -> None:
     assert diagnose(snapshot(zone("a", free=9), env={**CUSTOM, "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "1"})).verdict is (
         Verdict.ENICONFIG_MISSING
     )
@@ -249,28 +253,28 @@ def test_given_custom_networking_as_go_spells_it_then_it_is_on():
 # --- node_limit
 
 
-def test_given_every_eni_attached_and_full_then_the_node_is_at_its_limit():
-    found = diagnose(snapshot(zone("a", free=100, stuck=1, **FULL_NODE)))
+def test_given_every_eni_attached_and_full_then_the_node_is_at_its_limit() -> None:
+    found = diagnose(snapshot(zone("a", free=100, stuck=1, enis=FULL_ENIS)))
     assert found.verdict is Verdict.NODE_LIMIT
     assert not found.curable
     assert "node-a0: every ENI of the instance type is attached and full" in found.summary
 
 
-def test_given_a_full_subnet_and_pods_only_on_nodes_at_their_limit_then_more_addresses_would_not_help_them():
-    assert diagnose(snapshot(zone("a", free=0, stuck=1, **FULL_NODE))).verdict is Verdict.NODE_LIMIT
+def test_given_a_full_subnet_and_pods_only_on_nodes_at_their_limit_then_more_addresses_would_not_help_them() -> None:
+    assert diagnose(snapshot(zone("a", free=0, stuck=1, enis=FULL_ENIS))).verdict is Verdict.NODE_LIMIT
 
 
-def test_given_a_full_subnet_and_only_some_nodes_at_their_limit_then_the_subnet_is_exhausted():
-    limited = Part(nodes=(node("a", 1, **FULL_NODE),), pods=pods(2, "node-a1"))
+def test_given_a_full_subnet_and_only_some_nodes_at_their_limit_then_the_subnet_is_exhausted() -> None:
+    limited = Part(nodes=(node("a", 1, enis=FULL_ENIS),), pods=pods(2, "node-a1"))
     assert diagnose(snapshot(zone("a", free=0, stuck=1), limited)).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_the_node_limit_in_the_signals_and_a_node_with_room_then_the_facts_count():
+def test_given_the_node_limit_in_the_signals_and_a_node_with_room_then_the_facts_count() -> None:
     facts = snapshot(zone("a", free=0, stuck=1))
     assert diagnose(facts, [Cause.NODE_LIMIT]).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_unknown_enis_then_the_node_limit_in_the_signals_is_believed():
+def test_given_unknown_enis_then_the_node_limit_in_the_signals_is_believed() -> None:
     facts = snapshot(zone("a", free=100, stuck=1, enis=()))
     assert diagnose(facts, [Cause.NODE_LIMIT]).verdict is Verdict.NODE_LIMIT
 
@@ -278,7 +282,7 @@ def test_given_unknown_enis_then_the_node_limit_in_the_signals_is_believed():
 # --- eni_quota and cni_fault
 
 
-def test_given_the_regions_eni_quota_is_used_up_then_no_subnet_helps_however_full_it_is():
+def test_given_the_regions_eni_quota_is_used_up_then_no_subnet_helps_however_full_it_is() -> None:
     assert diagnose(snapshot(zone("a", free=0, stuck=1)), [Cause.ENI_QUOTA]).verdict is Verdict.ENI_QUOTA
     assert diagnose(snapshot(zone("a", free=100, stuck=1)), [Cause.ENI_QUOTA]).verdict is Verdict.ENI_QUOTA
 
@@ -292,7 +296,7 @@ def test_given_the_regions_eni_quota_is_used_up_then_no_subnet_helps_however_ful
         (Cause.SUBNET_TAGS, "kubernetes.io/role/cni"),
     ],
 )
-def test_given_free_addresses_and_a_fault_in_the_signals_then_it_is_the_cni(cause: Cause, words: str):
+def test_given_free_addresses_and_a_fault_in_the_signals_then_it_is_the_cni(cause: Cause, words: str) -> None:
     found = diagnose(snapshot(zone("a", free=100, stuck=1)), [cause])
     assert found.verdict is Verdict.CNI_FAULT
     assert not found.curable
@@ -300,18 +304,18 @@ def test_given_free_addresses_and_a_fault_in_the_signals_then_it_is_the_cni(caus
 
 
 @pytest.mark.parametrize("cause", [Cause.CNI_THROTTLED, Cause.CNI_DOWN])
-def test_given_a_full_subnet_then_a_passing_fault_of_the_cni_does_not_hide_it(cause: Cause):
+def test_given_a_full_subnet_then_a_passing_fault_of_the_cni_does_not_hide_it(cause: Cause) -> None:
     assert diagnose(snapshot(zone("a", free=0, stuck=1)), [cause]).verdict is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_free_addresses_and_nothing_else_then_people_are_sent_to_aws_node():
+def test_given_free_addresses_and_nothing_else_then_people_are_sent_to_aws_node() -> None:
     found = diagnose(snapshot(zone("a", free=100, stuck=1)), [Cause.NO_ADDRESS])
     assert found.verdict is Verdict.CNI_FAULT
     assert "100 addresses are free in subnet-a" in found.summary
     assert "aws-node" in found.summary
 
 
-def test_given_unknown_enis_then_nothing_is_claimed_and_the_gap_is_named():
+def test_given_unknown_enis_then_nothing_is_claimed_and_the_gap_is_named() -> None:
     found = diagnose(snapshot(zone("a", free=100, stuck=1, enis=())))
     assert found.verdict is Verdict.CNI_FAULT
     assert "the ENIs of node-a0 are unknown" in found.summary
@@ -319,7 +323,7 @@ def test_given_unknown_enis_then_nothing_is_claimed_and_the_gap_is_named():
     assert not found.nodes[0].relieved_now
 
 
-def test_given_a_host_without_zone_then_its_stuck_pods_are_not_overlooked():
+def test_given_a_host_without_zone_then_its_stuck_pods_are_not_overlooked() -> None:
     facts = snapshot(zone("b", free=100), Part((node("a", zone=None),), pods(1, "node-a0")))
     found = diagnose(facts)
     assert found.verdict is Verdict.CNI_FAULT
@@ -329,8 +333,8 @@ def test_given_a_host_without_zone_then_its_stuck_pods_are_not_overlooked():
 # --- mixed zones, recovered
 
 
-def test_given_zones_of_different_trouble_then_the_curable_one_names_the_verdict_and_each_keeps_its_own():
-    facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=90, stuck=1, **FULL_NODE), zone("c", free=50))
+def test_given_zones_of_different_trouble_then_the_curable_one_names_the_verdict_and_each_keeps_its_own() -> None:
+    facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=90, stuck=1, enis=FULL_ENIS), zone("c", free=50))
     found = diagnose(facts)
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert verdict_of_zones(facts) == {
@@ -341,26 +345,26 @@ def test_given_zones_of_different_trouble_then_the_curable_one_names_the_verdict
     assert az("b") not in found.summary
 
 
-def test_given_pods_hang_in_one_zone_then_a_full_subnet_elsewhere_does_not_hide_why():
+def test_given_pods_hang_in_one_zone_then_a_full_subnet_elsewhere_does_not_hide_why() -> None:
     facts = snapshot(zone("a", free=90, stuck=1), zone("b", free=0))
     found = diagnose(facts, [Cause.CNI_IAM])
     assert found.verdict is Verdict.CNI_FAULT
     assert verdict_of_zones(facts, Cause.CNI_IAM)["b"] is Verdict.SUBNET_EXHAUSTED
 
 
-def test_given_no_stuck_pod_and_free_addresses_then_the_cluster_has_recovered():
+def test_given_no_stuck_pod_and_free_addresses_then_the_cluster_has_recovered() -> None:
     found = diagnose(snapshot(zone("a", free=90), zone("b", free=90)), [Cause.SUBNET_FULL])
     assert found.verdict is Verdict.RECOVERED
     assert not found.curable
 
 
-def test_given_a_cluster_without_nodes_then_there_is_nothing_to_cure():
+def test_given_a_cluster_without_nodes_then_there_is_nothing_to_cure() -> None:
     found = diagnose(snapshot())
     assert found.verdict is Verdict.RECOVERED
     assert found.summary == "no node and no stuck pod was found: there is nothing to cure"
 
 
-def test_given_the_host_of_a_stuck_pod_is_gone_then_the_pod_counts_for_no_zone():
+def test_given_the_host_of_a_stuck_pod_is_gone_then_the_pod_counts_for_no_zone() -> None:
     facts = snapshot(zone("a", free=90), Part(pods=pods(1, "node-gone")))
     assert diagnose(facts).verdict is Verdict.RECOVERED
 
@@ -401,7 +405,7 @@ FULL = zone("a", free=0, stuck=1)
 )
 def test_given_a_cluster_that_no_secondary_cidr_can_help_then_it_is_unsupported_and_says_why(
     facts: Snapshot, words: str
-):
+) -> None:
     found = diagnose(facts)
     assert found.verdict is Verdict.UNSUPPORTED
     assert not found.curable
@@ -409,33 +413,33 @@ def test_given_a_cluster_that_no_secondary_cidr_can_help_then_it_is_unsupported_
     assert found.evidence == (found.summary,)
 
 
-def test_given_fargate_beside_ordinary_nodes_then_only_the_ordinary_ones_are_judged():
+def test_given_fargate_beside_ordinary_nodes_then_only_the_ordinary_ones_are_judged() -> None:
     found = diagnose(snapshot(FULL, FARGATE))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert [judged.name for judged in found.nodes] == ["node-a0"]
     assert found.zones[0].stuck_pods == 1
 
 
-def test_given_an_unknown_account_then_a_vpcs_owner_alone_makes_it_not_shared():
+def test_given_an_unknown_account_then_a_vpcs_owner_alone_makes_it_not_shared() -> None:
     assert diagnose(snapshot(FULL, account_id=None, vpc=vpc(owner_id="2"))).verdict is Verdict.SUBNET_EXHAUSTED
 
 
 # --- nodes and evidence
 
 
-def test_given_a_free_slot_then_the_node_is_relieved_at_once():
+def test_given_a_free_slot_then_the_node_is_relieved_at_once() -> None:
     [judged] = diagnose(snapshot(FULL)).nodes
     assert judged.relieved_now
     assert judged.reason == "1 of 3 ENIs attached: the next ENI comes from the new subnet"
 
 
-def test_given_prefix_mode_without_custom_networking_then_the_nodes_reason_warns_of_dropped_prefixes():
+def test_given_prefix_mode_without_custom_networking_then_the_nodes_reason_warns_of_dropped_prefixes() -> None:
     [judged] = diagnose(snapshot(prefix_zone(free=0, free_prefixes=0), env=PREFIXES)).nodes
     assert judged.relieved_now
     assert "may drop its present prefixes" in judged.reason
 
 
-def test_given_a_diagnosis_then_its_evidence_names_subnets_pods_signals_and_the_cni():
+def test_given_a_diagnosis_then_its_evidence_names_subnets_pods_signals_and_the_cni() -> None:
     evidence = diagnose(snapshot(FULL), [Cause.SUBNET_FULL]).evidence
     assert f"subnet subnet-a (10.0.0.0/24, {az('a')}) has 0 free addresses" in evidence
     assert f"1 pods wait for an address in {az('a')}" in evidence
@@ -443,5 +447,5 @@ def test_given_a_diagnosis_then_its_evidence_names_subnets_pods_signals_and_the_
     assert "the VPC CNI v1.23.1-eksbuild.1 runs with custom networking off" in evidence
 
 
-def test_given_no_vpc_facts_then_the_gap_is_named():
+def test_given_no_vpc_facts_then_the_gap_is_named() -> None:
     assert "the VPC's CIDRs, peers and routes" in diagnose(snapshot(FULL, vpc=None)).unknown

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ip_remediator.domain import addressing
 from ip_remediator.domain.diagnosis import Diagnosis, diagnose
 from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, digest, plan, requirement
-from ip_remediator.domain.snapshot import Route, Snapshot
+from ip_remediator.domain.snapshot import Route, Snapshot, Vpc
 from tests.unit.domain.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone
 
 LETTERS = "abcdef"
@@ -43,10 +43,15 @@ def clusters(draw: st.DrawFn) -> Snapshot:
     return snapshot(*zones, configs, old, vpc=network, env=CUSTOM if custom else {})
 
 
+def vpc_of(facts: Snapshot) -> Vpc:
+    assert facts.vpc
+    return facts.vpc
+
+
 @given(facts=clusters(), kept=st.lists(cgnat_ranges(), max_size=3), choice=st.integers(0, 5))
 def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_nor_what_is_taken(
     facts: Snapshot, kept: list[IPv4Network], choice: int
-):
+) -> None:
     diagnosis = diagnose(facts)
     needed = requirement(facts, diagnosis, excluded=kept)
     taken = [IPv4Network(cidr) for cidr in needed.excluded]
@@ -65,15 +70,15 @@ def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_no
     assert all(one.subnet_of(block) and one.prefixlen <= addressing.SMALLEST_PREFIX for one in subnets)
     assert not any(one.overlaps(other) for one, other in combinations(subnets, 2))
     others = [*kept, *(IPv4Network(present.cidr) for present in facts.subnets)]
-    others += [IPv4Network(route.destination) for route in facts.vpc.routes] if found.source == "new-cidr" else []
+    others += [IPv4Network(route.destination) for route in vpc_of(facts).routes] if found.source == "new-cidr" else []
     assert not any(one.overlaps(other) for one in subnets for other in others)
-    in_vpc = any(block.subnet_of(IPv4Network(cidr.cidr)) for cidr in facts.vpc.cidrs)
+    in_vpc = any(block.subnet_of(IPv4Network(cidr.cidr)) for cidr in vpc_of(facts).cidrs)
     assert in_vpc is (found.source == "existing-cidr")
     assert found.hash == digest(plan(facts, diagnosis, needed, block))
 
 
 @given(facts=clusters(), block=cgnat_ranges().filter(lambda one: one.prefixlen >= 14))
-def test_a_block_is_either_refused_or_planned_within_awss_rules(facts: Snapshot, block: IPv4Network):
+def test_a_block_is_either_refused_or_planned_within_awss_rules(facts: Snapshot, block: IPv4Network) -> None:
     diagnosis = diagnose(facts)
     needed = requirement(facts, diagnosis)
     found = plan_or_refusal(facts, diagnosis, needed, block)
@@ -82,7 +87,7 @@ def test_a_block_is_either_refused_or_planned_within_awss_rules(facts: Snapshot,
         return
     assert not any(block.overlaps(IPv4Network(cidr)) for cidr in needed.excluded)
     if found.source == "new-cidr":
-        present = [IPv4Network(cidr.cidr) for cidr in facts.vpc.cidrs]
+        present = [IPv4Network(cidr.cidr) for cidr in vpc_of(facts).cidrs]
         assert addressing.association_refusal(present, block) is None
 
 
