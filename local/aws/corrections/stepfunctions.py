@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import copy
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 from ministack.core import iam_evaluator
@@ -33,6 +34,7 @@ def install(faults: Faults) -> None:
     output_of_succeed()
     isolate_branches()
     start_once()
+    retry_after_at_most()
 
 
 def enforce_role(faults: Faults) -> None:
@@ -172,3 +174,25 @@ def start_once() -> None:
 
 def _same_input(left: str | None, right: str | None) -> bool:
     return bool(json.loads(left or "{}") == json.loads(right or "{}"))
+
+
+def retry_after_at_most() -> None:
+    """MaxDelaySeconds bounds the pause before a retry, and JitterStrategy FULL draws it from zero up to that; MiniStack
+    knows neither, so that a long wait in small steps grows to pauses of a minute.
+
+    Source: "Retrying after an error" of the AWS Step Functions Developer Guide.
+    """
+    find = original(stepfunctions, "_find_matching_retrier")
+
+    def find_with_pause(retriers: Any, error: str, counts: dict[int, int]) -> Any:
+        retrier, index = find(retriers, error, counts)
+        if retrier is None:
+            return retrier, index
+        pause = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** counts.get(index, 0)
+        pause = min(pause, retrier.get("MaxDelaySeconds", pause))
+        if retrier.get("JitterStrategy") == "FULL":
+            pause = random.uniform(0, pause)
+        # What the caller multiplies is the pause itself.
+        return {**retrier, "IntervalSeconds": pause, "BackoffRate": 1}, index
+
+    replace(stepfunctions, "_find_matching_retrier", find_with_pause)

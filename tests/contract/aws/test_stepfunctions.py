@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +47,26 @@ def test_given_a_transient_error_when_retried_then_the_next_attempt_counts(make:
     task = invoke(make.function(code), Retry=retry, Output=output, End=True)
     machine = make.machine({"StartAt": "A", "States": {"A": task}}, ALLOW_INVOKE)
     assert make.run(machine)["output"] == "3"
+
+
+def test_given_a_longest_pause_when_retried_then_no_pause_is_longer(make: Maker):
+    code = (
+        "import time\nclass NotYet(Exception): pass\ncalls = []\n"
+        "def handler(event, context):\n"
+        "    calls.append(time.time())\n"
+        "    if len(calls) < 4: raise NotYet('wait')\n    return calls\n"
+    )
+    # without the bound the third pause would last 100 times the first
+    retry = [
+        {"ErrorEquals": ["NotYet"], "IntervalSeconds": 1, "BackoffRate": 10, "MaxAttempts": 5, "MaxDelaySeconds": 1}
+    ]
+    task = invoke(make.function(code), Retry=retry, Output="{% $states.result.Payload %}", End=True)
+    machine = make.machine({"StartAt": "A", "States": {"A": task}}, ALLOW_INVOKE)
+
+    calls = json.loads(make.run(machine)["output"])
+
+    pauses = [later - earlier for earlier, later in pairwise(calls)]
+    assert max(pauses) < 5 * min(pauses)
 
 
 def test_given_a_succeed_state_with_output_when_reached_then_that_is_the_result(make: Maker):
