@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -69,15 +69,8 @@ def question(lab: Lab, execution: str, after: str = "") -> Incident:
         approval = incident.approval
         return approval is not None and approval.state is ApprovalState.PENDING and approval.id != after
 
-    incident = eventually("an incident", lambda: find(lab, execution), lambda found: found is not None)
-    assert incident is not None
+    incident = lab.incident_when_known(execution)
     return eventually("people are asked", lambda: lab.incidents.get(incident.id), asked)
-
-
-def find(lab: Lab, execution: str) -> Incident | None:
-    with suppress(ValueError):
-        return lab.incident_of(execution)
-    return None
 
 
 def answer(lab: Lab, incident: Incident, action: str) -> None:

@@ -122,7 +122,7 @@ class Lab:
 
     def incident_of(self, execution: str) -> Incident:
         """The record of the incident that the execution works on."""
-        [found] = self._incidents_with("execution", execution)
+        [found] = [item for item in self._incidents_with("execution", execution) if item["sk"] == "META"]
         return self.incidents.get(str(found["pk"]).removeprefix("INCIDENT#"))
 
     def incident_when_known(self, execution: str) -> Incident:
