@@ -19,7 +19,7 @@ from ip_remediator.domain.incidents import (
     StepState,
 )
 from ip_remediator.domain.messages import render
-from tests.unit.domain.records import MADE, OPENED, approval, healed, steps
+from tests.unit.domain.records import MADE, OPENED, PLAN, approval, healed, steps
 from tests.unit.domain.test_messages import buttons, texts
 
 ASKED_BY = "U0000ONCALL (on-call)"
@@ -175,6 +175,16 @@ def test_a_rollback_that_is_done_says_what_is_as_before_and_shows_no_older_failu
     assert "StillInUse" not in shown
     assert "continues where it stopped" not in shown
     assert buttons(record) == {}
+
+
+def test_a_rollback_tells_only_what_its_plan_had_changed():
+    extension = PLAN.model_copy(update={"source": "existing-cidr", "changes": PLAN.changes[1:3]})
+    done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK, plan=extension)
+
+    assert "ENIConfigs restored; subnets deleted; `100.64.0.0/22` is free again" in texts(render(done))
+    assert "ENIConfigs become as they were before; then subnets are deleted." in confirmation(
+        question(plan=extension), "rollback_confirm"
+    )
 
 
 def _offer(record: Incident) -> str:

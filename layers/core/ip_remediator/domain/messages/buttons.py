@@ -6,6 +6,7 @@ import hashlib
 
 from ip_remediator.domain.incidents import Approval, Incident, RollbackAssessment, Step
 from ip_remediator.domain.messages import blocks as kit
+from ip_remediator.domain.messages.planned import taken_back
 from ip_remediator.domain.messages.rolling_back import found
 from ip_remediator.domain.messages.state import asked, rollback_asked, rollback_offered
 from ip_remediator.domain.messages.text import cut, words
@@ -84,7 +85,8 @@ def _rollback(incident: Incident) -> kit.Block:
 def _rollback_question(incident: Incident, approval: Approval, assessment: RollbackAssessment) -> kit.Block:
     value = {"approval": approval.id}
     numbers = f"{_block(incident.plan)}: {found(assessment)}."
-    restored = "CNI settings and ENIConfigs become as they were before; then subnets and CIDR are deleted."
+    kept, deleted = taken_back(incident.plan)
+    restored = f"{kept} become as they were before; then {deleted} are deleted."
     stay = " No pod is moved: it waits until they have left by themselves." if assessment.pods else ""
     wait = kit.confirm("Roll back?", f"{numbers} {restored}{stay}", "Roll back", style="danger")
     choices = [kit.button(ROLLBACK_CONFIRM, "Roll back, move no pod" if stay else "Roll back", value, wait, "danger")]

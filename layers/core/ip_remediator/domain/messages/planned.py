@@ -41,6 +41,13 @@ def brief(plan: Plan) -> str:
     return ", ".join(made)
 
 
+def taken_back(plan: Plan | None) -> tuple[str, str]:
+    """What a rollback restores and what it deletes: only what this plan changed or made."""
+    first = plan is None or any(change.action == "configure_cni" for change in plan.changes)
+    new_cidr = plan is None or plan.source == "new-cidr"
+    return "ENIConfigs and CNI settings" if first else "ENIConfigs", "subnets and CIDR" if new_cidr else "subnets"
+
+
 def risks(plan: Plan) -> Part:
     """What may break, the worst first."""
     ordered = sorted(plan.risks, key=lambda risk: -risk.severity)

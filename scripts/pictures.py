@@ -1,0 +1,142 @@
+"""`make pictures`: plays an incident's stories on the embedded stack and photographs Slack into docs/images.
+
+What is seen is the real page with what the deployed functions wrote, and every button is pressed in a real Chromium.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from local.cluster.scenario import NotSettled, wait_settled
+from local.cluster.scenario_spec import Scenario
+from local.slack.browser import Browser, BrowserError, find_chromium
+from local.stack.deployment import ROOT, DeploymentFailed
+from local.stack.ports import Ports
+from local.stack.processes import NotStarted
+from local.stack.stack import Cluster, Stack
+
+IMAGES = ROOT / "docs" / "images"
+FOLDER = ROOT / ".local" / "pictures"
+CALM, BUSY = 8, 10
+INCIDENT_SECONDS, CURE_SECONDS, ROLLBACK_SECONDS = 60.0, 90.0, 180.0
+# The simulated cluster lives ten times as fast, the state machines' waits are cut to a thirtieth.
+SPEED, WAIT_SCALE = 10.0, 0.03
+MESSAGE = "#messages > .message:last-child"
+# A VPC with its primary CIDR and these is at the default quota of five.
+FULL_VPC = ("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
+NO_CHROMIUM = (
+    "error: no Chromium on this machine, and the pictures are taken with one. Install it: `apt install chromium` "
+    "(Debian), `dnf install chromium` (Fedora), or Chrome from https://www.google.com/chrome; it must be on the PATH."
+)
+
+
+@dataclass
+class Studio:
+    """The deployed stack and a window on its Slack workspace."""
+
+    stack: Stack
+    browser: Browser
+
+    @contextmanager
+    def incident(self, scenario: Scenario) -> Iterator[None]:
+        """A cluster in which two pods too many are wanted; the incident's message is the last one."""
+        seen = int(self.browser.evaluate("document.querySelectorAll('#messages > .message').length"))
+        cluster: Cluster = self.stack.add_cluster(replace(scenario, nginx_replicas=CALM))
+        try:
+            wait_settled(cluster.api, running=CALM, stuck=0)
+            self.stack.kubectl("scale", "deployment", "nginx", f"--replicas={BUSY}")
+            more = f"document.querySelectorAll('#messages > .message').length > {seen}"
+            self.browser.wait_until(more, lambda: "the incident's message", INCIDENT_SECONDS)
+            yield
+        finally:
+            self.stack.remove_cluster(cluster)
+
+    def press(self, button: str, confirm: str) -> None:
+        self.browser.click(button, within=MESSAGE, confirm=confirm, timeout=INCIDENT_SECONDS)
+
+    def reads(self, text: str, seconds: float = CURE_SECONDS) -> None:
+        self.browser.wait_for_text(text, within=MESSAGE, timeout=seconds)
+
+    def take(self, name: str, selector: str = MESSAGE) -> None:
+        path = IMAGES / f"{name}.png"
+        self.browser.screenshot(path, selector)
+        sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size // 1024} KiB\n")
+        sys.stdout.flush()
+
+
+def healed_and_rolled_back(studio: Studio) -> None:
+    with studio.incident(Scenario(cluster="shop-prod")):
+        studio.reads("waits for approval")
+        studio.take("approval-asked")
+        studio.browser.click("Approve", within=MESSAGE)
+        studio.browser.wait_for_text("Approve the plan?", within="#confirm")
+        studio.take("approval-confirm", "#confirm")
+        studio.browser.click("Approve", within="#confirm")
+        studio.reads("✅ Add the CIDR to the VPC")
+        studio.take("running")
+        studio.reads("shop-prod: healed")
+        studio.take("healed")
+        studio.press("Rollback", "Look")
+        studio.reads("If nobody answers")
+        studio.take("rollback-assessed")
+        studio.press("Roll back, evict 2 pods", "Evict 2 pods")
+        studio.reads("is free again", ROLLBACK_SECONDS)
+        studio.take("rolled-back")
+
+
+def refused(studio: Studio) -> None:
+    with studio.incident(Scenario(cluster="billing-prod", extra_cidrs=FULL_VPC)):
+        studio.reads("billing-prod: cannot be cured automatically")
+        studio.take("refused")
+
+
+def failed_and_undone(studio: Studio) -> None:
+    fault = {"service": "ec2", "action": "CreateSubnet", "error": "SubnetLimitExceeded", "times": 20}
+    fault["message"] = "The maximum number of subnets has been reached for this VPC."
+    with studio.incident(Scenario(cluster="search-prod")):
+        studio.reads("waits for approval")
+        _control(studio.stack, "POST", fault)
+        try:
+            studio.press("Approve", "Approve")
+            studio.reads("everything made was removed")
+        finally:
+            _control(studio.stack, "DELETE")
+        studio.take("failed-and-undone")
+
+
+def _control(stack: Stack, method: str, fault: dict[str, object] | None = None) -> None:
+    """Sets or clears the errors that the local AWS gives."""
+    body = json.dumps(fault).encode() if fault else None
+    asked = urllib.request.Request(f"{stack.servers.aws_url}/_local/faults", body, method=method)  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=10):  # noqa: S310 - loopback only
+        pass
+
+
+def main() -> int:
+    if find_chromium() is None:
+        sys.stderr.write(f"{NO_CHROMIUM}\n")
+        return 1
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    stack = Stack(FOLDER, Ports.free(), {"DefaultMode": "approve"}, speed=SPEED, wait_scale=WAIT_SCALE)
+    try:
+        with TemporaryDirectory() as profile, stack, Browser.launch(Path(profile), 1000, 1500, scale=2) as browser:
+            stack.start()
+            browser.open(stack.servers.slack_url)
+            browser.wait_for_text("# eks-incidents")
+            for story in (healed_and_rolled_back, refused, failed_and_undone):
+                story(Studio(stack, browser))
+    except (BrowserError, DeploymentFailed, NotSettled, NotStarted) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
