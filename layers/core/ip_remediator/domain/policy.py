@@ -31,6 +31,8 @@ ACCEPT_RISKS, SLACK_CHANNEL, KILL_SWITCH = f"{PREFIX}accept-risks", f"{PREFIX}sl
 ALWAYS = "always"
 # In place of a window that cannot be read.
 NEVER = "never"
+# Why people are asked when nothing is special.
+PEOPLE_DECIDE = "mode approve: people decide"
 _SAFER_FIRST = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)
 _CHANNEL = re.compile(r"#?[\w-]{1,80}")
 _RISK_ID = re.compile(r"[a-z0-9-]{1,60}")
@@ -85,7 +87,7 @@ def decide(policy: Policy, risks: Iterable[Risk], allowance: Allowance, now: dat
     if policy.mode is Mode.OBSERVE:
         return Decision(Action.OBSERVE, "mode observe: nothing is changed")
     if policy.mode is Mode.APPROVE:
-        return Decision(Action.ASK, "mode approve: people decide")
+        return Decision(Action.ASK, PEOPLE_DECIDE)
     limit = Severity.parse(policy.auto_max_risk)
     too_high = [risk for risk in risks if risk.severity > limit and risk.id not in policy.accepted_risks]
     obstacle = _risk_obstacle(too_high) or _window_obstacle(policy.change_window, now) or _number_obstacle(allowance)

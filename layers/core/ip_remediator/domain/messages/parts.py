@@ -9,7 +9,6 @@ from ip_remediator.domain.incidents import (
     ApprovalState,
     HealedPod,
     Incident,
-    Mode,
     Outcome,
     SubnetBalance,
     Verification,
@@ -21,6 +20,7 @@ from ip_remediator.domain.messages.rolling_back import rollback, rollback_shown
 from ip_remediator.domain.messages.state import NO_PLAN, STEP_WORDS, asked, step_lines
 from ip_remediator.domain.messages.text import Line, Part, code, items, listed, moment, names, words
 from ip_remediator.domain.plural import counted
+from ip_remediator.domain.policy import PEOPLE_DECIDE
 
 _SUBNETS_NAMED = 4
 _UNTOUCHED = (Outcome.OBSERVED, Outcome.REJECTED, Outcome.NOT_CURABLE, Outcome.NOT_NEEDED)
@@ -90,7 +90,7 @@ def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
 
 
 def _question(approval: Approval, incident: Incident) -> Iterator[Line]:
-    if approval.why and incident.mode == Mode.AUTO:
+    if approval.why and approval.why != PEOPLE_DECIDE:
         yield Line(words(approval.why), "none", label="Why you are asked")
     block = code(incident.plan.block) if incident.plan else "the block"
     silence = (
