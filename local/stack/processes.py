@@ -22,7 +22,7 @@ class NotStarted(Exception):
 
 
 class Server:
-    """`python -m <module>` with its output in `log`."""
+    """`python -m <module>` with its output in `log`; it ends when this process does, however that ends."""
 
     def __init__(self, module: str, arguments: list[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.module = module
@@ -31,7 +31,7 @@ class Server:
         with log.open("wb") as output:
             # A group of its own, so that Ctrl-C reaches only the supervisor, which ends the servers in order.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", "local.stack.child", module, *arguments],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
