@@ -59,7 +59,8 @@ def tagged(lab: Lab, cluster: Patient, tags: Mapping[str, str]) -> Iterator[None
     try:
         yield
     finally:
-        eks.untag_resource(resourceArn=arn, tagKeys=list(tags))
+        for tag in tags:
+            eks.untag_resource(resourceArn=arn, tagKeys=[tag])
 
 
 def question(lab: Lab, execution: str, after: str = "") -> Incident:
@@ -242,6 +243,11 @@ def extra_cidr(lab: Lab, cluster: Patient, cidr: str) -> Iterator[None]:
     ec2 = lab.aws("ec2")
     made = ec2.associate_vpc_cidr_block(VpcId=cluster.vpc_id, CidrBlock=cidr)["CidrBlockAssociation"]["AssociationId"]
 
+    def state() -> str:
+        vpc = ec2.describe_vpcs(VpcIds=[cluster.vpc_id])["Vpcs"][0]
+        states = {each["AssociationId"]: each["CidrBlockState"]["State"] for each in vpc["CidrBlockAssociationSet"]}
+        return str(states[made])
+
     def gone() -> bool:
         try:
             ec2.disassociate_vpc_cidr_block(AssociationId=made)
@@ -250,7 +256,7 @@ def extra_cidr(lab: Lab, cluster: Patient, cidr: str) -> Iterator[None]:
         return True
 
     try:
-        eventually("the CIDR is associated", cluster.cidrs, lambda cidrs: cidr in cidrs)
+        eventually("the CIDR is associated", state, lambda found: found == "associated")
         yield
     finally:
         eventually("the CIDR is gone", gone)
