@@ -23,8 +23,8 @@ def test_given_no_free_address_and_stuck_pods_then_the_subnet_is_exhausted() -> 
     found = diagnose(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=1)))
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert found.curable
-    assert "0 free addresses in subnet-a for 1 stuck pods" in found.summary
-    assert "0 free addresses in subnet-b for 1 stuck pods" in found.summary
+    assert "0 free addresses in subnet-a for 1 stuck pod" in found.summary
+    assert "0 free addresses in subnet-b for 1 stuck pod" in found.summary
     assert [zone.free for zone in found.zones] == [0, 0]
 
 
@@ -442,7 +442,7 @@ def test_given_prefix_mode_without_custom_networking_then_the_nodes_reason_warns
 def test_given_a_diagnosis_then_its_evidence_names_subnets_pods_signals_and_the_cni() -> None:
     evidence = diagnose(snapshot(FULL), [Cause.SUBNET_FULL]).evidence
     assert f"subnet subnet-a (10.0.0.0/24, {az('a')}) has 0 free addresses" in evidence
-    assert f"1 pods wait for an address in {az('a')}" in evidence
+    assert f"1 pod without an address in {az('a')}" in evidence
     assert "the signals prove subnet_full" in evidence
     assert "the VPC CNI v1.23.1-eksbuild.1 runs with custom networking off" in evidence
 

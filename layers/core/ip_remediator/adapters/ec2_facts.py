@@ -68,10 +68,11 @@ class InterfaceFacts:
 
 
 class Ec2Facts:
-    """Raises the errors of `adapters.errors`."""
+    """The facts of one moment: what several of them rest on is read once. Raises the errors of `adapters.errors`."""
 
     def __init__(self, ec2: EC2Client) -> None:
         self._ec2 = ec2
+        self._tables: dict[str, dict[str, Any]] = {}
 
     def vpc(self, vpc_id: str, subnet_count: int) -> Vpc:
         """The VPC with its CIDRs, routes and peerings. Raises NotFound."""
@@ -100,6 +101,19 @@ class Ec2Facts:
             if block["CidrBlockState"]["State"] not in ("disassociated", "failed")
         )
 
+    def balances(self, vpc_id: str) -> list[Subnet]:
+        """All subnets of the VPC with their free addresses, without the route table and network ACL."""
+        return [
+            Subnet(
+                id=subnet["SubnetId"],
+                zone=subnet["AvailabilityZone"],
+                cidr=subnet["CidrBlock"],
+                free=subnet["AvailableIpAddressCount"],
+                tags={tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])},
+            )
+            for subnet in self._pages("describe_subnets", "Subnets", Filters=_filter(_BY_VPC, vpc_id))
+        ]
+
     def subnets(self, vpc_id: str) -> list[Subnet]:
         """All subnets of the VPC, each with the route table and network ACL that apply to it."""
         tables = self._route_tables(vpc_id)
@@ -115,16 +129,10 @@ class Ec2Facts:
             association["SubnetId"]: acl["NetworkAclId"] for acl in acls for association in acl.get("Associations", [])
         }
         return [
-            Subnet(
-                id=subnet["SubnetId"],
-                zone=subnet["AvailabilityZone"],
-                cidr=subnet["CidrBlock"],
-                free=subnet["AvailableIpAddressCount"],
-                tags={tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])},
-                route_table=table_of.get(subnet["SubnetId"], main),
-                network_acl=acl_of.get(subnet["SubnetId"]),
+            subnet.model_copy(
+                update={"route_table": table_of.get(subnet.id, main), "network_acl": acl_of.get(subnet.id)}
             )
-            for subnet in self._pages("describe_subnets", "Subnets", Filters=_filter(_BY_VPC, vpc_id))
+            for subnet in self.balances(vpc_id)
         ]
 
     def interfaces(self, vpc_id: str) -> InterfaceFacts:
@@ -174,8 +182,10 @@ class Ec2Facts:
                     yield Route(destination=destination, target=target, route_table=id_)
 
     def _route_tables(self, vpc_id: str) -> dict[str, Any]:
-        pages = self._pages("describe_route_tables", "RouteTables", Filters=_filter(_BY_VPC, vpc_id))
-        return {table["RouteTableId"]: table for table in pages}
+        if vpc_id not in self._tables:
+            pages = self._pages("describe_route_tables", "RouteTables", Filters=_filter(_BY_VPC, vpc_id))
+            self._tables[vpc_id] = {table["RouteTableId"]: table for table in pages}
+        return self._tables[vpc_id]
 
     def _network_acls(self, vpc_id: str) -> list[Any]:
         return list(self._pages("describe_network_acls", "NetworkAcls", Filters=_filter(_BY_VPC, vpc_id)))

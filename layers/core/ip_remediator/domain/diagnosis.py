@@ -266,7 +266,9 @@ def _evidence(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: froz
         for zone in zones
         for subnet in zone_subnets(snapshot, zone.zone)
     ]
-    facts += [f"{zone.stuck_pods} pods wait for an address in {zone.zone}" for zone in zones if zone.stuck_pods]
+    facts += [
+        f"{counted(zone.stuck_pods, 'pod')} without an address in {zone.zone}" for zone in zones if zone.stuck_pods
+    ]
     facts += [f"the signals prove {cause}" for cause in sorted(causes)]
     state = "on" if snapshot.cni.custom_networking else "off"
     facts.append(f"the VPC CNI {snapshot.cni.version or '(version unknown)'} runs with custom networking {state}")

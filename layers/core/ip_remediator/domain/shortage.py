@@ -64,7 +64,11 @@ def _judge(
     if serving < pods:
         need = min(way.addresses for way in options)
         at_once = f", of which a node needs {need} at once" if free and need > 1 else ""
-        return Hosts(names, Supply.EXHAUSTED, f"{free} free addresses in {told} for {pods} stuck pods{at_once}")
+        return Hosts(
+            names,
+            Supply.EXHAUSTED,
+            f"{counted(free, 'free address', 'free addresses')} in {told} for {counted(pods, 'stuck pod')}{at_once}",
+        )
     if snapshot.cni.prefix_delegation and _fragmented(found, subnets, causes):
         reason = f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
         return Hosts(names, Supply.FRAGMENTED, reason)

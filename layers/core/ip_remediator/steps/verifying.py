@@ -98,7 +98,7 @@ class Verifier:
         """The subnets that nodes or pods use, then the new ones."""
         used = {eni.subnet_id for node in self.snapshot.nodes for eni in node.interfaces}
         made = set(self.incident.subnets.values())
-        for subnet in self.ec2.subnets(plan.vpc_id):
+        for subnet in self.ec2.balances(plan.vpc_id):
             if subnet.id in used | made:
                 before = self.snapshot.subnet(subnet.id)
                 yield SubnetBalance(
