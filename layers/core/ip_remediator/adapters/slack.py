@@ -41,7 +41,7 @@ _REMEDIES = {
     "missing_scope": "install the app again with the scope chat:write",
     "invalid_auth": "put the bot token of the installed app into the secret parameter",
     "not_authed": "put the bot token of the installed app into the secret parameter",
-    "token_revoked": "install the app again and put the new bot token into the secret parameter",
+    "token_revoked": "install the app again and put the new bot token into the secret parameter",  # nosec B105 - advice, no password
     "account_inactive": "install the app again and put the new bot token into the secret parameter",
     "ratelimited": "Slack asks to wait longer than a notification can",
 }
