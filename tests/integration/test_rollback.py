@@ -14,7 +14,7 @@ from local.cluster.kube import ENICONFIGS
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.rollbacks import dump, roll_back, switch_custom_networking_on
+from tests.integration.support.rollbacks import SPEED, dump, roll_back, switch_custom_networking_on
 from tests.integration.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -32,7 +32,7 @@ SETUPS = {
 @contextmanager
 def stricken(lab: Lab, scenario: Scenario, *, custom_networking: bool = False) -> Iterator[Patient]:
     """Eight pods run and two have no address."""
-    with patient(lab, scenario) as cluster:
+    with patient(lab, scenario, speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         if custom_networking:
             switch_custom_networking_on(cluster)

@@ -12,7 +12,7 @@ from ip_remediator.domain.incidents import Incident, Outcome, RollbackState
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.rollbacks import dump, roll_back, start_rollback
+from tests.integration.support.rollbacks import SPEED, dump, roll_back, start_rollback
 from tests.integration.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -21,7 +21,7 @@ ASKED = "roll back? It waits for your confirmation"
 
 @pytest.fixture(scope="module")
 def cluster(lab: Lab) -> Iterator[Patient]:
-    with patient(lab, replace(Scenario(), managed_addon=False)) as found:
+    with patient(lab, replace(Scenario(), managed_addon=False), speed=SPEED) as found:
         found.settle(running=8, stuck=2)
         yield found
 

@@ -13,7 +13,7 @@ from local.cluster import scenario_aws
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.rollbacks import dump, roll_back
+from tests.integration.support.rollbacks import SPEED, dump, roll_back
 from tests.integration.support.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -36,7 +36,7 @@ class Twice:
 def twice(lab: Lab) -> Iterator[Twice]:
     # Without a warm ENI, so that each node keeps its third ENI slot for the second remediation.
     scenario = replace(Scenario(), managed_addon=False, cni_environment={"WARM_ENI_TARGET": "0"})
-    with patient(lab, scenario) as cluster:
+    with patient(lab, scenario, speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         before = dump(cluster)
         first = _healed(lab, cluster)

@@ -12,6 +12,8 @@ from tests.integration.support.waiting import eventually
 
 STRATEGIC = "application/strategic-merge-patch+json"
 CRD = "eniconfigs.crd.k8s.amazonaws.com"
+# ipamd's minutes must pass before the state machine's patience ends, whose waits the tests shorten far more.
+SPEED = 60
 CUSTOM_NETWORKING = {
     "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true",
     "ENI_CONFIG_LABEL_DEF": "topology.kubernetes.io/zone",
