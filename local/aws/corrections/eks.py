@@ -22,6 +22,7 @@ def install(settings: Settings) -> None:
     """Restore what EKS answers about its clusters and add-ons."""
     vpc_of_the_subnets()
     announce_api_server(settings)
+    administrators()
     describe_present_tags()
     eks_addons.install(settings.associating_seconds)
 
@@ -84,3 +85,17 @@ def describe_present_tags() -> None:
         return describe(name)
 
     replace(eks, "_describe_cluster", describe_cluster)
+
+
+def administrators() -> None:
+    """Whoever has AmazonEKSClusterAdminPolicy, as a cluster's creator does, is a cluster-admin; MiniStack puts it
+    into a group that only a k3s of its own would bind. Source: "Review access policy permissions", EKS User Guide.
+    """
+    group_of = original(eks, "_access_policy_group")
+
+    def with_administrators(cluster: str, principal: str, policy: str) -> str:
+        if policy.endswith("/AmazonEKSClusterAdminPolicy"):
+            return "system:masters"
+        return str(group_of(cluster, principal, policy))
+
+    replace(eks, "_access_policy_group", with_administrators)

@@ -109,6 +109,15 @@ def test_given_a_functions_role_with_an_access_entry_when_its_token_is_reviewed_
     assert review(aws, unique("other"), token).get("authenticated") is not True
     assert review(aws, cluster, token[:-4] + "AAAA").get("authenticated") is not True
 
+    # and an administrator's policy makes its owner one
+    aws.client("eks").associate_access_policy(
+        clusterName=cluster,
+        principalArn=role,
+        policyArn="arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+        accessScope={"type": "cluster"},
+    )
+    assert "system:masters" in review(aws, cluster, token)["user"]["groups"]
+
 
 def test_given_an_addon_when_updated_then_the_update_is_in_progress_and_ends_successful(aws: LocalAws, cluster: str):
     eks = aws.client("eks")
