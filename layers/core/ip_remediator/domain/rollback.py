@@ -136,9 +136,12 @@ def _disputed_subnets(use: BlockUse) -> Iterable[str]:
 
 def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
     """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
+    others = {subnet.id for subnet in use.others}
     for config in use.changed:
         if config.missing or config.now == config.before:
             continue
+        if config.before is None and config.incident == use.incident and config.now not in ours | others:
+            continue  # we made it, and an undo that stopped half-way deleted its subnet
         if config.now in ours:
             if config.before is None and config.incident != use.incident:
                 yield f"ENIConfig {config.name} lost this incident's label: give it back, or delete it by hand"
