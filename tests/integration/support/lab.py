@@ -94,7 +94,7 @@ class Lab:
         sfn, machine = self.aws("stepfunctions"), self.outputs["RemediationStateMachineArn"]
         pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=machine)
         arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
-        return [arn for arn in arns if self._input(arn)["cluster"] == cluster]
+        return [arn for arn in arns if self._input(arn).get("cluster") == cluster]
 
     def end_of(self, arn: str, seconds: float = RUN_SECONDS) -> Ended:
         sfn = self.aws("stepfunctions")
@@ -225,7 +225,15 @@ class Lab:
         sqs = self.aws("sqs")
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(_open_to_senders(arn))})
         return Inbox(sqs, url), arn
+
+
+def _open_to_senders(queue_arn: str) -> dict[str, Any]:
+    """The policy of a queue that EventBridge and SNS may send to."""
+    senders = {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}
+    statement = {"Effect": "Allow", "Principal": senders, "Action": "sqs:SendMessage", "Resource": queue_arn}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def request(method: str, url: str, document: Any = None) -> Any:

@@ -1,0 +1,65 @@
+"""Clusters that go away between the approval and the writes: the VPC is as before, whatever became of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ip_remediator.domain.incidents import Outcome
+from tests.integration.conftest import NO_PODS
+from tests.integration.support.lab import Lab
+from tests.integration.support.patient import Patient, patient, remove_cluster
+from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+def delete(cluster: Patient) -> None:
+    remove_cluster(cluster.lab, cluster.name)
+
+
+def kill_api_server(cluster: Patient) -> None:
+    cluster.kubernetes._process.kill()
+
+
+@pytest.mark.parametrize(
+    ("go_away", "error", "words"),
+    [
+        (delete, "ClusterNotFound", "EKS knows no cluster"),
+        (kill_api_server, "KubernetesUnreachable", "no answer from https://localhost"),
+    ],
+)
+def test_given_a_cluster_that_goes_away_after_the_approval_when_undone_then_the_vpc_is_as_before(
+    lab: Lab, go_away: Callable[[Patient], None], error: str, words: str
+) -> None:
+    with patient(lab, NO_PODS) as doomed:
+        before = vpc_of(doomed)
+        execution = lab.start(doomed.name, mode="approve")
+        message = lab.message_saying(lab.incident_when_known(execution).id, "waits for approval")
+        # Throttled subnets leave time to take the cluster away between two writes.
+        throttled = {"service": "ec2", "action": "CreateSubnet", "error": "RequestLimitExceeded", "times": 10}
+        with lab.faults(throttled):
+            lab.click(message, "approve")
+            eventually("the CIDR is added", doomed.cidrs, lambda cidrs: len(cidrs) == 2)
+            go_away(doomed)
+        ended, incident = lab.end_of(execution), lab.incident_of(execution)
+        assert (ended.status, ended.error) == ("FAILED", error), ended
+        assert incident.outcome is Outcome.UNDONE
+        assert incident.failure is not None
+        assert words in incident.failure.message
+        assert "undo failed" not in incident.failure.message
+        assert vpc_of(doomed) == before
+        assert lab.changes(incident.id) == []
+        lab.message_saying(incident.id, "failed, everything made was removed", error, words)
+
+
+def vpc_of(cluster: Patient) -> dict[str, Any]:
+    """What can be seen of `Patient.world` without the cluster."""
+    return {
+        "cidrs": cluster.cidrs(),
+        "subnets": cluster.subnets(),
+        "ledger": cluster.lab.ledger_items(),
+        "lock": cluster.lab.lock_holder(cluster.vpc_id),
+    }

@@ -1,0 +1,89 @@
+"""Least privilege, over everything that the tests before this file made the functions do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from local.stack.deployment import STACK_NAME
+from tests.integration.support.lab import Lab
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+FUNCTIONS = ("ingest", "incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "slack")
+# What a call needs, where that is not an action of the same name. A transaction needs the action of each of its
+# writes, which the record of calls does not show; a tag in a creating call needs CreateTags.
+NEEDS = {
+    "dynamodb:TransactGetItems": {"dynamodb:GetItem"},
+    "dynamodb:TransactWriteItems": {
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:ConditionCheckItem",
+    },
+    "ec2:CreateSubnet": {"ec2:CreateSubnet", "ec2:CreateTags"},
+    "eks:UpdateAddon": {"eks:UpdateAddon", "iam:PassRole"},
+    "lambda:Invoke": {"lambda:InvokeFunction"},
+}
+
+
+@pytest.fixture(scope="module")
+def used(lab: Lab) -> dict[str, set[str]]:
+    """Actions by function, of the calls that its own role made."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for call in calls_of_roles(lab):
+        role, session = call["principal"].split("/")[1:3]
+        name = session.removeprefix(f"{STACK_NAME}-")
+        assert name not in FUNCTIONS or role.startswith(f"{STACK_NAME}-{name.capitalize()}FunctionRole-"), call
+        found[name].add(f"{call['service']}:{call['action']}")
+    return dict(found)
+
+
+def calls_of_roles(lab: Lab) -> list[dict[str, Any]]:
+    """Those which a Lambda function made, with the role's temporary credentials."""
+    return [call for call in lab.calls() if ":assumed-role/" in call["principal"]]
+
+
+def granted(lab: Lab, function: str) -> set[str]:
+    """The actions in the inline policies of the function's role; AWS's managed policies are for logs and traces."""
+    iam = lab.aws("iam")
+    arn = lab.aws("lambda").get_function_configuration(FunctionName=f"{STACK_NAME}-{function}")["Role"]
+    role = arn.rpartition("/")[2]
+    actions: set[str] = set()
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document: Any = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        for statement in document["Statement"]:
+            wanted = statement["Action"]
+            actions |= {wanted} if isinstance(wanted, str) else set(wanted)
+    return actions
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_given_what_a_function_did_then_its_own_role_did_it_within_its_policy(
+    lab: Lab, used: dict[str, set[str]], function: str
+) -> None:
+    if function not in used:
+        pytest.skip(f"no test before this one made {function} call AWS")
+    policy = granted(lab, function)
+    asked = used[function]
+    # What a transaction is made of is not known, so nothing is asked for it; AWS denies it as a whole.
+    needed = set().union(*(NEEDS.get(action, {action}) for action in asked if action != "dynamodb:TransactWriteItems"))
+    # GetCallerIdentity needs no permission; queues and streams are read by Lambda in the function's name.
+    assert {action for action in needed if action != "sts:GetCallerIdentity"} <= policy
+    assert not [action for action in policy if action.endswith("*") or ":" not in action]
+
+
+def test_given_all_calls_then_none_was_denied(lab: Lab) -> None:
+    """Refusals that tests inject bear another status."""
+    assert [call for call in calls_of_roles(lab) if call["status"] == 403] == []
+
+
+def test_given_all_calls_then_grants_that_none_used_are_printed(lab: Lab, used: dict[str, set[str]]) -> None:
+    """Not every path is walked here, so what is printed (pytest -rP) is to be looked at, not wrong by itself."""
+    assert used
+    for function in FUNCTIONS:
+        covered = set().union(*(NEEDS.get(action, {action}) for action in used.get(function, set())))
+        unused = sorted(granted(lab, function) - covered) if function in used else ["(never ran)"]
+        print(f"{function}: {', '.join(unused) or 'every grant was used'}")  # noqa: T201 - its purpose
