@@ -7,14 +7,14 @@ What is made bears our tags from the creating call on; nothing without them is d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ip_remediator.adapters.ec2_facts import Ec2Facts
-from ip_remediator.adapters.errors import NotFound, NotYet, RequestRefused, aws_call
+from ip_remediator.adapters.errors import NotFound, NotYet, PermissionDenied, RequestRefused, aws_call
 from ip_remediator.domain.addressing import SMALLEST_PREFIX
 from ip_remediator.domain.snapshot import VpcCidr
 
@@ -216,19 +216,40 @@ class Ec2Changes:
             NotYet: ENIs are still in it.
         """
         if subnet_id not in {subnet.id for subnet in self.subnets()}:
-            try:
-                with aws_call("DescribeSubnets"):
-                    self._ec2.describe_subnets(SubnetIds=[subnet_id])
-            except NotFound:
+            if not self._subnet_exists(subnet_id):
                 return
             raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
-        with suppress(NotFound), aws_call("DeleteSubnet"):
+        with self._unless_gone(lambda: self._subnet_exists(subnet_id)), aws_call("DeleteSubnet"):
             self._ec2.delete_subnet(SubnetId=subnet_id)
+
+    def _subnet_exists(self, subnet_id: str) -> bool:
+        filters: Any = [{"Name": "subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeSubnets"):
+            return bool(self._ec2.describe_subnets(Filters=filters)["Subnets"])
 
     def delete_interface(self, interface_id: str) -> None:
         """Deletes an ENI that is attached to nothing; one that is gone already is fine. AWS refuses attached ones."""
-        with suppress(NotFound), aws_call("DeleteNetworkInterface"):
+        with self._unless_gone(lambda: self._interface_exists(interface_id)), aws_call("DeleteNetworkInterface"):
             self._ec2.delete_network_interface(NetworkInterfaceId=interface_id)
+
+    def _interface_exists(self, interface_id: str) -> bool:
+        filters: Any = [{"Name": "network-interface-id", "Values": [interface_id]}]
+        with aws_call("DescribeNetworkInterfaces"):
+            return bool(self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"])
+
+    @staticmethod
+    @contextmanager
+    def _unless_gone(exists: Callable[[], bool]) -> Iterator[None]:
+        """What was to be deleted is gone already, by somebody else or by a call whose answer was lost. IAM looks at its
+        tags first and finds none, so AWS may say that the deletion is not authorized instead of that nothing is there.
+        """
+        try:
+            yield
+        except NotFound:
+            return
+        except PermissionDenied:
+            if exists():
+                raise
 
     def disassociate_cidr(self, vpc_id: str, block: str) -> None:
         """Takes `block` out of the VPC and waits until it is gone; one that is not there is fine.
