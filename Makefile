@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test check bench clean lock
+.PHONY: help setup demo local test test-slow check bench pictures clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,8 +57,14 @@ check: setup ## every static check: format, lint, types, imports, template, stat
 	python scripts/lint_state_machines.py
 	bandit --quiet --recursive --configfile pyproject.toml layers/core/ip_remediator functions cli
 
+# Two workers, as many as a small machine has cores; the tests of the deployed stack stay together on one.
+SPREAD := --numprocesses 2 --dist loadgroup
+
 test: setup ## every fast test, the integration tests on the embedded stack included
-	pytest $(PYTEST_FLAGS)
+	pytest -m "not slow" $(SPREAD) $(PYTEST_FLAGS)
+
+test-slow: setup ## the rest: rollbacks in every set-up, second incidents, modes, the simulator, browser, the demo itself
+	pytest -m slow $(SPREAD) $(PYTEST_FLAGS)
 
 bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round)
 	@python -m benchmarks $(if $(QUICK),--quick)

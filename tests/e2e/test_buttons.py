@@ -12,9 +12,12 @@ from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.waiting import eventually
 
-pytestmark = pytest.mark.skipif(
-    find_chromium() is None, reason="no Chromium or Chrome on this machine: install one to press the buttons"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_chromium() is None, reason="no Chromium or Chrome on this machine: install one to press the buttons"
+    ),
+]
 MESSAGE = "#messages > .message:last-child"
 CURE_SECONDS, ROLLBACK_SECONDS = 90.0, 180.0
 

@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from local.stack.deployment import ROOT
 from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 DEMO_SECONDS = 240
 STOP_SECONDS = 60.0

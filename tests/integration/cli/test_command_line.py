@@ -18,7 +18,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
 
 ROLES = {
     "DiagnoseRoleArn": "eks-ip-remediator:readers",

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from kubernetes import client
 
 from local.cluster.disruption import budget_resource
@@ -25,6 +26,8 @@ from tests.integration.cluster.remedy import (
     set_environment,
 )
 from tests.integration.cluster.stack import NEW_RANGE, Stack, addresses, eventually, nginx
+
+pytestmark = pytest.mark.slow
 
 STUCK = re.compile(
     r"^(\(combined from similar events\): )?Failed to create pod sandbox: rpc error: code = Unknown desc = failed to "
