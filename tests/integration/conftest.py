@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from local.cluster.scenario_spec import Scenario
 from local.stack.ports import Ports
 from local.stack.stack import Stack
-from tests.integration.support.lab import Lab
+from tests.integration.support.lab import UNANSWERED, Lab
 from tests.integration.support.patient import Patient, patient
 
 SPEED = 10
@@ -37,7 +38,7 @@ def sick(lab: Lab) -> Iterator[Patient]:
 @pytest.fixture(scope="session")
 def unanswered(lab: Lab) -> str:
     """The execution of a question that nobody will answer. A minute later it has expired."""
-    with patient(lab, NO_PODS) as cluster:
+    with patient(lab, replace(NO_PODS, cluster=UNANSWERED)) as cluster:
         execution = lab.start(cluster.name, mode="approve")
         lab.message_saying(lab.incident_when_known(execution).id, "waits for approval")
     return execution
