@@ -57,8 +57,8 @@ check: setup ## every static check: format, lint, types, imports, template, stat
 	python scripts/lint_state_machines.py
 	bandit --quiet --recursive --configfile pyproject.toml layers/core/ip_remediator functions cli
 
-# Two workers, as many as a small machine has cores; the tests of the deployed stack stay together on one.
-SPREAD := --numprocesses 2 --dist loadgroup
+# Two workers, as many as a small machine has cores; a file stays on one, so that its servers start once.
+SPREAD := --numprocesses 2 --dist loadfile
 
 test: setup ## every fast test, the integration tests on the embedded stack included
 	pytest -m "not slow" $(SPREAD) $(PYTEST_FLAGS)

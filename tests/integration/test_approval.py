@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ip_remediator.domain.incidents import ApprovalState, Outcome
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 
 def test_given_mode_approve_when_asked_then_slack_shows_buttons_and_nothing_is_changed(

@@ -20,8 +20,6 @@ from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import CGNAT, Patient, patient
 from tests.integration.support.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 EVENT = Path("tests/data/signals/event_sandbox.json")
 UNDONE = "failed, everything made was removed"
 NOT_CURABLE = "cannot be cured automatically, nothing was changed"

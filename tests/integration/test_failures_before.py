@@ -14,8 +14,6 @@ from local.stack.deployment import ROOT
 from tests.integration.support.lab import PERMANENT, Ended, Lab
 from tests.integration.support.patient import Patient
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 Fault = dict[str, Any]
 WRITER = "eks-ip-remediator-writer"
 

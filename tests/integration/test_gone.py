@@ -13,7 +13,7 @@ from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient, remove_cluster
 from tests.integration.support.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def delete(cluster: Patient) -> None:

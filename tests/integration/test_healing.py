@@ -15,8 +15,6 @@ from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
 from tests.integration.support.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture(scope="module")
 def calm(lab: Lab) -> Iterator[Patient]:

@@ -17,7 +17,7 @@ from tests.integration.support.lab import PERMANENT, Ended, Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 KILL_SWITCH_PARAMETER = "/eks-ip-remediator/kill-switch"
 

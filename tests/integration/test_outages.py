@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from ip_remediator.domain.incidents import Incident, Outcome
 from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient
 from tests.integration.support.waiting import eventually
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 
 @contextmanager

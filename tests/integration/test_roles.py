@@ -10,8 +10,6 @@ import pytest
 from local.stack.deployment import STACK_NAME
 from tests.integration.support.lab import Lab
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 FUNCTIONS = ("ingest", "incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "slack")
 # What a call needs, where that is not an action of the same name. A transaction needs the action of each of its
 # writes, which the record of calls does not show; a tag in a creating call needs CreateTags.

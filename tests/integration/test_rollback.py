@@ -17,7 +17,7 @@ from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, dump, roll_back, switch_custom_networking_on
 from tests.integration.support.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 SETUPS = {
     "managed add-on": (Scenario(), False),
     "self-managed DaemonSet, no CRD": (replace(Scenario(), managed_addon=False, eniconfig_crd=False), False),

@@ -15,7 +15,7 @@ from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, dump, roll_back, start_rollback
 from tests.integration.support.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 ASKED = "roll back? It waits for your confirmation"
 
 

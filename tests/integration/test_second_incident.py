@@ -16,7 +16,7 @@ from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, dump, roll_back
 from tests.integration.support.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 # Per node five pods on the node's own ENI (one CoreDNS each) and five on the first remediation's ENI.
 FULL = 18
 

@@ -7,7 +7,7 @@ import pytest
 from ip_remediator.domain.incidents import ApprovalState, Outcome
 from tests.integration.support.lab import Lab
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def test_given_a_question_when_nobody_answers_then_it_expires_and_the_block_is_free_again(

@@ -18,7 +18,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 
-pytestmark = [pytest.mark.xdist_group("stack"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 ROLES = {
     "DiagnoseRoleArn": "eks-ip-remediator:readers",
@@ -78,7 +78,7 @@ class Caller:
 @pytest.fixture(scope="module")
 def caller(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """Two pods hang, and nothing starts by itself."""
-    with patient(lab, replace(Scenario(), cluster="typed")) as cluster:
+    with patient(lab, replace(Scenario(), cluster="typed"), speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         manifest = tmp_path_factory.mktemp("admins") / "admins.yaml"
         manifest.write_text(_ADMINISTRATORS)
