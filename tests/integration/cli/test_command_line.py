@@ -17,6 +17,7 @@ from ip_remediator.domain.snapshot import Snapshot
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
+from tests.integration.support.rollbacks import SPEED
 
 pytestmark = pytest.mark.slow
 
