@@ -167,7 +167,6 @@ def patient(
         seeded = seed(api, session, wanted)
         lab.stack.onboard(wanted.cluster)
         yield Patient(lab, wanted.cluster, seeded, api, *running)
-        api._client.close()  # an open connection keeps the server from ending at once
     finally:
         for server in reversed(running):
             servers.end(server)
