@@ -19,14 +19,21 @@ from ip_remediator.steps.draining import Draining
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-
+_CONFIGURING = {
+    "apply_eni_configs": ClusterConfiguration.apply_eni_configs,
+    "configure_cni": ClusterConfiguration.configure_cni,
+    "await_rollout": ClusterConfiguration.await_rollout,
+    "cni_switched": ClusterConfiguration.cni_switched,
+    "undo": ClusterConfiguration.undo,
+    "restore_warm_targets": ClusterConfiguration.restore_warm_targets,
+}
 _READING = ("assess", "await_rollout", "cni_switched")
 _UNDO = ("undo", "uncordon", "restore_warm_targets")
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """`{"action", "incident", "evict"?, "requested_by"?}`; the actions are those below."""
+    """`{"action", "incident", "evict"?, "requested_by"?}`; the actions are those of this module."""
     settings = ClusterSettings.read(os.environ)
     table = aws.table(settings.incidents_table)
     incidents = Incidents(table, utc_now)
@@ -38,24 +45,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     if event["action"] not in _READING:
         kill_switch.check(aws.client("ssm"), settings.kill_switch, cluster.described.get("tags") or {})
     configuration = ClusterConfiguration(incident, incidents, log, cluster)
-    match event["action"]:
-        case "apply_eni_configs":
-            return configuration.apply_eni_configs()
-        case "configure_cni":
-            return configuration.configure_cni()
-        case "await_rollout":
-            return configuration.await_rollout()
-        case "cni_switched":
-            return configuration.cni_switched()
-        case "restore_cni":
-            return configuration.restore_cni()
-        case "undo":
-            return configuration.undo()
-        case "restore_warm_targets":
-            return configuration.restore_warm_targets()
-        case _:
-            draining = Draining(incident, incidents, log, cluster.kube, Ec2Block(aws.client("ec2")), utc_now)
-            return _drain(draining, configuration, event)
+    if configure := _CONFIGURING.get(event["action"]):
+        return configure(configuration)
+    draining = Draining(incident, incidents, log, cluster.kube, Ec2Block(aws.client("ec2")), utc_now)
+    return _drain(draining, configuration, event)
 
 
 def _drain(draining: Draining, configuration: ClusterConfiguration, event: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters import aws
@@ -41,7 +42,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         case "close":
             return lifecycle.close(event["incident"], Outcome(event["outcome"]), event.get("failure"))
         case _:
-            return _roll_back(RollingBack(lifecycle, _is_running, int(settings.approval_minutes)), event)
+            running = partial(is_running, aws.client("stepfunctions"))
+            return _roll_back(RollingBack(lifecycle, running, int(settings.approval_minutes)), event)
 
 
 def _roll_back(rolling_back: RollingBack, event: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +63,3 @@ def _roll_back(rolling_back: RollingBack, event: dict[str, Any]) -> dict[str, An
             return rolling_back.finish(event["incident"])
         case other:
             raise ValueError(f"field 'action': {other!r} is not an action of this function")
-
-
-def _is_running(execution: str) -> bool:
-    return is_running(aws.client("stepfunctions"), execution)
