@@ -13,7 +13,7 @@ from tests.integration.support.patient import Patient, patient
 
 SPEED = 10
 # Waits of the state machines hardly take any time; what the functions themselves wait for is real.
-WAIT_SCALE = 0.002
+WAIT_SCALE = 0.02
 NO_PODS = Scenario(nginx_replicas=0, coredns_replicas=0)
 
 

