@@ -1,8 +1,4 @@
-"""The facts about a cluster and its VPC, as one plain JSON document.
-
-`diagnose` and `plan` are functions of a `Snapshot`, so an operator can capture one, plan off-line and attach it to a
-bug report. Whatever was not read (or was left out of a hand-written document) is None or empty, never invented.
-"""
+"""The facts about the cluster: EKS, the VPC CNI, nodes and their ENIs, stuck pods."""
 
 from __future__ import annotations
 
@@ -35,6 +31,30 @@ _BOOLEANS = {
 }
 
 CniOwner = Literal["addon", "self-managed", "helm", "gitops"]
+Provisioner = Literal["managed", "self-managed", "karpenter", "auto", "fargate", "hybrid"]
+
+
+class NodeGroup(Document):
+    """A managed node group: `auto_scaling_group` is the one behind it."""
+
+    name: str
+    subnets: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ()
+    desired: int | None = None
+    auto_scaling_group: str | None = None
+
+
+class FargateProfile(Document):
+    name: str
+    subnets: tuple[str, ...] = ()
+
+
+class Webhook(Document):
+    """An admission webhook that pods of the cluster serve: the control plane must reach their addresses."""
+
+    name: str
+    service: str = Field(description="namespace/name")
+    failure_policy: Literal["Fail", "Ignore"] = "Fail"
 
 
 class Cluster(Document):
@@ -49,6 +69,13 @@ class Cluster(Document):
     security_group: str | None = None
     service_cidrs: tuple[str, ...] = ()
     remote_cidrs: tuple[str, ...] = ()
+    node_groups: tuple[NodeGroup, ...] = ()
+    fargate_profiles: tuple[FargateProfile, ...] = ()
+    karpenter: bool | None = Field(default=None, description="the cluster has Karpenter's NodePools")
+    webhooks: tuple[Webhook, ...] = ()
+    overlays: tuple[str, ...] = Field(
+        default=(), description="workloads that use 100.64.0.0/10 themselves (Tailscale), as kind namespace/name"
+    )
 
 
 class Cni(Document):
@@ -58,7 +85,8 @@ class Cni(Document):
     version: str | None = None
     owner: CniOwner = "self-managed"
     owned_by: str | None = Field(default=None, description="the Helm release, Argo CD or Flux object, if known")
-    env: dict[str, str] = Field(default_factory=dict)
+    managers: tuple[str, ...] = Field(default=(), description="the field managers that wrote the DaemonSet's spec")
+    env: dict[str, str] = Field(default_factory=dict, description="the CNI's own variables, none else")
     eni_config_crd: bool | None = None
 
     @property
@@ -107,6 +135,7 @@ class NetworkInterface(Document):
     primary: bool = False
     addresses: int = 1
     prefixes: int = 0
+    security_groups: tuple[str, ...] = ()
 
 
 class Node(Document):
@@ -122,6 +151,8 @@ class Node(Document):
     max_enis: int | None = None
     addresses_per_eni: int | None = None
     max_pods: int | None = None
+    provisioner: Provisioner | None = None
+    group: str | None = Field(default=None, description="its managed node group or Karpenter NodePool")
     fargate: bool = False
     windows: bool = False
     own_cni: bool = Field(default=False, description="a hybrid or Auto Mode node: aws-node does not run there")
@@ -157,89 +188,3 @@ class StuckPod(Document):
     node: str | None = None
     since: datetime | None = None
     message: str | None = None
-
-
-class Subnet(Document):
-    """A subnet of the cluster's VPC. `free` is EC2's AvailableIpAddressCount; it lags by some seconds.
-
-    `free_prefixes` counts its /28 blocks that no ENI has an address of: what prefix delegation can still take.
-    """
-
-    id: str
-    zone: str
-    cidr: str
-    free: int | None = None
-    free_prefixes: int | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
-    route_table: str | None = None
-    network_acl: str | None = None
-
-
-class VpcCidr(Document):
-    cidr: str
-    state: str = "associated"
-    association_id: str | None = None
-
-
-class Peering(Document):
-    """A VPC peering connection. `cidrs` are the other side's; `requester`: this VPC asked for it."""
-
-    id: str
-    status: str
-    cidrs: tuple[str, ...] = ()
-    requester: bool = False
-
-
-class Route(Document):
-    destination: str
-    target: str
-    route_table: str
-
-
-class Vpc(Document):
-    """The VPC: its CIDRs, what is reachable from it, and who owns it."""
-
-    id: str
-    cidrs: tuple[VpcCidr, ...] = ()
-    owner_id: str | None = None
-    peerings: tuple[Peering, ...] = ()
-    routes: tuple[Route, ...] = ()
-    subnet_count: int | None = None
-
-
-class LeakedInterface(Document):
-    """An ENI that the CNI left behind: status `available`, description `aws-K8S-*`."""
-
-    id: str
-    subnet_id: str
-    addresses: int = 1
-
-
-class Quotas(Document):
-    """AWS quotas that bound a plan. The defaults are AWS's own; a raised quota is read or given."""
-
-    cidrs_per_vpc: int = 5
-    subnets_per_vpc: int = 200
-
-
-class Snapshot(Document):
-    """All facts of one moment. `account_id` is the account that was asked, to tell a VPC shared by another."""
-
-    schema_version: Literal[1] = 1
-    taken_at: datetime | None = None
-    account_id: str | None = None
-    cluster: Cluster
-    cni: Cni = Cni()
-    eni_configs: tuple[EniConfig, ...] = ()
-    nodes: tuple[Node, ...] = ()
-    stuck_pods: tuple[StuckPod, ...] = ()
-    subnets: tuple[Subnet, ...] = ()
-    vpc: Vpc | None = None
-    leaked_interfaces: tuple[LeakedInterface, ...] = ()
-    quotas: Quotas = Quotas()
-
-    def subnet(self, subnet_id: str | None) -> Subnet | None:
-        return next((subnet for subnet in self.subnets if subnet.id == subnet_id), None)
-
-    def node(self, name: str | None) -> Node | None:
-        return next((node for node in self.nodes if node.name == name), None)

@@ -1,0 +1,137 @@
+"""The facts about a cluster and its VPC, as one plain JSON document.
+
+`diagnose` and `plan` are functions of a `Snapshot`, so an operator can capture one, plan off-line and attach it to a
+bug report. Whatever was not read (or was left out of a hand-written document) is None or empty, never invented.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from ip_remediator.domain.document import Document
+from ip_remediator.domain.snapshot.cluster import (
+    CLUSTER_DISCOVERY_TAG,
+    CUSTOM_NETWORK_CFG,
+    DEFAULT_ENI_CONFIG,
+    DEFAULT_ENI_CONFIG_KEY,
+    DISCOVERY_TAG,
+    ENABLE_PREFIX_DELEGATION,
+    ENABLE_SUBNET_DISCOVERY,
+    ENI_CONFIG_ANNOTATION_DEF,
+    ENI_CONFIG_LABEL_DEF,
+    EXTERNAL_ENI_CONFIG_LABEL,
+    MAX_ENI,
+    PREFIX_SIZE,
+    WARM_IP_TARGET,
+    ZONE_LABEL,
+    Cluster,
+    Cni,
+    CniOwner,
+    EniConfig,
+    FargateProfile,
+    NetworkInterface,
+    Node,
+    NodeGroup,
+    Provisioner,
+    StuckPod,
+    Webhook,
+)
+from ip_remediator.domain.snapshot.vpc import (
+    AclEntry,
+    Endpoint,
+    LeakedInterface,
+    NatGateway,
+    NetworkAcl,
+    Peering,
+    Reservation,
+    Route,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    TransitGateway,
+    Vpc,
+    VpcCidr,
+)
+
+__all__ = [
+    "CLUSTER_DISCOVERY_TAG",
+    "CUSTOM_NETWORK_CFG",
+    "DEFAULT_ENI_CONFIG",
+    "DEFAULT_ENI_CONFIG_KEY",
+    "DISCOVERY_TAG",
+    "ENABLE_PREFIX_DELEGATION",
+    "ENABLE_SUBNET_DISCOVERY",
+    "ENI_CONFIG_ANNOTATION_DEF",
+    "ENI_CONFIG_LABEL_DEF",
+    "EXTERNAL_ENI_CONFIG_LABEL",
+    "MAX_ENI",
+    "PREFIX_SIZE",
+    "WARM_IP_TARGET",
+    "ZONE_LABEL",
+    "AclEntry",
+    "Cluster",
+    "Cni",
+    "CniOwner",
+    "Endpoint",
+    "EniConfig",
+    "FargateProfile",
+    "LeakedInterface",
+    "NatGateway",
+    "NetworkAcl",
+    "NetworkInterface",
+    "Node",
+    "NodeGroup",
+    "Peering",
+    "Provisioner",
+    "Quotas",
+    "Reservation",
+    "Route",
+    "SecurityGroup",
+    "SecurityGroupRule",
+    "Snapshot",
+    "StuckPod",
+    "Subnet",
+    "TransitGateway",
+    "Vpc",
+    "VpcCidr",
+    "Webhook",
+]
+
+
+class Quotas(Document):
+    """AWS quotas that bound a plan, with AWS's defaults; `applied`: they were read from Service Quotas."""
+
+    applied: bool = False
+    cidrs_per_vpc: int = 5
+    subnets_per_vpc: int = 200
+    routes_per_table: int = 50
+    network_address_units: int = 64_000
+    interfaces_per_region: int = 5_000
+
+
+class Snapshot(Document):
+    """All facts of one moment. `account_id` is the account that was asked, to tell a VPC shared by another.
+
+    `unread` names what the reader was refused or could not reach, in words for people.
+    """
+
+    schema_version: Literal[1] = 1
+    taken_at: datetime | None = None
+    account_id: str | None = None
+    cluster: Cluster
+    cni: Cni = Cni()
+    eni_configs: tuple[EniConfig, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    stuck_pods: tuple[StuckPod, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    vpc: Vpc | None = None
+    leaked_interfaces: tuple[LeakedInterface, ...] = ()
+    quotas: Quotas = Quotas()
+    unread: tuple[str, ...] = ()
+
+    def subnet(self, subnet_id: str | None) -> Subnet | None:
+        return next((subnet for subnet in self.subnets if subnet.id == subnet_id), None)
+
+    def node(self, name: str | None) -> Node | None:
+        return next((node for node in self.nodes if node.name == name), None)
