@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Any, Literal
 
+from pydantic import Field
+
 from ip_remediator.domain import addressing, refusals, risks
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
@@ -22,6 +24,7 @@ from ip_remediator.domain.snapshot import (
     CUSTOM_NETWORK_CFG,
     ENI_CONFIG_LABEL_DEF,
     ZONE_LABEL,
+    LeakedInterface,
     Node,
     Snapshot,
     Subnet,
@@ -46,8 +49,10 @@ __all__ = [
 GROWTH = 4
 FALLBACK_PODS_PER_NODE = 30
 
-Strategy = Literal["custom-networking", "custom-networking-extension"]
-Source = Literal["existing-cidr", "new-cidr"]
+Strategy = Literal[
+    "custom-networking", "custom-networking-extension", "subnet-discovery", "node-group", "delete-leaked-enis"
+]
+Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]
 
 
 class BlockRequirement(Document):
@@ -65,10 +70,13 @@ class BlockRequirement(Document):
 
 
 class PlannedSubnet(Document):
-    """A subnet to create, with the route table and network ACL copied from the zone's node subnet."""
+    """A zone's subnet for pods: one to create, with the route table and network ACL copied from the zone's node
+    subnet, or (with `id`) one that is there and is used as it stands but for `tags`."""
 
     zone: str
     cidr: str
+    id: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict, description="for subnet discovery")
     route_table: str | None
     network_acl: str | None
     reserve_prefixes: bool
@@ -78,7 +86,9 @@ class PlannedSubnet(Document):
 class Change(Document):
     """One write the plan will make, in order; `manifest` is what is sent to Kubernetes or the add-on."""
 
-    action: Literal["associate_cidr", "create_subnet", "apply_eniconfig", "configure_cni"]
+    action: Literal[
+        "delete_leaked_eni", "associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig", "configure_cni"
+    ]
     target: str
     description: str
     manifest: dict[str, Any] | None = None
@@ -91,20 +101,33 @@ class Option(Document):
 
 
 class Plan(Document):
-    """What will be done, and why so. An approval is bound to `hash` (see `digest`)."""
+    """What will be done, and why so. An approval is bound to `hash` (see `digest`).
+
+    `block` is None when nothing new is taken (sources "none" and "existing-subnets"). `heals_now` counts the stuck
+    pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others.
+    """
 
     curable: bool = True
     strategy: Strategy
     vpc_id: str
-    block: str
+    block: str | None
     source: Source
+    ipam_pool: str | None = None
+    leaked_interfaces: tuple[LeakedInterface, ...] = ()
     subnets: tuple[PlannedSubnet, ...]
     changes: tuple[Change, ...]
     options: tuple[Option, ...]
     risks: tuple[risks.Risk, ...]
     expectation: str
+    heals_now: int = 0
+    replace_nodes: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ALTERNATIVES
     hash: str = ""
+
+    @property
+    def space(self) -> str:
+        """Where the addresses come from, in words: the block, or the subnets that are there already."""
+        return self.block or ", ".join(subnet.cidr for subnet in self.subnets) or "the present subnets"
 
     @property
     def first_time(self) -> bool:
@@ -227,7 +250,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         changes=_changes(snapshot, needed.source, block, subnets, first_time=first_time),
         options=_options(snapshot, needed),
         risks=risks.assess(snapshot, first_time=first_time),
-        expectation=_expectation(snapshot, diagnosis),
+        **_expectation(snapshot, diagnosis),
     )
     return draft.model_copy(update={"hash": digest(draft)})
 
@@ -235,7 +258,9 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
 def digest(document: Plan) -> str:
     """SHA-256 over what will be done and what it risks. Texts are left out that vary with the hour, such as how many
     pods wait: an approval of the plan holds as long as this is the same."""
-    done = document.model_dump(mode="json", include={"strategy", "vpc_id", "block", "source", "subnets", "changes"})
+    done = document.model_dump(
+        mode="json", include={"strategy", "vpc_id", "block", "source", "ipam_pool", "subnets", "changes"}
+    )
     content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -344,10 +369,11 @@ def _options(snapshot: Snapshot, needed: BlockRequirement) -> tuple[Option, ...]
     )
 
 
-def _expectation(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
+def _expectation(snapshot: Snapshot, diagnosis: Diagnosis) -> dict[str, Any]:
     relieved = {node.name for node in diagnosis.nodes if node.relieved_now}
     stuck = snapshot.stuck_pods
     now = [pod for pod in stuck if pod.node in relieved]
     later = sorted({pod.node for pod in stuck if pod.node and pod.node not in relieved})
     text = f"heals {len(now)} of {len(stuck)} pods now"
-    return text + (f", {len(stuck) - len(now)} after replacing {', '.join(later)}" if later else "")
+    text += f", {len(stuck) - len(now)} after replacing {', '.join(later)}" if later else ""
+    return {"expectation": text, "heals_now": len(now), "replace_nodes": tuple(later)}

@@ -27,7 +27,7 @@ class Network:
     def associate_cidr(self) -> dict[str, Any]:
         """Adds the plan's block to the VPC, unless it lies in a CIDR that the VPC has."""
         plan = _plan(self.incident)
-        if plan.source == "existing-cidr":
+        if plan.block is None or plan.source == "existing-cidr":
             self.incidents.skip(self.incident.id, Step.ASSOCIATE_CIDR, "the VPC has the range already")
             return {"block": plan.block}
         present = self.ec2.cidr(plan.vpc_id, plan.block)

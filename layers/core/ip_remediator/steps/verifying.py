@@ -122,7 +122,8 @@ def _has_new_address(pod: dict[str, Any], plan: Plan, interfaces: dict[str, str]
     address = status.get("podIP")
     if status.get("phase") != "Running" or not address:
         return False
-    return IPv4Address(address) in IPv4Network(plan.block) and address in interfaces
+    in_block = plan.block is None or IPv4Address(address) in IPv4Network(plan.block)
+    return in_block and address in interfaces
 
 
 def _outcome(found: Verification) -> Outcome:

@@ -105,7 +105,7 @@ def _cluster(incident: Incident) -> str:
 
 
 def _block(plan: Plan | None) -> str:
-    return cut(words(plan.block), 20) if plan else "the block"
+    return cut(words(plan.space), 20) if plan else "the block"
 
 
 def _unique(purpose: str, of: str) -> str:

@@ -92,7 +92,7 @@ def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
 def _question(approval: Approval, incident: Incident) -> Iterator[Line]:
     if approval.why and approval.why != PEOPLE_DECIDE:
         yield Line(words(approval.why), "none", label="Why you are asked")
-    block = code(incident.plan.block) if incident.plan else "the block"
+    block = code(incident.plan.space) if incident.plan else "the block"
     silence = (
         f"by {moment(approval.expires_at)}, that is a rejection: nothing is changed and {block} becomes free again"
     )

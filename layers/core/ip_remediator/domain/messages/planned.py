@@ -17,9 +17,9 @@ _TOLD_TOGETHER = ("associate_cidr", "create_subnet", "apply_eniconfig")
 def in_full(plan: Plan) -> Part:
     """Every change that will be made, and what it is expected to bring."""
     lines = [
-        Line(f"add {code(plan.block)} to {code(plan.vpc_id)} as a further CIDR")
+        Line(f"add {code(plan.space)} to {code(plan.vpc_id)} as a further CIDR")
         if plan.source == "new-cidr"
-        else Line(f"use {code(plan.block)}, free in a CIDR that {code(plan.vpc_id)} already has")
+        else Line(f"use {code(plan.space)}, free in a CIDR that {code(plan.vpc_id)} already has")
     ]
     lines += items((_subnet(subnet) for subnet in plan.subnets), shown=6)
     lines.append(Line("route tables and network ACLs are those of the nodes' subnets"))
@@ -32,7 +32,7 @@ def in_full(plan: Plan) -> Part:
 def brief(plan: Plan) -> str:
     """The plan as a noun, so that it can be planned, made and removed."""
     made = [
-        f"CIDR {code(plan.block)}" if plan.source == "new-cidr" else f"{code(plan.block)} of the VPC's own CIDR",
+        f"CIDR {code(plan.space)}" if plan.source == "new-cidr" else f"{code(plan.space)} of the VPC's own CIDR",
         counted(len(plan.subnets), "subnet"),
         counted(sum(len(subnet.eni_configs) for subnet in plan.subnets), "ENIConfig"),
     ]

@@ -44,7 +44,7 @@ def found(assessment: RollbackAssessment) -> str:
 
 
 def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
-    block = code(incident.plan.block) if incident.plan else "the block"
+    block = code(incident.plan.space) if incident.plan else "the block"
     yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
     if latest.state is RollbackState.DONE:
         restored, deleted = taken_back(incident.plan)
