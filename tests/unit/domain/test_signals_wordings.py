@@ -78,6 +78,7 @@ SAID = [
     ("containsInsufficientCIDRsOrSubnetIPs encountered context canceled", Cause.OTHER),
     ("toomanyrequests: You have reached your pull rate limit.", Cause.OTHER),
     ("Waited for 1.2s due to client-side throttling, not priority and fairness", Cause.OTHER),
+    ("Throttling request took 1.3s, request: GET:https://10.100.0.1:443/api/v1/nodes", Cause.OTHER),
     ("client rate limiter Wait returned an error: context deadline exceeded", Cause.OTHER),
     (SANDBOX + 'plugin type="calico" failed (add): connection is unauthorized: Unauthorized', Cause.OTHER),
     (SANDBOX + CNI + "add cmd: failed to setup network policy", Cause.OTHER),

@@ -109,7 +109,8 @@ WORDINGS: tuple[Wording, ...] = (
         "Unauthorized operation: failed to call ec2:CreateNetworkInterface due to missing permissions.",
     ),
     Wording(
-        _code("RequestLimitExceeded", "Throttling", "ThrottlingException"),
+        # "Throttling request took ..." are words of the Kubernetes client about itself.
+        _code("RequestLimitExceeded", "Throttling(?! request took)", "ThrottlingException"),
         Cause.CNI_THROTTLED,
         Strength.STRONG,
         "RequestLimitExceeded: Request limit exceeded.",
