@@ -30,7 +30,7 @@ class IncidentRecords:
         return self._incidents.get(incident)
 
     def timeline(self, incident: str) -> list[dict[str, str]]:
-        """`{"at", "what", "detail"}` in order."""
+        """`{"at", "by", "what", "detail"}` in order."""
         return self._incidents.timeline(incident)
 
     def latest(self, cluster: str) -> Incident | None:

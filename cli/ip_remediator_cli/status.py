@@ -56,12 +56,12 @@ def _list(incidents: Sequence[Incident], *, as_json: bool) -> str:
 
 def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
     """The record for people; an empty `timeline` is left out."""
-    events = [[event["at"][:19], event["what"], event["detail"]] for event in timeline]
+    events = [[event["at"][:19], event["what"], event["by"], event["detail"]] for event in timeline]
     return page(
         _facts(incident),
         _steps(incident),
         _verification(incident),
-        table(["time (UTC)", "event", "detail"], events) if events else "",
+        table(["time (UTC)", "what", "by", "detail"], events) if events else "",
     )
 
 

@@ -128,8 +128,8 @@ def test_given_the_incident_is_healed_then_record_ledger_and_bus_tell_so(
     }
     assert {pod.name: pod.address for pod in incident.verification.healed} == calm.moved()
     told = [event["what"] for event in lab.incidents.timeline(incident.id)]
-    assert told[0] == "opened"
-    assert told[-1] == "closed"
+    assert told[0] == "incident opened"
+    assert told[-1] == "incident closed"
     assert {"diagnose done", "plan done", "configure_cni done", "verify done"} <= set(told)
     reservation = lab.ledger.reservation_of(incident.id)
     assert reservation is not None

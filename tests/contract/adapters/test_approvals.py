@@ -56,7 +56,11 @@ def test_given_a_question_when_answered_then_plan_person_and_time_are_recorded(
     assert decided
     assert (decided.state, decided.decided_by, decided.decided_at) == (APPROVED, "ada", clock.now)
     assert decided.plan_hash == "hash-1"
-    assert incidents.timeline(incident)[-1]["what"] == "approval approved"
+    told = incidents.timeline(incident)
+    assert [(entry["what"], entry["by"]) for entry in told[1:]] == [
+        ("approval pending", "eks-ip-remediator"),
+        ("approval approved", "ada"),
+    ]
 
 
 def test_given_an_answered_question_then_another_answer_is_refused(

@@ -219,10 +219,21 @@ def test_given_events_then_the_timeline_has_all_of_them_in_order(
     clock.advance(seconds=0.25)
     incidents.close(incidents.get(id_), Outcome.HEALED, "all pods run")
     events = incidents.timeline(id_)
-    assert [event["what"] for event in events] == ["opened", *["plan done"] * 12, "closed"]
+    assert [event["what"] for event in events] == ["incident opened", *["plan done"] * 12, "incident closed"]
     assert [event["detail"] for event in events[1:-1]] == [f"note {number}" for number in range(12)]
     assert events[-1]["detail"] == "healed all pods run"
     assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+
+
+def test_given_a_run_by_hand_and_one_by_signals_then_the_timeline_names_who_opened_it(
+    incidents: Incidents, cluster: str, clock: Clock
+) -> None:
+    execution = "arn:aws:states:eu-west-1:000000000000:execution:Remediation:by-hand"
+    by_hand = incidents.open(cluster, "eu-west-1", Mode.AUTO, "started by hand", execution=execution)
+    by_signals = join(incidents, signal(unique("cluster"))).incident_id
+    incidents.start(by_hand, Step.ROLLBACK, "asked for", by="U1 (ada)")
+    assert [entry["by"] for entry in incidents.timeline(by_hand)] == [execution, "U1 (ada)"]
+    assert [entry["by"] for entry in incidents.timeline(by_signals)] == ["eks-ip-remediator"]
 
 
 def test_given_two_events_of_one_instant_then_both_are_kept(incidents: Incidents, cluster: str) -> None:
@@ -289,7 +300,7 @@ def test_given_a_closed_incident_when_closed_again_then_the_first_outcome_stands
     record = incidents.get(id_)
     assert record.outcome is Outcome.HEALED
     assert record.closed_at == datetime(2026, 3, 1, 12, 1, tzinfo=UTC)
-    assert [event["what"] for event in incidents.timeline(id_)] == ["opened", "closed"]
+    assert [event["what"] for event in incidents.timeline(id_)] == ["incident opened", "incident closed"]
 
 
 def test_given_a_healed_incident_when_rolled_back_then_that_is_its_outcome(incidents: Incidents, cluster: str) -> None:

@@ -189,7 +189,7 @@ def test_given_a_run_started_by_hand_when_waited_for_then_its_story_and_status_a
     incident = shown["incident"]
     assert f"incident  {incident['id']}" in told
     assert (incident["outcome"], incident["mode"], incident["reason"]) == ("observed", "observe", "a look")
-    assert [event["what"] for event in shown["timeline"]][-1] == "closed"
+    assert [event["what"] for event in shown["timeline"]][-1] == "incident closed"
     assert all(event["what"] in told for event in shown["timeline"])
     assert incident["id"] in onboarded.run("status")
     assert incident["diagnosis"]["summary"] in onboarded.run("status", "--incident", incident["id"])

@@ -32,10 +32,11 @@ def test_given_a_record_that_has_just_been_opened_then_it_is_shown_as_open() -> 
 
 
 def test_given_a_record_with_a_plan_and_a_timeline_then_both_are_shown() -> None:
-    timeline = [{"at": "2026-03-01T10:00:01.000000+00:00", "what": "plan done", "detail": "100.64.0.0/22: go"}]
+    entry = {"what": "approval approved", "by": "U0000ONCALL (on-call)", "detail": "mode approve: people decide"}
+    timeline = [{"at": "2026-03-01T10:00:01.000000+00:00", **entry}]
     text = describe(incident(plan=PLAN), timeline)
     assert PLAN.block in text
-    assert "2026-03-01T10:00:01   plan done   100.64.0.0/22: go" in text
+    assert "2026-03-01T10:00:01   approval approved   U0000ONCALL (on-call)   mode approve: people decide" in text
 
 
 def test_given_cells_of_any_length_then_columns_are_aligned() -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ip_remediator.adapters.incidents import timeline_event
 from ip_remediator.adapters.table import ConditionFailed, Records
+from ip_remediator.adapters.timeline import timeline_item
 from ip_remediator.domain.incidents import Approval, ApprovalState
+from ip_remediator.domain.timeline import AUTOMATIC, Facts, Stage, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -62,7 +63,9 @@ class Approvals:
             "shown_as": shown_as,
             "approval": approval.model_dump_json(),
         }
-        self._records.transact([self._records.putting(question), *self._show(incident, approval, plan_hash, shown_as)])
+        self._records.transact(
+            [self._records.putting(question), *self._show(incident, approval, shown_as, State.PENDING)]
+        )
         return approval
 
     def decide(self, approval_id: str, state: ApprovalState, by: str) -> Decision:
@@ -93,7 +96,7 @@ class Approvals:
             "attribute_not_exists(answer) AND task_token = :v1",
         )
         try:
-            self._records.transact([claim, *self._show(incident, decided, by, str(question["shown_as"]))])
+            self._records.transact([claim, *self._show(incident, decided, str(question["shown_as"]), State(state), by)])
         except ConditionFailed:
             return self.decide(approval_id, state, by)  # answered, or asked again, since it was read
         return decision
@@ -108,14 +111,17 @@ class Approvals:
             "attribute_exists(pk) AND attribute_not_exists(answer)",
         )
         try:
-            self._records.transact([change, *self._show(incident, reminded, "reminder", "approval")])
+            self._records.transact([change, *self._show(incident, reminded, "approval", State.REMINDED)])
         except ConditionFailed:
             return False
         return True
 
-    def _show(self, incident: str, approval: Approval, detail: str, shown_as: str) -> list[dict[str, object]]:
+    def _show(
+        self, incident: str, approval: Approval, shown_as: str, state: State, by: str = AUTOMATIC
+    ) -> list[dict[str, object]]:
         record = {"pk": f"INCIDENT#{incident}", "sk": "META"}
-        event = timeline_event(incident, self._clock(), f"{shown_as} {approval.state}", detail)
+        facts = Facts(plan_hash=approval.plan_hash, expires_at=approval.expires_at)
+        event = timeline_item(incident, self._clock(), Stage(shown_as), state, approval.why, by, facts)
         return [
             self._records.setting(record, {shown_as: approval.model_dump_json()}),
             self._records.putting(event),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ip_remediator.adapters.incidents import timeline_event
 from ip_remediator.adapters.table import ConditionFailed, Records
+from ip_remediator.adapters.timeline import timeline_item
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade
+from ip_remediator.domain.timeline import Stage, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -47,7 +48,8 @@ class ChangeLog:
 
     def undone(self, change: ChangeMade) -> None:
         """Strikes a change out; the timeline keeps that it was made and undone."""
-        event = timeline_event(self._incident, self._clock(), "undone", f"{change.kind} {change.target}")
+        told = f"{change.kind} {change.target}"
+        event = timeline_item(self._incident, self._clock(), Stage.CHANGE, State.UNDONE, told)
         self._records.transact([self._records.deleting(self._key(change)), self._records.putting(event)])
 
     def _key(self, change: ChangeMade) -> dict[str, str]:

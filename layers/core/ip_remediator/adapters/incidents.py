@@ -5,7 +5,7 @@ One table, keys `pk` and `sk`:
     CLUSTER#<cluster>   OPEN              which incident is open; kept through the cool-down after it closes
     INCIDENT#<id>       META              the record (documents as JSON text); its stream feeds `notify`
     INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
-    INCIDENT#<id>       EVENT#<time>#<n>  timeline: what, when, with what result; only ever added
+    INCIDENT#<id>       EVENT#<time>#<n>  timeline: who, what, when, with what result; only ever added
     INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
     APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
@@ -27,6 +27,7 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from ip_remediator.adapters.errors import IncidentNotFound
 from ip_remediator.adapters.table import ConditionFailed, Item, Records
+from ip_remediator.adapters.timeline import read_entry, timeline_item
 from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.incidents import (
@@ -49,6 +50,7 @@ from ip_remediator.domain.incidents import (
 from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.signals import Signal
 from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.domain.timeline import AUTOMATIC, Facts, Stage, State, facts_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -111,6 +113,7 @@ class Incidents:
             IncidentOpen: the cluster has one that is not closed.
         """
         now = self._clock()
+        by = execution or AUTOMATIC
         new_id = incident_id(cluster, now, secrets.token_hex(3))
         started = {"execution": execution} if execution else {}
         marker = {**_marker(cluster), "incident_id": new_id, "opened_at": now.isoformat(), **started}
@@ -133,7 +136,7 @@ class Incidents:
                 [
                     self._records.putting(marker, vacant, stale),
                     self._records.putting(record),
-                    self._event(new_id, "opened", reason),
+                    self._event(new_id, Stage.INCIDENT, State.OPENED, reason, by, Facts(mode=mode)),
                 ]
             )
         except ConditionFailed as error:
@@ -199,7 +202,8 @@ class Incidents:
         return self._records.update(_meta(incident), expression, {**values, **sets}, condition)
 
     def record_execution(self, incident: str, execution: str) -> None:
-        self._record(incident, {"execution": execution}, "execution started", execution)
+        event = self._event(incident, Stage.EXECUTION, State.STARTED, execution)
+        self._records.transact([self._records.setting(_meta(incident), {"execution": execution}), event])
 
     def close(self, incident: Incident, outcome: Outcome, note: str = "") -> None:
         """Ends the incident and starts its cluster's cool-down.
@@ -208,13 +212,16 @@ class Incidents:
         """
         undecided = "attribute_exists(pk) AND attribute_not_exists(outcome)"
         now = self._clock().isoformat()
+        block = incident.plan.block if incident.plan else None
+        verdict = incident.diagnosis.verdict if incident.diagnosis else None
+        facts = Facts(outcome=outcome, verdict=verdict, block=block)
         writes = [
             self._records.setting(
                 _meta(incident.id),
                 {"outcome": outcome.value, "closed_at": now},
                 "attribute_exists(pk)" if outcome is Outcome.ROLLED_BACK else undecided,
             ),
-            self._event(incident.id, "closed", f"{outcome} {note}".strip()),
+            self._event(incident.id, Stage.INCIDENT, State.CLOSED, f"{outcome} {note}".strip(), facts=facts),
         ]
         try:
             self._records.transact(writes)
@@ -245,8 +252,8 @@ class Incidents:
         """Ticks a step off, together with the documents it produced (`diagnosis=`, `plan=`, `verification=`)."""
         self._step(incident, step, StepState.DONE, note, documents)
 
-    def start(self, incident: str, step: Step, note: str) -> None:
-        self._step(incident, step, StepState.RUNNING, note, {})
+    def start(self, incident: str, step: Step, note: str, by: str = AUTOMATIC) -> None:
+        self._step(incident, step, StepState.RUNNING, note, {}, by)
 
     def skip(self, incident: str, step: Step, note: str) -> None:
         self._step(incident, step, StepState.SKIPPED, note, {})
@@ -254,17 +261,28 @@ class Incidents:
     def fail(self, incident: str, step: Step, failure: Failure) -> None:
         self._step(incident, step, StepState.FAILED, failure.message, {"failure": failure})
 
-    def _step(self, incident: str, step: Step, state: StepState, note: str, documents: dict[str, Document]) -> None:
+    def _step(
+        self,
+        incident: str,
+        step: Step,
+        state: StepState,
+        note: str,
+        documents: dict[str, Document],
+        by: str = AUTOMATIC,
+    ) -> None:
         result = StepResult(state=state, at=self._clock(), note=note)
         attributes: Item = {name: document.model_dump_json() for name, document in documents.items()}
         attributes[f"steps.{step}"] = result.model_dump(mode="json")
-        self._record(incident, attributes, f"{step} {state}", note)
+        became = State(state)
+        event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
+        self._records.transact([self._records.setting(_meta(incident), attributes), event])
 
     def record_policy(self, incident: str, policy: Policy) -> None:
         """What the cluster's tags say now. It replaces the mode that the incident was opened with."""
         note = "; ".join([f"mode {policy.mode}", *policy.notes])
         attributes = {"policy": policy.model_dump_json(), "mode": policy.mode.value}
-        self._record(incident, attributes, "policy read", note)
+        event = self._event(incident, Stage.POLICY, State.READ, note, facts=Facts(mode=policy.mode))
+        self._records.transact([self._records.setting(_meta(incident), attributes), event])
 
     def record_subnet(self, incident: str, zone: str, subnet: str) -> dict[str, str]:
         """Notes the subnet made for `zone`; returns all that are made so far, by zone."""
@@ -272,7 +290,9 @@ class Incidents:
         return {str(made): str(id_) for made, id_ in after["subnets"].items()}
 
     def set_approval(self, incident: str, approval: Approval, shown_as: str = "approval") -> None:
-        self._record(incident, {shown_as: approval.model_dump_json()}, f"{shown_as} {approval.state}", approval.id)
+        event = self._event(incident, Stage(shown_as), State(approval.state), approval.why)
+        change = self._records.setting(_meta(incident), {shown_as: approval.model_dump_json()})
+        self._records.transact([change, event])
 
     def claim_rollback(self, incident: Incident, execution: str) -> bool:
         """Makes `execution` the one that rolls back. False: another one did since `incident` was read."""
@@ -286,10 +306,16 @@ class Incidents:
         return True
 
     def record_rollback(
-        self, incident: str, rollback: Rollback, state: StepState, note: str, failure: Failure | None = None
+        self,
+        incident: str,
+        rollback: Rollback,
+        state: StepState,
+        note: str,
+        failure: Failure | None = None,
+        by: str = AUTOMATIC,
     ) -> None:
         documents: dict[str, Document] = {"rollback": rollback, **({"failure": failure} if failure else {})}
-        self._step(incident, Step.ROLLBACK, state, note, documents)
+        self._step(incident, Step.ROLLBACK, state, note, documents, by)
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
         self._records.update(_meta(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
@@ -310,24 +336,23 @@ class Incidents:
         return Snapshot.model_validate_json(zlib.decompress(b"".join(bytes(part["body"]) for part in [head, *rest])))
 
     def timeline(self, incident: str) -> list[dict[str, str]]:
-        """The events in order: `{"at", "what", "detail"}`."""
-        events = self._records.query(f"INCIDENT#{incident}", "EVENT#")
-        return [{name: str(item[name]) for name in ("at", "what", "detail")} for item in events]
+        """The entries in order: `{"at", "by", "what", "detail"}`."""
+        entries = [read_entry(item) for item in self._records.query(f"INCIDENT#{incident}", "EVENT#")]
+        return [
+            {"at": each.at.isoformat(timespec="microseconds"), "by": each.by, "what": each.what, "detail": each.detail}
+            for each in entries
+        ]
 
-    def _record(self, incident: str, attributes: Item, what: str, detail: str) -> None:
-        self._records.transact(
-            [self._records.setting(_meta(incident), attributes), self._event(incident, what, detail)]
-        )
-
-    def _event(self, incident: str, what: str, detail: str) -> Item:
-        return self._records.putting(timeline_event(incident, self._clock(), what, detail))
-
-
-def timeline_event(incident: str, at: datetime, what: str, detail: str) -> Item:
-    """An item of the timeline; the nonce keeps two events of one microsecond apart."""
-    time = at.isoformat(timespec="microseconds")
-    key = {"pk": f"INCIDENT#{incident}", "sk": f"EVENT#{time}#{secrets.token_hex(2)}"}
-    return {**key, "at": time, "what": what, "detail": detail[:1000]}
+    def _event(
+        self,
+        incident: str,
+        stage: Stage,
+        state: State,
+        detail: str,
+        by: str = AUTOMATIC,
+        facts: Facts | None = None,
+    ) -> Item:
+        return self._records.putting(timeline_item(incident, self._clock(), stage, state, detail, by, facts))
 
 
 def from_stream_image(image: dict[str, Any]) -> Incident:

@@ -26,6 +26,7 @@ from ip_remediator.domain.incidents import (
 )
 from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.requests import InvalidInput, parsed
+from ip_remediator.domain.timeline import AUTOMATIC
 from ip_remediator.steps.lifecycle import Lifecycle, failure_of
 
 
@@ -72,7 +73,7 @@ class RollingBack:
         if not self.lifecycle.incidents.claim_rollback(incident, execution):
             raise RollbackRunning(f"incident {incident.id} is being rolled back already: another run was faster")
         self._lock.acquire(plan.vpc_id, incident.id)
-        self.lifecycle.incidents.start(incident.id, Step.ROLLBACK, f"asked for by {run.requested_by}")
+        self.lifecycle.incidents.start(incident.id, Step.ROLLBACK, f"asked for by {run.requested_by}", run.requested_by)
         return {**run.model_dump(), "confirmation_seconds": 60 * self.minutes}
 
     def ask(self, incident_id: str, task_token: str) -> None:
@@ -88,7 +89,8 @@ class RollingBack:
         incident = self.lifecycle.incidents.get(incident_id)
         note = f"confirmed by {by}" if by else "confirmed when it was started"
         rollback = _rollback(incident).model_copy(update={"state": RollbackState.RUNNING, "evict": evict})
-        self.lifecycle.incidents.record_rollback(incident_id, rollback, StepState.RUNNING, note)
+        who = by or rollback.requested_by
+        self.lifecycle.incidents.record_rollback(incident_id, rollback, StepState.RUNNING, note, by=who)
         return {"evict": evict}
 
     def cancel(self, incident_id: str, by: str | None) -> dict[str, str]:
@@ -98,7 +100,7 @@ class RollingBack:
         note = f"cancelled by {by}" if by else "nobody confirmed it"
         rollback = _rollback(incident).model_copy(update={"state": RollbackState.CANCELLED})
         self.lifecycle.incidents.record_rollback(
-            incident_id, rollback, StepState.SKIPPED, f"{note}, nothing was changed"
+            incident_id, rollback, StepState.SKIPPED, f"{note}, nothing was changed", by=by or AUTOMATIC
         )
         self._unlock(incident)
         return {"incident": incident_id, "rollback": note}
