@@ -12,14 +12,15 @@ from typing import Any
 from ip_remediator.adapters.change_log import ChangeLog
 from ip_remediator.adapters.clusters import OpenCluster
 from ip_remediator.adapters.eks import merge_addon_env
-from ip_remediator.adapters.errors import NotYet, RequestRefused
+from ip_remediator.adapters.errors import NotYet
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.kube_changes import KubeChanges
 from ip_remediator.adapters.kube_facts import CRD_NAME
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Step
-from ip_remediator.domain.planning import Plan, cni_settings, eni_config_manifest
+from ip_remediator.domain.planning import cni_settings, eni_config_manifest
 from ip_remediator.domain.rollback import draining_settings
 from ip_remediator.domain.snapshot import CUSTOM_NETWORK_CFG
+from ip_remediator.steps.planned import plan_of
 
 _CRD_MANIFEST = Path(__file__).with_name("eniconfig_crd.json")
 # How long one invocation watches; the state machine's Retry carries on for large clusters.
@@ -43,7 +44,7 @@ class ClusterConfiguration:
     def apply_eni_configs(self) -> dict[str, Any]:
         """The CRD if it is missing, and the ENIConfig of every zone, before the flag: a zone without one would lose
         its nodes."""
-        plan = _plan(self.incident)
+        plan = plan_of(self.incident)
         changes = self._changes
         if not changes.crd_exists():
             self.log.intend(ChangeMade(kind=ChangeKind.CRD, target=CRD_NAME))
@@ -62,7 +63,7 @@ class ClusterConfiguration:
 
     def configure_cni(self) -> dict[str, Any]:
         """Turns custom networking on, through the managed add-on when it owns aws-node, else by server-side apply."""
-        if not _plan(self.incident).first_time:
+        if not plan_of(self.incident).first_time:
             return {"changed": False}
         addon = self.cluster.eks.addon()
         recorded = self._intend_environment(ChangeKind.CNI, cni_settings(), addon)
@@ -117,7 +118,7 @@ class ClusterConfiguration:
 
     def await_rollout(self, seconds: int = ROLLOUT_SECONDS) -> dict[str, Any]:
         """Raises RolloutStalled; call again. In a rollback there may be one whatever the plan was."""
-        if self.incident.open and not _plan(self.incident).first_time:
+        if self.incident.open and not plan_of(self.incident).first_time:
             self.incidents.skip(self.incident.id, Step.CONFIGURE_CNI, "custom networking was on already")
             return {"rolled_out": False}
         self._changes.await_rollout(seconds)
@@ -129,7 +130,7 @@ class ClusterConfiguration:
     def cni_switched(self) -> dict[str, Any]:
         """Whether our settings are in force, as the cluster itself says (a write's answer may have been lost)."""
         env = self._changes.cni_environment()
-        written = bool(self.log.made(ChangeKind.CNI)) or not _plan(self.incident).first_time
+        written = bool(self.log.made(ChangeKind.CNI)) or not plan_of(self.incident).first_time
         return {"switched": written and env.get(CUSTOM_NETWORK_CFG, "false").lower() == "true"}
 
     def restore_cni(self) -> dict[str, Any]:
@@ -180,9 +181,3 @@ def _essence(present: dict[str, Any]) -> dict[str, Any]:
         "labels": metadata.get("labels") or {},
         "annotations": metadata.get("annotations") or {},
     }
-
-
-def _plan(incident: Incident) -> Plan:
-    if incident.plan is None:
-        raise RequestRefused(f"incident {incident.id} has no plan")
-    return incident.plan

@@ -30,6 +30,7 @@ from ip_remediator.domain.rollback import (
     pods_remain,
     shortened,
 )
+from ip_remediator.steps.planned import plan_of
 
 # A deployment's pods shall come up elsewhere before too many of them are gone, where no disruption budget says so.
 _EVICTIONS_PER_SECOND = 5.0
@@ -127,9 +128,7 @@ class Draining:
         return {"uncordoned": [change.target for change in cordoned]}
 
     def _use(self) -> BlockUse:
-        plan = self.incident.plan
-        if plan is None:
-            raise RequestRefused(f"incident {self.incident.id} has no plan")
+        plan = plan_of(self.incident)
         subnets = self.ec2.subnets(plan.vpc_id)
         mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
         networks = [IPv4Network(subnet.cidr) for subnet in mine]

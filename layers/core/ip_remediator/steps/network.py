@@ -11,8 +11,8 @@ from ip_remediator.adapters.ec2_changes import Ec2Changes
 from ip_remediator.adapters.errors import NotYet, RequestRefused
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Step
-from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.rollback import interfaces_remain
+from ip_remediator.steps.planned import plan_of
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Network:
 
     def associate_cidr(self) -> dict[str, Any]:
         """Adds the plan's block to the VPC, unless it lies in a CIDR that the VPC has."""
-        plan = _plan(self.incident)
+        plan = plan_of(self.incident)
         if plan.block is None or plan.source == "existing-cidr":
             self.incidents.skip(self.incident.id, Step.ASSOCIATE_CIDR, "the VPC has the range already")
             return {"block": plan.block}
@@ -39,7 +39,7 @@ class Network:
 
     def create_subnet(self, zone: str) -> dict[str, Any]:
         """The zone's subnet, with the route table and network ACL of the nodes' subnet there."""
-        plan = _plan(self.incident)
+        plan = plan_of(self.incident)
         planned = next((subnet for subnet in plan.subnets if subnet.zone == zone), None)
         if planned is None:
             raise RequestRefused(f"the plan of incident {self.incident.id} has no subnet in zone {zone!r}")
@@ -81,7 +81,7 @@ class Network:
             NotYet: an ENI is still in a subnet; call again.
             RequestRefused: tags and change log do not agree on a subnet.
         """
-        plan = _plan(self.incident)
+        plan = plan_of(self.incident)
         made = {subnet.zone: subnet for subnet in self.ec2.subnets()}
         logged = self.log.made(ChangeKind.SUBNET)
         unknown = made.keys() - {change.target for change in logged}
@@ -100,9 +100,3 @@ class Network:
                 self.ec2.disassociate_cidr(plan.vpc_id, change.target)
             self.log.undone(change)
         return {"removed": sorted(subnet.id for subnet in made.values())}
-
-
-def _plan(incident: Incident) -> Plan:
-    if incident.plan is None:
-        raise RequestRefused(f"incident {incident.id} has no plan")
-    return incident.plan

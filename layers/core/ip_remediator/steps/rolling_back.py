@@ -28,6 +28,7 @@ from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.requests import InvalidInput, parsed
 from ip_remediator.domain.timeline import AUTOMATIC
 from ip_remediator.steps.lifecycle import Lifecycle, failure_of
+from ip_remediator.steps.planned import plan_of
 
 
 class RollbackRunning(Exception):
@@ -81,7 +82,7 @@ class RollingBack:
         incident = self.lifecycle.incidents.get(incident_id)
         expires_at = self.lifecycle.clock() + timedelta(minutes=self.minutes)
         Approvals(self.lifecycle.table, self.lifecycle.clock).ask(
-            incident_id, _plan(incident).hash, task_token, expires_at, shown_as="rollback_approval"
+            incident_id, plan_of(incident).hash, task_token, expires_at, shown_as="rollback_approval"
         )
 
     def confirm(self, incident_id: str, by: str | None, evict: bool) -> dict[str, bool]:
@@ -156,12 +157,6 @@ class RollingBack:
     @property
     def _lock(self) -> VpcLock:
         return VpcLock(self.lifecycle.table, self.lifecycle.clock)
-
-
-def _plan(incident: Incident) -> Plan:
-    if incident.plan is None:
-        raise RequestRefused(f"incident {incident.id} has no plan")
-    return incident.plan
 
 
 def _rollback(incident: Incident) -> Rollback:

@@ -8,12 +8,13 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ip_remediator.adapters.ec2_facts import Ec2Facts
-from ip_remediator.adapters.errors import NotYet, RequestRefused
+from ip_remediator.adapters.errors import NotYet
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.kube_pods import KubePods
 from ip_remediator.domain.incidents import HealedPod, Incident, Outcome, Step, SubnetBalance, Verification
 from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.snapshot import Snapshot, StuckPod
+from ip_remediator.steps.planned import plan_of
 
 # How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
 # full subnet before it asks EC2 again.
@@ -41,9 +42,7 @@ class Verifier:
         Raises:
             PodsStillPending: not `final`, and pods are still waiting.
         """
-        plan = self.incident.plan
-        if plan is None:
-            raise RequestRefused(f"incident {self.incident.id} has no plan")
+        plan = plan_of(self.incident)
         uids = {pod.uid for pod in self.snapshot.stuck_pods if pod.uid and self._can_get_address(pod)}
         waiting = self.pods.await_not_pending(uids, 0 if final else seconds)
         if waiting and not final:
