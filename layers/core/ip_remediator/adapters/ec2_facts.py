@@ -58,7 +58,16 @@ class InterfaceFacts:
             self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
         elif eni["Status"] == "available" and _LEAKED.match(eni.get("Description") or ""):
             count = len(addresses) + PREFIX_SIZE * len(prefixes)
-            self.leaked.append(LeakedInterface(id=id_, subnet_id=subnet, addresses=count))
+            tags = {tag["Key"]: tag["Value"] for tag in eni.get("TagSet", [])}
+            self.leaked.append(
+                LeakedInterface(
+                    id=id_,
+                    subnet_id=subnet,
+                    addresses=count,
+                    cluster=tags.get("cluster.k8s.amazonaws.com/name"),
+                    instance_id=tags.get("node.k8s.amazonaws.com/instance_id"),
+                )
+            )
 
     def free_prefixes(self, subnet: Subnet) -> int:
         """The subnet's wholly free /28 blocks. The first and the last one hold the addresses that AWS reserves."""
