@@ -21,6 +21,7 @@ _OPENING_SECONDS = 20.0
 _STATUS = {
     Outcome.HEALED: OK,
     Outcome.OBSERVED: OK,
+    Outcome.PREPARED: OK,
     Outcome.NOT_NEEDED: NOT_NEEDED,
     Outcome.NOT_CURABLE: NOT_CURABLE,
 }

@@ -46,6 +46,10 @@ class ChangeLog:
         items = self._records.query(f"INCIDENT#{self._incident}", prefix)
         return [ChangeMade.model_validate_json(str(item["change"])) for item in items]
 
+    def standing(self) -> list[ChangeMade]:
+        """The changes that a rollback would have to take back."""
+        return [change for change in self.made() if change.kind.stands]
+
     def undone(self, change: ChangeMade) -> None:
         """Strikes a change out; the timeline keeps that it was made and undone."""
         told = f"{change.kind} {change.target}"

@@ -27,6 +27,7 @@ class Step(StrEnum):
     DIAGNOSE = "diagnose"
     PLAN = "plan"
     APPROVE = "approve"
+    DELETE_LEAKED_ENIS = "delete_leaked_enis"
     ASSOCIATE_CIDR = "associate_cidr"
     CREATE_SUBNETS = "create_subnets"
     APPLY_ENICONFIGS = "apply_eniconfigs"
@@ -50,10 +51,12 @@ class StepResult(Document):
 
 
 class Outcome(StrEnum):
-    """How an incident ended. `undone`: it failed before the CNI was switched and everything made was removed."""
+    """How an incident ended. `undone`: it failed before the CNI was switched and everything made was removed.
+    `prepared`: what could be made is there, and people have to run the rest."""
 
     HEALED = "healed"
     PARTLY = "partly"
+    PREPARED = "prepared"
     FAILED = "failed"
     UNDONE = "undone"
     NOT_CURABLE = "not_curable"
@@ -140,13 +143,22 @@ class SubnetBalance(Document):
 
 
 class Verification(Document):
-    """What was read back from Kubernetes and EC2 after the change."""
+    """What was read back from Kubernetes and EC2 after the change.
+
+    `expected`: how many pods the plan said it would heal without a node being replaced, less those that are gone.
+    """
 
     healed: tuple[HealedPod, ...] = ()
     still_stuck: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     subnets: tuple[SubnetBalance, ...] = ()
     nodes_to_replace: tuple[str, ...] = ()
+    expected: int | None = None
+
+    @property
+    def shortfall(self) -> int:
+        """How many pods fewer than expected run; 0 when it is as expected or better."""
+        return max(0, (self.expected or 0) - len(self.healed))
 
 
 class SlackMessage(Document):
@@ -162,6 +174,8 @@ class SlackMessage(Document):
 class ChangeKind(StrEnum):
     VPC_CIDR = "vpc_cidr"
     SUBNET = "subnet"
+    SUBNET_TAGS = "subnet_tags"
+    LEAKED_ENI = "leaked_eni"
     CRD = "crd"
     ENICONFIG = "eniconfig"
     CNI = "cni"
@@ -171,13 +185,19 @@ class ChangeKind(StrEnum):
     @property
     def in_vpc(self) -> bool:
         """Made in the VPC, and not in the cluster."""
-        return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET)
+        return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET, ChangeKind.SUBNET_TAGS, ChangeKind.LEAKED_ENI)
+
+    @property
+    def stands(self) -> bool:
+        """It can be taken back. An ENI that was leaked and deleted cannot, and nobody misses it."""
+        return self is not ChangeKind.LEAKED_ENI
 
 
 class ChangeMade(Document):
     """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
 
-    `WARM_TARGETS` and `CORDON` are a rollback's own, and last no longer than it.
+    `SUBNET_TAGS` are tags of a subnet that was there before: all that is ever changed of one. `WARM_TARGETS` and
+    `CORDON` are a rollback's own, and last no longer than it.
     """
 
     kind: ChangeKind
@@ -223,14 +243,21 @@ class Rollback(Document):
 
 
 class SignalSummary(Document):
-    """Which signals the incident rests on. `pods` and `nodes` are distinct ones; counts of events mean nothing,
-    because client-go folds repeats."""
+    """Which signals the incident rests on. `pods`, `nodes` and `zones` are distinct ones, 200 each at most; `count`
+    is that of distinct observations, which means little, because client-go folds repeats, and ends at 256.
+
+    `counted` are the fingerprints of the observations that were counted.
+    """
 
     count: int = 0
     causes: tuple[str, ...] = ()
     pods: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
     excerpt: str = ""
+    counted: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
 
 
 class Incident(Document):
@@ -250,7 +277,9 @@ class Incident(Document):
     plan: Plan | None = None
     approval: Approval | None = None
     steps: dict[Step, StepResult] = Field(default_factory=dict)
-    subnets: dict[str, str] = Field(default_factory=dict, description="the subnet made, by zone")
+    subnets: dict[str, str] = Field(
+        default_factory=dict, description="the subnet for pods, by zone: made, or used as it was"
+    )
     verification: Verification | None = None
     failure: Failure | None = None
     outcome: Outcome | None = None

@@ -25,7 +25,7 @@ _MAX_BY = 300
 
 
 class Stage(StrEnum):
-    """What an entry is about. Most are steps of the same name (`incidents.Step`)."""
+    """What an entry is about: the incident, one of its steps, or a question to people."""
 
     INCIDENT = "incident"
     EXECUTION = "execution"
@@ -34,6 +34,7 @@ class Stage(StrEnum):
     PLAN = "plan"
     APPROVE = "approve"
     APPROVAL = "approval"
+    DELETE_LEAKED_ENIS = "delete_leaked_enis"
     ASSOCIATE_CIDR = "associate_cidr"
     CREATE_SUBNETS = "create_subnets"
     APPLY_ENICONFIGS = "apply_eniconfigs"

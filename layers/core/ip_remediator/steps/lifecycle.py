@@ -90,7 +90,7 @@ class Lifecycle:
         `caught` is what a Catch saw: `{"step", "error", "cause"}`, and `undo_error`, `undo_cause` when the undo failed.
         """
         incident = self.incidents.get(incident_id)
-        standing = ChangeLog(self.table, self.clock, incident_id).made()
+        standing = ChangeLog(self.table, self.clock, incident_id).standing()
         if caught:
             self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, standing))
         self._settle_approval(incident)

@@ -110,7 +110,7 @@ class RollingBack:
         """Records what is in the way and gives the lock back; the next rollback goes on from here."""
         incident = self.lifecycle.incidents.get(incident_id)
         self._settle(incident)
-        standing = ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).made()
+        standing = ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).standing()
         failure = failure_of(caught, standing)
         rollback = _rollback(incident).model_copy(update={"state": RollbackState.PAUSED})
         self.lifecycle.incidents.record_rollback(incident_id, rollback, StepState.FAILED, failure.message, failure)
@@ -124,7 +124,7 @@ class RollingBack:
             RequestRefused: the change log says that something still stands.
         """
         incident = self.lifecycle.incidents.get(incident_id)
-        standing = ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).made()
+        standing = ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).standing()
         if standing:
             raise RequestRefused(f"still there: {', '.join(f'{change.kind} {change.target}' for change in standing)}")
         report = self.lifecycle.close(incident_id, Outcome.ROLLED_BACK, None)
@@ -137,7 +137,7 @@ class RollingBack:
         """Raises InvalidInput."""
         if incident.open:
             raise InvalidInput(f"field 'incident': {incident.id} is still being worked on: let it end first")
-        standing = ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident.id).made()
+        standing = ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident.id).standing()
         interrupted = incident.rollback is not None and incident.outcome is not Outcome.ROLLED_BACK
         if incident.plan is None or not (standing or interrupted):
             raise InvalidInput(f"field 'incident': nothing that {incident.id} made is left: nothing to roll back")

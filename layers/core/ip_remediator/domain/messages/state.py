@@ -21,6 +21,7 @@ STEP_WORDS = {
     Step.DIAGNOSE: "Diagnose",
     Step.PLAN: "Plan",
     Step.APPROVE: "Approval",
+    Step.DELETE_LEAKED_ENIS: "Delete the leaked ENIs",
     Step.ASSOCIATE_CIDR: "Add the CIDR to the VPC",
     Step.CREATE_SUBNETS: "Create the subnets",
     Step.APPLY_ENICONFIGS: "Apply the ENIConfigs",
@@ -29,8 +30,16 @@ STEP_WORDS = {
     Step.UNDO: "Undo what was made",
     Step.ROLLBACK: "Roll back",
 }
-_PATH = tuple(step for step in Step if step not in (Step.UNDO, Step.ROLLBACK))
 _MAKING = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS, Step.CONFIGURE_CNI)
+_SUBNETS = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS)
+_CURE = (*_MAKING, Step.VERIFY)
+_CURES = {
+    "delete-leaked-enis": (Step.DELETE_LEAKED_ENIS, Step.VERIFY),
+    "subnet-discovery": (*_SUBNETS, Step.VERIFY),
+    "node-group": _SUBNETS,
+}
+# Outcomes that leave something in place.
+_STANDING = (Outcome.HEALED, Outcome.PARTLY, Outcome.PREPARED, Outcome.FAILED)
 _MARK_OF = {
     StepState.RUNNING: "running",
     StepState.DONE: "done",
@@ -48,6 +57,7 @@ class Headline:
 _OUTCOMES = {
     Outcome.HEALED: Headline(":white_check_mark:", "healed"),
     Outcome.PARTLY: Headline(":warning:", "partly healed"),
+    Outcome.PREPARED: Headline(":wrench:", "prepared, the rest is yours to run"),
     Outcome.FAILED: Headline(":x:", "failed"),
     Outcome.UNDONE: Headline(":leftwards_arrow_with_hook:", "failed, everything made was removed"),
     Outcome.NOT_CURABLE: Headline(":no_entry:", "more addresses cannot cure this"),
@@ -95,7 +105,7 @@ def _open_headline(incident: Incident) -> Headline:
         return Headline(":mag:", "pods cannot get an address, looking for the cause")
     if incident.plan is None:
         return Headline(":mag:", "pods cannot get an address, planning")
-    if _state(incident, Step.CONFIGURE_CNI) == StepState.DONE:
+    if _running_step(incident) == Step.VERIFY:
         return Headline(":hourglass_flowing_sand:", "remedied, checking the pods")
     return Headline(":hourglass_flowing_sand:", "being remedied")
 
@@ -152,12 +162,14 @@ def _running_step(incident: Incident) -> Step | None:
 
 
 def _expected(incident: Incident) -> tuple[Step, ...]:
-    """The steps the mode leads through. Auto mode asks only when a risk is too high: then there is an approval."""
+    """The steps that mode and plan lead through. Auto mode asks only when a risk is too high: then there is an
+    approval."""
     if incident.mode == Mode.OBSERVE:
         return (Step.DIAGNOSE, Step.PLAN)
+    cure = _CURES.get(incident.plan.strategy, _CURE) if incident.plan else _CURE
     if incident.mode == Mode.AUTO and incident.approval is None and Step.APPROVE not in incident.steps:
-        return tuple(step for step in _PATH if step != Step.APPROVE)
-    return _PATH
+        return (Step.DIAGNOSE, Step.PLAN, *cure)
+    return (Step.DIAGNOSE, Step.PLAN, Step.APPROVE, *cure)
 
 
 def asked(incident: Incident) -> Approval | None:
@@ -180,7 +192,7 @@ def rollback_offered(incident: Incident) -> bool:
         free = incident.rollback.state in (RollbackState.CANCELLED, RollbackState.PAUSED)
     else:
         free = _state(incident, Step.ROLLBACK) in (None, StepState.FAILED)
-    return made and free and incident.outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.FAILED)
+    return made and free and incident.outcome in _STANDING
 
 
 def _state(incident: Incident, step: Step) -> StepState | None:
