@@ -39,6 +39,8 @@ def parse_json(text: str, where: str) -> object:
         raise BadInput(f"{where} is not JSON: {place}: {error.msg}; check that the whole document was saved") from error
     except RecursionError as error:
         raise BadInput(f"{where} is nested too deeply to be read; give the document itself") from error
+    except ValueError as error:  # Python's limit for the digits of an integer
+        raise BadInput(f"{where} holds a number of thousands of digits; correct it") from error
 
 
 def read_snapshot(name: str) -> Snapshot:

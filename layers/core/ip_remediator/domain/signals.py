@@ -19,7 +19,17 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConst
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.wordings import Cause, Strength, classify, weigh
 
-__all__ = ["Cause", "DropReason", "Dropped", "Signal", "Source", "Strength", "classify", "parse_eventbridge"]
+__all__ = [
+    "Cause",
+    "DropReason",
+    "Dropped",
+    "Signal",
+    "Source",
+    "Strength",
+    "classify",
+    "parse_eventbridge",
+    "to_event",
+]
 
 EXCERPT_CHARACTERS = 500
 OWN_SOURCE = "eks-ip-remediator"
@@ -235,9 +245,21 @@ def _parse_own(event: object, detail: Mapping[str, object], received_at: datetim
     sent = _first_time(event, ("time",)) or received_at
     defaults = {"first_seen": sent, "last_seen": sent, "id": text_at(event, "id")}
     try:
-        return Signal.model_validate({**defaults, **detail})
+        signal = Signal.model_validate({**defaults, **detail})
     except ValidationError:
         return Dropped(reason=DropReason.INVALID_SIGNAL)
+    last = min(signal.last_seen, received_at)
+    return signal.model_copy(update={"first_seen": min(signal.first_seen, last), "last_seen": last})
+
+
+def to_event(signal: Signal, sent_at: datetime) -> dict[str, object]:
+    """This project's own event: what `parse_eventbridge` makes the same signal of."""
+    return {
+        "source": OWN_SOURCE,
+        "detail-type": OWN_DETAIL_TYPE,
+        "time": sent_at.isoformat(),
+        "detail": signal.model_dump(mode="json"),
+    }
 
 
 def build(

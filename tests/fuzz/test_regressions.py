@@ -1,0 +1,39 @@
+"""What fuzzing found: one test for each bug."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ip_remediator.domain.signals import Signal, parse_eventbridge
+from ip_remediator_cli.errors import BadInput
+from ip_remediator_cli.signals import read_records
+
+SAMPLES = Path(__file__).parents[1] / "data" / "signals"
+RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("field", ["first_seen", "last_seen"])
+def test_given_an_own_signal_from_the_future_then_it_was_seen_when_it_was_received(field: str):
+    event = json.loads((SAMPLES / "own_signal.json").read_text())
+    event["detail"][field] = (RECEIVED_AT + timedelta(days=3650)).isoformat()
+    found = parse_eventbridge(event, received_at=RECEIVED_AT)
+    assert isinstance(found, Signal)
+    assert found.first_seen <= found.last_seen <= RECEIVED_AT
+
+
+def test_given_an_own_signal_that_ends_before_it_begins_then_it_is_one_moment():
+    event = json.loads((SAMPLES / "own_signal.json").read_text())
+    event["detail"] |= {"first_seen": "2026-03-02T08:30:00Z", "last_seen": "2026-03-02T08:00:00Z"}
+    found = parse_eventbridge(event, received_at=RECEIVED_AT)
+    assert isinstance(found, Signal)
+    assert found.first_seen == found.last_seen == datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["9" * 5_000, '{"detail": {}}\n' + "9" * 5_000])
+def test_given_a_number_of_thousands_of_digits_when_read_by_the_command_then_a_complaint_and_no_traceback(text: str):
+    with pytest.raises(BadInput, match="digits"):
+        read_records(text, "events.json")
