@@ -6,25 +6,31 @@ must not overlap; the ledger (or, off-line, the first free block) answers; `plan
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from ipaddress import IPv4Network
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from ip_remediator.domain import addressing, refusals, risks
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
-from ip_remediator.domain.document import Document
 from ip_remediator.domain.exclusions import taken_ranges
+from ip_remediator.domain.planning.documents import (
+    BlockRequirement,
+    Change,
+    Option,
+    Plan,
+    PlannedSubnet,
+    Source,
+    Strategy,
+    digest,
+    handover_of,
+    subnet_placeholder,
+)
 from ip_remediator.domain.refusals import ALTERNATIVES, CannotPlan
 from ip_remediator.domain.snapshot import (
     CUSTOM_NETWORK_CFG,
     ENI_CONFIG_LABEL_DEF,
     ZONE_LABEL,
-    LeakedInterface,
     Node,
     Snapshot,
     Subnet,
@@ -38,101 +44,20 @@ __all__ = [
     "Option",
     "Plan",
     "PlannedSubnet",
+    "Source",
+    "Strategy",
     "block_refusal",
     "cni_settings",
     "digest",
     "eni_config_manifest",
+    "handover_of",
     "plan",
     "requirement",
+    "subnet_placeholder",
 ]
 
 GROWTH = 4
 FALLBACK_PODS_PER_NODE = 30
-
-Strategy = Literal[
-    "custom-networking", "custom-networking-extension", "subnet-discovery", "node-group", "delete-leaked-enis"
-]
-Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]
-
-
-class BlockRequirement(Document):
-    """The block a plan needs: `prefix` long, inside the first of `pools` that has room, overlapping none of `excluded`.
-
-    `source` tells whether the pools are CG-NAT CIDRs that the VPC already has, or a pool for a new CIDR.
-    """
-
-    source: Source
-    pools: tuple[str, ...]
-    prefix: int
-    subnet_prefix: int
-    zones: tuple[str, ...]
-    excluded: dict[str, str]
-
-
-class PlannedSubnet(Document):
-    """A zone's subnet for pods: one to create, with the route table and network ACL copied from the zone's node
-    subnet, or (with `id`) one that is there and is used as it stands but for `tags`."""
-
-    zone: str
-    cidr: str
-    id: str | None = None
-    tags: dict[str, str] = Field(default_factory=dict, description="for subnet discovery")
-    route_table: str | None
-    network_acl: str | None
-    reserve_prefixes: bool
-    eni_configs: tuple[str, ...]
-
-
-class Change(Document):
-    """One write the plan will make, in order; `manifest` is what is sent to Kubernetes or the add-on."""
-
-    action: Literal[
-        "delete_leaked_eni", "associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig", "configure_cni"
-    ]
-    target: str
-    description: str
-    manifest: dict[str, Any] | None = None
-
-
-class Option(Document):
-    option: str
-    taken: bool
-    reason: str
-
-
-class Plan(Document):
-    """What will be done, and why so. An approval is bound to `hash` (see `digest`).
-
-    `block` is None when nothing new is taken (sources "none" and "existing-subnets"). `heals_now` counts the stuck
-    pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others.
-    """
-
-    curable: bool = True
-    strategy: Strategy
-    vpc_id: str
-    block: str | None
-    source: Source
-    ipam_pool: str | None = None
-    leaked_interfaces: tuple[LeakedInterface, ...] = ()
-    subnets: tuple[PlannedSubnet, ...]
-    changes: tuple[Change, ...]
-    options: tuple[Option, ...]
-    risks: tuple[risks.Risk, ...]
-    expectation: str
-    heals_now: int = 0
-    replace_nodes: tuple[str, ...] = ()
-    alternatives: tuple[str, ...] = ALTERNATIVES
-    hash: str = ""
-
-    @property
-    def space(self) -> str:
-        """Where the addresses come from, in words: the block, or the subnets that are there already."""
-        return self.block or ", ".join(subnet.cidr for subnet in self.subnets) or "the present subnets"
-
-    @property
-    def first_time(self) -> bool:
-        return self.strategy == "custom-networking"
-
 
 def requirement(
     snapshot: Snapshot,
@@ -164,6 +89,7 @@ def requirement(
         source = "new-cidr"
     taken |= {str(network): "range excluded by the settings" for network in kept}
     return BlockRequirement(
+        strategy="custom-networking-extension" if snapshot.cni.custom_networking else "custom-networking",
         source=source,
         pools=tuple(str(pool) for pool in existing or pools),
         prefix=prefix,
@@ -250,19 +176,10 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         changes=_changes(snapshot, needed.source, block, subnets, first_time=first_time),
         options=_options(snapshot, needed),
         risks=risks.assess(snapshot, first_time=first_time),
+        alternatives=ALTERNATIVES,
         **_expectation(snapshot, diagnosis),
     )
     return draft.model_copy(update={"hash": digest(draft)})
-
-
-def digest(document: Plan) -> str:
-    """SHA-256 over what will be done and what it risks. Texts are left out that vary with the hour, such as how many
-    pods wait: an approval of the plan holds as long as this is the same."""
-    done = document.model_dump(
-        mode="json", include={"strategy", "vpc_id", "block", "source", "ipam_pool", "subnets", "changes"}
-    )
-    content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks)}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _planned_subnet(snapshot: Snapshot, zone: str, cidr: IPv4Network) -> PlannedSubnet:
