@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ip_remediator.adapters.slack_requests import Refused, read_click
 from ip_remediator.domain.signals import Signal, parse_eventbridge
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.signals import read_records
@@ -37,3 +38,10 @@ def test_given_an_own_signal_that_ends_before_it_begins_then_it_is_one_moment():
 def test_given_a_number_of_thousands_of_digits_when_read_by_the_command_then_a_complaint_and_no_traceback(text: str):
     with pytest.raises(BadInput, match="digits"):
         read_records(text, "events.json")
+
+
+def test_given_a_signature_that_is_no_text_when_checked_then_the_request_is_refused():
+    headers = {"x-slack-request-timestamp": str(int(RECEIVED_AT.timestamp())), "x-slack-signature": "v0=\ud800"}
+    event = {"requestContext": {"http": {"method": "POST"}}, "headers": headers, "body": "payload={}"}
+    with pytest.raises(Refused, match="signature"):
+        read_click(event, "a-signing-secret", RECEIVED_AT.timestamp())
