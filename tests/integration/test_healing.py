@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
+from ip_remediator.domain.timeline import StageEvent
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
@@ -112,7 +113,7 @@ def test_given_the_incident_is_healed_then_kubernetes_has_custom_networking(
 def test_given_the_incident_is_healed_then_record_ledger_and_bus_tell_so(
     lab: Lab, calm: Patient, healed: tuple[Ended, Incident]
 ) -> None:
-    ended, incident = healed
+    _, incident = healed
     assert incident.plan is not None
     assert incident.verification is not None
     assert (incident.outcome, incident.failure) == (Outcome.HEALED, None)
@@ -135,8 +136,26 @@ def test_given_the_incident_is_healed_then_record_ledger_and_bus_tell_so(
     assert reservation is not None
     assert str(reservation.block) == incident.plan.block
     assert lab.lock_holder(calm.vpc_id) is None
-    [event] = eventually("the bus tells", lambda: [one for one in lab.closed.bodies() if _is_of(one, incident)])
-    assert event["detail"] == ended.output
+
+
+def test_given_the_incident_is_healed_then_the_bus_has_an_event_for_each_entry_of_its_timeline(
+    lab: Lab, healed: tuple[Ended, Incident]
+) -> None:
+    ended, incident = healed
+    timeline = lab.incidents.timeline(incident.id)
+    events = eventually(
+        "the bus tells all", lambda: lab.events_of(incident.id), lambda told: len(told) >= len(timeline)
+    )
+    details = [StageEvent.model_validate(event["detail"]) for event in events]
+    assert [(each.what, each.by, each.detail) for each in details] == [
+        (entry["what"], entry["by"], entry["detail"]) for entry in timeline
+    ]
+    assert {each.cluster for each in details} == {incident.cluster}
+    assert events[-1]["detail-type"] == "Incident closed"
+    assert ended.output is not None
+    assert {name: events[-1]["detail"][name] for name in ("outcome", "verdict", "block", "cluster", "incident")} == {
+        name: ended.output[name] for name in ("outcome", "verdict", "block", "cluster", "incident")
+    }
 
 
 def test_given_the_incident_is_healed_then_one_message_in_slack_has_followed_it(
@@ -151,10 +170,6 @@ def test_given_the_incident_is_healed_then_one_message_in_slack_has_followed_it(
     for pod in incident.verification.healed if incident.verification else ():
         assert pod.name in message["text"]
     assert lab.buttons(message) == ["rollback"]
-
-
-def _is_of(event: dict[str, Any], incident: Incident) -> bool:
-    return bool(event["detail"]["incident"] == incident.id)
 
 
 def _zone_of(cluster: Patient, pod: str) -> str:

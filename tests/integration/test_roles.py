@@ -13,7 +13,7 @@ from tests.integration.support.patient import patient
 from tests.integration.support.rollbacks import SPEED
 
 pytestmark = pytest.mark.slow
-FUNCTIONS = ("ingest", "incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "slack")
+FUNCTIONS = ("ingest", "incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "announce", "slack")
 # What a call needs, where that is not an action of the same name. A transaction needs the action of each of its
 # writes, which the record of calls does not show; a tag in a creating call needs CreateTags.
 NEEDS = {
@@ -95,7 +95,7 @@ def test_given_all_calls_then_none_was_denied(walked: Lab) -> None:
 
 def test_given_all_calls_then_grants_that_none_used_are_printed(lab: Lab, used: dict[str, set[str]]) -> None:
     """Not every path is walked here, so what is printed (pytest -rP) is to be looked at, not wrong by itself."""
-    assert {"incident", "diagnose", "plan", "network", "cluster", "verify", "notify"} <= used.keys()
+    assert {"incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "announce"} <= used.keys()
     for function in FUNCTIONS:
         covered = set().union(*(NEEDS.get(action, {action}) for action in used.get(function, set())))
         # SAM writes sns:publish into the policy of a failure destination; IAM does not care about case.

@@ -96,3 +96,10 @@ class SlackSettings(IncidentSettings):
     slack_secret: str
     allowed_users: str
     rollback_state_machine_arn: str
+@dataclass(frozen=True)
+class AnnounceSettings(IncidentSettings):
+    """`event_bus`: name of the bus that gets an event for each entry of a timeline."""
+
+    event_bus: str
+
+

@@ -21,7 +21,7 @@ RUN_SECONDS = 120.0
 PERMANENT = 1000
 # The name of the clusters whose question nobody answers.
 UNANSWERED = "unanswered"
-_CLOSED_RULE = {"source": ["eks-ip-remediator"], "detail-type": ["Incident closed"]}
+_STAGES_RULE = {"source": ["eks-ip-remediator"]}
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Inbox:
 
 @dataclass
 class Lab:
-    """A deployed stack. `closed` gets its events on the bus, `alerts` what it publishes to SNS."""
+    """A deployed stack. `events` gets its events on the bus, `alerts` what it publishes to SNS."""
 
     stack: Stack
 
     def __post_init__(self) -> None:
         self._clients: dict[str, Any] = {}
-        self.closed = self._closed_inbox()
+        self.events = self._events_inbox()
         self.alerts = self._alerts_inbox()
 
     def aws(self, service: str) -> Any:
@@ -202,6 +202,13 @@ class Lab:
         [message] = self.messages(incident)
         return message
 
+    def events_of(self, incident: str) -> list[dict[str, Any]]:
+        """The incident's events that have arrived so far, each once, in the order of its timeline."""
+        told = {
+            event["detail"]["id"]: event for event in self.events.bodies() if event["detail"]["incident"] == incident
+        }
+        return [told[id_] for id_ in sorted(told)]
+
     @staticmethod
     def buttons(message: dict[str, Any]) -> list[str]:
         blocks = [block for block in message["blocks"] if block["type"] == "actions"]
@@ -215,11 +222,11 @@ class Lab:
         assert answer["problem"] is None, answer
 
     # ------------------------------------------------------------------------------------------ inboxes
-    def _closed_inbox(self) -> Inbox:
-        inbox, arn = self._inbox("closed")
+    def _events_inbox(self) -> Inbox:
+        inbox, arn = self._inbox("stages")
         events = self.aws("events")
-        events.put_rule(Name="closed", EventPattern=json.dumps(_CLOSED_RULE))
-        events.put_targets(Rule="closed", Targets=[{"Id": "queue", "Arn": arn}])
+        events.put_rule(Name="stages", EventPattern=json.dumps(_STAGES_RULE))
+        events.put_targets(Rule="stages", Targets=[{"Id": "queue", "Arn": arn}])
         return inbox
 
     def _alerts_inbox(self) -> Inbox:

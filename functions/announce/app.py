@@ -1,0 +1,36 @@
+"""The Incidents table's stream -> EventBridge: each new entry of a timeline is one event.
+
+A function of its own beside `notify`: Slack must not wait for EventBridge, nor EventBridge for Slack.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters import aws
+from ip_remediator.adapters.announcer import Announcer
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.timeline import streamed_entries
+from ip_remediator.observability import logger
+from ip_remediator.settings import AnnounceSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@cache
+def _cluster_of(incident: str) -> str:
+    """Read once: the cluster of an incident never changes."""
+    settings = AnnounceSettings.read(os.environ)
+    return Incidents(aws.table(settings.incidents_table), utc_now).get(incident).cluster
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
+    """An error makes Lambda deliver the batch again: events are at least once, and bear an id."""
+    settings = AnnounceSettings.read(os.environ)
+    announcer = Announcer(aws.client("events"), settings.event_bus, _cluster_of)
+    announcer.announce(streamed_entries(event["Records"]))
