@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -16,7 +17,15 @@ PREFIXES = {"ENABLE_PREFIX_DELEGATION": "true"}
 
 
 def found(*parts: Part, first_time: bool = True, **fields: Any) -> dict[str, Risk]:
-    return {risk.id: risk for risk in assess(snapshot(*(parts or (FULL,)), **fields), first_time=first_time)}
+    return {
+        risk.id: risk
+        for risk in assess(
+            snapshot(*(parts or (FULL,)), **fields),
+            strategy="custom-networking" if first_time else "custom-networking-extension",
+            source="new-cidr",
+            block=IPv4Network("100.64.0.0/22"),
+        )
+    }
 
 
 def test_given_an_ordinary_cluster_then_only_low_risks_are_named() -> None:

@@ -175,7 +175,12 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         subnets=subnets,
         changes=_changes(snapshot, needed.source, block, subnets, first_time=first_time),
         options=_options(snapshot, needed),
-        risks=risks.assess(snapshot, first_time=first_time),
+        risks=risks.assess(
+            snapshot,
+            strategy="custom-networking" if first_time else "custom-networking-extension",
+            source=needed.source,
+            block=block,
+        ),
         alternatives=ALTERNATIVES,
         **_expectation(snapshot, diagnosis),
     )

@@ -1,0 +1,84 @@
+"""Tools that keep what they declare, and put back what was changed beside them."""
+
+from __future__ import annotations
+
+from ip_remediator.domain.capacity import eni_configs_of
+from ip_remediator.domain.risks.model import Risk, Severity
+from ip_remediator.domain.risks.move import CUSTOM_NETWORKING, EXTENSION, Move, shown
+from ip_remediator.domain.snapshot import EniConfig, Snapshot
+
+# Field managers of such tools, as their managedFields entries begin.
+_DECLARATIVE = (
+    "argocd",
+    "kustomize-controller",
+    "helm",
+    "flux",
+    "terraform",
+    "hashicorp",
+    "opentofu",
+    "pulumi",
+    "crossplane",
+)
+
+
+def foreign_owner(snapshot: Snapshot) -> str | None:
+    """Who keeps what a plan by custom networking would write, in words; None when we may write.
+
+    Where custom networking is on, only ENIConfigs are written, else the settings of aws-node as well.
+    """
+    cni = None if snapshot.cni.custom_networking else _cni_owner(snapshot)
+    return cni or next((_kept(config) for config in _foreign_eni_configs(snapshot)), None)
+
+
+def cni_settings(move: Move) -> Risk | None:
+    owner = _cni_owner(move.snapshot) if move.strategy == CUSTOM_NETWORKING else None
+    if not owner:
+        return None
+    return Risk(
+        id="cni-owned-by-others",
+        severity=Severity.HIGH,
+        found=owner,
+        breaks="its next sync may turn custom networking off again",
+        remedy="put the plan's settings into that source before or right after approving",
+    )
+
+
+def eni_configs(move: Move) -> Risk | None:
+    """ENIConfigs that the plan points elsewhere, and that a controller would point back."""
+    if move.strategy not in (CUSTOM_NETWORKING, EXTENSION):
+        return None
+    foreign = _foreign_eni_configs(move.snapshot)
+    if not foreign:
+        return None
+    return Risk(
+        id="eniconfigs-owned-by-others",
+        severity=Severity.HIGH,
+        found=shown(_kept(config) for config in foreign),
+        breaks="its next sync may point the nodes back to the full subnets",
+        remedy="put the plan's ENIConfigs into that source before or right after approving",
+    )
+
+
+def _cni_owner(snapshot: Snapshot) -> str | None:
+    cni = snapshot.cni
+    if cni.owner in ("helm", "gitops"):
+        return f"aws-node is managed by {cni.owned_by or cni.owner}"
+    writer = next((manager for manager in sorted(cni.managers) if _declarative(manager)), None)
+    return f"aws-node is managed by {cni.owned_by or writer}" if writer and cni.owner != "addon" else None
+
+
+def _foreign_eni_configs(snapshot: Snapshot) -> list[EniConfig]:
+    zones = {node.zone for node in snapshot.nodes if node.zone}
+    concerned = {name for zone in sorted(zones) for name in eni_configs_of(snapshot, zone)}
+    return sorted(
+        (each for each in snapshot.eni_configs if each.name in concerned and _declarative(each.managed_by or "")),
+        key=lambda config: config.name,
+    )
+
+
+def _kept(config: EniConfig) -> str:
+    return f"ENIConfig {config.name} is managed by {config.managed_by}"
+
+
+def _declarative(manager: str) -> bool:
+    return manager.lower().startswith(_DECLARATIVE)
