@@ -31,6 +31,10 @@ def open_cluster(name: str, eks_client: EKSClient, credentials: Credentials) -> 
     endpoint = described.get("endpoint")
     if described.get("status") not in ("ACTIVE", "UPDATING") or not endpoint:
         raise RequestRefused(f"cluster {name} is {described.get('status')}: it cannot be changed now")
-    bearer = token(name, eks_client.meta.region_name, credentials)
-    api = KubeApi(endpoint, described["certificateAuthority"]["data"], bearer)
-    return OpenCluster(described, eks, api)
+    return OpenCluster(described, eks, kube_api(described, eks_client.meta.region_name, credentials))
+
+
+def kube_api(described: dict[str, Any], region: str, credentials: Credentials, seconds: float | None = None) -> KubeApi:
+    """The API of the active cluster that `described` (DescribeCluster's answer) is about; `seconds`: see KubeApi."""
+    bearer = token(described["name"], region, credentials)
+    return KubeApi(described["endpoint"], described["certificateAuthority"]["data"], bearer, seconds)

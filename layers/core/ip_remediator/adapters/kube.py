@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -65,11 +66,13 @@ class KubeApi:
         host: the endpoint, `https://…`.
         ca_data: the CA certificate as EKS gives it, base64 of PEM.
         token: a bearer token; EKS's live 15 minutes, so make a new one per invocation.
+        seconds: after this long no further request is sent, and no answer waited for; None: no such limit.
 
     Raises (every method): KubernetesUnreachable, KubernetesDenied, NotFound, Conflict, RequestRefused.
     """
 
-    def __init__(self, host: str, ca_data: str, token: str) -> None:
+    def __init__(self, host: str, ca_data: str, token: str, seconds: float | None = None) -> None:
+        self._until = None if seconds is None else time.monotonic() + seconds
         configuration = Configuration(host=host, ca_cert_data=base64.b64decode(ca_data).decode(), retries=0)
         self._client = ApiClient(configuration)
         self._host = host.rstrip("/")
@@ -166,9 +169,12 @@ class KubeApi:
     ) -> Any:
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": content_type or "application/json"}
+        left = read_seconds if self._until is None else min(read_seconds, self._until - time.monotonic())
+        if left <= 0:
+            raise KubernetesUnreachable(f"{method} {path}: {self._host} took too long for what was asked before")
         try:
             answer = self._client.call_api(
-                method, url, headers, body, _request_timeout=(_CONNECT_SECONDS, read_seconds)
+                method, url, headers, body, _request_timeout=(min(_CONNECT_SECONDS, left), left)
             ).response
         except Exception as error:
             # The client wraps urllib3's errors in its own; whatever it is, no answer came.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ip_remediator.adapters.kube import KubeApi
@@ -84,6 +84,15 @@ class KubeFacts:
         pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending")
         return [_stuck_pod(pod, failures[pod["metadata"]["uid"]]) for pod in pending if _waits(pod, failures)]
 
+    def sandbox_failures(self, since: datetime) -> list[dict[str, Any]]:
+        """The newest event of each pod that still waits, where it was seen after `since`."""
+        failures = {uid: event for uid, event in self._newest_failures().items() if _seen_at(event) > since}
+        if not failures:
+            return []
+        pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending")
+        waiting = {pod["metadata"]["uid"] for pod in pending if _waits(pod, failures)}
+        return [event for uid, event in failures.items() if uid in waiting]
+
     def _newest_failures(self) -> dict[str, dict[str, Any]]:
         """The newest FailedCreatePodSandBox event of each pod, by the pod's uid."""
         newest: dict[str, dict[str, Any]] = {}
@@ -161,6 +170,12 @@ def _stuck_pod(pod: dict[str, Any], event: dict[str, Any]) -> StuckPod:
 
 def _seen(event: dict[str, Any]) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or "")
+
+
+def _seen_at(event: dict[str, Any]) -> datetime:
+    """An event without any time counts as just seen: whether its pod still waits decides."""
+    seen = _seen(event)
+    return datetime.fromisoformat(seen) if seen else datetime.max.replace(tzinfo=UTC)
 
 
 def _spec_manager(item: dict[str, Any]) -> str | None:

@@ -1,0 +1,55 @@
+"""On a schedule, a look at every onboarded cluster: metrics, forecasts, and pods that nobody else told about."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.adapters import aws
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.clusters import kube_api
+from ip_remediator.adapters.ec2_facts import Ec2Facts
+from ip_remediator.adapters.fleet import Fleet
+from ip_remediator.adapters.signal_queue import SignalQueue
+from ip_remediator.adapters.subnet_history import SubnetHistories
+from ip_remediator.observability import logger
+from ip_remediator.settings import SweepSettings
+from ip_remediator.steps.sweeping import Sweeper
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from ip_remediator.adapters.kube import KubeApi
+
+# Of the function's time, what is kept to write down what was seen when some clusters do not answer.
+_RESERVE_SECONDS = 30
+
+
+@cache
+def _sweeper() -> Sweeper:
+    settings = SweepSettings.read(os.environ)
+    fleet = Fleet(aws.client("eks"), settings.sweep_role_arn, utc_now)
+
+    def open_api(described: dict[str, Any], seconds: float) -> KubeApi:
+        return kube_api(described, fleet.region, aws.credentials(), seconds)
+
+    return Sweeper(
+        fleet=fleet,
+        ec2=lambda: Ec2Facts(aws.client("ec2")),
+        open_api=open_api,
+        histories=SubnetHistories(aws.table(settings.incidents_table)),
+        queue=SignalQueue(aws.client("sqs"), settings.signals_queue_url),
+        clock=utc_now,
+        within=timedelta(hours=float(settings.forecast_hours)),
+        subnet_metrics=settings.sweep_metrics == "subnets",
+    )
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """`{"swept", "failed", "signals"}`; the event is EventBridge's and says nothing."""
+    report = _sweeper().sweep(context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS)
+    logger.info("swept", **report)
+    return report
