@@ -1,4 +1,4 @@
-"""VPC writes and their undo: the CIDR, and a subnet per zone."""
+"""VPC writes and their undo: leaked ENIs, the CIDR, and a subnet per zone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.ec2_changes import Ec2Changes, Ownership
 from ip_remediator.adapters.eks import cluster_tags
 from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.leaked_enis import LeakedEnis
+from ip_remediator.adapters.subnet_tags import SubnetTags
 from ip_remediator.observability import logger
 from ip_remediator.settings import NetworkSettings
+from ip_remediator.steps.leaked import LeakedInterfaces
 from ip_remediator.steps.network import Network
 
 if TYPE_CHECKING:
@@ -30,12 +33,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     kill_switch.check(aws.client("ssm"), settings.kill_switch, cluster_tags(aws.client("eks"), incident.cluster))
     owner = Ownership(settings.stack_name, incident.id, incident.cluster)
     ec2 = Ec2Changes(aws.client("ec2"), owner)
-    network = Network(incident, incidents, ChangeLog(table, utc_now, incident.id), ec2)
+    log = ChangeLog(table, utc_now, incident.id)
+    network = Network(incident, incidents, log, ec2, SubnetTags(aws.client("ec2")))
     match event["action"]:
+        case "delete_leaked_enis":
+            nodes = incidents.snapshot(incident.id).nodes
+            instances = {node.instance_id for node in nodes if node.instance_id}
+            enis = LeakedEnis(aws.client("ec2"), incident.cluster, instances, utc_now)
+            return LeakedInterfaces(incident, incidents, log, enis).delete()
         case "associate_cidr":
             return network.associate_cidr()
         case "create_subnet":
             return network.create_subnet(event["zone"])
+        case "stop_discovery":
+            return network.stop_discovery()
         case "await_empty":
             return network.await_empty(Ec2Block(aws.client("ec2")), event["evict"])
         case "undo":

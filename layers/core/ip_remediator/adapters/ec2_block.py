@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters.ec2_changes import TAG_INCIDENT
 from ip_remediator.adapters.errors import aws_call
+from ip_remediator.adapters.leaked_enis import CLUSTER_TAG, CNI_DESCRIPTION
+from ip_remediator.adapters.tags import as_dict
 from ip_remediator.domain.rollback import BlockInterface, BlockSubnet
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-
-TAG_CNI_CLUSTER = "cluster.k8s.amazonaws.com/name"
-_CNI_DESCRIPTION = "aws-K8S-"
 
 
 class Ec2Block:
@@ -34,7 +33,7 @@ class Ec2Block:
                 zone=subnet["AvailabilityZone"],
                 cidr=subnet["CidrBlock"],
                 free=subnet["AvailableIpAddressCount"],
-                incident=_tags(subnet.get("Tags")).get(TAG_INCIDENT),
+                incident=as_dict(subnet.get("Tags")).get(TAG_INCIDENT),
             )
             for subnet in found
         ]
@@ -51,18 +50,16 @@ class Ec2Block:
 
 
 def _interface(eni: Any) -> BlockInterface:
-    cluster = _tags(eni.get("TagSet")).get(TAG_CNI_CLUSTER)
+    cluster = as_dict(eni.get("TagSet")).get(CLUSTER_TAG)
     description = eni.get("Description") or ""
+    attachment = eni.get("Attachment") or {}
     return BlockInterface(
         id=eni["NetworkInterfaceId"],
         subnet=eni["SubnetId"],
         description=description,
         cluster=cluster,
-        of_cni=bool(cluster) or description.startswith(_CNI_DESCRIPTION),
+        of_cni=bool(cluster) or description.startswith(CNI_DESCRIPTION),
         attached=eni["Status"] != "available",
-        instance=(eni.get("Attachment") or {}).get("InstanceId"),
+        instance=attachment.get("InstanceId"),
+        primary=attachment.get("DeviceIndex") == 0,
     )
-
-
-def _tags(tags: Any) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in tags or []}

@@ -7,7 +7,7 @@ What is made bears our tags from the creating call on; nothing without them is d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.errors import NotFound, NotYet, PermissionDenied, RequestRefused, aws_call
+from ip_remediator.adapters.tags import as_list
 from ip_remediator.domain.addressing import SMALLEST_PREFIX
 from ip_remediator.domain.snapshot import VpcCidr
 
@@ -39,11 +40,10 @@ class Ownership:
     incident: str
     cluster: str
 
-    def tag_specification(self, resource_type: str, **more: str) -> Any:
+    def tag_specification(self, resource_type: str, more: Mapping[str, str] | None = None) -> Any:
         """TagSpecifications of a creating call."""
-        named = {TAG_MANAGED_BY: self.stack, TAG_INCIDENT: self.incident, TAG_CLUSTER: self.cluster, **more}
-        tags = [{"Key": key, "Value": value} for key, value in named.items()]
-        return [{"ResourceType": resource_type, "Tags": tags}]
+        ours = {TAG_MANAGED_BY: self.stack, TAG_INCIDENT: self.incident, TAG_CLUSTER: self.cluster}
+        return [{"ResourceType": resource_type, "Tags": as_list({**(more or {}), **ours})}]
 
     def filters(self) -> Any:
         return [
@@ -74,8 +74,11 @@ class Ec2Changes:
         present = Ec2Facts.cidrs_of(vpcs[0]) if vpcs else ()  # type: ignore[arg-type]
         return next((cidr for cidr in present if cidr.cidr == block), None)
 
-    def associate_cidr(self, vpc_id: str, block: str) -> str:
+    def associate_cidr(self, vpc_id: str, block: str, ipam_pool: str | None = None) -> str:
         """Adds `block` to the VPC and waits until it is `associated`; returns the association's id.
+
+        With `ipam_pool` the block is allocated to the VPC out of that pool; the pool takes it back when the VPC gives
+        it up.
 
         Raises:
             NotYet: it is still associating after 20 s; call again.
@@ -83,8 +86,9 @@ class Ec2Changes:
         present = self.cidr(vpc_id, block)
         if present is None:
             try:
+                source: Any = {"Ipv4IpamPoolId": ipam_pool} if ipam_pool else {}
                 with aws_call("AssociateVpcCidrBlock"):
-                    self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block)
+                    self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block, **source)
             except RequestRefused:
                 # A lost call of ours may have added it, and DescribeVpcs lags behind.
                 if not self._appears(lambda: self.cidr(vpc_id, block)):
@@ -108,8 +112,8 @@ class Ec2Changes:
                 for subnet in page["Subnets"]
             ]
 
-    def create_subnet(self, vpc_id: str, zone: str, cidr: str) -> MadeSubnet:
-        """The incident's subnet of `zone`, created when it is not there."""
+    def create_subnet(self, vpc_id: str, zone: str, cidr: str, tags: Mapping[str, str] | None = None) -> MadeSubnet:
+        """The incident's subnet of `zone`, created when it is not there, with `tags` beside ours."""
         found = self._subnet_of(zone)
         if found:
             return found
@@ -120,7 +124,7 @@ class Ec2Changes:
                     VpcId=vpc_id,
                     AvailabilityZone=zone,
                     CidrBlock=cidr,
-                    TagSpecifications=self._owner.tag_specification("subnet", Name=name),
+                    TagSpecifications=self._owner.tag_specification("subnet", {"Name": name, **(tags or {})}),
                 )["Subnet"]
         except RequestRefused:
             # InvalidSubnet.Conflict: a lost call of ours may have made it, and DescribeSubnets lags behind.

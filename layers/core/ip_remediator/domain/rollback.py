@@ -39,7 +39,8 @@ class BlockSubnet(Document):
 
 
 class BlockInterface(Document):
-    """An ENI in the incident's subnets. `cluster` and `of_cni` are what its tags and description say."""
+    """An ENI in the incident's subnets. `cluster` and `of_cni` are what its tags and description say; `primary`: its
+    instance lives in the subnet, and ends with it."""
 
     id: str
     subnet: str
@@ -48,6 +49,7 @@ class BlockInterface(Document):
     of_cni: bool = False
     attached: bool = True
     instance: str | None = None
+    primary: bool = False
 
 
 class BlockPod(Document):
@@ -155,8 +157,14 @@ def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
 
 
 def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
+    # ipamd tags a primary ENI like those that it makes, but it leaves only with its instance.
+    living = [f"{eni.instance} in {eni.subnet}" for eni in use.interfaces if eni.primary]
+    if living:
+        yield f"instances run in its subnets: {shortened(living)}; remove their node groups first"
     foreign: dict[str, list[str]] = {}
     for eni in use.interfaces:
+        if eni.primary:
+            continue
         if eni.cluster and eni.cluster != use.cluster:
             foreign.setdefault(f"of cluster {eni.cluster}", []).append(f"{eni.id} in {eni.subnet}")
         elif not eni.of_cni:
