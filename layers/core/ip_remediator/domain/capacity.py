@@ -97,11 +97,11 @@ def ways(snapshot: Snapshot, node: Node) -> frozenset[Way]:
     }
     if node.free_eni_slots == 0:
         return frozenset(with_room)
-    new_eni = _addresses_of_new_eni(snapshot, node)
+    new_eni = addresses_of_new_eni(snapshot, node)
     return frozenset(with_room | {Way(id_, new_eni, prefixes) for id_ in next_eni_subnets(snapshot, node)})
 
 
-def _addresses_of_new_eni(snapshot: Snapshot, node: Node) -> int:
+def addresses_of_new_eni(snapshot: Snapshot, node: Node) -> int:
     """What a new ENI takes at once: its primary address and, unless warm targets ask for less, every other."""
     if snapshot.cni.prefix_delegation:
         return 1 + PREFIX_SIZE
