@@ -10,7 +10,7 @@ from ip_remediator_cli.errors import CommandError
 
 READERS = "eks-ip-remediator:readers"
 WRITERS = "eks-ip-remediator:writers"
-GROUPS = {"DiagnoseRoleArn": READERS, "VerifyRoleArn": READERS, "ClusterRoleArn": WRITERS}
+GROUPS = {"DiagnoseRoleArn": READERS, "VerifyRoleArn": READERS, "SweepRoleArn": READERS, "ClusterRoleArn": WRITERS}
 STACK_TAG = "eks-ip-remediator:stack"
 _MODES = ("API", "API_AND_CONFIG_MAP")
 

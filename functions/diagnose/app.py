@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters import aws
@@ -13,10 +14,11 @@ from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.kill_switch import parameter_on
 from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.adapters.snapshots import capture
+from ip_remediator.adapters.subnet_history import SubnetHistories
 from ip_remediator.domain.incidents import Policy
 from ip_remediator.observability import logger
 from ip_remediator.settings import DiagnoseSettings
-from ip_remediator.steps.diagnosing import record_diagnosis, record_policy
+from ip_remediator.steps.diagnosing import foreseen, record_diagnosis, record_policy
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -35,7 +37,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     snapshot = capture(
         cluster.described, cluster.eks, KubeFacts(cluster.kube), Ec2Facts(aws.client("ec2")), utc_now, account_id
     )
-    return record_diagnosis(incident, snapshot, incidents)
+    histories = SubnetHistories(aws.table(settings.incidents_table))
+    within = timedelta(hours=float(settings.forecast_hours))
+    return record_diagnosis(incident, foreseen(snapshot, histories, within), incidents)
 
 
 def _defaults(settings: DiagnoseSettings, *, stopped: bool) -> Policy:

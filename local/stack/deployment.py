@@ -60,6 +60,7 @@ def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
     overrides = {
         "Runtime": f"python{version}",
         "SlackApiUrl": f"{servers.slack_url}/api/",
+        "SweepMinutes": "0",  # nothing happens that nobody started
         **parameters,
     }
     with _locked(fcntl.LOCK_SH):

@@ -25,7 +25,7 @@ from local.stack.servers import Servers
 
 READERS = "eks-ip-remediator:readers"
 WRITERS = "eks-ip-remediator:writers"
-_GROUPS = {"DiagnoseRoleArn": READERS, "VerifyRoleArn": READERS, "ClusterRoleArn": WRITERS}
+_GROUPS = {"DiagnoseRoleArn": READERS, "VerifyRoleArn": READERS, "SweepRoleArn": READERS, "ClusterRoleArn": WRITERS}
 
 
 @dataclass

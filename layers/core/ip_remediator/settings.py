@@ -34,8 +34,25 @@ class IncidentSettings(_Settings):
 
 @dataclass(frozen=True)
 class IngestSettings(IncidentSettings):
+    """`weak_signals_needed`, within `signal_window_minutes`, open an incident; `cool_down_minutes` after one closed."""
+
     state_machine_arn: str
     default_mode: str
+    signals_queue_url: str
+    weak_signals_needed: str
+    signal_window_minutes: str
+    cool_down_minutes: str
+
+
+@dataclass(frozen=True)
+class SweepSettings(IncidentSettings):
+    """`sweep_role_arn`: the function's own role, whose access entries say which clusters are onboarded.
+    `forecast_hours`: how near a full subnet must be to be told. `sweep_metrics`: "subnets" or "clusters"."""
+
+    signals_queue_url: str
+    sweep_role_arn: str
+    forecast_hours: str
+    sweep_metrics: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +66,14 @@ class LifecycleSettings(IncidentSettings):
 
 @dataclass(frozen=True)
 class DiagnoseSettings(IncidentSettings):
-    """What holds where a cluster's tags say nothing else; `change_window` is "always" for none."""
+    """What holds where a cluster's tags say nothing else; `change_window` is "always" for none. `forecast_hours`: how
+    near a full subnet must be to count as a shortage."""
 
     default_mode: str
     auto_max_risk: str
     change_window: str
     kill_switch: str
+    forecast_hours: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +101,13 @@ class NetworkSettings(ClusterSettings):
 
 
 @dataclass(frozen=True)
+class AnnounceSettings(IncidentSettings):
+    """`event_bus`: name of the bus that gets an event for each entry of a timeline."""
+
+    event_bus: str
+
+
+@dataclass(frozen=True)
 class NotifySettings(IncidentSettings):
     slack_secret: str
     slack_api_url: str
@@ -96,10 +122,3 @@ class SlackSettings(IncidentSettings):
     slack_secret: str
     allowed_users: str
     rollback_state_machine_arn: str
-@dataclass(frozen=True)
-class AnnounceSettings(IncidentSettings):
-    """`event_bus`: name of the bus that gets an event for each entry of a timeline."""
-
-    event_bus: str
-
-

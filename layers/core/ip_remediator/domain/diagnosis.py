@@ -7,10 +7,12 @@ Kubernetes say about subnets, ENIs and nodes, and each verdict carries the evide
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 
 from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
+from ip_remediator.domain.outlook import lasting
 from ip_remediator.domain.plural import counted
 from ip_remediator.domain.shortage import Hosts, Supply, hosts_of
 from ip_remediator.domain.signals import Cause
@@ -179,8 +181,18 @@ def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Ve
     free = free_addresses(snapshot.subnet(id_) for id_ in ids)
     if free == 0:
         return Verdict.SUBNET_EXHAUSTED, f"no free address in {', '.join(sorted(ids))}; no pod waits for one yet"
+    last = lasting(subnet for id_ in ids if (subnet := snapshot.subnet(id_)))
+    if last and last.full_at:
+        left = f"{', '.join(sorted(ids))} {'have' if len(ids) > 1 else 'has'} {free} free"
+        return Verdict.SUBNET_EXHAUSTED, f"{left} and {_told_forecast(snapshot, last.full_at)}; no pod waits yet"
     known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
     return Verdict.RECOVERED, f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"
+
+
+def _told_forecast(snapshot: Snapshot, full_at: datetime) -> str:
+    hours = round((full_at - snapshot.taken_at).total_seconds() / 3600) if snapshot.taken_at else None
+    about = f" in about {hours} h" if hours else ""
+    return f"will be full{about}, at {full_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _judge_with_free_addresses(hosts: list[Hosts], causes: frozenset[Cause]) -> tuple[Verdict, str]:
@@ -265,6 +277,12 @@ def _evidence(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: froz
         f"subnet {subnet.id} ({subnet.cidr}, {zone.zone}) has {_told_free(snapshot, subnet)}"
         for zone in zones
         for subnet in zone_subnets(snapshot, zone.zone)
+    ]
+    facts += [
+        f"subnet {subnet.id} {_told_forecast(snapshot, subnet.full_at)}, by its free addresses of the last 14 days"
+        for zone in zones
+        for subnet in zone_subnets(snapshot, zone.zone)
+        if subnet.full_at and subnet.free
     ]
     facts += [
         f"{counted(zone.stuck_pods, 'pod')} without an address in {zone.zone}" for zone in zones if zone.stuck_pods
