@@ -33,12 +33,15 @@ def quiet(lab: Lab) -> Iterator[Patient]:
         yield cluster
 
 
-def send_event(lab: Lab, cluster: str) -> None:
-    """The event of a pod without an address, as kubernetes-event-exporter sends it."""
+def send_events(lab: Lab, cluster: str) -> None:
+    """The events of two pods without an address, as kubernetes-event-exporter sends them."""
     event = json.loads((ROOT / EVENT).read_text())
-    detail = json.dumps({**event["detail"], "clusterName": cluster})
-    entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": detail}
-    assert lab.aws("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
+    for pod in ("web-0", "web-1"):
+        about = {**event["detail"]["involvedObject"], "name": pod}
+        metadata = {**event["detail"]["metadata"], "uid": f"{cluster}-{pod}"}
+        detail = {**event["detail"], "clusterName": cluster, "involvedObject": about, "metadata": metadata}
+        entry = {"Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(detail)}
+        assert lab.aws("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
 
 
 def assert_failed(lab: Lab, ended: Ended, incident: Incident, error: str, *words: str) -> None:
@@ -51,8 +54,8 @@ def assert_failed(lab: Lab, ended: Ended, incident: Incident, error: str, *words
     lab.message_saying(incident.id, UNDONE, error, words[0])
 
 
-def test_given_an_event_of_an_unknown_cluster_when_it_arrives_then_people_are_told_which(lab: Lab) -> None:
-    send_event(lab, "nobody-knows-me")
+def test_given_events_of_an_unknown_cluster_when_they_arrive_then_people_are_told_which(lab: Lab) -> None:
+    send_events(lab, "nobody-knows-me")
     [arn] = eventually("an execution starts", lambda: lab.executions_of("nobody-knows-me"))
     ended = lab.end_of(arn)
     words = ("EKS knows no cluster 'nobody-knows-me' in ap-northeast-2", "was it deleted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -11,10 +11,9 @@ from boto3.dynamodb.conditions import Key
 from boto3.dynamodb.types import TypeSerializer
 
 from ip_remediator.adapters.errors import IncidentNotFound, ServiceUnavailable
-from ip_remediator.adapters.incidents import STALE_AFTER, IncidentOpen, Incidents, Joined, from_stream_image
+from ip_remediator.adapters.incidents import STALE_AFTER, IncidentOpen, Incidents, from_stream_image
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.incidents import Failure, Mode, Outcome, SlackMessage, Step, StepState
-from ip_remediator.domain.signals import Cause, Signal, Source, Strength
 from tests.contract.adapters.conftest import Clock, at_once, resource, unique
 from tests.contract.ledger import fault_proxy
 from tests.unit.domain.facts import Part, node, pods, snapshot, zone
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from local.aws.client import LocalAws
 
-COOLDOWN = timedelta(minutes=15)
-
 
 @pytest.fixture
 def incidents(table: Table, clock: Clock) -> Incidents:
@@ -34,25 +31,6 @@ def incidents(table: Table, clock: Clock) -> Incidents:
 
 def opened(incidents: Incidents, cluster: str) -> str:
     return incidents.open(cluster, "eu-west-1", Mode.AUTO, "started by hand")
-
-
-def signal(cluster: str, **fields: Any) -> Signal:
-    seen = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    known: dict[str, Any] = {
-        "id": unique("signal"),
-        "source": Source.KUBERNETES_EVENT,
-        "cluster": cluster,
-        "cause": Cause.NO_ADDRESS,
-        "strength": Strength.WEAK,
-        "first_seen": seen,
-        "last_seen": seen,
-        "excerpt": "failed to assign an IP address to container",
-    }
-    return Signal(**(known | fields))
-
-
-def join(incidents: Incidents, *signals: Signal) -> Joined:
-    return incidents.join(signals, "eu-west-1", Mode.APPROVE, COOLDOWN)
 
 
 # --- Opening
@@ -101,70 +79,6 @@ def test_given_an_incident_that_nobody_closed_for_26_hours_then_it_silences_the_
         opened(incidents, cluster)
     clock.advance(seconds=1)
     assert opened(incidents, cluster)
-
-
-# --- Signals
-
-
-def test_given_no_incident_when_signals_arrive_then_they_open_one(incidents: Incidents, cluster: str) -> None:
-    joined = join(
-        incidents,
-        signal(cluster, pod="default/nginx-1", node="node-a"),
-        signal(cluster, pod="default/nginx-2", node="node-a", cause=Cause.SUBNET_FULL),
-    )
-    assert (joined.opened, joined.execution) == (True, None)
-    summary = incidents.get(joined.incident_id).signals
-    assert (summary.count, summary.causes) == (2, ("no_address", "subnet_full"))
-    assert (summary.pods, summary.nodes) == (("default/nginx-1", "default/nginx-2"), ("node-a",))
-    assert summary.excerpt == "failed to assign an IP address to container"
-
-
-def test_given_an_open_incident_when_signals_arrive_then_they_join_it(incidents: Incidents, cluster: str) -> None:
-    first = join(incidents, signal(cluster, pod="default/nginx-1"))
-    incidents.record_execution(first.incident_id, "arn:execution")
-    second = join(incidents, signal(cluster, pod="default/nginx-1"), signal(cluster, pod="default/nginx-2"))
-    assert second == Joined(first.incident_id, opened=False, execution="arn:execution")
-    summary = incidents.get(first.incident_id).signals
-    assert (summary.count, summary.pods) == (3, ("default/nginx-1", "default/nginx-2"))
-
-
-def test_given_twenty_batches_at_once_then_one_opens_and_all_are_counted(incidents: Incidents, cluster: str) -> None:
-    results = at_once(20, lambda number: join(incidents, signal(cluster, pod=f"default/nginx-{number}")))
-    joined = [result for result in results if isinstance(result, Joined)]
-    assert len(joined) == 20, results
-    assert len({one.incident_id for one in joined}) == 1
-    assert sum(one.opened for one in joined) == 1
-    summary = incidents.get(joined[0].incident_id).signals
-    assert (summary.count, len(summary.pods)) == (20, 20)
-
-
-def test_given_a_closed_incident_then_stragglers_open_nothing_until_the_cooldown_is_over(
-    incidents: Incidents, cluster: str, clock: Clock
-) -> None:
-    first = join(incidents, signal(cluster)).incident_id
-    incidents.close(incidents.get(first), Outcome.HEALED)
-    clock.advance(minutes=15)
-    assert join(incidents, signal(cluster)) == Joined(first, opened=False, execution=None)
-    clock.advance(seconds=1)
-    later = join(incidents, signal(cluster))
-    assert later.opened
-    assert later.incident_id != first
-
-
-def test_given_a_stale_incident_then_signals_open_a_new_one(incidents: Incidents, cluster: str, clock: Clock) -> None:
-    first = join(incidents, signal(cluster))
-    clock.advance(hours=27)
-    assert join(incidents, signal(cluster)).incident_id != first.incident_id
-
-
-def test_given_a_storm_of_distinct_pods_then_all_are_counted_and_the_names_kept_stay_few(
-    incidents: Incidents, cluster: str
-) -> None:
-    for batch in range(6):
-        found = join(incidents, *(signal(cluster, pod=f"default/nginx-{batch}-{index}") for index in range(100)))
-    summary = incidents.get(found.incident_id).signals
-    assert summary.count == 600
-    assert len(summary.pods) == 200
 
 
 # --- Steps and documents
@@ -230,7 +144,8 @@ def test_given_a_run_by_hand_and_one_by_signals_then_the_timeline_names_who_open
 ) -> None:
     execution = "arn:aws:states:eu-west-1:000000000000:execution:Remediation:by-hand"
     by_hand = incidents.open(cluster, "eu-west-1", Mode.AUTO, "started by hand", execution=execution)
-    by_signals = join(incidents, signal(unique("cluster"))).incident_id
+    by_signals = opened(incidents, unique("cluster"))
+    clock.advance(seconds=1)
     incidents.start(by_hand, Step.ROLLBACK, "asked for", by="U1 (ada)")
     assert [entry["by"] for entry in incidents.timeline(by_hand)] == [execution, "U1 (ada)"]
     assert [entry["by"] for entry in incidents.timeline(by_signals)] == ["eks-ip-remediator"]
@@ -252,7 +167,7 @@ def test_given_no_such_incident_then_the_error_names_it_and_nothing_is_written(i
 
 
 def test_given_an_image_of_the_stream_then_it_is_the_record(incidents: Incidents, cluster: str, table: Table) -> None:
-    id_ = join(incidents, signal(cluster, pod="default/nginx-1")).incident_id
+    id_ = opened(incidents, cluster)
     incidents.complete(id_, Step.PLAN, "planned")
     item = table.get_item(Key={"pk": f"INCIDENT#{id_}", "sk": "META"})["Item"]
     image = {name: TypeSerializer().serialize(value) for name, value in item.items()}

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from functions.ingest import app
 from ip_remediator.adapters.errors import Throttled
-from ip_remediator.adapters.incidents import Joined
+from ip_remediator.adapters.signal_window import Joined
 from ip_remediator.domain.signals import Cause
+from ip_remediator.steps import ingesting
 
 SAMPLES = Path(__file__).parents[2] / "data" / "signals"
 SANDBOX = json.loads((SAMPLES / "event_sandbox.json").read_text())
@@ -26,24 +27,32 @@ ENVIRONMENT = {
     "AWS_REGION": "ap-northeast-2",
     "STATE_MACHINE_ARN": MACHINE,
     "DEFAULT_MODE": "approve",
+    "SIGNALS_QUEUE_URL": "https://sqs.ap-northeast-2.amazonaws.com/123456789012/signals",
+    "WEAK_SIGNALS_NEEDED": "2",
+    "SIGNAL_WINDOW_MINUTES": "15",
+    "COOL_DOWN_MINUTES": "15",
 }
 
 
 class Store:
-    """What `Incidents` and Step Functions would hold: joins as asked, executions by name; `down` clusters fail."""
+    """What table, queue and Step Functions would hold: joins as asked, executions by name; `down` clusters fail."""
 
     def __init__(self, *down):
         self.joins = []
         self.executions = {}
         self.started = []
+        self.sent = []
         self.down = set(down)
 
-    def join(self, signals, region, mode, cooldown):
+    def join(self, signals):
         cluster = signals[0].cluster
         if cluster in self.down:
             raise Throttled("UpdateItem incidents: ThrottlingException")
         self.joins.append((cluster, tuple(signals)))
-        return Joined(f"{cluster}-1", opened=len(self.joins) == 1, execution=self.executions.get(f"{cluster}-1"))
+        return Joined(f"{cluster}-1", opened=len(self.joins) == 1, start=f"{cluster}-1" not in self.executions)
+
+    def send(self, signals):
+        self.sent += signals
 
     def record_execution(self, incident, execution):
         self.executions[incident] = execution
@@ -63,6 +72,8 @@ def deployed(monkeypatch):
         monkeypatch.setattr(app.aws, "table", lambda name: name)
         monkeypatch.setattr(app.aws, "client", lambda service: service)
         monkeypatch.setattr(app, "Incidents", lambda table, clock: store)
+        monkeypatch.setattr(app, "SignalWindow", lambda *_: store)
+        monkeypatch.setattr(app, "SignalQueue", lambda *_: store)
         monkeypatch.setattr(app, "start_remediation", store.start)
         return lambda *records: app.handler({"Records": list(records)}, None)
 
@@ -135,14 +146,16 @@ def test_an_observation_delivered_twice_in_a_batch_is_joined_once(deployed):
     assert [len(signals) for _, signals in store.joins] == [1]
 
 
-def test_a_body_that_is_not_json_fails_alone_with_its_reason_in_the_log(deployed, caplog):
+def test_a_body_that_is_not_json_fails_alone_with_its_id_and_reason_in_the_log(deployed, caplog):
     store = Store()
 
     response = deployed(store)(record("1", "{not json"), record("2", sandbox()), record("3", "[" * 200_000))
 
     assert failed(response) == {"1", "3"}
     assert len(store.joins) == 1
-    assert "JSONDecodeError" in caplog.text
+    told = {entry.message_id: entry.reason for entry in caplog.records}
+    assert told["1"].startswith("the body is not JSON: JSONDecodeError: Expecting property name")
+    assert told["3"].startswith("the body is not JSON: RecursionError")
 
 
 def test_a_batch_of_nothing_but_malformed_bodies_fails_record_by_record(deployed):
@@ -158,7 +171,9 @@ def test_when_a_cluster_cannot_be_joined_only_its_records_fail(deployed, caplog)
 
     assert failed(response) == {"1", "3"}
     assert [cluster for cluster, _ in store.joins] == ["shop-prod"]
-    assert "ThrottlingException" in caplog.text
+    [told] = caplog.records
+    assert (told.cluster, told.message_ids) == ("shop-test", ["1", "3"])
+    assert told.reason == "Throttled: UpdateItem incidents: ThrottlingException"
 
 
 def test_irrelevant_events_are_acknowledged_and_counted_by_reason(deployed, capsys):
@@ -205,7 +220,7 @@ def test_every_record_is_joined_dropped_or_failed_exactly_once(given_records, a_
         for n, (cluster, readable) in enumerate(given_records)
     ]
 
-    response = app.ingest(records, remediate, NOW)
+    response = ingesting.ingest(records, remediate, NOW)
 
     expected = Counter(cluster for cluster, readable in given_records if readable and cluster in {"a", "b", "c"} - down)
     unjoined = {str(n) for n, (cluster, readable) in enumerate(given_records) if not readable or cluster in down}

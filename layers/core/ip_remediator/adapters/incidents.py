@@ -2,7 +2,8 @@
 
 One table, keys `pk` and `sk`:
 
-    CLUSTER#<cluster>   OPEN              which incident is open; kept through the cool-down after it closes
+    CLUSTER#<cluster>   OPEN              which incident is open, or was the last
+    CLUSTER#<cluster>   SIGNALS           what is known while it opens no incident (`signal_window`)
     INCIDENT#<id>       META              the record (documents as JSON text); its stream feeds `notify`
     INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
     INCIDENT#<id>       EVENT#<time>#<n>  timeline: who, what, when, with what result; only ever added
@@ -18,14 +19,13 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
 from ip_remediator.adapters.errors import IncidentNotFound
+from ip_remediator.adapters.signal_records import summary_of
 from ip_remediator.adapters.table import ConditionFailed, Item, Records
 from ip_remediator.adapters.timeline import read_entry, timeline_item
 from ip_remediator.domain.diagnosis import Diagnosis
@@ -39,7 +39,6 @@ from ip_remediator.domain.incidents import (
     Policy,
     Rollback,
     RunRequest,
-    SignalSummary,
     SlackMessage,
     Step,
     StepResult,
@@ -48,7 +47,6 @@ from ip_remediator.domain.incidents import (
     incident_id,
 )
 from ip_remediator.domain.planning import Plan
-from ip_remediator.domain.signals import Signal
 from ip_remediator.domain.snapshot import Snapshot
 from ip_remediator.domain.timeline import AUTOMATIC, Facts, Stage, State, facts_of
 
@@ -60,7 +58,6 @@ if TYPE_CHECKING:
 # An open incident whose execution never closed it must not silence the cluster for ever; the state machine's own
 # TimeoutSeconds (24 h) is below this.
 STALE_AFTER = timedelta(hours=26)
-_MAX_NAMES = 200
 _PART_BYTES = 350_000
 _DOCUMENTS: dict[str, type[Document]] = {
     "request": RunRequest,
@@ -78,15 +75,6 @@ _DOCUMENTS: dict[str, type[Document]] = {
 
 class IncidentOpen(Exception):
     """The cluster has an open incident already; the message names it."""
-
-
-@dataclass(frozen=True)
-class Joined:
-    """What became of a batch of signals. `execution` is None until a state machine was started for the incident."""
-
-    incident_id: str
-    opened: bool
-    execution: str | None
 
 
 class Incidents:
@@ -113,97 +101,50 @@ class Incidents:
             IncidentOpen: the cluster has one that is not closed.
         """
         now = self._clock()
-        by = execution or AUTOMATIC
         new_id = incident_id(cluster, now, secrets.token_hex(3))
         started = {"execution": execution} if execution else {}
-        marker = {**_marker(cluster), "incident_id": new_id, "opened_at": now.isoformat(), **started}
-        record: Item = {
-            **_meta(new_id),
-            "cluster": cluster,
-            "region": region,
-            "mode": mode.value,
-            "opened_at": now.isoformat(),
-            "reason": reason,
-            "steps": {},
-            "subnets": {},
-            **({"request": request.model_dump_json()} if request else {}),
-            **started,
-        }
-        vacant = "attribute_not_exists(pk) OR attribute_exists(closed_at) OR opened_at < :stale"
-        stale = {":stale": (now - STALE_AFTER).isoformat()}
+        extras = {"request": request.model_dump_json()} if request else {}
+        record = _new_record(new_id, cluster, region, mode, reason, now) | extras | started
         try:
-            self._records.transact(
-                [
-                    self._records.putting(marker, vacant, stale),
-                    self._records.putting(record),
-                    self._event(new_id, Stage.INCIDENT, State.OPENED, reason, by, Facts(mode=mode)),
-                ]
-            )
+            self._records.transact(self._opening(record, execution or AUTOMATIC, started))
         except ConditionFailed as error:
-            present = self._records.get(**_marker(cluster)) or {}
+            present = self._records.get(**marker_key(cluster)) or {}
             if execution and present.get("execution") == execution and "closed_at" not in present:
                 return str(present["incident_id"])
             raise IncidentOpen(f"cluster {cluster} has an open incident: {present.get('incident_id')}") from error
         return new_id
 
-    def open_incident(self, cluster: str) -> str | None:
-        marker = self._records.get(**_marker(cluster))
-        return str(marker["incident_id"]) if marker and "closed_at" not in marker else None
+    def open_for(self, cluster: str, region: str, mode: Mode, reason: str, signals: Item, window: Item) -> str:
+        """A new incident that rests on signals, given as attributes; `window` is written together with it.
 
-    def join(self, signals: Sequence[Signal], region: str, mode: Mode, cooldown: timedelta) -> Joined:
-        """Adds the signals of ONE cluster to its open incident, or opens one.
-
-        Stragglers within `cooldown` of a closed incident are added to that one and open nothing.
+        Raises:
+            ConditionFailed: the cluster has an open incident, or its signals were written since they were read.
         """
-        cluster = signals[0].cluster or ""
-        marker = self._records.get(**_marker(cluster))
-        opened = False
-        if marker is None or self._over(marker, cooldown):
-            try:
-                found, opened = (
-                    self.open(cluster, region, mode, f"{signals[0].source}: {signals[0].cause}"),
-                    True,
-                )
-            except IncidentOpen:
-                found = str((self._records.get(**_marker(cluster)) or {})["incident_id"])
-        else:
-            found = str(marker["incident_id"])
-        attributes = self._add_signals(found, signals)
-        return Joined(found, opened, attributes.get("execution"))
+        now = self._clock()
+        record = _new_record(incident_id(cluster, now, secrets.token_hex(3)), cluster, region, mode, reason, now)
+        self._records.transact([*self._opening(record | signals, AUTOMATIC, {}), window])
+        return str(record["pk"]).removeprefix("INCIDENT#")
 
-    def _over(self, marker: Item, cooldown: timedelta) -> bool:
-        closed = marker.get("closed_at")
-        since, pause = (closed, cooldown) if closed else (marker["opened_at"], STALE_AFTER)
-        return datetime.fromisoformat(str(since)) + pause < self._clock()
+    def _opening(self, record: Item, by: str, started: Item) -> list[Item]:
+        """The writes that open an incident: one marker for each cluster, the record, its first entry."""
+        id_, opened_at = str(record["pk"]).removeprefix("INCIDENT#"), str(record["opened_at"])
+        marker = {**marker_key(record["cluster"]), "incident_id": id_, "opened_at": opened_at, **started}
+        vacant = "attribute_not_exists(pk) OR attribute_exists(closed_at) OR opened_at < :stale"
+        given_up = {":stale": (datetime.fromisoformat(opened_at) - STALE_AFTER).isoformat()}
+        facts = Facts(mode=Mode(record["mode"]))
+        return [
+            self._records.putting(marker, vacant, given_up),
+            self._records.putting(record),
+            self._event(id_, Stage.INCIDENT, State.OPENED, record["reason"], by, facts),
+        ]
 
-    def _add_signals(self, incident: str, signals: Sequence[Signal]) -> Item:
-        """Names only as long as there are few: a storm's would outgrow the item (400 KB)."""
-        excerpt = next((signal.excerpt for signal in signals if signal.excerpt), "")
-        sets = {
-            ":causes": {signal.cause.value for signal in signals},
-            ":pods": set(sorted({signal.pod for signal in signals if signal.pod})[:_MAX_NAMES]),
-            ":nodes": set(sorted({signal.node for signal in signals if signal.node})[:_MAX_NAMES]),
-        }
-        values: Item = {":count": len(signals), ":excerpt": excerpt, ":max": _MAX_NAMES}
-        few = " AND ".join(
-            f"(attribute_not_exists({names}) OR size({names}) < :max)" for names in ("signal_pods", "signal_nodes")
-        )
-        try:
-            return self._add_to_record(
-                incident, {name: members for name, members in sets.items() if members}, values, few
-            )
-        except ConditionFailed:
-            del values[":max"]
-            return self._add_to_record(incident, {":causes": sets[":causes"]}, values)
-
-    def _add_to_record(self, incident: str, sets: Item, values: Item, condition: str | None = None) -> Item:
-        adds = ", ".join(f"signal_{name[1:]} {name}" for name in sets)
-        expression = f"ADD signal_count :count, {adds} SET signal_excerpt = :excerpt"
-        return self._records.update(_meta(incident), expression, {**values, **sets}, condition)
+    def open_incident(self, cluster: str) -> str | None:
+        marker = self._records.get(**marker_key(cluster))
+        return str(marker["incident_id"]) if marker and "closed_at" not in marker else None
 
     def record_execution(self, incident: str, execution: str) -> None:
         event = self._event(incident, Stage.EXECUTION, State.STARTED, execution)
-        self._records.transact([self._records.setting(_meta(incident), {"execution": execution}), event])
+        self._records.transact([self._records.setting(meta_key(incident), {"execution": execution}), event])
 
     def close(self, incident: Incident, outcome: Outcome, note: str = "") -> None:
         """Ends the incident and starts its cluster's cool-down.
@@ -217,7 +158,7 @@ class Incidents:
         facts = Facts(outcome=outcome, verdict=verdict, block=block)
         writes = [
             self._records.setting(
-                _meta(incident.id),
+                meta_key(incident.id),
                 {"outcome": outcome.value, "closed_at": now},
                 "attribute_exists(pk)" if outcome is Outcome.ROLLED_BACK else undecided,
             ),
@@ -233,7 +174,7 @@ class Incidents:
     def _close_marker(self, incident: Incident, now: str) -> None:
         try:
             self._records.update(
-                _marker(incident.cluster),
+                marker_key(incident.cluster),
                 "SET closed_at = if_not_exists(closed_at, :now)",
                 {":now": now, ":me": incident.id},
                 "incident_id = :me",
@@ -243,7 +184,7 @@ class Incidents:
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""
-        item = self._records.get(**_meta(incident))
+        item = self._records.get(**meta_key(incident))
         if item is None:
             raise IncidentNotFound(f"no incident {incident!r} in table {self._records.name}")
         return _incident(item)
@@ -275,23 +216,25 @@ class Incidents:
         attributes[f"steps.{step}"] = result.model_dump(mode="json")
         became = State(state)
         event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
-        self._records.transact([self._records.setting(_meta(incident), attributes), event])
+        self._records.transact([self._records.setting(meta_key(incident), attributes), event])
 
     def record_policy(self, incident: str, policy: Policy) -> None:
         """What the cluster's tags say now. It replaces the mode that the incident was opened with."""
         note = "; ".join([f"mode {policy.mode}", *policy.notes])
         attributes = {"policy": policy.model_dump_json(), "mode": policy.mode.value}
         event = self._event(incident, Stage.POLICY, State.READ, note, facts=Facts(mode=policy.mode))
-        self._records.transact([self._records.setting(_meta(incident), attributes), event])
+        self._records.transact([self._records.setting(meta_key(incident), attributes), event])
 
     def record_subnet(self, incident: str, zone: str, subnet: str) -> dict[str, str]:
         """Notes the subnet made for `zone`; returns all that are made so far, by zone."""
-        after = self._records.update(_meta(incident), "SET subnets.#zone = :id", {":id": subnet}, names={"#zone": zone})
+        after = self._records.update(
+            meta_key(incident), "SET subnets.#zone = :id", {":id": subnet}, names={"#zone": zone}
+        )
         return {str(made): str(id_) for made, id_ in after["subnets"].items()}
 
     def set_approval(self, incident: str, approval: Approval, shown_as: str = "approval") -> None:
         event = self._event(incident, Stage(shown_as), State(approval.state), approval.why)
-        change = self._records.setting(_meta(incident), {shown_as: approval.model_dump_json()})
+        change = self._records.setting(meta_key(incident), {shown_as: approval.model_dump_json()})
         self._records.transact([change, event])
 
     def claim_rollback(self, incident: Incident, execution: str) -> bool:
@@ -300,7 +243,7 @@ class Incidents:
         condition = "rollback_execution = :seen" if holder else "attribute_not_exists(rollback_execution)"
         values = {":mine": execution} | ({":seen": holder} if holder else {})
         try:
-            self._records.update(_meta(incident.id), "SET rollback_execution = :mine", values, condition)
+            self._records.update(meta_key(incident.id), "SET rollback_execution = :mine", values, condition)
         except ConditionFailed:
             return self.get(incident.id).rollback_execution == execution  # our own write, its answer lost
         return True
@@ -318,7 +261,7 @@ class Incidents:
         self._step(incident, Step.ROLLBACK, state, note, documents, by)
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
-        self._records.update(_meta(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
+        self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
 
     def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:
         """In parts, because an item holds 400 KB; the head goes last, so that a snapshot that is there is whole."""
@@ -363,13 +306,6 @@ def from_stream_image(image: dict[str, Any]) -> Incident:
 
 def _incident(item: Item) -> Incident:
     documents = {name: kind.model_validate_json(str(item[name])) for name, kind in _DOCUMENTS.items() if item.get(name)}
-    signals = SignalSummary(
-        count=int(item.get("signal_count", 0)),
-        causes=tuple(sorted(item.get("signal_causes", ()))),
-        pods=tuple(sorted(item.get("signal_pods", ()))),
-        nodes=tuple(sorted(item.get("signal_nodes", ()))),
-        excerpt=str(item.get("signal_excerpt", "")),
-    )
     scalars = (
         "cluster",
         "region",
@@ -384,10 +320,20 @@ def _incident(item: Item) -> Incident:
         "subnets",
     )
     fields = {name: item[name] for name in scalars if name in item}
-    return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=signals, **fields, **documents)
+    return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=summary_of(item), **fields, **documents)
 
 
-def _meta(incident: str) -> dict[str, str]:
+def _new_record(id_: str, cluster: str, region: str, mode: Mode, reason: str, now: datetime) -> Item:
+    about = {"cluster": cluster, "region": region, "mode": mode.value, "reason": reason}
+    return {**meta_key(id_), **about, "opened_at": now.isoformat(), "steps": {}, "subnets": {}}
+
+
+def stale(marker: Item, now: datetime) -> bool:
+    """Whether an open incident is given up, because nothing closed it for longer than an execution can last."""
+    return datetime.fromisoformat(str(marker["opened_at"])) + STALE_AFTER < now
+
+
+def meta_key(incident: str) -> dict[str, str]:
     return {"pk": f"INCIDENT#{incident}", "sk": "META"}
 
 
@@ -395,5 +341,5 @@ def _part(incident: str, number: int) -> dict[str, str]:
     return {"pk": f"INCIDENT#{incident}", "sk": f"SNAPSHOT#{number}" if number else "SNAPSHOT"}
 
 
-def _marker(cluster: str) -> dict[str, str]:
+def marker_key(cluster: str) -> dict[str, str]:
     return {"pk": f"CLUSTER#{cluster}", "sk": "OPEN"}

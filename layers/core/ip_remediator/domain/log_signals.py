@@ -12,7 +12,7 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from ip_remediator.domain.signals import (
@@ -22,6 +22,7 @@ from ip_remediator.domain.signals import (
     Source,
     at,
     build,
+    extended,
     is_kubernetes_event,
     parse_kubernetes_event,
     text_at,
@@ -56,6 +57,18 @@ def parse_logs(payload: object, *, received_at: datetime) -> Iterator[Signal | D
     cluster = group.group(1) if group else None
     for event in events:
         yield _parse_line(event, cluster, received_at)
+
+
+def fold(signals: Iterable[Signal]) -> list[Signal]:
+    """One signal for all lines that say the same of the same pod or node, seen from the first to the last of them.
+
+    A subscription delivers again what it delivered, so the first line's id identifies them all.
+    """
+    folded: dict[tuple[object, ...], Signal] = {}
+    for signal in signals:
+        key = (signal.cluster, signal.source, signal.cause, signal.strength, signal.node, signal.pod)
+        folded[key] = extended(folded.get(key, signal), signal)
+    return list(folded.values())
 
 
 def _inflate(data: str | None) -> object:

@@ -28,7 +28,6 @@ __all__ = [
     "Strength",
     "classify",
     "parse_eventbridge",
-    "to_event",
 ]
 
 EXCERPT_CHARACTERS = 500
@@ -252,14 +251,10 @@ def _parse_own(event: object, detail: Mapping[str, object], received_at: datetim
     return signal.model_copy(update={"first_seen": min(signal.first_seen, last), "last_seen": last})
 
 
-def to_event(signal: Signal, sent_at: datetime) -> dict[str, object]:
-    """This project's own event: what `parse_eventbridge` makes the same signal of."""
-    return {
-        "source": OWN_SOURCE,
-        "detail-type": OWN_DETAIL_TYPE,
-        "time": sent_at.isoformat(),
-        "detail": signal.model_dump(mode="json"),
-    }
+def extended(signal: Signal, repeat: Signal) -> Signal:
+    """`signal`, seen from the first to the last time that it or `repeat` was."""
+    first, last = min(signal.first_seen, repeat.first_seen), max(signal.last_seen, repeat.last_seen)
+    return signal.model_copy(update={"first_seen": first, "last_seen": last})
 
 
 def build(
