@@ -87,13 +87,13 @@ class Network:
         The tag is taken off and not set to 0: at its next start ipamd would count the ENIs there as excluded, and one
         that is excluded holds no spare addresses by which it is recognised as superfluous.
         """
-        planned = {subnet.zone: subnet for subnet in plan_of(self.incident).subnets if subnet.tags}
-        stopped = []
-        for made in self.ec2.subnets():
-            if made.zone in planned:
-                self.tags.put(made.id, dict.fromkeys(planned[made.zone].tags))
-                stopped.append(made.id)
-        return {"stopped": stopped + self._restore_tags()}
+        tagged = {
+            subnet.zone: subnet.tags for subnet in plan_of(self.incident).subnets if subnet.tags and not subnet.id
+        }
+        mine = [subnet for subnet in self.ec2.subnets() if subnet.zone in tagged] if tagged else []
+        for made in mine:
+            self.tags.put(made.id, dict.fromkeys(tagged[made.zone]))
+        return {"stopped": [made.id for made in mine] + self._restore_tags()}
 
     def _restore_tags(self) -> list[str]:
         changed = self.log.made(ChangeKind.SUBNET_TAGS)
@@ -122,14 +122,14 @@ class Network:
 
     def undo(self) -> dict[str, Any]:
         """Restores the tags of subnets that were there, and removes the subnets and the CIDR that this incident made:
-        what both the tags and the change log say.
+        what both the tags and the change log say. ipamd may have found a tagged one already, so tags go first.
 
         Raises:
             NotYet: an ENI is still in a subnet; call again.
             RequestRefused: tags and change log do not agree on a subnet.
         """
         plan = plan_of(self.incident)
-        self._restore_tags()
+        self.stop_discovery()
         made = {subnet.zone: subnet for subnet in self.ec2.subnets()}
         logged = self.log.made(ChangeKind.SUBNET)
         unknown = made.keys() - {change.target for change in logged}

@@ -46,8 +46,8 @@ class Proposer:
     def propose(self, incident_id: str, approved: Approved | None = None) -> dict[str, Any]:
         """Stores the plan; returns what the state machine branches on.
 
-        `{"decision": "observe"|"ask"|"go", "why", "hash", "block", "zones": [...]}`. After an approval it is made
-        again from fresh facts, and goes ahead if it is still the approved one.
+        `{"decision": "observe"|"ask"|"go", "why", "hash", "block", "strategy", "prepares_only", "zones": [...]}`. After
+        an approval it is made again from fresh facts, and goes ahead if it is still the approved one.
 
         Raises:
             CannotPlan: no plan is possible; the message says why.
@@ -67,6 +67,8 @@ class Proposer:
             "why": decision.why,
             "hash": proposal.hash,
             "block": proposal.block,
+            "strategy": proposal.strategy,
+            "prepares_only": proposal.prepares_only,
             "zones": [subnet.zone for subnet in proposal.subnets],
         }
 
