@@ -68,8 +68,8 @@ class Fleet:
     def _onboarded(self, name: str) -> bool:
         """EKS refuses the question (InvalidRequestException) for a cluster that knows no access entries."""
         try:
-            with aws_call("DescribeAccessEntry"):
-                self._eks.describe_access_entry(clusterName=name, principalArn=self._role)
+            with aws_call("ListAccessEntries"):
+                pages = self._eks.get_paginator("list_access_entries").paginate(clusterName=name)
+                return any(self._role in page["accessEntries"] for page in pages)
         except (NotFound, RequestRefused):
             return False
-        return True
