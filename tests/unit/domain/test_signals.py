@@ -42,6 +42,27 @@ def parse(event):
         ("alarm_metric", Source.ALARM, Cause.NO_ADDRESS, Strength.WEAK, None, None, None),
         ("alarm_own_metric", Source.ALARM, Cause.NO_ADDRESS, Strength.WEAK, None, None, None),
         ("alarm_metric_math", Source.ALARM, Cause.NO_ADDRESS, Strength.WEAK, None, None, None),
+        ("alarm_composite_named", Source.ALARM, Cause.NO_ADDRESS, Strength.WEAK, None, None, None),
+        ("alarm_without_dimension", Source.ALARM, Cause.NO_ADDRESS, Strength.WEAK, None, None, None),
+        ("event_layout", Source.KUBERNETES_EVENT, Cause.NO_ADDRESS, Strength.WEAK, NODE, "ap-northeast-2a", POD),
+        (
+            "event_layout_events_api",
+            Source.KUBERNETES_EVENT,
+            Cause.CNI_IAM,
+            Strength.STRONG,
+            None,
+            None,
+            "kube-system/aws-node-4zqkd",
+        ),
+        (
+            "event_node_monitoring_agent_condition",
+            Source.KUBERNETES_EVENT,
+            Cause.SUBNET_FULL,
+            Strength.STRONG,
+            NODE,
+            "ap-northeast-2a",
+            None,
+        ),
         ("event_sandbox", Source.KUBERNETES_EVENT, Cause.NO_ADDRESS, Strength.WEAK, NODE, "ap-northeast-2a", POD),
         (
             "event_sandbox_folded",
@@ -155,6 +176,38 @@ def test_a_repeat_folded_into_the_same_event_keeps_its_id_and_extends_the_time_s
     assert folded.id == first.id
     assert folded.first_seen == first.first_seen
     assert folded.last_seen == first.last_seen + timedelta(minutes=30)
+
+
+def test_an_event_in_our_layout_is_the_same_signal_as_in_the_plain_shape():
+    assert parse(sample("event_layout")) == parse(sample("event_sandbox"))
+
+
+def test_the_zero_time_of_go_is_no_time():
+    signal = parse(sample("event_layout_events_api"))
+
+    assert signal.first_seen == signal.last_seen == datetime(2026, 3, 2, 8, 14, 2, 554000, tzinfo=UTC)
+
+
+def test_a_node_condition_for_another_reason_is_unrelated():
+    event = sample("event_node_monitoring_agent_condition")
+    event["detail"]["message"] = "InterfaceNotUp: an interface is down, which has nothing to do with IPAMDNoIPs: of it"
+
+    assert parse(event) == Dropped(reason=DropReason.UNRELATED_REASON)
+
+
+@pytest.mark.parametrize("marker", ["eks-ip-remediator:cluster=", "eks-ip-remediator:cluster=-x", "cluster=shop-prod"])
+def test_a_composite_alarm_whose_description_names_no_cluster_is_dropped(marker):
+    event = sample("alarm_composite_named")
+    event["detail"]["configuration"]["description"] = marker
+
+    assert parse(event).reason in {DropReason.NO_METRIC, DropReason.NO_CLUSTER}
+
+
+def test_the_description_of_an_alarm_goes_before_the_dimensions_of_its_metrics():
+    event = sample("alarm_metric_math")
+    event["detail"]["configuration"]["description"] = "both shops: eks-ip-remediator:cluster=shop-test."
+
+    assert parse(event).cluster == "shop-test"
 
 
 def test_an_alarm_over_two_clusters_names_none():

@@ -35,6 +35,10 @@ OWN_SOURCE = "eks-ip-remediator"
 OWN_DETAIL_TYPE = "Signal"
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
 ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
+# An alarm without the dimension ClusterName (composite, or on other metrics) names its cluster in its description.
+ALARM_CLUSTER = re.compile(r"\beks-ip-remediator:cluster=([0-9A-Za-z_-]+)")
+# What marks a Kubernetes Event in this project's layout for kubernetes-event-exporter (docs/signals.md).
+LAYOUT = "eks-ip-remediator/v1"
 # The metric that counts a record: its name, its dimension and the dimension's value.
 Tally = tuple[str, str, str]
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -132,14 +136,17 @@ EVENT_REASONS: Mapping[str, Cause | None] = {
     "IPAMDNoIPs": Cause.SUBNET_FULL,
     "MissingIAMPermissions": Cause.CNI_IAM,
 }
+# Since it is a public project, the EKS node monitoring agent gives the node condition as reason, and its own reason in
+# front of the message (pkg/manager/node_exporter.go of aws/eks-node-monitoring-agent, v1.6); before, the reason alone.
+_AGENT_CONDITION = "NetworkingReady"
 
 
 def parse_eventbridge(event: object, *, received_at: datetime) -> Signal | Dropped:
     """The signal in one EventBridge event, as it stands in the body of an SQS message.
 
-    Three shapes are understood: CloudWatch alarm state changes, Kubernetes v1 Events in the plain shape of
-    kubernetes-event-exporter (recognised by `detail`, as users choose `source` and `detail-type`), and this
-    project's own `Signal` events. `received_at` (aware) stands in for missing times and bounds those in the future.
+    Understood are CloudWatch alarm state changes, Kubernetes v1 Events in the plain shape of kubernetes-event-exporter
+    or in this project's layout (recognised by `detail`, as users choose `source` and `detail-type`), and this project's
+    own `Signal` events. `received_at` (aware) stands in for missing times and bounds those in the future.
     """
     detail = at(event, "detail")
     if not isinstance(event, dict) or not isinstance(detail, dict):
@@ -154,15 +161,21 @@ def parse_eventbridge(event: object, *, received_at: datetime) -> Signal | Dropp
 
 
 def is_kubernetes_event(document: object) -> bool:
-    return isinstance(at(document, "involvedObject"), dict) and isinstance(at(document, "reason"), str)
+    """A v1 Event, or one in this project's layout."""
+    shaped = isinstance(at(document, "involvedObject"), dict) or text_at(document, "format") == LAYOUT
+    return shaped and isinstance(at(document, "reason"), str)
 
 
 def parse_kubernetes_event(document: object, *, cluster: str | None, received_at: datetime) -> Signal | Dropped:
     """The signal in a v1 Event; `cluster` names its cluster where the document's `clusterName` is empty."""
-    reason = text_at(document, "reason")
-    if reason is None or reason not in EVENT_REASONS:
-        return Dropped(reason=DropReason.UNRELATED_REASON)
+    if text_at(document, "format") == LAYOUT:
+        document = _event_of(document)
     message = text_at(document, "message") or ""
+    reason = text_at(document, "reason") or ""
+    if reason == _AGENT_CONDITION:
+        reason, _, message = message.partition(": ")
+    if reason not in EVENT_REASONS:
+        return Dropped(reason=DropReason.UNRELATED_REASON)
     proven = EVENT_REASONS[reason]
     cause, strength = (proven, Strength.STRONG) if proven else weigh(message)
     first = _first_time(
@@ -183,6 +196,21 @@ def parse_kubernetes_event(document: object, *, cluster: str | None, received_at
         identity=text_at(document, "metadata", "uid"),
         excerpt=f"{reason}: {message}",
     )
+
+
+def _event_of(layout: object) -> object:
+    """The v1 Event that this project's layout was made of."""
+    about = {name: at(layout, name) for name in ("kind", "namespace", "name")}
+    return {
+        "metadata": {"uid": at(layout, "uid")},
+        "involvedObject": {**about, "labels": {ZONE_LABEL: at(layout, "zone")}},
+        "source": {"host": at(layout, "node")},
+        "clusterName": at(layout, "cluster"),
+        "firstTimestamp": at(layout, "firstSeen"),
+        "lastTimestamp": at(layout, "lastSeen"),
+        "reason": at(layout, "reason"),
+        "message": at(layout, "message"),
+    }
 
 
 def _node_of(document: object) -> str | None:
@@ -207,12 +235,15 @@ def _parse_alarm(event: object, detail: object, received_at: datetime) -> Signal
     if text_at(detail, "state", "value") != "ALARM":
         return Dropped(reason=DropReason.NOT_IN_ALARM)
     metrics = list(_metrics(detail))
-    if not metrics:
-        return Dropped(reason=DropReason.NO_METRIC)
     ours = [metric for metric in metrics if text_at(metric, "namespace") in ALARM_NAMESPACES]
-    if not ours:
-        return Dropped(reason=DropReason.FOREIGN_NAMESPACE)
-    clusters = {name for metric in ours if (name := text_at(metric, "dimensions", "ClusterName"))}
+    named = ALARM_CLUSTER.search(text_at(detail, "configuration", "description") or "")
+    if not ours and not named:
+        return Dropped(reason=DropReason.FOREIGN_NAMESPACE if metrics else DropReason.NO_METRIC)
+    clusters = (
+        {named.group(1)}
+        if named
+        else {name for metric in ours if (name := text_at(metric, "dimensions", "ClusterName"))}
+    )
     nodes = {name for metric in ours if (name := text_at(metric, "dimensions", "NodeName"))}
     changed = _first_time(event, ("detail", "state", "timestamp"), ("time",))
     return build(
@@ -321,6 +352,8 @@ def _first_time(document: object, *paths: tuple[str, ...]) -> datetime | None:
     for path in paths:
         try:
             moment = datetime.fromisoformat(text_at(document, *path) or "")
+            if moment.year == 1:  # Go's zero time: none
+                continue
             return _to_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except ValueError:
             continue
