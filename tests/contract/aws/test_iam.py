@@ -80,3 +80,12 @@ def test_given_a_namespace_condition_when_metrics_are_put_then_only_into_that_na
     assert code_of(cloudwatch.put_metric_data, Namespace="IpRemediator", MetricData=data) == ""
     refused = code_of(cloudwatch.put_metric_data, Namespace="Others", MetricData=data)
     assert refused in ("AccessDenied", "AccessDeniedException")
+
+
+def test_given_leave_to_send_messages_when_they_are_sent_as_a_batch_then_it_covers_them(aws: LocalAws, caller: Any):
+    url = aws.client("sqs").create_queue(QueueName="batches")["QueueUrl"]
+    entries = [{"Id": "1", "MessageBody": "hello"}]
+    allowed = caller(allow("sqs:SendMessage"), service="sqs")
+    assert allowed.send_message_batch(QueueUrl=url, Entries=entries)["Successful"]
+    other = caller(allow("sqs:ReceiveMessage"), service="sqs")
+    assert code_of(other.send_message_batch, QueueUrl=url, Entries=entries) == "AccessDenied"
