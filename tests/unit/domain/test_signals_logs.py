@@ -70,7 +70,7 @@ def test_a_line_about_addresses_in_a_group_that_names_no_cluster_is_dropped():
         ({"awslogs": {"data": "no base64!"}}, DropReason.UNREADABLE),
         ({"awslogs": {"data": "bm90IGd6aXA="}}, DropReason.UNREADABLE),
         (sent_bytes(b"not json"), DropReason.UNREADABLE),
-        (sent_bytes(b"[" * 200_000), DropReason.UNREADABLE),
+        (sent_bytes(b"[" * 90_000), DropReason.UNREADABLE),
         (sent_bytes(b'{"messageType": "\xff"}'), DropReason.UNREADABLE),
         (sent([]), DropReason.UNKNOWN_SHAPE),
         (sent(sample("logs_control_message")), DropReason.CONTROL_MESSAGE),

@@ -31,6 +31,9 @@ from ip_remediator.domain.wordings import Cause, weigh
 
 # CloudWatch Logs sends at most some MiB per batch; what inflates further is a bomb, and Lambda's memory is bounded.
 MAX_INFLATED_BYTES = 16 * 1024 * 1024
+# In memory an empty object takes twenty times its text: 16 MiB of them would be more than Lambda gives, and minutes of
+# work. PutLogEvents takes 10,000 log events; this leaves each of them ten objects or arrays, quoted ones included.
+MAX_CONTAINERS = 100_000
 _LOG_GROUP = re.compile(r"^/aws/containerinsights/([^/]+)/")
 _KUBELET_POD = re.compile(r'\bpod="([a-z0-9.-]{1,253}/[a-z0-9.-]{1,253})"')
 _OF_THE_CNI = re.compile(r"aws-cni|PodSandbox")
@@ -78,6 +81,8 @@ def _inflate(data: str | None) -> object:
     try:
         text = inflater.decompress(base64.b64decode(data, validate=True), MAX_INFLATED_BYTES)
         if not inflater.eof and len(text) >= MAX_INFLATED_BYTES:
+            return Dropped(reason=DropReason.TOO_LARGE)
+        if text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
             return Dropped(reason=DropReason.TOO_LARGE)
         return json.loads(text)
     except (binascii.Error, zlib.error, ValueError, RecursionError):
