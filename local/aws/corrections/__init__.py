@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local.aws.corrections import cloudformation, cloudwatch, eks, iam, lambda_functions, stepfunctions
+from local.aws.corrections import cloudformation, cloudwatch, eks, iam, lambda_functions, logs, stepfunctions
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
@@ -23,3 +23,4 @@ def install(settings: Settings, faults: Faults) -> None:
     cloudformation.install()
     cloudwatch.install()
     iam.install()
+    logs.install()

@@ -1,0 +1,91 @@
+"""CloudWatch Logs: subscriptions match as documented, and invoke functions asynchronously."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ministack.core.responses import get_account_id
+from ministack.services import cloudwatch_logs, lambda_svc
+
+from local.aws.corrections.guard import original, replace, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TERM = re.compile(r'([?-]?)(?:"((?:[^"\\]|\\.)*)"|%([^%]*)%|(\S+))')
+
+
+def install() -> None:
+    """Restore how log events reach their subscribers."""
+    require(cloudwatch_logs, "_log_groups")
+    require(lambda_svc, "_functions", "invoke_async_with_retry")
+    match_phrases()
+    invoke_asynchronously()
+
+
+def match_phrases() -> None:
+    """Phrases, `?` (any of them), `-` (none of them) and %expressions% of unstructured filter patterns count.
+
+    FilterAndPatternSyntax.html, "Using filter patterns to match terms in unstructured log events". MiniStack wants
+    every word of a pattern to stand in the message.
+    """
+    known: Callable[[str, str], bool] = original(cloudwatch_logs, "_subscription_pattern_matches")
+
+    def matches(pattern: str, message: str) -> bool:
+        if not pattern.strip():
+            return True
+        return known(pattern, message) if pattern.lstrip().startswith(("{", "[")) else _matches(pattern, message)
+
+    replace(cloudwatch_logs, "_subscription_pattern_matches", matches)
+
+
+def _matches(pattern: str, message: str) -> bool:
+    found: dict[str, list[bool]] = {"": [], "?": [], "-": []}
+    for sign, phrase, expression, word in _TERM.findall(pattern):
+        text = (phrase or word).replace('\\"', '"')
+        found[sign].append(bool(re.search(expression, message)) if expression else text in message)
+    # Beside terms that must be there, optional ones mean nothing.
+    wanted = all(found[""]) if found[""] else any(found["?"]) or not found["?"]
+    return wanted and not any(found["-"])
+
+
+def invoke_asynchronously() -> None:
+    """A subscriber that fails is tried again, then its OnFailure destination gets the payload (invocation-async.html).
+
+    MiniStack runs it once and forgets.
+    """
+
+    def fan_out(group_name: str, stream_name: str, events: list[dict[str, Any]]) -> None:
+        group = original(cloudwatch_logs, "_log_groups").get(group_name) or {}
+        for subscription in list((group.get("subscriptionFilters") or {}).values()):
+            matches = original(cloudwatch_logs, "_subscription_pattern_matches")
+            wanted = [event for event in events if matches(subscription.get("filterPattern") or "", event["message"])]
+            name = str(subscription.get("destinationArn", "")).partition(":function:")[2].partition(":")[0]
+            function = original(lambda_svc, "_functions").get(name)
+            # A group of the function's own would feed itself for ever.
+            if wanted and function and group_name != f"/aws/lambda/{name}":
+                payload = _payload(group_name, stream_name, subscription["filterName"], wanted)
+                original(lambda_svc, "invoke_async_with_retry")(function, payload)
+
+    replace(cloudwatch_logs, "_fanout_to_subscription_filters", fan_out)
+
+
+def _payload(group: str, stream: str, name: str, events: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """What a subscribed function gets (SubscriptionFilters.html#LambdaFunctionExample)."""
+    batch = {
+        "messageType": "DATA_MESSAGE",
+        "owner": get_account_id(),
+        "logGroup": group,
+        "logStream": stream,
+        "subscriptionFilters": [name],
+        "logEvents": [
+            {"id": f"{uuid4().int:056d}"[:56], "timestamp": event["timestamp"], "message": event["message"]}
+            for event in events
+        ],
+    }
+    return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()}}
