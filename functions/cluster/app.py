@@ -19,14 +19,7 @@ from ip_remediator.steps.draining import Draining
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_CONFIGURING = {
-    "apply_eni_configs": ClusterConfiguration.apply_eni_configs,
-    "configure_cni": ClusterConfiguration.configure_cni,
-    "await_rollout": ClusterConfiguration.await_rollout,
-    "cni_switched": ClusterConfiguration.cni_switched,
-    "undo": ClusterConfiguration.undo,
-    "restore_warm_targets": ClusterConfiguration.restore_warm_targets,
-}
+_CONFIGURING = ("apply_eni_configs", "configure_cni", "await_rollout", "cni_switched", "undo", "restore_warm_targets")
 _READING = ("assess", "await_rollout", "cni_switched")
 _UNDO = ("undo", "uncordon", "restore_warm_targets")
 
@@ -45,23 +38,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     if event["action"] not in _READING:
         kill_switch.check(aws.client("ssm"), settings.kill_switch, cluster.described.get("tags") or {})
     configuration = ClusterConfiguration(incident, incidents, log, cluster)
-    if configure := _CONFIGURING.get(event["action"]):
-        return configure(configuration)
     draining = Draining(incident, incidents, log, cluster.kube, Ec2Block(aws.client("ec2")), utc_now)
-    return _drain(draining, configuration, event)
-
-
-def _drain(draining: Draining, configuration: ClusterConfiguration, event: dict[str, Any]) -> dict[str, Any]:
     match event["action"]:
         case "assess":
             return draining.assess(event["requested_by"], event["evict"])
         case "stop_new_enis":
-            interfaces = draining.check()
-            restored = configuration.restore_cni()
-            return restored | (configuration.lower_warm_targets() if interfaces else {})
+            return configuration.stop_new_enis(interfaces=draining.check())
         case "move_pods":
             return draining.move_pods(event["evict"])
         case "uncordon":
             return draining.uncordon()
+        case action if action in _CONFIGURING:
+            answer: dict[str, Any] = getattr(configuration, action)()
+            return answer
         case other:
             raise ValueError(f"field 'action': {other!r} is not an action of this function")

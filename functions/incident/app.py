@@ -1,4 +1,4 @@
-"""The life of an incident around its cure: opened by hand, put to people, closed."""
+"""The life of an incident around its cure: opened by hand, put to people, closed, rolled back."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ from ip_remediator.steps.rolling_back import RollingBack
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+_ROLLING_BACK = {
+    "begin_rollback": lambda steps, event: steps.begin(event["input"], event["execution"]),
+    "ask_rollback": lambda steps, event: steps.ask(event["incident"], event["task_token"]),
+    "confirm_rollback": lambda steps, event: steps.confirm(event["incident"], event.get("by"), event["evict"]),
+    "cancel_rollback": lambda steps, event: steps.cancel(event["incident"], event.get("by")),
+    "pause_rollback": lambda steps, event: steps.pause(event["incident"], event["failure"]),
+    "finish_rollback": lambda steps, event: steps.finish(event["incident"]),
+}
+
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
@@ -27,6 +36,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     ledger = Ledger(aws.table(settings.ledger_table), utc_now)
     lifecycle = Lifecycle(aws.table(settings.incidents_table), ledger, utc_now)
     logger.append_keys(incident=event.get("incident"), action=event["action"])
+    if act := _ROLLING_BACK.get(event["action"]):
+        running = partial(is_running, aws.client("stepfunctions"))
+        return act(RollingBack(lifecycle, running, int(settings.approval_minutes)), event) or {}
     match event["action"]:
         case "open":
             mode = Mode(settings.default_mode)
@@ -35,31 +47,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             lifecycle.ask(event["incident"], event["task_token"], event["minutes"], event["why"])
             return {}
         case "remind":
-            answered = lifecycle.remind(event["incident"], event["task_token"])
-            if answered:
+            if answered := lifecycle.remind(event["incident"], event["task_token"]):
                 resume(aws.client("stepfunctions"), event["task_token"], answered)
             return {}
         case "close":
             return lifecycle.close(event["incident"], Outcome(event["outcome"]), event.get("failure"))
-        case _:
-            running = partial(is_running, aws.client("stepfunctions"))
-            return _roll_back(RollingBack(lifecycle, running, int(settings.approval_minutes)), event)
-
-
-def _roll_back(rolling_back: RollingBack, event: dict[str, Any]) -> dict[str, Any]:
-    match event["action"]:
-        case "begin_rollback":
-            return rolling_back.begin(event["input"], event["execution"])
-        case "ask_rollback":
-            rolling_back.ask(event["incident"], event["task_token"])
-            return {}
-        case "confirm_rollback":
-            return rolling_back.confirm(event["incident"], event.get("by"), event["evict"])
-        case "cancel_rollback":
-            return rolling_back.cancel(event["incident"], event.get("by"))
-        case "pause_rollback":
-            return rolling_back.pause(event["incident"], event["failure"])
-        case "finish_rollback":
-            return rolling_back.finish(event["incident"])
         case other:
             raise ValueError(f"field 'action': {other!r} is not an action of this function")

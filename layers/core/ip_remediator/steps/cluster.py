@@ -73,13 +73,22 @@ class ClusterConfiguration:
             self._configure_addon(recorded, cni_settings())
         return {"changed": True, "through": "addon" if addon is not None else "daemonset"}
 
+    def stop_new_enis(self, interfaces: int) -> dict[str, Any]:
+        """The settings as they were before; while `interfaces` must leave, without warm targets."""
+        restored = {"restored": self._restore(ChangeKind.CNI)}
+        return restored | (self.lower_warm_targets() if interfaces else {})
+
     def lower_warm_targets(self) -> dict[str, Any]:
         """Lets ipamd give emptied ENIs up while a rollback waits for them; `restore_warm_targets` takes it back.
+
+        Settings that belong to others are left alone: the plan handed them over.
 
         By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
         end only where people replace the nodes.
         """
         wanted = draining_settings(self._changes.cni_environment())
+        if plan_of(self.incident).prepares_only:
+            wanted = {}
         if wanted:
             addon = self.cluster.eks.addon()
             recorded = self._intend_environment(ChangeKind.WARM_TARGETS, wanted, addon)
@@ -132,10 +141,6 @@ class ClusterConfiguration:
         env = self._changes.cni_environment()
         written = bool(self.log.made(ChangeKind.CNI)) or not plan_of(self.incident).first_time
         return {"switched": written and env.get(CUSTOM_NETWORK_CFG, "false").lower() == "true"}
-
-    def restore_cni(self) -> dict[str, Any]:
-        """Puts the settings of aws-node back as they were before this incident's change."""
-        return {"restored": self._restore(ChangeKind.CNI)}
 
     def restore_warm_targets(self) -> dict[str, Any]:
         """Puts the warm targets back as they were before the rollback lowered them."""

@@ -90,17 +90,18 @@ class Lifecycle:
         `caught` is what a Catch saw: `{"step", "error", "cause"}`, and `undo_error`, `undo_cause` when the undo failed.
         """
         incident = self.incidents.get(incident_id)
-        standing = ChangeLog(self.table, self.clock, incident_id).standing()
+        made = ChangeLog(self.table, self.clock, incident_id).made()
+        standing = [change for change in made if change.kind.stands]
         if caught:
-            self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, standing))
+            self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, made))
         self._settle_approval(incident)
         if not any(change.kind.in_vpc for change in standing):
             self.ledger.release(incident_id)
         if outcome in (Outcome.FAILED, Outcome.UNDONE):
-            outcome = Outcome.FAILED if standing else Outcome.UNDONE
+            outcome = Outcome.FAILED if made else Outcome.UNDONE
         self._unlock(incident)
         self.incidents.close(incident, outcome)
-        return _report(incident, outcome, failure_of(caught, standing) if caught else None)
+        return _report(incident, outcome, failure_of(caught, made) if caught else None)
 
     def _unlock(self, incident: Incident) -> None:
         """Gives the lock back, the one included that was taken for a plan which then could not be made."""
@@ -124,15 +125,17 @@ class Lifecycle:
             self.incidents.set_approval(incident.id, expired)
 
 
-def failure_of(caught: dict[str, str], standing: Sequence[ChangeMade]) -> Failure:
+def failure_of(caught: dict[str, str], made: Sequence[ChangeMade]) -> Failure:
     """What a Catch saw (see `Lifecycle.close`) and what is left in place, in words for people."""
     undo = f" The undo failed as well: {_message(caught['undo_cause'])}." if "undo_cause" in caught else ""
-    left = ", ".join(f"{change.kind} {change.target}" for change in standing)
+    left = ", ".join(f"{change.kind} {change.target}" for change in made if change.kind.stands)
+    stands = f"still there: {left}" if left else "nothing that was made is left"
+    gone = ", ".join(change.target for change in made if not change.kind.stands)
     return Failure(
         step=caught["step"],
         error=caught["error"],
         message=_message(caught["cause"]) + undo,
-        stands=f"still there: {left}" if left else "nothing that was made is left",
+        stands=f"deleted for good: {gone}" if gone and not left else stands,
     )
 
 

@@ -1,10 +1,9 @@
-"""Proof: the incident's pods run, their addresses lie in the new subnets, and EC2 says the same."""
+"""Proof: the incident's pods run, EC2 has their addresses on ENIs of the plan's subnets, and these have room."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ip_remediator.adapters.ec2_facts import Ec2Facts
@@ -13,6 +12,8 @@ from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.kube_pods import KubePods
 from ip_remediator.domain.incidents import HealedPod, Incident, Outcome, Step, SubnetBalance, Verification
 from ip_remediator.domain.planning import Plan
+from ip_remediator.domain.plural import counted
+from ip_remediator.domain.rollback import shortened
 from ip_remediator.domain.snapshot import Snapshot, StuckPod
 from ip_remediator.steps.planned import plan_of
 
@@ -33,6 +34,10 @@ class Verifier:
     pods: KubePods
     ec2: Ec2Facts
 
+    @property
+    def plan(self) -> Plan:
+        return plan_of(self.incident)
+
     def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:
         """Waits for those of the incident's pods that can get an address, and judges all of them:
         `{"outcome", "healed", "still_stuck"}`.
@@ -42,14 +47,13 @@ class Verifier:
         Raises:
             PodsStillPending: not `final`, and pods are still waiting.
         """
-        plan = plan_of(self.incident)
         uids = {pod.uid for pod in self.snapshot.stuck_pods if pod.uid and self._can_get_address(pod)}
         waiting = self.pods.await_not_pending(uids, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
-        found = self._verification(plan, waiting)
-        outcome = _outcome(found)
-        note = f"{len(found.healed)} of {len(self.snapshot.stuck_pods)} pods run with new addresses"
+        found = self._verification(waiting)
+        outcome = self._outcome(found)
+        note = self._note(found)
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
         return {
             "outcome": outcome.value,
@@ -58,18 +62,41 @@ class Verifier:
         }
 
     def _can_get_address(self, pod: StuckPod) -> bool:
-        """False when its node has no slot for an ENI in a new subnet: only a new node helps, however long we wait."""
+        """False when only a new node helps, however long we wait: one without a slot for an ENI in a new subnet, or one
+        of which the plan says so."""
+        if not self._in_subnets:
+            return pod.node not in self.plan.replace_nodes
         node = self.snapshot.node(pod.node)
         return node is None or node.free_eni_slots != 0
 
-    def _verification(self, plan: Plan, waiting: set[str]) -> Verification:
-        interfaces = self.ec2.addresses_of_subnets(self.incident.subnets.values())
+    @property
+    def _in_subnets(self) -> bool:
+        """Pods must get addresses of the plan's subnets; where leaked ENIs made room, any address will do."""
+        return self.plan.strategy != "delete-leaked-enis"
+
+    def _note(self, found: Verification) -> str:
+        if not self.snapshot.stuck_pods:
+            free = sum(subnet.after or 0 for subnet in found.subnets if subnet.id in self._wanted)
+            return f"no pod was stuck; {counted(free, 'free address', 'free addresses')} in the plan's subnets"
+        kind = "new addresses" if self._in_subnets else "an address"
+        note = f"{len(found.healed)} of {len(self.snapshot.stuck_pods)} pods run with {kind}"
+        if found.shortfall:
+            note += f"; expected {found.expected} healed now, {len(found.healed)} are"
+            note += f": {shortened(found.still_stuck)} still wait" if found.still_stuck else ""
+        return note
+
+    @property
+    def _wanted(self) -> set[str]:
+        return set(self.incident.subnets.values())
+
+    def _verification(self, waiting: set[str]) -> Verification:
+        interfaces = self.ec2.addresses_of_subnets(self._wanted)
         healed, stuck, gone = [], [], []
         for pod in self.snapshot.stuck_pods:
             present = self.pods.pod(pod.namespace, pod.name)
             if present is None or present["metadata"]["uid"] != pod.uid:
                 gone.append(f"{pod.namespace}/{pod.name}")
-            elif pod.uid in waiting or not _has_new_address(present, plan, interfaces):
+            elif pod.uid in waiting or not self._has_address(present, interfaces):
                 stuck.append(f"{pod.namespace}/{pod.name}")
             else:
                 healed.append(self._healed(pod, present, interfaces))
@@ -77,9 +104,19 @@ class Verifier:
             healed=tuple(healed),
             still_stuck=tuple(stuck),
             gone=tuple(gone),
-            subnets=tuple(self._balances(plan)),
+            subnets=tuple(self._balances()),
             nodes_to_replace=self._nodes_to_replace(stuck),
+            # Which of the pods that are gone were to be healed now, nobody knows.
+            expected=min(self.plan.heals_now, len(self.snapshot.stuck_pods) - len(gone)),
         )
+
+    def _has_address(self, pod: dict[str, Any], interfaces: Mapping[str, str]) -> bool:
+        """The pod is Running, and EC2 has its address on an ENI of the plan's subnets."""
+        status = pod.get("status") or {}
+        address = status.get("podIP")
+        if status.get("phase") != "Running" or not address:
+            return False
+        return address in interfaces or not self._in_subnets
 
     def _healed(self, pod: StuckPod, present: dict[str, Any], interfaces: dict[str, str]) -> HealedPod:
         address = present["status"]["podIP"]
@@ -93,12 +130,11 @@ class Verifier:
             subnet=interfaces.get(address),
         )
 
-    def _balances(self, plan: Plan) -> Iterable[SubnetBalance]:
-        """The subnets that nodes or pods use, then the new ones."""
+    def _balances(self) -> Iterable[SubnetBalance]:
+        """The subnets that nodes or pods use, then those of the plan."""
         used = {eni.subnet_id for node in self.snapshot.nodes for eni in node.interfaces}
-        made = set(self.incident.subnets.values())
-        for subnet in self.ec2.balances(plan.vpc_id):
-            if subnet.id in used | made:
+        for subnet in self.ec2.balances(self.plan.vpc_id):
+            if subnet.id in used | self._wanted:
                 before = self.snapshot.subnet(subnet.id)
                 yield SubnetBalance(
                     id=subnet.id,
@@ -109,23 +145,16 @@ class Verifier:
                 )
 
     def _nodes_to_replace(self, stuck: list[str]) -> tuple[str, ...]:
-        hosts = {pod.node for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
+        hosts = {pod.node or "" for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
+        if not self._in_subnets:
+            return tuple(sorted(hosts & set(self.plan.replace_nodes)))
         return tuple(
             sorted(node.name for node in self.snapshot.nodes if node.name in hosts and node.free_eni_slots == 0)
         )
 
-
-def _has_new_address(pod: dict[str, Any], plan: Plan, interfaces: dict[str, str]) -> bool:
-    """The pod is Running with an address of the block, and EC2 has that address on an ENI of a new subnet."""
-    status = pod.get("status") or {}
-    address = status.get("podIP")
-    if status.get("phase") != "Running" or not address:
-        return False
-    in_block = plan.block is None or IPv4Address(address) in IPv4Network(plan.block)
-    return in_block and address in interfaces
-
-
-def _outcome(found: Verification) -> Outcome:
-    if not found.still_stuck:
-        return Outcome.HEALED
-    return Outcome.PARTLY if found.healed else Outcome.FAILED
+    def _outcome(self, found: Verification) -> Outcome:
+        """Where no pod was stuck (a shortage that was only forecast) the plan's subnets must be there and have room."""
+        if found.still_stuck:
+            return Outcome.PARTLY if found.healed else Outcome.FAILED
+        with_room = {subnet.id for subnet in found.subnets if subnet.after}
+        return Outcome.HEALED if self.snapshot.stuck_pods or self._wanted <= with_room else Outcome.FAILED
