@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-slow check bench pictures clean lock
+.PHONY: help setup demo local test test-slow fuzz check bench pictures clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ test: setup ## every fast test, the integration tests on the embedded stack incl
 
 test-slow: setup ## the rest: rollbacks in every set-up, second incidents, modes, the simulator, browser, the demo itself
 	pytest -m slow $(SPREAD) $(PYTEST_FLAGS)
+
+fuzz: setup ## hostile inputs for everything that reads what others wrote (INPUTS=200000 for each source, SEED=…, SECONDS=900)
+	@python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round)
 	@python -m benchmarks $(if $(QUICK),--quick)

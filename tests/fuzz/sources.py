@@ -1,0 +1,243 @@
+"""What is fuzzed: for each source how an input is made, and what must hold of everything that comes out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import io
+import json
+import sys
+import zlib
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import quote
+
+from functions.ingest import app as ingest
+from ip_remediator.adapters.slack_requests import Click, Refused, read_click
+from ip_remediator.domain.log_signals import parse_logs
+from ip_remediator.domain.signals import EXCERPT_CHARACTERS, Dropped, Signal, parse_eventbridge
+from ip_remediator_cli import signals as command
+from ip_remediator_cli.errors import BadInput
+from tests.fuzz.hostile import deeply_nested, mutant, value
+
+SAMPLES = Path(__file__).parents[1] / "data" / "signals"
+RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+NOT_JSON = "not JSON"
+SIGNING_SECRET = "a-signing-secret"
+FIELDS = set(Signal.model_fields)
+
+
+@dataclass(frozen=True)
+class Source:
+    """`make` an input; `read` it as the product does, and say what it was taken for. AssertionError: it was wrong."""
+
+    name: str
+    make: Callable[[Random], Any]
+    read: Callable[[Any], Iterable[str]]
+
+
+def samples(*patterns: str) -> list[str]:
+    found = sorted({path for pattern in patterns for path in SAMPLES.glob(pattern)})
+    assert found, patterns
+    return [json.dumps(json.loads(path.read_text())) for path in found]
+
+
+def checked(outcome: object) -> str:
+    """What the outcome counts as, once it is known to be sound."""
+    if isinstance(outcome, Dropped):
+        return f"dropped: {outcome.reason.value}"
+    assert isinstance(outcome, Signal), type(outcome)
+    assert len(outcome.excerpt) <= EXCERPT_CHARACTERS
+    assert outcome.excerpt.isprintable()
+    assert outcome.first_seen <= outcome.last_seen <= RECEIVED_AT, "seen before it was received"
+    outcome.model_dump_json().encode()
+    return f"signal: {outcome.cause.value}"
+
+
+def _json(text: str) -> Any:
+    """What the functions make of text: it fails there as here, and SQS delivers it to the dead-letter queue."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return NOT_JSON
+
+
+def _read_event(text: str) -> Iterable[str]:
+    event = _json(text)
+    yield NOT_JSON if event is NOT_JSON else checked(parse_eventbridge(event, received_at=RECEIVED_AT))
+
+
+def events(name: str, *patterns: str) -> Source:
+    """A source of EventBridge events."""
+    known = samples(*patterns)
+    return Source(name, lambda rng: mutant(rng.choice(known), rng), _read_event)
+
+
+# -------------------------------------------------------------------------------------------------- logs
+_BATCHES = samples("logs_*.json")
+_BOMB = zlib.compressobj(9, wbits=31)
+_BOMB_DATA = b"".join(_BOMB.compress(b" " * 1_000_000) for _ in range(40)) + _BOMB.flush()
+
+
+def _make_logs(rng: Random) -> Any:
+    if rng.random() < 0.02:
+        return value(rng)
+    packed = _packed(rng)
+    if rng.random() < 0.05:
+        at = rng.randrange(len(packed) + 1)
+        packed = packed[:at] + bytes([rng.randrange(256)]) + packed[at + rng.randrange(3) :]
+    data = base64.b64encode(packed).decode()
+    if rng.random() < 0.05:
+        at = rng.randrange(len(data) + 1)
+        data = data[:at] + chr(rng.randrange(0x200)) + data[at + rng.randrange(3) :]
+    return {"awslogs": {"data": data}}
+
+
+def _packed(rng: Random) -> bytes:
+    if rng.random() < 0.0001:
+        return _BOMB_DATA
+    text = mutant(rng.choice(_BATCHES), rng) if rng.random() < 0.5 else _with_odd_lines(rng)
+    deflate = zlib.compressobj(1, wbits=31)
+    return deflate.compress(text.encode("utf-8", "surrogatepass")) + deflate.flush()
+
+
+def _with_odd_lines(rng: Random) -> str:
+    """A sound batch: all that others can write to a log group are its lines."""
+    batch = json.loads(rng.choice(_BATCHES))
+    for event in batch["logEvents"]:
+        event["message"] = mutant(event["message"], rng) if event["message"].startswith("{") else value(rng)
+    return json.dumps(batch)
+
+
+def _read_logs(payload: Any) -> Iterable[str]:
+    return [checked(outcome) for outcome in parse_logs(payload, received_at=RECEIVED_AT)] or ["no lines"]
+
+
+# -------------------------------------------------------------------------------------------------- command line
+_ANY = samples("*.json")
+
+
+def _make_file(rng: Random) -> bytes:
+    shape = rng.randrange(5)
+    records = [mutant(rng.choice(_ANY), rng) for _ in range(1 if shape < 3 else rng.randrange(1, 4))]
+    text = f"[{','.join(records)}]" if shape == 3 else "\n".join(records)
+    data = text.encode("utf-8", "surrogatepass")
+    if rng.random() < 0.03:
+        at = rng.randrange(len(data) + 1)
+        data = data[:at] + rng.randbytes(rng.randrange(4)) + data[at:]
+    return data
+
+
+def _read_file(data: bytes) -> Iterable[str]:
+    """`ip-remediator signals -`: a line for each record, or a complaint in words."""
+    printed, clock = io.StringIO(), _Clock
+    with redirect_stdout(printed), patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(data))), _at(clock):
+        try:
+            status, complaint = command.run(Namespace(file="-", cluster=None)), ""
+        except BadInput as error:
+            status, complaint = 0, str(error)
+    assert status == 0
+    assert len(complaint) < 1_000
+    if complaint:
+        return [NOT_JSON]
+    lines = [json.loads(line) for line in printed.getvalue().splitlines()]
+    assert all(set(line) in (FIELDS, {"dropped"}) for line in lines), lines
+    return [f"dropped: {line['dropped']}" if "dropped" in line else f"signal: {line['cause']}" for line in lines] or [
+        "no records"
+    ]
+
+
+class _Clock(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return RECEIVED_AT
+
+
+def _at(clock: type[datetime]) -> Any:
+    return patch.object(command, "datetime", clock)
+
+
+# -------------------------------------------------------------------------------------------------- queue
+def _make_batch(rng: Random) -> list[str]:
+    return [mutant(rng.choice(_ANY), rng) for _ in range(rng.randrange(1, 6))]
+
+
+def _read_batch(bodies: list[str]) -> Iterable[str]:
+    """Only bodies that are no JSON fail, each alone; every other record is counted."""
+    records = [{"messageId": str(number), "body": body, "eventSource": "aws:sqs"} for number, body in enumerate(bodies)]
+    joined: list[str] = []
+    with redirect_stdout(io.StringIO()):
+        answer = ingest.ingest(records, lambda cluster, _signals: joined.append(cluster), RECEIVED_AT)
+    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    for number, body in enumerate(bodies):
+        # Near Python's recursion limit the caller's own depth decides.
+        assert (str(number) in failed) == (_json(body) is NOT_JSON) or deeply_nested(body), number
+    return [NOT_JSON if str(number) in failed else "taken" for number in range(len(bodies))]
+
+
+# -------------------------------------------------------------------------------------------------- slack
+_CLICK = json.dumps(
+    {
+        "type": "block_actions",
+        "user": {"id": "U0000ONCALL", "username": "on-call", "team_id": "T1"},
+        "channel": {"id": "C0000INCIDENTS"},
+        "actions": [
+            {
+                "action_id": "approve",
+                "block_id": "approval-1a2b3c4d",
+                "value": '{"approval": "Zk3-x_9"}',
+                "type": "button",
+            }
+        ],
+        "trigger_id": "1.2.3",
+        "response_url": "https://hooks.slack.com/actions/1",
+    }
+)
+
+
+def _make_request(rng: Random) -> dict[str, Any]:
+    """A request to the function URL; most are signed, for the parser is behind the signature."""
+    payload = mutant(_CLICK, rng).encode("utf-8", "surrogatepass")
+    body = rng.choice((b"payload=" + quote(payload).encode(), b"payload=" + payload, payload, rng.randbytes(30)))
+    now = str(int(RECEIVED_AT.timestamp()))
+    headers = {"x-slack-request-timestamp": now}
+    signature = hmac.new(SIGNING_SECRET.encode(), b"v0:" + now.encode() + b":" + body, hashlib.sha256).hexdigest()
+    headers["X-Slack-Signature"] = f"v0={signature}"
+    if rng.random() < 0.1:
+        headers[rng.choice(list(headers))] = str(value(rng))
+    return {
+        "version": "2.0",
+        "headers": headers,
+        "requestContext": {"http": {"method": rng.choice(("POST",) * 20 + ("GET", ""))}},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": rng.random() < 0.99,
+    }
+
+
+def _read_request(event: dict[str, Any]) -> Iterable[str]:
+    try:
+        click = read_click(event, SIGNING_SECRET, RECEIVED_AT.timestamp())
+    except Refused as refusal:
+        return [f"refused: {HTTPStatus(refusal.status).value}"]
+    assert click is None or isinstance(click, Click)
+    return ["click" if click else "no click"]
+
+
+SOURCES = (
+    events("alarm", "alarm_*.json"),
+    events("event", "event_*.json"),
+    events("own", "own_*.json"),
+    Source("logs", _make_logs, _read_logs),
+    Source("command", _make_file, _read_file),
+    Source("queue", _make_batch, _read_batch),
+    Source("slack", _make_request, _read_request),
+)
