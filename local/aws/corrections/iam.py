@@ -26,6 +26,7 @@ EC2_RESOURCES = {
     "GroupId": "security-group",
     "InstanceId": "instance",
     "VpcId": "vpc",
+    "IpamPoolId": "ipam-pool",
 }
 PREFIXES = {"vpc": "vpc", "subnet": "subnet", "eni": "network-interface", "rtb": "route-table", "acl": "network-acl"}
 
@@ -51,7 +52,9 @@ def ec2_resources() -> None:
     ) -> str:
         if service == "ec2":
             found = _ec2_resource(params)
-            return f"arn:aws:ec2:{region}:{account}:{found[0]}/{found[1]}" if found else "*"
+            # Pools of IPAM are of no region (list_amazonec2.html).
+            place = "" if found and found[0] == "ipam-pool" else region
+            return f"arn:aws:ec2:{place}:{account}:{found[0]}/{found[1]}" if found else "*"
         arn: str = known(service, method, path, headers, body, params, region, account)
         return arn
 

@@ -18,6 +18,7 @@ from moto.ec2.responses.vpc_peering_connections import VPCPeeringConnections
 from moto.ec2.utils import generic_filter
 
 from local.aws.corrections.guard import original, replace
+from local.aws.ec2 import ipam
 from local.aws.ec2.interface_rules import InterfaceRules
 from local.aws.ec2.vpc_rules import VpcRules, cidr_block_set
 
@@ -41,6 +42,7 @@ def install(associating_seconds: float) -> None:
     _instances()
     _interface_requests()
     _peerings()
+    ipam.install()
 
 
 def _subnets() -> None:
