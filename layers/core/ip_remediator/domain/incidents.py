@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.document import Document
-from ip_remediator.domain.planning import Plan
+from ip_remediator.domain.planning import Plan, Wish
 
 
 class Mode(StrEnum):
@@ -101,6 +101,7 @@ class Policy(Document):
     change_window: str = ""
     accepted_risks: tuple[str, ...] = ()
     slack_channel: str | None = None
+    strategy: Wish | None = None
     kill_switch: bool = False
     notes: tuple[str, ...] = ()
 
@@ -111,6 +112,7 @@ class RunRequest(Document):
     mode: Mode | None = None
     block: str | None = None
     zones: tuple[str, ...] = ()
+    strategy: Wish | None = None
     dry_run: bool = False
 
 
