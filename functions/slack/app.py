@@ -2,7 +2,8 @@
 
 Slack waits 3 seconds. So the first invocation only checks who asks, hands the click to a second, asynchronous one of
 this same function, and answers; the second does the work, and Lambda repeats it if that fails. What only the
-second needs is imported there, so that an answer does not wait for it on a cold start.
+second needs is imported there, so that an answer does not wait for it on a cold start. Only a modal must be opened by
+the first one: a click's trigger is worth nothing after 3 seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.secrets import SlackSecret, read_slack_secret
-from ip_remediator.adapters.slack_requests import Click, Refused, read_click
+from ip_remediator.adapters.slack_requests import DETAILS, Click, Refused, read_click
+from ip_remediator.adapters.slack_views import open_loading_view
 from ip_remediator.observability import logger
 from ip_remediator.settings import SlackSettings
 
@@ -25,8 +27,13 @@ if TYPE_CHECKING:
 
 
 @cache
+def _settings() -> SlackSettings:
+    return SlackSettings.read(os.environ)
+
+
+@cache
 def _secret() -> SlackSecret:
-    return read_slack_secret(aws.client("ssm"), SlackSettings.read(os.environ).slack_secret)
+    return read_slack_secret(aws.client("ssm"), _settings().slack_secret)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -39,12 +46,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning("refused", extra={"status": refusal.status, "reason": str(refusal)})
         return {"statusCode": refusal.status.value}
     if click:
+        if click.action == DETAILS:
+            open_loading_view(_settings().slack_api_url, _secret().bot_token, click)
         payload = json.dumps({"click": asdict(click)})
         aws.client("lambda").invoke(FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload)
     return {"statusCode": 200}
 
 
 def _act(click: Click) -> None:
-    from ip_remediator.adapters.slack_clicks import clicks, perform  # noqa: PLC0415 - see above
+    from ip_remediator.adapters.slack_clicks import clicks_of, perform  # noqa: PLC0415 - see above
+    from ip_remediator.adapters.slack_details import details_of  # noqa: PLC0415 - see above
 
-    perform(clicks(SlackSettings.read(os.environ)), click)
+    worker = details_of if click.action == DETAILS else clicks_of
+    perform(worker(_settings(), _secret()), click)

@@ -31,6 +31,7 @@ def _record(around: Services, message: Message) -> Json:
         "ts": message.ts,
         "user": message.user,
         "thread_ts": message.thread_ts,
+        "broadcast": message.broadcast,
         "ephemeral_to": message.ephemeral_to,
         "deleted": message.deleted,
         "permalink": around.api.permalink(message),

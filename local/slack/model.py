@@ -59,6 +59,7 @@ class Message:
     versions: list[Version]
     thread_ts: str | None = None
     ephemeral_to: str | None = None
+    broadcast: bool = False
     deleted: bool = False
 
     @property
@@ -89,6 +90,8 @@ class Message:
             shown["blocks"] = self.blocks
         if self.thread_ts:
             shown["thread_ts"] = self.thread_ts
+        if self.broadcast:
+            shown["subtype"] = "thread_broadcast"
         if self.edited:
             shown["edited"] = {"user": self.user, "ts": f"{self.versions[-1].at.timestamp():.6f}"}
         return shown

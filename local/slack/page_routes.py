@@ -81,6 +81,7 @@ def _shown(message: Message, around: Services) -> Json:
         "ts": message.ts,
         "user": message.user,
         "thread_ts": message.thread_ts,
+        "broadcast": message.broadcast,
         "ephemeral": message.ephemeral_to is not None,
         "edited": message.edited,
         "permalink": around.api.permalink(message),

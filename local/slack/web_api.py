@@ -159,7 +159,9 @@ def _auth_test(api: WebApi, _args: Json) -> Json:
 def _post_message(api: WebApi, args: Json) -> Json:
     channel = _bot_channel(api, args["channel"])
     text, blocks = _content(args)
-    message = api.workspace.post(channel.id, BOT_USER_ID, text, blocks, thread_ts=args.get("thread_ts"))
+    thread_ts = args.get("thread_ts")
+    broadcast = thread_ts is not None and str(args.get("reply_broadcast", "")).lower() in ("true", "1")
+    message = api.workspace.post(channel.id, BOT_USER_ID, text, blocks, thread_ts=thread_ts, broadcast=broadcast)
     return {"channel": channel.id, "ts": message.ts, "message": message.as_slack()}
 
 
@@ -211,7 +213,7 @@ def _conversations_info(api: WebApi, args: Json) -> Json:
 @_method("conversations.history", "channel")
 def _conversations_history(api: WebApi, args: Json) -> Json:
     channel = api.workspace.channel(args["channel"])
-    top = [each for each in api.workspace.visible(channel.id) if each.thread_ts in (None, each.ts)]
+    top = [each for each in api.workspace.visible(channel.id) if each.thread_ts in (None, each.ts) or each.broadcast]
     return _newest(top, args)
 
 

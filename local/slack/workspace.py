@@ -6,6 +6,7 @@ Nothing here speaks HTTP. Refusals are `SlackError`s with Slack's own error code
 
 from __future__ import annotations
 
+import json
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ TRIGGER_LIFE = timedelta(seconds=3)
 RESPONSE_LIFE = timedelta(minutes=30)
 RESPONSE_USES = 5
 MAX_OPEN_VIEWS = 3
+MAX_VIEW_BYTES = 250_000
 
 CHANNELS = (
     Channel("C0INCIDENTS", "eks-incidents", "Pods without an address, and what was done about it"),
@@ -106,11 +108,15 @@ class Workspace:
         blocks: list[Json],
         *,
         thread_ts: str | None = None,
+        broadcast: bool = False,
         ephemeral_to: str | None = None,
     ) -> Message:
-        """Adds a message. Errors: no_text, msg_too_long, msg_blocks_too_long, invalid_blocks."""
+        """Adds a message; `broadcast` shows a reply in the channel as well.
+
+        Errors: no_text, msg_too_long, msg_blocks_too_long, invalid_blocks.
+        """
         version = self._version(text, blocks, MAX_TEXT_POSTED)
-        message = Message(channel, self._next_ts(), user, [version], thread_ts, ephemeral_to)
+        message = Message(channel, self._next_ts(), user, [version], thread_ts, ephemeral_to, broadcast)
         self.messages.append(message)
         self.on_change()
         return message
@@ -221,6 +227,8 @@ class Workspace:
         errors = blockkit.view_errors(content)
         if errors:
             raise SlackError("invalid_arguments", errors)
+        if len(json.dumps(content)) > MAX_VIEW_BYTES:
+            raise SlackError("view_too_large")
 
     @staticmethod
     def _with_ids(content: Json) -> Json:

@@ -119,8 +119,11 @@ class NotifySettings(IncidentSettings):
 
 @dataclass(frozen=True)
 class SlackSettings(IncidentSettings):
-    """`allowed_users`: who may decide, as user ids separated by commas, or "any"."""
+    """`allowed_users`: who may decide, as ids of users and user groups separated by commas, or "any".
+    `allowed_channels`: where, as ids of channels separated by commas, or "any"."""
 
     slack_secret: str
+    slack_api_url: str
     allowed_users: str
+    allowed_channels: str
     rollback_state_machine_arn: str

@@ -69,7 +69,7 @@ function draw() {
   drawChannels();
   drawPeople();
   const here = state.messages.filter((each) => each.channel === page.channel);
-  drawMessages(byId("messages"), here.filter((each) => !isReply(each)));
+  drawMessages(byId("messages"), here.filter((each) => !isReply(each) || each.broadcast));
   byId("thread").hidden = page.thread === null;
   if (page.thread !== null) {
     drawMessages(byId("thread-messages"), here.filter((each) => [each.ts, each.thread_ts].includes(page.thread)));
@@ -157,7 +157,7 @@ function messageNode(message) {
     "li",
     { class: message.ephemeral ? "message ephemeral" : "message", "data-ts": message.ts, "aria-label": `Message of ${author.name}` },
     element("div", { class: isBot ? "avatar app" : "avatar", "aria-hidden": "true" }, initials(author.real_name)),
-    element("div", { class: "content" }, byline(message, author, isBot), ...body, replies(message),
+    element("div", { class: "content" }, byline(message, author, isBot), broadcastNote(message), ...body, replies(message),
       problem && element("p", { class: "problem", role: "alert" }, `⚠️ ${problem}`)),
   );
   if (busy) node.querySelector(`[data-action-id="${CSS.escape(busy)}"]`)?.setAttribute("aria-busy", "true");
@@ -180,6 +180,14 @@ function byline(message, author, isBot) {
     element("a", { class: "stamp", href: message.permalink, "aria-label": `Link to this message, ${time}` }, stamp),
     message.ephemeral ? element("span", { class: "only-you" }, "👁 Only visible to you") : null,
   );
+}
+
+// A reply that is shown in the channel as well says what it replies to.
+function broadcastNote(message) {
+  if (!message.broadcast) return null;
+  const node = element("button", { type: "button", class: "replies" }, "replied to a thread");
+  node.addEventListener("click", () => openThread(message.thread_ts));
+  return node;
 }
 
 function textBody(message, names) {

@@ -211,8 +211,10 @@ class Lab:
 
     @staticmethod
     def buttons(message: dict[str, Any]) -> list[str]:
+        """Those that decide something: without the one that only shows details."""
         blocks = [block for block in message["blocks"] if block["type"] == "actions"]
-        return [element["action_id"] for block in blocks for element in block["elements"]]
+        found = [element["action_id"] for block in blocks for element in block["elements"]]
+        return [each for each in found if each != "details"]
 
     def click(self, message: dict[str, Any], action: str, user: str = "U0000ONCALL") -> None:
         """Presses a button of a message; the workspace sends the signed payload."""

@@ -46,8 +46,23 @@ def texts(message: Message) -> str:
 
 
 def buttons(record: Incident) -> dict[str, dict[str, Any]]:
+    """Those that decide something: without the one that only shows details."""
+    return {action: button for action, button in every_button(record).items() if action != "details"}
+
+
+def every_button(record: Incident) -> dict[str, dict[str, Any]]:
     actions = [block for block in render(record).blocks if block["type"] == "actions"]
+    assert len(actions) <= 1
     return {element["action_id"]: element for block in actions for element in block["elements"]}
+
+
+@pytest.mark.parametrize("record", [asked(), healed(), undone()], ids=["asked", "healed", "undone"])
+def test_once_there_is_a_plan_its_details_are_a_click_away(record: Incident):
+    button = every_button(record)["details"]
+
+    assert json.loads(button["value"]) == {"incident": record.id}
+    assert "confirm" not in button
+    assert "details" not in every_button(incident())
 
 
 def test_a_new_incident_names_cluster_pods_and_the_signal():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import boto3
 import pytest
 
 from functions.notify import app
+from ip_remediator.adapters.approvals import Approvals
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.domain.incidents import Mode, Outcome, Policy, Step
@@ -176,6 +178,43 @@ def test_an_image_from_before_the_message_was_posted_posts_no_second_one(
     assert "subnet exhausted" in message["text"], "a stale image must not take the message back"
 
 
+def test_people_are_reminded_in_the_thread_once_for_each_question(
+    table: Table, incidents: Incidents, slack: Slack, opened: str
+):
+    approvals = Approvals(table, utc_now)
+    incidents.complete(opened, Step.PLAN, plan=PLAN)
+    for token in ("first", "second"):
+        asked = approvals.ask(opened, PLAN.hash, token, utc_now() + timedelta(minutes=15))
+        deliver(image_of(table, opened))
+        assert approvals.remind(opened, asked, f"{token}-again")
+        deliver(image_of(table, opened))
+        incidents.complete(opened, Step.VERIFY, f"the message changes after {token}")
+        deliver(image_of(table, opened))
+
+    place = incidents.get(opened).slack
+    assert place is not None
+    replies = [message for message in slack.messages() if message["thread_ts"] == place.ts]
+    assert [("still waits for an answer" in reply["text"], reply["broadcast"]) for reply in replies] == [
+        (True, True)
+    ] * 2
+
+
+def test_a_reminder_that_slack_does_not_take_loses_nothing_else(
+    table: Table, incidents: Incidents, slack: Slack, mailbox: Mailbox, opened: str
+):
+    incidents.complete(opened, Step.PLAN, plan=PLAN)
+    deliver(image_of(table, opened))
+    approvals = Approvals(table, utc_now)
+    approvals.remind(opened, approvals.ask(opened, PLAN.hash, "token", utc_now() + timedelta(minutes=15)), "again")
+    slack.fault(method="chat.postMessage", error="fatal_error")
+
+    deliver(image_of(table, opened))
+
+    [message] = of(opened, slack)
+    assert "expires soon" in message["text"]
+    assert mailbox.read() == []
+
+
 def test_what_looks_the_same_is_not_sent_again(table: Table, slack: Slack, opened: str):
     deliver(image_of(table, opened))
     calls = len(slack.calls())
@@ -220,7 +259,7 @@ def test_a_passing_fault_is_waited_out(
         ({"status": 500, "times": 9}, "Server Error"),
         ({"status": 429, "retry_after": 60}, "ratelimited"),
         ({"error": "not_in_channel"}, "invite the app to the channel"),
-        ({"error": "missing_scope"}, "chat:write"),
+        ({"error": "missing_scope"}, "slack/manifest.yaml"),
     ],
 )
 def test_a_lasting_fault_is_told_by_mail_once_and_the_stream_goes_on(

@@ -30,6 +30,8 @@ def payload(**fields: Any) -> dict[str, Any]:
     return {
         "type": "block_actions",
         "user": {"id": "U0000ONCALL", "username": "on-call", "team_id": "T1"},
+        "channel": {"id": "C0INCIDENTS", "name": "eks-incidents"},
+        "trigger_id": "1.2.abc",
         "actions": [action],
         "response_url": "https://hooks.slack.com/actions/1",
         **fields,
@@ -73,7 +75,9 @@ def test_a_signed_click_is_read(encoded: bool):
         offer="approval-1a2b3c4d",
         user_id="U0000ONCALL",
         user_name="on-call",
+        channel="C0INCIDENTS",
         response_url="https://hooks.slack.com/actions/1",
+        trigger="1.2.abc",
     )
     assert click.by == "U0000ONCALL (on-call)"
 
@@ -173,7 +177,7 @@ def test_a_malformed_payload_is_refused(content: dict[str, Any] | str):
     assert status_of(request(content)) == 400
 
 
-@pytest.mark.parametrize("content", ["ssl_check=1", payload(type="view_submission"), action(action_id="details")])
+@pytest.mark.parametrize("content", ["ssl_check=1", payload(type="view_submission"), action(action_id="another_apps")])
 def test_what_is_slacks_but_no_click_of_ours_is_passed_over(content: dict[str, Any] | str):
     assert read_click(request(content), SECRET, NOW) is None
 

@@ -11,7 +11,7 @@ from ip_remediator.adapters.incidents import Incidents, from_stream_image
 from ip_remediator.adapters.secrets import SecretUnusable
 from ip_remediator.adapters.slack import Slack, SlackUnavailable
 from ip_remediator.domain.incidents import Incident, SlackMessage
-from ip_remediator.domain.messages import details, digest, plain, render, subject
+from ip_remediator.domain.messages import digest, plain, reminder, render, subject
 from ip_remediator.observability import logger
 
 if TYPE_CHECKING:
@@ -69,26 +69,26 @@ class Notifier:
                 outage = str(error)
             else:
                 self._incidents.set_slack_message(incident_id, shown)
-                self._add_details(incident, shown)
+                self._remind(incident, shown)
                 return Told.SHOWN, ""
         self._publish(incident, outage)
         return Told.FALLBACK, outage
 
-    def _add_details(self, incident: Incident, shown: SlackMessage) -> None:
-        """The plan's details into the message's thread, once for each plan.
+    def _remind(self, incident: Incident, shown: SlackMessage) -> None:
+        """A reply under the message, once for each question: an edited message makes nobody look.
 
-        They are worth no e-mail and no retry of their own: the next change of the message tries again. If the answer
-        to a reply or the record of it is lost, the thread gets a second copy.
+        It is worth no e-mail of its own. If the answer to it or the record of it is lost, a second one may appear.
         """
-        message = details(incident)
-        if message is None or incident.plan is None or shown.details == incident.plan.hash:
+        message = reminder(incident)
+        asked = incident.approval.id if incident.approval else ""
+        if message is None or shown.reminded == asked:
             return
         try:
             self._connected().reply(shown, message)
         except SlackUnavailable as error:
-            logger.warning("no details", extra={"incident": incident.id, "reason": str(error)})
+            logger.warning("no reminder", extra={"incident": incident.id, "reason": str(error)})
             return
-        self._incidents.set_slack_message(incident.id, shown.model_copy(update={"details": incident.plan.hash}))
+        self._incidents.set_slack_message(incident.id, shown.model_copy(update={"reminded": asked}))
 
     def _connected(self) -> Slack:
         try:

@@ -1,7 +1,11 @@
-"""Slack out: one message per incident, posted once and updated in place. Needs the scope `chat:write` only."""
+"""Slack out: one message per incident, posted once and updated in place; a modal with details; who is in a user group.
+
+Needs the scope `chat:write`, and `usergroups:read` where user groups are named.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 3
 _RETRIES = 2
 _LONGEST_PAUSE_SECONDS = 4
+_MEMBERS_KEPT_SECONDS = 300
 
 # The message cannot be updated any more: https://docs.slack.dev/reference/methods/chat.update#errors
 _GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"}
@@ -38,7 +43,9 @@ _REMEDIES = {
     "channel_not_found": "check the channel's ID, and invite the app if it is private",
     "not_in_channel": "invite the app to the channel",
     "is_archived": "choose a channel that is not archived",
-    "missing_scope": "install the app again with the scope chat:write",
+    "missing_scope": "install the app again with the scopes of slack/manifest.yaml",
+    "no_such_subteam": "no user group has this id, or it is disabled",
+    "plan_upgrade_required": "this workspace's plan has no user groups: name users instead",
     "invalid_auth": "put the bot token of the installed app into the secret parameter",
     "not_authed": "put the bot token of the installed app into the secret parameter",
     "token_revoked": "install the app again and put the new bot token into the secret parameter",  # nosec B105 - advice, no password
@@ -124,13 +131,15 @@ class Slack:
         return self._send(post, message, channel=self._channel, **how)
 
     def reply(self, place: SlackMessage, message: Message) -> None:
-        """Puts `message` into the thread under the incident's message: the channel still shows one.
+        """Puts `message` into the thread under the incident's message, and shows it in the channel as well: a reply
+        alone makes a channel unread for nobody but those who follow the thread.
 
         Raises:
             SlackUnavailable
         """
+        where = {"channel": place.channel, "thread_ts": place.ts, "reply_broadcast": True}
         with _outages():
-            self._send(self._client.chat_postMessage, message, channel=place.channel, thread_ts=place.ts)
+            self._send(self._client.chat_postMessage, message, **where)
 
     def _send(self, method: Callable[..., SlackResponse], message: Message, **arguments: Any) -> SlackResponse:
         try:
@@ -139,6 +148,45 @@ class Slack:
             if _code(error) not in _BLOCKS_REFUSED:
                 raise
             return method(text=message.text, blocks=[], **arguments)
+
+
+class UserGroups:
+    """Who is in which user group, remembered for some minutes: clicks come in bursts, and Slack allows 20 calls in a
+    minute. `now` is in seconds."""
+
+    def __init__(self, client: WebClient, now: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._now = now
+        self._known: dict[str, tuple[float, frozenset[str]]] = {}
+
+    def members(self, group: str) -> frozenset[str]:
+        """The ids of the group's users.
+
+        Raises:
+            SlackUnavailable
+        """
+        asked_at, members = self._known.get(group, (float("-inf"), frozenset[str]()))
+        if self._now() - asked_at > _MEMBERS_KEPT_SECONDS:
+            with _outages():
+                members = frozenset(self._client.usergroups_users_list(usergroup=group)["users"])
+            self._known[group] = (self._now(), members)
+        return members
+
+
+def fill_view(client: WebClient, external_id: str, view: dict[str, Any]) -> bool:
+    """Puts `view` in place of the open modal of that id. False: it is not open (any more).
+
+    Raises:
+        SlackUnavailable
+    """
+    with _outages():
+        try:
+            client.views_update(external_id=external_id, view={**view, "external_id": external_id})
+        except SlackApiError as error:
+            if _code(error) != "not_found":
+                raise
+            return False
+    return True
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
 
@@ -13,16 +15,18 @@ from ip_remediator.adapters import aws
 from ip_remediator.adapters.approvals import ApprovalRefused, Approvals
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.errors import aws_call
+from ip_remediator.adapters.slack import UserGroups, web_client
+from ip_remediator.adapters.slack_access import Access
 from ip_remediator.domain.incidents import ApprovalState
 from ip_remediator.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
+    from ip_remediator.adapters.secrets import SlackSecret
     from ip_remediator.adapters.slack_requests import Click
     from ip_remediator.settings import SlackSettings
 
-ANYBODY = "any"
 _YES = ("approve", "rollback_confirm", "rollback_confirm_evict")
 _EVICT = "rollback_confirm_evict"
 _OF_ROLLBACK = ("rollback_confirm", "rollback_confirm_evict", "rollback_cancel")
@@ -30,13 +34,11 @@ _REPLY_TIMEOUT_SECONDS = 5.0
 
 
 class Clicks:
-    """`allowed` is "any", or user ids separated by commas."""
-
-    def __init__(self, approvals: Approvals, sfn: SFNClient, rollback_arn: str, allowed: str) -> None:
+    def __init__(self, approvals: Approvals, sfn: SFNClient, rollback_arn: str, access: Access) -> None:
         self._approvals = approvals
         self._sfn = sfn
         self._rollback_arn = rollback_arn
-        self._allowed = frozenset(user.strip() for user in allowed.split(",")) if allowed != ANYBODY else None
+        self._access = access
 
     def act(self, click: Click) -> str | None:
         """Does what the button says. Returns what only the person who clicked should be told, if anything: the
@@ -47,8 +49,9 @@ class Clicks:
         Raises:
             The errors of `adapters.errors`: nothing is lost, the click can be tried again.
         """
-        if self._allowed is not None and click.user_id not in self._allowed:
-            return "You are not among the people who may decide here. Ask the owners of this app to add you."
+        refusal = self._access.refusal(click)
+        if refusal:
+            return refusal
         return self._roll_back(click) if click.action == "rollback" else self._answer(click)
 
     def _answer(self, click: Click) -> str | None:
@@ -85,16 +88,25 @@ class Clicks:
         return None
 
 
-def clicks(settings: SlackSettings) -> Clicks:
-    """What works on the deployed table and state machine."""
+@cache
+def clicks_of(settings: SlackSettings, secret: SlackSecret) -> Clicks:
+    """What works on the deployed table, state machine and Slack; one per container."""
     approvals = Approvals(aws.table(settings.incidents_table), utc_now)
-    return Clicks(approvals, aws.client("stepfunctions"), settings.rollback_state_machine_arn, settings.allowed_users)
+    groups = UserGroups(web_client(secret.bot_token, settings.slack_api_url))
+    access = Access(settings.allowed_users, settings.allowed_channels, groups.members)
+    return Clicks(approvals, aws.client("stepfunctions"), settings.rollback_state_machine_arn, access)
 
 
-def perform(worker: Clicks, click: Click) -> None:
+class Worker(Protocol):
+    """Does what a click asks for; returns what only the person who clicked should be told, if anything."""
+
+    def act(self, click: Click) -> str | None: ...
+
+
+def perform(worker: Worker, click: Click) -> None:
     """Acts, and tells the person who clicked what concerns nobody else.
 
-    Whatever `Clicks.act` raises goes on to Lambda, which tries again.
+    Whatever the worker raises goes on to Lambda, which tries again.
     """
     told: str | None = "That did not work yet; it is tried again within some minutes."
     try:
@@ -104,13 +116,15 @@ def perform(worker: Clicks, click: Click) -> None:
             reply_privately(click, told)
 
 
-def reply_privately(click: Click, text: str) -> None:
+def reply_privately(click: Click, text: str, blocks: Sequence[dict[str, Any]] = ()) -> None:
     """An ephemeral message to the person who clicked, through the interaction's response_url.
 
     The answer to the interaction itself cannot carry one: Slack ignores its body for block_actions
     (https://docs.slack.dev/interactivity/handling-user-interaction). A reply that fails is logged and forgotten.
     """
-    body = {"response_type": "ephemeral", "replace_original": False, "text": text}
+    body: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
+    if blocks:
+        body["blocks"] = list(blocks)
     try:
         with urllib3.PoolManager() as pool:
             answer = pool.request(

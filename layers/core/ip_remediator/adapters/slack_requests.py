@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 MAX_BODY_BYTES = 100_000
 MAX_AGE_SECONDS = 300
 
+DETAILS = "details"
 # action_id -> the key of the button's value
 _ACTIONS = {
     "approve": "approval",
@@ -28,6 +29,7 @@ _ACTIONS = {
     "rollback_confirm": "approval",
     "rollback_confirm_evict": "approval",
     "rollback_cancel": "approval",
+    DETAILS: "incident",
 }
 _ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
@@ -45,7 +47,8 @@ class Refused(Exception):
 class Click:
     """A button, who pressed it, and where a private reply goes.
 
-    `subject` is the approval's or the incident's id; `offer` the block_id, which changes with the message.
+    `subject` is the approval's or the incident's id; `offer` the block_id, which changes with the message; `trigger`
+    may open a modal within 3 seconds.
     """
 
     action: str
@@ -53,7 +56,15 @@ class Click:
     offer: str
     user_id: str
     user_name: str
+    channel: str
     response_url: str
+    trigger: str
+
+    @property
+    def view(self) -> str:
+        """The external_id of the modal that this click opens: known before it is open, so that it can be filled even
+        if Slack's answer to opening it was lost."""
+        return f"details-{hashlib.sha256(self.trigger.encode()).hexdigest()[:32]}"
 
     @property
     def by(self) -> str:
@@ -134,5 +145,7 @@ def _click(payload: dict[str, Any]) -> Click | None:
         offer=str(action["block_id"])[:80],
         user_id=str(user["id"]),
         user_name=str(user.get("username") or user.get("name") or "")[:80],
+        channel=str(payload.get("channel", {}).get("id", "")),
         response_url=str(payload.get("response_url", "")),
+        trigger=str(payload.get("trigger_id", "")),
     )

@@ -164,13 +164,13 @@ class Verification(Document):
 
 
 class SlackMessage(Document):
-    """Where the incident's message stands, the digest of what it last showed, and the hash of the plan whose details
-    were last put into its thread."""
+    """Where the incident's message stands, the digest of what it last showed, and the id of the question that people
+    were last reminded of in its thread."""
 
     channel: str
     ts: str
     digest: str
-    details: str = ""
+    reminded: str = ""
 
 
 class ChangeKind(StrEnum):

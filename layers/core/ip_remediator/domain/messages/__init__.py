@@ -15,12 +15,12 @@ from typing import Any
 from ip_remediator.domain.incidents import Incident
 from ip_remediator.domain.messages import blocks as kit
 from ip_remediator.domain.messages.buttons import buttons
-from ip_remediator.domain.messages.details import details_blocks, details_text
+from ip_remediator.domain.messages.details import details_blocks, details_paragraphs, details_text, modal
 from ip_remediator.domain.messages.parts import parts
-from ip_remediator.domain.messages.state import headline
+from ip_remediator.domain.messages.state import asked, headline
 from ip_remediator.domain.messages.text import code, cut, moment, mrkdwn, plain_part, slack_part, words
 
-__all__ = ["Message", "details", "digest", "plain", "render", "subject"]
+__all__ = ["Message", "details", "details_view", "digest", "plain", "reminder", "render", "subject"]
 
 # Slack recommends 4,000 characters and cuts at 40,000 (chat.postMessage).
 _MAX_TEXT = 3900
@@ -56,10 +56,30 @@ def render(incident: Incident) -> Message:
 
 
 def details(incident: Incident) -> Message | None:
-    """Everything about the plan, for the message's thread; None while there is no plan."""
+    """Everything about the plan as far as it fits into a message; None while there is no plan."""
     if incident.plan is None:
         return None
     return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan))
+
+
+def details_view(incident: Incident) -> dict[str, Any]:
+    """Everything about the plan, with every change and manifest, as a modal view."""
+    if incident.plan is None:
+        return modal(["There is no plan yet."])
+    return modal(details_paragraphs(incident, incident.plan))
+
+
+def reminder(incident: Incident) -> Message | None:
+    """For the thread, when the question about the plan expires soon; None when there is nothing to remind of."""
+    question = asked(incident)
+    if question is None or question.reminded_at is None:
+        return None
+    minutes = max(1, round((question.expires_at - question.reminded_at).total_seconds() / 60))
+    text = mrkdwn(
+        f"{words(incident.cluster)}: the plan still waits for an answer, until {moment(question.expires_at)} "
+        f"(about {minutes} min). Silence is a rejection: nothing is changed, and the pods go on waiting."
+    )
+    return Message(text=f":alarm_clock: {text}", blocks=[kit.section(f":alarm_clock: {text}")])
 
 
 def plain(incident: Incident) -> str:
@@ -103,8 +123,7 @@ def _lasted(time: timedelta) -> str:
 
 
 def _footer(incident: Incident) -> str:
-    where = "Details in the thread · " if incident.plan else ""
-    return f"{where}{code(f'ip-remediator status --incident {cut(incident.id, 80)}')}"
+    return code(f"ip-remediator status --incident {cut(incident.id, 80)}")
 
 
 def _joined(head: str, told: list[str], footer: str) -> str:

@@ -60,6 +60,11 @@ def confirm(title: str, text: str, yes: str, *, style: Literal["primary", "dange
     }
 
 
+def modal(title: str, blocks: Sequence[Block]) -> Block:
+    """A view to read; `title` has at most 24 characters."""
+    return {"type": "modal", "title": _plain(title), "close": _plain("Close"), "blocks": list(blocks)}
+
+
 def _plain(text: str, *, emoji: bool = False) -> Block:
     return {"type": "plain_text", "text": text, "emoji": emoji}
 

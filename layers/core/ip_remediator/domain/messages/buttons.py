@@ -19,17 +19,28 @@ ROLLBACK = "rollback"
 ROLLBACK_CONFIRM = "rollback_confirm"
 ROLLBACK_EVICT = "rollback_confirm_evict"
 ROLLBACK_CANCEL = "rollback_cancel"
+DETAILS = "details"
 
 
 def buttons(incident: Incident) -> list[kit.Block]:
-    """The open question's buttons, or the Rollback button while there is something to roll back."""
+    """The open question's buttons, or the Rollback button while there is something to roll back; and Details, once
+    there is a plan."""
+    deciding = _deciding(incident)
+    if incident.plan is None:
+        return [deciding] if deciding else []
+    shown = kit.button(DETAILS, "Details", {"incident": incident.id})
+    block = deciding or kit.actions(_unique("details", incident.id))
+    return [{**block, "elements": [*block["elements"], shown]}]
+
+
+def _deciding(incident: Incident) -> kit.Block | None:
     question = asked(incident)
     if question:
-        return [_question(incident, question)]
+        return _question(incident, question)
     question = rollback_asked(incident)
     if question and incident.rollback and incident.rollback.assessment:
-        return [_rollback_question(incident, question, incident.rollback.assessment)]
-    return [_rollback(incident)] if rollback_offered(incident) else []
+        return _rollback_question(incident, question, incident.rollback.assessment)
+    return _rollback(incident) if rollback_offered(incident) else None
 
 
 def _question(incident: Incident, approval: Approval) -> kit.Block:

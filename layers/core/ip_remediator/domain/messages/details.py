@@ -1,9 +1,14 @@
-"""Everything about a plan, for the thread under the message: every change, manifest, risk and option."""
+"""Everything about a plan: every change, manifest, risk and option. All of it in a modal, as much as fits in a message.
+
+Slack takes 3,000 characters in a section; 50 blocks and about 13,000 characters in a message; 100 blocks and 250 KB in
+a modal, whose title has at most 24 characters (https://docs.slack.dev/reference/views/modal-views). Escaping can make
+five characters of one.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ip_remediator.domain.incidents import Incident
 from ip_remediator.domain.messages import blocks as kit
@@ -13,8 +18,10 @@ from ip_remediator.domain.messages.text import Line, Part, code, cut, escape, it
 from ip_remediator.domain.planning import Change, Plan
 from ip_remediator.domain.plural import counted
 
-# Slack takes 3,000 characters in a section (escaping can make five of one), 50 blocks and about 13,000 characters in
-# all blocks of a message.
+_MAX_SECTION = 2900
+_MAX_VIEW_BLOCKS = 98
+_MAX_VIEW_BYTES = 200_000
+_MAX_RAW_LINE = 500
 _MAX_MANIFEST = 550
 _MAX_ALL = 11_000
 _MAX_BLOCKS = 40
@@ -41,9 +48,53 @@ def details_blocks(incident: Incident, plan: Plan) -> list[kit.Block]:
     return blocks
 
 
+def details_paragraphs(incident: Incident, plan: Plan) -> list[str]:
+    """Every change first, then what speaks for and against the plan, then every manifest in full."""
+    told = [slack_part(Part("", [Line(change, "none")], limit=_PART_LIMIT)) for change in _changes(plan)]
+    parts = [slack_part(part) for part in _reasons(incident, plan) if part.lines]
+    manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
+    head = f"*{escape(words(details_text(plan)))}*"
+    return [*_filled([head, *told]), *parts, *_filled(manifests)]
+
+
+def modal(paragraphs: Sequence[str]) -> kit.Block:
+    """A modal view with as many paragraphs as Slack takes; what does not fit is counted."""
+    blocks: list[kit.Block] = []
+    left = _MAX_VIEW_BYTES
+    for text in paragraphs[:_MAX_VIEW_BLOCKS]:
+        block = kit.section(text)
+        left -= len(json.dumps(block))
+        if left < 0:
+            break
+        blocks.append(block)
+    if len(blocks) < len(paragraphs):
+        more = counted(len(paragraphs) - len(blocks), "more paragraph does", "more paragraphs do")
+        blocks.append(kit.context(f"{more} not fit here: ip-remediator status has them"))
+    return kit.modal("Details of the plan", blocks)
+
+
+def _filled(texts: Iterable[str]) -> Iterator[str]:
+    """The texts, joined to as few sections as take them."""
+    section = ""
+    for text in texts:
+        if section and len(section) + 1 + len(text) > _MAX_SECTION:
+            yield section
+            section = ""
+        section += f"\n{text}" if section else text
+    if section:
+        yield section
+
+
 def _parts(incident: Incident, plan: Plan) -> Iterator[Part]:
-    changes = (f"{number}. {words(change.description)}" for number, change in enumerate(plan.changes, 1))
-    yield Part("Changes", items(changes, shown=15, mark="none"), limit=_PART_LIMIT)
+    yield Part("Changes", items(_changes(plan), shown=15, mark="none"), limit=_PART_LIMIT)
+    yield from _reasons(incident, plan)
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    return (f"{number}. {words(change.description)}" for number, change in enumerate(plan.changes, 1))
+
+
+def _reasons(incident: Incident, plan: Plan) -> Iterator[Part]:
     yield planned.risks(plan)
     yield evidence(incident)
     options = (f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options)
@@ -58,10 +109,30 @@ def _word(taken: object) -> str:
 
 
 def _manifest(change: Change) -> str:
+    return f"{_title(change)}\n```{escape(cut(_document(change), _MAX_MANIFEST))}```"
+
+
+def _whole_manifest(change: Change) -> Iterator[str]:
+    """In as many code blocks as it takes."""
+    document = _document(change).splitlines()
+    lines = [line[at : at + _MAX_RAW_LINE] for line in document for at in range(0, len(line), _MAX_RAW_LINE)]
+    title = _title(change)
+    code_block = ""
+    for line in map(escape, lines):
+        if code_block and len(title) + len(code_block) + len(line) + 10 > _MAX_SECTION:
+            yield f"{title}\n```{code_block}```"
+            title, code_block = "", ""
+        code_block += f"\n{line}" if code_block else line
+    yield f"{title}\n```{code_block}```".strip()
+
+
+def _document(change: Change) -> str:
     """JSON, which kubectl and the add-on's configurationValues take as it is."""
-    document = json.dumps(change.manifest, indent=2, ensure_ascii=False).replace("`", "'")
-    title = f"*Manifest of {escape(words(change.action))}* {_shown(change.target)}"
-    return f"{title}\n```{escape(cut(document, _MAX_MANIFEST))}```"
+    return json.dumps(change.manifest, indent=2, ensure_ascii=False).replace("`", "'")
+
+
+def _title(change: Change) -> str:
+    return f"*Manifest of {escape(words(change.action))}* {_shown(change.target)}"
 
 
 def _shown(target: str) -> str:
