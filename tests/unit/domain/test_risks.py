@@ -10,6 +10,7 @@ import pytest
 from ip_remediator.domain.risks import Risk, Severity, assess, highest
 from ip_remediator.domain.snapshot import Cni
 from tests.unit.domain.facts import CUSTOM, Part, eni_config, snapshot, zone
+from tests.unit.domain.moving import ordinary, risks
 
 FULL = zone("a", free=0, stuck=1)
 EXTERNAL_SNAT = {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}
@@ -29,9 +30,9 @@ def found(*parts: Part, first_time: bool = True, **fields: Any) -> dict[str, Ris
 
 
 def test_given_an_ordinary_cluster_then_only_low_risks_are_named() -> None:
-    risks = found()
-    assert sorted(risks) == ["control-plane-delay", "max-pods-on-new-nodes"]
-    assert highest(tuple(risks.values())) is Severity.LOW
+    known = risks(ordinary())
+    assert list(known) == ["control-plane-delay", "max-pods-on-new-nodes"]
+    assert highest(tuple(known.values())) is Severity.LOW
 
 
 def test_given_custom_networking_on_already_then_new_nodes_hold_no_fewer_pods() -> None:

@@ -5,21 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from ip_remediator.domain.risks import cni, control_plane, ownership
+from ip_remediator.domain.risks import (
+    cni,
+    control_plane,
+    limits,
+    network_acls,
+    ownership,
+    routing,
+    security_groups,
+    sharing,
+)
+from ip_remediator.domain.risks.catalogue import CATALOGUE, Entry, entry
 from ip_remediator.domain.risks.model import Risk, Severity, highest
 from ip_remediator.domain.risks.move import Move
 from ip_remediator.domain.risks.ownership import foreign_owner
 from ip_remediator.domain.snapshot import Snapshot
 
-__all__ = ["Risk", "Severity", "assess", "foreign_owner", "highest"]
+__all__ = ["CATALOGUE", "Entry", "Risk", "Severity", "assess", "entry", "foreign_owner", "highest"]
 
+# In the order in which risks of the same severity are told.
 _CHECKS = (
+    security_groups.old_ranges,
+    security_groups.of_nodes,
+    security_groups.of_other_vpcs,
+    network_acls.of_new_subnets,
+    network_acls.old_ranges,
     ownership.cni_settings,
     ownership.eni_configs,
+    sharing.eni_configs,
     cni.prefix_mode,
-    cni.external_snat,
-    cni.fewer_pods,
+    cni.discovery,
+    routing.external_snat,
+    routing.snat_exclusions,
+    routing.node_addresses,
+    routing.range_in_use,
+    routing.overlays,
+    routing.transit_gateway_unread,
     control_plane.delay,
+    cni.fewer_pods,
+    cni.node_ports,
+    sharing.discovery_reaches_others,
+    security_groups.unread,
+    network_acls.unread,
+    routing.return_routes,
+    routing.blackholes,
+    sharing.other_clusters,
+    limits.near_quotas,
+    limits.unread,
 )
 
 

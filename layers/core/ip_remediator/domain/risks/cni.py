@@ -1,42 +1,97 @@
-"""How aws-node is set up: prefixes, address translation, and how many pods a new node holds."""
+"""How aws-node is set up: its version, prefixes, node ports, and how many pods a new node holds."""
 
 from __future__ import annotations
 
 from ip_remediator.domain.risks.model import Risk, Severity
-from ip_remediator.domain.risks.move import Move
+from ip_remediator.domain.risks.move import SUBNET_DISCOVERY, Move, shown
+from ip_remediator.domain.snapshot import PREFIX_SIZE, Node
+
+_NODE_PORTS = "AWS_VPC_CNI_NODE_PORT_SUPPORT"
+_HOST_NETWORK_PODS = 2
+_OWN_MAX_PODS = ("karpenter", "self-managed")
 
 
 def prefix_mode(move: Move) -> Risk | None:
     if not (move.first_time and move.snapshot.cni.prefix_delegation):
         return None
+    holding = sorted(node.name for node in move.nodes if any(eni.primary and eni.prefixes for eni in node.interfaces))
+    on_nodes = f", {shown(holding)} with prefixes on the primary ENI" if holding else ""
     return Risk(
         id="prefix-mode-existing-nodes",
         severity=Severity.HIGH,
-        found="ENABLE_PREFIX_DELEGATION=true with custom networking off",
+        found=f"ENABLE_PREFIX_DELEGATION=true with custom networking off{on_nodes}",
         breaks="ipamd may drop the primary ENI's prefixes of existing nodes, and the pods on them with it",
-        remedy="replace the nodes one by one after the change, or approve in a quiet hour",
+        remedy="replace the nodes one by one after the change (`kubectl drain`), or approve in a quiet hour",
     )
 
 
-def external_snat(move: Move) -> Risk | None:
-    if not move.external_snat:
+def node_ports(move: Move) -> Risk | None:
+    """Its rules send answers back through the primary ENI; with custom networking no pod is on that one any more."""
+    if not move.first_time or move.snapshot.cni.env.get(_NODE_PORTS, "true").strip().lower() != "false":
         return None
     return Risk(
-        id="external-snat",
-        severity=Severity.HIGH,
-        found="AWS_VPC_K8S_CNI_EXTERNALSNAT=true",
-        breaks="pods leave the VPC with their own 100.64.x address, which on-premises networks may not route back",
-        remedy="make the new range routable behind the NAT or firewall, or set EXTERNALSNAT to false",
+        id="node-port-support-off",
+        severity=Severity.MEDIUM,
+        found=f"{_NODE_PORTS}=false",
+        breaks="Services of type NodePort, and load balancers with instance targets, for pods in the new range: their "
+        "answers leave through another ENI than the request came by",
+        remedy=f"`kubectl -n kube-system set env daemonset/aws-node {_NODE_PORTS}=true`, or IP targets",
     )
 
 
 def fewer_pods(move: Move) -> Risk | None:
+    """The primary ENI holds no pods any more: (ENIs - 1) x (addresses - 1) + 2 of them, and their prefixes."""
     if not move.first_time:
         return None
+    prefixes = move.snapshot.cni.prefix_delegation
+    types: dict[str, str] = {}
+    own = False
+    for node in move.nodes:
+        room = _room(node, prefixes=prefixes)
+        if room is None or node.max_pods is None or node.max_pods <= room:
+            continue
+        types.setdefault(node.instance_type or node.name, f"{node.max_pods} -> {room}")
+        own = own or node.provisioner in _OWN_MAX_PODS
+    unknown = [node for node in move.nodes if _room(node, prefixes=prefixes) is None or node.max_pods is None]
+    if not (types or unknown):
+        return None
+    karpenter = bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
+    steps = ["set RESERVED_ENIS=1 on Karpenter's controller"] if karpenter else []
+    steps.append("let new node groups run with the max-pods named here (kubelet's maxPods in the launch template)")
+    counts = shown((f"{name} {change}" for name, change in sorted(types.items())), 5)
     return Risk(
         id="max-pods-on-new-nodes",
-        severity=Severity.LOW,
-        found="custom networking keeps the primary ENI of new nodes free of pods",
-        breaks="a new node holds (ENIs-1) x (IPs-1) + 2 pods: a max-pods set higher leaves pods without addresses",
-        remedy="lower max-pods in launch templates; with Karpenter set RESERVED_ENIS=1",
+        severity=Severity.MEDIUM if types and (own or karpenter) else Severity.LOW,
+        found=f"pods per node of which a new one can still give addresses: {counts}"
+        if types
+        else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
+        breaks="a new node with the present max-pods is given more pods than it has addresses for",
+        remedy="; ".join(steps),
+    )
+
+
+def _room(node: Node, *, prefixes: bool) -> int | None:
+    if node.max_enis is None or node.addresses_per_eni is None:
+        return None
+    slots = max(0, node.max_enis - 1) * (node.addresses_per_eni - 1)
+    return slots * (PREFIX_SIZE if prefixes else 1) + _HOST_NETWORK_PODS
+
+
+def discovery(move: Move) -> Risk | None:
+    """Since v1.18 ipamd looks for tagged subnets, unless it is told not to or custom networking is on."""
+    cni = move.snapshot.cni
+    if move.strategy != SUBNET_DISCOVERY or (cni.release and cni.subnet_discovery):
+        return None
+    unknown = cni.release is None and cni.subnet_discovery
+    return Risk(
+        id="subnet-discovery-not-in-force",
+        severity=Severity.MEDIUM if unknown else Severity.HIGH,
+        found="the version of the VPC CNI is unknown"
+        if unknown
+        else f"VPC CNI {cni.version or '(unknown)'} with ENABLE_SUBNET_DISCOVERY="
+        f"{cni.env.get('ENABLE_SUBNET_DISCOVERY', '(default)')}, custom networking "
+        f"{'on' if cni.custom_networking else 'off'}",
+        breaks="the cure: ipamd does not use tagged subnets before v1.18, nor with ENABLE_SUBNET_DISCOVERY=false or "
+        "custom networking",
+        remedy="update the vpc-cni add-on to v1.18 or later, or choose the strategy custom-networking",
     )
