@@ -12,6 +12,8 @@ from ip_remediator_cli.errors import BAD_INPUT
 DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
 _RBAC = Path(__file__).resolve().parents[2] / "onboarding" / "rbac.yaml"
+# As `planning.WISHES`, which is not imported: the parser is to be there at once.
+_STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
 _EXIT_STATUS = """\
 exit status: 0 done (diagnose, plan: curable), 1 failed, 2 bad input, 3 not needed (no shortage), 4 not curable"""
 
@@ -83,6 +85,7 @@ def _add_offline(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         metavar="CIDR",
         help="where to take the block; repeatable (100.64.0.0/10)",
     )
+    plan.add_argument("--strategy", choices=_STRATEGIES, help="how pods get the addresses (custom-networking)")
 
     signals = _command(commands, "signals", "Read events, alarms or log records, and say what each proves.")
     signals.add_argument("file", metavar="FILE", help="a JSON document, a list, or JSON lines; - for standard input")
@@ -96,7 +99,9 @@ def _add_incident(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     start.add_argument("--reason", help="for the incident's record")
     start.add_argument("--block", metavar="CIDR", help="use this block, not a free one of the pools")
     start.add_argument("--zone", action="append", dest="zones", metavar="ZONE", help="serve only this zone; repeatable")
-    start.add_argument("--strategy", help="how pods get the addresses (default: auto)")
+    start.add_argument(
+        "--strategy", choices=_STRATEGIES, help="how pods get the addresses (the cluster's tag, or the stack's)"
+    )
     start.add_argument("--dry-run", action="store_true", default=None, help="end with the plan, change nothing")
     start.add_argument("--wait", action="store_true", help="follow it to its end")
 

@@ -13,8 +13,9 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from ip_remediator.domain import addressing, planning
+from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.diagnosis import Diagnosis, diagnose
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan
+from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms
 from ip_remediator.domain.snapshot import Snapshot
 from ip_remediator_cli.diagnose import causes, status_of
 from ip_remediator_cli.documents import read_snapshot
@@ -26,7 +27,7 @@ def run(arguments: Namespace) -> int:
     snapshot = read_snapshot(arguments.snapshot)
     diagnosis = diagnose(snapshot, causes(arguments.cause))
     try:
-        made = make_plan(snapshot, diagnosis, arguments.pool or [addressing.CGNAT], arguments.exclude)
+        made = make_plan(snapshot, diagnosis, _terms(arguments))
     except CannotPlan as reason:
         print(_refusal_json(diagnosis, reason) if arguments.json else _refusal(snapshot, diagnosis, reason))
         return NOT_NEEDED if status_of(diagnosis) == NOT_NEEDED else NOT_CURABLE
@@ -34,13 +35,23 @@ def run(arguments: Namespace) -> int:
     return OK
 
 
-def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, pools: list[IPv4Network], excluded: list[IPv4Network]) -> Plan:
+def _terms(arguments: Namespace) -> Terms:
+    return Terms(
+        pools=tuple(arguments.pool or [addressing.CGNAT]),
+        excluded=tuple(arguments.exclude),
+        strategy=arguments.strategy or "custom-networking",
+        insists=arguments.strategy is not None,
+    )
+
+
+def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms) -> Plan:
     """The plan with the first free block. Raises CannotPlan."""
-    needed = planning.requirement(snapshot, diagnosis, pools=pools, excluded=excluded)
-    block = next(_fitting_blocks(snapshot, needed), None)
-    if block is None:
+    needed = planning.requirement(snapshot, diagnosis, terms)
+    block = next(_fitting_blocks(snapshot, needed), None) if needed.needs_block else None
+    if needed.needs_block and block is None:
         raise CannotPlan(
-            f"no /{needed.prefix} is free in {', '.join(needed.pools)}: give another --pool, or exclude less"
+            f"no /{needed.prefix} is free in {', '.join(needed.pools)}: give another --pool, or exclude less",
+            alternatives(snapshot, diagnosis),
         )
     return planning.plan(snapshot, diagnosis, needed, block)
 

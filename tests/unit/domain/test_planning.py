@@ -10,7 +10,7 @@ import pytest
 
 from ip_remediator.domain import addressing
 from ip_remediator.domain.diagnosis import diagnose
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, digest, plan, requirement
+from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, digest, plan, requirement
 from ip_remediator.domain.snapshot import Cluster, Cni, LeakedInterface, Peering, Quotas, Route, Snapshot, VpcCidr
 from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 
@@ -19,7 +19,8 @@ FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
 
 
 def needed(facts: Snapshot, **options: Any) -> BlockRequirement:
-    return requirement(facts, diagnose(facts), **options)
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return requirement(facts, diagnose(facts), Terms(**known))
 
 
 def planned(facts: Snapshot, **options: Any) -> Plan:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ip_remediator.domain import addressing
 from ip_remediator.domain.diagnosis import Diagnosis, diagnose
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, digest, plan, requirement
+from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, digest, plan, requirement
 from ip_remediator.domain.snapshot import Route, Snapshot, Vpc
 from tests.unit.domain.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone
 
@@ -53,7 +53,7 @@ def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_no
     facts: Snapshot, kept: list[IPv4Network], choice: int
 ) -> None:
     diagnosis = diagnose(facts)
-    needed = requirement(facts, diagnosis, excluded=kept)
+    needed = requirement(facts, diagnosis, Terms(excluded=tuple(kept)))
     taken = [IPv4Network(cidr) for cidr in needed.excluded]
     blocks = [
         block

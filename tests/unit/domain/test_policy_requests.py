@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.incidents import RunRequest
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, plan, requirement
-from ip_remediator.domain.requests import InvalidInput, ManualRun, narrowed, parsed
+from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, plan, requirement
+from ip_remediator.domain.requests import InvalidInput, ManualRun, parsed, required
 from ip_remediator.domain.snapshot import Snapshot
 from tests.unit.domain.facts import CUSTOM, az, eni_config, snapshot, subnet, vpc, zone
 
@@ -37,7 +37,7 @@ def custom(**fields: Any) -> Snapshot:
 
 
 def needed(facts: Snapshot, **wish: Any) -> BlockRequirement:
-    return narrowed(requirement(facts, diagnose(facts)), RunRequest(**wish), facts, [IPv4Network("100.80.0.0/16")])
+    return required(facts, diagnose(facts), RunRequest(**wish), Terms(excluded=(IPv4Network("100.80.0.0/16"),)))
 
 
 def planned(facts: Snapshot, block: str, **wish: Any) -> Plan:
@@ -51,7 +51,7 @@ def refused(facts: Snapshot, **wish: Any) -> str:
 
 
 def test_given_no_wishes_then_the_requirement_stays():
-    assert needed(FIRST) == requirement(FIRST, diagnose(FIRST))
+    assert required(FIRST, diagnose(FIRST), RunRequest(), Terms()) == requirement(FIRST, diagnose(FIRST))
 
 
 # --- Zones

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
-from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Snapshot
+from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Snapshot, Vpc
 
 ALTERNATIVES = (
     "an IPv6 cluster, where pods never run out of addresses",
@@ -16,11 +17,15 @@ ALTERNATIVES = (
 
 
 class CannotPlan(Exception):
-    """No plan is possible; the message says why, `alternatives` what else would help."""
+    """No plan is possible; the message says why, `alternatives` what else would help.
 
-    def __init__(self, reason: str, alternatives: Iterable[str] = ALTERNATIVES) -> None:
+    `field`: what people asked for that cannot be, by the name of the field or setting; None if nothing of that kind.
+    """
+
+    def __init__(self, reason: str, alternatives: Iterable[str] = ALTERNATIVES, *, field: str | None = None) -> None:
         super().__init__(reason)
         self.alternatives = tuple(alternatives)
+        self.field = field
 
 
 def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
@@ -49,10 +54,33 @@ def shared_eni_configs(snapshot: Snapshot, zones: list[str]) -> None:
 
 def at_subnet_quota(snapshot: Snapshot, more: int) -> None:
     vpc, limit = snapshot.vpc, snapshot.quotas.subnets_per_vpc
-    if vpc and vpc.subnet_count is not None and vpc.subnet_count + more > limit:
+    if vpc and more and vpc.subnet_count is not None and vpc.subnet_count + more > limit:
         raise CannotPlan(
             f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed and the quota is {limit}: "
-            + _ask_for("L-407747CB", limit + 50)
+            + ask_for("L-407747CB", limit + 50)
+        )
+
+
+def at_address_quota(snapshot: Snapshot) -> None:
+    """A pod's address is a network address unit of the VPC, and its ENI another; a /28 prefix is one."""
+    vpc, limit = snapshot.vpc, snapshot.quotas.network_address_units
+    more = len(snapshot.stuck_pods)
+    if vpc and vpc.network_address_units is not None and vpc.network_address_units + more > limit:
+        raise CannotPlan(
+            f"VPC {vpc.id} uses {vpc.network_address_units:,} network address units, {more} more are needed and the "
+            f"quota is {limit:,}: " + ask_for("L-BB24F6E5", min(256_000, 2 * limit))
+        )
+
+
+def at_interface_quota(snapshot: Snapshot) -> None:
+    """The quota is the region's: the ENIs that are known of are the least there can be."""
+    limit = snapshot.quotas.interfaces_per_region
+    known = sum(len(node.interfaces) for node in snapshot.nodes) + len(snapshot.leaked_interfaces)
+    more = len({pod.node for pod in snapshot.stuck_pods})
+    if more and known + more > limit:
+        raise CannotPlan(
+            f"the cluster alone has {known:,} network interfaces, {more} more are needed and the region's quota is "
+            f"{limit:,}: " + ask_for("L-DF5E4CA3", limit + 1000)
         )
 
 
@@ -61,8 +89,10 @@ def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
     if vpc and len(vpc.cidrs) >= limit:
         raise CannotPlan(
             f"VPC {vpc.id} has {len(vpc.cidrs)} IPv4 CIDRs and the quota is {limit}: "
-            + _ask_for("L-83CA0A9D", limit + 5)
+            + ask_for("L-83CA0A9D", limit + 5)
         )
+    if vpc:
+        _at_route_quota(vpc, snapshot.quotas.routes_per_table)
     asked = (peering for peering in vpc.peerings if peering.requester) if vpc else ()
     pending = next((peering.id for peering in asked if peering.status == "pending-acceptance"), None)
     if pending:
@@ -72,7 +102,19 @@ def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
         )
 
 
-def _ask_for(quota: str, value: int) -> str:
+def _at_route_quota(vpc: Vpc, limit: int) -> None:
+    """A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide)."""
+    for table, routes in sorted(Counter(route.route_table for route in vpc.routes).items()):
+        held = routes + len(vpc.cidrs)
+        if held + 1 > limit:
+            raise CannotPlan(
+                f"route table {table} has {held} routes, a new CIDR adds its local route to every table and the quota "
+                f"is {limit}: " + ask_for("L-93826ACB", limit + 50)
+            )
+
+
+def ask_for(quota: str, value: int) -> str:
+    """The command that asks AWS for a higher quota of the VPC service."""
     return (
         "ask for more with `aws service-quotas request-service-quota-increase --service-code vpc "
         f"--quota-code {quota} --desired-value {value}`"

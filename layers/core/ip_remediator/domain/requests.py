@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints, ValidationError
 
-from ip_remediator.domain import addressing, refusals
+from ip_remediator.domain import addressing
+from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.document import Document
-from ip_remediator.domain.exclusions import taken_ranges
 from ip_remediator.domain.incidents import Mode, RunRequest
-from ip_remediator.domain.planning import BlockRequirement, block_refusal
+from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Terms, Wish, block_refusal, requirement
 from ip_remediator.domain.snapshot import Snapshot
 
 
@@ -38,6 +38,7 @@ class ManualRun(Document):
 
     block: the CIDR to use, instead of a free one of the pools.
     zones: those to serve, instead of those in need (of all with nodes, when custom networking is still off).
+    strategy: how pods get the addresses, instead of the cluster's tag and the stack's Strategy.
     dry_run: end with the complete plan, and change nothing.
     """
 
@@ -46,13 +47,15 @@ class ManualRun(Document):
     reason: str = Field(default="started by hand", max_length=300)
     block: Annotated[str, AfterValidator(_block)] | None = None
     zones: tuple[Zone, ...] | None = Field(default=None, min_length=1, max_length=10)
-    strategy: Literal["auto", "custom-networking"] = "auto"
+    strategy: Wish | None = None
     dry_run: StrictBool = False
 
     @property
     def request(self) -> RunRequest:
         """What of it the incident's record keeps."""
-        return RunRequest(mode=self.mode, block=self.block, zones=self.zones or (), dry_run=self.dry_run)
+        return RunRequest(
+            mode=self.mode, block=self.block, zones=self.zones or (), strategy=self.strategy, dry_run=self.dry_run
+        )
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)
@@ -74,67 +77,53 @@ def parsed(kind: type[DocumentT], document: Any) -> DocumentT:
         raise InvalidInput(f"field {field!r}: {first['msg']}{given} (the input may have: {allowed})") from error
 
 
-def narrowed(
-    needed: BlockRequirement, request: RunRequest, snapshot: Snapshot, kept: Iterable[IPv4Network]
-) -> BlockRequirement:
-    """What is needed, with the zones and the block that a person asked for. `kept`: ranges excluded by the settings.
+def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, terms: Terms) -> BlockRequirement:
+    """What is needed, on the stack's `terms`, with the zones, the block and the strategy that a person asked for.
 
     Raises:
         InvalidInput: the cluster or its VPC cannot have what was asked for.
-        CannotPlan: AWS adds no CIDR to the VPC, or no subnets.
+        CannotPlan: no plan is possible whatever is asked for.
     """
-    if request.zones:
-        needed = _with_zones(needed, tuple(dict.fromkeys(request.zones)), snapshot)
-    if request.block:
-        needed = _with_block(needed, IPv4Network(request.block), snapshot, kept)
+    zones = tuple(dict.fromkeys(request.zones))
+    wanted = replace(
+        terms,
+        zones=zones,
+        block=IPv4Network(request.block) if request.block else None,
+        strategy=request.strategy or terms.strategy,
+        insists=terms.insists or request.strategy is not None,
+    )
+    if zones:
+        _check_zones(zones, snapshot, wanted.strategy)
+    try:
+        needed = requirement(snapshot, diagnosis, wanted)
+    except CannotPlan as refusal:
+        if refusal.field == "strategy" and request.strategy:
+            raise InvalidInput(f"field 'strategy': {refusal}") from refusal
+        raise
+    if wanted.block:
+        _check_block(wanted.block, needed, snapshot)
     return needed
 
 
-def _with_zones(needed: BlockRequirement, zones: tuple[str, ...], snapshot: Snapshot) -> BlockRequirement:
+def _check_zones(zones: tuple[str, ...], snapshot: Snapshot, wish: Wish) -> None:
     inhabited = {node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni}
     known = ", ".join(sorted(inhabited))
     empty = sorted(set(zones) - inhabited)
     if empty:
         raise InvalidInput(f"field 'zones': the cluster has no nodes in {', '.join(empty)}; it has some in {known}")
     left_out = sorted(inhabited - set(zones))
-    if left_out and not snapshot.cni.custom_networking:
+    if left_out and wish == "custom-networking" and not snapshot.cni.custom_networking:
         raise InvalidInput(
             f"field 'zones': custom networking is turned on by this run, for the whole cluster: without an ENIConfig "
             f"the nodes in {', '.join(left_out)} would become NotReady. Name all of {known}, or leave the field out"
         )
-    refusals.shared_eni_configs(snapshot, list(zones))
-    refusals.at_subnet_quota(snapshot, len(zones))
-    prefix = addressing.block_prefix_for(len(zones), needed.subnet_prefix)
-    return needed.model_copy(update={"zones": zones, "prefix": prefix})
 
 
-def _with_block(
-    needed: BlockRequirement, block: IPv4Network, snapshot: Snapshot, kept: Iterable[IPv4Network]
-) -> BlockRequirement:
-    cidrs = (
-        [IPv4Network(cidr.cidr) for cidr in snapshot.vpc.cidrs if cidr.state == "associated"] if snapshot.vpc else []
-    )
-    inside = any(block.subnet_of(cidr) for cidr in cidrs)
-    if inside:
-        taken = {subnet.cidr: f"subnet {subnet.id}" for subnet in snapshot.subnets}
-    else:
-        refusals.where_aws_adds_no_cidr(snapshot)
-        taken = taken_ranges(snapshot)
-    larger_by = needed.subnet_prefix - needed.prefix
-    wanted = needed.model_copy(
-        update={
-            "source": "existing-cidr" if inside else "new-cidr",
-            "pools": (str(block),),
-            "prefix": block.prefixlen,
-            "subnet_prefix": min(addressing.SMALLEST_PREFIX, block.prefixlen + larger_by),
-            "excluded": taken | {str(network): "range excluded by the settings" for network in kept},
-        }
-    )
+def _check_block(block: IPv4Network, needed: BlockRequirement, snapshot: Snapshot) -> None:
     try:
-        refusal = block_refusal(snapshot, wanted, block)
-        addressing.split_over_zones(block, wanted.zones, wanted.subnet_prefix)
+        refusal = block_refusal(snapshot, needed, block)
+        addressing.split_over_zones(block, needed.new_zones, needed.subnet_prefix)
     except addressing.CannotSplit as error:
         refusal = str(error)
     if refusal:
         raise InvalidInput(f"field 'block': {refusal}")
-    return wanted

@@ -36,6 +36,7 @@ class BlockRequirement(Document):
     """
 
     strategy: Strategy
+    strategy_reason: str = ""
     source: Source
     pools: tuple[str, ...] = ()
     prefix: int = 0
@@ -96,6 +97,7 @@ class Plan(Document):
 
     curable: bool = True
     strategy: Strategy
+    strategy_reason: str = ""
     vpc_id: str
     block: str | None
     source: Source

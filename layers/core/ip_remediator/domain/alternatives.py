@@ -1,0 +1,166 @@
+"""What else would help, concretely for the cluster at hand: where no plan is possible, and beside every plan.
+
+Sources: EKS User Guide ("Create a Node Class for Amazon EKS", "Define which Pods use AWS Fargate when launched",
+"Learn about IPv6 addresses to clusters, Pods, and services"), VPC User Guide ("Share your VPC subnets").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from ip_remediator.domain import addressing
+from ip_remediator.domain.diagnosis import Diagnosis, Verdict
+from ip_remediator.domain.exclusions import taken_ranges
+from ip_remediator.domain.refusals import ALTERNATIVES, ask_for
+from ip_remediator.domain.snapshot import Node, Snapshot
+
+_TOLD = 3
+_EXAMPLE_PREFIX = 20
+
+
+def alternatives(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[str, ...]:
+    """The alternatives that fit the verdict, the most fitting first; none where nothing is needed."""
+    if diagnosis.verdict is Verdict.RECOVERED:
+        return ()
+    found = tuple(_for_verdict(snapshot, diagnosis))
+    return found if diagnosis.verdict is Verdict.UNSUPPORTED or found else ALTERNATIVES
+
+
+def _for_verdict(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
+    match diagnosis.verdict:
+        case Verdict.UNSUPPORTED:
+            yield from _for_unsupported(snapshot)
+        case Verdict.NODE_LIMIT:
+            yield from _for_node_limit(snapshot)
+        case Verdict.ENI_QUOTA:
+            yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_region + 1000)
+            yield (
+                "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters "
+                "Name=status,Values=available"
+            )
+        case Verdict.CNI_FAULT:
+            yield "look at aws-node: kubectl -n kube-system logs -l k8s-app=aws-node -c aws-node --tail=100 --prefix"
+            yield "and at ipamd's own log on the node: /var/log/aws-routed-eni/ipamd.log"
+        case _:
+            yield from ()
+
+
+def _for_unsupported(snapshot: Snapshot) -> Iterator[str]:
+    cluster, vpc = snapshot.cluster, snapshot.vpc
+    if cluster.ip_family == "ipv6":
+        yield (
+            "see that each node subnet has an IPv6 CIDR and each node a /80 prefix: "
+            "aws ec2 describe-network-interfaces --query 'NetworkInterfaces[].[NetworkInterfaceId,Ipv6Prefixes]'"
+        )
+    elif cluster.auto_mode:
+        yield from _for_auto_mode(snapshot)
+    elif not snapshot.cni.installed:
+        yield (
+            "give the cluster's CNI a larger pod range with its own tools (Calico: a further IPPool; Cilium: "
+            "clusterPoolIPv4PodCIDRList)"
+        )
+        yield "or move to the Amazon VPC CNI: aws eks create-addon --addon-name vpc-cni --cluster-name " + cluster.name
+    elif vpc and vpc.owner_id and snapshot.account_id and vpc.owner_id != snapshot.account_id:
+        yield from _for_shared_vpc(snapshot, vpc.id, vpc.owner_id)
+    else:
+        yield from _for_nodes_of_others(snapshot)
+
+
+def _for_auto_mode(snapshot: Snapshot) -> Iterator[str]:
+    group = snapshot.cluster.security_group or "sg-OF-THE-CLUSTER"
+    yield (
+        "create subnets of a new CIDR, one in each zone with nodes, tag them kubernetes.io/role/pod=1, and add to the "
+        'NodeClass (eks.amazonaws.com/v1) under spec: podSubnetSelectorTerms: [{tags: {kubernetes.io/role/pod: "1"}}], '
+        f"podSecurityGroupSelectorTerms: [{{id: {group}}}]"
+    )
+    yield _new_cidr(snapshot)
+
+
+def _for_shared_vpc(snapshot: Snapshot, vpc_id: str, owner: str) -> Iterator[str]:
+    zones = ", ".join(_zones(snapshot)) or "each zone with nodes"
+    yield f"ask account {owner}, which owns {vpc_id}, for a CIDR: {_new_cidr(snapshot)}"
+    yield (
+        f"and for a subnet of it in {zones}, with the route tables of the node subnets, shared with account "
+        f"{snapshot.account_id} by AWS RAM"
+    )
+    yield "then point ENIConfigs at the shared subnets, which needs no right of the owner"
+
+
+def _for_nodes_of_others(snapshot: Snapshot) -> Iterator[str]:
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    nodes = [node for node in snapshot.nodes if node.name in hosts] or list(snapshot.nodes)
+    if any(node.fargate for node in nodes):
+        yield from _for_fargate(snapshot)
+    elif any(node.windows for node in nodes):
+        yield (
+            "Windows: more or larger nodes in subnets with free addresses, or enable-windows-prefix-delegation: "
+            '"true" in the ConfigMap kube-system/amazon-vpc-cni'
+        )
+    elif any(node.own_cni for node in nodes):
+        yield (
+            "hybrid nodes: a larger pool of their own CNI (Cilium or Calico); nodes of Auto Mode: a NodeClass with "
+            "podSubnetSelectorTerms"
+        )
+    else:
+        yield from ALTERNATIVES
+
+
+def _for_fargate(snapshot: Snapshot) -> Iterator[str]:
+    cluster = snapshot.cluster
+    for profile in cluster.fargate_profiles[:_TOLD]:
+        present = " ".join(profile.subnets)
+        described = (
+            f"aws eks describe-fargate-profile --cluster-name {cluster.name} --fargate-profile-name {profile.name}"
+        )
+        yield (
+            f"profile {profile.name} uses {present or 'unknown subnets'}, and a profile cannot be changed: create one "
+            f"beside it with further subnets, then delete it and restart its pods: aws eks create-fargate-profile "
+            f"--cluster-name {cluster.name} --fargate-profile-name {profile.name}-2 --subnets {present} subnet-NEW "
+            f'--pod-execution-role-arn "$({described} --query fargateProfile.podExecutionRoleArn --output text)" '
+            f'--selectors "$({described} --query fargateProfile.selectors --output json)"'
+        )
+    if not cluster.fargate_profiles:
+        yield (
+            "add subnets with free addresses by a further Fargate profile beside those of: "
+            f"aws eks list-fargate-profiles --cluster-name {cluster.name}"
+        )
+    yield _new_cidr(snapshot)
+
+
+def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    full = [node for node in snapshot.nodes if node.name in hosts and node.free_eni_slots == 0]
+    kinds = sorted({_limits(node) for node in full if node.instance_type})
+    yield "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
+    if not snapshot.cni.prefix_delegation:
+        yield (
+            "turn on prefix delegation, 16 addresses in a slot: ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on "
+            "aws-node, for new nodes"
+        )
+    for node in full[:1]:
+        if node.max_enis and node.addresses_per_eni and not snapshot.cni.prefix_delegation:
+            enis = node.max_enis - (1 if snapshot.cni.custom_networking else 0)
+            fitting = enis * (node.addresses_per_eni - 1) + 2
+            yield f"keep pods off full nodes: --max-pods={fitting} for {node.instance_type or 'their type'}"
+
+
+def _limits(node: Node) -> str:
+    return f"{node.instance_type} ({node.max_enis} ENIs of {node.addresses_per_eni} addresses)"
+
+
+def _new_cidr(snapshot: Snapshot) -> str:
+    vpc_id = snapshot.vpc.id if snapshot.vpc else snapshot.cluster.vpc_id or "vpc-ID"
+    block = next(addressing.free_blocks(addressing.CGNAT, _taken(snapshot), _EXAMPLE_PREFIX), None)
+    return f"aws ec2 associate-vpc-cidr-block --vpc-id {vpc_id} --cidr-block {block or 'A-FREE-CIDR'}"
+
+
+def _taken(snapshot: Snapshot) -> list[IPv4Network]:
+    try:
+        return [IPv4Network(cidr, strict=False) for cidr in taken_ranges(snapshot)]
+    except ValueError:  # a hand-written document may name anything
+        return []
+
+
+def _zones(snapshot: Snapshot) -> list[str]:
+    return sorted({node.zone for node in snapshot.nodes if node.zone})

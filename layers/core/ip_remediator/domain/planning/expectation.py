@@ -1,0 +1,54 @@
+"""Who benefits from a plan: which of the stuck pods at once, and which only after their node is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ip_remediator.domain.diagnosis import Diagnosis
+from ip_remediator.domain.planning.documents import BlockRequirement
+from ip_remediator.domain.snapshot import Snapshot
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Expectation:
+    text: str
+    heals_now: int
+    replace_nodes: tuple[str, ...]
+
+
+def expect(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, *, by_hand: bool) -> Expectation:
+    """`by_hand`: the plan only prepares, and heals when people have done the rest."""
+    stuck = snapshot.stuck_pods
+    if needed.leaked:
+        return Expectation(_now(len(stuck), len(stuck)), len(stuck), ())
+    if needed.strategy == "node-group":
+        hosts = _hosts(pod.node for pod in stuck)
+        on_new_nodes = f", {len(stuck)} when they run on the new node groups" if stuck else ""
+        return Expectation(_now(0, len(stuck)) + on_new_nodes, 0, hosts)
+    served = {node.name for node in diagnosis.nodes if node.zone in needed.zones}
+    relieved = served & {node.name for node in diagnosis.nodes if node.relieved_now}
+    now = [pod for pod in stuck if pod.node in relieved]
+    waiting = [pod for pod in stuck if pod.node in served - relieved]
+    later = _hosts(pod.node for pod in waiting)
+    others = len(stuck) - len(now) - len(waiting)
+    parts = [_now(0 if by_hand else len(now), len(stuck))]
+    parts += [f"{len(now)} when the handed-over changes are applied"] if by_hand and now else []
+    parts += [f"{len(waiting)} after replacing {_named(later)}"] if waiting else []
+    parts += [f"{others} on nodes that it does not serve"] if others else []
+    return Expectation(", ".join(parts), 0 if by_hand else len(now), later)
+
+
+def _now(count: int, total: int) -> str:
+    return f"heals {count} of {total} pods now"
+
+
+def _hosts(nodes: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({node for node in nodes if node}))
+
+
+def _named(nodes: tuple[str, ...]) -> str:
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    return ", ".join(nodes[:_NAMED]) + more
