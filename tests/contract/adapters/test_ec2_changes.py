@@ -125,6 +125,17 @@ def test_given_a_new_subnet_then_it_bears_our_tags_from_the_creating_call_on(
     assert count(faults, "CreateTags") == 0
 
 
+def test_given_tags_for_subnet_discovery_then_they_are_set_in_the_creating_call_and_never_instead_of_ours(
+    vpc: Vpc, changes: Ec2Changes, owner: Ownership, faults: LocalAws
+) -> None:
+    changes.associate_cidr(vpc.id, BLOCK)
+    wanted = {"kubernetes.io/role/cni": "1", "eks-ip-remediator:incident": "another"}
+    made = changes.create_subnet(vpc.id, ZONE, CIDR, wanted).id
+    tags = {tag["Key"]: tag["Value"] for tag in vpc.described(made)["Tags"]}
+    assert (tags["kubernetes.io/role/cni"], tags["eks-ip-remediator:incident"]) == ("1", owner.incident)
+    assert count(faults, "CreateTags") == 0
+
+
 def test_given_the_subnet_is_there_then_creating_it_again_writes_nothing(
     vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws
 ) -> None:
