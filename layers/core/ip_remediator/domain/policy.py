@@ -7,6 +7,7 @@ Tags of the EKS cluster, each instead of the stack's parameter (AWS allows no co
     eks-ip-remediator:change-window   Mon-Fri 08:00-18:00 Europe/Berlin | always
     eks-ip-remediator:accept-risks    ids of risks that mode auto may take, whatever their severity, between spaces
     eks-ip-remediator:slack-channel   the channel's name or id
+    eks-ip-remediator:strategy        custom-networking | subnet-discovery | node-group | auto
     eks-ip-remediator:kill-switch     on | off
 
 A value that is not understood never widens what may be done without asking: the safer setting is taken, and people
@@ -20,14 +21,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import cast
 
 from ip_remediator.domain.change_window import ChangeWindow
 from ip_remediator.domain.incidents import Mode, Policy
+from ip_remediator.domain.planning import WISHES, Wish
 from ip_remediator.domain.risks import Risk, Severity
 
 PREFIX = "eks-ip-remediator:"
 MODE, AUTO_MAX_RISK, CHANGE_WINDOW = f"{PREFIX}mode", f"{PREFIX}auto-max-risk", f"{PREFIX}change-window"
 ACCEPT_RISKS, SLACK_CHANNEL, KILL_SWITCH = f"{PREFIX}accept-risks", f"{PREFIX}slack-channel", f"{PREFIX}kill-switch"
+STRATEGY = f"{PREFIX}strategy"
 ALWAYS = "always"
 # In place of a window that cannot be read.
 NEVER = "never"
@@ -64,11 +68,11 @@ class Allowance:
 
 def in_force(defaults: Policy, tags: Mapping[str, str], wanted: Mode | None = None) -> Policy:
     """The policy of a cluster with `tags`. `wanted`: the mode that a run by hand asks for goes before the tag."""
-    readers = (_mode, _max_risk, _change_window, _accepted_risks, _slack_channel)
+    readers = (_mode, _max_risk, _change_window, _accepted_risks, _slack_channel, _strategy)
     policy = defaults.model_copy(update={"kill_switch": defaults.kill_switch or switched_on(tags)})
     for read in readers:
         policy = read(policy, tags)
-    known = {MODE, AUTO_MAX_RISK, CHANGE_WINDOW, ACCEPT_RISKS, SLACK_CHANNEL, KILL_SWITCH}
+    known = {MODE, AUTO_MAX_RISK, CHANGE_WINDOW, ACCEPT_RISKS, SLACK_CHANNEL, STRATEGY, KILL_SWITCH}
     strange = sorted(name for name in tags if name.startswith(PREFIX) and name not in known)
     for name in strange:
         policy = _noted(policy, f"the cluster's tag {name} means nothing here: is it misspelt?")
@@ -164,6 +168,16 @@ def _accepted_risks(policy: Policy, tags: Mapping[str, str]) -> Policy:
     return _noted(
         policy, f"the cluster's tag {ACCEPT_RISKS} has {strange[0]!r}, which is no id of a risk: it is ignored"
     )
+
+
+def _strategy(policy: Policy, tags: Mapping[str, str]) -> Policy:
+    if STRATEGY not in tags:
+        return policy
+    value = tags[STRATEGY].strip().lower()
+    if value in WISHES:
+        return policy.model_copy(update={"strategy": cast("Wish", value)})
+    known = ", ".join(WISHES)
+    return _noted(policy, f"the cluster's tag {STRATEGY} is {value!r}: use one of {known}; the stack's is used")
 
 
 def _slack_channel(policy: Policy, tags: Mapping[str, str]) -> Policy:
