@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.ec2_facts import Ec2Facts
-from ip_remediator.adapters.kube_facts import KubeFacts
+from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.domain.snapshot import Snapshot
 from ip_remediator_cli.aws import Aws
@@ -16,7 +16,10 @@ from ip_remediator_cli.errors import OK, BadInput
 
 
 def run(arguments: Namespace) -> int:
-    document = read(Aws(arguments), arguments.cluster).model_dump_json(indent=2)
+    snapshot = read(Aws(arguments), arguments.cluster)
+    for line in snapshot.unread:
+        print(f"not read: {line}", file=sys.stderr)
+    document = snapshot.model_dump_json(indent=2)
     if arguments.output is None:
         print(document)
     else:
@@ -26,10 +29,11 @@ def run(arguments: Namespace) -> int:
 
 def read(aws: Aws, cluster: str) -> Snapshot:
     """Raises the errors of `adapters.errors` and `adapters.kube`."""
-    opened = open_cluster(cluster, aws.client("eks"), aws.credentials())
+    eks = aws.client("eks")
+    opened = open_cluster(cluster, eks, aws.credentials())
     account_id, _ = aws.caller()
-    facts = Ec2Facts(aws.client("ec2"))
-    return capture(opened.described, opened.eks, KubeFacts(opened.kube), facts, utc_now, account_id)
+    sources = Sources(eks, aws.client("ec2"), aws.client("service-quotas"), opened.kube)
+    return capture(opened.described, sources, utc_now, account_id)
 
 
 def _write(file: Path, document: str) -> None:

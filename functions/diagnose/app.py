@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.kill_switch import parameter_on
-from ip_remediator.adapters.kube_facts import KubeFacts
+from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.adapters.subnet_history import SubnetHistories
 from ip_remediator.domain.incidents import Policy
@@ -34,9 +33,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
     stopped = parameter_on(aws.client("ssm"), settings.kill_switch)
     record_policy(incident, incidents, _defaults(settings, stopped=stopped), cluster.described.get("tags") or {})
-    snapshot = capture(
-        cluster.described, cluster.eks, KubeFacts(cluster.kube), Ec2Facts(aws.client("ec2")), utc_now, account_id
-    )
+    sources = Sources(aws.client("eks"), aws.client("ec2"), aws.client("service-quotas"), cluster.kube)
+    snapshot = capture(cluster.described, sources, utc_now, account_id)
     histories = SubnetHistories(aws.table(settings.incidents_table))
     within = timedelta(hours=float(settings.forecast_hours))
     return record_diagnosis(incident, foreseen(snapshot, histories, within), incidents)

@@ -9,6 +9,7 @@ from local.kubernetes import schema
 
 CRD_GROUP = "apiextensions.k8s.io"
 RBAC_GROUP = "rbac.authorization.k8s.io"
+ADMISSION_GROUP = "admissionregistration.k8s.io"
 STATUS = ("status",)
 STATUS_SCALE = ("status", "scale")
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -154,6 +155,15 @@ REPLICASETS = _builtin(
     has_generation=True,
     labels="status.replicas",
 )
+STATEFULSETS = _builtin(
+    "apps",
+    "statefulsets",
+    "StatefulSet",
+    short_names=("sts",),
+    categories=("all",),
+    subresources=STATUS_SCALE,
+    has_generation=True,
+)
 PDBS = _builtin(
     "policy",
     "poddisruptionbudgets",
@@ -193,6 +203,7 @@ BUILT_IN = (
     DAEMONSETS,
     DEPLOYMENTS,
     REPLICASETS,
+    STATEFULSETS,
     _builtin("apps", "controllerrevisions", "ControllerRevision"),
     PDBS,
     _builtin("coordination.k8s.io", "leases", "Lease", create_on_update=True, unconditional_update=False),
@@ -201,4 +212,16 @@ BUILT_IN = (
     CLUSTER_ROLE_BINDINGS,
     ROLES,
     ROLE_BINDINGS,
+    # Kept and listed; no request is sent to the webhooks.
+    *(
+        _builtin(
+            ADMISSION_GROUP,
+            f"{kind.lower()}configurations",
+            f"{kind}Configuration",
+            namespaced=False,
+            has_generation=True,
+            categories=("api-extensions",),
+        )
+        for kind in ("ValidatingWebhook", "MutatingWebhook")
+    ),
 )

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local.aws.corrections import cloudformation, cloudwatch, eks, iam, lambda_functions, logs, stepfunctions
+from local.aws.corrections import (
+    cloudformation,
+    cloudwatch,
+    eks,
+    iam,
+    lambda_functions,
+    logs,
+    service_quotas,
+    stepfunctions,
+)
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
@@ -23,4 +32,5 @@ def install(settings: Settings, faults: Faults) -> None:
     cloudformation.install()
     cloudwatch.install()
     iam.install()
+    service_quotas.install()
     logs.install()

@@ -10,7 +10,7 @@ from ministack.services import eks
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 
-from local.aws.corrections import eks_addons
+from local.aws.corrections import eks_addons, eks_fargate
 from local.aws.corrections.guard import original, replace
 from local.aws.settings import WEBHOOK_SECRET
 
@@ -25,6 +25,7 @@ def install(settings: Settings) -> None:
     administrators()
     describe_present_tags()
     eks_addons.install(settings.associating_seconds)
+    eks_fargate.install()
 
 
 def vpc_of_the_subnets() -> None:

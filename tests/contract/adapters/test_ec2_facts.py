@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ip_remediator.adapters.ec2_facts import Ec2Facts
+from ip_remediator.adapters.ec2_facts import Ec2Facts, with_layout
 from ip_remediator.adapters.errors import NotFound, PermissionDenied, Throttled
-from ip_remediator.domain.snapshot import LeakedInterface, Route
+from ip_remediator.adapters.optional import Unread
+from ip_remediator.adapters.routing import PrefixLists, routes
+from ip_remediator.domain.snapshot import LeakedInterface, Route, Subnet
 from tests.contract.adapters.vpcs import REGION, Vpc
 
 if TYPE_CHECKING:
@@ -25,10 +27,14 @@ def facts(ec2: Any) -> Ec2Facts:
     return Ec2Facts(ec2)
 
 
+def subnets(vpc: Vpc, facts: Ec2Facts) -> list[Subnet]:
+    return with_layout(facts.balances(vpc.id), facts.route_tables(vpc.id), facts.network_acls(vpc.id))
+
+
 def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc: Vpc, facts: Ec2Facts) -> None:
     vpc.ec2.associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/22")
-    found = facts.vpc(vpc.id, 2)
-    assert (found.id, found.owner_id, found.subnet_count) == (vpc.id, "000000000000", 2)
+    found = facts.vpc(vpc.id)
+    assert (found.id, found.owner_id) == (vpc.id, "000000000000")
     assert [(cidr.cidr, cidr.state) for cidr in found.cidrs] == [
         ("10.0.0.0/16", "associated"),
         ("100.64.0.0/22", "associating"),
@@ -37,13 +43,13 @@ def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc
 
 def test_given_no_such_vpc_then_the_error_names_it(facts: Ec2Facts) -> None:
     with pytest.raises(NotFound, match="vpc-0123456789abcdef0"):
-        facts.vpc("vpc-0123456789abcdef0", 0)
+        facts.vpc("vpc-0123456789abcdef0")
 
 
 def test_given_subnets_then_free_addresses_tags_route_table_and_acl_are_told(vpc: Vpc, facts: Ec2Facts) -> None:
     other = vpc.subnet("10.0.9.0/28", "b", **{"kubernetes.io/role/cni": "1"})
     vpc.interface(vpc.subnets["a"], SecondaryPrivateIpAddressCount=4)
-    found = {subnet.id: subnet for subnet in facts.subnets(vpc.id)}
+    found = {subnet.id: subnet for subnet in subnets(vpc, facts)}
     node_subnet = found[vpc.subnets["a"]]
     assert (node_subnet.zone, node_subnet.cidr, node_subnet.free) == (f"{REGION}a", "10.0.0.0/24", 246)
     assert (node_subnet.route_table, node_subnet.network_acl) == (vpc.route_tables["a"], vpc.network_acls["a"])
@@ -56,7 +62,7 @@ def test_given_a_subnet_of_no_table_then_the_main_route_table_applies_to_it(vpc:
     other = vpc.subnet("10.0.9.0/28")
     filters = [{"Name": "vpc-id", "Values": [vpc.id]}, {"Name": "association.main", "Values": ["true"]}]
     [main] = vpc.ec2.describe_route_tables(Filters=filters)["RouteTables"]
-    found = next(subnet for subnet in facts.subnets(vpc.id) if subnet.id == other)
+    found = next(subnet for subnet in subnets(vpc, facts) if subnet.id == other)
     assert found.route_table == main["RouteTableId"]
 
 
@@ -66,7 +72,7 @@ def test_given_routes_then_all_but_the_local_ones_are_told(vpc: Vpc, facts: Ec2F
     table = vpc.route_tables["a"]
     for destination in ("0.0.0.0/0", "100.65.0.0/16"):
         vpc.ec2.create_route(RouteTableId=table, DestinationCidrBlock=destination, GatewayId=gateway)
-    assert set(facts.vpc(vpc.id, 2).routes) == {
+    assert set(routes(facts.route_tables(vpc.id), PrefixLists(vpc.ec2, Unread()))) == {
         Route(destination="0.0.0.0/0", target=gateway, route_table=table),
         Route(destination="100.65.0.0/16", target=gateway, route_table=table),
     }
@@ -77,11 +83,12 @@ def test_given_peerings_then_the_other_sides_ranges_are_told_and_who_asked(vpc: 
     id_ = vpc.ec2.create_vpc_peering_connection(VpcId=vpc.id, PeerVpcId=peer)["VpcPeeringConnection"][
         "VpcPeeringConnectionId"
     ]
-    [mine], [theirs] = facts.vpc(vpc.id, 2).peerings, facts.vpc(peer, 0).peerings
+    [mine], [theirs] = facts.peerings(vpc.id), facts.peerings(peer)
     assert (mine.id, mine.status, mine.cidrs, mine.requester) == (id_, "pending-acceptance", ("10.9.0.0/16",), True)
+    assert (mine.vpc_id, theirs.vpc_id) == (peer, vpc.id)
     assert (theirs.cidrs, theirs.requester) == (("10.0.0.0/16",), False)
     vpc.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=id_)
-    assert facts.vpc(vpc.id, 2).peerings[0].status == "active"
+    assert facts.peerings(vpc.id)[0].status == "active"
 
 
 def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc: Vpc, facts: Ec2Facts) -> None:
@@ -111,7 +118,7 @@ def test_given_scattered_addresses_then_free_28s_are_counted_as_ec2_would_hand_t
 ) -> None:
     # A /26 has four /28 blocks; AWS reserves addresses in the first and in the last.
     id_ = vpc.subnet("10.0.8.0/26")
-    subnet = next(subnet for subnet in facts.subnets(vpc.id) if subnet.id == id_)
+    subnet = next(subnet for subnet in subnets(vpc, facts) if subnet.id == id_)
     assert facts.interfaces(vpc.id).free_prefixes(subnet) == 2
     vpc.interface(id_, PrivateIpAddress="10.0.8.20")
     assert facts.interfaces(vpc.id).free_prefixes(subnet) == 1
@@ -123,7 +130,7 @@ def test_given_scattered_addresses_then_free_28s_are_counted_as_ec2_would_hand_t
 
 def test_given_a_28_then_it_has_no_prefix_to_give(vpc: Vpc, facts: Ec2Facts) -> None:
     id_ = vpc.subnet("10.0.8.0/28")
-    subnet = next(subnet for subnet in facts.subnets(vpc.id) if subnet.id == id_)
+    subnet = next(subnet for subnet in subnets(vpc, facts) if subnet.id == id_)
     assert facts.interfaces(vpc.id).free_prefixes(subnet) == 0
 
 
@@ -152,4 +159,4 @@ def test_given_an_error_of_ec2_then_its_class_tells_what_to_do(
 ) -> None:
     faults.inject("ec2", "DescribeSubnets", error=code)
     with pytest.raises(kind, match=f"describe_subnets: {code}"):
-        facts.subnets("vpc-1")
+        facts.balances("vpc-1")

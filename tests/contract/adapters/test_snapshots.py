@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.eks import Eks
 from ip_remediator.adapters.errors import RequestRefused, Throttled
-from ip_remediator.adapters.kube_facts import KubeFacts
+from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.domain.diagnosis import Verdict, diagnose
 from ip_remediator.domain.snapshot import Snapshot
@@ -31,12 +30,15 @@ NO_ADDRESS = "add cmd: failed to assign an IP address to container"
 class Site:
     """A cluster of one node in one zone, whose subnet is a /28 unless said otherwise."""
 
-    def __init__(self, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, clock: Clock, prefix: int = 28) -> None:
+    def __init__(
+        self, aws: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, clock: Clock, prefix: int = 28
+    ) -> None:
         self.vpc = Vpc.create(ec2, zones="a", prefix=prefix)
         self.instance = self.vpc.instance("a")
         self.kubernetes, self.clock = kubernetes, clock
         self.name, self.node = unique("prod"), unique("ip")
         self.eks = eks_api.client
+        self.sources = Sources(self.eks, ec2, aws.client("service-quotas"), kubernetes.api(READER))
         eks_api.create_cluster(self.name, self.vpc)
         labels = {
             "topology.kubernetes.io/zone": f"{REGION}a",
@@ -74,9 +76,7 @@ class Site:
         api.create("/api/v1/namespaces/default/events", event)
 
     def capture(self) -> Snapshot:
-        eks = Eks(self.eks, self.name)
-        facts = KubeFacts(self.kubernetes.api(READER))
-        return capture(eks.describe(), eks, facts, Ec2Facts(self.vpc.ec2), self.clock, ACCOUNT)
+        return capture(Eks(self.eks, self.name).describe(), self.sources, self.clock, ACCOUNT)
 
     def remove(self) -> None:
         api = self.kubernetes.admin
@@ -87,15 +87,15 @@ class Site:
 
 @pytest.fixture
 def site(faults: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, clock: Clock) -> Iterator[Site]:
-    made = Site(eks_api, ec2, kubernetes, clock)
+    made = Site(faults, eks_api, ec2, kubernetes, clock)
     made.install_cni()
     yield made
     made.remove()
 
 
 @pytest.fixture
-def roomy(eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, clock: Clock) -> Iterator[Site]:
-    made = Site(eks_api, ec2, kubernetes, clock, prefix=26)
+def roomy(faults: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, clock: Clock) -> Iterator[Site]:
+    made = Site(faults, eks_api, ec2, kubernetes, clock, prefix=26)
     yield made
     made.remove()
 
@@ -152,13 +152,5 @@ def test_given_one_of_the_calls_fails_then_the_capture_fails_with_its_error(site
 
 
 def test_given_a_cluster_without_vpc_then_it_is_refused(site: Site) -> None:
-    eks = Eks(site.eks, site.name)
     with pytest.raises(RequestRefused, match="has no VPC of its own"):
-        capture(
-            {"name": "edge"},
-            eks,
-            KubeFacts(site.kubernetes.api(READER)),
-            Ec2Facts(site.vpc.ec2),
-            site.clock,
-            ACCOUNT,
-        )
+        capture({"name": "edge"}, site.sources, site.clock, ACCOUNT)

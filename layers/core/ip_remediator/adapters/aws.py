@@ -14,14 +14,19 @@ _CONFIG = Config(
     connect_timeout=3,
     read_timeout=15,
     retries={"mode": "standard", "max_attempts": 3},
+    max_pool_connections=16,  # a capture asks EC2 for a dozen things at once
     user_agent_extra="eks-ip-remediator",
 )
+# What can be done without must not keep people waiting where a private network has no way to it.
+_OPTIONAL = {
+    "service-quotas": Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+}
 
 
 @cache
 def client(service: str) -> Any:
     """The client of `service`, one per container."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    return boto3.client(service, config=_CONFIG.merge(_OPTIONAL.get(service, Config())))  # type: ignore[call-overload]
 
 
 @cache

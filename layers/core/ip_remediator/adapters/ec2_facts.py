@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
+from ip_remediator.adapters.ec2_pages import filters, pages
 from ip_remediator.adapters.errors import NotFound, aws_call
+from ip_remediator.adapters.interfaces import InterfaceFacts
 from ip_remediator.domain.snapshot import (
-    PREFIX_SIZE,
-    LeakedInterface,
-    NetworkInterface,
+    AclEntry,
+    Endpoint,
+    NatGateway,
+    NetworkAcl,
     Peering,
-    Route,
+    Reservation,
     Subnet,
     Vpc,
     VpcCidr,
@@ -24,78 +25,23 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 _BY_VPC = "vpc-id"
-# What the CNI leaves behind when a node ends at the wrong moment (amazon-vpc-cni-k8s#608).
-_LEAKED = re.compile("aws-K8S-")
-
-
-@dataclass
-class InterfaceFacts:
-    """What the ENIs of a VPC say: those of each instance, those that the CNI left behind, and the /28 blocks in use.
-
-    `blocks` holds, by subnet, the numbers (address >> 4) of the /28 blocks that some ENI has an address of.
-    """
-
-    by_instance: dict[str, list[NetworkInterface]] = field(default_factory=dict)
-    leaked: list[LeakedInterface] = field(default_factory=list)
-    blocks: dict[str, set[int]] = field(default_factory=dict)
-
-    def add(self, eni: dict[str, Any]) -> None:
-        """Takes in an item of DescribeNetworkInterfaces."""
-        id_, subnet = eni["NetworkInterfaceId"], eni["SubnetId"]
-        addresses = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
-        prefixes = [prefix["Ipv4Prefix"] for prefix in eni.get("Ipv4Prefixes", [])]
-        held = [*map(IPv4Address, addresses), *(IPv4Network(prefix).network_address for prefix in prefixes)]
-        self.blocks.setdefault(subnet, set()).update(int(address) // PREFIX_SIZE for address in held)
-        attachment = eni.get("Attachment") or {}
-        if attachment.get("InstanceId"):
-            node_eni = NetworkInterface(
-                id=id_,
-                subnet_id=subnet,
-                primary=attachment.get("DeviceIndex") == 0,
-                addresses=len(addresses),
-                prefixes=len(prefixes),
-            )
-            self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
-        elif eni["Status"] == "available" and _LEAKED.match(eni.get("Description") or ""):
-            count = len(addresses) + PREFIX_SIZE * len(prefixes)
-            tags = {tag["Key"]: tag["Value"] for tag in eni.get("TagSet", [])}
-            self.leaked.append(
-                LeakedInterface(
-                    id=id_,
-                    subnet_id=subnet,
-                    addresses=count,
-                    cluster=tags.get("cluster.k8s.amazonaws.com/name"),
-                    instance_id=tags.get("node.k8s.amazonaws.com/instance_id"),
-                )
-            )
-
-    def free_prefixes(self, subnet: Subnet) -> int:
-        """The subnet's wholly free /28 blocks. The first and the last one hold the addresses that AWS reserves."""
-        network = IPv4Network(subnet.cidr)
-        first, last = int(network.network_address) // PREFIX_SIZE, int(network.broadcast_address) // PREFIX_SIZE
-        return last - first + 1 - len(self.blocks.get(subnet.id, set()) | {first, last})
+# An ENI is some kilobytes of XML: half of what EC2 would give at once keeps a page small in memory.
+_INTERFACES_PER_PAGE = 500
+_GONE = ("deleting", "deleted", "failed", "rejected", "expired")
 
 
 class Ec2Facts:
-    """The facts of one moment: what several of them rest on is read once. Raises the errors of `adapters.errors`."""
+    """Raises the errors of `adapters.errors`."""
 
     def __init__(self, ec2: EC2Client) -> None:
         self._ec2 = ec2
-        self._tables: dict[str, dict[str, Any]] = {}
 
-    def vpc(self, vpc_id: str, subnet_count: int) -> Vpc:
-        """The VPC with its CIDRs, routes and peerings. Raises NotFound."""
-        found = list(self._pages("describe_vpcs", "Vpcs", VpcIds=[vpc_id]))
+    def vpc(self, vpc_id: str) -> Vpc:
+        """The VPC's owner and CIDRs; the rest of a `Vpc` comes from other reads. Raises NotFound."""
+        found = list(pages(self._ec2, "describe_vpcs", "Vpcs", VpcIds=[vpc_id]))
         if not found:
             raise NotFound(f"VPC {vpc_id} does not exist")
-        return Vpc(
-            id=vpc_id,
-            owner_id=found[0].get("OwnerId"),
-            cidrs=self.cidrs_of(found[0]),
-            peerings=tuple(self._peerings(vpc_id)),
-            routes=tuple(self._routes(vpc_id)),
-            subnet_count=subnet_count,
-        )
+        return Vpc(id=vpc_id, owner_id=found[0].get("OwnerId"), cidrs=self.cidrs_of(found[0]))
 
     @staticmethod
     def cidrs_of(vpc: dict[str, Any]) -> tuple[VpcCidr, ...]:
@@ -118,36 +64,17 @@ class Ec2Facts:
                 zone=subnet["AvailabilityZone"],
                 cidr=subnet["CidrBlock"],
                 free=subnet["AvailableIpAddressCount"],
+                owner_id=subnet.get("OwnerId"),
                 tags={tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])},
             )
-            for subnet in self._pages("describe_subnets", "Subnets", Filters=_filter(_BY_VPC, vpc_id))
-        ]
-
-    def subnets(self, vpc_id: str) -> list[Subnet]:
-        """All subnets of the VPC, each with the route table and network ACL that apply to it."""
-        tables = self._route_tables(vpc_id)
-        acls = self._network_acls(vpc_id)
-        main = next((id_ for id_, table in tables.items() if any(a.get("Main") for a in table["Associations"])), None)
-        table_of = {
-            association["SubnetId"]: id_
-            for id_, table in tables.items()
-            for association in table["Associations"]
-            if "SubnetId" in association
-        }
-        acl_of = {
-            association["SubnetId"]: acl["NetworkAclId"] for acl in acls for association in acl.get("Associations", [])
-        }
-        return [
-            subnet.model_copy(
-                update={"route_table": table_of.get(subnet.id, main), "network_acl": acl_of.get(subnet.id)}
-            )
-            for subnet in self.balances(vpc_id)
+            for subnet in self._all("describe_subnets", "Subnets", vpc_id)
         ]
 
     def interfaces(self, vpc_id: str) -> InterfaceFacts:
         """Every ENI of the VPC, read in one paged call whatever it is attached to."""
         facts = InterfaceFacts()
-        for eni in self._pages("describe_network_interfaces", "NetworkInterfaces", Filters=_filter(_BY_VPC, vpc_id)):
+        paging = {"PageSize": _INTERFACES_PER_PAGE}
+        for eni in self._all("describe_network_interfaces", "NetworkInterfaces", vpc_id, PaginationConfig=paging):
             facts.add(eni)
         return facts
 
@@ -157,8 +84,12 @@ class Ec2Facts:
         if not wanted:
             return {}
         addresses: dict[str, str] = {}
-        for eni in self._pages(
-            "describe_network_interfaces", "NetworkInterfaces", Filters=_filter("subnet-id", *wanted)
+        for eni in pages(
+            self._ec2,
+            "describe_network_interfaces",
+            "NetworkInterfaces",
+            Filters=filters("subnet-id", *wanted),
+            PaginationConfig={"PageSize": _INTERFACES_PER_PAGE},
         ):
             held = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
             held += [str(ip) for prefix in eni.get("Ipv4Prefixes", []) for ip in IPv4Network(prefix["Ipv4Prefix"])]
@@ -170,56 +101,127 @@ class Ec2Facts:
         wanted = sorted(set(instance_types))
         if not wanted:
             return {}
+        found = pages(self._ec2, "describe_instance_types", "InstanceTypes", Filters=filters("instance-type", *wanted))
         return {
             kind["InstanceType"]: (
                 kind["NetworkInfo"]["MaximumNetworkInterfaces"],
                 kind["NetworkInfo"]["Ipv4AddressesPerInterface"],
             )
-            for kind in self._pages(
-                "describe_instance_types",
-                "InstanceTypes",
-                Filters=[{"Name": "instance-type", "Values": wanted}],
-            )
+            for kind in found
         }
 
-    def _routes(self, vpc_id: str) -> Iterator[Route]:
-        for id_, table in self._route_tables(vpc_id).items():
-            for route in table["Routes"]:
-                destination = route.get("DestinationCidrBlock")
-                target = next((v for k, v in route.items() if k.endswith("Id") and isinstance(v, str)), "?")
-                if destination and target != "local":
-                    yield Route(destination=destination, target=target, route_table=id_)
+    def route_tables(self, vpc_id: str) -> list[dict[str, Any]]:
+        """DescribeRouteTables' items."""
+        return list(self._all("describe_route_tables", "RouteTables", vpc_id))
 
-    def _route_tables(self, vpc_id: str) -> dict[str, Any]:
-        if vpc_id not in self._tables:
-            pages = self._pages("describe_route_tables", "RouteTables", Filters=_filter(_BY_VPC, vpc_id))
-            self._tables[vpc_id] = {table["RouteTableId"]: table for table in pages}
-        return self._tables[vpc_id]
+    def network_acls(self, vpc_id: str) -> list[dict[str, Any]]:
+        """DescribeNetworkAcls' items."""
+        return list(self._all("describe_network_acls", "NetworkAcls", vpc_id))
 
-    def _network_acls(self, vpc_id: str) -> list[Any]:
-        return list(self._pages("describe_network_acls", "NetworkAcls", Filters=_filter(_BY_VPC, vpc_id)))
+    def peerings(self, vpc_id: str) -> list[Peering]:
+        """The VPC's peerings in every state, also those that are over."""
+        return [
+            *self._peerings("requester-vpc-info.vpc-id", vpc_id, "AccepterVpcInfo", requester=True),
+            *self._peerings("accepter-vpc-info.vpc-id", vpc_id, "RequesterVpcInfo", requester=False),
+        ]
 
-    def _peerings(self, vpc_id: str) -> Iterator[Peering]:
-        for mine, other, requester in (
-            ("requester", "AccepterVpcInfo", True),
-            ("accepter", "RequesterVpcInfo", False),
-        ):
-            filters = _filter(f"{mine}-vpc-info.vpc-id", vpc_id)
-            for peering in self._pages("describe_vpc_peering_connections", "VpcPeeringConnections", Filters=filters):
-                side = peering[other]
-                cidrs = [block["CidrBlock"] for block in side.get("CidrBlockSet", [])] or [side.get("CidrBlock")]
-                yield Peering(
-                    id=peering["VpcPeeringConnectionId"],
-                    status=peering["Status"]["Code"],
-                    cidrs=tuple(cidr for cidr in cidrs if cidr),
-                    requester=requester,
-                )
+    def nat_gateways(self, vpc_id: str) -> tuple[NatGateway, ...]:
+        return tuple(
+            NatGateway(
+                id=gateway["NatGatewayId"],
+                subnet_id=gateway["SubnetId"],
+                private=gateway.get("ConnectivityType") == "private",
+            )
+            for gateway in self._all("describe_nat_gateways", "NatGateways", vpc_id)
+            if gateway["State"] not in _GONE
+        )
 
-    def _pages(self, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-        with aws_call(operation):
-            for page in self._ec2.get_paginator(operation).paginate(**arguments):  # type: ignore[call-overload]
-                yield from page[key]
+    def endpoints(self, vpc_id: str) -> tuple[Endpoint, ...]:
+        return tuple(
+            Endpoint(
+                id=endpoint["VpcEndpointId"],
+                service=endpoint.get("ServiceName") or "",
+                kind=endpoint["VpcEndpointType"],
+                security_groups=tuple(group["GroupId"] for group in endpoint.get("Groups", [])),
+            )
+            for endpoint in self._all("describe_vpc_endpoints", "VpcEndpoints", vpc_id)
+            if endpoint["State"].lower() not in _GONE
+        )
+
+    def reservations(self, subnet_id: str) -> tuple[Reservation, ...]:
+        with aws_call("get_subnet_cidr_reservations"):
+            answer = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)
+        return tuple(
+            Reservation(cidr=found["Cidr"], kind=found["ReservationType"])
+            for found in answer["SubnetIpv4CidrReservations"]
+        )
+
+    def _peerings(self, filter_name: str, vpc_id: str, other: str, *, requester: bool) -> Iterator[Peering]:
+        found = pages(
+            self._ec2,
+            "describe_vpc_peering_connections",
+            "VpcPeeringConnections",
+            Filters=filters(filter_name, vpc_id),
+        )
+        for peering in found:
+            side = peering[other]
+            cidrs = [block["CidrBlock"] for block in side.get("CidrBlockSet", [])] or [side.get("CidrBlock")]
+            yield Peering(
+                id=peering["VpcPeeringConnectionId"],
+                status=peering["Status"]["Code"],
+                cidrs=tuple(cidr for cidr in cidrs if cidr),
+                requester=requester,
+                vpc_id=side.get("VpcId"),
+            )
+
+    def _all(self, operation: str, key: str, vpc_id: str, **arguments: Any) -> Iterator[Any]:
+        """What lies in the VPC."""
+        # DescribeNatGateways alone names its parameter in the singular.
+        name = "Filter" if operation == "describe_nat_gateways" else "Filters"
+        return pages(self._ec2, operation, key, **{name: filters(_BY_VPC, vpc_id)}, **arguments)
 
 
-def _filter(name: str, *values: str) -> list[dict[str, Any]]:
-    return [{"Name": name, "Values": list(values)}]
+def with_layout(
+    subnets: Iterable[Subnet], tables: Iterable[dict[str, Any]], acls: Iterable[dict[str, Any]]
+) -> list[Subnet]:
+    """The subnets, each with the route table and network ACL that apply to it."""
+    main: str | None = None
+    table_of: dict[str, str] = {}
+    for table in tables:
+        for association in table["Associations"]:
+            if association.get("Main"):
+                main = table["RouteTableId"]
+            elif "SubnetId" in association:
+                table_of[association["SubnetId"]] = table["RouteTableId"]
+    acl_of = {
+        association["SubnetId"]: acl["NetworkAclId"] for acl in acls for association in acl.get("Associations", [])
+    }
+    return [
+        subnet.model_copy(update={"route_table": table_of.get(subnet.id, main), "network_acl": acl_of.get(subnet.id)})
+        for subnet in subnets
+    ]
+
+
+def acl_documents(acls: Iterable[dict[str, Any]]) -> tuple[NetworkAcl, ...]:
+    """The network ACLs of DescribeNetworkAcls with their IPv4 entries, the last rule ("*", deny) among them."""
+    return tuple(
+        NetworkAcl(
+            id=acl["NetworkAclId"],
+            default=acl.get("IsDefault", False),
+            entries=tuple(_entry(entry) for entry in acl.get("Entries", []) if entry.get("CidrBlock")),
+        )
+        for acl in acls
+    )
+
+
+def _entry(entry: dict[str, Any]) -> AclEntry:
+    ports = entry.get("PortRange") or {}
+    return AclEntry(
+        number=entry["RuleNumber"],
+        egress=entry["Egress"],
+        allow=entry["RuleAction"] == "allow",
+        cidr=entry["CidrBlock"],
+        protocol=str(entry.get("Protocol", "-1")),
+        from_port=ports.get("From"),
+        to_port=ports.get("To"),
+    )

@@ -16,6 +16,7 @@ from ip_remediator.domain.snapshot import (
     Cni,
     EniConfig,
     Node,
+    Provisioner,
     StuckPod,
 )
 
@@ -25,8 +26,24 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 _OS = "kubernetes.io/os"
-_GITOPS_MARKS = ("argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name")
+_NODE_GROUP = "eks.amazonaws.com/nodegroup"
+# The second one is that of Karpenter before v0.32.
+_NODE_POOLS = ("karpenter.sh/nodepool", "karpenter.sh/provisioner-name")
+_GITOPS_MARKS = (
+    "argocd.argoproj.io/instance",
+    "argocd.argoproj.io/tracking-id",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+)
 _HELM_MARK = "meta.helm.sh/release-name"
+# The variables that the VPC CNI's README and its add-on's schema name. Others (a proxy with its password, say) are no
+# settings of the CNI and stay out of a snapshot.
+_CNI_VARIABLES = re.compile(
+    "(AWS_VPC_|DISABLE_|ENABLE_|ENI_CONFIG_|WARM_).+|ADDITIONAL_ENI_TAGS|ANNOTATE_POD_IP|AWS_EC2_ENDPOINT"
+    "|AWS_EXTERNAL_SERVICE_CIDRS|AWS_MANAGE_ENIS_NON_SCHEDULABLE|CLUSTER_ENDPOINT|CLUSTER_NAME"
+    "|INTROSPECTION_BIND_ADDRESS|IP_COOLDOWN_PERIOD|MAX_ENI|MINIMUM_IP_TARGET|NETWORK_POLICY_ENFORCING_MODE|POD_MTU"
+    "|POD_SECURITY_GROUP_ENFORCING_MODE|VPC_CNI_VERSION|VPC_ID"
+)
 # What the kubelet says when the VPC CNI could not set up a sandbox; other causes (volumes, images) are not ours.
 _CNI_FAILURE = re.compile(r"aws-cni|failed to assign an IP address")
 
@@ -56,7 +73,8 @@ class KubeFacts:
             version=container.get("image", "").rpartition(":")[2] or None,
             owner="addon" if managed_addon else fallback,
             owned_by=gitops or helm,
-            env=environment_of(container),
+            managers=tuple(dict.fromkeys(_managers_of_spec(daemonset))),
+            env={name: value for name, value in environment_of(container).items() if _CNI_VARIABLES.fullmatch(name)},
             eni_config_crd=self._api.find(f"{CRDS}/{CRD_NAME}") is not None,
         )
 
@@ -127,17 +145,35 @@ def _node(item: dict[str, Any], cni: Cni) -> Node:
     provider_id = item.get("spec", {}).get("providerID", "")
     instance = provider_id.rpartition("/")[2]
     pods = (item.get("status", {}).get("allocatable") or {}).get("pods")
+    provisioner, group = _provisioner(labels)
     return Node(
         name=item["metadata"]["name"],
         zone=labels.get(ZONE_LABEL),
         instance_id=instance if instance.startswith("i-") else None,
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         max_pods=int(pods) if pods else None,
+        provisioner=provisioner,
+        group=group,
         fargate=labels.get(_COMPUTE_TYPE) == "fargate",
         windows=labels.get(_OS) == "windows",
         own_cni=labels.get(_COMPUTE_TYPE) in ("hybrid", "auto"),
         eni_config=_selected_eni_config(labels, annotations, cni),
     )
+
+
+def _provisioner(labels: dict[str, str]) -> tuple[Provisioner, str | None]:
+    """Who made the node, and the managed node group or NodePool that it belongs to."""
+    pool = next((labels[label] for label in _NODE_POOLS if label in labels), None)
+    match labels.get(_COMPUTE_TYPE):
+        case "fargate":
+            return "fargate", None
+        case "hybrid":
+            return "hybrid", None
+        case "auto":
+            return "auto", pool
+    if _NODE_GROUP in labels:
+        return "managed", labels[_NODE_GROUP]
+    return ("karpenter", pool) if pool else ("self-managed", None)
 
 
 def _selected_eni_config(labels: dict[str, str], annotations: dict[str, str], cni: Cni) -> str:

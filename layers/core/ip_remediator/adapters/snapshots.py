@@ -1,21 +1,31 @@
-"""Reads everything that a `Snapshot` holds, from EKS, Kubernetes and EC2, the independent parts side by side."""
+"""Reads everything that a `Snapshot` holds, from EKS, Kubernetes and EC2, the independent parts side by side.
+
+What a verdict or a plan cannot do without fails loudly; what only the preflight looks at is told as unread.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from ip_remediator.adapters.clock import Clock
-from ip_remediator.adapters.ec2_facts import Ec2Facts, InterfaceFacts
+from ip_remediator.adapters.ec2_facts import Ec2Facts, acl_documents, with_layout
 from ip_remediator.adapters.eks import Eks, cluster_facts
 from ip_remediator.adapters.errors import RequestRefused
+from ip_remediator.adapters.interfaces import InterfaceFacts
 from ip_remediator.adapters.kube_facts import KubeFacts
-from ip_remediator.domain.snapshot import MAX_ENI, Cni, Node, Snapshot, Subnet
+from ip_remediator.adapters.optional import Unread
+from ip_remediator.adapters.preflight_facts import Awaited, Preflight, Sources
+from ip_remediator.domain.snapshot import MAX_ENI, Cluster, Cni, EniConfig, Node, Reservation, Snapshot, Subnet
+
+# As many as a boto3 client has connections (adapters.aws).
+_THREADS = 12
+_MOST_RESERVATIONS = 50
 
 
-def capture(
-    described: dict[str, Any], eks: Eks, kube: KubeFacts, ec2: Ec2Facts, clock: Clock, account_id: str | None
-) -> Snapshot:
+def capture(described: dict[str, Any], sources: Sources, clock: Clock, account_id: str | None) -> Snapshot:
     """The facts of the cluster that `described` (DescribeCluster's answer) is about.
 
     Raises:
@@ -24,29 +34,48 @@ def capture(
     cluster = cluster_facts(described)
     if cluster.vpc_id is None:
         raise RequestRefused(f"cluster {cluster.name} has no VPC of its own (a local or connected cluster)")
-    vpc_id = cluster.vpc_id
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        addon = pool.submit(eks.addon)
-        subnets = pool.submit(ec2.subnets, vpc_id)
-        interfaces = pool.submit(ec2.interfaces, vpc_id)
-        stuck = pool.submit(kube.stuck_pods)
-        eni_configs = pool.submit(kube.eni_configs)
-        cni = kube.cni(managed_addon=addon.result() is not None)
-        vpc = pool.submit(ec2.vpc, vpc_id, len(subnets.result()))
-        nodes = kube.nodes(cni)
-        limits = ec2.instance_limits(node.instance_type for node in nodes if node.instance_type)
-        return Snapshot(
-            taken_at=clock(),
-            account_id=account_id,
-            cluster=cluster,
-            cni=cni,
-            eni_configs=tuple(eni_configs.result()),
-            nodes=tuple(_with_interfaces(node, cni, interfaces.result(), limits) for node in nodes),
-            stuck_pods=tuple(stuck.result()),
-            subnets=tuple(_with_prefixes(subnet, interfaces.result()) for subnet in subnets.result()),
-            vpc=vpc.result(),
-            leaked_interfaces=tuple(interfaces.result().leaked),
-        )
+    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+        return _read(cluster, cluster.vpc_id, sources, clock, account_id, pool)
+
+
+def _read(
+    cluster: Cluster, vpc_id: str, sources: Sources, clock: Clock, account_id: str | None, pool: Executor
+) -> Snapshot:
+    """What the verdict waits for is asked first: the pool's threads take up tasks in this order."""
+    ec2, kube = Ec2Facts(sources.ec2), KubeFacts(sources.kube)
+    addon = pool.submit(Eks(sources.eks, cluster.name).addon)
+    awaited = Awaited(
+        interfaces=pool.submit(ec2.interfaces, vpc_id),
+        vpc=pool.submit(ec2.vpc, vpc_id),
+        tables=pool.submit(ec2.route_tables, vpc_id),
+        peerings=pool.submit(ec2.peerings, vpc_id),
+    )
+    stuck = pool.submit(kube.stuck_pods)
+    subnets, acls = pool.submit(ec2.balances, vpc_id), pool.submit(ec2.network_acls, vpc_id)
+    found_configs = pool.submit(kube.eni_configs)
+    preflight = Preflight(sources, cluster, vpc_id, account_id, awaited, pool)
+    cni = kube.cni(managed_addon=addon.result() is not None)
+    nodes = kube.nodes(cni)
+    limits = ec2.instance_limits(node.instance_type for node in nodes if node.instance_type)
+    interfaces, configs = awaited.interfaces.result(), tuple(found_configs.result())
+    nodes = [_with_interfaces(node, cni, interfaces, limits) for node in nodes]
+    reserved = _reservations(ec2, cni, nodes, configs, preflight.unread, pool)
+    placed = with_layout(subnets.result(), awaited.tables.result(), acls.result())
+    vpc = preflight.vpc().model_copy(update={"subnet_count": len(placed), "network_acls": acl_documents(acls.result())})
+    return Snapshot(
+        taken_at=clock(),
+        account_id=account_id,
+        cluster=preflight.cluster(),
+        cni=cni,
+        eni_configs=configs,
+        nodes=tuple(nodes),
+        stuck_pods=tuple(stuck.result()),
+        subnets=tuple(_with_prefixes(subnet, interfaces, reserved) for subnet in placed),
+        vpc=vpc,
+        leaked_interfaces=tuple(interfaces.leaked),
+        quotas=preflight.quotas(),
+        unread=preflight.unread.lines,
+    )
 
 
 def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, limits: dict[str, tuple[int, int]]) -> Node:
@@ -63,5 +92,26 @@ def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, limits: d
     )
 
 
-def _with_prefixes(subnet: Subnet, interfaces: InterfaceFacts) -> Subnet:
-    return subnet.model_copy(update={"free_prefixes": interfaces.free_prefixes(subnet)})
+def _reservations(
+    ec2: Ec2Facts, cni: Cni, nodes: Iterable[Node], configs: Iterable[EniConfig], unread: Unread, pool: Executor
+) -> Mapping[str, tuple[Reservation, ...]]:
+    """The CIDR reservations of the subnets that pods use, by subnet: of interest only where prefixes are handed out."""
+    if not cni.prefix_delegation:
+        return {}
+    used = {eni.subnet_id for node in nodes for eni in node.interfaces}
+    used |= {config.subnet for config in configs if config.subnet}
+    wanted = sorted(used)[:_MOST_RESERVATIONS]
+    if len(used) > len(wanted):
+        unread.note("CIDR reservations", f"only those of {_MOST_RESERVATIONS} subnets of {len(used)} are read")
+
+    def read(subnet_id: str) -> tuple[Reservation, ...]:
+        return unread.attempt(f"CIDR reservations of {subnet_id}", partial(ec2.reservations, subnet_id), ())
+
+    return dict(zip(wanted, pool.map(read, wanted), strict=True))
+
+
+def _with_prefixes(
+    subnet: Subnet, interfaces: InterfaceFacts, reserved: Mapping[str, tuple[Reservation, ...]]
+) -> Subnet:
+    update = {"free_prefixes": interfaces.free_prefixes(subnet), "reservations": reserved.get(subnet.id, ())}
+    return subnet.model_copy(update=update)

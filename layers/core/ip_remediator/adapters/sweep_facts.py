@@ -9,9 +9,10 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from ip_remediator.adapters.ec2_facts import Ec2Facts, InterfaceFacts
+from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.eks import cluster_facts
 from ip_remediator.adapters.errors import RequestRefused
+from ip_remediator.adapters.interfaces import InterfaceFacts
 from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.domain.snapshot import Node, Snapshot, Subnet
 

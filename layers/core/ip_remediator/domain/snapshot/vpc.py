@@ -43,12 +43,13 @@ class VpcCidr(Document):
 
 
 class Peering(Document):
-    """A VPC peering connection. `cidrs` are the other side's; `requester`: this VPC asked for it."""
+    """A VPC peering connection. `vpc_id` and `cidrs` are the other side's; `requester`: this VPC asked for it."""
 
     id: str
     status: str
     cidrs: tuple[str, ...] = ()
     requester: bool = False
+    vpc_id: str | None = None
 
 
 class Route(Document):
@@ -62,8 +63,8 @@ class Route(Document):
 
 
 class TransitGateway(Document):
-    """The VPC's attachment to a transit gateway. `routes`: the ranges that the gateway's route table of this
-    attachment knows; None when they could not be read (the gateway is another account's)."""
+    """The VPC's attachment to a transit gateway. `routes`: the ranges of others that the gateway's route table of
+    this attachment knows; None when they could not be read (the gateway is another account's)."""
 
     id: str
     attachment: str
@@ -104,7 +105,10 @@ class NetworkAcl(Document):
 
 
 class SecurityGroupRule(Document):
-    """A rule that names ranges of the VPC (others cannot be about pods' addresses). Ports None: all."""
+    """A rule with those of its IPv4 ranges that can be about pods' addresses: they overlap the VPC, or are not public.
+
+    The ranges of a prefix list stand for the list. Ports None: all.
+    """
 
     id: str | None = None
     egress: bool = False
@@ -115,8 +119,13 @@ class SecurityGroupRule(Document):
 
 
 class SecurityGroup(Document):
-    """A security group of this VPC or of one that it reaches; `used_by` names what it protects ("RDS orders-db",
-    "load balancer app/shop/1a2b", "endpoint vpce-1", "instance i-1"), as the ENIs' descriptions tell."""
+    """A security group of this VPC or of one that it reaches.
+
+    `rules` are those of the directions (in, out) in which some rule names ranges of the VPC, so that what else is
+    admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none. `used_by` tells
+    what such a group protects, as the descriptions of the ENIs in this VPC do: "RDS eni-1", "load balancer
+    app/shop/1a2b", "endpoint vpce-1", "instance i-1", "instance and 4995 more".
+    """
 
     id: str
     name: str | None = None
@@ -128,7 +137,8 @@ class SecurityGroup(Document):
 class Vpc(Document):
     """The VPC: its CIDRs, what is reachable from it, and who owns it.
 
-    `security_groups` are the VPC's groups with those of their rules that name ranges of the VPC. None: not read.
+    `security_groups` are all of the VPC's, and those of peered VPCs and transit gateways' neighbours in this account
+    and region that name its ranges. None: not read.
     `clusters` are the EKS clusters that have ENIs in it, this one included. `network_address_units` as AWS counts
     them ("Network Address Usage" of the VPC User Guide).
     """

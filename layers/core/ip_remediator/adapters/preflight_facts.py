@@ -1,0 +1,128 @@
+"""The facts that only a plan's preflight looks at: read beside the others, told as unread where they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ip_remediator.adapters.ec2_facts import Ec2Facts
+from ip_remediator.adapters.eks_compute import EksCompute
+from ip_remediator.adapters.interfaces import InterfaceFacts
+from ip_remediator.adapters.kube import KubeApi
+from ip_remediator.adapters.kube_workloads import WEBHOOK_KINDS, WORKLOAD_KINDS, KubeWorkloads
+from ip_remediator.adapters.optional import Unread
+from ip_remediator.adapters.quotas import read_quotas
+from ip_remediator.adapters.routing import PrefixLists, TransitFacts, routes, transit
+from ip_remediator.adapters.security_groups import SecurityGroupReader
+from ip_remediator.domain.snapshot import Cluster, Peering, Quotas, Route, SecurityGroup, Vpc
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_eks import EKSClient
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where facts come from: boto3's clients (`quotas`: of service-quotas), and the cluster's API."""
+
+    eks: EKSClient
+    ec2: EC2Client
+    quotas: Any
+    kube: KubeApi
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """Reads under way that the preflight builds upon."""
+
+    vpc: Future[Vpc]
+    tables: Future[list[dict[str, Any]]]
+    peerings: Future[list[Peering]]
+    interfaces: Future[InterfaceFacts]
+
+
+class Preflight:
+    """Asks for everything at once.
+
+    Three of its tasks wait for others (routes, security groups, node groups with Fargate profiles), so a pool of more
+    than a handful of threads always goes on.
+    """
+
+    def __init__(
+        self, sources: Sources, cluster: Cluster, vpc_id: str, account_id: str | None, awaited: Awaited, pool: Executor
+    ) -> None:
+        self._cluster, self._awaited, self._account_id = cluster, awaited, account_id
+        self._ec2, self._pool, self.unread = sources.ec2, pool, Unread()
+        self._lists = PrefixLists(sources.ec2, self.unread)
+        facts, workloads = Ec2Facts(sources.ec2), KubeWorkloads(sources.kube)
+        nowhere, nothing = TransitFacts(), Quotas()
+        self._routes = pool.submit(self._read_routes)
+        self._transit = self._ask("transit gateways", partial(self._read_transit, vpc_id), nowhere)
+        self._groups = self._ask("security groups", partial(self._read_groups, vpc_id), None)
+        self._nat = self._list("NAT gateways", partial(facts.nat_gateways, vpc_id))
+        self._endpoints = self._list("VPC endpoints", partial(facts.endpoints, vpc_id))
+        self._webhooks = [self._list(kind, partial(workloads.webhooks, kind)) for kind in WEBHOOK_KINDS]
+        self._overlays = [
+            self._list(f"{kind} of all namespaces", partial(workloads.overlays, kind)) for kind in WORKLOAD_KINDS
+        ]
+        self._karpenter = self._ask("Karpenter's API group", workloads.karpenter, None)
+        compute = EksCompute(sources.eks, cluster.name, self.unread)
+        self._node_groups = self._list("node groups", partial(compute.node_groups, pool))
+        self._fargate_profiles = self._list("Fargate profiles", partial(compute.fargate_profiles, pool))
+        self._quotas = self._ask("quotas, so AWS's defaults are assumed", partial(read_quotas, sources.quotas), nothing)
+
+    def cluster(self) -> Cluster:
+        """The cluster with what runs in it."""
+        return self._cluster.model_copy(
+            update={
+                "node_groups": self._node_groups.result(),
+                "fargate_profiles": self._fargate_profiles.result(),
+                "karpenter": self._karpenter.result(),
+                "webhooks": tuple(webhook for found in self._webhooks for webhook in found.result()),
+                "overlays": tuple(overlay for found in self._overlays for overlay in found.result()),
+            }
+        )
+
+    def vpc(self) -> Vpc:
+        """The VPC with what it reaches and what admits whom; subnets and network ACLs are left to the caller."""
+        interfaces = self._awaited.interfaces.result()
+        return self._awaited.vpc.result().model_copy(
+            update={
+                "peerings": tuple(self._awaited.peerings.result()),
+                "routes": self._routes.result(),
+                "transit_gateways": self._transit.result().gateways,
+                "nat_gateways": self._nat.result(),
+                "endpoints": self._endpoints.result(),
+                "security_groups": self._groups.result(),
+                "clusters": tuple(sorted({self._cluster.name, *interfaces.clusters})),
+                "network_address_units": interfaces.network_address_units,
+            }
+        )
+
+    def quotas(self) -> Quotas:
+        return self._quotas.result()
+
+    def _ask(self, what: str, read: Callable[[], ResultT], otherwise: ResultT) -> Future[ResultT]:
+        return self._pool.submit(self.unread.attempt, what, read, otherwise)
+
+    def _list(self, what: str, read: Callable[[], tuple[ResultT, ...]]) -> Future[tuple[ResultT, ...]]:
+        return self._ask(what, read, ())
+
+    def _read_routes(self) -> tuple[Route, ...]:
+        return tuple(routes(self._awaited.tables.result(), self._lists))
+
+    def _read_transit(self, vpc_id: str) -> TransitFacts:
+        return transit(self._ec2, vpc_id, self._account_id, self._lists)
+
+    def _read_groups(self, vpc_id: str) -> tuple[SecurityGroup, ...]:
+        ours = [IPv4Network(cidr.cidr) for cidr in self._awaited.vpc.result().cidrs]
+        peers = {peer.vpc_id for peer in self._awaited.peerings.result() if peer.status == "active" and peer.vpc_id}
+        neighbours = peers | self._transit.result().neighbours
+        reader = SecurityGroupReader(self._ec2, ours, self._lists)
+        return reader.read(vpc_id, neighbours, self._awaited.interfaces.result())
