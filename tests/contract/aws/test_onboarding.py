@@ -6,7 +6,6 @@ CloudFormation refuses alarms on metric math, so NodeCapacityAlarm stays off her
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
+from ip_remediator.domain.log_signals import parse_logs
 from ip_remediator.domain.signals import Signal, Source, parse_eventbridge
 from local.aws.client import LocalAws
 from tests.contract.aws.conftest import Maker, Network, eventually, unique
@@ -148,6 +148,7 @@ def signal_in(inbox: Inbox) -> Signal:
     ("option", "resource", "namespace", "metric", "dimensions"),
     [
         ("PendingPodsAlarm", "PendingPodsAboveLimit", "ContainerInsights", "pod_status_pending", True),
+        ("DataplaneAlarm", "PodsWithoutAddressAlarm", "EksIpRemediator", "PodsWithoutAddress-{}", False),
     ],
 )
 @pytest.mark.usefixtures("dataplane")
@@ -182,24 +183,61 @@ def test_given_an_alarm_when_its_metric_rises_then_a_signal_of_the_cluster_is_qu
     assert found.excerpt.startswith(made[resource])
 
 
+@pytest.mark.parametrize(("sample", "naming"), [("event_sandbox", "clusterName"), ("event_layout", "cluster")])
 def test_given_forwarding_when_the_exporter_writes_to_its_own_bus_then_only_this_clusters_events_are_queued(
-    aws: LocalAws, cluster: str, onboard: Callable[..., dict[str, str]], signals: Inbox
+    aws: LocalAws, cluster: str, onboard: Callable[..., dict[str, str]], signals: Inbox, sample: str, naming: str
 ):
     # given
     events, bus = aws.client("events"), unique("bus")
     events.create_event_bus(Name=bus)
     onboard(EventBusName=bus, ForwardEventsTo=f"arn:aws:events:{aws.region}:000000000000:event-bus/default")
-    sample = json.loads((SAMPLES / "event_sandbox.json").read_text())["detail"]
+    detail = json.loads((SAMPLES / f"{sample}.json").read_text())["detail"]
 
     def put(**changes: str) -> None:
-        detail = json.dumps({**copy.deepcopy(sample), **changes})
-        entry = {"Source": "shop", "DetailType": "Kubernetes Event", "Detail": detail, "EventBusName": bus}
-        events.put_events(Entries=[entry])
+        entry = {"Source": "shop", "DetailType": "Kubernetes Event", "Detail": json.dumps({**detail, **changes})}
+        events.put_events(Entries=[{**entry, "EventBusName": bus}])
 
     # when
-    put(clusterName="another")
-    put(clusterName=cluster, reason="Started")
-    put(clusterName=cluster)
+    put(**{naming: "another"})
+    put(**{naming: cluster}, reason="Started")
+    put(**{naming: cluster})
     # then
     found = signal_in(signals)
     assert (found.cluster, found.pod) == (cluster, "default/nginx-7c5ddbdf54-x2x8k")
+
+
+# Puts what it gets into a queue, for the test to see.
+_RELAY = """
+import json, os, boto3
+def handler(event, context):
+    boto3.client("sqs").send_message(QueueUrl=os.environ["INBOX"], MessageBody=json.dumps(event))
+"""
+
+
+def test_given_log_subscriptions_when_lines_are_written_then_those_about_addresses_reach_the_function(
+    aws: LocalAws, make: Maker, cluster: str, dataplane: str, onboard: Callable[..., dict[str, str]]
+):
+    # given
+    inbox, logs = Inbox(aws), aws.client("logs")
+    role = make.role({"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"})
+    relay = make.function(_RELAY, role=role, Environment={"Variables": {"INBOX": inbox.url}}, Timeout=30)
+    exported = unique("/shop/events")
+    logs.create_log_group(logGroupName=exported)
+    arn = f"arn:aws:lambda:{aws.region}:000000000000:function:{relay}"
+    onboard(DataplaneSubscription="yes", EventsLogGroup=exported, IngestFunctionArn=arn)
+
+    def write(group: str, sample: str) -> list[str]:
+        """The lines of a recorded batch, and something ordinary; when they were written, and what arrived."""
+        lines = [event["message"] for event in json.loads((SAMPLES / f"{sample}.json").read_text())["logEvents"]]
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        logs.create_log_stream(logGroupName=group, logStreamName="node")
+        events = [{"timestamp": now, "message": line} for line in ["Started container nginx", *lines]]
+        logs.put_log_events(logGroupName=group, logStreamName="node", logEvents=events)
+        found = list(parse_logs(inbox.next(), received_at=datetime.now(UTC)))
+        return [f"{one.cluster} {one.cause}" if isinstance(one, Signal) else one.reason.value for one in found]
+
+    # when and then
+    lines = [f"{cluster} no_address", f"{cluster} subnet_full", f"{cluster} other"]
+    assert write(dataplane, "logs_dataplane") == lines
+    # the exporter's own name for the cluster counts in groups that name none
+    assert write(exported, "logs_exported_events") == ["shop-prod no_address"]

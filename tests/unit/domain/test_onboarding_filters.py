@@ -96,5 +96,36 @@ def test_given_a_pod_without_an_address_when_the_kubelet_logs_it_then_the_metric
     assert not passes("PodsWithoutAddress", ipamd)
 
 
-def test_given_the_reasons_of_events_then_the_forwarding_rule_has_the_same():
-    assert set(RESOURCES["ForwardEvents"]["Properties"]["EventPattern"]["detail"]["reason"]) == set(EVENT_REASONS)
+def test_the_forwarding_rule_passes_the_reasons_that_the_stack_listens_to():
+    stack = yaml.load((ROOT / "template.yaml").read_text(), _ShortForms)["Resources"]["KubernetesEventsRule"]
+    heard = stack["Properties"]["EventPattern"]["detail"]["reason"]
+    assert RESOURCES["ForwardEvents"]["Properties"]["EventPattern"]["detail"]["reason"] == heard
+
+
+@pytest.mark.parametrize(
+    ("name", "exported"),
+    [
+        ("event_sandbox", True),
+        ("event_sandbox_folded", True),
+        ("event_node_monitoring_agent", True),
+        ("event_node_monitoring_agent_condition", True),
+        ("event_missing_iam_permissions", True),
+        ("event_unrelated", False),
+    ],
+)
+def test_the_exporters_routes_pass_what_becomes_a_signal(name: str, exported: bool):
+    values = yaml.safe_load((ROOT / "onboarding" / "event-exporter-values.yaml").read_text())
+    event = json.loads((SAMPLES / f"{name}.json").read_text())["detail"]
+    about = {"reason": event["reason"], "message": event["message"], "kind": event["involvedObject"]["kind"]}
+    (route,) = values["config"]["route"]["routes"]
+    rules = [{key: rule[key] for key in rule if key != "receiver"} for rule in route["match"]]
+    assert any(all(re.search(rule[key], about[key]) for key in rule) for rule in rules) == exported
+
+
+def test_the_exporters_layout_has_the_fields_of_the_recorded_events():
+    values = yaml.safe_load((ROOT / "onboarding" / "event-exporter-layout.yaml").read_text())
+    (receiver,) = values["config"]["receivers"]
+    recorded = json.loads((SAMPLES / "event_layout.json").read_text())["detail"]
+    details = receiver["eventbridge"]["details"]
+    assert list(details) == list(recorded)
+    assert details["format"] == recorded["format"]
