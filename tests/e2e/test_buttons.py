@@ -97,7 +97,7 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
     assert incident.approval is not None
     assert incident.approval.state is ApprovalState.APPROVED
     assert "U0000ONCALL" in str(incident.approval.decided_by)
-    assert_details_are_in_the_thread(browser, incident)
+    assert_details_are_in_a_modal(browser, incident)
 
     browser.click("Rollback", within=MESSAGE, confirm="Look")
     browser.wait_for_text("2 pods have addresses of its subnets", within=MESSAGE, timeout=CURE_SECONDS)
@@ -111,12 +111,12 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
     assert sick.world() == before
 
 
-def assert_details_are_in_the_thread(browser: Browser, incident: Incident) -> None:
+def assert_details_are_in_a_modal(browser: Browser, incident: Incident) -> None:
     """One message in the channel; every change and manifest is one click away."""
     assert incident.plan is not None
-    browser.click("1 reply", within=MESSAGE)
-    reply = "#thread-messages > .message:last-child"
+    browser.click("Details", within=MESSAGE)
     for change in incident.plan.changes:
-        browser.wait_for_text(change.description, within=reply)
-    browser.wait_for_text('"kind": "ENIConfig"', within=reply)
-    browser.click("Close thread", within="#thread")
+        browser.wait_for_text(change.description, within="#view")
+    browser.wait_for_text('"kind": "ENIConfig"', within="#view")
+    browser.click("Close", within="#view")
+    browser.wait_until("!document.querySelector('dialog:modal')")

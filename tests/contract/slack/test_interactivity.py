@@ -226,6 +226,24 @@ def test_a_view_is_updated_only_if_the_hash_is_still_the_one_known(slack: Slack,
     assert updated["hash"] != view["hash"]
 
 
+def test_a_view_is_found_by_the_id_that_the_app_gave_it(slack: Slack, app: App) -> None:
+    view = open_modal(slack, app, external_id="mine-1")
+
+    updated = slack.client.views_update(external_id="mine-1", view={**MODAL, "external_id": "mine-1"})["view"]
+
+    assert updated["id"] == view["id"]
+    with pytest.raises(SlackApiError, match="not_found"):
+        slack.client.views_update(external_id="mine-2", view=MODAL)
+
+
+def test_a_view_over_250_kb_is_refused(slack: Slack, app: App) -> None:
+    view = open_modal(slack, app)
+    blocks = [{"type": "section", "text": {"type": "plain_text", "text": "x" * 2900}}] * 90
+
+    with pytest.raises(SlackApiError, match="view_too_large"):
+        slack.client.views_update(view_id=view["id"], view={**MODAL, "blocks": blocks})
+
+
 def test_a_closed_modal_is_reported_if_the_view_asked_for_it(slack: Slack, app: App) -> None:
     view = open_modal(slack, app, notify_on_close=True)
 

@@ -158,6 +158,18 @@ def test_replies_open_in_a_panel_beside(browser: Browser, slack: Slack) -> None:
     assert "a detail" not in browser.text("#messages")
 
 
+def test_a_reply_that_is_broadcast_is_seen_in_the_channel_and_leads_to_its_thread(
+    browser: Browser, slack: Slack
+) -> None:
+    ts = post(slack, "the question")
+    reply = post(slack, "it expires soon", thread_ts=ts, reply_broadcast=True)
+
+    browser.wait_for_text("it expires soon", within=at(reply))
+    browser.click("replied to a thread", within=at(reply))
+
+    browser.wait_for_text("the question", within=at(ts, "thread-messages"))
+
+
 def test_a_permalink_opens_at_its_message_and_marks_it(browser: Browser, slack: Slack) -> None:
     ts = post(slack, "the one")
     for number in range(40):

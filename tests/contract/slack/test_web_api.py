@@ -188,6 +188,19 @@ def test_people_channels_and_groups_can_be_looked_up(slack: Slack) -> None:
     assert ON_CALL in slack.client.usergroups_users_list(usergroup="S0000ONCALL")["users"]
 
 
+def test_a_reply_that_is_broadcast_is_in_the_thread_and_in_the_channel(slack: Slack) -> None:
+    ts = slack.client.chat_postMessage(channel=CHANNEL, text="the question")["ts"]
+
+    slack.client.chat_postMessage(channel=CHANNEL, text="quietly", thread_ts=ts)
+    told = slack.client.chat_postMessage(channel=CHANNEL, text="for all", thread_ts=ts, reply_broadcast=True)
+
+    assert told["message"]["subtype"] == "thread_broadcast"
+    in_thread = [each["text"] for each in slack.client.conversations_replies(channel=CHANNEL, ts=ts)["messages"]]
+    in_channel = [each["text"] for each in slack.client.conversations_history(channel=CHANNEL, oldest=ts)["messages"]]
+    assert in_thread == ["the question", "quietly", "for all"]
+    assert in_channel == ["for all"]
+
+
 def test_every_call_is_recorded_without_its_token(slack: Slack) -> None:
     slack.client.chat_postMessage(channel=CHANNEL, text="recorded")
     refusal(lambda: slack.client.chat_postMessage(channel="C0NOWHERE", text="refused"))

@@ -22,7 +22,7 @@ import urllib3
 from ip_remediator.adapters.approvals import Approvals
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.domain.incidents import Approval, ApprovalState, Mode
+from ip_remediator.domain.incidents import Approval, ApprovalState, Mode, Step
 from ip_remediator.domain.messages import Message, render
 from tests.contract.slack.harness import CHANNEL, ON_CALL, VIEWER, Slack
 from tests.unit.domain.records import DIAGNOSIS, PLAN, healed
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SOON = 20.0
 PLATFORM_LEAD = "U0PLATFORM"
+GROUP = "S0000ONCALL"  # has both of them, see local/slack
+OTHER_CHANNEL = "C0PLATFORM"
 
 
 @dataclass
@@ -122,7 +124,9 @@ def endpoint(table: Table, secret: str, slack: Slack, rollback_machine: str, aws
     variables = {
         "INCIDENTS_TABLE": table.name,
         "SLACK_SECRET": secret,
-        "ALLOWED_USERS": f"{ON_CALL}, {PLATFORM_LEAD}",
+        "SLACK_API_URL": f"{slack.url}/api/",
+        "ALLOWED_USERS": f"U0SOMEBODY, {GROUP}",
+        "ALLOWED_CHANNELS": CHANNEL,
         "ROLLBACK_STATE_MACHINE_ARN": rollback_machine,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
@@ -152,20 +156,20 @@ def ask(table: Table, incident: str, token: str, minutes: int = 60) -> Approval:
     return Approvals(table, utc_now).ask(incident, PLAN.hash, token, expires)
 
 
-def show(slack: Slack, message: Message) -> str:
-    return str(slack.client.chat_postMessage(channel=CHANNEL, text=message.text, blocks=message.blocks)["ts"])
+def show(slack: Slack, message: Message, channel: str = CHANNEL) -> str:
+    return str(slack.client.chat_postMessage(channel=channel, text=message.text, blocks=message.blocks)["ts"])
 
 
-def click(slack: Slack, ts: str, action: str, user: str = ON_CALL) -> str | None:
+def click(slack: Slack, ts: str, action: str, user: str = ON_CALL, channel: str = CHANNEL) -> str | None:
     """Presses a button of the message; the problem that the page shows, if any."""
     blocks = slack.record_of(ts)["blocks"]
     block_id = next(block["block_id"] for block in blocks if block["type"] == "actions")
-    place = {"channel": CHANNEL, "ts": ts, "block_id": block_id, "action_id": action}
+    place = {"channel": channel, "ts": ts, "block_id": block_id, "action_id": action}
     problem: str | None = slack.request("POST", "/_page/click", {"user": user, **place}).json()["problem"]
     return problem
 
 
-def question(table: Table, slack: Slack, incident: str, token: str, minutes: int = 60) -> str:
+def question(table: Table, slack: Slack, incident: str, token: str, minutes: int = 60, channel: str = CHANNEL) -> str:
     """The approval's message on the page."""
     approval = ask(table, incident, token, minutes)
     shown = approval.model_copy(update={"state": ApprovalState.PENDING})
@@ -174,7 +178,7 @@ def question(table: Table, slack: Slack, incident: str, token: str, minutes: int
         .get(incident)
         .model_copy(update={"approval": shown, "diagnosis": DIAGNOSIS, "plan": PLAN})
     )
-    return show(slack, render(record))
+    return show(slack, render(record), channel)
 
 
 def private_replies(slack: Slack, user: str, since: str) -> list[str]:
@@ -243,6 +247,90 @@ def test_people_who_may_not_decide_are_told_so_privately(
 
     assert "not among the people who may decide" in reply_to(slack, VIEWER, ts)
     assert status(execution) == "RUNNING"
+
+
+def test_a_click_in_a_channel_that_is_not_listed_does_not_count(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token, channel=OTHER_CHANNEL)
+
+    assert click(slack, ts, "approve", channel=OTHER_CHANNEL) is None
+
+    assert "in this channel do not count" in reply_to(slack, ON_CALL, ts)
+    assert status(execution) == "RUNNING"
+
+
+def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is_told_why(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+    slack.fault(method="usergroups.users.list", error="missing_scope")
+
+    assert click(slack, ts, "approve") is None
+
+    told = reply_to(slack, ON_CALL, ts)
+    assert "could not be checked, so nothing was changed" in told
+    assert "install the app again with the scopes of slack/manifest.yaml" in told
+    assert status(execution) == "RUNNING"
+    assert click(slack, ts, "approve") is None
+    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+
+
+def opened_modals(slack: Slack, user: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = slack.request("GET", f"/_page/state?user={user}").json()["views"]
+    return found
+
+
+def close_modals(slack: Slack, user: str) -> None:
+    for view in opened_modals(slack, user):
+        slack.request("POST", "/_page/close", {"user": user, "view_id": view["id"]})
+
+
+@pytest.fixture
+def planned(table: Table, slack: Slack, incident: str, endpoint: Endpoint) -> str:
+    """The message of an incident with a plan; its ts."""
+    Incidents(table, utc_now).complete(incident, Step.PLAN, plan=PLAN)
+    return show(slack, render(Incidents(table, utc_now).get(incident)))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [None, {"method": "views.open", "drop": True, "when": "after"}],
+    ids=["", "the answer to opening it is lost"],
+)
+def test_details_open_as_a_modal_for_whoever_sees_the_message(slack: Slack, planned: str, fault: dict[str, Any] | None):
+    if fault:
+        slack.fault(**fault)
+
+    assert click(slack, planned, "details", VIEWER) is None
+
+    [view] = until("the details", lambda: [view for view in opened_modals(slack, VIEWER) if "Loading" not in str(view)])
+    assert all(change.description in str(view["blocks"]) for change in PLAN.changes)
+    assert private_replies(slack, VIEWER, planned) == []
+    close_modals(slack, VIEWER)
+
+
+@pytest.mark.parametrize("fault", [{"error": "expired_trigger_id"}, {"status": 500}, {"drop": True}], ids=str)
+def test_where_no_modal_can_be_opened_the_details_are_told_privately(slack: Slack, planned: str, fault: dict[str, Any]):
+    slack.fault(method="views.open", **fault)
+
+    assert click(slack, planned, "details") is None
+
+    reply_to(slack, ON_CALL, planned)
+    [told] = [each for each in slack.messages() if each["ephemeral_to"] == ON_CALL and each["ts"] > planned]
+    assert all(change.description in str(told["blocks"]) for change in PLAN.changes)
+    assert opened_modals(slack, ON_CALL) == []
+
+
+def test_details_of_an_incident_that_is_gone_are_told_so(slack: Slack, endpoint: Endpoint):
+    ts = show(slack, render(healed(id=f"prod-{uuid4().hex[:12]}")))
+
+    assert click(slack, ts, "details") is None
+
+    assert "There are no details: no incident" in reply_to(slack, ON_CALL, ts)
+    close_modals(slack, ON_CALL)
 
 
 def test_an_expired_question_is_told_privately(
