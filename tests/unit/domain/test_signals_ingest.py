@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import gzip
 import json
 from collections import Counter
 from datetime import UTC, datetime
@@ -204,6 +206,56 @@ def test_an_unknown_wording_goes_along_with_a_known_one_of_its_cluster(deployed)
     deployed(store)(record("1", sandbox(pod="web-0", message="no runtime")), record("2", sandbox(pod="web-1")))
 
     assert [signal.cause for signal in store.joins[0][1]] == [Cause.OTHER, Cause.NO_ADDRESS]
+
+
+def logs(*lines, cluster="shop-prod"):
+    events = [{"id": str(n), "timestamp": 1772439242118 + n, "message": line} for n, line in enumerate(lines)]
+    batch = {"messageType": "DATA_MESSAGE", "logEvents": events}
+    batch["logGroup"] = f"/aws/containerinsights/{cluster}/dataplane"
+    return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()}}
+
+
+NO_ADDRESS = 'aws-cni: failed to assign an IP address to container pod="default/{}"'
+
+
+def test_log_lines_are_put_into_the_queue_one_signal_for_each_pod(deployed, capsys):
+    store = Store()
+    deployed(store)
+    lines = [NO_ADDRESS.format("web-0"), "PLEG event", NO_ADDRESS.format("web-1"), NO_ADDRESS.format("web-0")]
+
+    answer = app.handler(logs(*lines), None)
+
+    assert answer == {"lines": 4, "signals": 2}
+    assert [(signal.pod, signal.id) for signal in store.sent] == [("default/web-0", "0"), ("default/web-1", "2")]
+    assert (store.sent[0].last_seen - store.sent[0].first_seen).total_seconds() == 0.003
+    assert metrics(capsys.readouterr().out, "Dropped") == {"unrelated_line": 1}
+
+
+def test_log_lines_that_say_nothing_are_sent_nowhere(deployed):
+    store = Store()
+    deployed(store)
+
+    assert app.handler(logs("PLEG event"), None) == {"lines": 1, "signals": 0}
+    assert store.sent == []
+
+
+def test_a_payload_of_log_lines_redriven_from_the_dead_letter_queue_is_joined(deployed):
+    store = Store()
+    given_up = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": logs(NO_ADDRESS.format("web-0"))}
+
+    response = deployed(store)(record("1", given_up))
+
+    assert failed(response) == set()
+    assert [signal.pod for _, signals in store.joins for signal in signals] == ["default/web-0"]
+
+
+def test_a_message_with_signals_of_two_clusters_fails_once(deployed):
+    store = Store("shop-prod", "shop-test")
+    exported = [json.dumps({**SANDBOX["detail"], "clusterName": cluster}) for cluster in ("shop-prod", "shop-test")]
+
+    response = deployed(store)(record("1", {"requestPayload": logs(*exported)}))
+
+    assert response["batchItemFailures"] == [{"itemIdentifier": "1"}]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "", "!"]), st.booleans()), max_size=30), st.booleans())
