@@ -43,7 +43,7 @@ def run(lab: Lab, document: Any) -> Ended:
         ({"cluster": "prod", "block": "100.64.0.0/12"}, "AWS takes blocks of /16 to /28"),
         ({"cluster": "prod", "zones": []}, "field 'zones'"),
         ({"cluster": "prod", "zones": ["A zone"]}, "field 'zones.0'"),
-        ({"cluster": "prod", "strategy": "subnet-discovery"}, "not 'subnet-discovery'"),
+        ({"cluster": "prod", "strategy": "sorcery"}, "not 'sorcery'"),
         ({"cluster": "prod", "dry_run": "maybe"}, "field 'dry_run': Input should be a valid boolean, not 'maybe'"),
     ],
 )
