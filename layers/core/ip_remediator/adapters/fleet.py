@@ -56,14 +56,7 @@ class Fleet:
             described = Eks(self._eks, name).describe()
         except NotFound:  # deleted since it was listed
             return None
-        network = described.get("kubernetesNetworkConfig") or {}
-        swept = (
-            described.get("status") in ("ACTIVE", "UPDATING")
-            and bool(described.get("endpoint"))
-            and (described.get("tags") or {}).get(SWEEP_TAG) != "off"
-            and network.get("ipFamily") != "ipv6"  # its pods take no IPv4 addresses
-        )
-        return described if swept else None
+        return described if to_be_swept(described) else None
 
     def _onboarded(self, name: str) -> bool:
         """EKS refuses the question (InvalidRequestException) for a cluster that knows no access entries."""
@@ -73,3 +66,14 @@ class Fleet:
                 return any(self._role in page["accessEntries"] for page in pages)
         except (NotFound, RequestRefused):
             return False
+
+
+def to_be_swept(described: dict[str, Any]) -> bool:
+    """Whether the cluster (DescribeCluster's answer) is there, has pods with IPv4 addresses, and no tag forbids it."""
+    network = described.get("kubernetesNetworkConfig") or {}
+    return (
+        described.get("status") in ("ACTIVE", "UPDATING")
+        and bool(described.get("endpoint"))
+        and (described.get("tags") or {}).get(SWEEP_TAG) != "off"
+        and network.get("ipFamily") != "ipv6"
+    )
