@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cures, imports, reservations
+from benchmarks import cures, imports, reservations, storm
 from benchmarks.results import ARMS, Results
 from benchmarks.stage import Stage
 from local.cluster.scenario import NotSettled
@@ -37,10 +37,13 @@ CURES: dict[str, Callable[[Stage], cures.Round]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """rounds: of each way to cure. reservations: at each count of threads. imports: of each function."""
+    """rounds: of each way to cure. reservations: at each count of threads. events, clusters: of the storms.
+    imports: of each function."""
 
     rounds: int
     reservations: int
+    events: int
+    clusters: int
     imports: int
     speed: float
     output: Path
@@ -57,6 +60,8 @@ class Options:
         return cls(
             rounds=given.rounds or (1 if few else 5),
             reservations=50 if few else 200,
+            events=2_000 if few else 20_000,
+            clusters=50 if few else 500,
             imports=1 if few else 5,
             speed=given.speed or (5.0 if few else 1.0),
             output=given.output,
@@ -80,6 +85,11 @@ class Bench:
             for rate in reservations.rates(stage, self.options.reservations):
                 self.results.rates.append(rate)
                 self._say(f"ledger: {rate.reservations:.1f} reservations/s by {rate.threads} threads")
+            for told in storm.measured(stage, self.options.events, self.options.clusters):
+                self.results.storms.append(told)
+                self._say(
+                    f"storm of {told.events} events: {told.executions} executions, {told.meter.write_units} units"
+                )
         self._imports()
         self.results.seconds = time.monotonic() - self._begun
         text = self.results.markdown()

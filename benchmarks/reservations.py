@@ -36,7 +36,7 @@ class Rate:
 def rates(stage: Stage, number: int) -> Iterator[Rate]:
     """`number`: reservations at each count of threads, each in an empty ledger of its own."""
     for threads in THREADS:
-        table = _table(stage, f"{_TABLE}-{threads}")
+        table = make_table(stage, f"{_TABLE}-{threads}")
         ledger = Ledger(table, utc_now)
         stage.forget_calls()
         reserved = _per_second(threads, number, partial(_reserve, ledger))
@@ -69,7 +69,8 @@ def _check_disjoint(ledger: Ledger, number: int) -> None:
         raise RuntimeError(f"{number} reservations gave {len(blocks)} different blocks")
 
 
-def _table(stage: Stage, name: str) -> Any:
+def make_table(stage: Stage, name: str) -> Any:
+    """An empty table with the keys of those of the template."""
     resource: Any = boto3.resource(
         "dynamodb",
         endpoint_url=stage.servers.aws_url,

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from benchmarks import cost
+from benchmarks import cost, storm
 from benchmarks.cures import Round, is_write
 from benchmarks.imports import LayerSize, Start
 from benchmarks.minimum import MINIMUM, READS, WRITES
@@ -34,6 +34,7 @@ class Results:
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
+    storms: list[storm.Storm] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     layers: list[LayerSize] = field(default_factory=list)
     seconds: float = 0.0
@@ -43,7 +44,7 @@ class Results:
 
     def markdown(self) -> str:
         parts = [self._head(), self._heal_time(), self._phases(), self._calls(), self._usage()]
-        return "\n\n".join([*parts, self._starts(), self._rates()]) + "\n"
+        return "\n\n".join([*parts, self._starts(), self._rates(), storm.markdown(self.storms)]) + "\n"
 
     def _head(self) -> str:
         packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
