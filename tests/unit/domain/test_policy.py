@@ -164,6 +164,7 @@ def test_given_a_run_by_hand_that_names_a_mode_then_it_goes_before_the_tag():
         ("window", "Mon-Fri 08:00-18:00 Europe/Atlantis", {"change_window": "never"}),
         ("channel", "not a channel!", {"slack_channel": None}),
         ("accept", "External-SNAT", {"accepted_risks": ()}),
+        ("accept", "external-snat external-snta", {"accepted_risks": ("external-snat",)}),
     ],
 )
 def test_given_a_wrong_tag_then_the_safer_setting_is_taken_and_people_are_told(

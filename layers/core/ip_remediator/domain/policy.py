@@ -26,7 +26,7 @@ from typing import cast
 from ip_remediator.domain.change_window import ChangeWindow
 from ip_remediator.domain.incidents import Mode, Policy
 from ip_remediator.domain.planning import WISHES, Wish
-from ip_remediator.domain.risks import Risk, Severity
+from ip_remediator.domain.risks import DOCS, Risk, Severity, entry
 
 PREFIX = "eks-ip-remediator:"
 MODE, AUTO_MAX_RISK, CHANGE_WINDOW = f"{PREFIX}mode", f"{PREFIX}auto-max-risk", f"{PREFIX}change-window"
@@ -39,7 +39,6 @@ NEVER = "never"
 PEOPLE_DECIDE = "mode approve: people decide"
 _SAFER_FIRST = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)
 _CHANNEL = re.compile(r"#?[\w-]{1,80}")
-_RISK_ID = re.compile(r"[a-z0-9-]{1,60}")
 
 
 class Action(StrEnum):
@@ -161,12 +160,13 @@ def _change_window(policy: Policy, tags: Mapping[str, str]) -> Policy:
 
 def _accepted_risks(policy: Policy, tags: Mapping[str, str]) -> Policy:
     wanted = tags.get(ACCEPT_RISKS, "").split()
-    policy = policy.model_copy(update={"accepted_risks": tuple(word for word in wanted if _RISK_ID.fullmatch(word))})
-    strange = [word for word in wanted if not _RISK_ID.fullmatch(word)]
+    policy = policy.model_copy(update={"accepted_risks": tuple(word for word in wanted if entry(word))})
+    strange = [word for word in wanted if not entry(word)]
     if not strange:
         return policy
     return _noted(
-        policy, f"the cluster's tag {ACCEPT_RISKS} has {strange[0]!r}, which is no id of a risk: it is ignored"
+        policy,
+        f"the cluster's tag {ACCEPT_RISKS} has {strange[0]!r}, which is no id of a risk in {DOCS}: it is ignored",
     )
 
 

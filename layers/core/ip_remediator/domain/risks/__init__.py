@@ -16,12 +16,12 @@ from ip_remediator.domain.risks import (
     sharing,
 )
 from ip_remediator.domain.risks.catalogue import CATALOGUE, Entry, entry
-from ip_remediator.domain.risks.model import Risk, Severity, highest
+from ip_remediator.domain.risks.model import DOCS, Risk, Severity, highest
 from ip_remediator.domain.risks.move import Move
 from ip_remediator.domain.risks.ownership import foreign_owner
 from ip_remediator.domain.snapshot import Snapshot
 
-__all__ = ["CATALOGUE", "Entry", "Risk", "Severity", "assess", "entry", "foreign_owner", "highest"]
+__all__ = ["CATALOGUE", "DOCS", "Entry", "Risk", "Severity", "assess", "entry", "foreign_owner", "highest"]
 
 # In the order in which risks of the same severity are told.
 _CHECKS = (

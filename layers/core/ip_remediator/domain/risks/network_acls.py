@@ -133,8 +133,7 @@ def of_new_subnets(move: Move) -> Risk | None:
     for acl, subnets in _used(move).items():
         if not any(_of_nodes_or_plan(move, subnet) for subnet in subnets):
             continue
-        homes = networks(sorted(subnet.cidr for subnet in subnets if subnet.id in move.node_subnets))
-        remotes = list(dict.fromkeys((*move.ranges, *homes)))
+        remotes = list(dict.fromkeys((*move.ranges, *_homes(move, subnets))))
         blocked += [each for new in move.ranges for each in stopped(acl, move.present, new)]
         blocked += [each for remote in remotes for each in _lacking(acl, remote)]
     if not blocked:
@@ -146,6 +145,14 @@ def of_new_subnets(move: Move) -> Risk | None:
         breaks=f"traffic between pods in {move.words} and the nodes' subnets, CoreDNS among them",
         remedy=_remedy(move, blocked),
     )
+
+
+def _homes(move: Move, subnets: Iterable[Subnet]) -> list[IPv4Network]:
+    """The nodes' subnets behind an ACL. They did not pass it to reach themselves, but pods of a new subnet with a copy
+    of it will; behind that of an existing subnet, which pods did not use so far, all nodes are strangers."""
+    strangers = any(network(subnet.cidr) in move.ranges for subnet in subnets)
+    there = move.snapshot.subnets if strangers else subnets
+    return sorted(networks(subnet.cidr for subnet in there if subnet.id in move.node_subnets))
 
 
 def old_ranges(move: Move) -> Risk | None:
