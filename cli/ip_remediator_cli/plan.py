@@ -51,7 +51,7 @@ def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms) -> Plan:
     if needed.needs_block and block is None:
         raise CannotPlan(
             f"no /{needed.prefix} is free in {', '.join(needed.pools)}: give another --pool, or exclude less",
-            alternatives(snapshot, diagnosis),
+            alternatives(snapshot, diagnosis.verdict),
         )
     return planning.plan(snapshot, diagnosis, needed, block)
 

@@ -10,40 +10,48 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.domain import addressing
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict
 from ip_remediator.domain.exclusions import taken_ranges
-from ip_remediator.domain.refusals import ALTERNATIVES, ask_for
 from ip_remediator.domain.snapshot import Node, Snapshot
 
+ALTERNATIVES = (
+    "an IPv6 cluster, where pods never run out of addresses",
+    "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
+    "a further VPC for new node groups",
+)
 _TOLD = 3
 _EXAMPLE_PREFIX = 20
 
 
-def alternatives(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[str, ...]:
-    """The alternatives that fit the verdict, the most fitting first; none where nothing is needed."""
-    if diagnosis.verdict is Verdict.RECOVERED:
+def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
+    """What fits the diagnosis' verdict, the most fitting first; nothing where nothing is needed."""
+    if verdict == "recovered":
         return ()
-    found = tuple(_for_verdict(snapshot, diagnosis))
-    return found if diagnosis.verdict is Verdict.UNSUPPORTED or found else ALTERNATIVES
+    special = {
+        "unsupported": _for_unsupported,
+        "node_limit": _for_node_limit,
+        "eni_quota": _for_eni_quota,
+        "cni_fault": _for_cni_fault,
+    }
+    return tuple(special[verdict](snapshot)) if verdict in special else ALTERNATIVES
 
 
-def _for_verdict(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
-    match diagnosis.verdict:
-        case Verdict.UNSUPPORTED:
-            yield from _for_unsupported(snapshot)
-        case Verdict.NODE_LIMIT:
-            yield from _for_node_limit(snapshot)
-        case Verdict.ENI_QUOTA:
-            yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_region + 1000)
-            yield (
-                "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters "
-                "Name=status,Values=available"
-            )
-        case Verdict.CNI_FAULT:
-            yield "look at aws-node: kubectl -n kube-system logs -l k8s-app=aws-node -c aws-node --tail=100 --prefix"
-            yield "and at ipamd's own log on the node: /var/log/aws-routed-eni/ipamd.log"
-        case _:
-            yield from ()
+def ask_for(quota: str, value: int) -> str:
+    """The command that asks AWS for a higher quota of the VPC service."""
+    return (
+        "ask for more with `aws service-quotas request-service-quota-increase --service-code vpc "
+        f"--quota-code {quota} --desired-value {value}`"
+    )
+
+
+def _for_eni_quota(snapshot: Snapshot) -> Iterator[str]:
+    yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_region + 1000)
+    yield "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters Name=status,Values=available"
+
+
+def _for_cni_fault(snapshot: Snapshot) -> Iterator[str]:
+    yield "look at aws-node: kubectl -n kube-system logs -l k8s-app=aws-node -c aws-node --tail=100 --prefix"
+    host = next((pod.node for pod in snapshot.stuck_pods if pod.node), "the node")
+    yield f"and at ipamd's own log on {host}: /var/log/aws-routed-eni/ipamd.log"
 
 
 def _for_unsupported(snapshot: Snapshot) -> Iterator[str]:

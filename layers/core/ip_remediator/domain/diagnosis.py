@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import Field
+
+from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.outlook import lasting
@@ -81,6 +84,7 @@ class Diagnosis(Document):
     nodes: tuple[NodeDiagnosis, ...] = ()
     evidence: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = Field(default=(), description="what else would help, or where nothing else does")
 
     @property
     def curable(self) -> bool:
@@ -91,7 +95,12 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
     """The verdict on `snapshot`; `causes` are the causes that the incident's signals proved."""
     unsupported = _unsupported(snapshot)
     if unsupported:
-        return Diagnosis(verdict=Verdict.UNSUPPORTED, summary=unsupported, evidence=(unsupported,))
+        return Diagnosis(
+            verdict=Verdict.UNSUPPORTED,
+            summary=unsupported,
+            evidence=(unsupported,),
+            alternatives=alternatives(snapshot, Verdict.UNSUPPORTED),
+        )
     proven = frozenset(causes)
     zones = tuple(_diagnose_zone(snapshot, zone, proven) for zone in _zones(snapshot))
     verdict, summary = _overall(snapshot, zones)
@@ -102,6 +111,7 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
         nodes=tuple(_diagnose_node(snapshot, node) for node in snapshot.nodes if node.runs_vpc_cni),
         evidence=_evidence(snapshot, zones, proven),
         unknown=_unknown(snapshot),
+        alternatives=alternatives(snapshot, verdict),
     )
 
 

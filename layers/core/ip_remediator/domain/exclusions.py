@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from ip_remediator.domain import addressing
-from ip_remediator.domain.snapshot import Snapshot, Vpc
+from ip_remediator.domain.snapshot import Route, Snapshot, Vpc
 
 # Not refused by AWS, but containers on nodes could not reach it: Docker's default bridge (EKS User Guide, VPC
 # requirements and considerations).
@@ -28,7 +28,13 @@ def _reached_by(vpc: Vpc) -> dict[str, str]:
     own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
     taken = {str(barred): f"range that AWS bars from a VPC of {own[0]}" for barred in addressing.barred_ranges(own)}
     taken |= {
-        route.destination: f"route to {route.target} in {route.route_table}"
+        cidr: f"range that {gateway.id} routes elsewhere"
+        for gateway in vpc.transit_gateways
+        for cidr in gateway.routes or ()
+        if IPv4Network(cidr).prefixlen > _NARROWEST_WAY_OUT
+    }
+    taken |= {
+        route.destination: f"route to {route.target} in {route.route_table}{_of_list(route)}"
         for route in vpc.routes
         if IPv4Network(route.destination).prefixlen > _NARROWEST_WAY_OUT
     }
@@ -39,3 +45,7 @@ def _reached_by(vpc: Vpc) -> dict[str, str]:
         for cidr in peering.cidrs
     }
     return taken | {cidr.cidr: f"CIDR of {vpc.id}" for cidr in vpc.cidrs}
+
+
+def _of_list(route: Route) -> str:
+    return f" (prefix list {route.prefix_list})" if route.prefix_list else ""

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from ip_remediator.domain.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
 from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Snapshot, Vpc
-
-ALTERNATIVES = (
-    "an IPv6 cluster, where pods never run out of addresses",
-    "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
-    "a further VPC for new node groups",
-)
 
 
 class CannotPlan(Exception):
@@ -111,11 +106,3 @@ def _at_route_quota(vpc: Vpc, limit: int) -> None:
                 f"route table {table} has {held} routes, a new CIDR adds its local route to every table and the quota "
                 f"is {limit}: " + ask_for("L-93826ACB", limit + 50)
             )
-
-
-def ask_for(quota: str, value: int) -> str:
-    """The command that asks AWS for a higher quota of the VPC service."""
-    return (
-        "ask for more with `aws service-quotas request-service-quota-increase --service-code vpc "
-        f"--quota-code {quota} --desired-value {value}`"
-    )

@@ -6,6 +6,7 @@ must not overlap; the ledger (or, off-line, the first free block) answers; `plan
 
 from __future__ import annotations
 
+from ip_remediator.domain.alternatives import ALTERNATIVES
 from ip_remediator.domain.planning.changes import cni_settings, eni_config_manifest
 from ip_remediator.domain.planning.documents import (
     BlockRequirement,
@@ -22,7 +23,7 @@ from ip_remediator.domain.planning.documents import (
 from ip_remediator.domain.planning.making import block_refusal, plan
 from ip_remediator.domain.planning.requirements import Terms, requirement
 from ip_remediator.domain.planning.strategies import WISHES, Wish
-from ip_remediator.domain.refusals import ALTERNATIVES, CannotPlan
+from ip_remediator.domain.refusals import CannotPlan
 
 __all__ = [
     "ALTERNATIVES",

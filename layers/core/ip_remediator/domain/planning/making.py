@@ -12,7 +12,7 @@ from ip_remediator.domain.planning import handover
 from ip_remediator.domain.planning.changes import changes
 from ip_remediator.domain.planning.documents import BlockRequirement, Change, Plan, PlannedSubnet, digest
 from ip_remediator.domain.planning.expectation import expect
-from ip_remediator.domain.planning.strategies import discovery_tags
+from ip_remediator.domain.planning.strategies import discovery_refusal, discovery_tags
 from ip_remediator.domain.refusals import CannotPlan
 from ip_remediator.domain.snapshot import Snapshot, Subnet
 
@@ -54,7 +54,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         heals_now=expected.heals_now,
         replace_nodes=expected.replace_nodes,
         handover=told,
-        alternatives=alternatives(snapshot, diagnosis),
+        alternatives=_instead(snapshot, diagnosis, needed, owner),
     )
     return draft.model_copy(update={"hash": digest(draft)})
 
@@ -64,6 +64,16 @@ def _risks(
 ) -> tuple[risks.Risk, ...]:
     present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id]
     return risks.assess(snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present)
+
+
+def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, owner: str | None) -> tuple[str, ...]:
+    """What people could choose instead of this plan."""
+    others = list(alternatives(snapshot, diagnosis.verdict))
+    if owner and discovery_refusal(snapshot) is None:
+        others.insert(0, "strategy subnet-discovery, which writes nothing to the cluster and so needs no hand of yours")
+    elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
+        others.insert(0, "strategy subnet-discovery, which changes nothing of aws-node")
+    return tuple(others)
 
 
 def _handover(

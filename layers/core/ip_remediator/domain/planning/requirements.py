@@ -58,7 +58,7 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms | None = 
     try:
         return _required(snapshot, diagnosis, terms or Terms())
     except CannotPlan as refusal:
-        refusal.alternatives = alternatives(snapshot, diagnosis)
+        refusal.alternatives = alternatives(snapshot, diagnosis.verdict)
         raise
 
 
