@@ -126,6 +126,25 @@ def _replica_set(obj: dict[str, Any]) -> None:
     _workload(obj, replicas=1)
 
 
+def _stateful_set(obj: dict[str, Any]) -> None:
+    values = {"replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady", "serviceName": ""}
+    strategy = _workload(obj, **values).setdefault("updateStrategy", {})
+    _fill(strategy, type="RollingUpdate")
+    if strategy["type"] == "RollingUpdate":
+        _fill(strategy.setdefault("rollingUpdate", {}), partition=0)
+
+
+def _webhook_configuration(obj: dict[str, Any]) -> None:
+    for webhook in obj.get("webhooks") or ():
+        _fill(webhook, failurePolicy="Fail", matchPolicy="Equivalent", timeoutSeconds=10)
+        _fill(webhook, namespaceSelector={}, objectSelector={})
+        service = (webhook.get("clientConfig") or {}).get("service")
+        if service is not None:
+            _fill(service, port=443)
+        if obj["kind"] == "MutatingWebhookConfiguration":
+            _fill(webhook, reinvocationPolicy="Never")
+
+
 def _service(obj: dict[str, Any]) -> None:
     spec = obj.setdefault("spec", {})
     _fill(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster")
@@ -170,6 +189,9 @@ _DEFAULTS: dict[Resource, Callable[[dict[str, Any]], None]] = {
     resources.DEPLOYMENTS: _deployment,
     resources.DAEMONSETS: _daemon_set,
     resources.REPLICASETS: _replica_set,
+    resources.STATEFULSETS: _stateful_set,
+    resources.VALIDATING_WEBHOOKS: _webhook_configuration,
+    resources.MUTATING_WEBHOOKS: _webhook_configuration,
     resources.CRDS: _crd,
     resources.CLUSTER_ROLE_BINDINGS: _binding,
     resources.ROLE_BINDINGS: _binding,
@@ -253,6 +275,7 @@ _ADMISSION: dict[Resource, Callable[[dict[str, Any]], None]] = {
     resources.DAEMONSETS: _new_daemon_set,
     resources.DEPLOYMENTS: _zero_status(),
     resources.REPLICASETS: _zero_status("replicas"),
+    resources.STATEFULSETS: _zero_status("replicas", "availableReplicas"),
     resources.PDBS: _zero_status("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"),
     resources.CRDS: _new_crd,
 }

@@ -191,6 +191,19 @@ CLUSTER_ROLE_BINDINGS = _builtin(
 ROLES = _builtin(RBAC_GROUP, "roles", "Role", create_on_update=True)
 ROLE_BINDINGS = _builtin(RBAC_GROUP, "rolebindings", "RoleBinding", create_on_update=True)
 
+# Kept and listed; no request is sent to the webhooks.
+VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS = (
+    _builtin(
+        ADMISSION_GROUP,
+        f"{kind.lower()}configurations",
+        f"{kind}Configuration",
+        namespaced=False,
+        has_generation=True,
+        categories=("api-extensions",),
+    )
+    for kind in ("ValidatingWebhook", "MutatingWebhook")
+)
+
 BUILT_IN = (
     NODES,
     PODS,
@@ -212,16 +225,6 @@ BUILT_IN = (
     CLUSTER_ROLE_BINDINGS,
     ROLES,
     ROLE_BINDINGS,
-    # Kept and listed; no request is sent to the webhooks.
-    *(
-        _builtin(
-            ADMISSION_GROUP,
-            f"{kind.lower()}configurations",
-            f"{kind}Configuration",
-            namespaced=False,
-            has_generation=True,
-            categories=("api-extensions",),
-        )
-        for kind in ("ValidatingWebhook", "MutatingWebhook")
-    ),
+    VALIDATING_WEBHOOKS,
+    MUTATING_WEBHOOKS,
 )

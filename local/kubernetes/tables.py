@@ -200,7 +200,7 @@ def _selector(obj: dict[str, Any]) -> Cell:
     return _pairs((obj["spec"].get("selector") or {}).get("matchLabels"))
 
 
-def _deployment_ready(obj: dict[str, Any]) -> Cell:
+def _replicas_ready(obj: dict[str, Any]) -> Cell:
     return f"{(obj.get('status') or {}).get('readyReplicas', 0)}/{obj['spec'].get('replicas', 0)}"
 
 
@@ -230,6 +230,7 @@ def _role_ref(binding: dict[str, Any]) -> Cell:
 _DEFAULT: Columns = {"Name": _name, "Age": _age}
 _CREATED: Columns = {"Name": _name, "Created At": _created}
 _BINDING: Columns = {"Name": _name, "Role": _role_ref, "Age": _age}
+_WEBHOOKS: Columns = {"Name": _name, "Webhooks": lambda obj: len(obj.get("webhooks") or ()), "Age": _age}
 _TEMPLATE: Columns = {
     "Containers+": _containers("name"),
     "Images+": _containers("image"),
@@ -272,7 +273,7 @@ _BUILT_IN: dict[Resource, Columns] = {
     },
     resources.DEPLOYMENTS: {
         "Name": _name,
-        "Ready": _deployment_ready,
+        "Ready": _replicas_ready,
         "Up-to-date": _at("status", "updatedReplicas", unset=0),
         "Available": _at("status", "availableReplicas", unset=0),
         "Age": _age,
@@ -286,6 +287,14 @@ _BUILT_IN: dict[Resource, Columns] = {
         "Age": _age,
         **_TEMPLATE,
     },
+    resources.STATEFULSETS: {
+        "Name": _name,
+        "Ready": _replicas_ready,
+        "Age": _age,
+        **_TEMPLATE,
+    },
+    resources.VALIDATING_WEBHOOKS: _WEBHOOKS,
+    resources.MUTATING_WEBHOOKS: _WEBHOOKS,
     resources.EVENTS: {
         "Last Seen": _event_seen("lastTimestamp", "firstTimestamp"),
         "Type": _at("type", unset=""),

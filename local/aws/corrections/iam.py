@@ -14,9 +14,10 @@ from moto.ec2.models import ec2_backends
 from local.aws.corrections.guard import original, replace
 
 TAG_KEY = re.compile(r"(TagSpecification\.\d+\.Tag\.\d+|Tag\.\d+)\.Key")
-ADDON_PATH = re.compile(r"/clusters/([^/]+)/addons/([^/]+)")
-# The last part of an add-on's ARN is drawn at its creation, so policies write it as a wildcard.
-UNKNOWN_ADDON_ID = "00000000-0000-0000-0000-000000000000"
+EKS_PART_PATH = re.compile(r"/clusters/([^/]+)/(addons|node-groups|fargate-profiles)/([^/]+)")
+EKS_PARTS = {"addons": "addon", "node-groups": "nodegroup", "fargate-profiles": "fargateprofile"}
+# The last part of such an ARN is drawn at its creation, so policies write it as a wildcard.
+UNKNOWN_PART_ID = "00000000-0000-0000-0000-000000000000"
 # Parameters that name the resource of an EC2 call, the most specific first.
 EC2_RESOURCES = {
     "SubnetId": "subnet",
@@ -34,7 +35,7 @@ PREFIXES = {"vpc": "vpc", "subnet": "subnet", "eni": "network-interface", "rtb":
 def install() -> None:
     """Restore what IAM sees of a request."""
     ec2_resources()
-    addon_resources()
+    eks_parts()
     tag_conditions()
     tags_need_create_tags()
     batches_of_messages()
@@ -61,16 +62,20 @@ def ec2_resources() -> None:
     replace(iam_actions, "extract_resource_arn", extract)
 
 
-def addon_resources() -> None:
-    """The resource of an EKS add-on call is the add-on, not its cluster (list_amazonelastickubernetesservice.html)."""
+def eks_parts() -> None:
+    """The resource of a call on an EKS add-on, node group or Fargate profile is that part, not its cluster.
+
+    Source: list_amazonelastickubernetesservice.html of the Service Authorization Reference.
+    """
     known = original(iam_actions, "extract_resource_arn")
 
     def extract(
         service: str, method: str, path: str, headers: Any, body: bytes, params: Any, region: str, account: str
     ) -> str:
-        addon = ADDON_PATH.match(path) if service == "eks" else None
-        if addon:
-            return f"arn:aws:eks:{region}:{account}:addon/{addon[1]}/{addon[2]}/{UNKNOWN_ADDON_ID}"
+        part = EKS_PART_PATH.match(path) if service == "eks" else None
+        if part:
+            cluster, kind, name = part.groups()
+            return f"arn:aws:eks:{region}:{account}:{EKS_PARTS[kind]}/{cluster}/{name}/{UNKNOWN_PART_ID}"
         arn: str = known(service, method, path, headers, body, params, region, account)
         return arn
 

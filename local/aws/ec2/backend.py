@@ -20,13 +20,14 @@ from moto.ec2.utils import generic_filter
 from local.aws.corrections.guard import original, replace
 from local.aws.ec2 import ipam
 from local.aws.ec2.interface_rules import InterfaceRules
+from local.aws.ec2.reach_rules import ReachRules
 from local.aws.ec2.vpc_rules import VpcRules, cidr_block_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class RuledBackend(VpcRules, InterfaceRules, models.EC2Backend):
+class RuledBackend(VpcRules, InterfaceRules, ReachRules, models.EC2Backend):
     """EC2 as one region of one account has it."""
 
     # moto's metaclass takes the name of the service from the module's path.

@@ -121,3 +121,13 @@ def too_many_interfaces(count: int, instance_type: str) -> Any:
 def too_many_addresses(eni_id: str) -> Any:
     """PrivateIpAddressLimitExceeded: addresses and prefixes of one ENI beyond the instance type's limit."""
     return EC2ClientError("PrivateIpAddressLimitExceeded", f"{eni_id}: Number of private addresses will exceed limit.")
+
+
+def no_route_table(table_id: object) -> Any:
+    """InvalidRouteTableID.NotFound, of a VPC's or a transit gateway's table."""
+    return EC2ClientError("InvalidRouteTableID.NotFound", f"The routeTable ID '{table_id}' does not exist")
+
+
+def no_prefix_list(list_id: object) -> Any:
+    """InvalidPrefixListID.NotFound."""
+    return EC2ClientError("InvalidPrefixListID.NotFound", f"The prefix list ID '{list_id}' does not exist")

@@ -157,3 +157,46 @@ def test_given_the_cni_addon_when_its_configuration_is_described_then_env_is_in_
     version = addon["addonVersions"][0]["addonVersion"]
     answer = eks.describe_addon_configuration(addonName="vpc-cni", addonVersion=version)
     assert "env" in json.loads(answer["configurationSchema"])["properties"]
+
+
+def test_given_fargate_profiles_then_they_are_listed_described_and_deleted(aws: LocalAws, cluster: str, make: Maker):
+    eks = aws.client("eks")
+    named = {"clusterName": cluster, "fargateProfileName": "batch"}
+    profile = {"podExecutionRoleArn": make.role(), "subnets": ["subnet-1"], "selectors": [{"namespace": "batch"}]}
+    eks.create_fargate_profile(**named, **profile)
+    assert code_of(eks.create_fargate_profile, **named, **profile) == "ResourceInUseException"
+    assert eks.list_fargate_profiles(clusterName=cluster)["fargateProfileNames"] == ["batch"]
+    found = eks.describe_fargate_profile(**named)["fargateProfile"]
+    assert (found["status"], found["subnets"]) == ("ACTIVE", ["subnet-1"])
+    assert eks.delete_fargate_profile(**named)["fargateProfile"]["status"] == "DELETING"
+    assert eks.list_fargate_profiles(clusterName=cluster)["fargateProfileNames"] == []
+    assert code_of(eks.describe_fargate_profile, **named) == "ResourceNotFoundException"
+    assert code_of(eks.list_fargate_profiles, clusterName="nobodys") == "ResourceNotFoundException"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "call"),
+    [
+        ("eks:ListNodegroups", "cluster/{0}", "list_nodegroups"),
+        ("eks:DescribeNodegroup", "nodegroup/{0}/*", "describe_nodegroup"),
+        ("eks:ListFargateProfiles", "cluster/{0}", "list_fargate_profiles"),
+        ("eks:DescribeFargateProfile", "fargateprofile/{0}/*", "describe_fargate_profile"),
+    ],
+)
+def test_given_a_policy_for_what_a_call_acts_on_then_it_is_allowed_and_for_another_cluster_denied(
+    aws: LocalAws, make: Maker, cluster: str, action: str, resource: str, call: str
+):
+    role, subnet = make.role(), "subnet-1"
+    root = aws.client("eks")
+    root.create_nodegroup(clusterName=cluster, nodegroupName="ng", subnets=[subnet], nodeRole=role)
+    root.create_fargate_profile(
+        clusterName=cluster, fargateProfileName="fp", podExecutionRoleArn=role, subnets=[subnet]
+    )
+    arn = f"arn:aws:eks:*:*:{resource.format(cluster)}"
+    eks = aws.client("eks", **make.session({"Effect": "Allow", "Action": action, "Resource": arn}))
+    member = {"describe_nodegroup": {"nodegroupName": "ng"}, "describe_fargate_profile": {"fargateProfileName": "fp"}}
+    assert code_of(getattr(eks, call), clusterName=cluster, **member.get(call, {})) == ""
+    elsewhere = aws.client(
+        "eks", **make.session({"Effect": "Allow", "Action": action, "Resource": arn.replace(cluster, "other")})
+    )
+    assert code_of(getattr(elsewhere, call), clusterName=cluster, **member.get(call, {})) == "AccessDeniedException"

@@ -284,3 +284,36 @@ def test_events_are_recorded_and_must_live_beside_their_object(core, namespace):
     with refused(422, "Invalid") as status:
         core.create_namespaced_event(namespace, {**event, "involvedObject": {**about, "namespace": "other"}})
     assert status["details"]["causes"][0]["field"] == "involvedObject.namespace"
+
+
+def test_webhook_configurations_are_kept_with_their_defaults_and_called_by_nobody(cluster, core, namespace):
+    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    webhook = {
+        "name": "policy.example.com",
+        "clientConfig": {"service": {"namespace": "policy", "name": "webhook"}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Ignore",  # the real server calls it, and there is nobody
+    }
+    body = {"metadata": {"name": f"policy-{namespace}"}, "webhooks": [webhook, {**webhook, "name": "b.example.com"}]}
+    answer = cluster.request("POST", path, body)
+    assert answer.status_code == 201
+    core.create_namespaced_config_map(namespace, {"metadata": {"name": "a"}})
+    listed = cluster.request("GET", path).json()["items"]
+    (found,) = [one for one in listed if one["metadata"]["name"] == f"policy-{namespace}"]
+    assert [one["name"] for one in found["webhooks"]] == ["policy.example.com", "b.example.com"]
+    assert found["webhooks"][0]["clientConfig"]["service"]["port"] == 443
+    assert found["webhooks"][0]["timeoutSeconds"] == 10
+    cluster.request("DELETE", f"{path}/policy-{namespace}")
+
+
+def test_a_stateful_set_gets_its_defaults(apps, namespace):
+    created = apps.create_namespaced_stateful_set(namespace, workload("StatefulSet", "a"))
+
+    assert (created.spec.replicas, created.spec.pod_management_policy) == (1, "OrderedReady")
+    assert (created.spec.update_strategy.type, created.spec.update_strategy.rolling_update.partition) == (
+        "RollingUpdate",
+        0,
+    )
+    assert (created.metadata.generation, created.status.replicas) == (1, 0)

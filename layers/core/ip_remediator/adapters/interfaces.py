@@ -80,7 +80,7 @@ class InterfaceFacts:
         held = [*map(IPv4Address, addresses), *(IPv4Network(prefix).network_address for prefix in prefixes)]
         self.blocks.setdefault(subnet, set()).update(int(address) // PREFIX_SIZE for address in held)
         tags = {tag["Key"]: tag["Value"] for tag in eni.get("TagSet", [])}
-        groups = tuple(group["GroupId"] for group in eni.get("Groups", []))
+        groups = tuple(sorted(group["GroupId"] for group in eni.get("Groups", [])))
         attachment = eni.get("Attachment") or {}
         if attachment.get("InstanceId"):
             node_eni = NetworkInterface(
