@@ -10,6 +10,7 @@ from ip_remediator.domain.incidents import (
     HealedPod,
     Incident,
     Outcome,
+    Step,
     SubnetBalance,
     Verification,
 )
@@ -50,6 +51,8 @@ def _parts(incident: Incident) -> Iterator[Part]:
         yield Part("Steps", step_lines(incident), limit=1200)
     if incident.verification and not rollback_shown(incident):
         yield _result(incident.verification)
+    if incident.outcome == Outcome.PREPARED and incident.plan and not rollback_shown(incident):
+        yield planned.handed_over(incident.plan, incident.subnets)
     yield rollback(incident)
     if _failed(incident):
         yield _failure(incident)
@@ -69,11 +72,14 @@ def _summary(incident: Incident, *, in_full: bool) -> list[Line]:
     approval = incident.approval
     if approval and approval.state != ApprovalState.PENDING:
         lines.append(_decision(approval))
+    decided = incident.steps.get(Step.PLAN)
+    if decided and decided.note and incident.outcome == Outcome.OBSERVED:
+        lines.append(Line(words(decided.note), "none", label="Decision"))
     return lines
 
 
 def _plan_label(outcome: Outcome | None) -> str:
-    if outcome in (Outcome.HEALED, Outcome.PARTLY):
+    if outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.PREPARED):
         return "Made"
     return "Removed" if outcome == Outcome.ROLLED_BACK else "Plan"
 
@@ -92,10 +98,8 @@ def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
 def _question(approval: Approval, incident: Incident) -> Iterator[Line]:
     if approval.why and approval.why != PEOPLE_DECIDE:
         yield Line(words(approval.why), "none", label="Why you are asked")
-    block = code(incident.plan.space) if incident.plan else "the block"
-    silence = (
-        f"by {moment(approval.expires_at)}, that is a rejection: nothing is changed and {block} becomes free again"
-    )
+    free = f" and {code(incident.plan.block)} becomes free again" if incident.plan and incident.plan.block else ""
+    silence = f"by {moment(approval.expires_at)}, that is a rejection: nothing is changed{free}"
     yield Line(silence, "none", label="If nobody answers")
 
 
@@ -105,6 +109,8 @@ def _result(verification: Verification) -> Part:
     lines = [Line(f"{len(healed)} of {counted(every, 'pod')} {'runs' if every == 1 else 'run'} again", "none")]
     lines += items((_healed(pod) for pod in healed), shown=6, mark="done")
     lines += [Line(f"{names(stuck)} still {'waits' if len(stuck) == 1 else 'wait'}", "failed")] if stuck else []
+    if verification.shortfall:
+        lines.append(Line(f"expected {verification.expected} healed now, {len(healed)} are", "failed"))
     lines += [Line(f"{names(verification.gone)} gone meanwhile")] if verification.gone else []
     served = sorted({subnet.zone for subnet in verification.subnets})
     lines += items((_balance(zone, verification) for zone in served), shown=6)

@@ -61,7 +61,7 @@ _OUTCOMES = {
     Outcome.FAILED: Headline(":x:", "failed"),
     Outcome.UNDONE: Headline(":leftwards_arrow_with_hook:", "failed, everything made was removed"),
     Outcome.NOT_CURABLE: Headline(":no_entry:", "more addresses cannot cure this"),
-    Outcome.NOT_NEEDED: Headline(":white_check_mark:", "recovered by itself"),
+    Outcome.NOT_NEEDED: Headline(":white_check_mark:", "recovered by itself, nothing was changed"),
     Outcome.OBSERVED: Headline(":eyes:", "plan ready, nothing was changed"),
     Outcome.REJECTED: Headline(":no_entry_sign:", "rejected, nothing was changed"),
     Outcome.ROLLED_BACK: Headline(":rewind:", "rolled back"),
