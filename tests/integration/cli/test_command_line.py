@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
 ROLES = {
     "DiagnoseRoleArn": "eks-ip-remediator:readers",
     "VerifyRoleArn": "eks-ip-remediator:readers",
+    "SweepRoleArn": "eks-ip-remediator:readers",
     "ClusterRoleArn": "eks-ip-remediator:writers",
 }
 _ADMINISTRATORS = """
