@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from ip_remediator.domain.document import Document
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.domain.snapshot import Snapshot, Vpc
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.parser import STDIN
 
@@ -83,13 +83,19 @@ def _cidrs(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"cluster.remote_cidrs.{index}", cidr
     for index, subnet in enumerate(snapshot.subnets):
         yield f"subnets.{index}.cidr", subnet.cidr
-    if snapshot.vpc is None:
-        return
-    for index, associated in enumerate(snapshot.vpc.cidrs):
+    if snapshot.vpc:
+        yield from _cidrs_of_vpc(snapshot.vpc)
+
+
+def _cidrs_of_vpc(vpc: Vpc) -> Iterator[tuple[str, str]]:
+    for index, associated in enumerate(vpc.cidrs):
         yield f"vpc.cidrs.{index}.cidr", associated.cidr
-    for index, route in enumerate(snapshot.vpc.routes):
+    for index, route in enumerate(vpc.routes):
         yield f"vpc.routes.{index}.destination", route.destination
-    for index, peering in enumerate(snapshot.vpc.peerings):
+    for index, gateway in enumerate(vpc.transit_gateways):
+        for number, cidr in enumerate(gateway.routes or ()):
+            yield f"vpc.transit_gateways.{index}.routes.{number}", cidr
+    for index, peering in enumerate(vpc.peerings):
         for number, cidr in enumerate(peering.cidrs):
             yield f"vpc.peerings.{index}.cidrs.{number}", cidr
 

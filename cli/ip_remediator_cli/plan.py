@@ -10,7 +10,7 @@ import json
 from argparse import Namespace
 from collections.abc import Iterator
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, get_origin
 
 from ip_remediator.domain import addressing, planning
 from ip_remediator.domain.alternatives import alternatives
@@ -65,23 +65,20 @@ def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IP
 
 
 def _refusal_json(diagnosis: Diagnosis, reason: CannotPlan) -> str:
-    """The fields of a plan, empty; `expectation` says why there is none."""
-    empty: dict[str, Any] = {
+    """Every field of a plan, null or empty; `expectation` says why there is none."""
+    empty: dict[str, Any] = {name: [] if _is_list(name) else None for name in Plan.model_fields}
+    known: dict[str, Any] = {
         "curable": False,
         "verdict": diagnosis.verdict.value,
-        "strategy": None,
-        "vpc_id": None,
-        "block": None,
-        "source": None,
-        "subnets": [],
-        "changes": [],
-        "options": [],
-        "risks": [],
+        "unknown": list(diagnosis.unknown),
         "expectation": str(reason),
         "alternatives": [] if status_of(diagnosis) == NOT_NEEDED else list(reason.alternatives),
-        "hash": None,
     }
-    return json.dumps(empty, indent=2)
+    return json.dumps(empty | known, indent=2)
+
+
+def _is_list(field: str) -> bool:
+    return get_origin(Plan.model_fields[field].annotation) is tuple
 
 
 def _refusal(snapshot: Snapshot, diagnosis: Diagnosis, reason: CannotPlan) -> str:
@@ -95,18 +92,26 @@ def _refusal(snapshot: Snapshot, diagnosis: Diagnosis, reason: CannotPlan) -> st
 
 def _describe(snapshot: Snapshot, diagnosis: Diagnosis, made: Plan) -> str:
     subnets = table(
-        ["zone", "subnet", "route table", "network acl"],
-        ([s.zone, s.cidr, s.route_table or "(main)", s.network_acl or "(default)"] for s in made.subnets),
+        ["zone", "subnet", "id", "route table", "network acl"],
+        (
+            [s.zone, s.cidr, s.id or "(new)", s.route_table or "(main)", s.network_acl or "(default)"]
+            for s in made.subnets
+        ),
     )
-    changes = "\n".join(f"  {number}. {cell(c.description)}" for number, c in enumerate(made.changes, start=1))
+    changes = "\n".join(
+        f"  {number}. {cell(change.description)}{' (by hand)' if change.by_hand else ''}"
+        for number, change in enumerate(made.changes, start=1)
+    )
     options = table(["option", "taken", "reason"], ([o.option, o.taken, o.reason] for o in made.options))
     return page(
-        f"{cell(snapshot.cluster.name)}: {made.strategy} with {made.block} ({made.source}) in {cell(made.vpc_id)}\n"
-        f"{cell(made.expectation)}",
-        subnets,
+        f"{cell(snapshot.cluster.name)}: {made.strategy} with {cell(made.space)} ({made.source}) in "
+        f"{cell(made.vpc_id)}\n{cell(made.expectation)}\n{made.strategy}: {cell(made.strategy_reason)}",
+        subnets if made.subnets else "",
         f"Changes\n{changes}",
+        bullets("Then, by hand", made.handover),
         options,
         _describe_risks(made),
+        bullets("Instead of this plan", made.alternatives),
         bullets("Unknown, because the snapshot does not say", diagnosis.unknown),
         f"hash {made.hash}",
     )

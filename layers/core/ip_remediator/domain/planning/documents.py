@@ -93,9 +93,11 @@ class Plan(Document):
     `block` is None when nothing new is taken (sources "none" and "existing-subnets"). `heals_now` counts the stuck
     pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others.
     `handover`: what people run after the plan was carried out, with `subnet_placeholder` for ids not known before.
+    `unknown`: what the facts do not say.
     """
 
     curable: bool = True
+    verdict: str = ""
     strategy: Strategy
     strategy_reason: str = ""
     vpc_id: str
@@ -112,6 +114,7 @@ class Plan(Document):
     replace_nodes: tuple[str, ...] = ()
     handover: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     hash: str = ""
 
     @property

@@ -39,6 +39,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
     told = _handover(snapshot, needed, subnets, owner, made)
     expected = expect(snapshot, diagnosis, needed, by_hand=owner is not None)
     draft = Plan(
+        verdict=diagnosis.verdict.value,
         strategy=needed.strategy,
         strategy_reason=needed.strategy_reason,
         vpc_id=snapshot.vpc.id if snapshot.vpc else "",
@@ -55,6 +56,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         replace_nodes=expected.replace_nodes,
         handover=told,
         alternatives=_instead(snapshot, diagnosis, needed, owner),
+        unknown=diagnosis.unknown,
     )
     return draft.model_copy(update={"hash": digest(draft)})
 

@@ -220,7 +220,9 @@ def _block_options(space: _Space, terms: Terms) -> tuple[Option, ...]:
     elif space.source != "existing-subnets":
         reasons["existing-cidr"] = f"the VPC has no CIDR of {addressing.CGNAT} with room for {size}"
     if space.source == "new-cidr":
-        reasons["new-cidr"] = f"{size} of {space.pools[0]} costs nothing and lasts"
+        reasons["new-cidr"] = (
+            f"{size} of {space.pools[0]}, a /{space.subnet_prefix} for each zone, costs nothing and lasts"
+        )
         reasons["ipam-pool"] = _asked_for(terms) if terms.ipam_pool else "no IPAM pool is configured (IpamPoolId)"
     if space.source == "ipam-pool":
         reasons["new-cidr"] = f"CIDRs come from the IPAM pool {terms.ipam_pool}, not from the configured pools"
