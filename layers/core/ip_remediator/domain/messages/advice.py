@@ -71,4 +71,4 @@ def _after_observing(incident: Incident) -> str:
 
 
 def _instead(diagnosis: Diagnosis) -> tuple[str, ...]:
-    return _FOR_VERDICT.get(diagnosis.verdict, ())
+    return diagnosis.alternatives or _FOR_VERDICT.get(diagnosis.verdict, ())
