@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-slow fuzz check bench pictures clean lock
+.PHONY: help setup demo local test test-slow fuzz check bench pictures redrive clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -87,6 +87,9 @@ lock: $(VENV)/.ready ## resolve the pinned versions again (requirements/ and lay
 	$(COMPILE) layers/core/requirements.in --constraints requirements/dev.txt --output-file layers/core/requirements.txt
 	$(COMPILE) layers/kube/requirements.in --constraints requirements/dev.txt \
 	  $(NOT_IN_KUBE_LAYER:%=--no-emit-package %) --output-file layers/kube/requirements.txt
+
+redrive: setup ## give the dead letters of a stack back to its queue: make redrive STACK=eks-ip-remediator
+	@python -m scripts.redrive "$(STACK)"
 
 clean: ## remove everything that make created
 	rm -rf $(VENV) $(SAM_VENV) .local .aws-sam .cache .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -16,6 +16,7 @@ from local.aws.corrections import (
     lambda_functions,
     logs,
     service_quotas,
+    sqs,
     stepfunctions,
 )
 
@@ -34,3 +35,4 @@ def install(settings: Settings, faults: Faults) -> None:
     iam.install()
     service_quotas.install()
     logs.install()
+    sqs.install()
