@@ -102,7 +102,7 @@ def test_given_every_option_on_when_deployed_then_all_of_it_is_made(
     aws.client("events").create_event_bus(Name=bus)
     aws.client("logs").create_log_group(logGroupName=group)
     function = f"arn:aws:lambda:{aws.region}:000000000000:function:{make.function('def handler(*_): pass')}"
-    roles = {f"{name}RoleArn": make.role() for name in ("Diagnose", "Verify", "Cluster")}
+    roles = {f"{name}RoleArn": make.role() for name in ("Diagnose", "Verify", "Sweep", "Cluster")}
     # when
     made = onboard(
         AccessEntries="yes",
