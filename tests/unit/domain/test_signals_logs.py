@@ -56,6 +56,22 @@ def test_an_exported_event_in_any_log_group_is_the_same_signal_as_through_eventb
     assert signal.id == sample("event_sandbox")["detail"]["metadata"]["uid"]
 
 
+@pytest.mark.parametrize("wrap", [lambda line: {"log": line}, lambda line: {"log_processed": json.loads(line)}])
+def test_an_event_that_an_exporter_wrote_to_its_own_log_is_read_out_of_fluent_bits_record(wrap):
+    batch = sample("logs_exported_events")
+    line = json.dumps({**json.loads(batch["logEvents"][0]["message"]), "clusterName": ""})
+    group = "/aws/containerinsights/shop-prod/application"
+    wrapped = {**batch["logEvents"][0], "message": json.dumps({**wrap(line), "stream": "stdout"})}
+
+    (found,) = parse(sent({**batch, "logGroup": group, "logEvents": [wrapped]}))
+
+    assert (found.source, found.cluster, found.pod) == (
+        Source.KUBERNETES_EVENT,
+        "shop-prod",
+        "default/nginx-7c5ddbdf54-x2x8k",
+    )
+
+
 def test_a_line_about_addresses_in_a_group_that_names_no_cluster_is_dropped():
     batch = {**sample("logs_dataplane"), "logGroup": "/var/log/somewhere"}
 

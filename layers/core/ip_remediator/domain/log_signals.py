@@ -92,8 +92,10 @@ def _inflate(data: str | None) -> object:
 def _parse_line(event: object, cluster: str | None, received_at: datetime) -> Signal | Dropped:
     line = text_at(event, "message") or ""
     record = _json_object(line)
-    if is_kubernetes_event(record):
-        return parse_kubernetes_event(record, cluster=cluster, received_at=received_at)
+    # An exporter that writes to its own log has each Event wrapped by Fluent Bit.
+    for event_like in (record, at(record, "log_processed"), _json_object(text_at(record, "log") or "")):
+        if is_kubernetes_event(event_like):
+            return parse_kubernetes_event(event_like, cluster=cluster, received_at=received_at)
     message = text_at(record, "message") or text_at(record, "log") or line
     cause, strength = weigh(message)
     if cause is Cause.OTHER and not _OF_THE_CNI.search(message):
