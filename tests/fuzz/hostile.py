@@ -82,6 +82,7 @@ READ = frozenset(
     namespace reason reportingComponent reportingInstance topology.kubernetes.io/zone uid
     cause cluster excerpt first_seen id last_seen node pod source strength time zone
     log logEvents logGroup
+    firstSeen format lastSeen
     action_id block_id response_url type username
     """,
     )

@@ -234,7 +234,8 @@ def _read_request(event: dict[str, Any]) -> Iterable[str]:
 
 SOURCES = (
     events("alarm", "alarm_*.json"),
-    events("event", "event_*.json"),
+    events("event", "event_[!l]*.json"),
+    events("layout", "event_layout*.json"),
     events("own", "own_*.json"),
     Source("logs", _make_logs, _read_logs),
     Source("command", _make_file, _read_file),
