@@ -23,12 +23,17 @@ FULL = zone("a", free=0, stuck=1)
 
 
 def risks(
-    facts: Snapshot, *, block: str | None = BLOCK, existing: tuple[str, ...] = (), **of_plan: str
+    facts: Snapshot,
+    *,
+    strategy: str = "custom-networking",
+    source: str = "new-cidr",
+    block: str | None = BLOCK,
+    existing: tuple[str, ...] = (),
 ) -> dict[str, Risk]:
     found = assess(
         facts,
-        strategy=of_plan.get("strategy", "custom-networking"),
-        source=of_plan.get("source", "new-cidr"),
+        strategy=strategy,
+        source=source,
         block=IPv4Network(block) if block else None,
         existing=[IPv4Network(each) for each in existing],
     )

@@ -27,7 +27,7 @@ def prefix_mode(move: Move) -> Risk | None:
 
 def node_ports(move: Move) -> Risk | None:
     """Its rules send answers back through the primary ENI; with custom networking no pod is on that one any more."""
-    if not move.first_time or move.snapshot.cni.env.get(_NODE_PORTS, "true").strip().lower() != "false":
+    if not move.first_time or move.snapshot.cni.env.get(_NODE_PORTS, "").strip().lower() not in ("false", "f", "0"):
         return None
     return Risk(
         id="node-port-support-off",
@@ -44,26 +44,24 @@ def fewer_pods(move: Move) -> Risk | None:
     if not move.first_time:
         return None
     prefixes = move.snapshot.cni.prefix_delegation
-    types: dict[str, str] = {}
-    own = False
-    for node in move.nodes:
-        room = _room(node, prefixes=prefixes)
-        if room is None or node.max_pods is None or node.max_pods <= room:
-            continue
-        types.setdefault(node.instance_type or node.name, f"{node.max_pods} -> {room}")
-        own = own or node.provisioner in _OWN_MAX_PODS
+    tight = [
+        (node, room)
+        for node in move.nodes
+        if (room := _room(node, prefixes=prefixes)) is not None and (node.max_pods or 0) > room
+    ]
+    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {room}" for node, room in tight}
+    own = any(node.provisioner in _OWN_MAX_PODS for node, _ in tight)
     unknown = [node for node in move.nodes if _room(node, prefixes=prefixes) is None or node.max_pods is None]
-    if not (types or unknown):
+    if not (changes or unknown):
         return None
     karpenter = bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
     steps = ["set RESERVED_ENIS=1 on Karpenter's controller"] if karpenter else []
     steps.append("let new node groups run with the max-pods named here (kubelet's maxPods in the launch template)")
-    counts = shown((f"{name} {change}" for name, change in sorted(types.items())), 5)
     return Risk(
         id="max-pods-on-new-nodes",
-        severity=Severity.MEDIUM if types and (own or karpenter) else Severity.LOW,
-        found=f"pods per node of which a new one can still give addresses: {counts}"
-        if types
+        severity=Severity.MEDIUM if changes and (own or karpenter) else Severity.LOW,
+        found=f"pods per node of which a new one can still give addresses: {shown(sorted(changes), 5)}"
+        if changes
         else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
         breaks="a new node with the present max-pods is given more pods than it has addresses for",
         remedy="; ".join(steps),

@@ -54,7 +54,7 @@ def unread(move: Move) -> Risk | None:
     return Risk(
         id="facts-unread",
         severity=Severity.LOW,
-        found=shown(move.snapshot.unread),
+        found=shown(sorted(move.snapshot.unread)),
         breaks="unknown: a risk may hide in what was not read",
         remedy="give the reader what docs/permissions.md lists for diagnose, and plan again",
     )

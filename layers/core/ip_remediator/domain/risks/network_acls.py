@@ -166,7 +166,8 @@ def old_ranges(move: Move) -> Risk | None:
     ]
     if not blocked:
         return None
-    behind = sorted({subnet.id for acl, subnets in _used(move).items() for subnet in subnets if _has(blocked, acl)})
+    acls = {each.acl for each in blocked}
+    behind = sorted(subnet.id for subnet in move.snapshot.subnets if subnet.network_acl in acls)
     return Risk(
         id="network-acls-old-ranges",
         severity=Severity.HIGH,
@@ -199,15 +200,12 @@ def _used(move: Move) -> dict[NetworkAcl, list[Subnet]]:
     for subnet in move.snapshot.subnets:
         subnets.setdefault(subnet.network_acl or "", []).append(subnet)
     acls = vpc.network_acls if vpc and move.ranges else ()
-    return {acl: subnets[acl.id] for acl in acls if acl.entries and acl.id in subnets}
+    known = sorted((acl for acl in acls if acl.entries and acl.id in subnets), key=lambda acl: acl.id)
+    return {acl: subnets[acl.id] for acl in known}
 
 
 def _of_nodes_or_plan(move: Move, subnet: Subnet) -> bool:
     return subnet.id in move.node_subnets or network(subnet.cidr) in move.ranges
-
-
-def _has(blocked: list[Blocked], acl: NetworkAcl) -> bool:
-    return any(each.acl == acl.id for each in blocked)
 
 
 def _found(blocked: list[Blocked]) -> str:

@@ -75,15 +75,15 @@ def return_routes(move: Move) -> Risk | None:
     told = move.external_snat or move.strategy == NODE_GROUP or move.known_range
     if vpc is None or told or not move.ranges:
         return None
-    ways = [peering.id for peering in vpc.peerings if peering.status == "active"]
-    ways += [gateway.id for gateway in vpc.transit_gateways]
-    ways += [route.target for route in _outside(move)]
+    ways = {peering.id for peering in vpc.peerings if peering.status == "active"}
+    ways |= {gateway.id for gateway in vpc.transit_gateways}
+    ways |= {route.target for route in _outside(move)}
     if not ways:
         return None
     return Risk(
         id="return-routes",
         severity=Severity.LOW,
-        found=f"the VPC is reached through {shown(dict.fromkeys(ways))}",
+        found=f"the VPC is reached through {shown(sorted(ways))}",
         breaks="connections from there to pods by their own addresses (load balancers with IP targets, metrics); what "
         "pods open themselves leaves with the node's address as before",
         remedy=f"add routes to {move.words} on the other side, where anything there calls pods directly",
@@ -140,13 +140,13 @@ def _shared_ranges(move: Move) -> dict[str, IPv4Network]:
     seen |= {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
     seen |= {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
     known = {name: cidr for name, text in seen.items() if (cidr := network(text))}
-    return {name: cidr for name, cidr in known.items() if _others(cidr, own)}
+    return {name: cidr for name, cidr in sorted(known.items()) if _others(cidr, own)}
 
 
 def transit_gateway_unread(move: Move) -> Risk | None:
     """An attachment that propagates announces a new CIDR to the gateway by itself."""
     vpc = move.snapshot.vpc
-    dark = [each.id for each in vpc.transit_gateways if each.routes is None] if vpc else []
+    dark = sorted(each.id for each in vpc.transit_gateways if each.routes is None) if vpc else []
     if not dark or not (move.new_cidr and move.ranges):
         return None
     return Risk(
@@ -182,7 +182,8 @@ def _routes(move: Move) -> list[Route]:
     snapshot = move.snapshot
     homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in move.node_subnets} - {None}
     routes = snapshot.vpc.routes if snapshot.vpc else ()
-    return [route for route in routes if not homes or route.route_table in homes]
+    found = [route for route in routes if not homes or route.route_table in homes]
+    return sorted(found, key=lambda route: (route.target, route.destination, route.route_table))
 
 
 def _outside(move: Move) -> list[Route]:
@@ -200,7 +201,7 @@ def _told(route: Route) -> str:
 
 def _private_nat(move: Move) -> str:
     vpc = move.snapshot.vpc
-    gateways = [gateway.id for gateway in vpc.nat_gateways if gateway.private] if vpc else []
+    gateways = sorted(gateway.id for gateway in vpc.nat_gateways if gateway.private) if vpc else []
     return f"the private NAT gateway {gateways[0]}" if gateways else "a private NAT gateway"
 
 

@@ -60,6 +60,7 @@ class Groups:
         self.known = vpc is not None and vpc.security_groups is not None
         self.vpc_id = vpc.id if vpc else None
         self._all: tuple[SecurityGroup, ...] = (vpc.security_groups or ()) if vpc else ()
+        self._overlapping: dict[tuple[str, IPv4Network], list[SecurityGroupRule]] = {}
 
     @cached_property
     def _of_enis(self) -> frozenset[str]:
@@ -120,7 +121,8 @@ class Groups:
         """The first new range that the rule's group does not admit where the rule helps to admit pods now."""
         named = networks(rule.cidrs)
         helps = [each for each in self.move.present if any(each.overlaps(cidr) for cidr in named)]
-        if not any(admits(near[each], rule, each) for each in helps):
+        alone = any(each.subnet_of(cidr) for each in helps for cidr in named)
+        if not alone and not any(admits(near[each], rule, each) for each in helps):
             return None
         return next((each for each in self.move.ranges if not admits(near[each], rule, each)), None)
 
@@ -134,7 +136,12 @@ class Groups:
         if name.startswith(_CONTROL_PLANE):
             # The cluster's group admits whatever has it, and it is on the control plane's ENIs as well.
             return self._on_nodes(self.move.snapshot.cluster.security_group)
-        return not _COUNTED.search(name) and admits(self._rules_of[name], rule, missing)
+        return not _COUNTED.search(name) and admits(self._near(name, missing), rule, missing)
+
+    def _near(self, name: str, wanted: IPv4Network) -> list[SecurityGroupRule]:
+        if (name, wanted) not in self._overlapping:
+            self._overlapping[name, wanted] = _overlapping(self._rules_of[name], wanted)
+        return self._overlapping[name, wanted]
 
 
 def admits(rules: Sequence[SecurityGroupRule], like: SecurityGroupRule, wanted: IPv4Network) -> bool:
