@@ -69,6 +69,33 @@ def test_given_a_healed_cluster_when_rolled_back_with_evictions_then_everything_
         assert record.steps[Step.ROLLBACK].state is StepState.DONE
 
 
+def test_given_an_eni_that_the_cni_leaked_in_our_subnet_when_rolled_back_with_evictions_then_it_is_deleted(
+    lab: Lab,
+) -> None:
+    with stricken(lab, replace(Scenario(), managed_addon=False)) as cluster:
+        before = dump(cluster)
+        incident = healed(lab, cluster)
+        leaked = leak(lab, cluster, next(iter(incident.subnets.values())))
+
+        ended = roll_back(lab, incident.id, confirmed=True, evict=True)
+
+        assert ended.status == "SUCCEEDED", ended
+        cluster.settle(running=8, stuck=2)
+        assert leaked not in str(lab.aws("ec2").describe_network_interfaces())
+        assert dump(cluster) == before
+
+
+def leak(lab: Lab, cluster: Patient, subnet: str) -> str:
+    """An ENI as the CNI leaves it behind: available, with its description and the cluster's tag."""
+    tags = [{"Key": "cluster.k8s.amazonaws.com/name", "Value": cluster.name}]
+    made = lab.aws("ec2").create_network_interface(
+        SubnetId=subnet,
+        Description="aws-K8S-i-0123456789abcdef0",
+        TagSpecifications=[{"ResourceType": "network-interface", "Tags": tags}],
+    )
+    return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+
 @pytest.fixture(scope="module")
 def cured(lab: Lab) -> Iterator[tuple[Patient, Incident]]:
     """A cluster with two pods on the block, for what must not undo anything."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+import urllib3
+from slack_sdk.signature import SignatureVerifier
 
 from ip_remediator.domain.incidents import Incident, Outcome, RollbackState
 from local.cluster.scenario_spec import Scenario
@@ -90,12 +95,54 @@ def test_given_a_rollback_stopped_from_outside_when_started_again_then_it_is_ask
     assert lab.end_of(second).status == "SUCCEEDED"
 
 
+def test_given_one_offer_when_clicked_by_two_and_sent_again_by_slack_then_one_rollback_is_started(
+    lab: Lab, cluster: Patient, incident: Incident
+) -> None:
+    started = len(rollbacks_of(lab, incident))
+    message = lab.message_saying(incident.id, "healed")
+    lab.click(message, "rollback")
+    lab.click(message, "rollback", user="U0PLATFORM")
+    send_again(lab, lab.slack("GET", "/_control/interactions")[-1]["payload"])
+
+    asked = _question(lab, incident, 5)
+    eventually("the second is told", lambda: [each for each in told_privately(lab, "U0PLATFORM") if "already" in each])
+    assert len(rollbacks_of(lab, incident)) == started + 1
+    lab.click(asked, "rollback_cancel")
+    eventually("it is cancelled", lambda: _state(lab, incident), lambda state: state is RollbackState.CANCELLED)
+
+
+def rollbacks_of(lab: Lab, incident: Incident) -> list[str]:
+    sfn, machine = lab.aws("stepfunctions"), lab.outputs["RollbackStateMachineArn"]
+    found = sfn.list_executions(stateMachineArn=machine)["executions"]
+    return [each["name"] for each in found if each["name"].startswith(f"rb-{incident.id}-")]
+
+
+def told_privately(lab: Lab, user: str) -> list[str]:
+    return [each["text"] for each in lab.slack("GET", "/_control/messages") if each["ephemeral_to"] == user]
+
+
+def send_again(lab: Lab, payload: dict[str, Any]) -> None:
+    """As Slack does when it got no answer in time: the same payload, signed anew."""
+    body = urlencode({"payload": json.dumps(payload)})
+    now = str(int(time.time()))
+    signature = SignatureVerifier(lab.stack.servers.signing_secret).generate_signature(timestamp=now, body=body)
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Slack-Request-Timestamp": now,
+        "X-Slack-Signature": str(signature),
+        "X-Slack-Retry-Num": "1",
+        "X-Slack-Retry-Reason": "http_timeout",
+    }
+    answer = urllib3.request("POST", lab.outputs["SlackRequestUrl"], body=body, headers=headers)
+    assert answer.status == 200
+
+
 def test_given_the_buttons_when_confirmed_without_and_then_with_evictions_then_it_goes_on_where_it_paused(
     lab: Lab, cluster: Patient, incident: Incident, before: dict[str, Any]
 ) -> None:
     moved = cluster.moved()
     lab.click(lab.message_saying(incident.id, "healed"), "rollback")
-    lab.click(_question(lab, incident, 5), "rollback_confirm")
+    lab.click(_question(lab, incident, 6), "rollback_confirm")
     message = lab.message_saying(incident.id, "the rollback stopped", seconds=60)
     assert all(pod in message["text"] for pod in moved)
     assert cluster.moved() == moved
@@ -103,7 +150,7 @@ def test_given_the_buttons_when_confirmed_without_and_then_with_evictions_then_i
     assert lab.lock_holder(cluster.vpc_id) is None
 
     lab.click(message, "rollback")
-    lab.click(_question(lab, incident, 6), "rollback_confirm_evict")
+    lab.click(_question(lab, incident, 7), "rollback_confirm_evict")
     message = lab.message_saying(incident.id, "rolled back", seconds=120)
     cluster.settle(running=8, stuck=2)
     assert dump(cluster) == before

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.domain.incidents import ApprovalState, Step, StepState
 from ip_remediator.domain.signals import Dropped, parse_eventbridge
@@ -82,6 +83,15 @@ def test_the_page_names_every_stage_and_state(page: dict[str, str]) -> None:
     told = list(rows(page["Stages"]))
     assert {stage for row in told for stage in re.findall(r"`(\w+)`", row["stage"])} == set(Stage)
     assert {state for row in told for state in re.findall(r"`(\w+)`", row["states"])} == set(State)
+
+
+def test_no_rule_that_leads_to_the_signals_lets_an_event_of_ours_in() -> None:
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"].values()
+    rules = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::Events::Rule"]
+    feeding = [rule["EventPattern"] for rule in rules if "SignalsQueue" in str(rule["Targets"])]
+    assert len(feeding) >= 2
+    for pattern in feeding:
+        assert pattern["source"] == [{"anything-but": EVENT_SOURCE}] or set(pattern["source"]) == {"aws.cloudwatch"}
 
 
 def test_no_event_of_ours_is_taken_for_a_signal() -> None:
