@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ip_remediator.domain.incidents import Incident
+from ip_remediator.domain.planning import handover_of
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput
 from ip_remediator_cli.records import IncidentRecords
@@ -61,6 +62,7 @@ def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
         _facts(incident),
         _steps(incident),
         _verification(incident),
+        _handed_over(incident),
         table(["time (UTC)", "what", "by", "detail"], events) if events else "",
     )
 
@@ -74,7 +76,7 @@ def _facts(incident: Incident) -> str:
         "opened": f"{_time(incident.opened_at)}, {incident.reason or 'no reason given'}",
         "signals": f"{signals.count} of {len(signals.pods)} pods: {', '.join(signals.causes)}" if signals.count else "",
         "verdict": f"{incident.diagnosis.verdict}: {incident.diagnosis.summary}" if incident.diagnosis else "",
-        "plan": f"{incident.plan.block} ({incident.plan.strategy}), {incident.plan.expectation}"
+        "plan": f"{incident.plan.space} ({incident.plan.strategy}), {incident.plan.expectation}"
         if incident.plan
         else "",
         "approval": _approval(incident),
@@ -110,6 +112,13 @@ def _steps(incident: Incident) -> str:
     steps = sorted(incident.steps.items(), key=lambda step: step[1].at)
     rows = [[name, result.state, f"{result.at:%H:%M:%S}", result.note] for name, result in steps]
     return table(["step", "state", "at", "note"], rows) if rows else ""
+
+
+def _handed_over(incident: Incident) -> str:
+    """What people run after a plan that only prepares."""
+    if incident.plan is None or not incident.plan.prepares_only:
+        return ""
+    return "\n".join(["yours to run:", *(f"  {cell(text)}" for text in handover_of(incident.plan, incident.subnets))])
 
 
 def _verification(incident: Incident) -> str:

@@ -228,7 +228,7 @@ def test_the_confirmations_of_a_question_say_the_numbers():
 
     approve = pressed["approve"]["confirm"]["text"]["text"]
     assert approve.startswith(
-        "4 changes in prod: 100.64.0.0/22, 2 subnets and 2 ENIConfigs; aws-node restarts on 2 nodes"
+        "4 changes in prod: CIDR 100.64.0.0/22, 2 subnets, 2 ENIConfigs, custom networking; aws-node restarts on 2 nodes"
     )
     assert "Expected: heals 2 of 2 pods now. 2 risks, the highest high." in approve
     reject = pressed["reject"]["confirm"]["text"]["text"]

@@ -6,7 +6,7 @@ import hashlib
 
 from ip_remediator.domain.incidents import Approval, Incident, RollbackAssessment, Step
 from ip_remediator.domain.messages import blocks as kit
-from ip_remediator.domain.messages.planned import taken_back
+from ip_remediator.domain.messages.planned import brief, undoing
 from ip_remediator.domain.messages.rolling_back import found
 from ip_remediator.domain.messages.state import asked, rollback_asked, rollback_offered
 from ip_remediator.domain.messages.text import cut, words
@@ -47,7 +47,8 @@ def _question(incident: Incident, approval: Approval) -> kit.Block:
     value = {"approval": approval.id}
     plan = incident.plan
     does = _what_happens(incident, plan) if plan else "The plan is carried out."
-    stays = f"Nothing is changed in {_cluster(incident)}: {_still_waiting(incident)}, and {_block(plan)} is released."
+    free = f", and {_block(plan)} is released" if plan and plan.block else ""
+    stays = f"Nothing is changed in {_cluster(incident)}: {_still_waiting(incident)}{free}."
     return kit.actions(
         _unique("approval", approval.id),
         kit.button(APPROVE, "Approve", value, kit.confirm("Approve the plan?", does, "Approve", style="primary")),
@@ -57,11 +58,9 @@ def _question(incident: Incident, approval: Approval) -> kit.Block:
 
 def _what_happens(incident: Incident, plan: Plan) -> str:
     """What the click sets going, with the numbers."""
-    made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}: {_block(plan)}"
-    made += f", {counted(len(plan.subnets), 'subnet')} and "
-    made += counted(sum(len(subnet.eni_configs) for subnet in plan.subnets), "ENIConfig")
+    made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}: {brief(plan).replace('`', '')}"
     nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
-    if any(change.action == "configure_cni" for change in plan.changes):
+    if any(change.action == "configure_cni" and not change.by_hand for change in plan.changes):
         made += f"; aws-node restarts on {counted(nodes, 'node')}"
     worst = max((risk.severity for risk in plan.risks), default=None)
     risk = f" {counted(len(plan.risks), 'risk')}, the highest {worst.name.lower()}." if worst else ""
@@ -96,8 +95,7 @@ def _rollback(incident: Incident) -> kit.Block:
 def _rollback_question(incident: Incident, approval: Approval, assessment: RollbackAssessment) -> kit.Block:
     value = {"approval": approval.id}
     numbers = f"{_block(incident.plan)}: {found(assessment)}."
-    kept, deleted = taken_back(incident.plan)
-    restored = f"{kept} become as they were before; then {deleted} are deleted."
+    restored = undoing(incident.plan)
     stay = " No pod is moved: it waits until they have left by themselves." if assessment.pods else ""
     wait = kit.confirm("Roll back?", f"{numbers} {restored}{stay}", "Roll back", style="danger")
     choices = [kit.button(ROLLBACK_CONFIRM, "Roll back, move no pod" if stay else "Roll back", value, wait, "danger")]

@@ -15,7 +15,7 @@ from ip_remediator.domain.messages import blocks as kit
 from ip_remediator.domain.messages import planned
 from ip_remediator.domain.messages.cause import evidence
 from ip_remediator.domain.messages.text import Line, Part, code, cut, escape, items, slack_part, words
-from ip_remediator.domain.planning import Change, Plan
+from ip_remediator.domain.planning import Change, Plan, handover_of
 from ip_remediator.domain.plural import counted
 
 _MAX_SECTION = 2900
@@ -23,6 +23,7 @@ _MAX_VIEW_BLOCKS = 98
 _MAX_VIEW_BYTES = 200_000
 _MAX_RAW_LINE = 500
 _MAX_MANIFEST = 550
+_MAX_COMMAND = 2700
 _MAX_ALL = 11_000
 _MAX_BLOCKS = 40
 _PART_LIMIT = 2500
@@ -36,6 +37,7 @@ def details_text(plan: Plan) -> str:
 def details_blocks(incident: Incident, plan: Plan) -> list[kit.Block]:
     """As many whole paragraphs as fit; what does not is counted."""
     texts = [slack_part(part) for part in _parts(incident, plan) if part.lines]
+    texts += _handed_over(incident, plan)
     texts += [_manifest(change) for change in plan.changes if change.manifest]
     blocks: list[kit.Block] = []
     left = _MAX_ALL
@@ -54,7 +56,7 @@ def details_paragraphs(incident: Incident, plan: Plan) -> list[str]:
     parts = [slack_part(part) for part in _reasons(incident, plan) if part.lines]
     manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
     head = f"*{escape(words(details_text(plan)))}*"
-    return [*_filled([head, *told]), *parts, *_filled(manifests)]
+    return [*_filled([head, *told]), *parts, *_filled(_handed_over(incident, plan)), *_filled(manifests)]
 
 
 def modal(paragraphs: Sequence[str]) -> kit.Block:
@@ -102,6 +104,20 @@ def _reasons(incident: Incident, plan: Plan) -> Iterator[Part]:
     nodes = incident.diagnosis.nodes if incident.diagnosis else ()
     yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown=6))
     yield Part("Instead of this plan", [Line(words(other)) for other in plan.alternatives[:6]])
+
+
+def _handed_over(incident: Incident, plan: Plan) -> Iterator[str]:
+    """What people run after the plan, each in a code block that can be copied."""
+    for number, text in enumerate(handover_of(plan, incident.subnets), 1):
+        title = f"*Yours to run afterwards, {number} of {len(plan.handover)}*"
+        yield f"{title}\n```{_escaped(text.replace('`', chr(39)), _MAX_COMMAND)}```"
+
+
+def _escaped(text: str, limit: int) -> str:
+    """As much of the text as fits when it is escaped."""
+    while len(written := escape(text)) > limit:
+        text = cut(text, len(text) // 2)
+    return written
 
 
 def _word(taken: object) -> str:

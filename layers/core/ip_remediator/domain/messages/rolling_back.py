@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ip_remediator.domain.incidents import Incident, Outcome, Rollback, RollbackAssessment, RollbackState
-from ip_remediator.domain.messages.planned import taken_back
+from ip_remediator.domain.messages.planned import undone
 from ip_remediator.domain.messages.state import rollback_asked
 from ip_remediator.domain.messages.text import Line, Part, code, items, moment, names, words
 from ip_remediator.domain.plural import counted
@@ -47,8 +47,7 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     block = code(incident.plan.space) if incident.plan else "the block"
     yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
     if latest.state is RollbackState.DONE:
-        restored, deleted = taken_back(incident.plan)
-        yield Line(f"{restored} restored; {deleted} deleted; {block} is free again", "done")
+        yield Line(undone(incident.plan), "done")
         return
     yield from _assessed(latest, block)
     question = rollback_asked(incident)
