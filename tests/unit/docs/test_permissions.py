@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 from tests.unit.docs.documents import ROOT, rows, sections
 
 PRINCIPALS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
-ARN = re.compile(r"arn:\$\{AWS::Partition\}:(\w+):(?:\$\{AWS::Region\})?:\$\{AWS::AccountId\}:(.+)")
+ARN = re.compile(r"arn:\$\{AWS::Partition\}:(\w+):(?:\$\{AWS::Region\})?:(?:\$\{AWS::AccountId\}|\*):(.+)")
 # (action, resource, condition) or (API group, resource, name, verb)
 Grant = tuple[str, ...]
 
