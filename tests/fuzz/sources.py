@@ -10,9 +10,9 @@ import json
 import sys
 import zlib
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -21,10 +21,12 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
 
-from functions.ingest import app as ingest
 from ip_remediator.adapters.slack_requests import Click, Refused, read_click
+from ip_remediator.domain.correlation import Rules, enough, relapses, remember, summarize
+from ip_remediator.domain.incidents import SignalSummary
 from ip_remediator.domain.log_signals import parse_logs
 from ip_remediator.domain.signals import EXCERPT_CHARACTERS, Dropped, Signal, parse_eventbridge
+from ip_remediator.steps.ingesting import ingest
 from ip_remediator_cli import signals as command
 from ip_remediator_cli.errors import BadInput
 from tests.fuzz.hostile import deeply_nested, mutant, value
@@ -167,16 +169,26 @@ def _at(clock: type[datetime]) -> Any:
 
 
 # -------------------------------------------------------------------------------------------------- queue
+RULES = Rules.of("2", "15", "15")
+
+
 def _make_batch(rng: Random) -> list[str]:
-    return [mutant(rng.choice(_ANY), rng) for _ in range(rng.randrange(1, 6))]
+    return [_make_body(rng) for _ in range(rng.randrange(1, 6))]
+
+
+def _make_body(rng: Random) -> str:
+    """An event; or a payload of CloudWatch Logs that comes back from the dead-letter queue."""
+    if rng.random() < 0.9:
+        return mutant(rng.choice(_ANY), rng)
+    body = json.dumps({"version": "1.0", "requestPayload": _make_logs(rng), "responsePayload": {}})
+    return body if rng.random() < 0.7 else mutant(body, rng)
 
 
 def _read_batch(bodies: list[str]) -> Iterable[str]:
-    """Only bodies that are no JSON fail, each alone; every other record is counted."""
+    """Only bodies that are no JSON fail, each alone; every other record is counted, and its signals can be joined."""
     records = [{"messageId": str(number), "body": body, "eventSource": "aws:sqs"} for number, body in enumerate(bodies)]
-    joined: list[str] = []
     with redirect_stdout(io.StringIO()):
-        answer = ingest.ingest(records, lambda cluster, _signals: joined.append(cluster), RECEIVED_AT)
+        answer = ingest(records, _join, RECEIVED_AT)
     failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
     for number, body in enumerate(bodies):
         # Near Python's recursion limit the caller's own depth decides.
@@ -184,29 +196,35 @@ def _read_batch(bodies: list[str]) -> Iterable[str]:
     return [NOT_JSON if str(number) in failed else "taken" for number in range(len(bodies))]
 
 
+def _join(_cluster: str, signals: Sequence[Signal]) -> None:
+    """What is decided of a cluster's signals, and remembered of them."""
+    pending = remember((), signals)
+    enough(pending, RULES)
+    relapses(signals, RECEIVED_AT, RULES)
+    summarize(SignalSummary(), signals).model_dump_json()
+
+
 # -------------------------------------------------------------------------------------------------- slack
-_CLICK = json.dumps(
-    {
+def clicked(action: str, subject: str) -> str:
+    value = json.dumps({subject: "Zk3-x_9"})
+    button = {"action_id": action, "block_id": "approval-1a2b3c4d", "value": value, "type": "button"}
+    click = {
         "type": "block_actions",
         "user": {"id": "U0000ONCALL", "username": "on-call", "team_id": "T1"},
         "channel": {"id": "C0000INCIDENTS"},
-        "actions": [
-            {
-                "action_id": "approve",
-                "block_id": "approval-1a2b3c4d",
-                "value": '{"approval": "Zk3-x_9"}',
-                "type": "button",
-            }
-        ],
+        "actions": [button],
         "trigger_id": "1.2.3",
         "response_url": "https://hooks.slack.com/actions/1",
     }
-)
+    return json.dumps(click)
+
+
+_CLICKS = [clicked("approve", "approval"), clicked("rollback", "incident"), clicked("details", "incident")]
 
 
 def _make_request(rng: Random) -> dict[str, Any]:
     """A request to the function URL; most are signed, for the parser is behind the signature."""
-    payload = mutant(_CLICK, rng).encode("utf-8", "surrogatepass")
+    payload = mutant(rng.choice(_CLICKS), rng).encode("utf-8", "surrogatepass")
     body = rng.choice((b"payload=" + quote(payload).encode(), b"payload=" + payload, payload, rng.randbytes(30)))
     now = str(int(RECEIVED_AT.timestamp()))
     headers = {"x-slack-request-timestamp": now}
@@ -228,8 +246,12 @@ def _read_request(event: dict[str, Any]) -> Iterable[str]:
         click = read_click(event, SIGNING_SECRET, RECEIVED_AT.timestamp())
     except Refused as refusal:
         return [f"refused: {HTTPStatus(refusal.status).value}"]
-    assert click is None or isinstance(click, Click)
-    return ["click" if click else "no click"]
+    if click is None:
+        return ["no click"]
+    assert isinstance(click, Click)
+    # as it is handed on, and as it opens a modal
+    json.dumps({"click": asdict(click), "view": click.view, "by": click.by}).encode()
+    return ["click"]
 
 
 SOURCES = (

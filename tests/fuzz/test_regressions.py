@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from slack_sdk.signature import SignatureVerifier
 
 from ip_remediator.adapters.slack_requests import Refused, read_click
 from ip_remediator.domain.signals import Signal, parse_eventbridge
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.signals import read_records
+from tests.fuzz.sources import clicked
 
 SAMPLES = Path(__file__).parents[1] / "data" / "signals"
+CLICK = clicked("details", "incident")
 RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -45,3 +49,17 @@ def test_given_a_signature_that_is_no_text_when_checked_then_the_request_is_refu
     event = {"requestContext": {"http": {"method": "POST"}}, "headers": headers, "body": "payload={}"}
     with pytest.raises(Refused, match="signature"):
         read_click(event, "a-signing-secret", RECEIVED_AT.timestamp())
+
+
+def test_given_half_of_a_surrogate_pair_in_a_click_when_read_then_it_can_be_handed_on():
+    click = json.loads(CLICK)
+    click["user"]["username"] = click["trigger_id"] = "\ud800"
+    body = "payload=" + quote(json.dumps(click))
+    timestamp = str(int(RECEIVED_AT.timestamp()))
+    signature = SignatureVerifier("a-signing-secret").generate_signature(timestamp=timestamp, body=body)
+    headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
+    event = {"requestContext": {"http": {"method": "POST"}}, "headers": headers, "body": body}
+    found = read_click(event, "a-signing-secret", RECEIVED_AT.timestamp())
+    assert found is not None
+    assert (found.user_name, found.by) == ("?", "U0000ONCALL (?)")
+    assert found.view.startswith("details-")

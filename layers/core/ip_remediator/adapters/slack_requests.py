@@ -135,17 +135,22 @@ def _click(payload: dict[str, Any]) -> Click | None:
     action = next((each for each in payload["actions"] if each["action_id"] in _ACTIONS), None)
     if action is None:
         return None
-    subject = str(json.loads(action["value"])[_ACTIONS[action["action_id"]]])
+    subject = _text(json.loads(action["value"])[_ACTIONS[action["action_id"]]])
     if not _ID.fullmatch(subject):
         raise ValueError(subject)
     user = payload["user"]
     return Click(
-        action=str(action["action_id"]),
+        action=_text(action["action_id"]),
         subject=subject,
-        offer=str(action["block_id"])[:80],
-        user_id=str(user["id"]),
-        user_name=str(user.get("username") or user.get("name") or "")[:80],
-        channel=str(payload.get("channel", {}).get("id", "")),
-        response_url=str(payload.get("response_url", "")),
-        trigger=str(payload.get("trigger_id", "")),
+        offer=_text(action["block_id"])[:80],
+        user_id=_text(user["id"]),
+        user_name=_text(user.get("username") or user.get("name") or "")[:80],
+        channel=_text(payload.get("channel", {}).get("id", "")),
+        response_url=_text(payload.get("response_url", "")),
+        trigger=_text(payload.get("trigger_id", "")),
     )
+
+
+def _text(value: object) -> str:
+    """As text that UTF-8 can carry: in JSON there may be half of a surrogate pair, which nothing behind us takes."""
+    return str(value).encode(errors="replace").decode()
