@@ -92,6 +92,7 @@ def test_given_more_users_than_are_named_then_the_rest_of_one_group_is_not_taken
         (("instance i-9", "load balancer app/shop/1a"), Severity.HIGH),
         (("instance i-9",), Severity.MEDIUM),
         (("ENI eni-9",), Severity.MEDIUM),
+        (("EFS fs-9",), Severity.MEDIUM),
         (("Lambda orders",), Severity.LOW),
         ((), Severity.LOW),
     ],

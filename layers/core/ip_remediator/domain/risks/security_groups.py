@@ -23,8 +23,8 @@ _WITH_PORTS = ("tcp", "udp")
 _CONTROL_PLANE = "EKS control plane"
 # A kind's rest that is only counted: no name of one thing, which could have other groups.
 _COUNTED = re.compile(r" and [\d,]+ more$")
-# What is used by these may as well be none of the pods' business.
-_UNSURE = ("instance", "eni", "eks", "ecs")
+# What may be none of the pods' business: others' instances, ENIs of unknown use, file systems that the nodes mount.
+_UNSURE = ("instance", "eni", "eks", "ecs", "efs")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""docs/risks.md explains every risk of the catalogue, and no other."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ip_remediator.domain.policy import ACCEPT_RISKS
+from ip_remediator.domain.risks import CATALOGUE, DOCS, Entry, Severity
+from tests.unit.docs.documents import ROOT, rows, sections
+
+PAGE = (ROOT / DOCS).read_text()
+NAMES = tuple(severity.name.lower() for severity in Severity)
+
+
+def test_every_risk_of_the_catalogue_has_a_section_and_every_section_a_risk() -> None:
+    explained = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
+    assert explained == [each.id for each in CATALOGUE]
+
+
+def test_the_table_says_what_the_catalogue_says() -> None:
+    told = {re.sub(r"\[(.+)\]\(.+\)", r"\1", row["id"]): row for row in rows(sections(PAGE)["The risks"])}
+    assert list(told) == [each.id for each in CATALOGUE]
+    for each in CATALOGUE:
+        assert told[each.id]["severity"] == ", ".join(severity.name.lower() for severity in sorted(each.severities))
+        assert told[each.id]["in short"] == each.title
+
+
+@pytest.mark.parametrize("risk", CATALOGUE, ids=lambda risk: risk.id)
+def test_a_section_says_when_it_weighs_what(risk: Entry) -> None:
+    # given a risk that can weigh more or less
+    named = {name for name in NAMES if f"**{name}**" in sections(PAGE)[risk.id]}
+    possible = {severity.name.lower() for severity in risk.severities}
+
+    # then its section tells when it weighs more than least, and names no severity that it cannot have
+    assert named <= possible
+    assert len(possible) == 1 or named >= possible - {min(risk.severities).name.lower()}
+
+
+def test_the_meaning_of_each_severity_is_told() -> None:
+    assert [row["severity"].strip("`") for row in rows(sections(PAGE)["What the severities mean"])] == [
+        "high",
+        "medium",
+        "low",
+    ]
+
+
+def test_the_example_of_the_tag_has_ids_of_the_catalogue() -> None:
+    example = re.search(rf'"{ACCEPT_RISKS}": "(.+)"', PAGE)
+    assert example
+    assert set(example[1].split()) <= {each.id for each in CATALOGUE}
