@@ -18,7 +18,7 @@ def pages(ec2: EC2Client, operation: str, key: str, **arguments: Any) -> Iterato
     """
     with aws_call(operation):
         for page in ec2.get_paginator(operation).paginate(**arguments):  # type: ignore[call-overload]
-            items = page[key]
+            items = page.get(key, [])
             items.reverse()
             while items:
                 yield items.pop()

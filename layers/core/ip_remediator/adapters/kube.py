@@ -88,13 +88,19 @@ class KubeApi:
         except NotFound:
             return None
 
-    def items(self, path: str, **query: str) -> Iterator[Json]:
-        """All objects of a list, fetched in pages of 500."""
-        page = self.get(path, limit=str(_PAGE), **query)
-        yield from page["items"]
-        while token := page["metadata"].get("continue"):
-            page = self.get(path, limit=str(_PAGE), **{**query, "continue": token})
-            yield from page["items"]
+    def items(self, path: str, *, page_size: int = _PAGE, **query: str) -> Iterator[Json]:
+        """All objects of a list, fetched page by page. One page is in memory at a time, less what was handed out."""
+        following: dict[str, str] = {}
+        while True:
+            page = self.get(path, limit=str(page_size), **query, **following)
+            items, token = page["items"], page["metadata"].get("continue")
+            del page
+            items.reverse()
+            while items:
+                yield items.pop()
+            if not token:
+                return
+            following = {"continue": token}
 
     def create(self, path: str, body: Json) -> Json:
         return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, body)

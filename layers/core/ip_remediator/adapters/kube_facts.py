@@ -24,6 +24,8 @@ AWS_NODE = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node"
 CRD_NAME = "eniconfigs.crd.k8s.amazonaws.com"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
+# A node lists its images: it is ten times as large as a pod's event.
+_NODES_PER_PAGE = 250
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 _OS = "kubernetes.io/os"
 _NODE_GROUP = "eks.amazonaws.com/nodegroup"
@@ -92,7 +94,7 @@ class KubeFacts:
 
     def nodes(self, cni: Cni) -> list[Node]:
         """The nodes without their ENIs, which EC2 knows."""
-        return [_node(item, cni) for item in self._api.items("/api/v1/nodes")]
+        return [_node(item, cni) for item in self._api.items("/api/v1/nodes", page_size=_NODES_PER_PAGE)]
 
     def stuck_pods(self) -> list[StuckPod]:
         """Pods that are scheduled, have no address, and whose sandbox the VPC CNI failed to set up."""
@@ -119,6 +121,7 @@ class KubeFacts:
                 continue
             uid = event["involvedObject"].get("uid", "")
             if uid not in newest or _seen(event) > _seen(newest[uid]):
+                event["metadata"].pop("managedFields", None)  # as large as all the rest
                 newest[uid] = event
         return newest
 

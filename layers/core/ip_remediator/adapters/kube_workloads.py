@@ -11,6 +11,7 @@ from ip_remediator.domain.snapshot import Webhook
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 WEBHOOK_KINDS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
 WORKLOAD_KINDS = {"daemonsets": "DaemonSet", "deployments": "Deployment", "statefulsets": "StatefulSet"}
+_WORKLOADS_PER_PAGE = 100
 # The API group of EC2NodeClass, which Karpenter's AWS provider brings; Auto Mode has NodePools, but a NodeClass of
 # its own. Discovery is open to everyone who is authenticated.
 _KARPENTER = "/apis/karpenter.k8s.aws"
@@ -42,7 +43,7 @@ class KubeWorkloads:
         """The workloads of one of WORKLOAD_KINDS that use 100.64.0.0/10 themselves, as "kind namespace/name"."""
         return tuple(
             f"{WORKLOAD_KINDS[kind]} {item['metadata']['namespace']}/{item['metadata']['name']}"
-            for item in self._api.items(f"/apis/apps/v1/{kind}")
+            for item in self._api.items(f"/apis/apps/v1/{kind}", page_size=_WORKLOADS_PER_PAGE)
             if _is_overlay(item)
         )
 

@@ -34,8 +34,11 @@ def capture(described: dict[str, Any], sources: Sources, clock: Clock, account_i
     cluster = cluster_facts(described)
     if cluster.vpc_id is None:
         raise RequestRefused(f"cluster {cluster.name} has no VPC of its own (a local or connected cluster)")
-    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+    pool = ThreadPoolExecutor(max_workers=_THREADS)
+    try:
         return _read(cluster, cluster.vpc_id, sources, clock, account_id, pool)
+    finally:  # after an error nobody wants the rest
+        pool.shutdown(cancel_futures=True)
 
 
 def _read(

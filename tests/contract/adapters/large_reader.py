@@ -1,0 +1,72 @@
+"""Runs the diagnosis of the large cluster in a process of its own, and prints what it took.
+
+python -m tests.contract.adapters.large_reader http://127.0.0.1:1234
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import resource
+import sys
+import time
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from ip_remediator.adapters.kube import KubeApi
+from ip_remediator.adapters.preflight_facts import Sources
+from ip_remediator.adapters.snapshots import capture
+from ip_remediator.domain.diagnosis import diagnose
+from tests.contract.adapters.large import REGION, VPC
+
+
+def client(service: str, url: str) -> Any:
+    """As adapters.aws makes it, but for the endpoint."""
+    config = Config(max_pool_connections=16, inject_host_prefix=False)
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return boto3.client(service, region_name=REGION, endpoint_url=url, config=config, **keys)  # type: ignore[call-overload]
+
+
+def main(url: str) -> None:
+    importlib.import_module("functions.diagnose.app")  # all that the deployed function has in memory
+    sources = Sources(
+        eks=client("eks", url),
+        ec2=client("ec2", url),
+        quotas=client("service-quotas", url),
+        kube=KubeApi(url, base64.b64encode(b"").decode(), "token"),
+    )
+    described = {"name": "large", "resourcesVpcConfig": {"vpcId": VPC}}
+    before, began = _kilobytes(), time.monotonic()
+    snapshot = capture(described, sources, lambda: datetime.now(UTC), "000000000000")
+    seconds = time.monotonic() - began
+    diagnosis = diagnose(snapshot)
+    body = snapshot.model_dump_json(exclude_defaults=True).encode()
+    took = {
+        "kilobytes_before": before,
+        "kilobytes": _kilobytes(),
+        "seconds": round(seconds, 1),
+        "verdict": diagnosis.verdict,
+        "nodes": len(snapshot.nodes),
+        "interfaces": sum(len(node.interfaces) for node in snapshot.nodes),
+        "stuck_pods": len(snapshot.stuck_pods),
+        "security_groups": len((snapshot.vpc and snapshot.vpc.security_groups) or ()),
+        "unread": snapshot.unread,
+        "document_bytes": len(body),
+        "stored_bytes": len(zlib.compress(body)),
+    }
+    sys.stdout.write(json.dumps(took))
+
+
+def _kilobytes() -> int:
+    """The most memory that this process had until now."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used // 1024 if sys.platform == "darwin" else used
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
