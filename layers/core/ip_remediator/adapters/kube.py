@@ -88,7 +88,7 @@ class KubeApi:
         except NotFound:
             return None
 
-    def items(self, path: str, *, page_size: int = _PAGE, **query: str) -> Iterator[Json]:
+    def items(self, path: str, page_size: int = _PAGE, /, **query: str) -> Iterator[Json]:
         """All objects of a list, fetched page by page. One page is in memory at a time, less what was handed out."""
         following: dict[str, str] = {}
         while True:

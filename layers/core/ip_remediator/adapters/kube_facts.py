@@ -94,7 +94,7 @@ class KubeFacts:
 
     def nodes(self, cni: Cni) -> list[Node]:
         """The nodes without their ENIs, which EC2 knows."""
-        return [_node(item, cni) for item in self._api.items("/api/v1/nodes", page_size=_NODES_PER_PAGE)]
+        return [_node(item, cni) for item in self._api.items("/api/v1/nodes", _NODES_PER_PAGE)]
 
     def stuck_pods(self) -> list[StuckPod]:
         """Pods that are scheduled, have no address, and whose sandbox the VPC CNI failed to set up."""

@@ -43,7 +43,7 @@ class KubeWorkloads:
         """The workloads of one of WORKLOAD_KINDS that use 100.64.0.0/10 themselves, as "kind namespace/name"."""
         return tuple(
             f"{WORKLOAD_KINDS[kind]} {item['metadata']['namespace']}/{item['metadata']['name']}"
-            for item in self._api.items(f"/apis/apps/v1/{kind}", page_size=_WORKLOADS_PER_PAGE)
+            for item in self._api.items(f"/apis/apps/v1/{kind}", _WORKLOADS_PER_PAGE)
             if _is_overlay(item)
         )
 
