@@ -133,6 +133,22 @@ def test_given_eniconfigs_restored_deleted_or_ours_when_assessed_then_they_are_n
     assert list(in_the_way(use(changed=(config,)))) == []
 
 
+def test_given_eniconfigs_on_subnets_that_were_there_when_assessed_then_only_those_of_others_are_in_the_way() -> None:
+    ours = PointedEniConfig(name="a", now="subnet-their", incident="mine")
+    found = use(subnets=(), recorded={}, interfaces=(), pods=(), changed=(ours,), kept=("subnet-their",))
+    theirs = EniConfig(name="b", subnet="subnet-their")
+    assert list(in_the_way(found.model_copy(update={"eni_configs": (theirs,)}))) == []
+    assert assess(found, NOW).notes == ("what was there before stays, with the pods and ENIs in it: subnet-their",)
+    [reason] = in_the_way(found.model_copy(update={"kept": ()}))
+    assert "was changed since and points at subnet-their" in reason
+
+
+def test_given_an_instance_that_lives_in_the_subnet_when_assessed_then_its_node_group_must_go_first() -> None:
+    living = ENI.model_copy(update={"primary": True, "instance": "i-7"})
+    [reason] = in_the_way(use(interfaces=(ENI, living)))
+    assert reason == "instances run in its subnets: i-7 in subnet-new; remove their node groups first"
+
+
 def test_given_a_range_that_the_vpc_had_before_when_assessed_then_other_subnets_in_it_do_not_matter() -> None:
     beside = OURS.model_copy(update={"id": "subnet-x", "incident": "later"})
     assert list(in_the_way(use(cidr=None, others=(NODES, beside)))) == []

@@ -82,7 +82,8 @@ class BlockUse(Document):
     """Everything that a rollback must know about the incident's block, as it is now.
 
     `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
-    `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash).
+    `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
+    subnets that were there before, and that stay with whatever uses them.
     """
 
     incident: str
@@ -95,6 +96,7 @@ class BlockUse(Document):
     pods: tuple[BlockPod, ...]
     changed: tuple[PointedEniConfig, ...]
     eni_configs: tuple[EniConfig, ...]
+    kept: tuple[str, ...] = ()
 
 
 def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
@@ -113,7 +115,7 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
     """What forbids the rollback, each with its remedy. Pods and ENIs of the cluster itself do not: they can move."""
     ours = {subnet.id for subnet in use.subnets}
     yield from _disputed_subnets(use)
-    yield from _repointed(use, ours)
+    yield from _repointed(use, ours | set(use.kept))
     mine = {config.name for config in use.changed}
     for config in use.eni_configs:
         if config.subnet in ours and config.name not in mine:
@@ -174,6 +176,8 @@ def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
 
 
 def _notes(use: BlockUse) -> Iterable[str]:
+    if use.kept:
+        yield f"what was there before stays, with the pods and ENIs in it: {shortened(use.kept)}"
     if use.pods:
         free = counted(sum(subnet.free for subnet in use.others), "free address", "free addresses")
         yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere: the VPC's other subnets have {free}"

@@ -146,6 +146,7 @@ class Draining:
             pods=tuple(KubePods(self.kube).on(networks)) if networks else (),
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubeFacts(self.kube).eni_configs()),
+            kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
         )
 
     def _pointed(self, change: ChangeMade) -> PointedEniConfig:
