@@ -158,7 +158,7 @@ def test_given_a_gateway_of_another_account_then_its_unknown_routes_are_said() -
     dark = facts(transit_gateways=(TransitGateway(id="tgw-1", attachment="a"),))
     risk = risks(dark)["transit-gateway-unread"]
     assert risk.severity is Severity.MEDIUM
-    assert "Values=100.64.0.0/22" in risk.remedy
+    assert "Values=100.64.0.0/10" in risk.remedy
     assert "transit-gateway-unread" not in risks(dark, source="existing-cidr")
 
 

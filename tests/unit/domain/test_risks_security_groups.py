@@ -228,8 +228,8 @@ def test_given_5000_rules_then_the_text_stays_short_and_the_worst_come_first() -
     # then it is the first to be told, and the others are counted
     assert risk is not None
     assert risk.found.startswith("sg-77 ")
-    assert risk.found.endswith("; and 4,998 more of 100 groups")
-    assert "likewise for the 4,999 others" in risk.remedy
+    assert risk.found.endswith("; and 4,998 more rules of 100 groups")
+    assert "likewise for 4,999 others" in risk.remedy
     assert max(len(risk.found), len(risk.breaks), len(risk.remedy)) < 600
 
 

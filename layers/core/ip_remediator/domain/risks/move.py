@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
+from ip_remediator.domain.plural import counted
 from ip_remediator.domain.snapshot import Node, Snapshot
 
 CUSTOM_NETWORKING = "custom-networking"
@@ -118,6 +119,11 @@ def shown(items: Iterable[str], most: int = 3, *, longest: int = 120) -> str:
     known = list(items)
     more = f" and {len(known) - most:,} more" if len(known) > most else ""
     return ", ".join(clip(item, longest) for item in known[:most]) + more
+
+
+def likewise(others: int) -> str:
+    """What follows a command that is one of several: "; likewise for 2 others"."""
+    return f"; likewise for {counted(others, 'other')}" if others else ""
 
 
 def clip(text: str, longest: int = 120) -> str:

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from itertools import pairwise
 
 from ip_remediator.domain.risks.model import Risk, Severity
-from ip_remediator.domain.risks.move import Move, network, networks, shown
+from ip_remediator.domain.risks.move import Move, likewise, network, networks, shown
 from ip_remediator.domain.snapshot import AclEntry, NetworkAcl, Subnet
 
 _LAST_PORT = 65535
@@ -222,8 +222,7 @@ def _remedy(move: Move, blocked: list[Blocked]) -> str:
         f"{_number(acl, worst)} --protocol {_NAMES[worst.protocol]} --port-range From={first},To={last} "
         f"--cidr-block {worst.remote} --rule-action allow"
     )
-    others = len(dict.fromkeys(blocked)) - 1
-    return f"`{command}`" + (f"; likewise for the {others:,} others" if others else "")
+    return f"`{command}`{likewise(len(dict.fromkeys(blocked)) - 1)}"
 
 
 def _number(acl: NetworkAcl, blocked: Blocked) -> int:

@@ -149,14 +149,16 @@ def transit_gateway_unread(move: Move) -> Risk | None:
     dark = sorted(each.id for each in vpc.transit_gateways if each.routes is None) if vpc else []
     if not dark or not (move.new_cidr and move.ranges):
         return None
+    pool = CGNAT if move.ranges[0].subnet_of(CGNAT) else move.ranges[0]
     return Risk(
         id="transit-gateway-unread",
         severity=Severity.MEDIUM,
         found=f"the routes of {shown(dark)} could not be read",
         breaks=f"connections to another VPC that has {move.words} behind the gateway too: where attachments propagate "
         "their CIDRs, the same range is announced twice",
-        remedy="ask the gateway's owner for `aws ec2 search-transit-gateway-routes --filters "
-        f"Name=route-search.supernet-of-match,Values={move.ranges[0]}`, and exclude what is taken from the pools",
+        remedy="ask the gateway's owner for `aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id "
+        f"<its table> --filters Name=route-search.subnet-of-match,Values={pool}`, and name in the stack's parameter "
+        "ExcludedCidrs what is taken",
     )
 
 

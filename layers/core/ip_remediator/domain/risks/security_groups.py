@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, collapse_addresses
 
+from ip_remediator.domain.plural import counted
 from ip_remediator.domain.risks.model import Risk, Severity
-from ip_remediator.domain.risks.move import NODE_GROUP, Move, clip, networks, shown
+from ip_remediator.domain.risks.move import NODE_GROUP, Move, clip, likewise, networks, shown
 from ip_remediator.domain.snapshot import SecurityGroup, SecurityGroupRule
 
 _NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
@@ -265,7 +266,8 @@ def _lost(move: Move, which: Callable[[Groups], list[SecurityGroup]]) -> list[Lo
 def _found(lost: list[Lost]) -> str:
     worst = [_told(each) for each in lost[:2]]
     rest = lost[2:]
-    more = f"; and {len(rest):,} more of {len({each.group.id for each in rest}):,} groups" if rest else ""
+    groups = counted(len({each.group.id for each in rest}), "group")
+    more = f"; and {counted(len(rest), 'more rule')} of {groups}" if rest else ""
     return "; ".join(worst) + more
 
 
@@ -292,8 +294,7 @@ def _remedy(lost: list[Lost]) -> str:
     worst = lost[0]
     direction = "egress" if worst.rule.egress else "ingress"
     command = f"aws ec2 authorize-security-group-{direction} --group-id {worst.group.id} {_ports(worst.rule)}"
-    again = f"; likewise for the {len(lost) - 1:,} others" if len(lost) > 1 else ""
-    return f"`{command} --cidr {worst.missing}`{again}"
+    return f"`{command} --cidr {worst.missing}`{likewise(len(lost) - 1)}"
 
 
 def _ports(rule: SecurityGroupRule) -> str:
