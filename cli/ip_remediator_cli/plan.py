@@ -31,7 +31,7 @@ def run(arguments: Namespace) -> int:
     except CannotPlan as reason:
         print(_refusal_json(diagnosis, reason) if arguments.json else _refusal(snapshot, diagnosis, reason))
         return NOT_NEEDED if status_of(diagnosis) == NOT_NEEDED else NOT_CURABLE
-    print(made.model_dump_json(indent=2) if arguments.json else _describe(snapshot, diagnosis, made))
+    print(made.model_dump_json(indent=2) if arguments.json else _describe(snapshot, made))
     return OK
 
 
@@ -90,7 +90,7 @@ def _refusal(snapshot: Snapshot, diagnosis: Diagnosis, reason: CannotPlan) -> st
     )
 
 
-def _describe(snapshot: Snapshot, diagnosis: Diagnosis, made: Plan) -> str:
+def _describe(snapshot: Snapshot, made: Plan) -> str:
     subnets = table(
         ["zone", "subnet", "id", "route table", "network acl"],
         (
@@ -112,7 +112,7 @@ def _describe(snapshot: Snapshot, diagnosis: Diagnosis, made: Plan) -> str:
         options,
         _describe_risks(made),
         bullets("Instead of this plan", made.alternatives),
-        bullets("Unknown, because the snapshot does not say", diagnosis.unknown),
+        bullets("Unknown, because the snapshot does not say", made.unknown),
         f"hash {made.hash}",
     )
 

@@ -13,6 +13,7 @@ from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, digest, plan, requirement
 from ip_remediator.domain.snapshot import Cluster, Cni, LeakedInterface, Peering, Quotas, Route, Snapshot, VpcCidr
 from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
+from tests.unit.domain.plans import first_plan
 
 NETWORK = IPv4Network
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
@@ -24,13 +25,8 @@ def needed(facts: Snapshot, **options: Any) -> BlockRequirement:
 
 
 def planned(facts: Snapshot, **options: Any) -> Plan:
-    """The plan with the first block that is free, as the ledger would choose it."""
-    wanted = needed(facts, **options)
-    taken = [NETWORK(cidr) for cidr in wanted.excluded]
-    block = next(
-        block for pool in wanted.pools for block in addressing.free_blocks(NETWORK(pool), taken, wanted.prefix)
-    )
-    return plan(facts, diagnose(facts), wanted, block)
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return first_plan(facts, Terms(**known))
 
 
 def refusal(facts: Snapshot, **options: Any) -> str:

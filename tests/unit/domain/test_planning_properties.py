@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 from itertools import combinations
+from typing import Any
 
-from hypothesis import assume, given
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ip_remediator.domain import addressing
 from ip_remediator.domain.diagnosis import Diagnosis, diagnose
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, digest, plan, requirement
-from ip_remediator.domain.snapshot import Route, Snapshot, Vpc
+from ip_remediator.domain.planning import (
+    BlockRequirement,
+    CannotPlan,
+    Plan,
+    Terms,
+    block_refusal,
+    digest,
+    plan,
+    requirement,
+)
+from ip_remediator.domain.snapshot import Cluster, Peering, Route, Snapshot, TransitGateway, Vpc
+from ip_remediator_cli.plan import make_plan
 from tests.unit.domain.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone
 
 LETTERS = "abcdef"
@@ -48,6 +60,7 @@ def vpc_of(facts: Snapshot) -> Vpc:
     return facts.vpc
 
 
+@settings(deadline=None)
 @given(facts=clusters(), kept=st.lists(cgnat_ranges(), max_size=3), choice=st.integers(0, 5))
 def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_nor_what_is_taken(
     facts: Snapshot, kept: list[IPv4Network], choice: int
@@ -77,6 +90,7 @@ def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_no
     assert found.hash == digest(plan(facts, diagnosis, needed, block))
 
 
+@settings(deadline=None)
 @given(facts=clusters(), block=cgnat_ranges().filter(lambda one: one.prefixlen >= 14))
 def test_a_block_is_either_refused_or_planned_within_awss_rules(facts: Snapshot, block: IPv4Network) -> None:
     diagnosis = diagnose(facts)
@@ -96,3 +110,88 @@ def plan_or_refusal(facts: Snapshot, diagnosis: Diagnosis, needed: BlockRequirem
         return plan(facts, diagnosis, needed, block)
     except CannotPlan as refusal:
         return str(refusal)
+
+
+# --- Blocks against brute force
+
+
+@st.composite
+def pools_and_ranges(draw: st.DrawFn) -> tuple[tuple[IPv4Network, ...], list[IPv4Network]]:
+    """One to three small pools that do not overlap, and ranges in and around them that are kept for others."""
+    around = list(IPv4Network("100.64.0.0/19").subnets(new_prefix=21))
+    pools = draw(st.lists(st.sampled_from(around), min_size=1, max_size=3, unique=True))
+    prefix = st.integers(20, 28)
+    kept = [
+        IPv4Network(
+            (
+                int(IPv4Network("100.64.0.0").network_address)
+                + (draw(st.integers(0, 2**13 - 1)) >> (32 - size) << (32 - size)),
+                size,
+            )
+        )
+        for size in draw(st.lists(prefix, max_size=25))
+    ]
+    return tuple(pools), kept
+
+
+@settings(deadline=None)
+@given(ranges=pools_and_ranges(), zones=st.integers(1, 3))
+def test_a_plan_is_made_if_and_only_if_some_candidate_of_the_pools_overlaps_nothing_and_it_is_the_first(
+    ranges: tuple[tuple[IPv4Network, ...], list[IPv4Network]], zones: int
+) -> None:
+    pools, kept = ranges
+    facts = snapshot(*(zone(letter, free=0, stuck=1) for letter in LETTERS[:zones]))
+    diagnosis = diagnose(facts)
+    terms = Terms(pools=pools, excluded=tuple(kept))
+    prefix = requirement(facts, diagnosis, terms).prefix
+    candidates = [
+        block
+        for pool in pools
+        if prefix >= pool.prefixlen
+        for block in pool.subnets(new_prefix=prefix)
+        if not any(block.overlaps(other) for other in kept)
+    ]
+    if not candidates:
+        with pytest.raises(CannotPlan, match="is free in"):
+            make_plan(facts, diagnosis, terms)
+        return
+    assert make_plan(facts, diagnosis, terms).block == str(candidates[0])
+
+
+def _around(route: IPv4Network) -> list[IPv4Network]:
+    """Ranges that equal, contain and lie inside `route`, as blocks may."""
+    return [route, route.supernet(new_prefix=max(16, route.prefixlen - 2)), next(route.subnets(new_prefix=28))]
+
+
+@settings(deadline=None)
+@given(
+    destination=cgnat_ranges().filter(lambda one: 17 <= one.prefixlen <= 26),
+    where=st.sampled_from(
+        ["route", "prefix-list", "transit-gateway", "peer", "pending-peer", "service", "remote", "user"]
+    ),
+)
+def test_no_block_equals_contains_or_lies_inside_a_range_that_somebody_has(
+    destination: IPv4Network, where: str
+) -> None:
+    text = str(destination)
+    route = Route(destination=text, target="tgw-1", route_table="rtb-a")
+    taking: dict[str, dict[str, Any]] = {
+        "route": {"vpc": vpc(routes=(route,))},
+        "prefix-list": {"vpc": vpc(routes=(route.model_copy(update={"prefix_list": "pl-1"}),))},
+        "transit-gateway": {
+            "vpc": vpc(transit_gateways=(TransitGateway(id="tgw-1", attachment="att", routes=(text,)),))
+        },
+        "peer": {"vpc": vpc(peerings=(Peering(id="pcx-1", status="active", cidrs=(text,)),))},
+        "pending-peer": {"vpc": vpc(peerings=(Peering(id="pcx-1", status="pending-acceptance", cidrs=(text,)),))},
+        "service": {"cluster": Cluster(name="prod", service_cidrs=(text,))},
+        "remote": {"cluster": Cluster(name="prod", remote_cidrs=(text,))},
+        "user": {},
+    }
+    terms = Terms(excluded=(destination,) if where == "user" else ())
+    facts = snapshot(zone("a", free=0, stuck=1), **taking[where])
+    needed = requirement(facts, diagnose(facts), terms)
+    for block in _around(destination):
+        refusal = block_refusal(facts, needed, block)
+        assert refusal is not None
+        assert "overlaps the" in refusal
+    assert not IPv4Network(make_plan(facts, diagnose(facts), terms).block or "").overlaps(destination)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.domain import addressing, risks
@@ -56,7 +57,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         replace_nodes=expected.replace_nodes,
         handover=told,
         alternatives=_instead(snapshot, diagnosis, needed, owner),
-        unknown=diagnosis.unknown,
+        unknown=(*diagnosis.unknown, *_unknown(snapshot)),
     )
     return draft.model_copy(update={"hash": digest(draft)})
 
@@ -66,6 +67,15 @@ def _risks(
 ) -> tuple[risks.Risk, ...]:
     present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id]
     return risks.assess(snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present)
+
+
+def _unknown(snapshot: Snapshot) -> Iterator[str]:
+    """What would bear on the choice of the block, and was not read."""
+    for gateway in snapshot.vpc.transit_gateways if snapshot.vpc else ():
+        if gateway.routes is None:
+            yield f"which ranges {gateway.id} routes"
+    if not snapshot.quotas.applied:
+        yield "the account's quotas: AWS's defaults are assumed"
 
 
 def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, owner: str | None) -> tuple[str, ...]:

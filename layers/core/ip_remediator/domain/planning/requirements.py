@@ -134,11 +134,31 @@ def _space(snapshot: Snapshot, terms: Terms, demand: dict[str, int]) -> _Space:
     own = _own_pools(snapshot, terms, prefix)
     if own:
         return _Space("existing-cidr", own, prefix, subnet_prefix, _subnets(snapshot.subnets) | kept)
-    refusals.where_aws_adds_no_cidr(snapshot)
+    try:
+        refusals.where_aws_adds_no_cidr(snapshot)
+    except CannotPlan:
+        smaller = _smaller_space(snapshot, terms, prefix, subnet_prefix, max(demand.values()))
+        if smaller is None:
+            raise
+        return smaller
     excluded = taken_ranges(snapshot) | kept
     if terms.ipam_pool:
         return _Space("ipam-pool", (), prefix, subnet_prefix, excluded)
     return _Space("new-cidr", _allowed_pools(snapshot, terms.pools), prefix, subnet_prefix, excluded)
+
+
+def _smaller_space(snapshot: Snapshot, terms: Terms, prefix: int, subnet_prefix: int, demand: int) -> _Space | None:
+    """Where AWS adds no CIDR: the largest block that a CG-NAT CIDR of the VPC still has room for, if its subnets hold
+    at least what the nodes can hold now."""
+    kept = {str(network): _SETTINGS for network in terms.excluded}
+    for less in range(1, addressing.SMALLEST_PREFIX - subnet_prefix + 1):
+        smaller = subnet_prefix + less
+        if addressing.usable_addresses(IPv4Network((0, smaller))) * sizing.GROWTH < demand:
+            return None
+        own = _own_pools(snapshot, terms, prefix + less)
+        if own:
+            return _Space("existing-cidr", own, prefix + less, smaller, _subnets(snapshot.subnets) | kept)
+    return None
 
 
 def _space_of(snapshot: Snapshot, terms: Terms, block: IPv4Network, larger_by: int) -> _Space:
