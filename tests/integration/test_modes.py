@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -11,9 +11,10 @@ import pytest
 
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.daily_limit import DailyLimit
-from ip_remediator.domain.incidents import ApprovalState, Incident, Mode, Outcome, Step
+from ip_remediator.domain.incidents import ApprovalState, Mode, Outcome, Step
 from ip_remediator.domain.policy import CHANGE_WINDOW, KILL_SWITCH, MODE, SLACK_CHANNEL
-from tests.integration.support.lab import PERMANENT, Ended, Lab
+from tests.integration.support.deciding import answer, own_world, question, reject, tagged
+from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.waiting import eventually
 
@@ -43,52 +44,6 @@ def sick(lab: Lab, silence: str) -> Iterator[Patient]:
 @pytest.fixture(scope="module")
 def world(sick: Patient) -> dict[str, Any]:
     return own_world(sick)
-
-
-def own_world(cluster: Patient) -> dict[str, Any]:
-    """Without the ledger: the block of the question that nobody answers is in it for a while."""
-    return {name: value for name, value in cluster.world().items() if name != "ledger"}
-
-
-@contextmanager
-def tagged(lab: Lab, cluster: Patient, tags: Mapping[str, str]) -> Iterator[None]:
-    eks = lab.aws("eks")
-    arn = eks.describe_cluster(name=cluster.name)["cluster"]["arn"]
-    eks.tag_resource(resourceArn=arn, tags=dict(tags))
-    try:
-        yield
-    finally:
-        for tag in tags:
-            eks.untag_resource(resourceArn=arn, tagKeys=[tag])
-
-
-def question(lab: Lab, execution: str, after: str = "") -> Incident:
-    """The incident, once people are asked about it; `after` is the id of an earlier question."""
-
-    def asked(incident: Incident) -> bool:
-        approval = incident.approval
-        return approval is not None and approval.state is ApprovalState.PENDING and approval.id != after
-
-    incident = lab.incident_when_known(execution)
-    return eventually("people are asked", lambda: lab.incidents.get(incident.id), asked)
-
-
-def answer(lab: Lab, incident: Incident, action: str) -> None:
-    """Clicks a button of the message that shows the incident's present question."""
-    assert incident.approval is not None
-    asked = incident.approval.id
-
-    def shown() -> list[dict[str, Any]]:
-        return [message for message in lab.messages(incident.id) if asked in str(message["blocks"])]
-
-    [message] = eventually("the question is shown", shown)
-    lab.click(message, action)
-
-
-def reject(lab: Lab, execution: str) -> tuple[Ended, Incident]:
-    answer(lab, question(lab, execution), "reject")
-    ended = lab.end_of(execution)
-    return ended, lab.incident_of(execution)
 
 
 def test_given_the_tag_observe_when_pods_are_stuck_then_there_is_a_plan_and_nothing_changes(
@@ -168,6 +123,28 @@ def test_given_a_plan_when_the_world_changes_before_the_click_then_people_are_as
     assert own_world(sick) == world
 
 
+def test_given_a_world_that_changes_after_each_approval_when_approved_three_times_then_it_ends_and_says_why(
+    lab: Lab, sick: Patient, world: dict[str, Any]
+) -> None:
+    execution = lab.start(sick.name, mode="approve")
+    first = question(lab, execution)
+    with extra_cidr(lab, sick, "100.127.0.0/16"):
+        answer(lab, first, "approve")
+        second = question(lab, execution, after=first.approval.id if first.approval else "")
+    answer(lab, second, "approve")
+    third = question(lab, execution, after=second.approval.id if second.approval else "")
+    with extra_cidr(lab, sick, "100.127.0.0/16"):
+        answer(lab, third, "approve")
+        ended = lab.end_of(execution)
+    incident = lab.incident_of(execution)
+    assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.OBSERVED)
+    assert len(lab.task_tokens(incident.id)) == 3
+    message = lab.message_saying(incident.id, "the world changed after each of 3 approvals: nothing is changed")
+    assert lab.buttons(message) == []
+    assert lab.ledger.reservation_of(incident.id) is None
+    assert own_world(sick) == world
+
+
 def test_given_nobody_answers_then_people_are_reminded_and_silence_is_a_rejection(lab: Lab, silence: str) -> None:
     ended = lab.end_of(silence)
     incident = lab.incident_of(silence)
@@ -175,9 +152,16 @@ def test_given_nobody_answers_then_people_are_reminded_and_silence_is_a_rejectio
     assert incident.approval is not None
     assert incident.approval.state is ApprovalState.EXPIRED
     assert incident.approval.reminded_at is not None
+    assert incident.slack is not None
     assert incident.approval.asked_at < incident.approval.reminded_at < incident.approval.expires_at
     shown = "".join(str(version) for message in lab.messages(incident.id) for version in message["versions"])
     assert "expires soon" in shown
+    [reply] = [each for each in lab.slack("GET", "/_control/messages") if each["thread_ts"] == incident.slack.ts]
+    assert reply["broadcast"]
+    assert "still waits for an answer" in reply["text"]
+    told = [(entry["what"], entry["by"]) for entry in lab.incidents.timeline(incident.id)]
+    questions = [each for each in told if each[0].startswith("approval")]
+    assert questions == [(f"approval {state}", "eks-ip-remediator") for state in ("pending", "reminded", "expired")]
     assert lab.ledger.reservation_of(incident.id) is None
     assert incident.plan is not None
     assert lab.lock_holder(incident.plan.vpc_id) is None
@@ -205,7 +189,7 @@ def test_given_an_approved_plan_when_the_kill_switch_goes_on_in_the_middle_then_
     assert incident.steps[Step.APPROVE].note == f"approved by {incident.approval.decided_by}"
     assert incident.failure is not None
     assert f"vpc_cidr {incident.plan.block}" in incident.failure.stands
-    assert sick.cidrs() == sorted([*before, incident.plan.block])
+    assert sick.cidrs() == sorted([*before, str(incident.plan.block)])
     assert sick.new_subnets() == {}
     assert lab.ledger.reservation_of(incident.id) is not None
     assert lab.lock_holder(sick.vpc_id) is None
