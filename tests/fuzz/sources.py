@@ -25,7 +25,7 @@ from ip_remediator.adapters.slack_requests import Click, Refused, read_click
 from ip_remediator.domain.correlation import Rules, enough, relapses, remember, summarize
 from ip_remediator.domain.incidents import SignalSummary
 from ip_remediator.domain.log_signals import parse_logs
-from ip_remediator.domain.signals import EXCERPT_CHARACTERS, Dropped, Signal, parse_eventbridge
+from ip_remediator.domain.signals import EXCERPT_CHARACTERS, Dropped, Signal, Strength, parse_eventbridge
 from ip_remediator.steps.ingesting import ingest
 from ip_remediator_cli import signals as command
 from ip_remediator_cli.errors import BadInput
@@ -35,6 +35,7 @@ SAMPLES = Path(__file__).parents[1] / "data" / "signals"
 RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NOT_JSON = "not JSON"
 SIGNING_SECRET = "a-signing-secret"
+RULES = Rules.of("2", "15", "15")
 FIELDS = set(Signal.model_fields)
 
 
@@ -62,7 +63,15 @@ def checked(outcome: object) -> str:
     assert outcome.excerpt.isprintable()
     assert outcome.first_seen <= outcome.last_seen <= RECEIVED_AT, "seen before it was received"
     outcome.model_dump_json().encode()
+    _decide(outcome.cluster, [outcome.model_copy(update={"strength": Strength.WEAK})])
     return f"signal: {outcome.cause.value}"
+
+
+def _decide(_cluster: str, signals: Sequence[Signal]) -> None:
+    """What is decided of a cluster's signals, and remembered of them."""
+    enough(remember((), signals), RULES)
+    relapses(signals, RECEIVED_AT, RULES)
+    summarize(SignalSummary(), signals)
 
 
 def _json(text: str) -> Any:
@@ -169,9 +178,6 @@ def _at(clock: type[datetime]) -> Any:
 
 
 # -------------------------------------------------------------------------------------------------- queue
-RULES = Rules.of("2", "15", "15")
-
-
 def _make_batch(rng: Random) -> list[str]:
     return [_make_body(rng) for _ in range(rng.randrange(1, 6))]
 
@@ -188,20 +194,12 @@ def _read_batch(bodies: list[str]) -> Iterable[str]:
     """Only bodies that are no JSON fail, each alone; every other record is counted, and its signals can be joined."""
     records = [{"messageId": str(number), "body": body, "eventSource": "aws:sqs"} for number, body in enumerate(bodies)]
     with redirect_stdout(io.StringIO()):
-        answer = ingest(records, _join, RECEIVED_AT)
+        answer = ingest(records, _decide, RECEIVED_AT)
     failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
     for number, body in enumerate(bodies):
         # Near Python's recursion limit the caller's own depth decides.
         assert (str(number) in failed) == (_json(body) is NOT_JSON) or deeply_nested(body), number
     return [NOT_JSON if str(number) in failed else "taken" for number in range(len(bodies))]
-
-
-def _join(_cluster: str, signals: Sequence[Signal]) -> None:
-    """What is decided of a cluster's signals, and remembered of them."""
-    pending = remember((), signals)
-    enough(pending, RULES)
-    relapses(signals, RECEIVED_AT, RULES)
-    summarize(SignalSummary(), signals).model_dump_json()
 
 
 # -------------------------------------------------------------------------------------------------- slack

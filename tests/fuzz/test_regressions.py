@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 from slack_sdk.signature import SignatureVerifier
 
 from ip_remediator.adapters.slack_requests import Refused, read_click
-from ip_remediator.domain.signals import Signal, parse_eventbridge
+from ip_remediator.domain.correlation import Rules, enough
+from ip_remediator.domain.log_signals import parse_logs
+from ip_remediator.domain.signals import Dropped, DropReason, Signal, parse_eventbridge
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.signals import read_records
 from tests.fuzz.sources import clicked
@@ -63,3 +67,19 @@ def test_given_half_of_a_surrogate_pair_in_a_click_when_read_then_it_can_be_hand
     assert found is not None
     assert (found.user_name, found.by) == ("?", "U0000ONCALL (?)")
     assert found.view.startswith("details-")
+
+
+def test_given_a_weak_signal_of_the_first_year_then_it_does_not_fail_the_others_of_its_cluster():
+    event = json.loads((SAMPLES / "own_signal.json").read_text())
+    event["detail"] |= {"strength": "weak", "first_seen": "0001-01-01T00:00:00Z", "last_seen": "0001-01-01T00:00:00Z"}
+    assert parse_eventbridge(event, received_at=RECEIVED_AT) == Dropped(reason=DropReason.INVALID_SIGNAL)
+
+
+def test_given_a_log_line_of_the_first_year_then_it_was_seen_when_it_was_received():
+    batch = json.loads((SAMPLES / "logs_dataplane.json").read_text())
+    batch["logEvents"] = [{**batch["logEvents"][0], "timestamp": -62135596800000}]
+    data = base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()
+    (found,) = parse_logs({"awslogs": {"data": data}}, received_at=RECEIVED_AT)
+    assert isinstance(found, Signal)
+    assert found.last_seen == RECEIVED_AT
+    assert not enough([found], Rules.of("2", "15", "15"))

@@ -127,7 +127,9 @@ def _json_object(line: str) -> object:
 
 def _moment(timestamp: object) -> datetime | None:
     """The time of a log event: milliseconds since 1970."""
+    if not isinstance(timestamp, int | float) or timestamp < 0:
+        return None
     try:
-        return datetime.fromtimestamp(timestamp / 1000, UTC) if isinstance(timestamp, int | float) else None
+        return datetime.fromtimestamp(timestamp / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None

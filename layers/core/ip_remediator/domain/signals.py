@@ -42,6 +42,7 @@ LAYOUT = "eks-ip-remediator/v1"
 # The metric that counts a record: its name, its dimension and the dimension's value.
 Tally = tuple[str, str, str]
 ZONE_LABEL = "topology.kubernetes.io/zone"
+_FIRST_YEAR = 1970
 
 
 class Source(StrEnum):
@@ -81,10 +82,14 @@ def _clean(value: object) -> object:
 
 
 def _to_utc(moment: datetime) -> datetime:
+    """Raises ValueError for what is no time of an observation, such as Go's zero time, or one that UTC has not."""
     try:
-        return moment.astimezone(UTC)
+        utc = moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"{moment} is outside the range of UTC times") from error
+    if utc.year < _FIRST_YEAR:
+        raise ValueError(f"{moment} is no time of an observation")
+    return utc
 
 
 # EKS: 1 to 100 letters, digits, hyphens and underscores, the first one no sign. Kubernetes: DNS-1123 subdomains.
@@ -352,8 +357,6 @@ def _first_time(document: object, *paths: tuple[str, ...]) -> datetime | None:
     for path in paths:
         try:
             moment = datetime.fromisoformat(text_at(document, *path) or "")
-            if moment.year == 1:  # Go's zero time: none
-                continue
             return _to_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except ValueError:
             continue
