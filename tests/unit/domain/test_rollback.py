@@ -139,7 +139,8 @@ def test_given_eniconfigs_on_subnets_that_were_there_when_assessed_then_only_tho
     theirs = EniConfig(name="b", subnet="subnet-their")
     assert list(in_the_way(found.model_copy(update={"eni_configs": (theirs,)}))) == []
     assert assess(found, NOW).notes == ("what was there before stays, with the pods and ENIs in it: subnet-their",)
-    [reason] = in_the_way(found.model_copy(update={"kept": ()}))
+    elsewhere = NODES.model_copy(update={"id": "subnet-their"})
+    [reason] = in_the_way(found.model_copy(update={"kept": (), "others": (NODES, elsewhere)}))
     assert "was changed since and points at subnet-their" in reason
 
 
