@@ -9,6 +9,8 @@ import pytest
 
 from ip_remediator.domain.diagnosis import Verdict, diagnose
 from ip_remediator.domain.forecast import Forecast
+from ip_remediator.domain.incidents import Incident, Mode
+from ip_remediator.domain.messages.cause import cause_line
 from ip_remediator.domain.outlook import foretelling, is_news, lasting, outlooks, told, with_forecasts
 from ip_remediator.domain.signals import Cause, Signal, Source, Strength
 from ip_remediator.domain.snapshot import Cluster, Cni, NetworkInterface, Node, Snapshot, StuckPod, Subnet
@@ -75,6 +77,16 @@ def test_given_a_subnet_that_will_be_full_and_no_stuck_pod_then_the_verdict_is_e
     assert (
         "subnet subnet-0a will be full in about 5 h, at 2026-03-01 14:00 UTC, "
         "by its free addresses of the last 14 days" in found.evidence
+    )
+
+
+def test_given_an_incident_that_is_foreseen_then_its_message_says_when_and_how_much_is_left() -> None:
+    found = diagnose(snapshot(subnet(full_at=NOW + 5 * HOUR), subnet("subnet-0b", "b", full_at=NOW + 7 * HOUR)))
+    incident = Incident(
+        id="prod-1", cluster="prod", region="eu-west-1", mode=Mode.APPROVE, opened_at=NOW, diagnosis=found
+    )
+    assert cause_line(incident).text == (
+        "no address left in a and b from 2026-03-01 14:00 UTC (24 addresses left): no pod waits yet"
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
-from ip_remediator.domain.outlook import lasting
+from ip_remediator.domain.outlook import lasting, zones_of
 from ip_remediator.domain.plural import counted
 from ip_remediator.domain.shortage import Hosts, Supply, hosts_of
 from ip_remediator.domain.signals import Cause
@@ -58,7 +58,8 @@ _FAULTS = {
 
 
 class ZoneDiagnosis(Document):
-    """One zone: `free` is the sum over the subnets its pods can use, None when EC2 was not asked."""
+    """One zone: `free` is the sum over the subnets its pods can use, None when EC2 was not asked. `full_at`: when none
+    of them will have a free address, as far as that is foreseen and no pod waits yet."""
 
     zone: str
     verdict: Verdict
@@ -66,6 +67,7 @@ class ZoneDiagnosis(Document):
     free: int | None
     nodes: int
     stuck_pods: int
+    full_at: datetime | None = None
 
 
 class NodeDiagnosis(Document):
@@ -102,7 +104,7 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
             alternatives=alternatives(snapshot, Verdict.UNSUPPORTED),
         )
     proven = frozenset(causes)
-    zones = tuple(_diagnose_zone(snapshot, zone, proven) for zone in _zones(snapshot))
+    zones = tuple(_diagnose_zone(snapshot, zone, proven) for zone in zones_of(snapshot))
     verdict, summary = _overall(snapshot, zones)
     return Diagnosis(
         verdict=verdict,
@@ -143,10 +145,6 @@ def _served_by_others(snapshot: Snapshot) -> str | None:
     return f"{whose} Windows: their pods take addresses of the node's own ENI, and ENIConfigs do not apply"
 
 
-def _zones(snapshot: Snapshot) -> list[str]:
-    return sorted({node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni})
-
-
 def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
     names = {node.name for node in pod_nodes(snapshot, zone)}
     return [pod for pod in snapshot.stuck_pods if pod.node in names]
@@ -156,13 +154,16 @@ def _diagnose_zone(snapshot: Snapshot, zone: str, causes: frozenset[Cause]) -> Z
     nodes = pod_nodes(snapshot, zone)
     stuck = stuck_pods_of_zone(snapshot, zone)
     verdict, reason = _judge_zone(snapshot, nodes, stuck, causes)
+    subnets = zone_subnets(snapshot, zone)
+    last = None if stuck else lasting(subnets)
     return ZoneDiagnosis(
         zone=zone,
         verdict=verdict,
         reason=reason,
-        free=free_addresses(zone_subnets(snapshot, zone)),
+        free=free_addresses(subnets),
         nodes=len(nodes),
         stuck_pods=len(stuck),
+        full_at=last.full_at if last else None,
     )
 
 

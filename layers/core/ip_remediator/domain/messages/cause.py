@@ -75,6 +75,9 @@ def _sentence(diagnosis: Diagnosis) -> str:
     free = sum(zone.free or 0 for zone in full)
     left = f" ({counted(free, 'address', 'addresses')} left)" if free else ""
     waits = f"{counted(waiting, 'pod')} {_wait(waiting)} for an address" if waiting else "no pod waits yet"
+    foreseen = [zone.full_at for zone in full if zone.full_at and zone.free]
+    if foreseen and len(foreseen) == len(full):
+        return f"no address left in {listed(shown + more)} from {min(foreseen):%Y-%m-%d %H:%M} UTC{left}: {waits}"
     return f"subnet exhausted in {listed(shown + more)}{left}: {waits}"
 
 
