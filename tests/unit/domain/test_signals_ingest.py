@@ -6,6 +6,8 @@ import base64
 import copy
 import gzip
 import json
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from ip_remediator.domain.signals import Cause
 from ip_remediator.steps import ingesting
 
 SAMPLES = Path(__file__).parents[2] / "data" / "signals"
+FUNCTION = Path(__file__).parents[3] / "functions" / "ingest"
 SANDBOX = json.loads((SAMPLES / "event_sandbox.json").read_text())
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MACHINE = "arn:aws:states:ap-northeast-2:123456789012:stateMachine:remediate"
@@ -156,8 +159,8 @@ def test_a_body_that_is_not_json_fails_alone_with_its_id_and_reason_in_the_log(d
     assert failed(response) == {"1", "3"}
     assert len(store.joins) == 1
     told = {entry.message_id: entry.reason for entry in caplog.records}
-    assert told["1"].startswith("the body is not JSON: JSONDecodeError: Expecting property name")
-    assert told["3"].startswith("the body is not JSON: RecursionError")
+    assert told["1"].startswith("JSONDecodeError: Expecting property name")
+    assert told["3"].startswith("RecursionError")
 
 
 def test_a_batch_of_nothing_but_malformed_bodies_fails_record_by_record(deployed):
@@ -256,6 +259,20 @@ def test_a_message_with_signals_of_two_clusters_fails_once(deployed):
     response = deployed(store)(record("1", {"requestPayload": logs(*exported)}))
 
     assert response["batchItemFailures"] == [{"itemIdentifier": "1"}]
+
+
+def test_a_cold_start_reads_neither_the_kubernetes_client_nor_what_powertools_brings_for_other_functions():
+    heavy = (
+        "kubernetes",
+        "slack_sdk",
+        "aws_lambda_powertools.utilities.parser",
+        "aws_lambda_powertools.utilities.batch",
+    )
+    asked = f"import sys, app; print([name for name in {heavy} if name in sys.modules])"
+
+    told = subprocess.run([sys.executable, "-c", asked], cwd=FUNCTION, capture_output=True, text=True, check=True)
+
+    assert told.stdout == "[]\n"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "", "!"]), st.booleans()), max_size=30), st.booleans())

@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from ip_remediator.domain.correlation import by_cluster
 from ip_remediator.domain.log_signals import fold, parse_logs
@@ -25,25 +23,34 @@ Outcome = Signal | Dropped
 
 
 def ingest(records: list[Any], remediate: Callable[[str, Sequence[Signal]], None], now: datetime) -> dict[str, Any]:
-    """The partial batch response: a body that is not JSON fails alone, the records of one cluster together."""
-    batch = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    with batch(records, lambda record: _read(record, now)):
-        read = [(record["messageId"], found) for status, found, record in batch.process() if status == "success"]
-    failures = [failure["itemIdentifier"] for failure in batch.response()["batchItemFailures"]]
-    signals = [(message, one) for message, found in read for one in found if isinstance(one, Signal)]
+    """The partial batch response: a body that is not JSON fails alone, the records of one cluster together.
+
+    Powertools' BatchProcessor does the first half as well, but imports as long as everything else here together.
+    """
+    read: list[tuple[str, Outcome]] = []
+    failures: list[str] = []
+    for record in records:
+        try:
+            read += [(record["messageId"], found) for found in _read(record["body"], now)]
+        except Exception as error:  # whatever is in a message, the others of its batch go on
+            about = {"message_id": record["messageId"], "body": record["body"][:200]}
+            logger.error("message not read", reason=_reason(error), **about)
+            failures.append(record["messageId"])
+    signals = [(message, found) for message, found in read if isinstance(found, Signal)]
     for cluster, observed in by_cluster(signal for _, signal in signals).items():
         try:
             remediate(cluster, observed)
-        except (
-            Exception
-        ) as error:  # the batch's other clusters go on; SQS delivers these records again, then to the DLQ
-            messages = sorted({message for message, signal in signals if signal.cluster == cluster})
-            reason = f"{type(error).__name__}: {error}"
-            logger.exception("signals not joined", cluster=cluster, message_ids=messages, reason=reason)
+        except Exception as error:  # the other clusters go on; SQS delivers these again, and then to the dead letters
+            messages = list(dict.fromkeys(message for message, signal in signals if signal.cluster == cluster))
+            logger.exception("signals not joined", cluster=cluster, message_ids=messages, reason=_reason(error))
             failures += messages
-    count(one for _, found in read for one in found)
+    count(found for _, found in read)
     # A message may hold signals of several clusters, but fails once.
     return {"batchItemFailures": [{"itemIdentifier": message} for message in dict.fromkeys(failures)]}
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def forward(payload: object, send: Callable[[Sequence[Signal]], None], now: datetime) -> dict[str, int]:
@@ -56,18 +63,13 @@ def forward(payload: object, send: Callable[[Sequence[Signal]], None], now: date
     return {"lines": len(found), "signals": len(signals)}
 
 
-def _read(record: SQSRecord, now: datetime) -> list[Outcome]:
+def _read(body: str, now: datetime) -> list[Outcome]:
     """What a message holds: an event, or a payload of CloudWatch Logs of which Lambda gave up, come from the DLQ."""
-    try:
-        body = json.loads(record.body)
-    except (ValueError, RecursionError) as error:
-        reason = f"the body is not JSON: {type(error).__name__}: {error}"
-        logger.error("message not read", message_id=record.message_id, reason=reason, body=record.body[:200])
-        raise
-    payload = at(body, "requestPayload")
+    event = json.loads(body)
+    payload = at(event, "requestPayload")
     if at(payload, "awslogs") is not None:
         return list(parse_logs(payload, received_at=now))
-    return [parse_eventbridge(body, received_at=now)]
+    return [parse_eventbridge(event, received_at=now)]
 
 
 def count(outcomes: Iterable[Outcome]) -> None:
