@@ -77,8 +77,9 @@ def _clean(value: object) -> object:
     if not isinstance(value, str):
         return value
     head = value[: 4 * EXCERPT_CHARACTERS]
-    spaced = "".join(" " if unicodedata.category(char).startswith("C") else char for char in head)
-    return " ".join(spaced.split())[:EXCERPT_CHARACTERS]
+    if not head.isprintable():
+        head = "".join(" " if unicodedata.category(char).startswith("C") else char for char in head)
+    return " ".join(head.split())[:EXCERPT_CHARACTERS]
 
 
 def _to_utc(moment: datetime) -> datetime:
