@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.incidents import RunRequest
 from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, plan, requirement
-from ip_remediator.domain.requests import InvalidInput, ManualRun, parsed, required
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.domain.requests import InvalidInput, ManualRun, parsed, required, stack_terms
+from ip_remediator.domain.snapshot import LeakedInterface, Snapshot
 from tests.unit.domain.facts import CUSTOM, az, eni_config, snapshot, subnet, vpc, zone
 
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
@@ -133,15 +134,65 @@ def test_whatever_block_is_taken_its_subnets_lie_in_it_and_do_not_overlap(prefix
     assert not first.overlaps(second)
 
 
+# --- Strategy
+
+
+def test_given_a_strategy_then_it_goes_before_the_stacks_and_leaked_enis_are_no_answer():
+    leaked = (LeakedInterface(id="eni-1", subnet_id="subnet-a", addresses=9, cluster="prod"),)
+    alone = snapshot(zone("a", free=0, stuck=1), leaked_interfaces=leaked)
+    assert needed(alone).strategy == "delete-leaked-enis"
+    assert needed(alone, strategy="custom-networking").strategy == "custom-networking"
+    assert needed(alone, strategy="subnet-discovery").strategy == "subnet-discovery"
+
+
+def test_given_discovery_then_one_zone_can_be_served_alone_though_custom_networking_is_off():
+    assert needed(FIRST, strategy="subnet-discovery", zones=(az("b"),)).zones == (az("b"),)
+
+
+def test_given_a_stacks_strategy_that_the_cluster_cannot_have_then_no_field_of_the_input_is_blamed():
+    with pytest.raises(CannotPlan, match="strategy subnet-discovery is not possible"):
+        required(custom(), diagnose(custom()), RunRequest(), Terms(strategy="subnet-discovery"))
+
+
+def test_given_the_stacks_parameters_then_the_terms_are_read_from_them():
+    terms = stack_terms("auto", "100.64.0.0/10, 198.19.0.0/16", "none", "ipam-pool-1")
+    assert terms == Terms(
+        pools=(IPv4Network("100.64.0.0/10"), IPv4Network("198.19.0.0/16")), strategy="auto", ipam_pool="ipam-pool-1"
+    )
+    assert stack_terms("node-group", "100.64.0.0/10", "10.0.0.0/8", "none").ipam_pool is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (("sorcery", "100.64.0.0/10", "none", "none"), "setting STRATEGY: 'sorcery' is none; use custom-networking"),
+        (("auto", "100.64.0.1/10", "none", "none"), "setting POOLS: 100.64.0.1/10 has host bits set"),
+        (("auto", "100.64.0.0/10", "everything", "none"), "setting EXCLUDED_CIDRS: "),
+    ],
+)
+def test_given_a_wrong_parameter_then_the_setting_is_named(parameters: tuple[str, ...], words: str):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        stack_terms(*parameters)
+
+
 # --- The input alone
 
 
 def test_given_everything_then_the_record_keeps_what_was_asked_for():
     run = parsed(
         ManualRun,
-        {"cluster": "prod", "mode": "auto", "block": "100.99.0.0/20", "zones": ["eu-west-1a"], "dry_run": True},
+        {
+            "cluster": "prod",
+            "mode": "auto",
+            "block": "100.99.0.0/20",
+            "zones": ["eu-west-1a"],
+            "strategy": "auto",
+            "dry_run": True,
+        },
     )
-    assert run.request == RunRequest(mode="auto", block="100.99.0.0/20", zones=("eu-west-1a",), dry_run=True)  # type: ignore[arg-type]
+    assert run.request == RunRequest(
+        mode="auto", block="100.99.0.0/20", zones=("eu-west-1a",), strategy="auto", dry_run=True
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -154,6 +205,7 @@ def test_given_everything_then_the_record_keeps_what_was_asked_for():
         ({"cluster": "a", "block": "100.64.0.0/29"}, "AWS takes blocks of /16 to /28, not '100.64.0.0/29'"),
         ({"cluster": "a", "block": "everything"}, "write it as 100.64.16.0/20"),
         ({"cluster": "a", "dry_run": 1}, "field 'dry_run'"),
+        ({"cluster": "a", "strategy": "sorcery"}, "field 'strategy': Input should be 'custom-networking', "),
     ],
 )
 def test_given_anything_wrong_then_the_message_names_the_field(document: Any, words: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import IPv4Network
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints, ValidationError
 
@@ -12,7 +12,15 @@ from ip_remediator.domain import addressing
 from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.incidents import Mode, RunRequest
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Terms, Wish, block_refusal, requirement
+from ip_remediator.domain.planning import (
+    WISHES,
+    BlockRequirement,
+    CannotPlan,
+    Terms,
+    Wish,
+    block_refusal,
+    requirement,
+)
 from ip_remediator.domain.snapshot import Snapshot
 
 
@@ -75,6 +83,29 @@ def parsed(kind: type[DocumentT], document: Any) -> DocumentT:
         given = f", not {first['input']!r:.80}" if first["type"] not in ("missing", "extra_forbidden") else ""
         allowed = ", ".join(kind.model_fields)
         raise InvalidInput(f"field {field!r}: {first['msg']}{given} (the input may have: {allowed})") from error
+
+
+def stack_terms(strategy: str, pools: str, excluded: str, ipam_pool: str) -> Terms:
+    """The stack's parameters, as the template writes them: CIDRs separated by commas, "none" for nothing.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if strategy not in WISHES:
+        raise ValueError(f"setting STRATEGY: {strategy!r} is none; use {', '.join(WISHES)}")
+    return Terms(
+        pools=_networks("POOLS", pools),
+        excluded=_networks("EXCLUDED_CIDRS", excluded),
+        strategy=cast("Wish", strategy),
+        ipam_pool=None if ipam_pool == "none" else ipam_pool,
+    )
+
+
+def _networks(name: str, text: str) -> tuple[IPv4Network, ...]:
+    try:
+        return tuple(IPv4Network(cidr.strip()) for cidr in text.split(",") if cidr.strip() not in ("", "none"))
+    except ValueError as error:
+        raise ValueError(f"setting {name}: {error}; give CIDRs such as 100.64.0.0/10, separated by commas") from error
 
 
 def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, terms: Terms) -> BlockRequirement:
