@@ -17,6 +17,7 @@ from ip_remediator.domain.policy import (
     KILL_SWITCH,
     MODE,
     SLACK_CHANNEL,
+    STRATEGY,
     Action,
     Allowance,
     decide,
@@ -42,6 +43,7 @@ def with_tags(defaults: Policy = AUTO, wanted: Mode | None = None, **tags: str) 
         "accept": ACCEPT_RISKS,
         "channel": SLACK_CHANNEL,
         "kill": KILL_SWITCH,
+        "strategy": STRATEGY,
     }
     return in_force(defaults, {names[name]: value for name, value in tags.items()}, wanted)
 
@@ -54,6 +56,13 @@ def action(policy: Policy, *risks: Risk, allowance: Allowance = PLENTY, now: dat
 # ------------------------------------------------------------------------------------------------ decisions
 def test_given_auto_and_no_risk_over_the_limit_then_it_goes_ahead():
     assert action(AUTO, risk(Severity.MEDIUM)) == (Action.GO, "mode auto: no risk exceeds medium")
+
+
+def test_given_a_tag_for_the_strategy_then_it_is_taken_and_a_wrong_one_is_told():
+    assert with_tags(strategy="Auto ").strategy == "auto"
+    wrong = with_tags(strategy="sorcery")
+    assert wrong.strategy is None
+    assert "is 'sorcery': use one of custom-networking, subnet-discovery, node-group, auto" in wrong.notes[0]
 
 
 def test_given_mode_approve_then_people_are_asked_even_without_a_risk():
