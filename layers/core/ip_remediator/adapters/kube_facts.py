@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from ip_remediator.adapters.kube import KubeApi
@@ -104,20 +105,20 @@ class KubeFacts:
         pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending")
         return [_stuck_pod(pod, failures[pod["metadata"]["uid"]]) for pod in pending if _waits(pod, failures)]
 
-    def sandbox_failures(self, since: datetime) -> list[dict[str, Any]]:
-        """The newest event of each pod that still waits, where it was seen after `since`."""
-        failures = {uid: event for uid, event in self._newest_failures().items() if _seen_at(event) > since}
+    def sandbox_failures(self, since: datetime, most: int) -> list[dict[str, Any]]:
+        """The newest event of each pod that still waits, where it was seen after `since`; of `most` pods at most."""
+        failures = self._newest_failures(since)
         if not failures:
             return []
         pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending")
-        waiting = {pod["metadata"]["uid"] for pod in pending if _waits(pod, failures)}
-        return [event for uid, event in failures.items() if uid in waiting]
+        waiting = (pod["metadata"]["uid"] for pod in pending if _waits(pod, failures))
+        return [failures[uid] for uid in islice(waiting, most)]
 
-    def _newest_failures(self) -> dict[str, dict[str, Any]]:
-        """The newest FailedCreatePodSandBox event of each pod, by the pod's uid."""
+    def _newest_failures(self, since: datetime | None = None) -> dict[str, dict[str, Any]]:
+        """The newest FailedCreatePodSandBox event of each pod, by the pod's uid; only those seen after `since`."""
         newest: dict[str, dict[str, Any]] = {}
         for event in self._api.items("/api/v1/events", fieldSelector="reason=FailedCreatePodSandBox"):
-            if not _CNI_FAILURE.search(event.get("message", "")):
+            if not _CNI_FAILURE.search(event.get("message", "")) or (since and _seen_at(event) <= since):
                 continue
             uid = event["involvedObject"].get("uid", "")
             if uid not in newest or _seen(event) > _seen(newest[uid]):

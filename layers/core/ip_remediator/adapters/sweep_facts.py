@@ -16,6 +16,9 @@ from ip_remediator.adapters.interfaces import InterfaceFacts
 from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.domain.snapshot import Node, Snapshot, Subnet
 
+# A cluster with more pods that wait is known to be in need.
+MAX_EVENTS = 100
+
 
 @dataclass(frozen=True)
 class VpcFacts:
@@ -86,7 +89,7 @@ def look(described: dict[str, Any], kube: KubeFacts, vpcs: Vpcs, began: datetime
         leaked_interfaces=tuple(vpc.interfaces.leaked),
     )
     in_use = frozenset(eni.subnet_id for node in nodes for eni in node.interfaces)
-    return Look(began, snapshot, in_use, tuple(kube.sandbox_failures(since)))
+    return Look(began, snapshot, in_use, tuple(kube.sandbox_failures(since, MAX_EVENTS)))
 
 
 def _with_interfaces(node: Node, interfaces: InterfaceFacts) -> Node:

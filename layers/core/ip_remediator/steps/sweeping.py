@@ -37,8 +37,6 @@ CLUSTER_SECONDS = 30.0
 FIRST_LOOK_BACK = timedelta(minutes=15)
 # An event may reach the API server a little after the time that its kubelet wrote into it.
 OVERLAP = timedelta(seconds=30)
-# A cluster with more stuck pods is known to be in need.
-MAX_EVENTS = 100
 # AWS keeps the first four addresses of a subnet and the last one.
 RESERVED = 5
 
@@ -188,8 +186,7 @@ def _failures(looked: Look, now: datetime) -> list[Signal]:
     """The newest events of pods that wait, as signals of the sweep."""
     name = looked.snapshot.cluster.name
     read = (parse_kubernetes_event(event, cluster=name, received_at=now) for event in looked.failures)
-    signals = [signal.model_copy(update={"source": Source.SWEEP}) for signal in read if isinstance(signal, Signal)]
-    return sorted(signals, key=lambda signal: signal.last_seen, reverse=True)[:MAX_EVENTS]
+    return [signal.model_copy(update={"source": Source.SWEEP}) for signal in read if isinstance(signal, Signal)]
 
 
 def _leaked_addresses(snapshot: Snapshot) -> Mapping[str, int]:

@@ -42,7 +42,7 @@ def expect(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, *
 
 
 def _now(count: int, total: int) -> str:
-    return f"heals {count} of {total} pods now"
+    return f"heals {count} of {total} pods now" if total else "no pod waits yet: the next ones find addresses"
 
 
 def _hosts(nodes: Iterable[str | None]) -> tuple[str, ...]:
