@@ -25,9 +25,8 @@ def main() -> int:
         signal.signal(number, lambda *_: stopped.set())
     mode = os.environ.get("MODE", "approve")
     try:
-        stack = Stack(
-            FOLDER / "stack", Ports.chosen(), {"DefaultMode": mode}, os.environ.get("KUBEBUILDER_ASSETS") or None
-        )
+        parameters = {"DefaultMode": mode, "SweepMinutes": "5"}
+        stack = Stack(FOLDER / "stack", Ports.chosen(), parameters, os.environ.get("KUBEBUILDER_ASSETS") or None)
         with stack:
             _up(stack, mode)
             stopped.wait()

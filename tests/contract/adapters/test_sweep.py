@@ -16,6 +16,7 @@ import pytest
 from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.fleet import SWEEP_TAG, Fleet, to_be_swept
 from ip_remediator.adapters.kube import KubeApi
+from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.adapters.signal_queue import SignalQueue
 from ip_remediator.adapters.subnet_history import Kept, SubnetHistories
 from ip_remediator.domain.forecast import KEEP_HOURS, History, hour_of
@@ -309,6 +310,16 @@ class TestEvents:
         for pod in pods:
             assert (found[pod].source, found[pod].cluster) == (Source.SWEEP, name)
             assert (found[pod].cause, found[pod].strength) == (Cause.NO_ADDRESS, Strength.WEAK)
+
+    def test_given_more_pods_than_are_told_then_as_many_are_read_as_asked_for(
+        self, site: Site, stuck: Callable[..., str], kubernetes: Kubernetes
+    ) -> None:
+        pods = {stuck() for _ in range(3)}
+        since = site.sweeper.clock() - FIRST_LOOK_BACK
+        facts = KubeFacts(kubernetes.api(READER))
+        assert len(facts.sandbox_failures(since, 2)) == 2
+        found = {f"default/{event['involvedObject']['name']}" for event in facts.sandbox_failures(since, 100)}
+        assert pods <= found
 
     def test_given_events_that_were_seen_when_swept_again_then_only_newer_ones_are_told(
         self, site: Site, clock: Clock, stuck: Callable[..., str], onboarded: Callable[..., str], vpc: Vpc
