@@ -11,6 +11,7 @@ One table, keys `pk` and `sk`:
     APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
     VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
+    SUBNET#<id>         HISTORY           what was free in each hour of 14 days (`subnet_history`)
 
 Every write of the record touches only the attributes it is about, so writers do not undo each other.
 """
