@@ -239,9 +239,8 @@ def _twice(rest: str, rng: Random) -> str:
     return f"{json.dumps(key)}: {json.dumps(value(rng))}, {rest}"
 
 
-def deep(document: str, rng: Random) -> str:
-    """The document with a value nested up to 100,000 levels, as an array or as an object."""
-    levels = rng.choice(DEPTHS) + rng.randrange(-3, 4)
+def deep(document: str, rng: Random, levels: int) -> str:
+    """The document with a nested value, of arrays or of objects."""
     opening, closing = rng.choice((("[", "]"), ('{"a":', "}")))
     nested = opening * levels + "1" + closing * levels
     return _after(document, rng, '": ', lambda rest, _: nested + rest[_end_of_value(rest) :])
@@ -261,7 +260,7 @@ def _end_of_value(rest: str) -> int:
 def huge(document: Any, rng: Random) -> str:
     """The document with ten million characters in the place of a text."""
     unit = rng.choice(("a", "\u202e", "\U0001f525", 'pod="a', "9", " ", "aws-cni ", "\\", "{"))
-    filler = unit * (HUGE // len(unit) // 4)
+    filler = unit * (HUGE // len(unit))
     place = document
     while isinstance(place, dict) and place:
         key = rng.choice(list(place))
@@ -282,7 +281,7 @@ def mutant(sample: str, rng: Random) -> str:
     if kind < 0.27:
         return json.dumps(value(rng))
     if kind < 0.28:
-        return deep(sample, rng)
+        return deep(sample, rng, rng.choice(DEPTHS) + rng.randrange(-3, 4))
     document = json.loads(sample)
     if kind < 0.2801:
         return huge(document, rng)

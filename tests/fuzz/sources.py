@@ -179,7 +179,7 @@ def _at(clock: type[datetime]) -> Any:
 
 # -------------------------------------------------------------------------------------------------- queue
 def _make_batch(rng: Random) -> list[str]:
-    return [_make_body(rng) for _ in range(rng.randrange(1, 6))]
+    return [_make_body(rng) for _ in range(rng.randrange(1, 4))]
 
 
 def _make_body(rng: Random) -> str:

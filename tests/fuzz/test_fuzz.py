@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
-from tests.fuzz.hostile import mutant
+from tests.fuzz.hostile import deep, huge, mutant
 from tests.fuzz.running import Broken, run
-from tests.fuzz.sources import SOURCES, Source
+from tests.fuzz.sources import SAMPLES, SOURCES, Source
 
 SEED = 20260302
 INPUTS = 3_000
@@ -29,6 +30,14 @@ def test_given_what_others_may_send_when_read_then_it_is_understood_or_refused_w
     assert report.inputs == INPUTS
     # neither all refused at the door nor all harmless
     assert len(report.outcomes) >= 2, report
+
+
+@pytest.mark.parametrize("sample", ["alarm_metric", "event_sandbox", "event_layout", "own_signal"])
+def test_given_ten_megabytes_or_a_hundred_thousand_levels_when_read_then_it_is_no_more_than_a_drop(sample: str):
+    text, rng = (SAMPLES / f"{sample}.json").read_text(), Random(SEED)
+    hostile = [huge(json.loads(text), rng), *(deep(text, rng, levels) for levels in (900, 990, 100_000))]
+    [source] = [source for source in SOURCES if source.name == "event"]
+    assert all(list(source.read(each)) for each in hostile)
 
 
 def test_given_the_same_seed_then_the_same_inputs():
