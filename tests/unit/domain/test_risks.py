@@ -51,7 +51,9 @@ def test_given_a_cni_that_we_may_set_then_its_owner_is_no_risk(owner: Any) -> No
     assert "cni-owned-by-others" not in found(cni=Cni(owner=owner))
 
 
-@pytest.mark.parametrize("manager", ["argocd-controller", "kustomize-controller", "helm", "Terraform", "HashiCorp"])
+@pytest.mark.parametrize(
+    "manager", ["argocd-controller", "kustomize-controller", "helm", "Terraform", "HashiCorp", "eks"]
+)
 def test_given_an_eniconfig_of_the_plan_that_a_tool_keeps_then_its_next_sync_is_a_high_risk(manager: str) -> None:
     kept = Part(eni_configs=(eni_config("a", managed_by=manager),))
     risk = found(FULL, kept, env=CUSTOM, first_time=False)["eniconfigs-owned-by-others"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from ip_remediator.domain.risks import CATALOGUE, Risk, Severity, entry
 from ip_remediator.domain.snapshot import (
@@ -174,3 +177,56 @@ def mixed(facts: Snapshot, order: random.Random) -> Snapshot:
             "cluster": facts.cluster.model_copy(update=cluster),
         }
     )
+
+
+# Words that meet each other in more than one place, and some that are not what the field wants.
+WORDS = (
+    "10.0.0.0/16", "10.0.0.0/24", "10.0.0.0/25", "100.64.0.0/10", "100.64.0.0/22", "100.64.0.0/23", "0.0.0.0/0", "::/0",
+    "prod", "stage", "subnet-a", "subnet-b", "sg-1", "sg-2", "acl-1", "acl-2", "rtb-1", "tgw-1", "nat-1", "vpc-1",
+    "-1", "6", "17", "tcp", "udp", "icmp", "true", "false", "v1.19.0", "default", "Terraform", "RDS db", "instance i-1",
+    "AWS_VPC_K8S_CNI_EXTERNALSNAT", "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS", "10.8.0.0/16,junk", "junk",
+)  # fmt: skip
+
+
+def anything(annotation: Any, chance: random.Random) -> Any:
+    """A value that pydantic accepts. By chance and not drawn piece by piece: a snapshot has hundreds of pieces."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return chance.choice(arguments)
+    if origin is tuple:
+        return tuple(anything(arguments[0], chance) for _ in range(chance.randint(0, 3)))
+    if origin is dict:
+        return {anything(arguments[0], chance): anything(arguments[1], chance) for _ in range(chance.randint(0, 3))}
+    if origin in (Union, UnionType):
+        present = [each for each in arguments if each is not type(None)]
+        return anything(present[0], chance) if chance.random() < 0.8 else None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        types = get_type_hints(annotation)
+        return annotation(**{name: anything(types[name], chance) for name in annotation.model_fields})
+    if annotation is datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+    choices: dict[Any, tuple[Any, ...]] = {
+        str: WORDS,
+        int: (0, 1, 2, 53, 443, 5432, 65535, 70_000),
+        bool: (True, False),
+    }
+    return chance.choice(choices[annotation])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    strategy=st.sampled_from([*STRATEGIES, "delete-leaked-enis"]),
+    source=st.sampled_from(["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]),
+    block=st.sampled_from([None, "100.64.0.0/22", "10.1.0.0/24"]),
+    existing=st.sampled_from([(), ("10.0.0.0/24",)]),
+)
+def test_whatever_a_snapshot_holds_its_risks_are_of_the_catalogue_and_short(
+    seed: int, strategy: str, source: str, block: str | None, existing: tuple[str, ...]
+) -> None:
+    facts = anything(Snapshot, random.Random(seed))
+    for risk in risks(facts, strategy=strategy, source=source, block=block, existing=existing).values():
+        known = entry(risk.id)
+        assert known is not None
+        assert risk.severity in known.severities
+        assert all(0 < len(text) < 700 for text in (risk.found, risk.breaks, risk.remedy))

@@ -19,6 +19,8 @@ _DECLARATIVE = (
     "pulumi",
     "crossplane",
 )
+# The vpc-cni add-on, where its configuration makes the ENIConfigs (eniConfig.create); on aws-node it is no stranger.
+_ADD_ON = "eks"
 
 
 def foreign_owner(snapshot: Snapshot) -> str | None:
@@ -71,13 +73,17 @@ def _foreign_eni_configs(snapshot: Snapshot) -> list[EniConfig]:
     zones = {node.zone for node in snapshot.nodes if node.zone}
     concerned = {name for zone in sorted(zones) for name in eni_configs_of(snapshot, zone)}
     return sorted(
-        (each for each in snapshot.eni_configs if each.name in concerned and _declarative(each.managed_by or "")),
+        (each for each in snapshot.eni_configs if each.name in concerned and _keeps(each.managed_by or "")),
         key=lambda config: config.name,
     )
 
 
 def _kept(config: EniConfig) -> str:
     return f"ENIConfig {config.name} is managed by {config.managed_by}"
+
+
+def _keeps(manager: str) -> bool:
+    return manager == _ADD_ON or _declarative(manager)
 
 
 def _declarative(manager: str) -> bool:
