@@ -14,6 +14,7 @@ from local.aws.ec2 import cidr_rules, errors
 
 # States of a CIDR in which it belongs to the VPC; only "associated" can hold new subnets.
 HELD = frozenset({"associating", "associated"})
+_LAST_ACL_RULE = 32767
 
 
 def network(text: str) -> IPv4Network:
@@ -171,6 +172,18 @@ class VpcRules:
                     "association",
                 )
         return super().associate_route_table(route_table_id, gateway_id, subnet_id)  # type: ignore[misc]
+
+    def create_network_acl(self, vpc_id: str, *arguments: Any, **keywords: Any) -> Any:
+        """Create an ACL. Its last rules deny what no other allows; moto gives them to a VPC's default ACL only."""
+        made = super().create_network_acl(vpc_id, *arguments, **keywords)  # type: ignore[misc]
+        if not made.default:
+            for egress in (False, True):
+                deny = {"rule_number": _LAST_ACL_RULE, "rule_action": "deny", "egress": egress}
+                nothing = dict.fromkeys(("icmp_code", "icmp_type", "port_range_from", "port_range_to"))
+                made.ec2_backend.create_network_acl_entry(
+                    made.id, **deny, protocol="-1", cidr_block="0.0.0.0/0", ipv6_cidr_block=None, **nothing
+                )
+        return made
 
     def replace_network_acl_association(self, association_id: str, network_acl_id: str) -> Any:
         """Give a subnet another network ACL. InvalidAssociationID.NotFound for an unknown association."""

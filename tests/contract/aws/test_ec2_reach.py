@@ -86,3 +86,12 @@ def test_given_an_interface_endpoint_then_its_enis_have_addresses_of_the_subnets
         assert [one["GroupId"] for one in eni["Groups"]] == [group]
     network.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"]])
     assert [network.free(subnet) for subnet in subnets] == [11, 11]
+
+
+def test_given_a_new_network_acl_then_it_denies_everything_by_its_last_rules(network: Network):
+    made = network.ec2.create_network_acl(VpcId=network.vpc)["NetworkAcl"]["NetworkAclId"]
+    (found,) = network.ec2.describe_network_acls(NetworkAclIds=[made])["NetworkAcls"]
+    assert sorted((one["Egress"], one["RuleNumber"], one["RuleAction"]) for one in found["Entries"]) == [
+        (False, 32767, "deny"),
+        (True, 32767, "deny"),
+    ]
