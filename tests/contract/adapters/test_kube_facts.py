@@ -114,6 +114,26 @@ def test_given_a_node_of_another_kind_then_it_does_not_run_the_vpc_cni(
     assert not found.runs_vpc_cni
 
 
+@pytest.mark.parametrize(
+    ("labels", "provisioner", "group"),
+    [
+        ({}, "self-managed", None),
+        ({"eks_amazonaws_com__nodegroup": "workers"}, "managed", "workers"),
+        ({"karpenter_sh__nodepool": "default"}, "karpenter", "default"),
+        ({"karpenter_sh__provisioner-name": "old"}, "karpenter", "old"),
+        ({"eks_amazonaws_com__compute-type": "auto", "karpenter_sh__nodepool": "system"}, "auto", "system"),
+        ({"eks_amazonaws_com__compute-type": "fargate"}, "fargate", None),
+        ({"eks_amazonaws_com__compute-type": "hybrid"}, "hybrid", None),
+        ({"eks_amazonaws_com__compute-type": "ec2", "eks_amazonaws_com__nodegroup": "workers"}, "managed", "workers"),
+    ],
+)
+def test_given_a_nodes_labels_then_who_made_it_and_its_group_are_told(
+    facts: KubeFacts, nodes: Any, labels: dict[str, str], provisioner: str, group: str | None
+) -> None:
+    found = read(facts, nodes(**labels))
+    assert (found.provisioner, found.group) == (provisioner, group)
+
+
 def test_given_what_a_node_bears_then_its_eniconfig_is_chosen_as_ipamd_chooses(facts: KubeFacts, nodes: Any) -> None:
     key = {"k8s.amazonaws.com/eniConfig": "by-annotation"}
     plain = nodes()
@@ -196,6 +216,42 @@ def test_given_aws_node_then_version_and_settings_are_told(kubernetes: Kubernete
     assert not found.custom_networking
 
 
+def test_given_variables_that_are_not_the_cnis_then_they_stay_out(kubernetes: Kubernetes, facts: KubeFacts) -> None:
+    kubernetes.install_aws_node()
+    ours = {
+        "MAX_ENI": "3",
+        "WARM_IP_TARGET": "2",
+        "ENI_CONFIG_LABEL_DEF": "zone",
+        "AWS_VPC_K8S_CNI_EXTERNALSNAT": "true",
+    }
+    others = {
+        "HTTPS_PROXY": "http://user:secret@proxy:3128",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "DATABASE_URL": "postgres://user:secret@db",
+        "MY_ENABLE_X": "1",
+    }
+    env = [{"name": name, "value": value} for name, value in {**ours, **others}.items()]
+    container = {"name": "aws-node", "env": env}
+    kubernetes.admin.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": [container]}}}})
+    found = facts.cni(managed_addon=False).env
+    assert found.items() >= ours.items()
+    assert not found.keys() & others.keys()
+
+
+def test_given_writers_of_aws_nodes_spec_then_each_is_named_once(kubernetes: Kubernetes, facts: KubeFacts) -> None:
+    kubernetes.install_aws_node()
+    labels = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"labels": {"team": "network"}}}
+    kubernetes.apply_as("label-keeper", AWS_NODE, labels)
+    container = {"name": "aws-node", "env": [{"name": "MINIMUM_IP_TARGET", "value": "7"}]}
+    spec = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    kubernetes.apply_as("Terraform", AWS_NODE, {**labels, "metadata": {}, **spec})
+    kubernetes.set_rollout(wanted=1, updated=1, available=1)
+    found = facts.cni(managed_addon=False).managers
+    assert "Terraform" in found
+    assert "label-keeper" not in found
+    assert len(found) == len(set(found))
+
+
 def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(
     kubernetes: Kubernetes, facts: KubeFacts
 ) -> None:
@@ -216,6 +272,11 @@ def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(
             "argocd.argoproj.io/instance=network",
         ),
         (
+            {"annotations": {"argocd.argoproj.io/tracking-id": "network:apps/DaemonSet:kube-system/aws-node"}},
+            "gitops",
+            "argocd.argoproj.io/tracking-id=network:apps/DaemonSet:kube-system/aws-node",
+        ),
+        (
             {
                 "labels": {"kustomize.toolkit.fluxcd.io/name": "apps"},
                 "annotations": {"meta.helm.sh/release-name": "cni"},
@@ -224,7 +285,7 @@ def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(
             "kustomize.toolkit.fluxcd.io/name=apps",
         ),
     ],
-    ids=["nobody", "helm", "argo", "flux-over-helm"],
+    ids=["nobody", "helm", "argo", "argo-by-annotation", "flux-over-helm"],
 )
 def test_given_marks_of_an_owner_then_who_keeps_aws_node_is_told(
     kubernetes: Kubernetes, facts: KubeFacts, marks: dict[str, Any], owner: str, owned_by: str | None

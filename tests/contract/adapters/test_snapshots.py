@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ip_remediator.adapters.eks import Eks
-from ip_remediator.adapters.errors import RequestRefused, Throttled
+from ip_remediator.adapters.errors import PermissionDenied, RequestRefused, Throttled
 from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.domain.diagnosis import Verdict, diagnose
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.domain.snapshot import Reservation, Snapshot
 from local.cluster.manifests import aws_node
 from tests.contract.adapters.clusters import AWS_NODE, READER, Kubernetes
 from tests.contract.adapters.conftest import Clock, EksApi, unique
@@ -143,6 +144,138 @@ def test_given_a_capture_then_enis_are_read_in_one_listing(site: Site, faults: L
     faults.control("DELETE", "/_local/calls")
     site.capture()
     assert len(faults.calls(service="ec2", action="DescribeNetworkInterfaces")) == 1
+
+
+def test_given_a_capture_then_each_of_its_calls_is_made_once(site: Site, faults: LocalAws) -> None:
+    """A VPC without transit gateway, prefix list or rule that names its ranges: nothing is asked twice."""
+    faults.control("DELETE", "/_local/calls")
+    site.capture()
+    made = Counter(f"{call['service']}:{call['action']}" for call in faults.calls())
+    assert made == dict.fromkeys(
+        (
+            "eks:DescribeCluster",
+            "eks:DescribeAddon",
+            "eks:ListNodegroups",
+            "eks:ListFargateProfiles",
+            "ec2:DescribeVpcs",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeNetworkAcls",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeInstanceTypes",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeTransitGatewayAttachments",
+            "ec2:DescribeNatGateways",
+            "ec2:DescribeVpcEndpoints",
+            "servicequotas:ListServiceQuotas",
+        ),
+        1,
+    ) | {"ec2:DescribeVpcPeeringConnections": 2}  # as requester and as accepter
+
+
+def test_given_prefix_delegation_then_the_reservations_of_the_nodes_subnets_are_read(
+    roomy: Site, faults: LocalAws
+) -> None:
+    roomy.install_cni(ENABLE_PREFIX_DELEGATION="true")
+    subnet, other = roomy.vpc.subnets["a"], roomy.vpc.subnet("10.0.9.0/24")
+    for id_, cidr in ((subnet, "10.0.0.32/28"), (other, "10.0.9.32/28")):
+        roomy.vpc.ec2.create_subnet_cidr_reservation(SubnetId=id_, Cidr=cidr, ReservationType="prefix")
+    faults.control("DELETE", "/_local/calls")
+    found = {one.id: one.reservations for one in roomy.capture().subnets}
+    assert found == {subnet: (Reservation(cidr="10.0.0.32/28", kind="prefix"),), other: ()}
+    assert len(faults.calls(service="ec2", action="GetSubnetCidrReservations")) == 1
+
+
+def test_given_a_vpc_with_everything_then_the_snapshot_tells_it(site: Site) -> None:
+    """Each fact is looked at closely elsewhere; here, that it arrives."""
+    ec2, subnet = site.vpc.ec2, site.vpc.subnets["a"]
+    role = {"nodeRole": "arn:aws:iam::000000000000:role/node"}
+    site.eks.create_nodegroup(clusterName=site.name, nodegroupName="ng", subnets=[subnet], **role)
+    site.eks.create_fargate_profile(
+        clusterName=site.name, fargateProfileName="fp", podExecutionRoleArn=role["nodeRole"], subnets=[subnet]
+    )
+    site.vpc.interface(subnet, Description="Amazon EKS neighbour")
+    gateway = ec2.create_nat_gateway(SubnetId=subnet, ConnectivityType="private")["NatGateway"]["NatGatewayId"]
+    group = ec2.create_security_group(GroupName="db", Description="-", VpcId=site.vpc.id)["GroupId"]
+    range_ = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/16"}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[range_])
+    found = site.capture()
+    assert [(one.name, one.subnets, bool(one.auto_scaling_group)) for one in found.cluster.node_groups] == [
+        ("ng", (subnet,), True)
+    ]
+    assert [(one.name, one.subnets) for one in found.cluster.fargate_profiles] == [("fp", (subnet,))]
+    assert found.cluster.karpenter is False
+    assert found.vpc
+    assert found.vpc.clusters == tuple(sorted((site.name, "neighbour")))
+    assert [one.id for one in found.vpc.nat_gateways] == [gateway]
+    assert [one.id for one in found.vpc.security_groups or () if one.rules] == [group]
+    assert found.vpc.network_address_units == 1 + 1 + 6  # the node, the control plane's ENI, the NAT gateway
+    assert {acl.id for acl in found.vpc.network_acls} >= {one.network_acl for one in found.subnets}
+    assert found.vpc.subnet_count == 1
+    assert {one.owner_id for one in found.subnets} == {ACCOUNT}
+    assert found.quotas.applied
+    assert [eni.security_groups != () for node in found.nodes for eni in node.interfaces] == [True]
+    assert found.unread == ()
+
+
+OPTIONAL = {
+    "ec2:DescribeSecurityGroups": "security groups",
+    "ec2:DescribeTransitGatewayAttachments": "transit gateways",
+    "ec2:DescribeNatGateways": "NAT gateways",
+    "ec2:DescribeVpcEndpoints": "VPC endpoints",
+    "eks:ListNodegroups": "node groups",
+    "eks:ListFargateProfiles": "Fargate profiles",
+    "servicequotas:ListServiceQuotas": "quotas, so AWS's defaults are assumed",
+}
+
+
+def test_given_that_whatever_can_be_done_without_is_refused_then_it_is_told_and_the_verdict_stands(
+    site: Site, faults: LocalAws
+) -> None:
+    site.fill()
+    site.stick()
+    for call in OPTIONAL:
+        service, action = call.split(":")
+        code = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
+        faults.inject(service, action, error=code, message="not allowed. Encoded authorization failure message: x")
+    found = site.capture()
+    assert diagnose(found).verdict is Verdict.SUBNET_EXHAUSTED
+    assert [line.partition(": ")[0] for line in found.unread] == sorted(OPTIONAL.values())
+    assert all(line.endswith("not allowed.") for line in found.unread)
+    assert found.vpc
+    assert found.vpc.security_groups is None
+    assert not found.quotas.applied
+
+
+@pytest.mark.parametrize("code", ["RequestLimitExceeded", "InternalError", "InvalidAction"])
+def test_given_that_something_to_do_without_is_not_answered_then_it_is_told(
+    site: Site, faults: LocalAws, code: str
+) -> None:
+    faults.inject("ec2", "DescribeNatGateways", error=code)
+    [line] = site.capture().unread
+    assert line.startswith("NAT gateways: ")
+    assert code in line
+
+
+REQUIRED = (
+    "ec2:DescribeVpcs",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeVpcPeeringConnections",
+    "ec2:DescribeInstanceTypes",
+    "eks:DescribeAddon",
+)
+
+
+@pytest.mark.parametrize("call", REQUIRED)
+def test_given_that_something_a_plan_rests_on_is_refused_then_the_capture_fails(
+    site: Site, faults: LocalAws, call: str
+) -> None:
+    service, action = call.split(":")
+    faults.inject(service, action, error="AccessDeniedException")
+    with pytest.raises(PermissionDenied, match="AccessDeniedException"):
+        site.capture()
 
 
 def test_given_one_of_the_calls_fails_then_the_capture_fails_with_its_error(site: Site, faults: LocalAws) -> None:
