@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from ip_remediator.adapters.clusters import open_cluster
 from ip_remediator_cli.access import GROUPS, AccessEntries, check_authentication, endpoint_warnings
-from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.rbac import Rbac, read_manifests
 
@@ -30,5 +30,19 @@ def run(arguments: Namespace) -> int:
     for warning in endpoint_warnings(cluster.described):
         print(f"warning: {warning}")
     if not arguments.dry_run:
-        print(f"try it: ip-remediator start --cluster {arguments.cluster} --mode observe --wait")
+        print("\n".join(next_steps(arguments.cluster, deployment)))
     return OK
+
+
+def next_steps(cluster: str, deployment: Deployment) -> list[str]:
+    """What people do after the access is there: try it, and choose how the cluster is heard."""
+    stack = f"ip-remediator-{cluster}".replace("_", "-")  # EKS allows underscores, CloudFormation does not
+    function = deployment.output("IngestFunctionArn")
+    return [
+        f"try it: ip-remediator start --cluster {cluster} --mode observe --wait",
+        f"signals: the sweep looks at {cluster} every few minutes; to hear of its pods within seconds, choose sources",
+        "  (onboarding/README.md#signals), such as alarms and logs of Container Insights:",
+        f"  aws cloudformation deploy --stack-name {stack} --template-file onboarding/cluster.yaml \\",
+        f"    --capabilities CAPABILITY_IAM --parameter-overrides ClusterName={cluster} AccessEntries=no \\",
+        f"    PendingPodsAlarm=yes DataplaneSubscription=yes IngestFunctionArn={function}",
+    ]
