@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ip_remediator.domain.diagnosis import diagnose
-from ip_remediator.domain.planning import Plan, digest
+from ip_remediator.domain.planning import WISHES, Plan, digest
 from ip_remediator.domain.snapshot import Snapshot
 from ip_remediator_cli.main import main
 from tests.unit.cli.conftest import Run, one_error_line
@@ -202,6 +202,7 @@ _OFTEN_ABSENT = {
         {},
         optional={
             "installed": st.booleans(),
+            "version": st.sampled_from(["v1.16.0", "v1.19.2", "v1.23.1", "nightly"]),
             "owner": st.sampled_from(["addon", "helm", "gitops", "self-managed"]),
             "env": st.dictionaries(
                 st.sampled_from(["AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENABLE_PREFIX_DELEGATION"]),
@@ -241,9 +242,21 @@ _OFTEN_ABSENT = {
     "subnets": st.lists(
         st.fixed_dictionaries(
             {"id": st.sampled_from(["s1", "s2"]), "zone": _ZONES, "cidr": _CIDRS},
-            optional={"free": st.integers(0, 300)},
+            optional={
+                "free": st.integers(0, 300),
+                "tags": st.sampled_from(
+                    [{}, {"eks-ip-remediator:pod-subnet": "shop"}, {"kubernetes.io/role/cni": "1"}]
+                ),
+            },
         ),
         max_size=3,
+    ),
+    "leaked_interfaces": st.lists(
+        st.fixed_dictionaries(
+            {"id": st.sampled_from(["e1", "e2"]), "subnet_id": st.sampled_from(["s1", "s2"])},
+            optional={"addresses": st.integers(1, 60), "cluster": st.sampled_from(["shop", "other"])},
+        ),
+        max_size=2,
     ),
     "vpc": st.fixed_dictionaries(
         {"id": st.just("vpc-1")},
@@ -252,20 +265,33 @@ _OFTEN_ABSENT = {
 }
 
 
-@given(st.fixed_dictionaries({"cluster": st.just({"name": "shop"})}, optional=_OFTEN_ABSENT))
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries({"cluster": st.just({"name": "shop"})}, optional=_OFTEN_ABSENT),
+    st.sampled_from([(), *(("--strategy", wish) for wish in WISHES)]),
+)
 def test_given_any_snapshot_that_is_valid_then_diagnose_and_plan_answer_alike(
-    tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]
+    tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any], strategy: tuple[str, ...]
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "any.json"
     file.write_text(json.dumps(document))
-    statuses = []
-    for command in ("diagnose", "plan"):
+    answers = []
+    for command in (["diagnose"], ["plan", *strategy]):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            statuses.append(main([command, "--snapshot", str(file), "--json"]))
+            status = main([*command, "--snapshot", str(file), "--json"])
         assert not err.getvalue()
-        assert isinstance(json.loads(out.getvalue()), dict)
-    diagnosed, planned = statuses
+        answers.append((status, json.loads(out.getvalue())))
+    (diagnosed, diagnosis), (planned, plan) = answers
+    assert plan.keys() == set(Plan.model_fields)
+    assert (plan["curable"], plan["verdict"]) == (planned == 0, diagnosis["verdict"])
+    if planned == 0:
+        made = Plan.model_validate(plan)
+        assert made.hash == digest(made)
+        assert (made.block is None) == (made.source in ("none", "existing-subnets"))
+        assert len({subnet.zone for subnet in made.subnets}) == len(made.subnets)
+        assert made.prepares_only == (made.strategy == "node-group" or any(change.by_hand for change in made.changes))
+        assert 0 <= made.heals_now <= len(document.get("stuck_pods", []))
     # What the diagnosis calls curable may still lack room or facts for a plan.
     assert diagnosed in (0, 3, 4)
     assert planned in ((0, 4) if diagnosed == 0 else (diagnosed,))

@@ -107,7 +107,7 @@ def _subnets(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | 
     cidrs = _cut(snapshot, needed, block)
     present = {zone: snapshot.subnet(id_) for zone, id_ in needed.existing.items()}
     return tuple(
-        _present_subnet(snapshot, needed, subnet)
+        _present_subnet(snapshot, needed, zone, subnet)
         if (subnet := present.get(zone))
         else _new_subnet(snapshot, needed, zone, cidrs)
         for zone in needed.zones
@@ -143,17 +143,17 @@ def _new_subnet(
     )
 
 
-def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, subnet: Subnet) -> PlannedSubnet:
+def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, zone: str, subnet: Subnet) -> PlannedSubnet:
     wanted = discovery_tags(snapshot) if needed.strategy == "subnet-discovery" else {}
     return PlannedSubnet(
-        zone=subnet.zone,
+        zone=zone,
         cidr=subnet.cidr,
         id=subnet.id,
         tags={name: value for name, value in wanted.items() if subnet.tags.get(name) != value},
         route_table=subnet.route_table,
         network_acl=subnet.network_acl,
         reserve_prefixes=False,
-        eni_configs=_eni_configs(snapshot, needed, subnet.zone),
+        eni_configs=_eni_configs(snapshot, needed, zone),
     )
 
 
