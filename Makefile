@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-slow fuzz check bench pictures redrive clean lock
+.PHONY: help setup demo local test test-slow fuzz check bench pictures schemas redrive clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,10 @@ bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/
 
 pictures: setup ## take the pictures of docs/images from the real Slack page (needs Chromium)
 	@python -m scripts.pictures
+
+schemas: setup ## write the JSON Schemas of docs/schemas from the code's models
+	@python -m scripts.schemas
+	@python -m scripts.event_schema
 
 # aiohttp serves only kubernetes.aio, which the kube layer leaves out; pydantic comes with the core layer.
 NOT_IN_KUBE_LAYER := aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types attrs frozenlist multidict \
