@@ -12,7 +12,7 @@ from slack_sdk.models.views import View
 
 from ip_remediator.domain.incidents import ApprovalState, Incident
 from ip_remediator.domain.messages import Message, details, details_view, reminder
-from ip_remediator.domain.planning import Change
+from ip_remediator.domain.planning import Change, Option
 from tests.unit.domain.records import OPENED, PLAN, approval, asked, incident
 
 
@@ -45,6 +45,17 @@ def test_the_modal_has_every_change_and_every_manifest_in_full():
             assert json.dumps(change.manifest, indent=2) in text
     assert ":red_circle: EXTERNALSNAT=true" in text
     assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
+
+
+def test_the_modal_has_every_option_and_every_risk():
+    options = tuple(Option(option=f"option-{number}", taken=False, reason="r" * 200) for number in range(30))
+    risks = tuple(PLAN.risks[0].model_copy(update={"found": f"risk number {number}"}) for number in range(20))
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"options": options, "risks": risks})})
+
+    text = read(details_view(record))
+
+    assert all(f"`option-{number}`" in text for number in range(30))
+    assert all(f"risk number {number}." in text for number in range(20))
 
 
 def test_the_modal_has_two_hundred_changes_with_their_manifests():

@@ -27,6 +27,7 @@ _MAX_COMMAND = 2700
 _MAX_ALL = 11_000
 _MAX_BLOCKS = 40
 _PART_LIMIT = 2500
+_SHOWN_IN_VIEW = 50
 
 
 def details_text(plan: Plan) -> str:
@@ -52,11 +53,11 @@ def details_blocks(incident: Incident, plan: Plan) -> list[kit.Block]:
 
 def details_paragraphs(incident: Incident, plan: Plan) -> list[str]:
     """Every change first, then what speaks for and against the plan, then every manifest in full."""
-    told = [slack_part(Part("", [Line(change, "none")], limit=_PART_LIMIT)) for change in _changes(plan)]
-    parts = [slack_part(part) for part in _reasons(incident, plan) if part.lines]
+    changes = Part(details_text(plan), [Line(change, "none") for change in _changes(plan)])
+    parts = [changes, *_reasons(incident, plan, shown=_SHOWN_IN_VIEW)]
+    told = [text for part in parts if part.lines for text in _filled(_unabridged(part))]
     manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
-    head = f"*{escape(words(details_text(plan)))}*"
-    return [*_filled([head, *told]), *parts, *_filled(_handed_over(incident, plan)), *_filled(manifests)]
+    return [*told, *_filled(_handed_over(incident, plan)), *_filled(manifests)]
 
 
 def modal(paragraphs: Sequence[str]) -> kit.Block:
@@ -73,6 +74,13 @@ def modal(paragraphs: Sequence[str]) -> kit.Block:
         more = counted(len(paragraphs) - len(blocks), "more paragraph does", "more paragraphs do")
         blocks.append(kit.context(f"{more} not fit here: ip-remediator status has them"))
     return kit.modal("Details of the plan", blocks)
+
+
+def _unabridged(part: Part) -> Iterator[str]:
+    """Title and lines one by one, so that none has to be left out."""
+    yield f"*{part.title}*"
+    for line in part.lines:
+        yield slack_part(Part("", [line], limit=_PART_LIMIT))
 
 
 def _filled(texts: Iterable[str]) -> Iterator[str]:
@@ -96,13 +104,13 @@ def _changes(plan: Plan) -> Iterator[str]:
     return (f"{number}. {words(change.description)}" for number, change in enumerate(plan.changes, 1))
 
 
-def _reasons(incident: Incident, plan: Plan) -> Iterator[Part]:
-    yield planned.risks(plan)
+def _reasons(incident: Incident, plan: Plan, shown: int = 6) -> Iterator[Part]:
+    yield planned.risks(plan, shown)
     yield evidence(incident)
     options = (f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options)
-    yield Part("Options", items(options))
+    yield Part("Options", items(options, max(shown, 8)))
     nodes = incident.diagnosis.nodes if incident.diagnosis else ()
-    yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown=6))
+    yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown))
     yield Part("Instead of this plan", [Line(words(other)) for other in plan.alternatives[:6]])
 
 

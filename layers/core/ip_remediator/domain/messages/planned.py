@@ -101,11 +101,11 @@ def handed_over(plan: Plan, made: dict[str, str]) -> Part:
     return Part("Yours to run now", lines, limit=1800)
 
 
-def risks(plan: Plan) -> Part:
+def risks(plan: Plan, shown: int = 6) -> Part:
     """What may break, the worst first."""
     ordered = sorted(plan.risks, key=lambda risk: -risk.severity)
-    lines = [Line(_risk(risk), risk.severity.name.lower()) for risk in ordered[:6]]
-    return Part("Risks", lines + items((risk.id for risk in ordered[6:]), shown=0))
+    lines = [Line(_risk(risk), risk.severity.name.lower()) for risk in ordered[:shown]]
+    return Part("Risks", lines + items((risk.id for risk in ordered[shown:]), shown=0))
 
 
 def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
