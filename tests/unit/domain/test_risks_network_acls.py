@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
@@ -40,17 +42,17 @@ def test_given_the_nodes_acl_for_the_vpcs_range_alone_then_pods_are_cut_off_and_
     risk = of_nodes(*both(100, "10.0.0.0/16"))
     assert risk is not None
     assert risk.severity is Severity.HIGH
-    assert risk.found.startswith("acl-a stops tcp from 100.64.0.0/22")
-    assert risk.remedy.startswith(
-        "`aws ec2 create-network-acl-entry --network-acl-id acl-a --ingress --rule-number 32766 --protocol tcp "
-        "--port-range From=0,To=65535 --cidr-block 100.64.0.0/22 --rule-action allow`"
+    assert risk.found.startswith("acl-a stops everything from 100.64.0.0/22")
+    assert risk.remedy == (
+        "`aws ec2 create-network-acl-entry --network-acl-id acl-a --ingress --rule-number 32766 --protocol -1 "
+        "--cidr-block 100.64.0.0/22 --rule-action allow`; likewise for 1 other"
     )
 
 
 def test_given_an_entry_that_denies_the_shared_range_first_then_the_remedy_goes_before_it() -> None:
     risk = of_nodes(allow(9, "10.9.0.0/16"), deny(10, "100.64.0.0/10"), *both(100, "0.0.0.0/0"))
     assert risk is not None
-    assert "stops tcp from 100.64.0.0/22" in risk.found
+    assert "stops everything from 100.64.0.0/22" in risk.found
     assert "--rule-number 8 " in risk.remedy
 
 
@@ -67,7 +69,7 @@ def test_given_both_ranges_by_entries_of_their_own_then_there_is_no_risk() -> No
 def test_given_one_direction_alone_then_the_other_is_named() -> None:
     risk = of_nodes(*both(100, "10.0.0.0/16"), allow(110, "100.64.0.0/22"))
     assert risk is not None
-    assert "stops tcp to 100.64.0.0/22" in risk.found
+    assert "stops everything to 100.64.0.0/22" in risk.found
     assert "from 100.64.0.0/22" not in risk.found
 
 
@@ -138,6 +140,59 @@ def test_given_200_acls_of_40_entries_then_the_text_stays_short() -> None:
     risk = risks(facts)[OTHERS]
     assert risk.found.endswith(" and 3,997 more")
     assert max(len(risk.found), len(risk.breaks), len(risk.remedy)) < 600
+
+
+def test_given_no_free_number_before_the_entry_that_denies_then_the_remedy_says_so() -> None:
+    risk = of_nodes(deny(1, "100.64.0.0/10"), *both(100, "0.0.0.0/0"))
+    assert risk is not None
+    assert risk.remedy == "give the entries of acl-a higher numbers, and put one before them that allows 100.64.0.0/22"
+
+
+def typed(command: str) -> AclEntry:
+    """The entry that a remedy's command makes."""
+    words = shlex.split(command)
+    options = {name: value for name, value in pairwise(words) if name.startswith("--")}
+    ports = re.match(r"From=(\d+),To=(\d+)", options.get("--port-range", ""))
+    return AclEntry(
+        number=int(options["--rule-number"]),
+        egress="--egress" in words,
+        allow=options["--rule-action"] == "allow",
+        cidr=options["--cidr-block"],
+        protocol={"tcp": "6", "udp": "17"}.get(options["--protocol"], "-1"),
+        from_port=int(ports[1]) if ports else None,
+        to_port=int(ports[2]) if ports else None,
+    )
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        both(100, "10.0.0.0/16"),
+        (deny(10, "100.64.0.0/10"), *both(100, "0.0.0.0/0")),
+        (deny(10, "100.64.1.0/24", (80, 80)), deny(50, "100.64.0.0/10"), *both(100, "10.0.0.0/16")),
+        (allow(100, "10.0.0.0/16", (5432, 5432)), allow(100, "10.0.0.0/16", (1024, 65535), egress=True)),
+    ],
+)
+def test_given_the_commands_of_the_remedy_one_after_the_other_then_the_risk_is_gone(
+    entries: tuple[AclEntry, ...],
+) -> None:
+    # given databases or nodes behind an ACL that is too narrow
+    for assessed, risk_id in ((of_nodes, NEW), (of_databases, OTHERS)):
+        mended = list(entries)
+        risk = assessed(*mended)
+        assert risk is not None
+
+        # when what the remedy names is typed, again and again
+        for _ in range(20):
+            command = re.match(r"`(aws ec2 create-network-acl-entry .+?)`", risk.remedy)
+            assert command, (risk_id, risk.remedy)
+            mended.append(typed(command[1]))
+            risk = assessed(*mended)
+            if risk is None:
+                break
+
+        # then nothing is stopped any more
+        assert risk is None, (risk_id, risk)
 
 
 # A world of 16 addresses and 8 ports, in which everything can be tried.

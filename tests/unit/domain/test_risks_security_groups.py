@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ip_remediator.domain.risks import Risk, Severity
 from ip_remediator.domain.risks.security_groups import admits
-from ip_remediator.domain.snapshot import Endpoint, SecurityGroup
+from ip_remediator.domain.snapshot import Endpoint, SecurityGroup, SecurityGroupRule
 from tests.unit.domain.facts import CUSTOM, Part, eni_config, node, snapshot, subnet, zone
 from tests.unit.domain.moving import FULL, group, ordinary, ordinary_vpc, risks, rule
 
@@ -203,6 +204,38 @@ def test_groups_of_other_vpcs_matter_where_they_see_addresses_of_the_new_range(
     risk = risks(facts, strategy=strategy).get("security-groups-of-other-vpcs")
     assert (risk.severity if risk else None) is severity
     assert risk is None or "vpc-peer" in risk.breaks
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (rule("10.0.0.0/16"), rule("10.0.0.0/16", port=443), rule("10.0.0.0/16", port=8000, to_port=8080)),
+        (rule("10.0.0.0/16", port=None), rule("10.0.0.0/16", egress=True)),
+        (rule("10.0.0.0/24", port=None, protocol="icmp"), rule("10.0.0.0/16", port=0, to_port=65535, protocol="udp")),
+        (rule("10.0.0.0/16", port=None, protocol="50"),),
+    ],
+)
+def test_given_the_commands_of_the_remedy_one_after_the_other_then_the_risk_is_gone(
+    rules: tuple[SecurityGroupRule, ...],
+) -> None:
+    mended = list(rules)
+    for _ in rules:
+        risk = of(group("sg-db", *mended))
+        assert risk is not None
+        command = re.match(r"`aws ec2 authorize-security-group-(\w+) --group-id sg-db (.+?)`", risk.remedy)
+        assert command, risk.remedy
+        options = dict(zip(command[2].split()[::2], command[2].split()[1::2], strict=True))
+        first, _, last = options.get("--port", "").partition("-") if options.get("--port") != "-1" else ("", "", "")
+        mended.append(
+            rule(
+                options["--cidr"],
+                protocol=options["--protocol"],
+                egress=command[1] == "egress",
+                port=int(first) if first else None,
+                to_port=int(last or first) if first else None,
+            )
+        )
+    assert of(group("sg-db", *mended)) is None
 
 
 def test_given_groups_that_were_not_read_then_that_is_said() -> None:

@@ -6,6 +6,7 @@ answers need an entry of their own ("Network ACLs" of the Amazon VPC User Guide)
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -18,6 +19,8 @@ from ip_remediator.domain.snapshot import AclEntry, NetworkAcl, Subnet
 _LAST_PORT = 65535
 _HIGHEST_NUMBER = 32766
 _NAMES = {"6": "tcp", "17": "udp"}
+_ALL = "-1"
+_EVERY_PORT = (0, _LAST_PORT)
 _DNS = (53, 53)
 # Linux's net.ipv4.ip_local_port_range: what answers come back to.
 _EPHEMERAL = (32768, 60999)
@@ -37,8 +40,14 @@ class Blocked:
 
     def __str__(self) -> str:
         first, last = self.ports
-        ports = "" if self.ports == (0, _LAST_PORT) else f" {first}" if first == last else f" {first}-{last}"
-        return f"{self.acl} stops {_NAMES[self.protocol]}{ports} {'to' if self.egress else 'from'} {self.remote}"
+        ports = "" if self.ports == _EVERY_PORT else f" {first}" if first == last else f" {first}-{last}"
+        what = "everything" if self.protocol == _ALL else _NAMES[self.protocol] + ports
+        return f"{self.acl} stops {what} {'to' if self.egress else 'from'} {self.remote}"
+
+    def holds(self, other: Blocked) -> bool:
+        same = (self.acl, self.egress, self.remote) == (other.acl, other.egress, other.remote)
+        ports = self.ports[0] <= other.ports[0] and other.ports[1] <= self.ports[1]
+        return same and ports and self.protocol in (_ALL, other.protocol)
 
 
 def passes(entries: Iterable[AclEntry], remote: IPv4Network, *, egress: bool, protocol: str, port: int) -> bool:
@@ -57,7 +66,7 @@ def passes(entries: Iterable[AclEntry], remote: IPv4Network, *, egress: bool, pr
 
 
 def _matches(entry: AclEntry, protocol: str, port: int) -> bool:
-    if entry.protocol == "-1":
+    if entry.protocol == _ALL:
         return True
     if entry.protocol != protocol:
         return False
@@ -136,6 +145,7 @@ def of_new_subnets(move: Move) -> Risk | None:
         remotes = list(dict.fromkeys((*move.ranges, *_homes(move, subnets))))
         blocked += [each for new in move.ranges for each in stopped(acl, move.present, new)]
         blocked += [each for remote in remotes for each in _lacking(acl, remote)]
+    blocked = _summed_up(blocked)
     if not blocked:
         return None
     return Risk(
@@ -157,13 +167,13 @@ def _homes(move: Move, subnets: Iterable[Subnet]) -> list[IPv4Network]:
 
 def old_ranges(move: Move) -> Risk | None:
     """The ACLs of other subnets, such as those of databases."""
-    blocked = [
+    blocked = _summed_up(
         each
         for acl, subnets in _used(move).items()
         if not any(_of_nodes_or_plan(move, subnet) for subnet in subnets)
         for new in move.ranges
         for each in stopped(acl, move.present, new)
-    ]
+    )
     if not blocked:
         return None
     acls = {each.acl for each in blocked}
@@ -208,34 +218,61 @@ def _of_nodes_or_plan(move: Move, subnet: Subnet) -> bool:
     return subnet.id in move.node_subnets or network(subnet.cidr) in move.ranges
 
 
+def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:
+    """Without what another one holds already; TCP and UDP of every port are everything."""
+    known = list(dict.fromkeys(blocked))
+    whole = Counter((each.acl, each.egress, each.remote) for each in known if each.ports == _EVERY_PORT)
+    known += [
+        Blocked(acl, egress, _ALL, _EVERY_PORT, remote)
+        for (acl, egress, remote), protocols in whole.items()
+        if protocols == len(_NAMES)
+    ]
+    by_acl: dict[str, list[Blocked]] = {}
+    for each in known:
+        by_acl.setdefault(each.acl, []).append(each)
+    return [
+        each
+        for acl in sorted(by_acl)
+        for each in sorted(by_acl[acl])
+        if not any(other is not each and other.holds(each) for other in by_acl[acl])
+    ]
+
+
 def _found(blocked: list[Blocked]) -> str:
-    return shown([str(each) for each in dict.fromkeys(blocked)])
+    return shown([str(each) for each in blocked])
 
 
 def _remedy(move: Move, blocked: list[Blocked]) -> str:
     worst = blocked[0]
     acl = next(acl for acl in _used(move) if acl.id == worst.acl)
+    number = _number(acl, worst)
+    if number is None:
+        return f"give the entries of {acl.id} higher numbers, and put one before them that allows {worst.remote}"
     direction = "egress" if worst.egress else "ingress"
     first, last = worst.ports
+    protocol = _NAMES.get(worst.protocol, _ALL)
+    ports = "" if protocol == _ALL else f" --port-range From={first},To={last}"
     command = (
         f"aws ec2 create-network-acl-entry --network-acl-id {worst.acl} --{direction} --rule-number "
-        f"{_number(acl, worst)} --protocol {_NAMES[worst.protocol]} --port-range From={first},To={last} "
-        f"--cidr-block {worst.remote} --rule-action allow"
+        f"{number} --protocol {protocol}{ports} --cidr-block {worst.remote} --rule-action allow"
     )
-    return f"`{command}`{likewise(len(dict.fromkeys(blocked)) - 1)}"
+    return f"`{command}`{likewise(len(blocked) - 1)}"
 
 
-def _number(acl: NetworkAcl, blocked: Blocked) -> int:
-    """The highest free number before the entry that stops it."""
+def _number(acl: NetworkAcl, blocked: Blocked) -> int | None:
+    """The highest free number before every entry that stops some of it; None when all are taken."""
     entries = [entry for entry in acl.entries if entry.egress == blocked.egress]
-    denying = (
-        entry.number
-        for entry in entries
-        if not entry.allow
-        and (cidr := network(entry.cidr))
-        and cidr.overlaps(blocked.remote)
-        and _matches(entry, blocked.protocol, blocked.ports[0])
-    )
-    below = min(min(denying, default=_HIGHEST_NUMBER + 1), _HIGHEST_NUMBER + 1)
+    denying = [entry.number for entry in entries if not entry.allow and _touches(entry, blocked)]
+    below = min([*denying, _HIGHEST_NUMBER + 1])
     taken = {entry.number for entry in entries}
-    return next((number for number in range(below - 1, 0, -1) if number not in taken), 1)
+    return next((number for number in range(below - 1, 0, -1) if number not in taken), None)
+
+
+def _touches(entry: AclEntry, blocked: Blocked) -> bool:
+    cidr = network(entry.cidr)
+    if cidr is None or not cidr.overlaps(blocked.remote):
+        return False
+    if entry.protocol == _ALL or entry.from_port is None or entry.to_port is None:
+        return entry.protocol in (_ALL, blocked.protocol) or blocked.protocol == _ALL
+    same = entry.protocol == blocked.protocol or (blocked.protocol == _ALL and entry.protocol in _NAMES)
+    return same and entry.from_port <= blocked.ports[1] and blocked.ports[0] <= entry.to_port
