@@ -11,9 +11,13 @@ from local.stack.deployment import STACK_NAME
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
 from tests.integration.support.rollbacks import SPEED
+from tests.integration.support.sweeps import sweep
 
 pytestmark = pytest.mark.slow
-FUNCTIONS = ("ingest", "incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "announce", "slack")
+FUNCTIONS = (
+    *("ingest", "sweep", "incident", "diagnose", "plan", "network"),
+    *("cluster", "verify", "notify", "announce", "slack"),
+)
 # What a call needs, where that is not an action of the same name. A transaction needs the action of each of its
 # writes, which the record of calls does not show; a tag in a creating call needs CreateTags.
 NEEDS = {
@@ -27,16 +31,18 @@ NEEDS = {
     "ec2:CreateSubnet": {"ec2:CreateSubnet", "ec2:CreateTags"},
     "eks:UpdateAddon": {"eks:UpdateAddon", "iam:PassRole"},
     "lambda:Invoke": {"lambda:InvokeFunction"},
+    "sqs:SendMessageBatch": {"sqs:SendMessage"},
 }
 
 
 @pytest.fixture(scope="module")
 def walked(lab: Lab) -> Lab:
-    """The stack after a remediation and its rollback."""
+    """The stack after a remediation, a sweep and the rollback."""
     with patient(lab, speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         ended, incident = lab.remediate(cluster.name)
         assert ended.status == "SUCCEEDED"
+        sweep(lab)
         assert lab.roll_back(incident.id).status == "SUCCEEDED"
     return lab
 
@@ -95,7 +101,17 @@ def test_given_all_calls_then_none_was_denied(walked: Lab) -> None:
 
 def test_given_all_calls_then_grants_that_none_used_are_printed(lab: Lab, used: dict[str, set[str]]) -> None:
     """Not every path is walked here, so what is printed (pytest -rP) is to be looked at, not wrong by itself."""
-    assert {"incident", "diagnose", "plan", "network", "cluster", "verify", "notify", "announce"} <= used.keys()
+    assert {
+        "sweep",
+        "incident",
+        "diagnose",
+        "plan",
+        "network",
+        "cluster",
+        "verify",
+        "notify",
+        "announce",
+    } <= used.keys()
     for function in FUNCTIONS:
         covered = set().union(*(NEEDS.get(action, {action}) for action in used.get(function, set())))
         # SAM writes sns:publish into the policy of a failure destination; IAM does not care about case.
