@@ -94,7 +94,6 @@ def test_given_more_users_than_are_named_then_the_rest_of_one_group_is_not_taken
         (("instance i-9",), Severity.MEDIUM),
         (("ENI eni-9",), Severity.MEDIUM),
         (("EFS fs-9",), Severity.MEDIUM),
-        (("Lambda orders",), Severity.LOW),
         ((), Severity.LOW),
     ],
 )
@@ -102,6 +101,14 @@ def test_the_severity_goes_by_what_is_protected(used_by: tuple[str, ...], severi
     risk = of(group("sg-1", rule("10.0.0.0/16"), used_by=used_by))
     assert risk is not None
     assert risk.severity is severity
+
+
+@pytest.mark.parametrize(
+    ("used_by", "egress"), [("Lambda orders", False), ("RDS eni-1", True), ("endpoint vpce-1", True)]
+)
+def test_given_what_neither_is_called_nor_calls_then_its_rules_do_not_matter(used_by: str, egress: bool) -> None:
+    assert of(group("sg-1", rule("10.0.0.0/16", egress=egress), used_by=(used_by,))) is None
+    assert of(group("sg-1", rule("10.0.0.0/16", egress=not egress), used_by=(used_by,))) is not None
 
 
 def test_given_an_interface_endpoint_with_such_a_group_then_the_endpoint_is_named() -> None:
@@ -218,9 +225,9 @@ def test_groups_of_other_vpcs_matter_where_they_see_addresses_of_the_new_range(
 def test_given_the_commands_of_the_remedy_one_after_the_other_then_the_risk_is_gone(
     rules: tuple[SecurityGroupRule, ...],
 ) -> None:
-    mended = list(rules)
+    mended, users = list(rules), ("load balancer app/shop/1a",)
     for _ in rules:
-        risk = of(group("sg-db", *mended))
+        risk = of(group("sg-db", *mended, used_by=users))
         assert risk is not None
         command = re.match(r"`aws ec2 authorize-security-group-(\w+) --group-id sg-db (.+?)`", risk.remedy)
         assert command, risk.remedy
@@ -235,7 +242,7 @@ def test_given_the_commands_of_the_remedy_one_after_the_other_then_the_risk_is_g
                 to_port=int(last or first) if first else None,
             )
         )
-    assert of(group("sg-db", *mended)) is None
+    assert of(group("sg-db", *mended, used_by=users)) is None
 
 
 def test_given_groups_that_were_not_read_then_that_is_said() -> None:

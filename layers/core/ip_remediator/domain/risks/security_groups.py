@@ -26,6 +26,9 @@ _CONTROL_PLANE = "EKS control plane"
 _COUNTED = re.compile(r" and [\d,]+ more$")
 # What may be none of the pods' business: others' instances, ENIs of unknown use, file systems that the nodes mount.
 _UNSURE = ("instance", "eni", "eks", "ecs", "efs")
+# What opens connections to pods; a database only answers, and answers need no rule. Functions accept none.
+_CALLERS = ("load", "instance", "eni", "eks", "ecs", "lambda")
+_ACCEPTS_NONE = "lambda"
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ class Groups:
     def _cut_off(self, group: SecurityGroup, rule: SecurityGroupRule, missing: IPv4Network) -> tuple[str, ...] | None:
         """What is protected by this group and admits the new range by no other group; None: everything does."""
         protected = self.protects[group.id]
-        left = tuple(name for name in protected if not self._admitted_elsewhere(name, rule, missing))
+        left = tuple(
+            name for name in protected if _concerned(name, rule) and not self._admitted_elsewhere(name, rule, missing)
+        )
         return None if protected and not left else left
 
     def _admitted_elsewhere(self, name: str, rule: SecurityGroupRule, missing: IPv4Network) -> bool:
@@ -184,16 +189,20 @@ def _overlapping(rules: Iterable[SecurityGroupRule], wanted: IPv4Network) -> lis
     return [rule for rule in rules if any(cidr.overlaps(wanted) for cidr in networks(rule.cidrs))]
 
 
+def _kind(name: str) -> str:
+    return name.lower().split(" ", 1)[0]
+
+
+def _concerned(name: str, rule: SecurityGroupRule) -> bool:
+    return _kind(name) in _CALLERS if rule.egress else _kind(name) != _ACCEPTS_NONE
+
+
 def _severity(rule: SecurityGroupRule, cut_off: tuple[str, ...]) -> Severity:
-    """By what is cut off. Functions accept no connections, and what only calls pods by their address is rare."""
     if not cut_off:
         return Severity.LOW
-    kinds = {name.lower().split(" ", 1)[0] for name in cut_off}
-    if rule.egress:
-        return Severity.HIGH if "load" in kinds else Severity.MEDIUM
-    if kinds <= {"lambda"}:
-        return Severity.LOW
-    return Severity.HIGH if kinds - {"lambda", *_UNSURE} else Severity.MEDIUM
+    kinds = {_kind(name) for name in cut_off}
+    surely = "load" in kinds if rule.egress else bool(kinds - set(_UNSURE))
+    return Severity.HIGH if surely else Severity.MEDIUM
 
 
 def old_ranges(move: Move) -> Risk | None:
