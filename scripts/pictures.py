@@ -75,6 +75,10 @@ def healed_and_rolled_back(studio: Studio) -> None:
     with studio.incident(Scenario(cluster="shop-prod")):
         studio.reads("waits for approval")
         studio.take("approval-asked")
+        studio.browser.click("Details", within=MESSAGE)
+        studio.browser.wait_for_text("ENIConfig", within="#view")
+        studio.take("details", "#view")
+        studio.browser.click("Close", within="#view")
         studio.browser.click("Approve", within=MESSAGE)
         studio.browser.wait_for_text("Approve the plan?", within="#confirm")
         studio.take("approval-confirm", "#confirm")
