@@ -141,6 +141,8 @@ def _event(name: str, alarm: dict[str, Any], old: str, new: str, reason: str) ->
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
     configuration: dict[str, Any] = {"description": alarm.get("AlarmDescription") or ""}
+    if alarm.get("AlarmRule"):
+        configuration["alarmRule"] = alarm["AlarmRule"]
     if alarm.get("MetricName"):
         metric = {
             "namespace": alarm["Namespace"],
