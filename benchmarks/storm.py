@@ -67,7 +67,7 @@ class Storm:
             Line("EventBridge, custom events", MILLION, "events", 1.0 / MILLION),
             Line("SQS: send one, receive and delete ten", requests, "requests", 0.40 / MILLION),
             Line("Lambda requests", self.invocations * each, "requests", 0.20 / MILLION),
-            Line("Lambda duration, arm64, with less CPU", seconds * GIGABYTES, "GB-seconds", 0.0000133334),
+            Line("Lambda duration, arm64, less CPU, and waiting", seconds * GIGABYTES, "GB-seconds", 0.0000133334),
             Line("DynamoDB writes, on demand", self.meter.write_units * each, "write request units", 0.625 / MILLION),
             Line("DynamoDB reads, on demand", self.meter.read_units * each, "read request units", 0.125 / MILLION),
             Line("CloudWatch Logs", self.log_bytes * each / 1e9, "GB", 0.50),
