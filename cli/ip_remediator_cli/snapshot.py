@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.preflight_facts import Sources
+from ip_remediator.adapters.core_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.domain.snapshot import Snapshot
 from ip_remediator_cli.aws import Aws

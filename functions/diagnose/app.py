@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.clusters import open_cluster
+from ip_remediator.adapters.core_facts import Sources
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.kill_switch import parameter_on
-from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.adapters.subnet_history import SubnetHistories
 from ip_remediator.domain.incidents import Policy

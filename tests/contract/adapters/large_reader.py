@@ -18,8 +18,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from ip_remediator.adapters.core_facts import Sources
 from ip_remediator.adapters.kube import KubeApi
-from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.domain.diagnosis import diagnose
 from tests.contract.adapters.large import REGION, VPC

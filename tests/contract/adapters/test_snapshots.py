@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ip_remediator.adapters.core_facts import Sources
 from ip_remediator.adapters.eks import Eks
 from ip_remediator.adapters.errors import PermissionDenied, RequestRefused, Throttled
-from ip_remediator.adapters.preflight_facts import Sources
 from ip_remediator.adapters.snapshots import capture
 from ip_remediator.domain.diagnosis import Verdict, diagnose
 from ip_remediator.domain.snapshot import Reservation, Snapshot

@@ -4,60 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from ip_remediator.adapters.core_facts import CoreFacts, Sources
 from ip_remediator.adapters.ec2_facts import Ec2Facts
 from ip_remediator.adapters.eks_compute import EksCompute
-from ip_remediator.adapters.interfaces import InterfaceFacts
-from ip_remediator.adapters.kube import KubeApi
 from ip_remediator.adapters.kube_workloads import WEBHOOK_KINDS, WORKLOAD_KINDS, KubeWorkloads
 from ip_remediator.adapters.optional import Unread
 from ip_remediator.adapters.quotas import read_quotas
 from ip_remediator.adapters.routing import PrefixLists, TransitFacts, routes, transit
 from ip_remediator.adapters.security_groups import SecurityGroupReader
-from ip_remediator.domain.snapshot import Cluster, Peering, Quotas, Route, SecurityGroup, Vpc
+from ip_remediator.domain.snapshot import Cluster, Quotas, Route, SecurityGroup, Vpc
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_eks import EKSClient
+    pass
 
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where facts come from: boto3's clients (`quotas`: of service-quotas), and the cluster's API."""
-
-    eks: EKSClient
-    ec2: EC2Client
-    quotas: Any
-    kube: KubeApi
-
-
-@dataclass(frozen=True)
-class Awaited:
-    """Reads under way that the preflight builds upon."""
-
-    vpc: Future[Vpc]
-    tables: Future[list[dict[str, Any]]]
-    peerings: Future[list[Peering]]
-    interfaces: Future[InterfaceFacts]
 
 
 class Preflight:
     """Asks for everything at once.
 
-    Three of its tasks wait for others (routes, security groups, node groups with Fargate profiles), so a pool of more
+    Four of its tasks wait for others (routes, security groups, node groups, Fargate profiles), so a pool of more
     than a handful of threads always goes on.
     """
 
     def __init__(
-        self, sources: Sources, cluster: Cluster, vpc_id: str, account_id: str | None, awaited: Awaited, pool: Executor
+        self, sources: Sources, cluster: Cluster, vpc_id: str, account_id: str | None, core: CoreFacts, pool: Executor
     ) -> None:
-        self._cluster, self._awaited, self._account_id = cluster, awaited, account_id
+        self._cluster, self._core, self._account_id = cluster, core, account_id
         self._ec2, self._pool, self.unread = sources.ec2, pool, Unread()
         self._lists = PrefixLists(sources.ec2, self.unread)
         facts, workloads = Ec2Facts(sources.ec2), KubeWorkloads(sources.kube)
@@ -91,10 +68,10 @@ class Preflight:
 
     def vpc(self) -> Vpc:
         """The VPC with what it reaches and what admits whom; subnets and network ACLs are left to the caller."""
-        interfaces = self._awaited.interfaces.result()
-        return self._awaited.vpc.result().model_copy(
+        interfaces = self._core.interfaces.result()
+        return self._core.vpc.result().model_copy(
             update={
-                "peerings": tuple(self._awaited.peerings.result()),
+                "peerings": tuple(self._core.peerings.result()),
                 "routes": self._routes.result(),
                 "transit_gateways": self._transit.result().gateways,
                 "nat_gateways": self._nat.result(),
@@ -115,14 +92,14 @@ class Preflight:
         return self._ask(what, read, ())
 
     def _read_routes(self) -> tuple[Route, ...]:
-        return tuple(routes(self._awaited.tables.result(), self._lists))
+        return tuple(routes(self._core.tables.result(), self._lists))
 
     def _read_transit(self, vpc_id: str) -> TransitFacts:
         return transit(self._ec2, vpc_id, self._account_id, self._lists)
 
     def _read_groups(self, vpc_id: str) -> tuple[SecurityGroup, ...]:
-        ours = [IPv4Network(cidr.cidr) for cidr in self._awaited.vpc.result().cidrs]
-        peers = {peer.vpc_id for peer in self._awaited.peerings.result() if peer.status == "active" and peer.vpc_id}
+        ours = [IPv4Network(cidr.cidr) for cidr in self._core.vpc.result().cidrs]
+        peers = {peer.vpc_id for peer in self._core.peerings.result() if peer.status == "active" and peer.vpc_id}
         neighbours = peers | self._transit.result().neighbours
         reader = SecurityGroupReader(self._ec2, ours, self._lists)
-        return reader.read(vpc_id, neighbours, self._awaited.interfaces.result())
+        return reader.read(vpc_id, neighbours, self._core.interfaces.result())

@@ -5,20 +5,21 @@ What a verdict or a plan cannot do without fails loudly; what only the preflight
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from ip_remediator.adapters.clock import Clock
+from ip_remediator.adapters.core_facts import CoreFacts, Sources
 from ip_remediator.adapters.ec2_facts import Ec2Facts, acl_documents, with_layout
-from ip_remediator.adapters.eks import Eks, cluster_facts
+from ip_remediator.adapters.eks import cluster_facts
 from ip_remediator.adapters.errors import RequestRefused
 from ip_remediator.adapters.interfaces import InterfaceFacts
 from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.adapters.optional import Unread
-from ip_remediator.adapters.preflight_facts import Awaited, Preflight, Sources
-from ip_remediator.domain.snapshot import MAX_ENI, Cluster, Cni, EniConfig, Node, Reservation, Snapshot, Subnet
+from ip_remediator.adapters.preflight_facts import Preflight
+from ip_remediator.domain.snapshot import MAX_ENI, Cluster, Cni, Node, Reservation, Snapshot, Subnet
 
 # As many as a boto3 client has connections (adapters.aws).
 _THREADS = 12
@@ -45,39 +46,53 @@ def _read(
     cluster: Cluster, vpc_id: str, sources: Sources, clock: Clock, account_id: str | None, pool: Executor
 ) -> Snapshot:
     """What the verdict waits for is asked first: the pool's threads take up tasks in this order."""
-    ec2, kube = Ec2Facts(sources.ec2), KubeFacts(sources.kube)
-    addon = pool.submit(Eks(sources.eks, cluster.name).addon)
-    awaited = Awaited(
-        interfaces=pool.submit(ec2.interfaces, vpc_id),
-        vpc=pool.submit(ec2.vpc, vpc_id),
-        tables=pool.submit(ec2.route_tables, vpc_id),
-        peerings=pool.submit(ec2.peerings, vpc_id),
-    )
-    stuck = pool.submit(kube.stuck_pods)
-    subnets, acls = pool.submit(ec2.balances, vpc_id), pool.submit(ec2.network_acls, vpc_id)
-    found_configs = pool.submit(kube.eni_configs)
-    preflight = Preflight(sources, cluster, vpc_id, account_id, awaited, pool)
-    cni = kube.cni(managed_addon=addon.result() is not None)
-    nodes = kube.nodes(cni)
-    limits = ec2.instance_limits(node.instance_type for node in nodes if node.instance_type)
-    interfaces, configs = awaited.interfaces.result(), tuple(found_configs.result())
-    nodes = [_with_interfaces(node, cni, interfaces, limits) for node in nodes]
-    reserved = _reservations(ec2, cni, nodes, configs, preflight.unread, pool)
-    placed = with_layout(subnets.result(), awaited.tables.result(), acls.result())
-    vpc = preflight.vpc().model_copy(update={"subnet_count": len(placed), "network_acls": acl_documents(acls.result())})
+    core = CoreFacts.ask(sources, cluster.name, vpc_id, pool)
+    preflight = Preflight(sources, cluster, vpc_id, account_id, core, pool)
+    cni, nodes = _nodes(sources, core)
+    subnets = _subnets(sources, core, cni, nodes, preflight.unread, pool)
+    acls = acl_documents(core.acls.result())
     return Snapshot(
         taken_at=clock(),
         account_id=account_id,
         cluster=preflight.cluster(),
         cni=cni,
-        eni_configs=configs,
-        nodes=tuple(nodes),
-        stuck_pods=tuple(stuck.result()),
-        subnets=tuple(_with_prefixes(subnet, interfaces, reserved) for subnet in placed),
-        vpc=vpc,
-        leaked_interfaces=tuple(interfaces.leaked),
+        eni_configs=tuple(core.eni_configs.result()),
+        nodes=nodes,
+        stuck_pods=tuple(core.stuck_pods.result()),
+        subnets=subnets,
+        vpc=preflight.vpc().model_copy(update={"subnet_count": len(subnets), "network_acls": acls}),
+        leaked_interfaces=tuple(core.interfaces.result().leaked),
         quotas=preflight.quotas(),
         unread=preflight.unread.lines,
+    )
+
+
+def _nodes(sources: Sources, core: CoreFacts) -> tuple[Cni, tuple[Node, ...]]:
+    """The CNI, and the nodes as it sees them. EKS says who owns the CNI; the nodes do not wait for that."""
+    kube = KubeFacts(sources.kube)
+    cni = kube.cni(managed_addon=False)
+    nodes = kube.nodes(cni)
+    limits = Ec2Facts(sources.ec2).instance_limits(node.instance_type for node in nodes if node.instance_type)
+    interfaces = core.interfaces.result()
+    if core.addon.result() is not None and cni.installed:
+        cni = cni.model_copy(update={"owner": "addon"})
+    return cni, tuple(_with_interfaces(node, cni, interfaces, limits) for node in nodes)
+
+
+def _subnets(
+    sources: Sources, core: CoreFacts, cni: Cni, nodes: Iterable[Node], unread: Unread, pool: Executor
+) -> tuple[Subnet, ...]:
+    interfaces = core.interfaces.result()
+    used = {eni.subnet_id for node in nodes for eni in node.interfaces}
+    used |= {config.subnet for config in core.eni_configs.result() if config.subnet}
+    # They are of interest only where prefixes are handed out.
+    reserved = _reservations(Ec2Facts(sources.ec2), used, unread, pool) if cni.prefix_delegation else {}
+    placed = with_layout(core.subnets.result(), core.tables.result(), core.acls.result())
+    return tuple(
+        subnet.model_copy(
+            update={"free_prefixes": interfaces.free_prefixes(subnet), "reservations": reserved.get(subnet.id, ())}
+        )
+        for subnet in placed
     )
 
 
@@ -96,13 +111,9 @@ def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, limits: d
 
 
 def _reservations(
-    ec2: Ec2Facts, cni: Cni, nodes: Iterable[Node], configs: Iterable[EniConfig], unread: Unread, pool: Executor
+    ec2: Ec2Facts, used: Collection[str], unread: Unread, pool: Executor
 ) -> Mapping[str, tuple[Reservation, ...]]:
-    """The CIDR reservations of the subnets that pods use, by subnet: of interest only where prefixes are handed out."""
-    if not cni.prefix_delegation:
-        return {}
-    used = {eni.subnet_id for node in nodes for eni in node.interfaces}
-    used |= {config.subnet for config in configs if config.subnet}
+    """The CIDR reservations of the subnets that pods use, by subnet."""
     wanted = sorted(used)[:_MOST_RESERVATIONS]
     if len(used) > len(wanted):
         unread.note("CIDR reservations", f"only those of {_MOST_RESERVATIONS} subnets of {len(used)} are read")
@@ -111,10 +122,3 @@ def _reservations(
         return unread.attempt(f"CIDR reservations of {subnet_id}", partial(ec2.reservations, subnet_id), ())
 
     return dict(zip(wanted, pool.map(read, wanted), strict=True))
-
-
-def _with_prefixes(
-    subnet: Subnet, interfaces: InterfaceFacts, reserved: Mapping[str, tuple[Reservation, ...]]
-) -> Subnet:
-    update = {"free_prefixes": interfaces.free_prefixes(subnet), "reservations": reserved.get(subnet.id, ())}
-    return subnet.model_copy(update=update)
