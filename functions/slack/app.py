@@ -1,9 +1,8 @@
 """The function URL behind Slack's buttons.
 
 Slack waits 3 seconds. So the first invocation only checks who asks, hands the click to a second, asynchronous one of
-this same function, and answers; the second does the work, and Lambda repeats it if that fails. What only the
-second needs is imported there, so that an answer does not wait for it on a cold start. Only a modal must be opened by
-the first one: a click's trigger is worth nothing after 3 seconds.
+this same function, and answers; the second does the work, and Lambda repeats it if that fails. What only the second
+needs is imported there. Only a modal must be opened by the first one: a click's trigger lives 3 seconds.
 """
 
 from __future__ import annotations
