@@ -50,10 +50,22 @@ def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms) -> Plan:
     block = next(_fitting_blocks(snapshot, needed), None) if needed.needs_block else None
     if needed.needs_block and block is None:
         raise CannotPlan(
-            f"no /{needed.prefix} is free in {', '.join(needed.pools)}: give another --pool, or exclude less",
+            f"no /{needed.prefix} is free in {', '.join(needed.pools)}{_who_has(needed)}: give another --pool, or "
+            "exclude less",
             alternatives(snapshot, diagnosis.verdict),
         )
     return planning.plan(snapshot, diagnosis, needed, block)
+
+
+def _who_has(needed: BlockRequirement) -> str:
+    """The widest ranges in the way."""
+    pools = [IPv4Network(pool) for pool in needed.pools]
+    taken = [(IPv4Network(cidr), whose) for cidr, whose in needed.excluded.items()]
+    inside = sorted(
+        (cidr.prefixlen, cidr, whose) for cidr, whose in taken if any(cidr.overlaps(pool) for pool in pools)
+    )
+    told = "; ".join(f"{cidr} is the {whose}" for _, cidr, whose in inside[:3])
+    return f" ({told})" if told else ""
 
 
 def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IPv4Network]:

@@ -81,7 +81,7 @@ def test_given_a_forecast_then_the_reason_says_when_it_is_full_again() -> None:
         ({"cluster": "other"}, 6, "none of which says that it was this cluster's"),
         ({"cluster": None}, 6, "none of which says that it was this cluster's"),
         ({"cluster": None, "instance_id": "i-elsewhere"}, 6, "none of which says that it was this cluster's"),
-        ({}, 5, "too few for every pod"),
+        ({}, 5, "not enough for"),
     ],
     ids=["another-clusters", "nobodys", "unknown-instance", "one-too-few"],
 )
@@ -108,6 +108,16 @@ def test_given_two_nodes_that_compete_then_what_one_takes_is_not_counted_twice()
     hosts = Part((node("a", 0), node("a", 1)), pods(1, "node-a0") + pods(1, "node-a1"), (subnet("a", free=0),))
     assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", each=11))).strategy == "custom-networking"
     assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", each=12))).strategy == "delete-leaked-enis"
+
+
+def test_given_no_pod_that_waits_yet_then_the_next_eni_must_fit_and_a_forecast_wants_more_than_a_delay() -> None:
+    full = zone("a", free=0)
+    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=5))).strategy == "custom-networking"
+    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=6))).strategy == "delete-leaked-enis"
+    soon = datetime(2026, 3, 2, tzinfo=UTC)
+    forecast = tuple(each.model_copy(update={"free": 3, "full_at": soon}) for each in full.subnets)
+    facts = snapshot(Part(full.nodes, (), forecast), taken_at=soon - timedelta(hours=5), leaked_interfaces=leaked("a"))
+    assert first_plan(facts).strategy == "custom-networking"
 
 
 def test_given_leaked_enis_where_the_needy_nodes_cannot_grow_then_they_do_not_help() -> None:

@@ -130,6 +130,11 @@ def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, term
     except CannotPlan as refusal:
         if refusal.field == "strategy" and request.strategy:
             raise InvalidInput(f"field 'strategy': {refusal}") from refusal
+        if refusal.field == "strategy":
+            asked = (
+                "set by the parameter Strategy or the cluster's tag eks-ip-remediator:strategy; auto takes what fits"
+            )
+            raise CannotPlan(f"{refusal} ({asked})", refusal.alternatives, field=refusal.field) from refusal
         raise
     if wanted.block:
         _check_block(wanted.block, needed, snapshot)

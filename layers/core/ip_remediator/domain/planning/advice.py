@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ip_remediator.domain.planning.documents import Option
 from ip_remediator.domain.plural import counted
-from ip_remediator.domain.snapshot import WARM_IP_TARGET, Node, Snapshot
+from ip_remediator.domain.snapshot import WARM_IP_TARGET, Snapshot
 
 WARM_ENI_TARGET, MINIMUM_IP_TARGET = "WARM_ENI_TARGET", "MINIMUM_IP_TARGET"
 # What a node keeps ready instead of a whole ENI.
@@ -40,29 +40,29 @@ def _warm_targets(snapshot: Snapshot) -> str:
         return f"{WARM_IP_TARGET}={env[WARM_IP_TARGET]} is set, so no node keeps a whole spare ENI"
     if env.get(WARM_ENI_TARGET, "1") == "0":
         return f"{WARM_ENI_TARGET}=0 is set, so no node keeps a spare ENI"
-    spare = [held for node in snapshot.nodes if (held := _spare(snapshot, node))]
-    setting = f"{WARM_IP_TARGET}={_READY} {MINIMUM_IP_TARGET}={_minimum(snapshot)} on aws-node"
-    if not spare:
+    spares = _spares(snapshot)
+    setting = f"{WARM_IP_TARGET}={_READY} {MINIMUM_IP_TARGET}={_minimum(snapshot, spares)} on aws-node"
+    if not spares:
         return f"no node has a spare ENI now; {setting} keeps it so where {WARM_ENI_TARGET}=1 would add a whole one"
     return (
-        f"{WARM_ENI_TARGET}={env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spare), 'node')} hold back up to "
-        f"{sum(spare)} addresses on a spare ENI each; {setting} would keep {_READY * len(spare)} ready"
+        f"{WARM_ENI_TARGET}={env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back up to "
+        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready"
     )
 
 
-def _spare(snapshot: Snapshot, node: Node) -> int:
-    """The addresses of the smallest further ENI of a node without stuck pods: at most that is spare."""
-    if not node.runs_vpc_cni or any(pod.node == node.name for pod in snapshot.stuck_pods):
-        return 0
-    return min((eni.addresses for eni in node.interfaces if not eni.primary), default=0)
+def _spares(snapshot: Snapshot) -> list[int]:
+    """The addresses of the smallest further ENI of each node without stuck pods: at most that is spare."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    calm = [node for node in snapshot.nodes if node.runs_vpc_cni and node.name not in hosts]
+    further = ([eni.addresses for eni in node.interfaces if not eni.primary] for node in calm)
+    return [min(held) for held in further if held]
 
 
-def _minimum(snapshot: Snapshot) -> int:
+def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
     """What the nodes hold for pods on average, spare ENIs not counted: about the pods that they run."""
     nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
     held = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
-    spare = sum(max(0, _spare(snapshot, node) - 1) for node in nodes)
-    return max(1, (held - spare) // len(nodes)) if nodes else 1
+    return max(1, (held - sum(spares) + len(spares)) // len(nodes)) if nodes else 1
 
 
 def _prefix_delegation(snapshot: Snapshot) -> str:

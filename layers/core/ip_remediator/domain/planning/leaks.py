@@ -2,7 +2,7 @@
 
 They are taken only where they are provably this cluster's, lie where the needy nodes can grow, and free enough for
 every stuck pod, counted as ipamd takes addresses: it fills an ENI that has room, and asks for a whole new ENI's
-addresses at once.
+addresses at once. Where a shortage is only forecast they are no cure: deleting them puts it off.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _judge(snapshot: Snapshot, needy: list[str], useful: tuple[LeakedInterface, 
     free = _free_without(snapshot, needy, useful)
     short = [zone for zone in needy if not _enough(snapshot, zone, free)]
     if short:
-        return Leaks((), False, f"{what}: too few for every pod that waits in {', '.join(short)}, and so no cure alone")
+        return Leaks((), False, f"{what}: not enough for {', '.join(short)}, and so no cure alone")
     left = sum(count or 0 for count in free.values())
     return Leaks(useful, True, f"{what}, enough for every pod that waits; {_how_long(snapshot, needy, left)}")
 
@@ -86,9 +86,18 @@ def _enough(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
     """Whether every stuck pod of the zone gets an address; takes those addresses from `free`."""
     waiting = Counter(pod.node for pod in stuck_pods_of_zone(snapshot, zone))
     if not waiting:
-        return any(free.get(subnet.id) for subnet in zone_subnets(snapshot, zone))
+        return _enough_for_the_next(snapshot, zone, free)
     hosts = sorted((node for node in pod_nodes(snapshot, zone) if node.name in waiting), key=lambda node: node.name)
     return all(_serve(snapshot, node, waiting[node.name], free) for node in hosts)
+
+
+def _enough_for_the_next(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
+    """No pod waits yet: whether any node's next ENI fits. Against a forecast there is time for a cure that lasts."""
+    subnets = zone_subnets(snapshot, zone)
+    if any(subnet.full_at and subnet.free for subnet in subnets):
+        return False
+    largest = max((addresses_of_new_eni(snapshot, node) for node in pod_nodes(snapshot, zone)), default=1)
+    return any((free.get(subnet.id) or 0) >= largest for subnet in subnets)
 
 
 def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None]) -> bool:

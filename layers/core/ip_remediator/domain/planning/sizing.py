@@ -41,7 +41,8 @@ def _rate(taken_at: datetime | None, subnet: Subnet) -> float | None:
     if taken_at is None or subnet.full_at is None or not subnet.free:
         return None
     seconds = (_aware(subnet.full_at) - _aware(taken_at)).total_seconds()
-    return subnet.free * _DAY / seconds if seconds > 0 else None
+    # Nearer than a day it may be the usual course of the day, which tells nothing about half a year.
+    return subnet.free * _DAY / seconds if seconds >= _DAY else None
 
 
 def _aware(time: datetime) -> datetime:
