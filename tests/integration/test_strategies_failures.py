@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.domain.incidents import Outcome
 from ip_remediator.domain.policy import KILL_SWITCH
-from tests.integration.support.lab import PERMANENT, Ended, Lab
+from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, dump, roll_back
-from tests.integration.support.strategies import DISCOVERY, LEAKED, POD_SUBNET, ROOMY, leak, tags_of, theirs
+from tests.integration.support.strategies import assert_undone, refusal
 from tests.integration.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -25,20 +24,6 @@ def sick(lab: Lab) -> Iterator[Patient]:
     with patient(lab, speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         yield cluster
-
-
-def refusal(action: str, error: str = "OperationNotPermitted") -> dict[str, Any]:
-    fault = {"service": "ec2", "action": action, "error": error, "status": 400, "times": PERMANENT}
-    return {**fault, "principal": "NetworkFunction"}
-
-
-def assert_undone(lab: Lab, cluster: Patient, before: dict[str, Any], ended: Ended, incident: Incident) -> None:
-    assert (ended.status, incident.outcome) == ("FAILED", Outcome.UNDONE), (ended, incident.failure)
-    assert incident.failure is not None
-    assert incident.failure.stands == "nothing that was made is left"
-    assert dump(cluster) == before
-    assert lab.changes(incident.id) == []
-    assert lab.buttons(lab.message_saying(incident.id, "failed, everything made was removed")) == []
 
 
 @contextmanager
@@ -85,41 +70,3 @@ def test_given_the_kill_switch_between_two_steps_when_remediated_then_all_stays_
             assert (refused.status, refused.error) == ("FAILED", "KillSwitchOn")
     assert roll_back(lab, incident.id, confirmed=True).status == "SUCCEEDED"
     assert dump(sick) == before
-
-
-def test_given_tags_that_are_refused_when_remediated_then_subnets_of_the_operator_are_as_before(lab: Lab) -> None:
-    with patient(lab, speed=SPEED) as cluster:
-        cluster.settle(running=8, stuck=2)
-        theirs(cluster, **{POD_SUBNET: cluster.name})
-        before = dump(cluster)
-        with lab.faults(refusal("CreateTags", "UnauthorizedOperation")):
-            ended, incident = lab.remediate(cluster.name, strategy="subnet-discovery")
-        assert_undone(lab, cluster, before, ended, incident)
-        assert ended.error == "PermissionDenied"
-
-        with lab.faults({"service": "ec2", "action": "CreateTags", "when": "after", "principal": "NetworkFunction"}):
-            _, incident = lab.remediate(cluster.name, strategy="subnet-discovery")
-        assert incident.outcome is Outcome.HEALED
-        assert {tags_of(cluster, subnet)[DISCOVERY] for subnet in incident.subnets.values()} == {"1"}
-
-
-def test_given_leaked_enis_that_cannot_be_deleted_when_remediated_then_the_message_says_so(lab: Lab) -> None:
-    with patient(lab, ROOMY, speed=SPEED) as cluster:
-        cluster.settle(running=8, stuck=2)
-        homes = cluster.seeded.network.subnets
-        leaked = {zone: leak(cluster, subnet, LEAKED) for zone, subnet in homes.items()}
-        with lab.faults(refusal("DeleteNetworkInterface", "UnauthorizedOperation")):
-            ended, incident = lab.remediate(cluster.name)
-        assert (ended.status, ended.error, incident.outcome) == ("FAILED", "PermissionDenied", Outcome.UNDONE)
-        assert lab.changes(incident.id) == []
-        assert lab.buttons(lab.message_saying(incident.id, "PermissionDenied", "Delete the leaked ENIs")) == []
-
-        # The answer to a deletion is lost: it is deleted once, and recorded.
-        lost = {"service": "ec2", "action": "DeleteNetworkInterface", "when": "after", "principal": "NetworkFunction"}
-        with lab.faults(lost):
-            _, incident = lab.remediate(cluster.name)
-        assert incident.outcome is Outcome.HEALED
-        assert incident.plan is not None
-        planned = {eni.id for eni in incident.plan.leaked_interfaces}
-        assert {change.partition("CHANGE#leaked_eni#")[2] for change in lab.changes(incident.id)} == planned
-        assert planned <= {eni for enis in leaked.values() for eni in enis}

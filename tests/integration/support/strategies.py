@@ -1,9 +1,16 @@
-"""Worlds in which a plan other than a new CIDR with custom networking is the right one."""
+"""Plans other than a new CIDR with custom networking: their worlds, and what holds after each of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ip_remediator.domain.incidents import Incident, Outcome
 from local.cluster.scenario_spec import Scenario, Zone
-from tests.integration.support.patient import ZONES, Patient
+from tests.integration.support.lab import PERMANENT, Ended, Lab
+from tests.integration.support.patient import ZONES, Patient, patient
+from tests.integration.support.rollbacks import SPEED, dump, roll_back
 
 DISCOVERY = "kubernetes.io/role/cni"
 POD_SUBNET = "eks-ip-remediator:pod-subnet"
@@ -44,3 +51,39 @@ def leak(cluster: Patient, subnet: str, count: int) -> list[str]:
         ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, Description={"Value": "aws-K8S-i-0123456789"})
     ec2.create_tags(Resources=fillers, Tags=[{"Key": "cluster.k8s.amazonaws.com/name", "Value": cluster.name}])
     return fillers
+
+
+@contextmanager
+def stricken(lab: Lab, scenario: Scenario | None = None) -> Iterator[Patient]:
+    """Eight pods run and two have no address."""
+    with patient(lab, scenario, speed=SPEED) as cluster:
+        cluster.settle(running=8, stuck=2)
+        yield cluster
+
+
+def remediate(lab: Lab, cluster: Patient, outcome: Outcome, **more: str) -> tuple[Ended, Incident]:
+    ended, incident = lab.remediate(cluster.name, **more)
+    assert incident.outcome is outcome, (ended, incident.failure)
+    return ended, incident
+
+
+def assert_rolled_back(lab: Lab, cluster: Patient, incident: Incident, before: dict[str, Any]) -> None:
+    ended = roll_back(lab, incident.id, confirmed=True, evict=True)
+    assert ended.status == "SUCCEEDED", ended
+    assert dump(cluster) == before
+    assert lab.changes(incident.id) == []
+    assert lab.incidents.get(incident.id).outcome is Outcome.ROLLED_BACK
+
+
+def refusal(action: str, error: str = "OperationNotPermitted") -> dict[str, Any]:
+    fault = {"service": "ec2", "action": action, "error": error, "status": 400, "times": PERMANENT}
+    return {**fault, "principal": "NetworkFunction"}
+
+
+def assert_undone(lab: Lab, cluster: Patient, before: dict[str, Any], ended: Ended, incident: Incident) -> None:
+    assert (ended.status, incident.outcome) == ("FAILED", Outcome.UNDONE), (ended, incident.failure)
+    assert incident.failure is not None
+    assert incident.failure.stands == "nothing that was made is left"
+    assert dump(cluster) == before
+    assert lab.changes(incident.id) == []
+    assert lab.buttons(lab.message_saying(incident.id, "failed, everything made was removed")) == []
