@@ -389,6 +389,17 @@ class TestForecasts:
         site.sweeper.histories.write(subnet, replace(kept, told_at=kept.told_at - timedelta(hours=60)))
         assert site.sweep()["signals"] == 1
 
+    def test_given_two_clusters_in_one_subnet_when_it_will_be_full_then_both_are_told(
+        self, site: Site, clock: Clock, node: Callable[..., str], onboarded: Callable[..., str], vpc: Vpc
+    ) -> None:
+        names = {onboarded(vpc), onboarded(vpc)}
+        node(vpc.instance())
+        free = vpc.described(vpc.subnets["a"])["AvailableIpAddressCount"]
+        subnet = Subnet(id=vpc.subnets["a"], zone=f"{REGION}a", cidr="10.0.0.0/27")
+        site.sweeper.histories.write(subnet, Kept(losing(clock, free, 2)))
+        site.sweep()
+        assert {signal.cluster for signal in site.signals()} == names
+
     def test_given_a_subnet_that_will_be_full_next_week_when_swept_then_nothing_is_told(
         self, site: Site, clock: Clock, node: Callable[..., str], onboarded: Callable[..., str], vpc: Vpc
     ) -> None:
@@ -461,6 +472,22 @@ def test_given_a_hundred_clusters_of_which_some_fail_when_swept_then_the_others_
     # and each VPC was read once
     actions = [call["action"] for call in faults.control("GET", "/_local/calls")[1]]
     assert actions.count("DescribeSubnets") == actions.count("DescribeNetworkInterfaces") == 10
+
+
+def test_given_a_vpc_that_cannot_be_read_when_swept_then_only_its_own_clusters_fail(
+    site: Site,
+    onboarded: Callable[..., str],
+    ec2: Any,
+    node: Callable[..., str],
+    faults: LocalAws,
+) -> None:
+    vpcs = [Vpc.create(ec2, zones="a") for _ in range(2)]
+    names = [{onboarded(vpc), onboarded(vpc)} for vpc in vpcs]
+    node(vpcs[0].instance())
+    faults.inject("ec2", "DescribeNetworkInterfaces", error="UnauthorizedOperation")
+    report = site.sweep()
+    assert report["swept"] == 2
+    assert set(report["failed"]) in names
 
 
 def test_given_a_sweep_that_runs_out_of_time_then_what_was_seen_is_told_and_the_rest_counted(
