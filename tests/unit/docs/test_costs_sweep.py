@@ -1,0 +1,38 @@
+"""The arithmetic of the sweep's month in docs/costs.md is right."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.docs.documents import ROOT, rows, sections
+
+SWEEPS = 12 * 730
+METRIC, GB_SECOND, REQUEST, READ, WRITE, GB_OF_LOGS, TRACE = 0.30, 0.0000133334, 2e-7, 0.125e-6, 0.625e-6, 0.50, 5e-6
+# As the page assumes: how long one sweep of so many clusters takes.
+SECONDS = {1: 3, 100: 15}
+
+
+def test_the_page_counts_the_sweeps_of_the_templates_default() -> None:
+    template = (ROOT / "template.yaml").read_text()
+    parameter = template[template.index("  SweepMinutes:\n") :]
+    assert parameter.index("Default: 5\n") < parameter.index("AllowedValues")
+    assert f"{SWEEPS:,} times a month" in sections((ROOT / "docs" / "costs.md").read_text())["The sweep"]
+
+
+@pytest.mark.parametrize("clusters", [1, 100])
+def test_every_position_of_the_month_is_its_formula(clusters: int) -> None:
+    # given the table's column for so many clusters with three subnets each
+    subnets = 3 * clusters
+    page = sections((ROOT / "docs" / "costs.md").read_text())["The sweep"]
+    column = f"{clusters} cluster{'s' if clusters > 1 else ''}, {subnets} subnets"
+    told = {row["a month"]: row[column] for row in rows(page)}
+
+    # then it says what the formulas give
+    assert told == {
+        "metrics of subnets and clusters": f"{(3 * subnets + clusters) * METRIC:.2f}",
+        "metrics, `SweepMetrics=clusters`": f"{clusters * METRIC:.2f}",
+        "Lambda": f"{SWEEPS * (SECONDS[clusters] * GB_SECOND + REQUEST):.2f}",
+        "DynamoDB, at most": f"{SWEEPS * subnets * (READ + WRITE):.2f}",
+        "logs": f"{SWEEPS * (0.5 * subnets + 0.3 * clusters) / 1e6 * GB_OF_LOGS:.2f}",
+        "X-Ray, all recorded": f"{SWEEPS * TRACE:.2f}",
+    }
