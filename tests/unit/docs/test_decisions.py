@@ -125,7 +125,7 @@ def test_the_quotas_are_the_codes_with_awss_defaults() -> None:
 
 def _refusal_of(code: str) -> bool:
     """Whether a snapshot at that quota alone is refused with its code."""
-    at_limit = {
+    at_limit: dict[str, Any] = {
         "L-83CA0A9D": {"cidrs_per_vpc": 1},
         "L-407747CB": {"subnets_per_vpc": 1},
         "L-93826ACB": {"routes_per_table": 1},
@@ -133,7 +133,7 @@ def _refusal_of(code: str) -> bool:
         "L-DF5E4CA3": {"interfaces_per_region": 1},
     }[code]
     route = Route(destination="192.168.0.0/24", target="tgw-1", route_table="rtb-a")
-    facts = snapshot(*FULL, vpc=vpc(routes=(route,), network_address_units=1), quotas=Quotas(**at_limit))
+    facts = snapshot(*FULL, vpc=vpc(routes=(route,), network_address_units=1), quotas=Quotas(applied=True, **at_limit))
     with pytest.raises(CannotPlan) as caught:
         first_plan(facts)
     return f"--quota-code {code} " in str(caught.value)

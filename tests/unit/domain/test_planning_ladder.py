@@ -293,10 +293,16 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"quotas": Quotas(routes_per_table=2)}, ("rtb-a has 2 routes", "L-93826ACB", "--desired-value 52")),
-        ({"quotas": Quotas(network_address_units=101)}, ("100 network address units, 2 more", "L-BB24F6E5")),
-        ({"quotas": Quotas(interfaces_per_region=3)}, ("2 network interfaces, 2 more", "L-DF5E4CA3")),
-        ({"quotas": Quotas(subnets_per_vpc=3)}, ("2 subnets, 2 more", "L-407747CB")),
+        (
+            {"quotas": Quotas(applied=True, routes_per_table=2)},
+            ("rtb-a has 2 routes", "L-93826ACB", "--desired-value 52"),
+        ),
+        (
+            {"quotas": Quotas(applied=True, network_address_units=101)},
+            ("100 network address units, 2 more", "L-BB24F6E5"),
+        ),
+        ({"quotas": Quotas(applied=True, interfaces_per_region=3)}, ("2 network interfaces, 2 more", "L-DF5E4CA3")),
+        ({"quotas": Quotas(applied=True, subnets_per_vpc=3)}, ("2 subnets, 2 more", "L-407747CB")),
     ],
     ids=["routes", "address-units", "interfaces", "subnets"],
 )
@@ -315,6 +321,13 @@ def _busy() -> Vpc:
     return vpc(routes=(route,), network_address_units=100)
 
 
+def test_given_awss_defaults_that_are_exceeded_already_then_they_were_raised_and_refuse_nothing() -> None:
+    crowded = vpc(*(f"10.{number}.0.0/16" for number in range(1, 7)), subnet_count=900, network_address_units=90_000)
+    assert first_plan(snapshot(*FULL, vpc=crowded)).source == "new-cidr"
+    with pytest.raises(CannotPlan, match=r"900 subnets.* --desired-value 902"):
+        first_plan(snapshot(*FULL, vpc=crowded, quotas=Quotas(applied=True)))
+
+
 def test_given_quotas_with_room_for_exactly_this_then_there_is_a_plan() -> None:
     room = Quotas(
         cidrs_per_vpc=2, subnets_per_vpc=4, routes_per_table=3, network_address_units=102, interfaces_per_region=4
@@ -323,13 +336,15 @@ def test_given_quotas_with_room_for_exactly_this_then_there_is_a_plan() -> None:
 
 
 def test_given_quotas_in_the_way_of_space_when_leaked_enis_are_enough_then_they_do_not_matter() -> None:
-    none = Quotas(cidrs_per_vpc=1, subnets_per_vpc=1, network_address_units=1, interfaces_per_region=1)
+    none = Quotas(applied=True, cidrs_per_vpc=1, subnets_per_vpc=1, network_address_units=1, interfaces_per_region=1)
     facts: Snapshot = snapshot(*FULL, leaked_interfaces=leaked("a", "b"), quotas=none, vpc=_busy())
     assert first_plan(facts).strategy == "delete-leaked-enis"
 
 
 def test_given_subnets_that_are_there_when_subnets_are_at_their_quota_then_they_are_used() -> None:
-    facts = snapshot(*FULL, spare("a", tags=TAGGED), spare("b", tags=TAGGED), quotas=Quotas(subnets_per_vpc=2))
+    facts = snapshot(
+        *FULL, spare("a", tags=TAGGED), spare("b", tags=TAGGED), quotas=Quotas(applied=True, subnets_per_vpc=2)
+    )
     assert first_plan(facts).source == "existing-subnets"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ip_remediator.domain.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
-from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Snapshot, Vpc
+from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Quotas, Snapshot
 
 
 class CannotPlan(Exception):
@@ -48,47 +48,41 @@ def shared_eni_configs(snapshot: Snapshot, zones: list[str]) -> None:
 
 
 def at_subnet_quota(snapshot: Snapshot, more: int) -> None:
-    vpc, limit = snapshot.vpc, snapshot.quotas.subnets_per_vpc
-    if vpc and more and vpc.subnet_count is not None and vpc.subnet_count + more > limit:
-        raise CannotPlan(
-            f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed and the quota is {limit}: "
-            + ask_for("L-407747CB", limit + 50)
-        )
+    vpc = snapshot.vpc
+    if vpc and more and vpc.subnet_count is not None:
+        told = f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed"
+        _check(snapshot.quotas, told, "L-407747CB", vpc.subnet_count, more, snapshot.quotas.subnets_per_vpc, 50)
 
 
 def at_address_quota(snapshot: Snapshot) -> None:
-    """A pod's address is a network address unit of the VPC, and its ENI another; a /28 prefix is one."""
-    vpc, limit = snapshot.vpc, snapshot.quotas.network_address_units
-    more = len(snapshot.stuck_pods)
-    if vpc and vpc.network_address_units is not None and vpc.network_address_units + more > limit:
-        raise CannotPlan(
-            f"VPC {vpc.id} uses {vpc.network_address_units:,} network address units, {more} more are needed and the "
-            f"quota is {limit:,}: " + ask_for("L-BB24F6E5", min(256_000, 2 * limit))
-        )
+    """A pod's address is a network address unit of the VPC; a /28 prefix is one as well."""
+    vpc, more = snapshot.vpc, len(snapshot.stuck_pods)
+    if vpc and more and vpc.network_address_units is not None:
+        held, limit = vpc.network_address_units, snapshot.quotas.network_address_units
+        told = f"VPC {vpc.id} uses {held:,} network address units, {more:,} more are needed"
+        _check(snapshot.quotas, told, "L-BB24F6E5", held, more, limit, limit)
 
 
 def at_interface_quota(snapshot: Snapshot) -> None:
-    """The quota is the region's: the ENIs that are known of are the least there can be."""
-    limit = snapshot.quotas.interfaces_per_region
-    known = sum(len(node.interfaces) for node in snapshot.nodes) + len(snapshot.leaked_interfaces)
-    more = len({pod.node for pod in snapshot.stuck_pods})
-    if more and known + more > limit:
-        raise CannotPlan(
-            f"the cluster alone has {known:,} network interfaces, {more} more are needed and the region's quota is "
-            f"{limit:,}: " + ask_for("L-DF5E4CA3", limit + 1000)
-        )
+    """The quota is the Region's: the ENIs that are known of are the least there can be."""
+    held = sum(len(node.interfaces) for node in snapshot.nodes) + len(snapshot.leaked_interfaces)
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    more = sum(node.name in hosts and node.free_eni_slots != 0 for node in snapshot.nodes)
+    told = f"the cluster alone has {held:,} network interfaces, {more:,} more are needed"
+    _check(snapshot.quotas, told, "L-DF5E4CA3", held, more, snapshot.quotas.interfaces_per_region, 1000)
 
 
 def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
-    vpc, limit = snapshot.vpc, snapshot.quotas.cidrs_per_vpc
-    if vpc and len(vpc.cidrs) >= limit:
-        raise CannotPlan(
-            f"VPC {vpc.id} has {len(vpc.cidrs)} IPv4 CIDRs and the quota is {limit}: "
-            + ask_for("L-83CA0A9D", limit + 5)
-        )
-    if vpc:
-        _at_route_quota(vpc, snapshot.quotas.routes_per_table)
-    asked = (peering for peering in vpc.peerings if peering.requester) if vpc else ()
+    vpc, quotas = snapshot.vpc, snapshot.quotas
+    if vpc is None:
+        return
+    held = len(vpc.cidrs)
+    _check(quotas, f"VPC {vpc.id} has {held} IPv4 CIDRs", "L-83CA0A9D", held, 1, quotas.cidrs_per_vpc, 5)
+    # A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide).
+    for table, routes in sorted(Counter(route.route_table for route in vpc.routes).items()):
+        told = f"route table {table} has {routes + held} routes, a new CIDR adds its local route to every table"
+        _check(quotas, told, "L-93826ACB", routes + held, 1, quotas.routes_per_table, 50)
+    asked = (peering for peering in vpc.peerings if peering.requester)
     pending = next((peering.id for peering in asked if peering.status == "pending-acceptance"), None)
     if pending:
         raise CannotPlan(
@@ -97,12 +91,8 @@ def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
         )
 
 
-def _at_route_quota(vpc: Vpc, limit: int) -> None:
-    """A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide)."""
-    for table, routes in sorted(Counter(route.route_table for route in vpc.routes).items()):
-        held = routes + len(vpc.cidrs)
-        if held + 1 > limit:
-            raise CannotPlan(
-                f"route table {table} has {held} routes, a new CIDR adds its local route to every table and the quota "
-                f"is {limit}: " + ask_for("L-93826ACB", limit + 50)
-            )
+def _check(quotas: Quotas, told: str, code: str, held: int, more: int, limit: int, step: int) -> None:
+    """Raises CannotPlan where `more` exceed `limit`. A default that is exceeded already must have been raised."""
+    if held + more <= limit or (held > limit and not quotas.applied):
+        return
+    raise CannotPlan(f"{told} and the quota is {limit:,}: " + ask_for(code, max(limit + step, held + more)))
