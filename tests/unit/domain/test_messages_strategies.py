@@ -135,6 +135,7 @@ def test_given_leaked_enis_that_are_deleted_then_nothing_is_offered_to_roll_back
         assert not rollback_offered(healed(plan=LEAKS, steps=done, outcome=outcome))
     failed = steps(Step.DIAGNOSE, Step.PLAN, delete_leaked_enis=StepState.FAILED)
     assert not rollback_offered(healed(plan=LEAKS, steps=failed, outcome=Outcome.FAILED))
+    assert "failed, nothing was changed" in plain(healed(plan=LEAKS, steps=failed, outcome=Outcome.UNDONE))
 
 
 @pytest.mark.parametrize(("expected", "said"), [(4, True), (2, False), (1, False), (None, False)])

@@ -83,6 +83,8 @@ def headline(incident: Incident) -> Headline:
         return Headline(":alarm_clock:", "nobody answered, nothing was changed")
     if incident.outcome == Outcome.NOT_CURABLE and incident.failure and incident.failure.error == NO_PLAN:
         return Headline(":no_entry:", "cannot be cured automatically, nothing was changed")
+    if incident.outcome == Outcome.UNDONE and incident.plan and incident.plan.leaked_interfaces:
+        return Headline(":x:", "failed, nothing was changed")
     outcome = _OUTCOMES[incident.outcome]
     if incident.outcome == Outcome.ROLLED_BACK:
         return outcome
