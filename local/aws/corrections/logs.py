@@ -1,4 +1,4 @@
-"""CloudWatch Logs: subscriptions match as documented, and invoke functions asynchronously."""
+"""CloudWatch Logs: filters match as documented; subscriptions invoke asynchronously, metric filters count lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ministack.core.responses import get_account_id
-from ministack.services import cloudwatch_logs, lambda_svc
+from ministack.services import cloudwatch, cloudwatch_logs, lambda_svc
 
 from local.aws.corrections.guard import original, replace, require
 
@@ -24,8 +24,11 @@ def install() -> None:
     """Restore how log events reach their subscribers."""
     require(cloudwatch_logs, "_log_groups")
     require(lambda_svc, "_functions", "invoke_async_with_retry")
+    require(cloudwatch_logs, "_metric_filters")
+    require(cloudwatch, "_store_datum")
     match_phrases()
     invoke_asynchronously()
+    count_lines()
 
 
 def match_phrases() -> None:
@@ -89,3 +92,34 @@ def _payload(group: str, stream: str, name: str, events: list[dict[str, Any]]) -
         ],
     }
     return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()}}
+
+
+def count_lines() -> None:
+    """A metric filter gives its metric a value for every line that matches, at the line's time.
+
+    MonitoringLogData.html. MiniStack only stores the filters. Known are constant values without dimensions, and the
+    default value, which is given when no line of a batch matches.
+    """
+    known = original(cloudwatch_logs, "_fanout_to_subscription_filters")
+
+    def fan_out(group_name: str, stream_name: str, events: list[dict[str, Any]]) -> None:
+        known(group_name, stream_name, events)
+        for metric_filter in list(original(cloudwatch_logs, "_metric_filters").values()):
+            if metric_filter["logGroupName"] == group_name:
+                _count(metric_filter, events)
+
+    replace(cloudwatch_logs, "_fanout_to_subscription_filters", fan_out)
+
+
+def _count(metric_filter: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    matches = original(cloudwatch_logs, "_subscription_pattern_matches")
+    wanted = [event for event in events if matches(metric_filter["filterPattern"], event["message"])]
+    for metric in metric_filter["metricTransformations"]:
+        if wanted:
+            values = [(event, float(metric["metricValue"])) for event in wanted]
+        else:
+            values = [(event, metric["defaultValue"]) for event in events[-1:] if "defaultValue" in metric]
+        namespace, name, unit = metric["metricNamespace"], metric["metricName"], metric.get("unit", "None")
+        for event, value in values:
+            seconds = event["timestamp"] / 1000
+            original(cloudwatch, "_store_datum")(namespace, name, {}, seconds, unit, value, None, None, None)

@@ -1,7 +1,6 @@
 """onboarding/cluster.yaml on the embedded AWS: what it makes, and that what it makes is heard.
 
-The embedded AWS stores metric filters but counts no lines: the tests put the metric's data themselves. Its
-CloudFormation refuses alarms on metric math, so NodeCapacityAlarm stays off here; cfn-lint alone has seen it.
+Its CloudFormation refuses alarms on metric math, so NodeCapacityAlarm stays off here; cfn-lint alone has seen it.
 """
 
 from __future__ import annotations
@@ -144,43 +143,51 @@ def signal_in(inbox: Inbox) -> Signal:
     return found
 
 
-@pytest.mark.parametrize(
-    ("option", "resource", "namespace", "metric", "dimensions"),
-    [
-        ("PendingPodsAlarm", "PendingPodsAboveLimit", "ContainerInsights", "pod_status_pending", True),
-        ("DataplaneAlarm", "PodsWithoutAddressAlarm", "EksIpRemediator", "PodsWithoutAddress-{}", False),
-    ],
-)
-@pytest.mark.usefixtures("dataplane")
-def test_given_an_alarm_when_its_metric_rises_then_a_signal_of_the_cluster_is_queued(
-    aws: LocalAws,
-    cluster: str,
-    onboard: Callable[..., dict[str, str]],
-    signals: Inbox,
-    option: str,
-    resource: str,
-    namespace: str,
-    metric: str,
-    dimensions: bool,
+def test_given_the_alarm_on_pending_pods_when_pods_wait_then_a_signal_of_the_cluster_is_queued(
+    aws: LocalAws, cluster: str, onboard: Callable[..., dict[str, str]], signals: Inbox
 ):
     # given
-    made = onboard(**{option: "yes", "AlarmMinutes": "1"})
-    now = datetime.now(UTC).timestamp()
-    # when pods have waited for two minutes
-    data = [
-        {
-            "MetricName": metric.format(cluster),
-            "Dimensions": [{"Name": "ClusterName", "Value": cluster}] if dimensions else [],
-            "Value": 4,
-            "Timestamp": now - seconds_ago,
-        }
-        for seconds_ago in (1, 62)
-    ]
-    aws.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+    made = onboard(PendingPodsAlarm="yes", AlarmMinutes="1")
+    # when
+    datum = {
+        "MetricName": "pod_status_pending",
+        "Dimensions": [{"Name": "ClusterName", "Value": cluster}],
+        "Value": 2,
+    }
+    aws.client("cloudwatch").put_metric_data(Namespace="ContainerInsights", MetricData=[datum])
     # then
     found = signal_in(signals)
     assert (found.source, found.cluster) == (Source.ALARM, cluster)
-    assert found.excerpt.startswith(made[resource])
+    assert found.excerpt.startswith(made["PendingPodsAboveLimit"])
+
+
+def test_given_the_alarm_on_kubelet_lines_when_pods_get_no_address_for_minutes_then_a_signal_is_queued(
+    aws: LocalAws, cluster: str, dataplane: str, onboard: Callable[..., dict[str, str]], signals: Inbox
+):
+    # given
+    logs, made = aws.client("logs"), onboard(DataplaneAlarm="yes")
+    logs.create_log_stream(logGroupName=dataplane, logStreamName="node")
+    recorded = json.loads((SAMPLES / "logs_dataplane.json").read_text())["logEvents"][0]["message"]
+    now = int(datetime.now(UTC).timestamp() * 1000)
+
+    def write(seconds_ago: int, *lines: str) -> None:
+        events = [{"timestamp": now - seconds_ago * 1000, "message": line} for line in lines]
+        logs.put_log_events(logGroupName=dataplane, logStreamName="node", logEvents=events)
+
+    def state() -> str:
+        alarm = aws.client("cloudwatch").describe_alarms(AlarmNames=[made["PodsWithoutAddressAlarm"]])
+        return str(alarm["MetricAlarms"][0]["StateValue"])
+
+    # when one minute is bad, then no alarm
+    write(130, "Started container nginx")
+    write(65, recorded, recorded)
+    eventually(lambda: state() == "OK")
+    # when the next is bad too
+    write(1, "Started container nginx", recorded)
+    # then
+    found = signal_in(signals)
+    assert (found.source, found.cluster) == (Source.ALARM, cluster)
+    assert found.excerpt.startswith(made["PodsWithoutAddressAlarm"])
 
 
 @pytest.mark.parametrize(("sample", "naming"), [("event_sandbox", "clusterName"), ("event_layout", "cluster")])
