@@ -1,0 +1,60 @@
+"""Every stage is an event on the bus, and EventBridge out of order delays nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ip_remediator.domain.timeline import StageEvent
+from tests.integration.support.deciding import answer, question
+from tests.integration.support.lab import PERMANENT, Lab
+from tests.integration.support.patient import Patient, patient
+from tests.integration.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def sick(lab: Lab) -> Iterator[Patient]:
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        yield cluster
+
+
+def events_of(lab: Lab, incident: str) -> list[StageEvent]:
+    """As many as its timeline has entries, once they are there."""
+    entries = len(lab.incidents.timeline(incident))
+    found = eventually("every event is there", lambda: lab.events_of(incident), lambda told: len(told) >= entries)
+    return [StageEvent.model_validate(event["detail"]) for event in found]
+
+
+def test_given_a_question_when_answered_then_the_events_tell_who_asked_who_answered_and_what_came_of_it(
+    lab: Lab, sick: Patient
+) -> None:
+    execution = lab.start(sick.name, mode="approve")
+    incident = question(lab, execution)
+    answer(lab, incident, "reject")
+    lab.end_of(execution)
+
+    told = {event.what: event for event in events_of(lab, incident.id)}
+
+    assert told["incident opened"].by == execution
+    assert told["approval pending"].plan_hash == told["plan done"].plan_hash
+    assert told["approval pending"].expires_at is not None
+    assert told["approval rejected"].by == "U0000ONCALL (on-call)"
+    assert told["incident closed"].outcome == "rejected"
+
+
+def test_given_eventbridge_takes_no_events_when_an_incident_runs_then_slack_tells_it_and_the_events_follow_later(
+    lab: Lab, sick: Patient
+) -> None:
+    refused = {"service": "events", "action": "PutEvents", "error": "InternalException", "times": PERMANENT}
+    with lab.faults(refused):
+        _, incident = lab.remediate(sick.name, mode="observe")
+        lab.message_saying(incident.id, "plan ready, nothing was changed")
+        assert lab.events_of(incident.id) == []
+
+    told = [event.what for event in events_of(lab, incident.id)]
+
+    assert told == [entry["what"] for entry in lab.incidents.timeline(incident.id)]
