@@ -30,8 +30,9 @@ def expect(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, *
         return Expectation(_now(0, len(stuck)) + on_new_nodes, 0, hosts)
     served = {node.name for node in diagnosis.nodes if node.zone in needed.zones}
     relieved = served & {node.name for node in diagnosis.nodes if node.relieved_now}
+    full = served - relieved
     now = [pod for pod in stuck if pod.node in relieved]
-    waiting = [pod for pod in stuck if pod.node in served - relieved]
+    waiting = [pod for pod in stuck if pod.node in full]
     later = _hosts(pod.node for pod in waiting)
     others = len(stuck) - len(now) - len(waiting)
     parts = [_now(0 if by_hand else len(now), len(stuck))]
