@@ -1,4 +1,4 @@
-"""The filter patterns of onboarding/cluster.yaml let through what the classification knows, and little else."""
+"""onboarding/: filters pass what the classification knows and little else, alarms name their cluster."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from ip_remediator.domain.log_signals import parse_logs
-from ip_remediator.domain.signals import EVENT_REASONS, Signal
+from ip_remediator.domain.signals import EVENT_REASONS, Signal, parse_eventbridge
 from ip_remediator.domain.wordings import WORDINGS
 
 ROOT = Path(__file__).parents[3]
@@ -100,6 +101,41 @@ def test_the_forwarding_rule_passes_the_reasons_that_the_stack_listens_to():
     stack = yaml.load((ROOT / "template.yaml").read_text(), _ShortForms)["Resources"]["KubernetesEventsRule"]
     heard = stack["Properties"]["EventPattern"]["detail"]["reason"]
     assert RESOURCES["ForwardEvents"]["Properties"]["EventPattern"]["detail"]["reason"] == heard
+
+
+def _event_of(alarm: dict[str, Any]) -> dict[str, Any]:
+    """The EventBridge event of an alarm of the template that goes off (cloudwatch-and-eventbridge.html)."""
+
+    def metric(stated: dict[str, Any]) -> dict[str, Any]:
+        dimensions = {one["Name"]: one["Value"].replace("Ref ClusterName", "shop-prod") for one in stated["Dimensions"]}
+        return {"namespace": stated["Namespace"], "name": stated["MetricName"], "dimensions": dimensions}
+
+    entries = [
+        {"id": one["Id"], "metricStat": {"metric": metric(one["MetricStat"]["Metric"])}}
+        if "MetricStat" in one
+        else {"id": one["Id"], "expression": one["Expression"]}
+        for one in alarm.get("Metrics", [])
+    ]
+    entries = entries or [{"id": "m1", "metricStat": {"metric": metric({"Dimensions": [], **alarm})}}]
+    description = alarm["AlarmDescription"].replace("${ClusterName}", "shop-prod")
+    return {
+        "source": "aws.cloudwatch",
+        "id": "1",
+        "detail": {
+            "alarmName": "an alarm",
+            "state": {"value": "ALARM", "reason": "Threshold Crossed"},
+            "configuration": {"description": description, "metrics": entries},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+)
+def test_an_alarm_of_the_template_names_its_cluster_when_it_goes_off(name: str):
+    found = parse_eventbridge(_event_of(RESOURCES[name]["Properties"]), received_at=NOW)
+    assert isinstance(found, Signal)
+    assert found.cluster == "shop-prod"
 
 
 @pytest.mark.parametrize(
