@@ -15,6 +15,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ip_remediator.adapters.quotas import CODES
+
 NODES, ENIS_PER_NODE, ADDRESSES_PER_ENI, PODS = 5_000, 3, 15, 100_000
 PENDING, STUCK, GROUPS, DEPLOYMENTS, OTHER_ENIS = 3_000, 1_500, 2_500, 4_000, 500
 REGION, VPC = "eu-west-1", "vpc-1"
@@ -57,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.headers.get("X-Amz-Target", "").endswith("ListServiceQuotas"):
-            quotas = {"Quotas": [{"QuotaCode": "L-83CA0A9D", "Value": 10.0}]}
+            quotas = {"Quotas": [{"QuotaCode": code, "Value": 50.0} for code in CODES]}
             self._answer(200, "application/x-amz-json-1.1", json.dumps(quotas).encode())
             return
         form = {key: values[0] for key, values in parse_qs(body).items()}

@@ -333,7 +333,27 @@ def test_given_a_cidr_reservation_then_its_range_and_kind_are_told(reach: Reach)
 def test_given_a_raised_quota_then_it_is_told_beside_the_defaults(aws: LocalAws) -> None:
     region = "eu-north-1"  # no other test asks for an increase there
     client = aws.client("service-quotas", region_name=region)
-    assert read_quotas(client) == Quotas(applied=True)
+    unread = Unread()
+    assert read_quotas(client, unread) == Quotas(applied=True)
     code = next(code for code, name in CODES.items() if name == "cidrs_per_vpc")
     client.request_service_quota_increase(ServiceCode="vpc", QuotaCode=code, DesiredValue=50)
-    assert read_quotas(client) == Quotas(applied=True, cidrs_per_vpc=50)
+    assert read_quotas(client, unread) == Quotas(applied=True, cidrs_per_vpc=50)
+    # moto's list of AWS's defaults has all of them.
+    assert unread.lines == ()
+
+
+def test_given_a_quota_that_is_not_listed_then_the_default_is_assumed_and_that_is_told() -> None:
+    listed = [{"QuotaCode": code, "Value": 7.0} for code, name in CODES.items() if name != "cidrs_per_vpc"]
+
+    class Lists:
+        def get_paginator(self, _operation: str) -> Any:
+            return self
+
+        def paginate(self, **_arguments: Any) -> Any:
+            return [{"Quotas": listed}]
+
+    unread = Unread()
+    found = read_quotas(Lists(), unread)
+    assert (found.cidrs_per_vpc, found.subnets_per_vpc) == (5, 7)
+    [line] = unread.lines
+    assert line.startswith("quotas cidrs_per_vpc: ")

@@ -218,6 +218,12 @@ def test_given_a_vpc_with_everything_then_the_snapshot_tells_it(site: Site) -> N
     assert found.unread == ()
 
 
+def test_given_a_node_of_karpenter_then_it_is_there_whatever_its_api_says(site: Site) -> None:
+    labels = {"metadata": {"labels": {"karpenter.sh/nodepool": "default"}}}
+    site.kubernetes.admin.patch(f"/api/v1/nodes/{site.node}", labels)
+    assert site.capture().cluster.karpenter is True
+
+
 OPTIONAL = {
     "ec2:DescribeSecurityGroups": "security groups",
     "ec2:DescribeTransitGatewayAttachments": "transit gateways",

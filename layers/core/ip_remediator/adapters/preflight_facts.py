@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from functools import partial
 from ipaddress import IPv4Network
@@ -16,7 +16,7 @@ from ip_remediator.adapters.optional import Unread
 from ip_remediator.adapters.quotas import read_quotas
 from ip_remediator.adapters.routing import PrefixLists, TransitFacts, routes, transit
 from ip_remediator.adapters.security_groups import SecurityGroupReader
-from ip_remediator.domain.snapshot import Cluster, Quotas, Route, SecurityGroup, Vpc
+from ip_remediator.domain.snapshot import Cluster, Node, Quotas, Route, SecurityGroup, Vpc
 
 if TYPE_CHECKING:
     pass
@@ -38,7 +38,8 @@ class Preflight:
         self._ec2, self._pool, self.unread = sources.ec2, pool, Unread()
         self._lists = PrefixLists(sources.ec2, self.unread)
         facts, workloads = Ec2Facts(sources.ec2), KubeWorkloads(sources.kube)
-        nowhere, nothing = TransitFacts(), Quotas()
+        nowhere, defaults = TransitFacts(), Quotas()
+        quotas = partial(read_quotas, sources.quotas, self.unread)
         self._routes = pool.submit(self._read_routes)
         self._transit = self._ask("transit gateways", partial(self._read_transit, vpc_id), nowhere)
         self._groups = self._ask("security groups", partial(self._read_groups, vpc_id), None)
@@ -52,15 +53,16 @@ class Preflight:
         compute = EksCompute(sources.eks, cluster.name, self.unread)
         self._node_groups = self._list("node groups", partial(compute.node_groups, pool))
         self._fargate_profiles = self._list("Fargate profiles", partial(compute.fargate_profiles, pool))
-        self._quotas = self._ask("quotas, so AWS's defaults are assumed", partial(read_quotas, sources.quotas), nothing)
+        self._quotas = self._ask("quotas, so AWS's defaults are assumed", quotas, defaults)
 
-    def cluster(self) -> Cluster:
-        """The cluster with what runs in it."""
+    def cluster(self, nodes: Iterable[Node]) -> Cluster:
+        """The cluster with what runs in it; `nodes` are its own."""
+        nodes_of_karpenter = any(node.provisioner == "karpenter" for node in nodes)
         return self._cluster.model_copy(
             update={
                 "node_groups": self._node_groups.result(),
                 "fargate_profiles": self._fargate_profiles.result(),
-                "karpenter": self._karpenter.result(),
+                "karpenter": nodes_of_karpenter or self._karpenter.result(),
                 "webhooks": tuple(webhook for found in self._webhooks for webhook in found.result()),
                 "overlays": tuple(overlay for found in self._overlays for overlay in found.result()),
             }

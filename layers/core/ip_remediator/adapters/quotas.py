@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ip_remediator.adapters.errors import aws_call
+from ip_remediator.adapters.optional import Unread
 from ip_remediator.domain.snapshot import Quotas
 
 # Codes of service "vpc", as https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html links them.
@@ -18,10 +19,11 @@ CODES: Mapping[str, str] = {
 }
 
 
-def read_quotas(client: Any) -> Quotas:
+def read_quotas(client: Any, unread: Unread) -> Quotas:
     """The quotas in force, in one call for all of them; `client` is boto3's of service-quotas.
 
-    A quota that Service Quotas does not list has AWS's default. Raises the errors of `adapters.errors`.
+    One that Service Quotas does not list counts as AWS's default, and is told to `unread`. Raises the errors of
+    `adapters.errors`.
     """
     with aws_call("ListServiceQuotas"):
         listed = client.get_paginator("list_service_quotas").paginate(
@@ -33,4 +35,6 @@ def read_quotas(client: Any) -> Quotas:
             for quota in page["Quotas"]
             if quota["QuotaCode"] in CODES
         }
+    if missing := sorted(CODES.values() - values.keys()):
+        unread.note(f"quotas {', '.join(missing)}", "Service Quotas does not list them, AWS's defaults are assumed")
     return Quotas(applied=True, **values)

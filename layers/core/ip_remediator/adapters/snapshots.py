@@ -54,7 +54,7 @@ def _read(
     return Snapshot(
         taken_at=clock(),
         account_id=account_id,
-        cluster=preflight.cluster(),
+        cluster=preflight.cluster(nodes),
         cni=cni,
         eni_configs=tuple(core.eni_configs.result()),
         nodes=nodes,
