@@ -254,13 +254,15 @@ def test_given_a_vpc_at_its_cidr_quota_with_a_nearly_full_cgnat_cidr_then_a_smal
     crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
     found = first_plan(snapshot(*FULL, used, vpc=crowded))
     assert (found.source, found.block) == ("existing-cidr", "100.64.0.128/25")
-    assert [each.cidr for each in found.subnets] == ["100.64.0.128/27", "100.64.0.160/27"]
+    assert "has room for a /25 only, and no CIDR can be added" in reason(found, "existing-cidr")
+    assert [each.cidr for each in found.subnets] == ["100.64.0.128/26", "100.64.0.192/26"]
 
 
 def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason() -> None:
     used = Part(subnets=(subnet("a", id="old", cidr="100.64.0.0/25", free=0),))
     crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
-    big = (zone("a", free=0, stuck=1, nodes=9), zone("b", free=0, stuck=1, nodes=9))
+    # Two times four nodes of 18 addresses: 72 each, and a /26 has 59.
+    big = (zone("a", free=0, stuck=1, nodes=4), zone("b", free=0, stuck=1, nodes=4))
     with pytest.raises(CannotPlan, match="quota is 5"):
         first_plan(snapshot(*big, used, vpc=crowded))
 

@@ -21,8 +21,9 @@ from ip_remediator.domain.planning.documents import (
     subnet_placeholder,
 )
 from ip_remediator.domain.planning.making import block_refusal, plan
-from ip_remediator.domain.planning.requirements import Terms, requirement
+from ip_remediator.domain.planning.requirements import requirement
 from ip_remediator.domain.planning.strategies import WISHES, Wish
+from ip_remediator.domain.planning.terms import Terms
 from ip_remediator.domain.refusals import CannotPlan
 
 __all__ = [
