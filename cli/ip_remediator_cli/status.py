@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from ip_remediator.domain.incidents import Incident
+from ip_remediator.domain.incidents import Incident, SignalSummary
 from ip_remediator.domain.planning import handover_of
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput
@@ -68,13 +68,12 @@ def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
 
 
 def _facts(incident: Incident) -> str:
-    signals = incident.signals
     facts = {
         "incident": incident.id,
         "cluster": f"{incident.cluster} in {incident.region}",
         "mode": incident.mode,
         "opened": f"{_time(incident.opened_at)}, {incident.reason or 'no reason given'}",
-        "signals": f"{signals.count} of {len(signals.pods)} pods: {', '.join(signals.causes)}" if signals.count else "",
+        "signals": _signals(incident.signals),
         "verdict": f"{incident.diagnosis.verdict}: {incident.diagnosis.summary}" if incident.diagnosis else "",
         "plan": f"{incident.plan.space} ({incident.plan.strategy}), {incident.plan.expectation}"
         if incident.plan
@@ -88,6 +87,13 @@ def _facts(incident: Incident) -> str:
         else "",
     }
     return "\n".join(f"{name:<10}{cell(value)}" for name, value in facts.items() if value)
+
+
+def _signals(signals: SignalSummary) -> str:
+    if not signals.count:
+        return ""
+    seen = f", seen {_time(signals.first_seen)} to {_time(signals.last_seen)}" if signals.first_seen else ""
+    return f"{signals.count} of {len(signals.pods)} pods: {', '.join(signals.causes)}{seen}"
 
 
 def _approval(incident: Incident) -> str:

@@ -5,7 +5,11 @@ The clusters do not exist: what is looked at is whether their incident opens, an
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -138,3 +142,24 @@ def test_given_a_message_that_is_not_json_then_it_ends_in_the_dead_letter_queue_
     assert {entry["message"] for entry in told} == {"message not read"}
     assert {entry["message_id"] for entry in told} == {sent}
     assert told[0]["reason"].startswith("JSONDecodeError")
+
+
+def test_given_log_lines_of_which_lambda_gave_up_when_redriven_then_they_are_heard(lab: Lab) -> None:
+    batch = {"logGroup": "/aws/containerinsights/redriven/dataplane", "messageType": "DATA_MESSAGE"}
+    events = [{"id": str(number), "message": LINE.format(f"web-{number}")} for number in range(2)]
+    packed = base64.b64encode(gzip.compress(json.dumps({**batch, "logEvents": events}).encode())).decode()
+    given_up = {"requestContext": {}, "requestPayload": {"awslogs": {"data": packed}}}
+    dead = lab.outputs["SignalsDeadLetterQueueUrl"]
+    lab.aws("sqs").send_message(QueueUrl=dead, MessageBody=json.dumps(given_up))
+    told = subprocess.run(
+        ["make", "--silent", "redrive", f"STACK={STACK_NAME}"],
+        cwd=ROOT,
+        env={**os.environ, **lab.stack.servers.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["1", "1"]
+    assert told.stdout.endswith(": COMPLETED\n")
+    assert incident_of(lab, "redriven").signals.pods == ("default/web-0", "default/web-1")
