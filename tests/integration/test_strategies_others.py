@@ -104,6 +104,13 @@ def test_given_discovery_in_subnets_of_the_operator_when_rolled_back_then_their_
         assert incident.subnets == spare
         assert all(tags_of(cluster, subnet)[DISCOVERY] == "1" for subnet in spare.values())
         assert len(set(cluster.addresses().values()) & held_addresses(cluster, *spare.values())) == 2
+        with lab.faults(refusal("DeleteTags", "UnauthorizedOperation")):
+            paused = roll_back(lab, incident.id, confirmed=True)
+        assert (paused.status, paused.error) == ("FAILED", "PermissionDenied")
+        standing = {change.partition("CHANGE#subnet_tags#")[2] for change in lab.changes(incident.id)}
+        assert standing == set(spare.values())
+        lab.message_saying(incident.id, "the rollback stopped", "DeleteTags")
+
         ended = roll_back(lab, incident.id, confirmed=True)
         assert ended.status == "SUCCEEDED", ended
         assert {subnet: tags_of(cluster, subnet) for subnet in spare.values()} == tags

@@ -7,7 +7,7 @@ back by itself after the VPC gave it up (within half an hour: hashicorp/terrafor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, collapse_addresses
 from typing import TYPE_CHECKING
 
 from ip_remediator.adapters.errors import aws_call
@@ -31,8 +31,7 @@ class Ipam:
             RequestRefused: the pool has no such block; the message has AWS's words.
             NotFound: there is no such pool in this region.
         """
-        # Sorted, so that the same question looks the same in CloudTrail.
-        kept = sorted({str(network) for network in disallowed})
+        kept = [str(network) for network in collapse_addresses(disallowed)]
         with aws_call("AllocateIpamPoolCidr"):
             answer = self._ec2.allocate_ipam_pool_cidr(
                 IpamPoolId=pool, NetmaskLength=prefix, PreviewNextCidr=True, DisallowedCidrs=kept
