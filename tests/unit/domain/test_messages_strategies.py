@@ -133,6 +133,7 @@ def test_given_leaked_enis_that_are_deleted_then_nothing_is_offered_to_roll_back
     done = steps(Step.DIAGNOSE, Step.PLAN, Step.DELETE_LEAKED_ENIS, Step.VERIFY)
     for outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.FAILED):
         assert not rollback_offered(healed(plan=LEAKS, steps=done, outcome=outcome))
+    assert "this room does not last" in plain(healed(plan=LEAKS, steps=done))
     failed = steps(Step.DIAGNOSE, Step.PLAN, delete_leaked_enis=StepState.FAILED)
     assert not rollback_offered(healed(plan=LEAKS, steps=failed, outcome=Outcome.FAILED))
     assert "failed, nothing was changed" in plain(healed(plan=LEAKS, steps=failed, outcome=Outcome.UNDONE))

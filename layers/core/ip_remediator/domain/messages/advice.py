@@ -45,6 +45,8 @@ def _advice(incident: Incident) -> Iterator[str]:
         yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
     if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
         yield from _instead(incident.diagnosis)
+    if incident.outcome in (Outcome.HEALED, Outcome.PARTLY) and incident.plan and incident.plan.leaked_interfaces:
+        yield "this room does not last: it is what the deleted ENIs held. Plan more subnets before it is used up"
     if incident.outcome == Outcome.OBSERVED:
         yield _after_observing(incident)
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
