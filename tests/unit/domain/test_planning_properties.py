@@ -17,12 +17,13 @@ from ip_remediator.domain.planning import (
     CannotPlan,
     Plan,
     Terms,
+    Wish,
     block_refusal,
     digest,
     plan,
     requirement,
 )
-from ip_remediator.domain.snapshot import Cluster, Peering, Route, Snapshot, TransitGateway, Vpc
+from ip_remediator.domain.snapshot import Cluster, LeakedInterface, Peering, Route, Snapshot, TransitGateway, Vpc
 from ip_remediator_cli.plan import make_plan
 from tests.unit.domain.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone
 
@@ -195,3 +196,30 @@ def test_no_block_equals_contains_or_lies_inside_a_range_that_somebody_has(
         assert refusal is not None
         assert "overlaps the" in refusal
     assert not IPv4Network(make_plan(facts, diagnose(facts), terms).block or "").overlaps(destination)
+
+
+# --- Order
+
+
+@settings(deadline=None)
+@given(facts=clusters(), wish=st.sampled_from(["custom-networking", "subnet-discovery", "auto"]), data=st.data())
+def test_the_order_in_which_apis_list_things_changes_nothing(facts: Snapshot, wish: Wish, data: st.DataObject) -> None:
+    leaked = tuple(
+        LeakedInterface(id=f"eni-{number}", subnet_id="subnet-a", addresses=6, cluster="prod") for number in range(3)
+    )
+    facts = facts.model_copy(update={"leaked_interfaces": leaked})
+    lists = ("nodes", "stuck_pods", "subnets", "eni_configs", "leaked_interfaces")
+    shuffled = facts.model_copy(
+        update={
+            name: tuple(data.draw(st.permutations(getattr(facts, name)[:12]))) + getattr(facts, name)[12:]
+            for name in lists
+        }
+    )
+    assert outcome(shuffled, wish) == outcome(facts, wish)
+
+
+def outcome(facts: Snapshot, wish: Wish) -> Plan | str:
+    try:
+        return make_plan(facts, diagnose(facts), Terms(strategy=wish))
+    except CannotPlan as refusal:
+        return str(refusal)

@@ -211,6 +211,11 @@ def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_ha
     assert "subnet-discovery" in found.alternatives[0]
 
 
+def test_given_no_crd_then_it_is_handed_over_before_the_eniconfigs() -> None:
+    bare = Cni(version="v1.23.1", owner="helm", eni_config_crd=False)
+    assert "eniconfigs.crd.k8s.amazonaws.com, which is missing" in first_plan(by_gitops(cni=bare)).handover[1]
+
+
 def test_given_a_daemonset_of_others_and_discovery_then_nothing_needs_to_be_handed_over() -> None:
     found = first_plan(by_gitops(), AUTO)
     assert (found.strategy, found.handover, found.heals_now) == ("subnet-discovery", (), 2)

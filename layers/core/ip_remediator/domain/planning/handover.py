@@ -15,10 +15,12 @@ from ip_remediator.domain.snapshot import NodeGroup, Snapshot
 _GROUPS_TOLD = 5
 
 
-def manifests(owner: str, changes: tuple[Change, ...]) -> tuple[str, ...]:
+def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tuple[str, ...]:
     """The cluster's part of a plan, for the source that `owner` speaks of."""
     written = [change for change in changes if change.by_hand]
     told = [f"{owner}: put the following into its source, ENIConfigs first"]
+    if snapshot.cni.eni_config_crd is False:
+        told.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
     told += [
         f"kubectl apply -f - <<< {shlex.quote(json.dumps(_without_our_mark(change)))}"
         for change in written

@@ -8,6 +8,7 @@ addresses at once. Where a shortage is only forecast they are no cure: deleting 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ip_remediator.domain.capacity import addresses_of_new_eni, next_eni_subnets, pod_nodes, zone_subnets
@@ -31,11 +32,13 @@ class Leaks:
 def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> Leaks:
     if not snapshot.leaked_interfaces:
         return _passed_over("no ENI is leaked")
-    ours = tuple(eni for eni in snapshot.leaked_interfaces if _provably_ours(snapshot, eni))
+    # In an order of their own: EC2 promises none, and an approval is bound to what the plan lists.
+    known = sorted(snapshot.leaked_interfaces, key=lambda eni: eni.id)
+    ours = tuple(eni for eni in known if _provably_ours(snapshot, eni))
     found = counted(len(snapshot.leaked_interfaces), "leaked ENI")
     if not ours:
         return _passed_over(
-            f"{found} ({_names(snapshot.leaked_interfaces)}), none of which says that it was this cluster's: look at "
+            f"{found} ({_names(known)}), none of which says that it was this cluster's: look at "
             "the tags, and delete them by hand"
         )
     if diagnosis.verdict is not Verdict.SUBNET_EXHAUSTED or snapshot.cni.prefix_delegation:
@@ -129,6 +132,6 @@ def _how_long(snapshot: Snapshot, needy: list[str], left: int) -> str:
     return f"it alone does not last: {after}, {when}"
 
 
-def _names(interfaces: tuple[LeakedInterface, ...]) -> str:
+def _names(interfaces: Sequence[LeakedInterface]) -> str:
     more = f" and {len(interfaces) - _NAMED} more" if len(interfaces) > _NAMED else ""
     return ", ".join(eni.id for eni in interfaces[:_NAMED]) + more

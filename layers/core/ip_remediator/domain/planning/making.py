@@ -97,7 +97,7 @@ def _handover(
 ) -> tuple[str, ...]:
     if needed.strategy == "node-group":
         return handover.node_groups(snapshot, subnets)
-    return handover.manifests(owner, made) if owner else ()
+    return handover.manifests(snapshot, owner, made) if owner else ()
 
 
 def _subnets(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None) -> tuple[PlannedSubnet, ...]:
