@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from ip_remediator.adapters.change_log import ChangeLog
+from ip_remediator.adapters.errors import RequestRefused
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.leaked_enis import CLUSTER_TAG, LeakedEnis
 from ip_remediator.domain.incidents import Mode, Outcome, Step
@@ -87,6 +88,15 @@ def test_given_one_of_another_cluster_when_deleted_then_it_is_left_and_named(cas
     assert case.delete(mine, other) == {"deleted": 1, "left": [f"{other}: it is of cluster other"]}
     assert [change.target for change in case.log.made()] == [mine]
     assert other in case.incidents.get(case.incident).steps[Step.DELETE_LEAKED_ENIS].note
+
+
+def test_given_none_that_may_be_deleted_then_it_fails_at_once_and_nothing_is_recorded(case: Case) -> None:
+    other = case.eni("other")
+    with pytest.raises(
+        RequestRefused, match=f"none of the leaked ENIs can be deleted: {other}: it is of cluster other"
+    ):
+        case.delete(other)
+    assert case.log.made() == []
 
 
 def test_given_deleted_enis_when_it_fails_afterwards_then_the_failure_says_what_is_gone_and_no_undo_is_claimed(

@@ -31,7 +31,7 @@ class LeakedInterfaces:
         the others from going.
 
         Raises:
-            PermissionDenied, RequestRefused: AWS refuses all of them.
+            PermissionDenied, RequestRefused: none of them can be deleted.
         """
         planned = {eni.id: eni for eni in plan_of(self.incident).leaked_interfaces}
         present = {eni.id: eni for eni in self.enis.look(list(planned))}
@@ -46,8 +46,10 @@ class LeakedInterfaces:
                     refused.append(error)
                     left.append(f"{eni.id}: {error}")
         deleted = len(planned) - len(left)
-        if refused and not deleted:
-            raise refused[0]
+        if left and not deleted:
+            raise (
+                refused[0] if refused else RequestRefused(f"none of the leaked ENIs can be deleted: {shortened(left)}")
+            )
         addresses = sum(eni.addresses for eni in planned.values())
         note = f"{deleted} of {counted(len(planned), 'leaked ENI')} deleted"
         note += f"; left alone: {shortened(left)}" if left else f", {counted(addresses, 'address', 'addresses')} free"
