@@ -267,6 +267,28 @@ def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason()
         first_plan(snapshot(*big, used, vpc=crowded))
 
 
+@pytest.mark.parametrize(
+    ("pool", "cidrs"),
+    [
+        ("100.64.0.0/21", ["100.64.0.0/24", "100.64.1.0/24"]),
+        ("100.64.0.0/23", ["100.64.0.0/24", "100.64.1.0/24"]),
+        ("100.64.0.0/24", ["100.64.0.0/25", "100.64.0.128/25"]),
+        ("100.64.0.0/26", ["100.64.0.0/27", "100.64.0.32/27"]),
+    ],
+    ids=["enough", "without-a-spare-share", "smaller-subnets", "for-the-present-nodes"],
+)
+def test_given_a_small_pool_then_the_plan_makes_do_with_what_is_free(pool: str, cidrs: list[str]) -> None:
+    # A node of 18 addresses in each zone: four times that is 72, once is 18, which a /27 holds.
+    found = first_plan(snapshot(*FULL), Terms(pools=(IPv4Network(pool),)))
+    assert [each.cidr for each in found.subnets] == cidrs
+    assert ("is the most that is free in" in reason(found, "new-cidr")) is (not pool.endswith("/21"))
+
+
+def test_given_a_pool_too_small_for_the_present_nodes_then_it_is_asked_for_all_and_has_none() -> None:
+    needed = requirement(snapshot(*FULL), diagnose(snapshot(*FULL)), Terms(pools=(IPv4Network("100.64.0.0/27"),)))
+    assert (needed.prefix, needed.subnet_prefix) == (22, 24)
+
+
 def test_given_an_ipam_pool_then_it_gives_new_cidrs_instead_of_the_pools() -> None:
     facts = snapshot(*FULL)
     needed = requirement(facts, diagnose(facts), Terms(ipam_pool="ipam-pool-1"))

@@ -201,7 +201,7 @@ def test_no_block_equals_contains_or_lies_inside_a_range_that_somebody_has(
 # --- Order
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(facts=clusters(), wish=st.sampled_from(["custom-networking", "subnet-discovery", "auto"]), data=st.data())
 def test_the_order_in_which_apis_list_things_changes_nothing(facts: Snapshot, wish: Wish, data: st.DataObject) -> None:
     leaked = tuple(

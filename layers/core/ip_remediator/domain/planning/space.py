@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from ip_remediator.domain import addressing, refusals
@@ -32,21 +33,20 @@ def find(snapshot: Snapshot, terms: Terms, demand: dict[str, int]) -> Space:
     Raises:
         CannotPlan: a quota, a pending peering or AWS's table of ranges is in the way.
     """
-    subnet_prefix = addressing.subnet_prefix_for(max(demand.values()))
-    prefix = addressing.block_prefix_for(len(demand), subnet_prefix)
+    wanted, *smaller = _sizes(demand)
     if terms.block:
-        return _asked_for(snapshot, terms, terms.block, subnet_prefix - prefix)
-    own = _own(snapshot, terms, prefix, subnet_prefix)
+        return _asked_for(snapshot, terms, terms.block, wanted)
+    own = _own(snapshot, terms, wanted)
     if own:
         return own
     try:
         refusals.where_aws_adds_no_cidr(snapshot)
     except CannotPlan:
-        smaller = _smaller(snapshot, terms, subnet_prefix, demand)
-        if smaller is None:
+        less = next((found for size in smaller if (found := _own(snapshot, terms, size))), None)
+        if less is None:
             raise
-        return smaller
-    return _further_cidr(snapshot, terms, prefix, subnet_prefix)
+        return replace(less, reason=f"{less.reason} only, and no CIDR can be added")
+    return _further_cidr(snapshot, terms, wanted, smaller)
 
 
 def options(space: Space, terms: Terms) -> tuple[Option, ...]:
@@ -67,48 +67,66 @@ def options(space: Space, terms: Terms) -> tuple[Option, ...]:
     return tuple(Option(option=name, taken=name == space.source, reason=reasons[name]) for name in passed_over)
 
 
-def _further_cidr(snapshot: Snapshot, terms: Terms, prefix: int, subnet_prefix: int) -> Space:
+@dataclass(frozen=True)
+class _Size:
+    """Prefix lengths of the block and of each subnet in it."""
+
+    block: int
+    subnet: int
+
+
+def _sizes(demand: dict[str, int]) -> list[_Size]:
+    """What is wanted, then less and less: first the spare share gives way, then the subnets, down to what the nodes
+    can hold now."""
+    most = max(demand.values())
+    largest = addressing.subnet_prefix_for(most)
+    enough = [
+        prefix
+        for prefix in range(largest, addressing.SMALLEST_PREFIX + 1)
+        if prefix == largest or addressing.usable_addresses(IPv4Network((0, prefix))) * sizing.GROWTH >= most
+    ]
+    return [
+        _Size(addressing.block_prefix_for(len(demand), prefix, spare_zones=spare), prefix)
+        for prefix in enough
+        for spare in (1, 0)
+    ]
+
+
+def _further_cidr(snapshot: Snapshot, terms: Terms, wanted: _Size, smaller: list[_Size]) -> Space:
+    """The largest size that is free in some pool; where none is, the ledger tells who has the pools."""
     excluded = taken_ranges(snapshot) | _kept(terms)
     if terms.ipam_pool:
-        reason = f"a /{prefix} of {terms.ipam_pool}, so that IPAM keeps the books"
-        return Space("ipam-pool", reason, (), prefix, subnet_prefix, excluded)
+        reason = f"a /{wanted.block} of {terms.ipam_pool}, so that IPAM keeps the books"
+        return Space("ipam-pool", reason, (), wanted.block, wanted.subnet, excluded)
     pools = _allowed_pools(snapshot, terms.pools)
-    reason = f"a /{prefix} of {pools[0]}, a /{subnet_prefix} for each zone, costs nothing and lasts"
-    return Space("new-cidr", reason, pools, prefix, subnet_prefix, excluded)
+    taken = [IPv4Network(cidr, strict=False) for cidr in excluded]
+    fitting = (size for size in (wanted, *smaller) if _free_in(pools, taken, size.block))
+    size = next(fitting, wanted)
+    reason = f"a /{size.block} of {pools[0]}, a /{size.subnet} for each zone, costs nothing and lasts"
+    if size != wanted:
+        names = ", ".join(str(pool) for pool in pools)
+        reason = f"a /{size.block} with a /{size.subnet} for each zone is the most that is free in {names}"
+    return Space("new-cidr", reason, pools, size.block, size.subnet, excluded)
 
 
-def _smaller(snapshot: Snapshot, terms: Terms, subnet_prefix: int, demand: dict[str, int]) -> Space | None:
-    """Where AWS adds no CIDR: the most that a CG-NAT CIDR of the VPC still has room for, if its subnets hold at least
-    what the nodes can hold now. First the spare share gives way, then the subnets."""
-    for smaller in range(subnet_prefix, addressing.SMALLEST_PREFIX + 1):
-        holds = addressing.usable_addresses(IPv4Network((0, smaller)))
-        if smaller > subnet_prefix and holds * sizing.GROWTH < max(demand.values()):
-            return None
-        for spare in (1, 0):
-            prefix = addressing.block_prefix_for(len(demand), smaller, spare_zones=spare)
-            own = _own(snapshot, terms, prefix, smaller, " only, and no CIDR can be added")
-            if own:
-                return own
-    return None
+def _free_in(pools: Iterable[IPv4Network], taken: Sequence[IPv4Network], prefix: int) -> bool:
+    return any(next(addressing.free_blocks(pool, taken, prefix), None) for pool in pools)
 
 
-def _own(snapshot: Snapshot, terms: Terms, prefix: int, subnet_prefix: int, note: str = "") -> Space | None:
+def _own(snapshot: Snapshot, terms: Terms, size: _Size) -> Space | None:
     """CG-NAT CIDRs of the VPC that still have room for the block, beside its subnets and ranges kept for others."""
     used = [*terms.excluded, *(IPv4Network(subnet.cidr) for subnet in snapshot.subnets)]
-    pools = tuple(
-        cidr
-        for cidr in _associated(snapshot)
-        if cidr.subnet_of(addressing.CGNAT) and next(addressing.free_blocks(cidr, used, prefix), None)
-    )
+    own = (cidr for cidr in _associated(snapshot) if cidr.subnet_of(addressing.CGNAT))
+    pools = tuple(cidr for cidr in own if _free_in([cidr], used, size.block))
     if not pools:
         return None
-    reason = f"{pools[0]} of the VPC has room for a /{prefix}{note}"
-    return Space("existing-cidr", reason, pools, prefix, subnet_prefix, _inside_taken(snapshot, terms))
+    reason = f"{pools[0]} of the VPC has room for a /{size.block}"
+    return Space("existing-cidr", reason, pools, size.block, size.subnet, _inside_taken(snapshot, terms))
 
 
-def _asked_for(snapshot: Snapshot, terms: Terms, block: IPv4Network, larger_by: int) -> Space:
+def _asked_for(snapshot: Snapshot, terms: Terms, block: IPv4Network, wanted: _Size) -> Space:
     """The block that somebody asked for; its subnets are as much smaller as the planner's would be."""
-    subnet_prefix = min(addressing.SMALLEST_PREFIX, block.prefixlen + larger_by)
+    subnet_prefix = min(addressing.SMALLEST_PREFIX, block.prefixlen + wanted.subnet - wanted.block)
     reason = f"this run asks for the block {block}"
     if any(block.subnet_of(cidr) for cidr in _associated(snapshot)):
         taken = _inside_taken(snapshot, terms)
