@@ -85,6 +85,12 @@ def test_given_exclusions_without_effect_then_there_is_no_such_risk(env: dict[st
     assert "snat-exclusions" not in risks(facts(env=env))
 
 
+def test_given_an_existing_subnet_beside_a_new_cidr_then_the_new_one_is_still_unknown_outside() -> None:
+    known = facts(route("10.8.0.0/16"), env=EXTERNAL)
+    assert "external-snat" in risks(known, existing=("10.0.60.0/24",))
+    assert "external-snat" not in risks(known, block=None, existing=("10.0.60.0/24",), source="existing-subnets")
+
+
 def test_given_pods_that_leave_with_addresses_of_that_cidr_already_then_nothing_changes() -> None:
     known = extension(EXTERNAL, routes=(route("10.8.0.0/16"),))
     assert not {"external-snat", "return-routes"} & set(known)
@@ -143,6 +149,10 @@ def test_given_the_shared_range_in_use_beside_the_block_then_it_is_only_known() 
 @pytest.mark.parametrize("destination", ["0.0.0.0/0", "64.0.0.0/2", "10.8.0.0/16"])
 def test_given_ways_out_and_other_ranges_then_nobody_uses_the_shared_one(destination: str) -> None:
     assert "cgnat-on-paths" not in risks(facts(route(destination)))
+
+
+def test_given_the_local_route_of_a_cidr_that_the_vpc_has_then_it_is_nobody_elses() -> None:
+    assert "cgnat-on-paths" not in extension({}, routes=(route("100.64.0.0/16", "local"),))
 
 
 def test_given_the_vpcs_own_range_on_its_gateway_then_that_is_nobody_elses() -> None:

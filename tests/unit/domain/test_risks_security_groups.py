@@ -144,7 +144,10 @@ def test_given_an_existing_cidr_that_the_rules_admit_then_there_is_no_risk() -> 
         env=CUSTOM,
         vpc=ordinary_vpc(
             "100.64.0.0/16",
-            security_groups=(group("sg-db", rule("100.64.0.0/16")), group("sg-old", rule("10.0.0.0/16"))),
+            security_groups=(
+                group("sg-db", rule("100.64.0.0/16")),
+                group("sg-old", rule("10.0.0.0/16"), used_by=("RDS old",)),
+            ),
         ),
     )
 

@@ -136,7 +136,7 @@ def _shared_ranges(move: Move) -> dict[str, IPv4Network]:
     if vpc is None:
         return {}
     own = networks(cidr.cidr for cidr in vpc.cidrs)
-    seen = {_told(route): route.destination for route in vpc.routes if route.target != "local"}
+    seen = {_told(route): route.destination for route in vpc.routes}
     seen |= {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
     seen |= {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
     known = {name: cidr for name, text in seen.items() if (cidr := network(text))}
