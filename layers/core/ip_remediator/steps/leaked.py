@@ -47,9 +47,8 @@ class LeakedInterfaces:
                     left.append(f"{eni.id}: {error}")
         deleted = len(planned) - len(left)
         if left and not deleted:
-            raise (
-                refused[0] if refused else RequestRefused(f"none of the leaked ENIs can be deleted: {shortened(left)}")
-            )
+            none = RequestRefused(f"none of the leaked ENIs can be deleted: {shortened(left)}")
+            raise refused[0] if refused else none
         addresses = sum(eni.addresses for eni in planned.values())
         note = f"{deleted} of {counted(len(planned), 'leaked ENI')} deleted"
         note += f"; left alone: {shortened(left)}" if left else f", {counted(addresses, 'address', 'addresses')} free"
