@@ -109,6 +109,7 @@ def parse(event):
             None,
             "kube-system/aws-node-4zqkd",
         ),
+        ("own_signal_manual", Source.MANUAL, Cause.NO_ADDRESS, Strength.WEAK, None, None, None),
         ("own_signal", Source.SWEEP, Cause.SUBNET_FULL, Strength.STRONG, None, "ap-northeast-2b", None),
     ],
 )
