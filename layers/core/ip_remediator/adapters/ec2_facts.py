@@ -57,7 +57,7 @@ class Ec2Facts:
         )
 
     def balances(self, vpc_id: str) -> list[Subnet]:
-        """All subnets of the VPC with their free addresses, without the route table and network ACL."""
+        """The VPC's subnets with IPv4 addresses, and how many are free; without the route table and network ACL."""
         return [
             Subnet(
                 id=subnet["SubnetId"],
@@ -68,6 +68,7 @@ class Ec2Facts:
                 tags={tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])},
             )
             for subnet in self._all("describe_subnets", "Subnets", vpc_id)
+            if subnet.get("CidrBlock")
         ]
 
     def interfaces(self, vpc_id: str) -> InterfaceFacts:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters.ec2_pages import filters, pages
@@ -46,10 +47,8 @@ class SecurityGroupReader:
     def read(self, vpc_id: str, neighbours: Iterable[str], interfaces: InterfaceFacts) -> tuple[SecurityGroup, ...]:
         """Every group of the VPC, and of the VPCs `neighbours` those that name our ranges."""
         groups = list(self._groups(filters("vpc-id", vpc_id)))
-        if others := sorted(neighbours):
-            for patterns in _chunks(list(_patterns(self.ours))):
-                wanted = [*filters("vpc-id", *others[:_FILTER_VALUES]), *filters("ip-permission.cidr", *patterns)]
-                groups += self._groups(wanted)
+        for others, patterns in product(_chunks(sorted(neighbours)), _chunks(list(_patterns(self.ours)))):
+            groups += self._groups([*filters("vpc-id", *others), *filters("ip-permission.cidr", *patterns)])
         named = {group.id: group for group in groups if group.directions}
         rules = self._rules(named)
         return tuple(
