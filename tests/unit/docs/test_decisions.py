@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from ip_remediator.domain import addressing
+from ip_remediator.domain.alternatives import POD_SUBNET_TAG
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.planning import WISHES, CannotPlan, Source, Strategy, Terms, requirement, sizing
-from ip_remediator.domain.planning.existing import POD_SUBNET_TAG
 from ip_remediator.domain.policy import STRATEGY
 from ip_remediator.domain.snapshot import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, Quotas, Route
 from tests.unit.docs.documents import ROOT, rows, sections

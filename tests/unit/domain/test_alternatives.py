@@ -12,7 +12,7 @@ from ip_remediator.domain.alternatives import ALTERNATIVES, alternatives
 from ip_remediator.domain.diagnosis import Verdict, diagnose
 from ip_remediator.domain.planning import CannotPlan, requirement
 from ip_remediator.domain.snapshot import Cluster, Cni, FargateProfile, Snapshot
-from tests.unit.domain.facts import Part, node, pods, snapshot, vpc, zone
+from tests.unit.domain.facts import Part, node, pods, snapshot, subnet, vpc, zone
 
 FULL = (zone("a", free=0, stuck=1),)
 FARGATE = Part(nodes=(node("a", enis=(), fargate=True),), pods=pods(1, "node-a0"))
@@ -83,6 +83,20 @@ def test_given_an_eni_quota_then_the_command_that_asks_for_more_is_told() -> Non
 def test_given_a_vpc_whose_ranges_are_known_then_the_example_block_keeps_clear_of_them() -> None:
     facts = snapshot(*FULL, cluster=cluster(auto_mode=True), vpc=vpc("100.64.0.0/16"))
     assert "--cidr-block 100.65.0.0/20" in diagnose(facts).alternatives[-1]
+
+
+def test_given_idle_subnets_then_the_largest_of_each_zone_is_offered_with_the_command_that_tags_it() -> None:
+    idle = Part(
+        subnets=(
+            subnet("a", id="small", cidr="10.0.20.0/24", free=40),
+            subnet("a", id="large", cidr="10.0.21.0/24", free=240),
+            subnet("a", id="public", cidr="10.0.22.0/24", free=250, tags={"kubernetes.io/role/elb": "1"}),
+            subnet("b", id="elsewhere", cidr="10.0.23.0/24", free=250),
+        )
+    )
+    told = diagnose(snapshot(*FULL, idle)).alternatives[0]
+    assert "large (ap-northeast-2a, 240 free)" in told
+    assert told.endswith("--resources large --tags Key=eks-ip-remediator:pod-subnet,Value=prod")
 
 
 def test_given_nothing_is_needed_then_there_is_no_alternative() -> None:

@@ -11,14 +11,19 @@ from ipaddress import IPv4Network
 
 from ip_remediator.domain import addressing
 from ip_remediator.domain.exclusions import taken_ranges
-from ip_remediator.domain.snapshot import Node, Snapshot
+from ip_remediator.domain.snapshot import Node, Snapshot, Subnet
 
 ALTERNATIVES = (
     "an IPv6 cluster, where pods never run out of addresses",
     "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
     "a further VPC for new node groups",
 )
+# By this people offer a subnet for pods: to the cluster of the value, or to every one with "shared".
+POD_SUBNET_TAG = "eks-ip-remediator:pod-subnet"
+_PUBLIC_TAG = "kubernetes.io/role/elb"
+_OURS = "eks-ip-remediator:"
 _TOLD = 3
+_WORTH_OFFERING = 16
 _EXAMPLE_PREFIX = 20
 
 
@@ -32,7 +37,7 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
         "eni_quota": _for_eni_quota,
         "cni_fault": _for_cni_fault,
     }
-    return tuple(special[verdict](snapshot)) if verdict in special else ALTERNATIVES
+    return tuple(special[verdict](snapshot)) if verdict in special else (*_idle_subnets(snapshot), *ALTERNATIVES)
 
 
 def ask_for(quota: str, value: int) -> str:
@@ -41,6 +46,24 @@ def ask_for(quota: str, value: int) -> str:
         "ask for more with `aws service-quotas request-service-quota-increase --service-code vpc "
         f"--quota-code {quota} --desired-value {value}`"
     )
+
+
+def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
+    """Subnets of the nodes' zones that no node uses: what they are meant for, only people know."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    zones = {node.zone for node in snapshot.nodes if node.runs_vpc_cni}
+    idle: dict[str, Subnet] = {}
+    for subnet in sorted(snapshot.subnets, key=lambda subnet: (-(subnet.free or 0), subnet.id)):
+        marked = any(key == _PUBLIC_TAG or key.startswith(_OURS) for key in subnet.tags)
+        if subnet.zone in zones and subnet.id not in used and (subnet.free or 0) >= _WORTH_OFFERING and not marked:
+            idle.setdefault(subnet.zone, subnet)
+    if idle:
+        told = ", ".join(f"{subnet.id} ({zone}, {subnet.free} free)" for zone, subnet in sorted(idle.items())[:_TOLD])
+        ids = " ".join(subnet.id for _, subnet in sorted(idle.items())[:_TOLD])
+        yield (
+            f"a subnet that is there, as long as it is meant for pods: {told}: aws ec2 create-tags --resources {ids} "
+            f"--tags Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}"
+        )
 
 
 def _for_eni_quota(snapshot: Snapshot) -> Iterator[str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ip_remediator.domain.alternatives import POD_SUBNET_TAG
 from ip_remediator.domain.capacity import eni_configs_of, zone_subnets
 from ip_remediator.domain.plural import counted
 from ip_remediator.domain.snapshot import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, PREFIX_SIZE, Snapshot, Subnet
 
-POD_SUBNET_TAG = "eks-ip-remediator:pod-subnet"
 SHARED = "shared"
 _INCIDENT_TAG = "eks-ip-remediator:incident"
 _CLUSTER_TAG = "kubernetes.io/cluster/"
