@@ -48,8 +48,8 @@ def fuzz(chosen: argparse.Namespace) -> int:
         print(report, flush=True)
         total += report.inputs
         complete = complete and report.inputs == len(numbers)
-    seconds = time.monotonic() - started
-    print(f"{total:,} inputs for {len(sources)} sources, seed {chosen.seed}, {seconds:.0f} s: none broke")
+    seconds = f"{time.monotonic() - started:.0f} s ({time.process_time():.0f} s of CPU)"
+    print(f"{total:,} inputs for {len(sources)} sources, seed {chosen.seed}, {seconds}: none broke")
     if not complete:
         print("the time ran out before every input was tried; give --seconds", file=sys.stderr)
     return 0 if complete else 1

@@ -150,8 +150,8 @@ def _make_file(rng: Random) -> bytes:
 
 def _read_file(data: bytes) -> Iterable[str]:
     """`ip-remediator signals -`: a line for each record, or a complaint in words."""
-    printed, clock = io.StringIO(), _Clock
-    with redirect_stdout(printed), patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(data))), _at(clock):
+    printed, typed = io.StringIO(), io.TextIOWrapper(io.BytesIO(data))
+    with redirect_stdout(printed), patch.object(sys, "stdin", typed), patch.object(command, "datetime", _Clock):
         try:
             status, complaint = command.run(Namespace(file="-", cluster=None)), ""
         except BadInput as error:
@@ -167,14 +167,12 @@ def _read_file(data: bytes) -> Iterable[str]:
     ]
 
 
-class _Clock(datetime):
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:
+class _Clock:
+    """Stands in for `datetime` where the command asks for the time."""
+
+    @staticmethod
+    def now(_zone: object) -> datetime:
         return RECEIVED_AT
-
-
-def _at(clock: type[datetime]) -> Any:
-    return patch.object(command, "datetime", clock)
 
 
 # -------------------------------------------------------------------------------------------------- queue
