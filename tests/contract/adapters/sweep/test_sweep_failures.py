@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.adapters.clusters import STRANGER
+from ip_remediator.adapters.kube import KubeApi, KubernetesUnreachable
+from tests.contract.adapters.clusters import READER, STRANGER, Kubernetes
 from tests.contract.adapters.sweep.conftest import Site, blobs
 from tests.contract.adapters.vpcs import Vpc
 
@@ -100,3 +101,11 @@ def test_given_a_sweep_that_runs_out_of_time_then_what_was_seen_is_told_and_the_
     assert [blob["ClusterName"] for blob in blobs(printed, "LeastFreeAddresses")] == [quick]
     [logged] = [record for record in caplog.records if record.message == "cluster not swept"]
     assert vars(logged)["reason"] == "no answer within the sweep's 1 s"
+
+
+def test_given_a_cluster_that_has_used_up_its_time_when_asked_again_then_no_request_is_sent(
+    kubernetes: Kubernetes,
+) -> None:
+    api = KubeApi(kubernetes.url, kubernetes.ca_data, READER, seconds=0)
+    with pytest.raises(KubernetesUnreachable, match="took too long"):
+        api.get("/api/v1/nodes")
