@@ -20,6 +20,7 @@ CONFIGS = Part(eni_configs=(eni_config("a"), eni_config("b")))
 DISCOVERY = Terms(strategy="subnet-discovery")
 AUTO = Terms(strategy="auto")
 NODE_GROUP = Terms(strategy="node-group")
+OTHER = {"eks-ip-remediator:cluster": "other"}
 SCOPED = {"kubernetes.io/role/cni": "1", "cni.networking.k8s.aws/cluster/prod": "shared"}
 
 
@@ -254,3 +255,23 @@ def test_given_many_nodes_to_replace_then_the_first_are_named() -> None:
     found = first_plan(snapshot(zone("a", free=0, stuck=1), *hosts))
     assert "after replacing node-b0, node-c0, node-d0, node-e0, node-f0 and 2 more" in found.expectation
     assert len(found.replace_nodes) == 7
+
+
+# --- Prepared, and waiting for people
+
+
+@pytest.mark.parametrize("terms", [NODE_GROUP, Terms()], ids=["node-group", "aws-node of Argo CD"])
+def test_given_prepared_subnets_that_no_node_uses_then_no_more_are_made(terms: Terms) -> None:
+    ours = {"eks-ip-remediator:incident": "prod-1", "eks-ip-remediator:cluster": "prod"}
+    owned = Cni(version="v1.23.1", owner="gitops", owned_by="argocd.argoproj.io/instance=cni")
+    waiting = Part(subnets=(subnet("a", id="subnet-made", cidr="100.64.0.0/24", free=251, tags=ours),))
+    with pytest.raises(CannotPlan, match="subnet-made of incident prod-1 are prepared and no node uses them yet"):
+        first_plan(snapshot(*FULL, waiting, CONFIGS, cni=owned), terms)
+    theirs = Part(subnets=(subnet("a", id="subnet-x", cidr="100.64.0.0/24", tags={**ours, **OTHER}),))
+    assert first_plan(snapshot(*FULL, theirs, CONFIGS, cni=owned), terms).prepares_only
+
+
+def test_given_prepared_subnets_then_a_plan_that_we_carry_out_ourselves_is_made_all_the_same() -> None:
+    ours = {"eks-ip-remediator:incident": "prod-1", "eks-ip-remediator:cluster": "prod"}
+    waiting = Part(subnets=(subnet("a", id="subnet-made", cidr="100.64.0.0/24", free=251, tags=ours),))
+    assert first_plan(snapshot(*FULL, waiting, CONFIGS), DISCOVERY).strategy == "subnet-discovery"

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from ip_remediator.domain.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
-from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Quotas, Snapshot
+from ip_remediator.domain.snapshot import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Quotas, Snapshot, Subnet
+
+# Tags of what we make (adapters/ec2_changes.py sets them).
+_INCIDENT_TAG, _CLUSTER_TAG = "eks-ip-remediator:incident", "eks-ip-remediator:cluster"
 
 
 class CannotPlan(Exception):
@@ -45,6 +48,27 @@ def shared_eni_configs(snapshot: Snapshot, zones: list[str]) -> None:
                 f"nodes of {', '.join(sorted(sharing))} select the same ENIConfig {name}, which holds one subnet of "
                 f"one zone: set {ENI_CONFIG_LABEL_DEF}={ZONE_LABEL} on aws-node, with an ENIConfig per zone"
             )
+
+
+def prepared_already(snapshot: Snapshot, zones: Iterable[str]) -> None:
+    """Subnets that an earlier incident made for people to go on with, and that no node uses yet: more do not help."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    waiting = [
+        subnet
+        for subnet in snapshot.subnets
+        if subnet.zone in set(zones) and subnet.id not in used and _made_for(snapshot, subnet)
+    ]
+    if waiting:
+        ids = ", ".join(sorted(subnet.id for subnet in waiting))
+        incidents = ", ".join(sorted({subnet.tags[_INCIDENT_TAG] for subnet in waiting}))
+        raise CannotPlan(
+            f"{ids} of incident {incidents} are prepared and no node uses them yet: run what its details say, or roll "
+            "it back"
+        )
+
+
+def _made_for(snapshot: Snapshot, subnet: Subnet) -> bool:
+    return subnet.tags.get(_CLUSTER_TAG) == snapshot.cluster.name and _INCIDENT_TAG in subnet.tags
 
 
 def at_subnet_quota(snapshot: Snapshot, more: int) -> None:

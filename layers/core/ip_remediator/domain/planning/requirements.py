@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ip_remediator.domain import refusals
+from ip_remediator.domain import refusals, risks
 from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
 from ip_remediator.domain.planning import existing, leaks, sizing, space
@@ -61,6 +61,8 @@ def _of_space(
     zones = terms.zones or _zones_to_serve(diagnosis, choice)
     if choice.custom_networking:
         refusals.shared_eni_configs(snapshot, list(zones))
+    if choice.strategy == "node-group" or (choice.custom_networking and risks.foreign_owner(snapshot)):
+        refusals.prepared_already(snapshot, zones)
     demand = {zone: sizing.demand(snapshot, zone) for zone in zones}
     offered = _offered(snapshot, choice, terms, demand)
     lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
