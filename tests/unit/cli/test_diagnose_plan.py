@@ -121,8 +121,29 @@ def test_given_no_free_block_when_planned_then_the_same_fields_say_why_there_is_
     assert ran.json.keys() >= PLAN_FIELDS
     assert ran.json["curable"] is False
     assert ran.json["block"] is None
-    assert "100.64.0.0/10" in ran.json["expectation"]
+    assert "(100.64.0.0/10 is the range excluded by the settings)" in ran.json["expectation"]
     assert ran.json["alternatives"]
+
+
+def test_given_a_strategy_that_the_cluster_cannot_have_when_planned_then_it_says_why_and_what_to_do(
+    run: Run, shortage: dict[str, Any]
+) -> None:
+    shortage["cni"] = {"version": "v1.16.4"}
+    ran = run("plan", "--snapshot", "-", "--strategy", "subnet-discovery", stdin=shortage)
+    assert ran.status == 4
+    assert "strategy subnet-discovery is not possible: the VPC CNI v1.16.4 does not discover subnets" in ran.out
+    assert "update it, or use custom-networking" in ran.out
+
+
+def test_given_an_aws_node_of_others_when_planned_then_what_is_by_hand_is_marked_and_told(
+    run: Run, shortage: dict[str, Any]
+) -> None:
+    shortage["cni"] = {"version": "v1.23.1", "owner": "gitops", "owned_by": "Argo CD"}
+    ran = run("plan", "--snapshot", "-", stdin=shortage)
+    assert ran.status == 0
+    assert "point ENIConfig eu-west-1a at the new subnet of eu-west-1a (by hand)" in ran.out
+    assert "Then, by hand" in ran.out
+    assert "kubectl -n kube-system set env daemonset/aws-node" in ran.out
 
 
 def test_given_no_vpc_when_planned_then_it_says_that_the_vpc_is_unknown(run: Run, shortage: dict[str, Any]) -> None:
@@ -184,6 +205,7 @@ def test_given_a_wrong_field_when_planned_then_one_line_names_it_and_the_remedy(
         (["--pool", "10.0.0.1/8"], "--pool"),
         (["--exclude", "everything"], "--exclude"),
         (["--cause", "gremlins"], "--cause"),
+        (["--strategy", "sorcery"], "--strategy"),
         (["--json", "--snap"], "--snap"),
     ],
 )

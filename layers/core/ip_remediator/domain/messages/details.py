@@ -107,8 +107,9 @@ def _changes(plan: Plan) -> Iterator[str]:
 def _reasons(incident: Incident, plan: Plan, shown: int = 6) -> Iterator[Part]:
     yield planned.risks(plan, shown)
     yield evidence(incident)
-    options = (f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options)
-    yield Part("Options", items(options, max(shown, 8)))
+    chosen = [f"strategy {code(plan.strategy)}: {words(plan.strategy_reason)}"] if plan.strategy_reason else []
+    options = [f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options]
+    yield Part("Options", items(chosen + options, max(shown, 10)))
     nodes = incident.diagnosis.nodes if incident.diagnosis else ()
     yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown))
     yield Part("Instead of this plan", [Line(words(other)) for other in plan.alternatives[:6]])
