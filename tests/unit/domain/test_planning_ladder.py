@@ -395,7 +395,7 @@ def test_given_a_forecast_that_outgrows_the_factor_then_the_subnet_lasts_half_a_
 @pytest.mark.parametrize(
     ("env", "enis", "said"),
     [
-        ({}, (6, 6), "hold back up to 6 addresses on a spare ENI each; WARM_IP_TARGET=2 MINIMUM_IP_TARGET=5"),
+        ({}, (6, 6), "hold back up to 6 addresses on a spare ENI each; WARM_IP_TARGET=2 MINIMUM_IP_TARGET=7"),
         ({}, (6,), "no node has a spare ENI now"),
         ({"WARM_IP_TARGET": "5"}, (6, 6), "WARM_IP_TARGET=5 is set"),
         ({"WARM_ENI_TARGET": "0"}, (6, 6), "WARM_ENI_TARGET=0 is set"),

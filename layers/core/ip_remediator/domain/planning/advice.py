@@ -46,7 +46,8 @@ def _warm_targets(snapshot: Snapshot) -> str:
         return f"no node has a spare ENI now; {setting} keeps it so where {WARM_ENI_TARGET}=1 would add a whole one"
     return (
         f"{WARM_ENI_TARGET}={env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back up to "
-        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready"
+        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready, for more "
+        "EC2 calls: not where pods come and go all the time"
     )
 
 
@@ -59,10 +60,10 @@ def _spares(snapshot: Snapshot) -> list[int]:
 
 
 def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
-    """What the nodes hold for pods on average, spare ENIs not counted: about the pods that they run."""
+    """Slightly more than what the nodes hold for pods on average, spare ENIs not counted: about what they run."""
     nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
     held = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
-    return max(1, (held - sum(spares) + len(spares)) // len(nodes)) if nodes else 1
+    return (held - sum(spares) + len(spares)) // max(1, len(nodes)) + _READY
 
 
 def _prefix_delegation(snapshot: Snapshot) -> str:
