@@ -109,6 +109,17 @@ def test_given_a_lost_answer_then_the_next_try_finds_it_gone(vpc: Vpc, enis: Lea
     assert enis.delete(eni)
 
 
+def test_given_more_enis_than_a_filter_takes_then_all_are_looked_at(
+    vpc: Vpc, enis: LeakedEnis, faults: LocalAws
+) -> None:
+    there = leaked(vpc)
+    gone = [f"eni-{number:017x}" for number in range(450)]
+    faults.control("DELETE", "/_local/calls")
+    assert enis.look([]) == []
+    assert [found.id for found in enis.look([*gone, there])] == [there]
+    assert count(faults, "DescribeNetworkInterfaces") == 3
+
+
 # --- Tags of subnets
 
 

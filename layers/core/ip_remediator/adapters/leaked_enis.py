@@ -21,6 +21,8 @@ CNI_DESCRIPTION = "aws-K8S-"
 # Between its creation and its attachment an ENI looks leaked; ipamd's own clean-up waits as long (awsutils.go,
 # eniDeleteCooldownTime).
 YOUNG = timedelta(minutes=5)
+# EC2 takes 200 values in a filter.
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class LeakedEnis:
 
     def look(self, ids: Sequence[str]) -> list[FoundInterface]:
         """Those of the ENIs that are still there."""
-        if not ids:
-            return []
+        return [found for start in range(0, len(ids), _AT_ONCE) for found in self._look(ids[start : start + _AT_ONCE])]
+
+    def _look(self, ids: Sequence[str]) -> list[FoundInterface]:
         filters: Any = [{"Name": "network-interface-id", "Values": list(ids)}]
         with aws_call("DescribeNetworkInterfaces"):
             pages = self._ec2.get_paginator("describe_network_interfaces").paginate(Filters=filters)
