@@ -13,6 +13,7 @@ import sys
 import time
 import zlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -63,9 +64,11 @@ def main(url: str) -> None:
 
 
 def _kilobytes() -> int:
-    """The most memory that this process had until now."""
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used // 1024 if sys.platform == "darwin" else used
+    """The most memory that this process had until now. getrusage alone would count what its parent had at the fork."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # macOS counts in bytes
 
 
 if __name__ == "__main__":
