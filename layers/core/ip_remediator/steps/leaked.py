@@ -14,6 +14,9 @@ from ip_remediator.domain.plural import counted
 from ip_remediator.domain.rollback import shortened
 from ip_remediator.steps.planned import plan_of
 
+# Of those left alone, how many the execution's history names.
+_TOLD = 20
+
 
 @dataclass(frozen=True)
 class LeakedInterfaces:
@@ -25,7 +28,8 @@ class LeakedInterfaces:
     enis: LeakedEnis
 
     def delete(self) -> dict[str, Any]:
-        """Those of the plan's ENIs that still are leaked and this cluster's own: `{"deleted", "addresses"}`.
+        """Those of the plan's ENIs that still are leaked and this cluster's own: `{"deleted", "left"}`, the latter
+        the first that are left alone, each with the reason.
 
         What is gone already counts as deleted, what is in use again is left alone, and what AWS refuses does not keep
         the others from going.
@@ -53,7 +57,7 @@ class LeakedInterfaces:
         note = f"{deleted} of {counted(len(planned), 'leaked ENI')} deleted"
         note += f"; left alone: {shortened(left)}" if left else f", {counted(addresses, 'address', 'addresses')} free"
         self.incidents.complete(self.incident.id, Step.DELETE_LEAKED_ENIS, note)
-        return {"deleted": deleted, "left": left}
+        return {"deleted": deleted, "left": left[:_TOLD]}
 
     def _delete(self, eni: FoundInterface) -> bool:
         before = {"subnet": eni.subnet_id, "description": eni.description, "tags": eni.tags, "addresses": eni.addresses}
