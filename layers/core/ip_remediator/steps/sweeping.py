@@ -30,7 +30,8 @@ from ip_remediator.domain.signals import Signal, Source, parse_kubernetes_event
 from ip_remediator.domain.snapshot import Snapshot, Subnet
 from ip_remediator.observability import logger, measure
 
-WORKERS = 16
+# As many as a boto3 client keeps connections for.
+WORKERS = 10
 # A look reads three or four lists; one that takes longer than this is not worth a thread.
 CLUSTER_SECONDS = 30.0
 # The first look of a container: at most three sweeps were missed, and what is seen twice is counted once.
