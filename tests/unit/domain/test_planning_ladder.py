@@ -157,6 +157,17 @@ def test_given_many_leaked_enis_then_the_first_are_named_and_the_rest_counted() 
     assert "eni-005" not in told
 
 
+def test_given_thousands_of_leaked_enis_then_one_plan_deletes_the_largest_and_stays_small() -> None:
+    many = tuple(
+        LeakedInterface(id=f"eni-{number:017x}", subnet_id="subnet-a", cluster="prod", addresses=1 + number % 50)
+        for number in range(5000)
+    )
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), leaked_interfaces=many))
+    assert len(found.leaked_interfaces) == len(found.changes) == 500
+    assert min(eni.addresses for eni in found.leaked_interfaces) == 46
+    assert len(found.model_dump_json()) < 200_000
+
+
 # --- Subnets that are there
 
 

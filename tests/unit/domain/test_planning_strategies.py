@@ -10,7 +10,7 @@ from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.incidents import RunRequest
 from ip_remediator.domain.planning import WISHES, CannotPlan, Plan, Terms, Wish, handover_of
 from ip_remediator.domain.requests import InvalidInput, required
-from ip_remediator.domain.snapshot import Cluster, Cni, LeakedInterface, NodeGroup, Snapshot
+from ip_remediator.domain.snapshot import Cluster, Cni, LeakedInterface, NodeGroup, Quotas, Snapshot
 from ip_remediator_cli import parser
 from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, pods, snapshot, subnet, vpc, zone
 from tests.unit.domain.plans import first_plan
@@ -255,6 +255,15 @@ def test_given_many_nodes_to_replace_then_the_first_are_named() -> None:
     found = first_plan(snapshot(zone("a", free=0, stuck=1), *hosts))
     assert "after replacing node-b0, node-c0, node-d0, node-e0, node-f0 and 2 more" in found.expectation
     assert len(found.replace_nodes) == 7
+
+
+def test_given_thousands_of_full_nodes_then_the_plan_stays_small() -> None:
+    crowd = zone("a", free=0, stuck=0, nodes=5000, enis=(6, 6, 5))
+    waiting = Part(pods=tuple(pod for each in crowd.nodes for pod in pods(1, each.name)))
+    found = first_plan(snapshot(crowd, waiting, quotas=Quotas(applied=True, interfaces_per_region=50_000)))
+    assert found.expectation.startswith("heals 0 of 5000 pods now, 5000 after replacing node-a0, ")
+    assert len(found.replace_nodes) == 500
+    assert len(found.model_dump_json()) < 50_000
 
 
 # --- Prepared, and waiting for people

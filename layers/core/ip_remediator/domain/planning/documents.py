@@ -91,7 +91,8 @@ class Plan(Document):
     """What will be done, and why so. An approval is bound to `hash` (see `digest`).
 
     `block` is None when nothing new is taken (sources "none" and "existing-subnets"). `heals_now` counts the stuck
-    pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others.
+    pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others, the first
+    500 of them.
     `handover`: what people run after the plan was carried out, with `subnet_placeholder` for ids not known before.
     `unknown`: what the facts do not say.
     """

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.planning.documents import BlockRequirement
 from ip_remediator.domain.snapshot import Snapshot
 
 _NAMED = 5
+# The plan is kept in one item of at most 400 KB.
+_LISTED = 500
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Expectation:
     replace_nodes: tuple[str, ...]
 
 
-def expect(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, *, by_hand: bool) -> Expectation:
+def expect(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Expectation:
     """`by_hand`: the plan only prepares, and heals when people have done the rest."""
     stuck = snapshot.stuck_pods
     if needed.leaked:
@@ -27,10 +28,10 @@ def expect(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, *
     if needed.strategy == "node-group":
         hosts = _hosts(pod.node for pod in stuck)
         on_new_nodes = f", {len(stuck)} when they run on the new node groups" if stuck else ""
-        return Expectation(_now(0, len(stuck)) + on_new_nodes, 0, hosts)
-    served = {node.name for node in diagnosis.nodes if node.zone in needed.zones}
-    relieved = served & {node.name for node in diagnosis.nodes if node.relieved_now}
-    full = served - relieved
+        return Expectation(_now(0, len(stuck)) + on_new_nodes, 0, hosts[:_LISTED])
+    served = [node for node in snapshot.nodes if node.runs_vpc_cni and node.zone in needed.zones]
+    relieved = {node.name for node in served if node.free_eni_slots}
+    full = {node.name for node in served} - relieved
     now = [pod for pod in stuck if pod.node in relieved]
     waiting = [pod for pod in stuck if pod.node in full]
     later = _hosts(pod.node for pod in waiting)
@@ -39,7 +40,7 @@ def expect(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, *
     parts += [f"{len(now)} when the handed-over changes are applied"] if by_hand and now else []
     parts += [f"{len(waiting)} after replacing {_named(later)}"] if waiting else []
     parts += [f"{others} on nodes that it does not serve"] if others else []
-    return Expectation(", ".join(parts), 0 if by_hand else len(now), later)
+    return Expectation(", ".join(parts), 0 if by_hand else len(now), later[:_LISTED])
 
 
 def _now(count: int, total: int) -> str:

@@ -8,7 +8,7 @@ addresses at once. Where a shortage is only forecast they are no cure: deleting 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ip_remediator.domain.capacity import addresses_of_new_eni, next_eni_subnets, pod_nodes, zone_subnets
@@ -18,6 +18,8 @@ from ip_remediator.domain.plural import counted
 from ip_remediator.domain.snapshot import LeakedInterface, Node, Snapshot
 
 _NAMED = 5
+# A plan lists each deletion, and is kept in one item of at most 400 KB.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,16 @@ def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> Leaks:
         return _passed_over(f"{found}, but single addresses are not what is missing ({diagnosis.verdict})")
     needy = [zone.zone for zone in diagnosis.zones if zone.verdict is Verdict.SUBNET_EXHAUSTED]
     reachable = {subnet.id for zone in needy for subnet in zone_subnets(snapshot, zone)}
-    useful = tuple(eni for eni in ours if eni.subnet_id in reachable)
+    useful = _largest(eni for eni in ours if eni.subnet_id in reachable)
     if not useful:
         return _passed_over(f"{found}, none in a subnet that the nodes in need can grow into")
     return _judge(snapshot, needy, useful)
+
+
+def _largest(interfaces: Iterable[LeakedInterface]) -> tuple[LeakedInterface, ...]:
+    """As many as one plan deletes, those with most addresses, by their ids."""
+    chosen = sorted(interfaces, key=lambda eni: (-eni.addresses, eni.id))[:_AT_ONCE]
+    return tuple(sorted(chosen, key=lambda eni: eni.id))
 
 
 def _passed_over(reason: str) -> Leaks:

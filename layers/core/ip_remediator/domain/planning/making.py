@@ -38,7 +38,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
     owner = risks.foreign_owner(snapshot) if needed.strategy.startswith("custom-networking") else None
     made = changes(snapshot, needed, str(block) if block else None, subnets, foreign=owner is not None)
     told = _handover(snapshot, needed, subnets, owner, made)
-    expected = expect(snapshot, diagnosis, needed, by_hand=owner is not None)
+    expected = expect(snapshot, needed, by_hand=owner is not None)
     draft = Plan(
         verdict=diagnosis.verdict.value,
         strategy=needed.strategy,
