@@ -1,4 +1,4 @@
-"""Assembles the ASGI application: MiniStack, moto's EC2 with the VPC's rules, the corrections."""
+"""Assembles the ASGI application: MiniStack, moto's EC2 with the VPC's rules and its Auto Scaling, the corrections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ministack import app as ministack_app
 
-from local.aws import corrections
+from local.aws import autoscaling, corrections
 from local.aws.control import Control
 from local.aws.corrections.guard import original
 from local.aws.ec2 import backend
@@ -22,5 +22,6 @@ def build(settings: Settings) -> Any:
     faults = Faults()
     corrections.install(settings, faults)
     backend.install(settings.associating_seconds)
-    original(ministack_app, "_loaded_modules")["ec2"] = MotoEC2()
+    autoscaling.install()
+    original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(), autoscaling=autoscaling.MotoAutoScaling())
     return Control(original(ministack_app, "app"), faults)

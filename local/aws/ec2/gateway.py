@@ -1,10 +1,10 @@
-"""moto's EC2 as a MiniStack service module: SigV4 and IAM are checked by MiniStack's gateway before it is called."""
+"""moto as MiniStack service modules: SigV4 and IAM are checked by MiniStack's gateway before moto is called."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 from ministack.core.responses import get_account_id, get_region
@@ -19,13 +19,17 @@ HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "host"})
 DRY_RUN_STATUS = 412
 
 
-class MotoEC2:
+# moto's models are plain dictionaries, and its services reach into each other's; one request at a time keeps check and
+# change together.
+_LOCK = threading.Lock()
+
+
+class MotoService:
     """The functions that MiniStack calls on a service module, answered by moto."""
 
-    def __init__(self) -> None:
-        self._application: Any = create_backend_app("ec2")
-        # moto's models are plain dictionaries; one request at a time keeps check and change together.
-        self._lock = threading.Lock()
+    def __init__(self, service: Literal["ec2", "autoscaling"]) -> None:
+        self._service = service
+        self._application: Any = create_backend_app(service)
 
     async def handle_request(
         self,
@@ -35,29 +39,40 @@ class MotoEC2:
         body: bytes,
         query_params: dict[str, Any],  # noqa: ARG002 - always empty: the EC2 protocol posts forms
     ) -> Response:
-        """Answer one EC2 request."""
+        """Answer one request."""
         if is_dry_run(body):
             return dry_run()
         return await asyncio.to_thread(self._call, method, path, headers, body)
 
     def _call(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Response:
         forwarded = {name: value for name, value in headers.items() if name.lower() not in HOP_HEADERS}
-        forwarded["Host"] = f"ec2.{get_region()}.amazonaws.com"
-        with self._lock:
-            backend: Any = ec2_backends[get_account_id()][get_region()]
-            backend.settle()
+        forwarded["Host"] = f"{self._service}.{get_region()}.amazonaws.com"
+        with _LOCK:
+            self.settle()
             answer = self._application.test_client().open(path, method=method, headers=forwarded, data=body)
         return answer.status_code, dict(answer.headers), answer.data
 
-    def reset(self) -> None:
-        """Forget every EC2 resource (MiniStack's reset endpoint)."""
-        ec2_backends.reset()
+    def settle(self) -> None:
+        """Let happen what time brings about, before a request is answered."""
 
     def get_state(self) -> None:
         """Nothing is persisted."""
 
     def load_persisted_state(self, data: object) -> None:
         """Nothing is persisted."""
+
+
+class MotoEC2(MotoService):
+    def __init__(self) -> None:
+        super().__init__("ec2")
+
+    def settle(self) -> None:
+        backend: Any = ec2_backends[get_account_id()][get_region()]
+        backend.settle()
+
+    def reset(self) -> None:
+        """Forget every EC2 resource (MiniStack's reset endpoint)."""
+        ec2_backends.reset()
 
 
 def is_dry_run(body: bytes) -> bool:

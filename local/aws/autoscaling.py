@@ -1,0 +1,122 @@
+"""moto's Auto Scaling as a MiniStack service module, whose groups launch the instances of moto's EC2.
+
+What moto leaves out is added: the instance that is terminated gives its addresses back before its successor is
+launched, a launch that finds no free address is tried again (as Auto Scaling does, with an activity that says so), and
+IAM sees which group a call is about.
+"""
+
+# ruff: noqa: SLF001 - a layer over moto works on its models, whose state is private
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ministack.core import iam_actions
+from ministack.core.responses import get_account_id, get_region
+from moto.autoscaling.exceptions import AutoscalingClientError
+from moto.autoscaling.models import AutoScalingBackend, TerminateInstanceActivity, autoscaling_backends
+from moto.core.exceptions import ServiceException
+
+from local.aws.corrections.guard import original, replace
+from local.aws.ec2.gateway import MotoService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SERVICE: Final = "autoscaling"
+TERMINATE = "TerminateInstanceInAutoScalingGroup"
+
+
+class MotoAutoScaling(MotoService):
+    """The functions that MiniStack calls on a service module, answered by moto."""
+
+    def __init__(self) -> None:
+        super().__init__(SERVICE)
+
+    def settle(self) -> None:
+        for group in _backend().autoscaling_groups.values():
+            _fill(group)
+
+    def reset(self) -> None:
+        """Forget every group (MiniStack's reset endpoint)."""
+        autoscaling_backends.reset()
+
+
+def install() -> None:
+    """Make moto's groups replace as AWS's do. MissingPartError when a part of moto that this needs is gone."""
+    original(AutoScalingBackend, "terminate_instance")
+    replace(AutoScalingBackend, "terminate_instance", _terminate_instance)
+    _group_arns()
+    _group_tags()
+
+
+def _backend() -> Any:
+    return autoscaling_backends[get_account_id()][get_region()]
+
+
+def _terminate_instance(backend: Any, instance_id: str, should_decrement: bool) -> TerminateInstanceActivity:
+    states = (each for group in backend.autoscaling_groups.values() for each in group.instance_states)
+    state = next((each for each in states if each.instance.id == instance_id), None)
+    if state is None:
+        raise AutoscalingClientError(
+            "ValidationError", f"Instance Id not found - No managed instance found for {instance_id}"
+        )
+    group, before = state.instance.autoscaling_group, state.instance.autoscaling_group.desired_capacity
+    group.instance_states = [each for each in group.instance_states if each is not state]
+    backend.ec2_backend.terminate_instances([instance_id])
+    if should_decrement:
+        group.desired_capacity = before - 1
+    _fill(group)
+    return TerminateInstanceActivity(state.instance, before)
+
+
+def _fill(group: Any) -> None:
+    """Launch what is missing; without a free address or the like, the next request tries again."""
+    if "Launch" in group._suspended_processes or len(group.instance_states) >= (group.desired_capacity or 0):
+        return
+    try:
+        group.set_desired_capacity(group.desired_capacity)
+    except ServiceException:
+        return
+
+
+def _group_arns() -> None:
+    known = original(iam_actions, "extract_resource_arn")
+
+    def extract(
+        service: str, method: str, path: str, headers: Any, body: bytes, params: Any, region: str, account: str
+    ) -> str:
+        group = _group_of(params) if service == SERVICE else None
+        arn: str = group.arn if group else known(service, method, path, headers, body, params, region, account)
+        return arn
+
+    replace(iam_actions, "extract_resource_arn", extract)
+
+
+def _group_tags() -> None:
+    """aws:ResourceTag and autoscaling:ResourceTag (list_amazonec2autoscaling.html)."""
+    known = original(iam_actions, "request_tag_context")
+
+    def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
+        found: dict[str, Any] = known(service, action, body, params)
+        group = _group_of(params) if service == SERVICE else None
+        for tag in group.tags if group else ():
+            for prefix in ("aws:resourcetag", "autoscaling:resourcetag"):
+                found[f"{prefix}/{tag['Key'].lower()}"] = tag["Value"]
+        return found
+
+    replace(iam_actions, "request_tag_context", context)
+
+
+def _group_of(params: Any) -> Any:
+    """The group that a call of Auto Scaling acts on; None for Describe calls, which know no resources."""
+    if _first(params, "Action") != TERMINATE:
+        return None
+    groups: Iterable[Any] = _backend().autoscaling_groups.values()
+    wanted = _first(params, "InstanceId")
+    return next((each for each in groups if any(state.instance.id == wanted for state in each.instance_states)), None)
+
+
+def _first(params: Any, name: str) -> str:
+    value = params.get(name, "")
+    return str((value[0] if value else "") if isinstance(value, list) else value)
