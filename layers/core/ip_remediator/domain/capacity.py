@@ -3,6 +3,9 @@
 Restates how ipamd grows a node's pool (amazon-vpc-cni-k8s, pkg/ipamd: tryAssignIPs, tryAllocateENI): it first puts
 addresses on ENIs with room, one if EC2 refuses more; else it asks for a new ENI with all of its addresses in one call
 and does not try again with fewer. So a subnet with three free addresses is full for a node that needs a new ENI.
+
+Which subnets: pkg/awsutils, createENI, isSubnetValidForENICreation, IsSubnetExcluded. How many addresses:
+datastoreTargetState, getPrefixesNeeded. Read at v1.23.
 """
 
 from __future__ import annotations
@@ -16,10 +19,17 @@ from ip_remediator.domain.snapshot import (
     DISCOVERY_TAG,
     PREFIX_SIZE,
     WARM_IP_TARGET,
+    NetworkInterface,
     Node,
     Snapshot,
     Subnet,
 )
+
+MINIMUM_IP_TARGET = "MINIMUM_IP_TARGET"
+_WARM_PREFIX_TARGET = "WARM_PREFIX_TARGET"
+_EXCLUDED = "0"
+# ipamd minds the tag's value and the cluster's tag from here on; before, it looked only for the tag.
+_EXCLUDES_SINCE = (1, 22)
 
 
 @dataclass(frozen=True)
@@ -33,24 +43,22 @@ class Way:
 
 def pod_nodes(snapshot: Snapshot, zone: str) -> list[Node]:
     """The zone's nodes whose pods the VPC CNI serves."""
-    return [node for node in snapshot.nodes if node.zone == zone and node.runs_vpc_cni]
+    return [node for node in snapshot.nodes_in(zone) if node.runs_vpc_cni]
 
 
 def next_eni_subnets(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
     """The subnets that ipamd may create the node's next ENI in."""
     if snapshot.cni.custom_networking:
-        return tuple(
-            config.subnet
-            for config in snapshot.eni_configs
-            if config.name == node.selected_eni_config and config.subnet
-        )
+        config = snapshot.eni_config(node.selected_eni_config)
+        return (config.subnet,) if config and config.subnet else ()
     home = node.primary_subnet
-    if not snapshot.cni.subnet_discovery:
-        return (home,) if home else ()
-    found = tuple(subnet.id for subnet in snapshot.subnets if _discovered(snapshot, node, subnet))
     known = snapshot.subnet(home)
     # A home subnet that is not among the facts cannot be seen to be excluded.
-    return found if known or not home else (home, *found)
+    own = () if home is None or (known and _excluded(snapshot, known)) else (home,)
+    if not snapshot.cni.subnet_discovery:
+        return own
+    tagged = (subnet for subnet in snapshot.tagged_for_discovery(node.zone) if not _excluded(snapshot, subnet))
+    return (*own, *(subnet.id for subnet in tagged if subnet.id != home))
 
 
 def eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
@@ -65,14 +73,14 @@ def eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
     return tuple(sorted(selected))
 
 
-def _discovered(snapshot: Snapshot, node: Node, subnet: Subnet) -> bool:
-    """Enhanced subnet discovery: the node's own subnet and tagged ones of its zone, less those that the tag's value 0
-    or another cluster's tag excludes (since v1.22.1)."""
-    tag = subnet.tags.get(DISCOVERY_TAG)
-    scopes = [key for key in subnet.tags if key.startswith(CLUSTER_DISCOVERY_TAG)]
-    if tag == "0" or (scopes and CLUSTER_DISCOVERY_TAG + snapshot.cluster.name not in scopes):
+def _excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Tagged out of ipamd's reach: by the value 0, or in favour of other clusters."""
+    value = subnet.tags.get(DISCOVERY_TAG)
+    release = snapshot.cni.release
+    if not value or (release is not None and release < _EXCLUDES_SINCE):
         return False
-    return subnet.id == node.primary_subnet or (tag == "1" and subnet.zone == node.zone)
+    scopes = [key for key in subnet.tags if key.startswith(CLUSTER_DISCOVERY_TAG)]
+    return value == _EXCLUDED or (bool(scopes) and CLUSTER_DISCOVERY_TAG + snapshot.cluster.name not in scopes)
 
 
 def zone_subnets(snapshot: Snapshot, zone: str) -> list[Subnet]:
@@ -82,35 +90,94 @@ def zone_subnets(snapshot: Snapshot, zone: str) -> list[Subnet]:
 
 
 def ways(snapshot: Snapshot, node: Node) -> frozenset[Way]:
-    """Every way in which ipamd can get the node another address; empty: the node is at its limit.
+    """Every way in which ipamd can get the node another address; empty: no subnet can help it.
 
     Where the limits of the instance type are unknown, room is assumed.
     """
+    if held_back(snapshot, node):
+        return frozenset()
     prefixes = 1 if snapshot.cni.prefix_delegation else 0
     one_more = PREFIX_SIZE if prefixes else 1
-    # With custom networking ipamd puts nothing more on the primary ENI.
-    usable = [eni for eni in node.interfaces if not (eni.primary and snapshot.cni.custom_networking)]
-    with_room = {
+    usable = _serving_interfaces(snapshot, node)
+    with_room = frozenset(
         Way(eni.subnet_id, one_more, prefixes)
         for eni in usable
         if node.addresses_per_eni is None or eni.addresses + eni.prefixes < node.addresses_per_eni
-    }
-    if node.free_eni_slots == 0:
-        return frozenset(with_room)
-    new_eni = addresses_of_new_eni(snapshot, node)
-    return frozenset(with_room | {Way(id_, new_eni, prefixes) for id_ in next_eni_subnets(snapshot, node)})
+    )
+    if node.free_eni_slots == 0 or blocking_interfaces(snapshot, node, usable):
+        return with_room
+    new_eni, prefixes = addresses_of_new_eni(snapshot, node), _prefixes_of_new_eni(snapshot, node)
+    return with_room | {Way(id_, new_eni, prefixes) for id_ in next_eni_subnets(snapshot, node)}
+
+
+def _serving_interfaces(snapshot: Snapshot, node: Node) -> list[NetworkInterface]:
+    """The ENIs that ipamd puts addresses for pods on: with custom networking not the primary one, and none in a
+    subnet that its tags exclude."""
+    return [
+        eni
+        for eni in node.interfaces
+        if not (eni.primary and snapshot.cni.custom_networking)
+        and not ((subnet := snapshot.subnet(eni.subnet_id)) and _excluded_from_service(snapshot, subnet))
+    ]
+
+
+def _excluded_from_service(snapshot: Snapshot, subnet: Subnet) -> bool:
+    return snapshot.cni.passes_full_interfaces and _excluded(snapshot, subnet)
+
+
+def blocking_interfaces(snapshot: Snapshot, node: Node, among: Iterable[NetworkInterface]) -> tuple[str, ...]:
+    """Those `among` the node's ENIs for which ipamd keeps asking before it thinks of a further one."""
+    if snapshot.cni.passes_full_interfaces or node.addresses_per_eni is None:
+        return ()
+    return tuple(eni.id for eni in among if eni.addresses + eni.prefixes < node.addresses_per_eni)
+
+
+def held_back(snapshot: Snapshot, node: Node) -> bool:
+    """MINIMUM_IP_TARGET without WARM_IP_TARGET: ipamd gets the node so many addresses and never more (README of the
+    CNI, note 2 on MINIMUM_IP_TARGET)."""
+    minimum = _target(snapshot, MINIMUM_IP_TARGET)
+    if not minimum or _target(snapshot, WARM_IP_TARGET) or not node.interfaces:
+        return False
+    return _pool_of(snapshot, node) >= minimum
 
 
 def addresses_of_new_eni(snapshot: Snapshot, node: Node) -> int:
     """What a new ENI takes at once: its primary address and, unless warm targets ask for less, every other."""
     if snapshot.cni.prefix_delegation:
-        return 1 + PREFIX_SIZE
+        return 1 + PREFIX_SIZE * _prefixes_of_new_eni(snapshot, node)
     if node.addresses_per_eni is None:
         return 1
-    warm = snapshot.cni.env.get(WARM_IP_TARGET, "")
-    if warm.isdigit() and int(warm) > 0:
-        return min(1 + int(warm), node.addresses_per_eni)
-    return node.addresses_per_eni
+    short = _short_of_targets(snapshot, node)
+    return node.addresses_per_eni if short is None else min(1 + max(short, 1), node.addresses_per_eni)
+
+
+def _prefixes_of_new_eni(snapshot: Snapshot, node: Node) -> int:
+    if not snapshot.cni.prefix_delegation:
+        return 0
+    short = _short_of_targets(snapshot, node)
+    wanted = _target(snapshot, _WARM_PREFIX_TARGET) if short is None else -(-short // PREFIX_SIZE)
+    most = (node.addresses_per_eni or wanted + 1) - 1
+    return max(1, min(wanted, most))
+
+
+def _short_of_targets(snapshot: Snapshot, node: Node) -> int | None:
+    """Addresses that a node without a free one lacks for WARM_IP_TARGET and MINIMUM_IP_TARGET; None: neither is set."""
+    warm, minimum = _target(snapshot, WARM_IP_TARGET), _target(snapshot, MINIMUM_IP_TARGET)
+    return max(warm, minimum - _pool_of(snapshot, node)) if warm or minimum else None
+
+
+def _pool_of(snapshot: Snapshot, node: Node) -> int:
+    """The addresses for pods that the node has."""
+    usable = _serving_interfaces(snapshot, node)
+    if snapshot.cni.prefix_delegation:
+        return sum(eni.prefixes * PREFIX_SIZE for eni in usable)
+    return sum(max(0, eni.addresses - 1) for eni in usable)
+
+
+def _target(snapshot: Snapshot, name: str) -> int:
+    """A number of the CNI's environment; what is no number, or negative, counts as not set."""
+    text = snapshot.cni.env.get(name, "")
+    return int(text) if len(text) < 10 and text.isascii() and text.isdigit() else 0
 
 
 def free_addresses(subnets: Iterable[Subnet | None]) -> int | None:

@@ -6,8 +6,10 @@ bug report. Whatever was not read (or was left out of a hand-written document) i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal, Self
 
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.snapshot.cluster import (
@@ -131,7 +133,55 @@ class Snapshot(Document):
     unread: tuple[str, ...] = ()
 
     def subnet(self, subnet_id: str | None) -> Subnet | None:
-        return next((subnet for subnet in self.subnets if subnet.id == subnet_id), None)
+        return self._subnets_by_id.get(subnet_id)
 
     def node(self, name: str | None) -> Node | None:
-        return next((node for node in self.nodes if node.name == name), None)
+        return self._nodes_by_name.get(name)
+
+    def nodes_in(self, zone: str) -> tuple[Node, ...]:
+        return tuple(self._nodes_by_zone.get(zone, ()))
+
+    def eni_config(self, name: str) -> EniConfig | None:
+        return self._eni_configs_by_name.get(name)
+
+    def tagged_for_discovery(self, zone: str | None) -> tuple[Subnet, ...]:
+        """The zone's subnets with the tag kubernetes.io/role/cni, whatever its value."""
+        return tuple(self._tagged_by_zone.get(zone, ()))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        for name in _INDEXES:
+            copied.__dict__.pop(name, None)
+        return copied
+
+    # A large cluster has 5,000 nodes, and each of them asks for its subnets. Of equal names the first one counts.
+
+    @cached_property
+    def _subnets_by_id(self) -> dict[str | None, Subnet]:
+        return {subnet.id: subnet for subnet in reversed(self.subnets)}
+
+    @cached_property
+    def _nodes_by_name(self) -> dict[str | None, Node]:
+        return {node.name: node for node in reversed(self.nodes)}
+
+    @cached_property
+    def _nodes_by_zone(self) -> dict[str | None, list[Node]]:
+        found: dict[str | None, list[Node]] = {}
+        for node in self.nodes:
+            found.setdefault(node.zone, []).append(node)
+        return found
+
+    @cached_property
+    def _eni_configs_by_name(self) -> dict[str, EniConfig]:
+        return {config.name: config for config in reversed(self.eni_configs)}
+
+    @cached_property
+    def _tagged_by_zone(self) -> dict[str | None, list[Subnet]]:
+        found: dict[str | None, list[Subnet]] = {}
+        for subnet in self.subnets:
+            if DISCOVERY_TAG in subnet.tags:
+                found.setdefault(subnet.zone, []).append(subnet)
+        return found
+
+
+_INDEXES = tuple(name for name, value in vars(Snapshot).items() if isinstance(value, cached_property))

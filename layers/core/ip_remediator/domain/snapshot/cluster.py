@@ -100,8 +100,17 @@ class Cni(Document):
     @property
     def subnet_discovery(self) -> bool:
         """On by default since v1.18, unknown before; has no effect while custom networking is on."""
+        return not self.custom_networking and self.passes_full_interfaces
+
+    @property
+    def passes_full_interfaces(self) -> bool:
+        """Whether ipamd goes on to a further ENI when EC2 has no address for one that has room.
+
+        Since v1.18.3, with ENABLE_SUBNET_DISCOVERY, custom networking or not (pkg/ipamd, tryAssignIPs). Else it asks
+        for addresses of the same full subnet for ever.
+        """
         knows_it = self.release is None or self.release >= (1, 18)
-        return knows_it and not self.custom_networking and self._flag(ENABLE_SUBNET_DISCOVERY, default=True)
+        return knows_it and self._flag(ENABLE_SUBNET_DISCOVERY, default=True)
 
     @property
     def release(self) -> tuple[int, int] | None:
@@ -176,7 +185,9 @@ class Node(Document):
 
     @property
     def primary_subnet(self) -> str | None:
-        return next((eni.subnet_id for eni in self.interfaces if eni.primary), None)
+        """Where none is marked as primary, as in documents written by hand, the first one is."""
+        marked = (eni.subnet_id for eni in self.interfaces if eni.primary)
+        return next(marked, self.interfaces[0].subnet_id if self.interfaces else None)
 
 
 class StuckPod(Document):
