@@ -55,6 +55,14 @@ def test_given_words_of_the_classification_when_the_dataplane_logs_them_then_the
     assert passes("DataplaneLines", line)
 
 
+def lines_of(name: str) -> list[str]:
+    return [event["message"] for event in json.loads((SAMPLES / f"{name}.json").read_text())["logEvents"]]
+
+
+def test_given_the_recorded_line_of_ipamd_when_filtered_then_it_reaches_ingest():
+    assert [passes("DataplaneLines", line) for line in lines_of("logs_dataplane_aws_node")] == [True]
+
+
 def test_given_the_recorded_dataplane_when_filtered_then_no_signal_is_lost_and_noise_stays_behind():
     # given
     batch = json.loads((SAMPLES / "logs_dataplane.json").read_text())
@@ -91,8 +99,8 @@ def test_given_exported_events_when_filtered_then_those_of_known_reasons_pass():
 
 
 def test_given_a_pod_without_an_address_when_the_kubelet_logs_it_then_the_metric_counts_it():
-    batch = json.loads((SAMPLES / "logs_dataplane.json").read_text())
-    kubelet, ipamd, *_ = (event["message"] for event in batch["logEvents"])
+    kubelet, *_ = lines_of("logs_dataplane")
+    (ipamd,) = lines_of("logs_dataplane_aws_node")
     assert passes("PodsWithoutAddress", kubelet)
     assert not passes("PodsWithoutAddress", ipamd)
 

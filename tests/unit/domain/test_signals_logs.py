@@ -39,14 +39,28 @@ def parse(payload):
 
 
 def test_the_lines_of_the_dataplane_group_become_signals_or_drops():
-    kubelet, ipamd, unrelated, unknown = parse(sent(sample("logs_dataplane")))
+    kubelet, unrelated, unknown = parse(sent(sample("logs_dataplane")))
 
     assert (kubelet.source, kubelet.cluster, kubelet.cause) == (Source.LOGS, "shop-prod", Cause.NO_ADDRESS)
     assert (kubelet.node, kubelet.zone, kubelet.pod) == (NODE, "ap-northeast-2a", "default/nginx-7c5ddbdf54-x2x8k")
     assert kubelet.last_seen == datetime(2026, 3, 2, 8, 14, 2, 118000, tzinfo=UTC)
-    assert (ipamd.cause, ipamd.strength, ipamd.node) == (Cause.SUBNET_FULL, Strength.STRONG, NODE)
     assert unrelated == Dropped(reason=DropReason.UNRELATED_LINE)
     assert unknown.cause is Cause.OTHER
+
+
+def test_a_line_of_ipamd_has_ec2s_error_code_and_its_node_from_the_name_of_the_log_stream():
+    (ipamd,) = parse(sent(sample("logs_dataplane_aws_node")))
+
+    assert (ipamd.cluster, ipamd.cause, ipamd.strength) == ("shop-prod", Cause.SUBNET_FULL, Strength.STRONG)
+    assert (ipamd.node, ipamd.zone, ipamd.pod) == (NODE, "ap-northeast-2a", None)
+    assert ipamd.excerpt.startswith("Failed to increase pool size due to")
+
+
+@pytest.mark.parametrize("stream", ["", "dataplane", "-dataplane.tail", "NODE-dataplane.tail", 5, None])
+def test_a_log_stream_that_is_named_after_no_node_leaves_the_node_open(stream):
+    (ipamd,) = parse(sent({**sample("logs_dataplane_aws_node"), "logStream": stream}))
+
+    assert ipamd.node is None
 
 
 def test_an_exported_event_in_any_log_group_is_the_same_signal_as_through_eventbridge():

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 
 from ip_remediator.domain.incidents import SignalSummary
-from ip_remediator.domain.signals import Signal, Source, extended
+from ip_remediator.domain.signals import Signal, Source, merged
 from ip_remediator.domain.wordings import Cause, Strength
 
 # The kubelet tries a failed sandbox again every 10 to 15 seconds, and ipamd fills an empty pool within a few: a pod
@@ -55,10 +56,7 @@ def by_cluster(signals: Iterable[Signal]) -> dict[str, tuple[Signal, ...]]:
 
 def distinct(signals: Iterable[Signal]) -> tuple[Signal, ...]:
     """Each observation once. A repeat that Kubernetes folded into the same event extends the time it was seen."""
-    known: dict[str, Signal] = {}
-    for signal in signals:
-        known[signal.id] = extended(known.get(signal.id, signal), signal)
-    return tuple(known.values())
+    return merged(signals, attrgetter("id"))
 
 
 def relapses(signals: Iterable[Signal], closed_at: datetime | None, rules: Rules) -> tuple[Signal, ...]:

@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from ip_remediator.domain.signals import (
     Dropped,
@@ -22,8 +23,9 @@ from ip_remediator.domain.signals import (
     Source,
     at,
     build,
-    extended,
     is_kubernetes_event,
+    merged,
+    parse_eventbridge,
     parse_kubernetes_event,
     text_at,
 )
@@ -35,9 +37,23 @@ MAX_INFLATED_BYTES = 16 * 1024 * 1024
 # work. PutLogEvents takes 10,000 log events; this leaves each of them ten objects or arrays, quoted ones included.
 MAX_CONTAINERS = 100_000
 _LOG_GROUP = re.compile(r"^/aws/containerinsights/([^/]+)/")
+# Container Insights' Fluent Bit names a stream after the node and the tag. Lines of aws-node have the node only there.
+_LOG_STREAM = re.compile(r"^([a-z0-9.-]{1,253}?)-(?:application|dataplane)\.")
 _KUBELET_POD = re.compile(r'\bpod="([a-z0-9.-]{1,253}/[a-z0-9.-]{1,253})"')
 _OF_THE_CNI = re.compile(r"aws-cni|PodSandbox")
 _GZIP = 31
+
+
+def parse_message(document: object, *, received_at: datetime) -> Iterator[Signal | Dropped]:
+    """What a message of the queue says: an EventBridge event, or a payload of CloudWatch Logs that Lambda gave up.
+
+    The latter is Lambda's record of a failed invocation, with what it was invoked with in `requestPayload`.
+    """
+    payload = at(document, "requestPayload")
+    if at(payload, "awslogs") is not None:
+        yield from parse_logs(payload, received_at=received_at)
+    else:
+        yield parse_eventbridge(document, received_at=received_at)
 
 
 def parse_logs(payload: object, *, received_at: datetime) -> Iterator[Signal | Dropped]:
@@ -58,20 +74,17 @@ def parse_logs(payload: object, *, received_at: datetime) -> Iterator[Signal | D
         return
     group = _LOG_GROUP.match(text_at(batch, "logGroup") or "")
     cluster = group.group(1) if group else None
+    stream = _LOG_STREAM.match(text_at(batch, "logStream") or "") if group else None
     for event in events:
-        yield _parse_line(event, cluster, received_at)
+        yield _parse_line(event, cluster, stream.group(1) if stream else None, received_at)
 
 
-def fold(signals: Iterable[Signal]) -> list[Signal]:
+def fold(signals: Iterable[Signal]) -> tuple[Signal, ...]:
     """One signal for all lines that say the same of the same pod or node, seen from the first to the last of them.
 
     A subscription delivers again what it delivered, so the first line's id identifies them all.
     """
-    folded: dict[tuple[object, ...], Signal] = {}
-    for signal in signals:
-        key = (signal.cluster, signal.source, signal.cause, signal.strength, signal.node, signal.pod)
-        folded[key] = extended(folded.get(key, signal), signal)
-    return list(folded.values())
+    return merged(signals, attrgetter("cluster", "source", "cause", "strength", "node", "pod"))
 
 
 def _inflate(data: str | None) -> object:
@@ -89,11 +102,13 @@ def _inflate(data: str | None) -> object:
         return Dropped(reason=DropReason.UNREADABLE)
 
 
-def _parse_line(event: object, cluster: str | None, received_at: datetime) -> Signal | Dropped:
+def _parse_line(event: object, cluster: str | None, node: str | None, received_at: datetime) -> Signal | Dropped:
+    """`node`: the one that the log stream is named after, for lines that name none."""
     line = text_at(event, "message") or ""
     record = _json_object(line)
-    # An exporter that writes to its own log has each Event wrapped by Fluent Bit.
-    for event_like in (record, at(record, "log_processed"), _json_object(text_at(record, "log") or "")):
+    # What a container wrote as JSON is a text in Fluent Bit's record, or read by it.
+    written = _json_object(text_at(record, "log") or "") or at(record, "log_processed")
+    for event_like in (record, written):
         if is_kubernetes_event(event_like):
             return parse_kubernetes_event(event_like, cluster=cluster, received_at=received_at)
     message = text_at(record, "message") or text_at(record, "log") or line
@@ -107,13 +122,13 @@ def _parse_line(event: object, cluster: str | None, received_at: datetime) -> Si
         cluster=cluster,
         cause=cause,
         strength=strength,
-        node=text_at(record, "hostname") or text_at(record, "kubernetes", "host"),
+        node=text_at(record, "hostname") or text_at(record, "kubernetes", "host") or node,
         zone=text_at(record, "az"),
         pod=pod.group(1) if pod else None,
         seen=(moment, moment),
         received_at=received_at,
         identity=text_at(event, "id"),
-        excerpt=message,
+        excerpt=text_at(written, "msg") or message,  # ipamd's own words
     )
 
 

@@ -1,7 +1,7 @@
 """Event -> Signal: what each event shape says about a cluster.
 
-Whatever arrives was written by others: every parser
-here accepts any JSON value and answers with a `Signal` or a counted `Dropped`, never with an exception.
+Whatever arrives was written by others: every parser here accepts any JSON value and answers with a `Signal` or a
+counted `Dropped`, never with an exception.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -288,10 +288,17 @@ def _parse_own(event: object, detail: Mapping[str, object], received_at: datetim
     return signal.model_copy(update={"first_seen": min(signal.first_seen, last), "last_seen": last})
 
 
-def extended(signal: Signal, repeat: Signal) -> Signal:
-    """`signal`, seen from the first to the last time that it or `repeat` was."""
-    first, last = min(signal.first_seen, repeat.first_seen), max(signal.last_seen, repeat.last_seen)
-    return signal.model_copy(update={"first_seen": first, "last_seen": last})
+def merged(signals: Iterable[Signal], key: Callable[[Signal], Hashable]) -> tuple[Signal, ...]:
+    """The first signal of each `key`, seen from the first to the last time that any signal of that key was."""
+    groups: dict[Hashable, list[Signal]] = {}
+    for signal in signals:
+        groups.setdefault(key(signal), []).append(signal)
+    return tuple(_span(group) if len(group) > 1 else group[0] for group in groups.values())
+
+
+def _span(signals: Sequence[Signal]) -> Signal:
+    first, last = min(signal.first_seen for signal in signals), max(signal.last_seen for signal in signals)
+    return signals[0].model_copy(update={"first_seen": first, "last_seen": last})
 
 
 def build(

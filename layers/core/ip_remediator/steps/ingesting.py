@@ -15,8 +15,8 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from ip_remediator.domain.correlation import by_cluster
-from ip_remediator.domain.log_signals import fold, parse_logs
-from ip_remediator.domain.signals import Cause, Dropped, Signal, at, parse_eventbridge
+from ip_remediator.domain.log_signals import fold, parse_logs, parse_message
+from ip_remediator.domain.signals import Cause, Dropped, Signal
 from ip_remediator.observability import NAMESPACE, logger
 
 Outcome = Signal | Dropped
@@ -31,7 +31,8 @@ def ingest(records: list[Any], remediate: Callable[[str, Sequence[Signal]], None
     failures: list[str] = []
     for record in records:
         try:
-            read += [(record["messageId"], found) for found in _read(record["body"], now)]
+            document = json.loads(record["body"])
+            read += [(record["messageId"], found) for found in parse_message(document, received_at=now)]
         except Exception as error:  # whatever is in a message, the others of its batch go on
             about = {"message_id": record["messageId"], "body": record["body"][:200]}
             logger.error("message not read", reason=_reason(error), **about)
@@ -61,15 +62,6 @@ def forward(payload: object, send: Callable[[Sequence[Signal]], None], now: date
         send(signals)
     count(one for one in found if isinstance(one, Dropped))
     return {"lines": len(found), "signals": len(signals)}
-
-
-def _read(body: str, now: datetime) -> list[Outcome]:
-    """What a message holds: an event, or a payload of CloudWatch Logs of which Lambda gave up, come from the DLQ."""
-    event = json.loads(body)
-    payload = at(event, "requestPayload")
-    if at(payload, "awslogs") is not None:
-        return list(parse_logs(payload, received_at=now))
-    return [parse_eventbridge(event, received_at=now)]
 
 
 def count(outcomes: Iterable[Outcome]) -> None:
