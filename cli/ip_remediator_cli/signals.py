@@ -9,14 +9,14 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ip_remediator.domain.log_signals import parse_logs
+from ip_remediator.domain.log_signals import parse_logs, parse_message
 from ip_remediator.domain.signals import (
     Dropped,
     Signal,
     at,
     is_kubernetes_event,
-    parse_eventbridge,
     parse_kubernetes_event,
+    text_at,
 )
 from ip_remediator_cli.documents import parse_json, read_text
 from ip_remediator_cli.errors import OK, BadInput
@@ -38,7 +38,7 @@ def to_json(found: Signal | Dropped) -> dict[str, object]:
 
 
 def read_records(text: str, name: str) -> list[object]:
-    """The records of one JSON document, a list of them, or JSON lines.
+    """The records of one JSON document, a list of them, or JSON lines; each may hold others (`_unwrapped`).
 
     Raises:
         BadInput: not JSON; of JSON lines, nothing is read when one line is wrong.
@@ -46,21 +46,36 @@ def read_records(text: str, name: str) -> list[object]:
     where = f"FILE {name}"
     if not text.strip():
         raise BadInput(f"{where} is empty; give a JSON document, a list, or JSON lines")
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    # JSON lets U+2028 and its like stand in a string, so they end no line.
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     try:
         document = parse_json(text, where)
     except BadInput:
         if len(lines) == 1 or not _is_json(lines[0][1]):
             raise
-        return [parse_json(line, f"{where} line {number}") for number, line in lines]
-    return _records_of(document)
+        documents = [parse_json(line, f"{where} line {number}") for number, line in lines]
+    else:
+        documents = document if isinstance(document, list) else [document]
+    return [record for document in documents for record in _unwrapped(document)]
 
 
-def _records_of(document: object) -> list[object]:
-    if isinstance(document, list):
-        return document
-    items = at(document, "items")  # `kubectl get events -o json`
-    return items if isinstance(items, list) else [document]
+def _unwrapped(document: object) -> list[object]:
+    """The items of a list of Kubernetes; the bodies of SQS messages, as Lambda or `aws sqs receive-message` gets them."""
+    items = at(document, "items")
+    if (text_at(document, "kind") or "").endswith("List") and isinstance(items, list):
+        return items
+    for messages, body in (("Records", "body"), ("Messages", "Body")):
+        found = at(document, messages)
+        if isinstance(found, list):
+            return [_from_body(text_at(message, body) or "") for message in found]
+    return [document]
+
+
+def _from_body(body: str) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body  # no event, as any other text
 
 
 def _is_json(line: str) -> bool:
@@ -72,8 +87,8 @@ def _is_json(line: str) -> bool:
 
 
 def parse_record(record: object, cluster: str | None, received_at: datetime) -> Iterator[Signal | Dropped]:
-    """The signals of one record: an EventBridge event, a bare Kubernetes Event, or a CloudWatch Logs payload, as
-    Lambda gets it or already unpacked. `cluster` names the cluster of bare Events."""
+    """The signals of one record: what a message of the queue holds, a bare Kubernetes Event, or a CloudWatch Logs
+    payload, as Lambda gets it or already unpacked. `cluster` names the cluster of bare Events."""
     if at(record, "awslogs") is not None:
         yield from parse_logs(record, received_at=received_at)
     elif isinstance(at(record, "logEvents"), list) or at(record, "messageType") == "CONTROL_MESSAGE":
@@ -81,7 +96,7 @@ def parse_record(record: object, cluster: str | None, received_at: datetime) -> 
     elif is_kubernetes_event(record):
         yield parse_kubernetes_event(record, cluster=cluster, received_at=received_at)
     else:
-        yield parse_eventbridge(record, received_at=received_at)
+        yield from parse_message(record, received_at=received_at)
 
 
 def _packed(batch: object) -> dict[str, dict[str, str]]:

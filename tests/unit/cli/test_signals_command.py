@@ -107,3 +107,28 @@ def test_given_a_file_that_is_not_there_then_it_is_named(run: Run, tmp_path: Pat
     ran = run("signals", str(tmp_path / "none.json"))
     assert ran.status == 2
     assert "none.json cannot be read" in one_error_line(ran)
+
+
+def test_given_messages_of_the_queue_then_their_bodies_are_read_those_of_dead_letters_too(run: Run) -> None:
+    data = base64.b64encode(gzip.compress(json.dumps(sample("logs_dataplane_aws_node")).encode())).decode()
+    given_up = {"requestPayload": {"awslogs": {"data": data}}, "responsePayload": {"errorType": "Throttled"}}
+    bodies = [json.dumps(sample("event_sandbox")), json.dumps(given_up), "no JSON"]
+    received = {"Messages": [{"MessageId": str(number), "Body": body} for number, body in enumerate(bodies)]}
+    invoked = {"Records": [{"messageId": str(number), "body": body} for number, body in enumerate(bodies)]}
+    lines = run("signals", "-", stdin=received).lines
+    assert [line.get("cause") or line["dropped"] for line in lines] == ["no_address", "subnet_full", "not_an_event"]
+    assert run("signals", "-", stdin=invoked).lines == lines
+
+
+def test_given_a_line_separator_of_unicode_inside_a_string_then_it_ends_no_json_line(run: Run) -> None:
+    event = sample("event_sandbox")
+    event["detail"]["message"] += "\u2028\x85 again"
+    text = "\r\n".join([json.dumps(event, ensure_ascii=False), json.dumps(sample("alarm_metric"))])
+    assert [line["source"] for line in run("signals", "-", stdin=text).lines] == [
+        "kubernetes-event",
+        "cloudwatch-alarm",
+    ]
+
+
+def test_given_a_document_that_has_items_but_is_no_list_then_it_is_one_record(run: Run) -> None:
+    assert run("signals", "-", stdin={"items": []}).lines == [{"dropped": "not_an_event"}]

@@ -171,6 +171,12 @@ def test_what_has_no_known_shape_is_dropped_with_its_reason(event, reason):
     assert parse(event) == Dropped(reason=reason)
 
 
+def test_an_alarm_whose_configuration_changed_while_it_was_on_has_not_gone_off_again():
+    changed = sample("alarm_metric") | {"detail-type": "CloudWatch Alarm Configuration Change"}
+
+    assert parse(changed) == Dropped(reason=DropReason.UNKNOWN_SHAPE)
+
+
 def test_a_repeat_folded_into_the_same_event_keeps_its_id_and_extends_the_time_seen():
     first, folded = parse(sample("event_sandbox")), parse(sample("event_sandbox_folded"))
 

@@ -77,6 +77,12 @@ SAID = [
     ("containsPrivateIPAddressLimitExceededError encountered context canceled", Cause.OTHER),
     ("containsInsufficientCIDRsOrSubnetIPs encountered context canceled", Cause.OTHER),
     ("toomanyrequests: You have reached your pull rate limit.", Cause.OTHER),
+    (
+        'Failed to create pod sandbox: rpc error: failed to get sandbox image "1.dkr.ecr.us-west-2.amazonaws.com/eks/'
+        'pause:3.5": failed to pull image: toomanyrequests: Rate exceeded',
+        Cause.OTHER,
+    ),
+    ("operation error ECR: GetAuthorizationToken, api error ThrottlingException: Rate exceeded", Cause.OTHER),
     ("Waited for 1.2s due to client-side throttling, not priority and fairness", Cause.OTHER),
     ("Throttling request took 1.3s, request: GET:https://10.100.0.1:443/api/v1/nodes", Cause.OTHER),
     ("client rate limiter Wait returned an error: context deadline exceeded", Cause.OTHER),

@@ -33,6 +33,8 @@ __all__ = [
 EXCERPT_CHARACTERS = 500
 OWN_SOURCE = "eks-ip-remediator"
 OWN_DETAIL_TYPE = "Signal"
+# CloudWatch tells of changed configurations, too, with the state in which the alarm is.
+_ALARM_DETAIL_TYPE = "CloudWatch Alarm State Change"
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
 ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
 # An alarm without the dimension ClusterName (composite, or on other metrics) names its cluster in its description.
@@ -238,6 +240,8 @@ def _pod_of(document: object) -> str | None:
 
 def _parse_alarm(event: object, detail: object, received_at: datetime) -> Signal | Dropped:
     """An alarm names no cause: pods wait or addresses run low, the facts must tell the rest."""
+    if text_at(event, "detail-type") not in (_ALARM_DETAIL_TYPE, None):
+        return Dropped(reason=DropReason.UNKNOWN_SHAPE)
     if text_at(detail, "state", "value") != "ALARM":
         return Dropped(reason=DropReason.NOT_IN_ALARM)
     metrics = list(_metrics(detail))

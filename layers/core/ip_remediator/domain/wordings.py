@@ -108,6 +108,13 @@ WORDINGS: tuple[Wording, ...] = (
         Strength.STRONG,
         "Unauthorized operation: failed to call ec2:CreateNetworkInterface due to missing permissions.",
     ),
+    # Image registries have limits of their own, and say so in nearly EC2's words.
+    Wording(
+        _words("toomanyrequests", "failed to pull", "pulling image", r"\becr: ", "ecr-credential-provider"),
+        Cause.OTHER,
+        Strength.WEAK,
+        "toomanyrequests: You have reached your pull rate limit.",
+    ),
     Wording(
         # "Throttling request took ..." are words of the Kubernetes client about itself.
         _code("RequestLimitExceeded", "Throttling(?! request took)", "ThrottlingException"),
@@ -115,9 +122,9 @@ WORDINGS: tuple[Wording, ...] = (
         Strength.STRONG,
         "RequestLimitExceeded: Request limit exceeded.",
     ),
-    # Not the API client's "rate limiter", nor an image registry's "pull rate limit".
+    # Not the API client's "rate limiter".
     Wording(
-        _words(r"(?<!pull )\brate limit\b", r"\brate exceeded\b"),
+        _words(r"\brate limit\b", r"\brate exceeded\b"),
         Cause.CNI_THROTTLED,
         Strength.STRONG,
         "operation error EC2: CreateNetworkInterface, failed to get rate limit token, retry quota exceeded",
