@@ -60,7 +60,7 @@ def read_records(text: str, name: str) -> list[object]:
 
 
 def _unwrapped(document: object) -> list[object]:
-    """The items of a list of Kubernetes; the bodies of SQS messages, as Lambda or `aws sqs receive-message` gets them."""
+    """The items of a Kubernetes list; the bodies of SQS messages, as Lambda or `aws sqs receive-message` gets them."""
     items = at(document, "items")
     if (text_at(document, "kind") or "").endswith("List") and isinstance(items, list):
         return items
