@@ -410,7 +410,7 @@ def test_given_a_cluster_that_no_secondary_cidr_can_help_then_it_is_unsupported_
     assert found.verdict is Verdict.UNSUPPORTED
     assert not found.curable
     assert words in found.summary
-    assert found.evidence == (found.summary,)
+    assert found.summary == f"{found.evidence[0]}; next: see the alternatives, no plan is possible here"
 
 
 def test_given_fargate_beside_ordinary_nodes_then_only_the_ordinary_ones_are_judged() -> None:
@@ -443,7 +443,7 @@ def test_given_a_diagnosis_then_its_evidence_names_subnets_pods_signals_and_the_
     evidence = diagnose(snapshot(FULL), [Cause.SUBNET_FULL]).evidence
     assert f"subnet subnet-a (10.0.0.0/24, {az('a')}) has 0 free addresses" in evidence
     assert f"1 pod without an address in {az('a')}" in evidence
-    assert "the signals prove subnet_full" in evidence
+    assert "the signals prove subnet_full (EC2 words it InsufficientFreeAddressesInSubnet)" in evidence
     assert "the VPC CNI v1.23.1-eksbuild.1 runs with custom networking off" in evidence
 
 

@@ -72,7 +72,8 @@ def test_given_a_subnet_that_will_be_full_and_no_stuck_pod_then_the_verdict_is_e
     assert found.verdict is Verdict.SUBNET_EXHAUSTED
     assert found.curable
     assert found.summary == (
-        "a: subnet-0a has 12 free and will be full in about 5 h, at 2026-03-01 14:00 UTC; no pod waits yet"
+        "a: subnet-0a has 12 free and will be full in about 5 h, at 2026-03-01 14:00 UTC; no pod waits yet; "
+        "next: give pods further addresses, as the plan does"
     )
     assert (
         "subnet subnet-0a will be full in about 5 h, at 2026-03-01 14:00 UTC, "

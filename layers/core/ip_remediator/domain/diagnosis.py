@@ -15,11 +15,17 @@ from pydantic import Field
 from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
+from ip_remediator.domain.evidence import evidence, told_forecast, unknown
 from ip_remediator.domain.outlook import lasting, zones_of
-from ip_remediator.domain.plural import counted
+from ip_remediator.domain.plural import counted, some_of
+from ip_remediator.domain.relief import NodeDiagnosis, diagnose_node
 from ip_remediator.domain.shortage import Hosts, Supply, hosts_of
-from ip_remediator.domain.signals import Cause
-from ip_remediator.domain.snapshot import ZONE_LABEL, EniConfig, Node, Snapshot, StuckPod, Subnet
+from ip_remediator.domain.snapshot import ZONE_LABEL, EniConfig, Node, Snapshot, StuckPod
+from ip_remediator.domain.unsupported import unsupported
+from ip_remediator.domain.wordings import Cause
+from ip_remediator.domain.words import Words
+
+__all__ = ["CURABLE", "Diagnosis", "NodeDiagnosis", "Verdict", "ZoneDiagnosis", "diagnose", "stuck_pods_of_zone"]
 
 
 class Verdict(StrEnum):
@@ -47,14 +53,36 @@ _WORST_FIRST = (
     Verdict.RECOVERED,
 )
 _SHORTAGES = {Supply.EXHAUSTED: Verdict.SUBNET_EXHAUSTED, Supply.FRAGMENTED: Verdict.PREFIX_FRAGMENTED}
+_WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
+# What holds in every zone, wherever it was said.
+_REGIONAL = frozenset({Cause.ENI_QUOTA})
 _FAULTS = {
     Cause.CNI_IAM: "EC2 refuses the CNI's calls (IAM): give the aws-node role AmazonEKS_CNI_Policy",
     Cause.CNI_THROTTLED: "EC2 throttles the CNI's calls: wait, or ask for a higher API rate",
-    Cause.CNI_DOWN: "ipamd does not answer on the node: look at the aws-node pod",
+    Cause.CNI_DOWN: "ipamd does not answer on the node, it is down: look at the aws-node pod",
     Cause.SUBNET_TAGS: "the discovery tags exclude every subnet: correct the kubernetes.io/role/cni tags",
     Cause.ENICONFIG_MISSING: "the ENIConfigs are there and their subnets fit, yet ipamd attaches no ENI by them: are "
     "their security groups of the cluster's VPC?",
 }
+# What the words of events and signals come to where no fact can be held against them, the most telling first.
+_BY_WORD = {
+    Cause.ENI_QUOTA: Verdict.ENI_QUOTA,
+    Cause.SUBNET_FULL: Verdict.SUBNET_EXHAUSTED,
+    Cause.PREFIX_FRAGMENTED: Verdict.PREFIX_FRAGMENTED,
+    Cause.ENICONFIG_MISSING: Verdict.ENICONFIG_MISSING,
+    **dict.fromkeys((Cause.CNI_IAM, Cause.CNI_THROTTLED, Cause.CNI_DOWN, Cause.SUBNET_TAGS), Verdict.CNI_FAULT),
+    Cause.NODE_LIMIT: Verdict.NODE_LIMIT,
+}
+_NEXT = {
+    Verdict.SUBNET_EXHAUSTED: "give pods further addresses, as the plan does",
+    Verdict.PREFIX_FRAGMENTED: "give pods a subnet with whole /28 blocks, as the plan does",
+    Verdict.ENICONFIG_MISSING: "put those ENIConfigs right, as the plan does",
+    Verdict.NODE_LIMIT: "add nodes or take larger ones, more addresses do not help",
+    Verdict.ENI_QUOTA: "ask for a higher quota, more addresses do not help before",
+    Verdict.CNI_FAULT: "put that right first, more addresses do not help",
+    Verdict.UNSUPPORTED: "see the alternatives, no plan is possible here",
+}
+_SHOWN = 4
 
 
 class ZoneDiagnosis(Document):
@@ -68,15 +96,6 @@ class ZoneDiagnosis(Document):
     nodes: int
     stuck_pods: int
     full_at: datetime | None = None
-
-
-class NodeDiagnosis(Document):
-    """Whether new address space relieves the node at once, or only its replacement does."""
-
-    name: str
-    zone: str | None
-    relieved_now: bool
-    reason: str
 
 
 class Diagnosis(Document):
@@ -94,55 +113,62 @@ class Diagnosis(Document):
 
 
 def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
-    """The verdict on `snapshot`; `causes` are the causes that the incident's signals proved."""
-    unsupported = _unsupported(snapshot)
-    if unsupported:
+    """The verdict on `snapshot`; `causes` are the causes that the incident's signals proved.
+
+    What the stuck pods' own events prove counts as well, each for the zone of its node.
+    """
+    facts = _in_order(snapshot)
+    refused = unsupported(facts)
+    if refused:
         return Diagnosis(
             verdict=Verdict.UNSUPPORTED,
-            summary=unsupported,
-            evidence=(unsupported,),
-            alternatives=alternatives(snapshot, Verdict.UNSUPPORTED),
+            summary=_with_next_step(Verdict.UNSUPPORTED, refused),
+            evidence=(refused, *_waiting(facts)),
+            unknown=facts.unread,
+            alternatives=alternatives(facts, Verdict.UNSUPPORTED),
         )
-    proven = frozenset(causes)
-    zones = tuple(_diagnose_zone(snapshot, zone, proven) for zone in zones_of(snapshot))
-    verdict, summary = _overall(snapshot, zones)
+    signals = frozenset(causes)
+    words = Words.of(facts.stuck_pods)
+    zones = tuple(_diagnose_zone(facts, zone, signals, words) for zone in zones_of(facts))
+    verdict, reason = _overall(facts, zones, signals | words.of_all)
+    labelled = {node.name for node in snapshot.nodes if node.zone}
     return Diagnosis(
         verdict=verdict,
-        summary=summary,
+        summary=_with_next_step(verdict, reason),
         zones=zones,
-        nodes=tuple(_diagnose_node(snapshot, node) for node in snapshot.nodes if node.runs_vpc_cni),
-        evidence=_evidence(snapshot, zones, proven),
-        unknown=_unknown(snapshot),
-        alternatives=alternatives(snapshot, verdict),
+        nodes=tuple(
+            diagnose_node(facts, node, labelled=node.name in labelled) for node in facts.nodes if node.runs_vpc_cni
+        ),
+        evidence=evidence(facts, [zone.zone for zone in zones], signals, words.examples),
+        unknown=unknown(snapshot),
+        alternatives=alternatives(facts, verdict),
     )
 
 
-def _unsupported(snapshot: Snapshot) -> str | None:
-    """Clusters that a secondary CIDR cannot help, with the reason (field limits of the VPC CNI)."""
-    cluster, vpc = snapshot.cluster, snapshot.vpc
-    if cluster.ip_family == "ipv6":
-        return "the cluster is IPv6: pods get IPv6 addresses, and custom networking does not exist there"
-    if cluster.auto_mode:
-        return "EKS Auto Mode ignores ENIConfigs: give its NodeClass podSubnetSelectorTerms and subnets of a new CIDR"
-    if not snapshot.cni.installed:
-        return "the cluster does not run the Amazon VPC CNI (no pods of aws-node): its own CNI hands out addresses"
-    if vpc and vpc.owner_id and snapshot.account_id and vpc.owner_id != snapshot.account_id:
-        return f"the VPC {vpc.id} is shared by account {vpc.owner_id}: only its owner may add CIDRs and subnets"
-    return _served_by_others(snapshot)
+def _in_order(snapshot: Snapshot) -> Snapshot:
+    """In an order of its own, for EC2 and Kubernetes promise none; a node without the label of its zone is where the
+    subnet of its primary ENI is."""
+    return snapshot.model_copy(
+        update={
+            "nodes": tuple(sorted((_placed(snapshot, node) for node in snapshot.nodes), key=lambda node: node.name)),
+            "stuck_pods": tuple(sorted(snapshot.stuck_pods, key=lambda pod: (pod.namespace, pod.name, pod.uid or ""))),
+            "subnets": tuple(sorted(snapshot.subnets, key=lambda subnet: subnet.id)),
+            "eni_configs": tuple(sorted(snapshot.eni_configs, key=lambda config: config.name)),
+        }
+    )
 
 
-def _served_by_others(snapshot: Snapshot) -> str | None:
-    """Whether all nodes, or the nodes of all stuck pods, are of a kind that no ENIConfig reaches."""
-    hosts = {pod.node for pod in snapshot.stuck_pods}
-    concerned = [node for node in snapshot.nodes if node.name in hosts] or list(snapshot.nodes)
-    if not concerned or any(node.runs_vpc_cni for node in concerned):
-        return None
-    whose = "every node is" if len(concerned) == len(snapshot.nodes) else "the pods wait on nodes that all are"
-    if any(node.fargate for node in concerned):
-        return f"{whose} Fargate: pods take addresses of the Fargate profile's subnets, add subnets there"
-    if any(node.own_cni for node in concerned):
-        return f"{whose} hybrid or of EKS Auto Mode: aws-node does not run there"
-    return f"{whose} Windows: their pods take addresses of the node's own ENI, and ENIConfigs do not apply"
+def _placed(snapshot: Snapshot, node: Node) -> Node:
+    home = None if node.zone else snapshot.subnet(node.primary_subnet)
+    return node.model_copy(update={"zone": home.zone}) if home else node
+
+
+def _with_next_step(verdict: Verdict, reason: str) -> str:
+    return f"{reason}; next: {_NEXT[verdict]}" if verdict in _NEXT else reason
+
+
+def _waiting(snapshot: Snapshot) -> tuple[str, ...]:
+    return (f"{counted(len(snapshot.stuck_pods), 'pod')} without an address",) if snapshot.stuck_pods else ()
 
 
 def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
@@ -150,9 +176,10 @@ def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
     return [pod for pod in snapshot.stuck_pods if pod.node in names]
 
 
-def _diagnose_zone(snapshot: Snapshot, zone: str, causes: frozenset[Cause]) -> ZoneDiagnosis:
+def _diagnose_zone(snapshot: Snapshot, zone: str, signals: frozenset[Cause], words: Words) -> ZoneDiagnosis:
     nodes = pod_nodes(snapshot, zone)
     stuck = stuck_pods_of_zone(snapshot, zone)
+    causes = signals | words.on(node.name for node in nodes) | (words.of_all & _REGIONAL)
     verdict, reason = _judge_zone(snapshot, nodes, stuck, causes)
     subnets = zone_subnets(snapshot, zone)
     last = None if stuck else lasting(subnets)
@@ -160,7 +187,7 @@ def _diagnose_zone(snapshot: Snapshot, zone: str, causes: frozenset[Cause]) -> Z
         zone=zone,
         verdict=verdict,
         reason=reason,
-        free=free_addresses(subnets),
+        free=free_addresses(subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone]),
         nodes=len(nodes),
         stuck_pods=len(stuck),
         full_at=last.full_at if last else None,
@@ -173,18 +200,35 @@ def _judge_zone(
     """Facts come before what signals prove: signals are of the whole cluster, and some minutes old."""
     faulty = _faulty_eni_configs(snapshot, nodes)
     if faulty:
-        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {'; '.join(faulty)}"
+        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {some_of(faulty, _SHOWN)}"
     if not stuck:
         return _judge_without_stuck_pods(snapshot, nodes)
-    if Cause.ENI_QUOTA in causes:
-        # Before a full subnet: custom networking needs new ENIs, so no subnet helps until the quota is raised.
-        return Verdict.ENI_QUOTA, "the region's network interface quota (L-DF5E4CA3) is used up: ask for more"
     hosts = hosts_of(snapshot, nodes, stuck, causes)
+    refused = _refused_by_ec2(snapshot, hosts, causes)
+    if refused:
+        return refused
     for supply, verdict in _SHORTAGES.items():
-        short = [group for group in hosts if group.supply is supply]
+        short = sorted(group.reason for group in hosts if group.supply is supply)
         if short:
-            return verdict, "; ".join(group.reason for group in short)
+            return verdict, some_of(short, _SHOWN)
     return _judge_with_free_addresses(hosts, causes)
+
+
+def _refused_by_ec2(snapshot: Snapshot, hosts: list[Hosts], causes: frozenset[Cause]) -> tuple[Verdict, str] | None:
+    """What EC2 answers before it looks into a subnet, however full that is: no cure works until it is put right,
+    because each needs new ENIs. Nodes at their limit ask for none."""
+    asking = [group for group in hosts if group.supply is not Supply.AT_LIMIT]
+    if not asking:
+        return None
+    full = any(group.supply in _SHORTAGES for group in asking)
+    if Cause.ENI_QUOTA in causes:
+        limit = f"{snapshot.quotas.interfaces_per_region:,}"
+        also = ", and subnets are short of addresses besides" if full else ""
+        return Verdict.ENI_QUOTA, f"the region's quota of network interfaces (L-DF5E4CA3, {limit}) is used up{also}"
+    # EC2 checks permissions first, so words about a subnet prove that it was permitted to ask.
+    if full and Cause.CNI_IAM in causes and not causes & _WORDS_ABOUT_SUBNETS:
+        return Verdict.CNI_FAULT, f"{_FAULTS[Cause.CNI_IAM]}; subnets are short of addresses besides"
+    return None
 
 
 def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Verdict, str]:
@@ -195,39 +239,35 @@ def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Ve
     last = lasting(subnet for id_ in ids if (subnet := snapshot.subnet(id_)))
     if last and last.full_at:
         left = f"{', '.join(sorted(ids))} {'have' if len(ids) > 1 else 'has'} {free} free"
-        return Verdict.SUBNET_EXHAUSTED, f"{left} and {_told_forecast(snapshot, last.full_at)}; no pod waits yet"
+        return Verdict.SUBNET_EXHAUSTED, f"{left} and {told_forecast(snapshot, last.full_at)}; no pod waits yet"
     known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
     return Verdict.RECOVERED, f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"
 
 
-def _told_forecast(snapshot: Snapshot, full_at: datetime) -> str:
-    hours = round((full_at - snapshot.taken_at).total_seconds() / 3600) if snapshot.taken_at else None
-    about = f" in about {hours} h" if hours else ""
-    return f"will be full{about}, at {full_at:%Y-%m-%d %H:%M} UTC"
-
-
 def _judge_with_free_addresses(hosts: list[Hosts], causes: frozenset[Cause]) -> tuple[Verdict, str]:
     """No subnet is short: what else keeps the pods from an address."""
-    at_limit = [group for group in hosts if group.supply is Supply.AT_LIMIT]
-    others = [group for group in hosts if group.supply is not Supply.AT_LIMIT]
+    told = {supply: sorted(group.reason for group in hosts if group.supply is supply) for supply in Supply}
+    others = sorted(group.reason for group in hosts if group.supply is not Supply.AT_LIMIT)
+    at_limit = some_of(told[Supply.AT_LIMIT], _SHOWN)
     if not others:
-        return Verdict.NODE_LIMIT, "; ".join(group.reason for group in at_limit)
+        return Verdict.NODE_LIMIT, at_limit
+    if told[Supply.BARRED]:
+        return Verdict.CNI_FAULT, some_of(told[Supply.BARRED], _SHOWN)
     fault = next((cause for cause in _FAULTS if cause in causes), None)
     if fault:
         return Verdict.CNI_FAULT, _FAULTS[fault]
     if at_limit:
-        return Verdict.NODE_LIMIT, "; ".join(group.reason for group in at_limit)
-    if Cause.NODE_LIMIT in causes and any(group.supply is Supply.UNKNOWN for group in others):
+        return Verdict.NODE_LIMIT, at_limit
+    if Cause.NODE_LIMIT in causes and told[Supply.UNKNOWN]:
         return Verdict.NODE_LIMIT, "EC2 or ipamd says that the node's limit of ENIs or addresses is reached"
-    return Verdict.CNI_FAULT, "; ".join(group.reason for group in others)
+    return Verdict.CNI_FAULT, some_of(others, _SHOWN)
 
 
 def _faulty_eni_configs(snapshot: Snapshot, nodes: list[Node]) -> list[str]:
     """What is wrong with the ENIConfigs that the nodes select: ipamd can attach no ENI by such a one."""
     if not snapshot.cni.custom_networking:
         return []
-    present = {config.name: config for config in snapshot.eni_configs}
-    told = (_fault_of(snapshot, node, present.get(node.selected_eni_config)) for node in nodes)
+    told = (_fault_of(snapshot, node, snapshot.eni_config(node.selected_eni_config)) for node in nodes)
     return sorted({fault for fault in told if fault})
 
 
@@ -245,80 +285,32 @@ def _fault_of(snapshot: Snapshot, node: Node, config: EniConfig | None) -> str |
     return None
 
 
-def _diagnose_node(snapshot: Snapshot, node: Node) -> NodeDiagnosis:
-    slots = node.free_eni_slots
-    attached = f"{len(node.interfaces)} of {node.max_enis} ENIs attached"
-    if slots is None:
-        relieved, reason = False, "its ENIs or its instance type's limits are unknown"
-    elif slots == 0:
-        relieved, reason = False, f"{attached}: no slot for an ENI in a new subnet, replace the node"
-    elif snapshot.cni.prefix_delegation and not snapshot.cni.custom_networking:
-        relieved, reason = (
-            True,
-            f"{attached}; prefix mode: turning on custom networking may drop its present prefixes",
-        )
-    else:
-        relieved, reason = True, f"{attached}: the next ENI comes from the new subnet"
-    return NodeDiagnosis(name=node.name, zone=node.zone, relieved_now=relieved, reason=reason)
-
-
-def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...]) -> tuple[Verdict, str]:
+def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: frozenset[Cause]) -> tuple[Verdict, str]:
     """The worst of the zones in which pods hang: a full subnet elsewhere must not hide why they do."""
     in_need = [zone for zone in zones if zone.stuck_pods or zone.verdict is Verdict.ENICONFIG_MISSING]
     judged = in_need or list(zones)
     shown = {zone.verdict for zone in judged}
     verdict = next((verdict for verdict in _WORST_FIRST if verdict in shown), Verdict.RECOVERED)
-    lost = _nodes_without_zone(snapshot)
-    if verdict is Verdict.RECOVERED and lost:
-        return (
-            Verdict.CNI_FAULT,
-            f"pods hang on {', '.join(lost)}, whose zone is unknown: they lack the label {ZONE_LABEL}",
-        )
+    if verdict is Verdict.RECOVERED and (lost := _lost(snapshot, causes)):
+        return lost
     told = [f"{zone.zone}: {zone.reason}" for zone in judged if zone.verdict == verdict]
     return verdict, "; ".join(told) or "no node and no stuck pod was found: there is nothing to cure"
 
 
-def _nodes_without_zone(snapshot: Snapshot) -> list[str]:
+def _lost(snapshot: Snapshot, causes: frozenset[Cause]) -> tuple[Verdict, str] | None:
+    """Pods that hang on nodes of which nothing is known that a verdict could rest on, but for the words of EC2."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
-    return [node.name for node in snapshot.nodes if node.runs_vpc_cni and not node.zone and node.name in hosts]
-
-
-def _evidence(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: frozenset[Cause]) -> tuple[str, ...]:
-    facts = [
-        f"subnet {subnet.id} ({subnet.cidr}, {zone.zone}) has {_told_free(snapshot, subnet)}"
-        for zone in zones
-        for subnet in zone_subnets(snapshot, zone.zone)
-    ]
-    facts += [
-        f"subnet {subnet.id} {_told_forecast(snapshot, subnet.full_at)}, by its free addresses of the last 14 days"
-        for zone in zones
-        for subnet in zone_subnets(snapshot, zone.zone)
-        if subnet.full_at and subnet.free
-    ]
-    facts += [
-        f"{counted(zone.stuck_pods, 'pod')} without an address in {zone.zone}" for zone in zones if zone.stuck_pods
-    ]
-    facts += [f"the signals prove {cause}" for cause in sorted(causes)]
-    state = "on" if snapshot.cni.custom_networking else "off"
-    facts.append(f"the VPC CNI {snapshot.cni.version or '(version unknown)'} runs with custom networking {state}")
-    return tuple(facts)
-
-
-def _told_free(snapshot: Snapshot, subnet: Subnet) -> str:
-    if subnet.free is None:
-        return "an unknown number of free addresses"
-    free = counted(subnet.free, "free address", "free addresses")
-    if not snapshot.cni.prefix_delegation:
-        return free
-    known = subnet.free_prefixes is not None
-    return f"{free}, {subnet.free_prefixes if known else 'an unknown number of'} free /28 prefixes"
-
-
-def _unknown(snapshot: Snapshot) -> tuple[str, ...]:
-    gaps = [f"free addresses of {subnet.id}" for subnet in snapshot.subnets if subnet.free is None]
-    gaps += [
-        f"ENI slots of {node.name}" for node in snapshot.nodes if node.runs_vpc_cni and node.free_eni_slots is None
-    ]
-    if snapshot.vpc is None:
-        gaps.append("the VPC's CIDRs, peers and routes")
-    return tuple(gaps)
+    unplaced = [node.name for node in snapshot.nodes if node.runs_vpc_cni and not node.zone and node.name in hosts]
+    if unplaced:
+        told = f"pods hang on {some_of(unplaced)}, whose zone is unknown: they lack the label {ZONE_LABEL}"
+        return Verdict.CNI_FAULT, told
+    # The host of a pod that is not among the nodes is gone, unless no node was read at all.
+    lost = [pod for pod in snapshot.stuck_pods if not pod.node or not snapshot.nodes]
+    if not lost:
+        return None
+    told = f"{counted(len(lost), 'pod')} without an address, on nodes that the snapshot does not tell"
+    verdict = next((verdict for cause, verdict in _BY_WORD.items() if cause in causes), None)
+    if verdict is None:
+        return Verdict.CNI_FAULT, f"{told}: add those nodes with their interfaces, and the subnets"
+    proven = ", ".join(sorted(cause for cause in causes if cause in _BY_WORD))
+    return verdict, f"{told}; their events or the signals prove {proven}"

@@ -6,19 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ip_remediator.domain.capacity import Way, free_addresses, ways
-from ip_remediator.domain.plural import counted
+from ip_remediator.domain.capacity import MINIMUM_IP_TARGET, Way, free_addresses, held_back, ways
+from ip_remediator.domain.plural import counted, some_of
 from ip_remediator.domain.signals import Cause
 from ip_remediator.domain.snapshot import PREFIX_SIZE, Node, Snapshot, StuckPod, Subnet
 
 
 class Supply(StrEnum):
-    """What the nodes of a group can still get. `OPEN`: enough for the pods, so addresses are not what they lack."""
+    """What the nodes of a group can still get. `OPEN`: enough for the pods, so addresses are not what they lack.
+    `BARRED`: settings or tags keep ipamd from every subnet."""
 
     OPEN = "open"
     EXHAUSTED = "exhausted"
     FRAGMENTED = "fragmented"
     AT_LIMIT = "at_limit"
+    BARRED = "barred"
     UNKNOWN = "unknown"
 
 
@@ -38,28 +40,36 @@ def hosts_of(
     waiting: dict[str | None, int] = {}
     for pod in stuck:
         waiting[pod.node] = waiting.get(pod.node, 0) + 1
-    groups: dict[frozenset[Way], list[Node]] = {}
+    groups: dict[tuple[frozenset[Way], Supply | None], list[Node]] = {}
     for node in nodes:
         if node.name in waiting:
-            groups.setdefault(ways(snapshot, node), []).append(node)
+            options = ways(snapshot, node)
+            groups.setdefault((options, None if options else _obstacle(snapshot, node)), []).append(node)
     return [
         _judge(snapshot, options, members, sum(waiting[node.name] for node in members), causes)
-        for options, members in groups.items()
+        if obstacle is None
+        else _without_ways(snapshot, obstacle, members, sum(waiting[node.name] for node in members))
+        for (options, obstacle), members in groups.items()
     ]
+
+
+def _obstacle(snapshot: Snapshot, node: Node) -> Supply:
+    """Why no subnet can help the node."""
+    if not node.interfaces:
+        return Supply.UNKNOWN
+    return Supply.AT_LIMIT if node.free_eni_slots == 0 and not held_back(snapshot, node) else Supply.BARRED
 
 
 def _judge(
     snapshot: Snapshot, options: frozenset[Way], nodes: list[Node], pods: int, causes: frozenset[Cause]
 ) -> Hosts:
     names = tuple(sorted(node.name for node in nodes))
-    if not options:
-        return _without_ways(nodes, names)
     subnets = {way.subnet: snapshot.subnet(way.subnet) for way in options}
     told = ", ".join(sorted(subnets))
     free = free_addresses(subnets.values())
     if free is None:
         return _by_word(names, told, pods, causes)
-    found = [way for way in options if _has(subnets[way.subnet], way)]
+    found = sorted((way for way in options if _has(subnets[way.subnet], way)), key=lambda way: way.subnet)
     serving = free_addresses(subnets[id_] for id_ in {way.subnet for way in found}) or 0
     if serving < pods:
         need = min(way.addresses for way in options)
@@ -70,22 +80,54 @@ def _judge(
             f"{counted(free, 'free address', 'free addresses')} in {told} for {counted(pods, 'stuck pod')}{at_once}",
         )
     if snapshot.cni.prefix_delegation and _fragmented(found, subnets, causes):
-        reason = f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
-        return Hosts(names, Supply.FRAGMENTED, reason)
+        return Hosts(names, Supply.FRAGMENTED, _told_fragments(options, subnets, told, free))
     can = f"{counted(free, 'address', 'addresses')} {'is' if free == 1 else 'are'} free in {told}"
     hang = f"{counted(pods, 'pod')} {'hangs' if pods == 1 else 'hang'}"
     reason = (
-        f"{can} and {', '.join(names)} can use that, yet {hang}: ipamd asks again two minutes after a refusal; "
+        f"{can} and {some_of(names)} can use that, yet {hang}: ipamd asks again two minutes after a refusal; "
         "if it is still so then, look at aws-node"
     )
     return Hosts(names, Supply.OPEN, reason)
 
 
-def _without_ways(nodes: list[Node], names: tuple[str, ...]) -> Hosts:
-    if any(not node.interfaces for node in nodes):
-        return Hosts(names, Supply.UNKNOWN, f"the ENIs of {', '.join(names)} are unknown: no verdict on their subnets")
-    reason = f"{', '.join(names)}: every ENI of the instance type is attached and full; more pods need more nodes"
-    return Hosts(names, Supply.AT_LIMIT, reason)
+def _told_fragments(options: frozenset[Way], subnets: dict[str, Subnet | None], told: str, free: int) -> str:
+    whole = sum(subnet.free_prefixes or 0 for subnet in subnets.values() if subnet)
+    needed = min(way.prefixes for way in options)
+    if whole:
+        return f"a node asks for {needed} /28 at once, and {told} has {free} free addresses in {whole} whole /28"
+    return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
+
+
+def _without_ways(snapshot: Snapshot, obstacle: Supply, nodes: list[Node], pods: int) -> Hosts:
+    names = tuple(sorted(node.name for node in nodes))
+    told = some_of(names)
+    if obstacle is Supply.AT_LIMIT:
+        reason = f"{told}: every ENI of the instance type is attached and full; more pods need more nodes"
+        return Hosts(names, obstacle, reason)
+    if obstacle is Supply.UNKNOWN:
+        return _wherever_they_are(snapshot, nodes, names, pods)
+    minimum = snapshot.cni.env.get(MINIMUM_IP_TARGET)
+    if any(held_back(snapshot, node) for node in nodes):
+        reason = (
+            f"{MINIMUM_IP_TARGET}={minimum} without WARM_IP_TARGET keeps ipamd from asking for more on {told}, however "
+            "many addresses are free: set WARM_IP_TARGET to 1 or more on aws-node"
+        )
+    else:
+        reason = f"{told}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
+    return Hosts(names, obstacle, reason)
+
+
+def _wherever_they_are(snapshot: Snapshot, nodes: list[Node], names: tuple[str, ...], pods: int) -> Hosts:
+    """The nodes' ENIs are unknown: they lack addresses if all known subnets of their zone together have too few."""
+    zones = {node.zone for node in nodes}
+    subnets = [subnet for subnet in snapshot.subnets if subnet.zone in zones]
+    free = free_addresses(subnets)
+    if free is not None and free < pods:
+        told = some_of(sorted(subnet.id for subnet in subnets))
+        left = counted(free, "free address", "free addresses")
+        reason = f"{left} in {told}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
+        return Hosts(names, Supply.EXHAUSTED, reason + counted(pods, "stuck pod"))
+    return Hosts(names, Supply.UNKNOWN, f"the ENIs of {some_of(names)} are unknown: no verdict on their subnets")
 
 
 def _by_word(names: tuple[str, ...], told: str, pods: int, causes: frozenset[Cause]) -> Hosts:
@@ -106,7 +148,7 @@ def _fragmented(found: list[Way], subnets: dict[str, Subnet | None], causes: fro
     wrapper says the same words of a full subnet and of a fragmented one, and full they are not."""
     if Cause.PREFIX_FRAGMENTED in causes:
         return True
-    counts = {way.subnet: subnet.free_prefixes for way in found if (subnet := subnets[way.subnet])}
+    counts = {way: subnet.free_prefixes for way in found if (subnet := subnets[way.subnet])}
     if None in counts.values():
         return Cause.SUBNET_FULL in causes
-    return all(count == 0 for count in counts.values())
+    return all((count or 0) < way.prefixes for way, count in counts.items())

@@ -7,11 +7,10 @@ bug report. Whatever was not read (or was left out of a hand-written document) i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from ip_remediator.domain.document import Document
+from ip_remediator.domain.document import Document, Moment
 from ip_remediator.domain.snapshot.cluster import (
     CLUSTER_DISCOVERY_TAG,
     CUSTOM_NETWORK_CFG,
@@ -119,7 +118,7 @@ class Snapshot(Document):
     """
 
     schema_version: Literal[1] = 1
-    taken_at: datetime | None = None
+    taken_at: Moment | None = None
     account_id: str | None = None
     cluster: Cluster
     cni: Cni = Cni()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from ip_remediator.domain.document import Document
+from ip_remediator.domain.document import Document, Moment
 
 CUSTOM_NETWORK_CFG = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 ENI_CONFIG_LABEL_DEF = "ENI_CONFIG_LABEL_DEF"
@@ -197,5 +196,5 @@ class StuckPod(Document):
     name: str
     uid: str | None = None
     node: str | None = None
-    since: datetime | None = None
+    since: Moment | None = None
     message: str | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from ip_remediator.domain.document import Document
+from ip_remediator.domain.document import Document, Moment
 
 
 class Reservation(Document):
@@ -28,7 +27,7 @@ class Subnet(Document):
     cidr: str
     free: int | None = None
     free_prefixes: int | None = None
-    full_at: datetime | None = Field(default=None, description="when it is forecast to be full")
+    full_at: Moment | None = Field(default=None, description="when it is forecast to be full")
     reservations: tuple[Reservation, ...] = ()
     owner_id: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
