@@ -11,7 +11,17 @@ import pytest
 from ip_remediator.domain import addressing
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms, digest, plan, requirement
-from ip_remediator.domain.snapshot import Cluster, Cni, LeakedInterface, Peering, Quotas, Route, Snapshot, VpcCidr
+from ip_remediator.domain.snapshot import (
+    Cluster,
+    Cni,
+    LeakedInterface,
+    Peering,
+    Quotas,
+    Route,
+    Snapshot,
+    TransitGateway,
+    VpcCidr,
+)
 from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.domain.plans import first_plan
 
@@ -326,6 +336,23 @@ def test_given_the_same_facts_then_the_hash_is_the_same_and_survives_storage() -
     assert len(first.hash) == 64
     stored = Plan.model_validate(json.loads(first.model_dump_json()))
     assert digest(stored) == stored.hash
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        snapshot(*FULL, unread=("routes of transit gateway tgw-1: throttled",)),
+        snapshot(*FULL, vpc=vpc(transit_gateways=(TransitGateway(id="tgw-1", attachment="tgw-attach-1"),))),
+        snapshot(*FULL, vpc=vpc(security_groups=())),
+        snapshot(*FULL, quotas=Quotas(cidrs_per_vpc=2)),
+    ],
+    ids=["facts-unread", "transit-gateway-unread", "security-groups-read", "near-quotas"],
+)
+def test_given_risks_that_come_and_go_with_a_throttled_read_then_an_approval_holds(facts: Snapshot) -> None:
+    before = planned(snapshot(*FULL))
+    now = planned(facts)
+    assert {risk.id for risk in now.risks} != {risk.id for risk in before.risks}
+    assert now.hash == before.hash
 
 
 @pytest.mark.parametrize(

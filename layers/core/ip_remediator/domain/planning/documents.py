@@ -134,12 +134,15 @@ class Plan(Document):
 
 
 def digest(document: Plan) -> str:
-    """SHA-256 over what will be done and what it risks. Texts are left out that vary with the hour, such as how many
-    pods wait: an approval of the plan holds as long as this is the same."""
+    """SHA-256 over what will be done and what it risks: an approval of the plan holds as long as this is the same.
+
+    Left out is what varies with the hour: how many pods wait, and risks that are low or tell of a fact that was not
+    read, which come and go with a throttled call.
+    """
     done = document.model_dump(
         mode="json", include={"strategy", "vpc_id", "block", "source", "ipam_pool", "subnets", "changes"}
     )
-    content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks)}
+    content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks if risk.lasting)}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,6 +9,8 @@ from pydantic import field_serializer, field_validator
 from ip_remediator.domain.document import Document
 
 DOCS = "docs/risks.md"
+# How the ids of risks end that tell of a fact that was not read.
+_UNREAD = "-unread"
 
 
 class Severity(IntEnum):
@@ -43,6 +45,11 @@ class Risk(Document):
     def doc(self) -> str:
         """Where the project's documentation tells more."""
         return f"{DOCS}#{self.id}"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether people must be asked anew when it appears or goes: not for what only was not read this time."""
+        return self.severity > Severity.LOW and not self.id.endswith(_UNREAD)
 
     @field_serializer("severity")
     def _word(self, severity: Severity) -> str:
