@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from ip_remediator.domain.diagnosis import Diagnosis, Verdict, diagnose
-from ip_remediator.domain.signals import Cause
-from ip_remediator_cli.documents import read_snapshot
+from ip_remediator.domain.signals import Cause, Signal
+from ip_remediator_cli.documents import read_snapshot, read_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
+from ip_remediator_cli.parser import STDIN
+from ip_remediator_cli.signals import parse_record, read_records
 from ip_remediator_cli.tables import bullets, cell, page, table
 
 
 def run(arguments: Namespace) -> int:
     snapshot = read_snapshot(arguments.snapshot)
-    diagnosis = diagnose(snapshot, causes(arguments.cause))
+    diagnosis = diagnose(snapshot, causes(arguments, snapshot.cluster.name))
     print(diagnosis.model_dump_json(indent=2) if arguments.json else describe(snapshot.cluster.name, diagnosis))
     return status_of(diagnosis)
 
 
-def causes(words: Iterable[str]) -> list[Cause]:
-    """Raises BadInput that lists the causes there are."""
+def causes(arguments: Namespace, cluster: str) -> list[Cause]:
+    """What `--cause` and `--signals` prove, as an incident of `cluster` would know it.
+
+    Raises:
+        BadInput: no such cause (it lists those there are); a file that is no JSON or has no signal of the cluster.
+    """
     try:
-        return [Cause(word) for word in words]
+        named = [Cause(word) for word in arguments.cause]
     except ValueError as error:
         raise BadInput(f"--cause: {error}; use {', '.join(Cause)}") from error
+    return [*named, *_proven(arguments, cluster)] if arguments.signals else named
+
+
+def _proven(arguments: Namespace, cluster: str) -> list[Cause]:
+    name = arguments.signals
+    if name == STDIN == arguments.snapshot:
+        raise BadInput("--signals and --snapshot cannot both be standard input; give one of them as a file")
+    found = [
+        signal
+        for record in read_records(read_text(name, "--signals"), name, "--signals")
+        for signal in parse_record(record, cluster, datetime.now(UTC))
+        if isinstance(signal, Signal) and signal.cluster == cluster
+    ]
+    if not found:
+        raise BadInput(
+            f"--signals {name}: no record of it is a signal of cluster {cluster}; see what they are with "
+            f"`ip-remediator signals {name}`"
+        )
+    return sorted({signal.cause for signal in found})
 
 
 def status_of(diagnosis: Diagnosis) -> int:

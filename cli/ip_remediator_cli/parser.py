@@ -70,6 +70,9 @@ def _add_offline(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         parser.add_argument(
             "--cause", action="append", default=[], help="a cause that signals proved (see `ip-remediator signals`)"
         )
+        parser.add_argument(
+            "--signals", metavar="FILE", help="events, alarms or log records of the cluster: what they prove counts"
+        )
     plan.add_argument(
         "--exclude",
         type=_cidr,

@@ -25,7 +25,7 @@ from ip_remediator_cli.tables import bullets, cell, page, table
 
 def run(arguments: Namespace) -> int:
     snapshot = read_snapshot(arguments.snapshot)
-    diagnosis = diagnose(snapshot, causes(arguments.cause))
+    diagnosis = diagnose(snapshot, causes(arguments, snapshot.cluster.name))
     try:
         made = make_plan(snapshot, diagnosis, _terms(arguments))
     except CannotPlan as reason:

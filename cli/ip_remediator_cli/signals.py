@@ -37,13 +37,15 @@ def to_json(found: Signal | Dropped) -> dict[str, object]:
     return found.model_dump(mode="json")
 
 
-def read_records(text: str, name: str) -> list[object]:
+def read_records(text: str, name: str, option: str = "FILE") -> list[object]:
     """The records of one JSON document, a list of them, or JSON lines; each may hold others (`_unwrapped`).
+
+    `option` is what errors name.
 
     Raises:
         BadInput: not JSON; of JSON lines, nothing is read when one line is wrong.
     """
-    where = f"FILE {name}"
+    where = f"{option} {name}"
     if not text.strip():
         raise BadInput(f"{where} is empty; give a JSON document, a list, or JSON lines")
     # JSON lets U+2028 and its like stand in a string, so they end no line.

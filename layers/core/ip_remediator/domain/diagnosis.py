@@ -235,10 +235,10 @@ def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Ve
     ids = {id_ for node in nodes for id_ in next_eni_subnets(snapshot, node)}
     free = free_addresses(snapshot.subnet(id_) for id_ in ids)
     if free == 0:
-        return Verdict.SUBNET_EXHAUSTED, f"no free address in {', '.join(sorted(ids))}; no pod waits for one yet"
+        return Verdict.SUBNET_EXHAUSTED, f"no free address in {some_of(sorted(ids))}; no pod waits for one yet"
     last = lasting(subnet for id_ in ids if (subnet := snapshot.subnet(id_)))
     if last and last.full_at:
-        left = f"{', '.join(sorted(ids))} {'have' if len(ids) > 1 else 'has'} {free} free"
+        left = f"{some_of(sorted(ids))} {'have' if len(ids) > 1 else 'has'} {free} free"
         return Verdict.SUBNET_EXHAUSTED, f"{left} and {told_forecast(snapshot, last.full_at)}; no pod waits yet"
     known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
     return Verdict.RECOVERED, f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"

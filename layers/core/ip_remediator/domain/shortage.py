@@ -65,7 +65,7 @@ def _judge(
 ) -> Hosts:
     names = tuple(sorted(node.name for node in nodes))
     subnets = {way.subnet: snapshot.subnet(way.subnet) for way in options}
-    told = ", ".join(sorted(subnets))
+    told = some_of(sorted(subnets))
     free = free_addresses(subnets.values())
     if free is None:
         return _by_word(names, told, pods, causes)
