@@ -19,7 +19,7 @@ from pathlib import Path
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.cluster import manifests, scenario_aws
+from local.cluster import manifests, scenario_aws, scenario_groups
 from local.cluster.kube import CRDS, DAEMONSETS, DEPLOYMENTS, NODES, PODS, ApiError, ApiUnreachable, KubeApi
 from local.cluster.objects import Obj, is_ready, labels_of
 from local.cluster.scenario_spec import NodeSpec, Scenario, SeededNetwork, SeededNode
@@ -45,9 +45,9 @@ def seed(api: KubeApi, session: boto3.session.Session, scenario: Scenario) -> Se
     """Make everything the scenario describes. Raises NotSettled when nodes or CoreDNS do not come up in time."""
     ec2, eks = session.client("ec2"), session.client("eks")
     network = scenario_aws.seed_network(ec2, scenario)
-    nodes = tuple(scenario_aws.launch_node(ec2, scenario, network, spec) for spec in scenario.nodes)
-    if not scenario.free_eni_slots:
-        for node in nodes:
+    nodes = _launch(session, scenario, network)
+    for spec, node in zip(scenario.nodes, nodes, strict=True):
+        if not (scenario.free_eni_slots and spec.free_eni_slots):
             scenario_aws.occupy_eni_slots(ec2, scenario, network, node)
     scenario_aws.fill_subnets(ec2, network, scenario.free_per_subnet)
     role_arn = scenario_aws.ensure_cluster_role(session.client("iam"), scenario.cluster)
@@ -59,10 +59,21 @@ def seed(api: KubeApi, session: boto3.session.Session, scenario: Scenario) -> Se
     for node in nodes:
         register_node(api, session, scenario, node)
     _wait("all nodes Ready", lambda: _count_ready(api) >= len(nodes), lambda: f"{_count_ready(api)} of {len(nodes)}")
+    scenario_groups.hand_over(api, ec2, scenario, network, list(nodes))
     _deploy(api, "coredns", scenario.coredns_replicas)
     _wait_running(api, "coredns", scenario.coredns_replicas)
     _deploy(api, "nginx", scenario.nginx_replicas)
     return Seeded(scenario, network, nodes)
+
+
+def _launch(session: boto3.session.Session, scenario: Scenario, network: SeededNetwork) -> tuple[SeededNode, ...]:
+    ec2 = session.client("ec2")
+    if scenario.provisioner != "managed":
+        return tuple(scenario_aws.launch_node(ec2, scenario, network, spec) for spec in scenario.nodes)
+    image = scenario_aws.node_image(ec2, scenario)
+    launched = scenario_groups.launch_groups(session.client("autoscaling"), ec2, scenario, network, image)
+    of_specs = scenario_groups.matched(launched, scenario.nodes)
+    return tuple(scenario_aws.launched_node(ec2, spec, instance) for spec, instance in of_specs)
 
 
 def add_node(api: KubeApi, session: boto3.session.Session, seeded: Seeded, spec: NodeSpec) -> SeededNode:

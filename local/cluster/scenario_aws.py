@@ -85,12 +85,16 @@ def ensure_cluster_role(iam: Any, cluster: str) -> str:
     return str(iam.get_role(RoleName=name)["Role"]["Arn"])
 
 
+def node_image(ec2: EC2Client, scenario: Scenario) -> str:
+    name = f"amazon-eks-node-{scenario.kubernetes_version}"
+    return str(ec2.register_image(Name=name, Architecture="x86_64")["ImageId"])
+
+
 def launch_node(ec2: EC2Client, scenario: Scenario, network: SeededNetwork, spec: NodeSpec) -> SeededNode:
     """An EC2 instance as a managed node group would launch it, with its pod addresses on the primary ENI."""
-    image = ec2.register_image(Name=f"amazon-eks-node-{scenario.kubernetes_version}", Architecture="x86_64")["ImageId"]
     owned = {f"kubernetes.io/cluster/{scenario.cluster}": "owned", "eks:cluster-name": scenario.cluster}
     launched = ec2.run_instances(
-        ImageId=image,
+        ImageId=node_image(ec2, scenario),
         InstanceType=spec.instance_type,  # type: ignore[arg-type]
         MinCount=1,
         MaxCount=1,
@@ -98,7 +102,11 @@ def launch_node(ec2: EC2Client, scenario: Scenario, network: SeededNetwork, spec
         SecurityGroupIds=[network.security_group],
         TagSpecifications=[_tags("instance", f"{scenario.cluster}-node", owned)],
     )["Instances"][0]
-    instance_id = launched["InstanceId"]
+    return launched_node(ec2, spec, launched["InstanceId"])
+
+
+def launched_node(ec2: EC2Client, spec: NodeSpec, instance_id: str) -> SeededNode:
+    """The node of an instance that was launched, with its pod addresses on the primary ENI."""
     ec2.get_waiter("instance_running").wait(InstanceIds=[instance_id])
     instance = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
     primary = instance["NetworkInterfaces"][0]["NetworkInterfaceId"]
@@ -128,7 +136,10 @@ def occupy_eni_slots(ec2: EC2Client, scenario: Scenario, network: SeededNetwork,
             Description=f"aws-K8S-{node.instance_id}",
             TagSpecifications=[_tags("network-interface", "", {"cluster.k8s.amazonaws.com/name": scenario.cluster})],
         )["NetworkInterface"]["NetworkInterfaceId"]
-        ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=node.instance_id, DeviceIndex=device)
+        attached = ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=node.instance_id, DeviceIndex=device)
+        # As ipamd has it: they end with their instance.
+        ending: Any = {"AttachmentId": attached["AttachmentId"], "DeleteOnTermination": True}
+        ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, Attachment=ending)
 
 
 def fill_subnets(ec2: EC2Client, network: SeededNetwork, free: int) -> None:

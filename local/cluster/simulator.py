@@ -17,7 +17,9 @@ from local.cluster.disruption import DisruptionController
 from local.cluster.eventexporter import EventExporter
 from local.cluster.garbage import GarbageCollector
 from local.cluster.insights import ContainerInsights
+from local.cluster.karpenter import Karpenter
 from local.cluster.kube import KubeApi
+from local.cluster.nodegroups import NodeGroupController
 from local.cluster.nodes import NodeLifecycleController
 from local.cluster.pace import Pace
 from local.cluster.runtime import Nodes, VpcCni
@@ -53,6 +55,7 @@ class Simulator:
         self._state = ClusterState(api, options.pace)
         cni = VpcCni(self._state, self._session.client("ec2", config=_AWS), options.cluster, options.log_dir)
         self._nodes = Nodes(self._state, cni)
+        self._karpenter = Karpenter(self._state, self._session.client("ec2", config=_AWS), options.cluster)
         self._workers = self._make_workers(api)
         self._disruption = DisruptionController(self._state)
         self._exporter = self._make_exporter()
@@ -67,6 +70,7 @@ class Simulator:
         for worker in self._workers:
             worker.start()
         self._disruption.start(stop)
+        self._karpenter.claims.start(stop)
         self._nodes.start()
         if self._exporter is not None:
             self._exporter.start(stop)
@@ -96,6 +100,13 @@ class Simulator:
             GarbageCollector(state).worker,
             NodeLifecycleController(state).worker,
             addon.worker,
+            self._karpenter.worker,
+            NodeGroupController(
+                state,
+                self._session.client("autoscaling", config=_AWS),
+                self._session.client("ec2", config=_AWS),
+                options.cluster,
+            ).worker,
         ]
         if options.insights_seconds > 0:
             cloudwatch = self._session.client("cloudwatch", config=_AWS)

@@ -1,0 +1,212 @@
+"""A minimal Karpenter: a NodeClaim is an instance and its node, from launch to the finalizer that ends both.
+
+It talks to the Kubernetes API and EC2 alone, as Karpenter does: it drains a deleted NodeClaim's node by evictions that
+disruption budgets may refuse, terminates the instance, and makes a new NodeClaim when pods find no node.
+Source: https://karpenter.sh/docs/concepts/disruption/ (control flow, termination controller).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from local.cluster.informer import Informer
+from local.cluster.kube import NODES, PODS, ApiError, Resource
+from local.cluster.launching import is_haunted, join, leave, node_name, running_instances
+from local.cluster.nodegroups import CLUSTER_TAG
+from local.cluster.objects import (
+    Obj,
+    controller_of,
+    is_deleting,
+    is_finished,
+    is_ready,
+    labels_of,
+    node_of,
+    random_suffix,
+    uid_of,
+)
+from local.cluster.runtime import instance_id
+from local.cluster.state import ClusterState
+from local.cluster.workqueue import Worker
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+NODECLAIMS = Resource("karpenter.sh", "v1", "nodeclaims", namespaced=False)
+POOL_LABEL = "karpenter.sh/nodepool"
+DISCOVERY_TAG = "karpenter.sh/discovery"
+FINALIZER = "karpenter.sh/termination"
+DISRUPTED = {"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}
+_ZONE = "topology.kubernetes.io/zone"
+_AGAIN_SECONDS = 0.3
+_PROVISION = "pending pods"
+_CLAIM = "claim "
+_LOG = logging.getLogger(__name__)
+
+
+def node_claim(name: str, pool: str, zone: str, instance_type: str) -> Obj:
+    return {
+        "apiVersion": "karpenter.sh/v1",
+        "kind": "NodeClaim",
+        "metadata": {"name": name, "labels": {POOL_LABEL: pool, _ZONE: zone}, "finalizers": [FINALIZER]},
+        "spec": {
+            "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"},
+            "requirements": [
+                {"key": _ZONE, "operator": "In", "values": [zone]},
+                {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [instance_type]},
+            ],
+        },
+    }
+
+
+def claim_reference(claim: Obj) -> Obj:
+    """The owner reference that Karpenter puts on the node of a claim."""
+    name, uid = claim["metadata"]["name"], uid_of(claim)
+    return {"apiVersion": "karpenter.sh/v1", "kind": "NodeClaim", "name": name, "uid": uid, "blockOwnerDeletion": True}
+
+
+def provider_id(zone: str, instance: str) -> str:
+    return f"aws:///{zone}/{instance}"
+
+
+class Karpenter:
+    """Idle in clusters without NodeClaims."""
+
+    def __init__(self, state: ClusterState, ec2: EC2Client, cluster: str) -> None:
+        self._state = state
+        self._ec2 = ec2
+        self._cluster = cluster
+        self._model: Obj | None = None
+        self.claims = Informer(state.api, NODECLAIMS)
+        self.worker = Worker("karpenter", self._reconcile)
+        self.claims.on_change(lambda old, new: self.worker.queue.add(_CLAIM + (new or old or {})["metadata"]["name"]))
+        state.nodes.on_change(self._node_changed)
+        state.pods.on_change(lambda _old, _new: self.worker.queue.add(_PROVISION) if self._model else None)
+
+    def _node_changed(self, _old: Obj | None, new: Obj | None) -> None:
+        if new is not None and POOL_LABEL in labels_of(new) and new.get("status", {}).get("nodeInfo"):
+            self._model = new
+
+    def _reconcile(self, key: str) -> float | None:
+        if key == _PROVISION:
+            return self._provision()
+        claim = self.claims.get(key.removeprefix(_CLAIM))
+        if claim is None:
+            return None
+        if is_deleting(claim):
+            return self._terminate(claim)
+        status = claim.get("status") or {}
+        if self._model and not status.get("providerID"):
+            return self._launch(claim, self._model)
+        return self._register(claim, self._model) if self._model and not status.get("nodeName") else None
+
+    # ------------------------------------------------------------------------------------------ provisioning
+    def _provision(self) -> float | None:
+        """One claim at a time, in the zone with the fewest nodes, while pods find no node."""
+        waiting = [pod for pod in self._state.pods.all() if _unschedulable(pod)]
+        if not waiting or self._model is None:
+            return None
+        nodes = {node["metadata"]["name"]: node for node in self._state.nodes.all()}
+        for claim in self.claims.all():
+            node = nodes.get((claim.get("status") or {}).get("nodeName", ""))
+            if not is_deleting(claim) and (node is None or not is_ready(node)):
+                return _AGAIN_SECONDS  # its node may take them
+        labels = labels_of(self._model)
+        name = f"{labels[POOL_LABEL]}-{random_suffix()}"
+        kind = labels["node.kubernetes.io/instance-type"]
+        self._state_claim(node_claim(name, labels[POOL_LABEL], self._emptiest_zone(), kind))
+        return _AGAIN_SECONDS
+
+    def _state_claim(self, claim: Obj) -> None:
+        _LOG.info("created nodeclaim %s", claim["metadata"]["name"])
+        self.claims.observe(self._state.api.create(NODECLAIMS, claim))
+
+    def _emptiest_zone(self) -> str:
+        usable = [node for node in self._state.nodes.all() if not node["spec"].get("unschedulable")]
+        count = dict.fromkeys(self._subnets(), 0)
+        for node in usable:
+            zone = labels_of(node).get(_ZONE, "")
+            count[zone] = count.get(zone, 0) + 1
+        return min(count, key=lambda zone: (count[zone], zone))
+
+    def _subnets(self) -> dict[str, str]:
+        found = self._ec2.describe_subnets(Filters=self._mine)["Subnets"]
+        return {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in found}
+
+    @property
+    def _mine(self) -> Any:
+        return [{"Name": f"tag:{DISCOVERY_TAG}", "Values": [self._cluster]}]
+
+    def _launch(self, claim: Obj, model: Obj) -> float:
+        zone = labels_of(claim)[_ZONE]
+        tags = {CLUSTER_TAG: self._cluster, POOL_LABEL: labels_of(claim)[POOL_LABEL]}
+        kind: Any = labels_of(model)["node.kubernetes.io/instance-type"]
+        groups = self._ec2.describe_security_groups(Filters=self._mine)["SecurityGroups"]
+        image = self._ec2.register_image(Name=f"karpenter-{self._cluster}", Architecture="x86_64")["ImageId"]
+        instance = self._ec2.run_instances(
+            ImageId=image,
+            InstanceType=kind,
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=self._subnets()[zone],
+            SecurityGroupIds=[group["GroupId"] for group in groups],
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            ],
+        )["Instances"][0]
+        self._note(claim, {"providerID": provider_id(zone, instance["InstanceId"])})
+        return _AGAIN_SECONDS
+
+    def _register(self, claim: Obj, model: Obj) -> float | None:
+        zone, id_ = labels_of(claim)[_ZONE], claim["status"]["providerID"].rpartition("/")[2]
+        instance = running_instances(self._ec2, [id_]).get(id_)
+        if instance is None or is_haunted(self._state, node_name(instance, zone)):
+            return _AGAIN_SECONDS
+        node = join(self._state.api, model, instance, zone, claim_reference(claim))
+        self._note(claim, {"nodeName": node["metadata"]["name"]})
+        return None
+
+    def _note(self, claim: Obj, status: Obj) -> None:
+        self.claims.observe(self._state.api.patch(NODECLAIMS.path_of(claim, "status"), {"status": status}))
+
+    # ------------------------------------------------------------------------------------------ termination
+    def _terminate(self, claim: Obj) -> float | None:
+        node = self._state.nodes.get((claim.get("status") or {}).get("nodeName", ""))
+        if node is not None:
+            if DISRUPTED["key"] not in {taint["key"] for taint in node["spec"].get("taints") or []}:
+                taints = [*(node["spec"].get("taints") or []), DISRUPTED]
+                self._state.api.patch(NODES.path_of(node), {"spec": {"taints": taints}})
+            if self._evict(node["metadata"]["name"]):
+                return _AGAIN_SECONDS
+            if running_instances(self._ec2, [instance_id(node)]):
+                self._ec2.terminate_instances(InstanceIds=[instance_id(node)])
+            leave(self._state.api, node["metadata"]["name"])
+        try:
+            self._state.api.patch(NODECLAIMS.path_of(claim), {"metadata": {"finalizers": None}})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        return None
+
+    def _evict(self, node: str) -> int:
+        """Asks for the eviction of the node's pods; how many are still there."""
+        pods = [pod for pod in self._state.pods.all() if node_of(pod) == node and not is_finished(pod)]
+        staying = [pod for pod in pods if (controller_of(pod) or {}).get("kind") != "DaemonSet"]
+        for pod in staying:
+            if is_deleting(pod):
+                continue
+            metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
+            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+            try:
+                self._state.api.request("POST", PODS.path_of(pod, "eviction"), body=body)
+            except ApiError as error:
+                if error.status not in (404, 409, 429):
+                    raise
+        return len(staying)
+
+
+def _unschedulable(pod: Obj) -> bool:
+    """The scheduler found no node for it."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    refused = any(each["type"] == "PodScheduled" and each["status"] == "False" for each in conditions)
+    return refused and node_of(pod) is None and not is_deleting(pod)

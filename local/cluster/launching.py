@@ -1,0 +1,72 @@
+"""Nodes that take the place of others: the Node as the kubelet of a fresh instance registers it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from local.cluster.kube import NODES, ApiError, KubeApi
+from local.cluster.objects import Obj, node_of
+from local.cluster.state import ClusterState
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+_HOST = "kubernetes.io/hostname"
+_ZONE = "topology.kubernetes.io/zone"
+
+
+def node_name(instance: Any, zone: str) -> str:
+    return f"ip-{instance['PrivateIpAddress'].replace('.', '-')}.{zone[:-1]}.compute.internal"
+
+
+def is_haunted(state: ClusterState, name: str) -> bool:
+    """Whether a node of this name is still there, or pods of it: an address that was freed is soon taken again, while
+    a real instance takes longer to boot than the pods of the last one to go."""
+    return state.nodes.get(name) is not None or any(node_of(pod) == name for pod in state.pods.all())
+
+
+def join(api: KubeApi, model: Obj, instance: Any, zone: str, owner: Obj | None = None) -> Obj:
+    """Registers `instance` (of DescribeInstances) as a node like `model`, which may be gone: not ready until its CNI
+    works. `owner`: an owner reference. One that is registered already is fine."""
+    address, name = instance["PrivateIpAddress"], node_name(instance, zone)
+    labels = {**model["metadata"]["labels"], _HOST: name, _ZONE: zone}
+    node: Obj = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels, **({"ownerReferences": [owner]} if owner else {})},
+        "spec": {"providerID": f"aws:///{zone}/{instance['InstanceId']}"},
+    }
+    try:
+        created = api.create(NODES, node)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+        created = api.get(NODES.path(name=name))
+    addresses = [
+        {"type": "InternalIP", "address": address},
+        {"type": "InternalDNS", "address": name},
+        {"type": "Hostname", "address": name},
+    ]
+    known = copy.deepcopy({key: model["status"][key] for key in ("capacity", "allocatable", "nodeInfo")})
+    api.patch(NODES.path_of(created, "status"), {"status": {**known, "addresses": addresses}})
+    return created
+
+
+def leave(api: KubeApi, name: str) -> None:
+    """Removes the Node of an instance that is no more, as the cloud controller manager does."""
+    try:
+        api.delete(NODES.path(name=name))
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def running_instances(ec2: EC2Client, instance_ids: list[str]) -> dict[str, Any]:
+    """Those of the instances that run, by id."""
+    if not instance_ids:
+        return {}
+    filters: Any = [{"Name": "instance-id", "Values": instance_ids}]
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
+    found = [instance for page in pages for each in page["Reservations"] for instance in each["Instances"]]
+    return {each["InstanceId"]: each for each in found if each["State"]["Name"] == "running"}

@@ -1,0 +1,68 @@
+"""Managed node groups: what joins the cluster when an Auto Scaling group launches an instance, and what leaves it.
+
+EKS, the kubelets and the cloud controller manager have their share in this; none of them drains anything here, which
+EKS's own lifecycle hook would do for another quarter of an hour at most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from local.cluster.launching import is_haunted, join, leave, node_name, running_instances
+from local.cluster.objects import Obj, labels_of
+from local.cluster.runtime import instance_id
+from local.cluster.state import ClusterState
+from local.cluster.workqueue import Worker
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+GROUP_LABEL = "eks.amazonaws.com/nodegroup"
+# Only nodes that a group launched by its launch template bear it.
+TEMPLATE_LABEL = "eks.amazonaws.com/sourceLaunchTemplateId"
+CLUSTER_TAG = "eks:cluster-name"
+GROUP_TAG = "eks:nodegroup-name"
+_POLL_SECONDS = 0.5
+_ALL = "groups"
+
+
+class NodeGroupController:
+    """Asks Auto Scaling (`autoscaling`: boto3's client) only in clusters that have such a node, or had one."""
+
+    def __init__(self, state: ClusterState, autoscaling: Any, ec2: EC2Client, cluster: str) -> None:
+        self._state = state
+        self._autoscaling = autoscaling
+        self._ec2 = ec2
+        self._cluster = cluster
+        self._models: dict[str, Obj] = {}
+        self.worker = Worker("node-groups", self._reconcile)
+        state.nodes.on_change(self._node_changed)
+
+    def _node_changed(self, _old: Obj | None, new: Obj | None) -> None:
+        if new is not None and TEMPLATE_LABEL in labels_of(new) and new.get("status", {}).get("nodeInfo"):
+            self._models[labels_of(new)[GROUP_LABEL]] = new
+            self.worker.queue.add(_ALL)
+
+    def _reconcile(self, _key: str) -> float:
+        for group in self._groups():
+            name = next(tag["Value"] for tag in group["Tags"] if tag["Key"] == GROUP_TAG)
+            if name in self._models:
+                self._follow(name, group["Instances"])
+        return _POLL_SECONDS
+
+    def _groups(self) -> list[Any]:
+        filters: Any = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster]}]
+        pages = self._autoscaling.get_paginator("describe_auto_scaling_groups").paginate(Filters=filters)
+        return [group for page in pages for group in page["AutoScalingGroups"]]
+
+    def _follow(self, name: str, members: list[Any]) -> None:
+        nodes = {
+            instance_id(node): node for node in self._state.nodes.all() if labels_of(node).get(GROUP_LABEL) == name
+        }
+        zones = {member["InstanceId"]: member["AvailabilityZone"] for member in members}
+        running = running_instances(self._ec2, [*nodes, *(member for member in zones if member not in nodes)])
+        for id_ in nodes.keys() - running.keys():
+            leave(self._state.api, nodes[id_]["metadata"]["name"])
+        for id_ in running.keys() & zones.keys() - nodes.keys():
+            if not is_haunted(self._state, node_name(running[id_], zones[id_])):
+                join(self._state.api, self._models[name], running[id_], zones[id_])

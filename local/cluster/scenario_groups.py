@@ -1,0 +1,110 @@
+"""Who replaces the nodes of a scenario: an Auto Scaling group in each zone, or a NodeClaim for each node."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from local.cluster import manifests
+from local.cluster.karpenter import (
+    DISCOVERY_TAG,
+    NODECLAIMS,
+    POOL_LABEL,
+    claim_reference,
+    node_claim,
+    provider_id,
+)
+from local.cluster.kube import CRDS, NODES, ApiError, KubeApi, Resource
+from local.cluster.nodegroups import CLUSTER_TAG, GROUP_LABEL, GROUP_TAG, TEMPLATE_LABEL
+from local.cluster.scenario_spec import NodeSpec, Scenario, SeededNetwork, SeededNode
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+POOL = "default"
+_SERVED_SECONDS = 10.0
+
+
+def group_name(cluster: str, zone: str) -> str:
+    return f"{cluster}-{zone[-1]}"
+
+
+def launch_groups(
+    autoscaling: Any, ec2: EC2Client, scenario: Scenario, network: SeededNetwork, image: str
+) -> dict[str, list[str]]:
+    """A managed node group's launch template and Auto Scaling group for each zone; the instances by zone."""
+    launched = {}
+    for zone in dict.fromkeys(spec.zone for spec in scenario.nodes):
+        specs = [spec for spec in scenario.nodes if spec.zone == zone]
+        name = f"eks-{group_name(scenario.cluster, zone)}"
+        groups = [network.security_group]
+        data: Any = {"ImageId": image, "InstanceType": specs[0].instance_type, "SecurityGroupIds": groups}
+        ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+        tags: Any = {
+            CLUSTER_TAG: scenario.cluster,
+            GROUP_TAG: group_name(scenario.cluster, zone),
+            f"kubernetes.io/cluster/{scenario.cluster}": "owned",
+        }
+        autoscaling.create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=len(specs),
+            MaxSize=len(specs) + 1,
+            DesiredCapacity=len(specs),
+            VPCZoneIdentifier=network.subnets[zone],
+            LaunchTemplate={"LaunchTemplateName": name, "Version": "$Latest"},
+            Tags=[{"Key": key, "Value": value, "PropagateAtLaunch": True} for key, value in tags.items()],
+        )
+        [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        launched[zone] = [instance["InstanceId"] for instance in group["Instances"]]
+    return launched
+
+
+def hand_over(
+    api: KubeApi, ec2: EC2Client, scenario: Scenario, network: SeededNetwork, nodes: list[SeededNode]
+) -> None:
+    """Marks the nodes as those of whoever replaces them, once all are there."""
+    if scenario.provisioner == "karpenter":
+        _discoverable(ec2, scenario, network)
+        api.create(CRDS, manifests.load("nodeclaim-crd"))
+        _await_served(api, NODECLAIMS)
+        for number, node in enumerate(nodes):
+            _claim(api, f"{POOL}-{number}", node)
+    for node in nodes if scenario.provisioner else ():
+        labels: dict[str, str | None] = {POOL_LABEL: POOL, GROUP_LABEL: None}
+        if scenario.provisioner == "managed":
+            group = group_name(scenario.cluster, node.zone)
+            labels = {GROUP_LABEL: group, TEMPLATE_LABEL: f"lt-{group}"}
+        api.patch(NODES.path(name=node.name), {"metadata": {"labels": labels}})
+
+
+def _await_served(api: KubeApi, resource: Resource) -> None:
+    """A new definition is established after a moment."""
+    deadline = time.monotonic() + _SERVED_SECONDS
+    while True:
+        try:
+            api.get(resource.path())
+        except ApiError as error:
+            if error.status != 404 or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _discoverable(ec2: EC2Client, scenario: Scenario, network: SeededNetwork) -> None:
+    tags: Any = [{"Key": DISCOVERY_TAG, "Value": scenario.cluster}]
+    ec2.create_tags(Resources=[*network.subnets.values(), network.security_group], Tags=tags)
+
+
+def _claim(api: KubeApi, name: str, node: SeededNode) -> None:
+    claim = api.create(NODECLAIMS, node_claim(name, POOL, node.zone, node.instance_type))
+    status = {"nodeName": node.name, "providerID": provider_id(node.zone, node.instance_id)}
+    api.patch(NODECLAIMS.path_of(claim, "status"), {"status": status})
+    owner = {"metadata": {"ownerReferences": [claim_reference(claim)]}}
+    api.patch(NODES.path(name=node.name), owner)
+
+
+def matched(launched: dict[str, list[str]], specs: tuple[NodeSpec, ...]) -> list[tuple[NodeSpec, str]]:
+    """Each node of the scenario with an instance of its zone."""
+    left = {zone: list(instances) for zone, instances in launched.items()}
+    return [(spec, left[spec.zone].pop(0)) for spec in specs]
