@@ -40,10 +40,11 @@ def test_given_custom_networking_on_already_then_new_nodes_hold_no_fewer_pods() 
 
 
 @pytest.mark.parametrize("owner", ["helm", "gitops"])
-def test_given_a_cni_kept_by_others_then_their_next_sync_is_a_high_risk(owner: Any) -> None:
+def test_given_a_cni_kept_by_others_then_it_is_told_that_its_settings_are_handed_over(owner: Any) -> None:
     risk = found(cni=Cni(owner=owner, owned_by="Helm release aws-vpc-cni"))["cni-owned-by-others"]
-    assert risk.severity is Severity.HIGH
-    assert risk.found == "aws-node is managed by Helm release aws-vpc-cni"
+    assert risk.severity is Severity.LOW
+    assert risk.found == "aws-node is managed by Helm release aws-vpc-cni: its settings are handed over, not written"
+    assert "hands over" in risk.remedy
 
 
 @pytest.mark.parametrize("owner", ["addon", "self-managed"])
@@ -54,11 +55,11 @@ def test_given_a_cni_that_we_may_set_then_its_owner_is_no_risk(owner: Any) -> No
 @pytest.mark.parametrize(
     "manager", ["argocd-controller", "kustomize-controller", "helm", "Terraform", "HashiCorp", "eks"]
 )
-def test_given_an_eniconfig_of_the_plan_that_a_tool_keeps_then_its_next_sync_is_a_high_risk(manager: str) -> None:
+def test_given_an_eniconfig_of_the_plan_that_a_tool_keeps_then_it_is_told_that_it_is_handed_over(manager: str) -> None:
     kept = Part(eni_configs=(eni_config("a", managed_by=manager),))
     risk = found(FULL, kept, env=CUSTOM, first_time=False)["eniconfigs-owned-by-others"]
-    assert risk.severity is Severity.HIGH
-    assert f"is managed by {manager}" in risk.found
+    assert risk.severity is Severity.LOW
+    assert f"is managed by {manager}: the plan's ENIConfigs are handed over" in risk.found
 
 
 @pytest.mark.parametrize("manager", ["kubectl-client-side-apply", "eks-ip-remediator", None])

@@ -140,11 +140,11 @@ def test_given_subnet_discovery_that_the_cni_does_not_do_then_the_cure_is_at_ris
 
 
 @pytest.mark.parametrize("manager", ["argocd-controller", "Terraform", "HashiCorp", "kustomize-controller", "helm"])
-def test_given_a_field_manager_that_keeps_aws_node_then_its_next_sync_is_a_high_risk(manager: str) -> None:
+def test_given_a_field_manager_that_keeps_aws_node_then_its_settings_are_handed_over(manager: str) -> None:
     facts = with_cni(managers=("kubectl", manager))
     risk = risks(facts)["cni-owned-by-others"]
-    assert risk.found == f"aws-node is managed by {manager}"
-    assert foreign_owner(facts) == risk.found
+    assert foreign_owner(facts) == f"aws-node is managed by {manager}"
+    assert risk.found == f"{foreign_owner(facts)}: its settings are handed over, not written"
     assert "cni-owned-by-others" not in risks(facts, strategy=DISCOVERY)
 
 

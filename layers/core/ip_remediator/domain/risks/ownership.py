@@ -1,4 +1,4 @@
-"""Tools that keep what they declare, and put back what was changed beside them."""
+"""Tools that keep what they declare, and put back what was changed beside them: their objects are not written."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def cni_settings(move: Move) -> Risk | None:
         return None
     return Risk(
         id="cni-owned-by-others",
-        severity=Severity.HIGH,
-        found=owner,
-        breaks="its next sync may turn custom networking off again",
-        remedy="put the plan's settings into that source before or right after approving",
+        severity=Severity.LOW,
+        found=f"{owner}: its settings are handed over, not written",
+        breaks="nothing; pods wait until that source has the plan's settings, and a sync undoes what is set beside it",
+        remedy="after the subnets are made, put the settings that the plan hands over into that source",
     )
 
 
 def eni_configs(move: Move) -> Risk | None:
-    """ENIConfigs that the plan points elsewhere, and that a controller would point back."""
+    """ENIConfigs of the plan that a controller would point back, if we wrote them."""
     if move.strategy not in (CUSTOM_NETWORKING, EXTENSION):
         return None
     foreign = _foreign_eni_configs(move.snapshot)
@@ -54,10 +54,10 @@ def eni_configs(move: Move) -> Risk | None:
         return None
     return Risk(
         id="eniconfigs-owned-by-others",
-        severity=Severity.HIGH,
-        found=shown(_kept(config) for config in foreign),
-        breaks="its next sync may point the nodes back to the full subnets",
-        remedy="put the plan's ENIConfigs into that source before or right after approving",
+        severity=Severity.LOW,
+        found=f"{shown(_kept(config) for config in foreign)}: the plan's ENIConfigs are handed over, not written",
+        breaks="nothing; pods wait until that source has them, and a sync points back what is changed beside it",
+        remedy="after the subnets are made, put the ENIConfigs that the plan hands over into that source",
     )
 
 
