@@ -10,7 +10,7 @@ from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.executions import start_remediation
 from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.signal_queue import SignalQueue
+from ip_remediator.adapters.signal_queue import DeadLetterQueue, SignalQueue
 from ip_remediator.adapters.signal_window import SignalWindow
 from ip_remediator.domain.correlation import Rules
 from ip_remediator.domain.incidents import Mode
@@ -34,4 +34,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             execution = start_remediation(sfn, settings.state_machine_arn, joined.incident_id, cluster)
             Incidents(table, utc_now).record_execution(joined.incident_id, execution)
 
-    return ingest(event["Records"], remediate, utc_now())
+    dead_letters = DeadLetterQueue(aws.client("sqs"), settings.dead_letter_queue_url)
+    return ingest(event["Records"], remediate, dead_letters.bury, utc_now())

@@ -39,6 +39,7 @@ class IngestSettings(IncidentSettings):
     state_machine_arn: str
     default_mode: str
     signals_queue_url: str
+    dead_letter_queue_url: str
     weak_signals_needed: str
     signal_window_minutes: str
     cool_down_minutes: str

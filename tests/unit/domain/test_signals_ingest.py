@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "STATE_MACHINE_ARN": MACHINE,
     "DEFAULT_MODE": "approve",
     "SIGNALS_QUEUE_URL": "https://sqs.ap-northeast-2.amazonaws.com/123456789012/signals",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.ap-northeast-2.amazonaws.com/123456789012/dead-letters",
     "WEAK_SIGNALS_NEEDED": "2",
     "SIGNAL_WINDOW_MINUTES": "15",
     "COOL_DOWN_MINUTES": "15",
@@ -47,6 +48,7 @@ class Store:
         self.executions = {}
         self.started = []
         self.sent = []
+        self.buried = {}
         self.down = set(down)
 
     def join(self, signals):
@@ -58,6 +60,9 @@ class Store:
 
     def send(self, signals):
         self.sent += signals
+
+    def bury(self, body, reason):
+        self.buried[body] = reason
 
     def record_execution(self, incident, execution):
         self.executions[incident] = execution
@@ -79,6 +84,7 @@ def deployed(monkeypatch):
         monkeypatch.setattr(app, "Incidents", lambda table, clock: store)
         monkeypatch.setattr(app, "SignalWindow", lambda *_: store)
         monkeypatch.setattr(app, "SignalQueue", lambda *_: store)
+        monkeypatch.setattr(app, "DeadLetterQueue", lambda *_: store)
         monkeypatch.setattr(app, "start_remediation", store.start)
         return lambda *records: app.handler({"Records": list(records)}, None)
 
@@ -151,20 +157,28 @@ def test_an_observation_delivered_twice_in_a_batch_is_joined_once(deployed):
     assert [len(signals) for _, signals in store.joins] == [1]
 
 
-def test_a_body_that_is_not_json_fails_alone_with_its_id_and_reason_in_the_log(deployed, caplog):
-    store = Store()
+def test_a_body_that_is_not_json_is_buried_alone_with_the_reason_which_is_in_the_log_too(deployed, caplog):
+    store, deep = Store(), "[" * 200_000
 
-    response = deployed(store)(record("1", "{not json"), record("2", sandbox()), record("3", "[" * 200_000))
+    response = deployed(store)(record("1", "{not json"), record("2", sandbox()), record("3", deep))
 
-    assert failed(response) == {"1", "3"}
+    assert failed(response) == set()
+    assert store.buried["{not json"].startswith("JSONDecodeError: Expecting property name")
+    assert store.buried[deep].startswith("RecursionError")
     assert len(store.joins) == 1
     told = {entry.message_id: entry.reason for entry in caplog.records}
     assert told["1"].startswith("JSONDecodeError: Expecting property name")
     assert told["3"].startswith("RecursionError")
 
 
-def test_a_batch_of_nothing_but_malformed_bodies_fails_record_by_record(deployed):
-    assert failed(deployed(Store())(record("1", ""), record("2", "{"))) == {"1", "2"}
+def test_what_cannot_be_buried_is_left_to_sqs(deployed, monkeypatch):
+    store = Store()
+    monkeypatch.setattr(store, "bury", lambda *_: (_ for _ in ()).throw(Throttled("SendMessage")))
+
+    response = deployed(store)(record("1", ""), record("2", sandbox()), record("3", "{"))
+
+    assert failed(response) == {"1", "3"}
+    assert len(store.joins) == 1
 
 
 def test_when_a_cluster_cannot_be_joined_only_its_records_fail(deployed, caplog):
@@ -276,8 +290,8 @@ def test_a_cold_start_reads_neither_the_kubernetes_client_nor_what_powertools_br
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "", "!"]), st.booleans()), max_size=30), st.booleans())
-def test_every_record_is_joined_dropped_or_failed_exactly_once(given_records, a_is_down):
-    joined, down = Counter(), {"a"} if a_is_down else set()
+def test_every_record_is_joined_dropped_buried_or_failed_exactly_once(given_records, a_is_down):
+    joined, down, buried = Counter(), {"a"} if a_is_down else set(), []
 
     def remediate(cluster, signals):
         if cluster in down:
@@ -285,14 +299,15 @@ def test_every_record_is_joined_dropped_or_failed_exactly_once(given_records, a_
         joined[cluster] += len(signals)
 
     records = [
-        record(str(n), sandbox(cluster, f"web-{n}") if readable else "{")
+        record(str(n), sandbox(cluster, f"web-{n}") if readable else f"{{{n}")
         for n, (cluster, readable) in enumerate(given_records)
     ]
 
-    response = ingesting.ingest(records, remediate, NOW)
+    response = ingesting.ingest(records, remediate, lambda body, _reason: buried.append(body), NOW)
 
     expected = Counter(cluster for cluster, readable in given_records if readable and cluster in {"a", "b", "c"} - down)
-    unjoined = {str(n) for n, (cluster, readable) in enumerate(given_records) if not readable or cluster in down}
+    unjoined = {str(n) for n, (cluster, readable) in enumerate(given_records) if readable and cluster in down}
     assert joined == expected
+    assert buried == [f"{{{n}" for n, (_, readable) in enumerate(given_records) if not readable]
     assert failed(response) == unjoined
     assert len(response["batchItemFailures"]) == len(unjoined)

@@ -1,4 +1,5 @@
-"""Signals of our own into the queue that every signal goes through, so that correlation is in one place."""
+"""Signals of our own into the queue that every signal goes through, so that correlation is in one place; and what
+nobody can read out of it."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from ip_remediator.domain.signals import OWN_DETAIL_TYPE, OWN_SOURCE, Signal
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 _BATCH = 10  # SQS: messages in a SendMessageBatch
 
@@ -33,6 +35,20 @@ class SignalQueue:
                 )
             if refused := answer.get("Failed"):
                 raise ServiceUnavailable(f"SQS refused {len(refused)} of {len(bodies)} signals: {refused[0]}")
+
+
+class DeadLetterQueue:
+    """Raises the errors of `adapters.errors`."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def bury(self, body: str, reason: str) -> None:
+        """Puts a message here as it is, with why as its attribute `Reason`."""
+        attributes: dict[str, MessageAttributeValueTypeDef] = {"Reason": {"DataType": "String", "StringValue": reason}}
+        with aws_call("SendMessage"):
+            self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=attributes)
 
 
 def _event(signal: Signal) -> str:

@@ -22,8 +22,15 @@ from ip_remediator.observability import NAMESPACE, logger
 Outcome = Signal | Dropped
 
 
-def ingest(records: list[Any], remediate: Callable[[str, Sequence[Signal]], None], now: datetime) -> dict[str, Any]:
-    """The partial batch response: a body that is not JSON fails alone, the records of one cluster together.
+def ingest(
+    records: list[Any],
+    remediate: Callable[[str, Sequence[Signal]], None],
+    bury: Callable[[str, str], None],
+    now: datetime,
+) -> dict[str, Any]:
+    """The partial batch response: the records of a cluster that could not be joined fail together.
+
+    A body that is not JSON is no better the next time: it goes to `bury`, with the reason, and fails only if that does.
 
     Powertools' BatchProcessor does the first half as well, but imports as long as everything else here together.
     """
@@ -36,7 +43,7 @@ def ingest(records: list[Any], remediate: Callable[[str, Sequence[Signal]], None
         except Exception as error:  # whatever is in a message, the others of its batch go on
             about = {"message_id": record["messageId"], "body": record["body"][:200]}
             logger.error("message not read", reason=_reason(error), **about)
-            failures.append(record["messageId"])
+            failures += _buried(record, _reason(error), bury)
     signals = [(message, found) for message, found in read if isinstance(found, Signal)]
     for cluster, observed in by_cluster(signal for _, signal in signals).items():
         try:
@@ -48,6 +55,16 @@ def ingest(records: list[Any], remediate: Callable[[str, Sequence[Signal]], None
     count(found for _, found in read)
     # A message may hold signals of several clusters, but fails once.
     return {"batchItemFailures": [{"itemIdentifier": message} for message in dict.fromkeys(failures)]}
+
+
+def _buried(record: Any, reason: str, bury: Callable[[str, str], None]) -> list[str]:
+    """Nothing, or the message's id when it could not be buried: SQS delivers it again, and buries it itself."""
+    try:
+        bury(record["body"], reason)
+    except Exception as error:
+        logger.error("message not buried", message_id=record["messageId"], reason=_reason(error))
+        return [record["messageId"]]
+    return []
 
 
 def _reason(error: Exception) -> str:
