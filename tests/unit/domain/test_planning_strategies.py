@@ -12,7 +12,7 @@ from ip_remediator.domain.planning import WISHES, CannotPlan, Plan, Terms, Wish,
 from ip_remediator.domain.requests import InvalidInput, required
 from ip_remediator.domain.snapshot import Cluster, Cni, LeakedInterface, NodeGroup, Quotas, Snapshot
 from ip_remediator_cli import parser
-from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, pods, snapshot, subnet, vpc, zone
+from tests.unit.domain.facts import CUSTOM, PREFIXES, Part, az, eni_config, pods, snapshot, subnet, vpc, zone
 from tests.unit.domain.plans import first_plan
 
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
@@ -240,9 +240,26 @@ def test_given_eniconfigs_of_others_then_they_are_handed_over() -> None:
 
 def test_given_hosts_with_and_without_free_slots_then_both_are_counted() -> None:
     full = zone("b", free=0, stuck=3, enis=(6, 6, 6))
-    found = first_plan(snapshot(zone("a", free=0, stuck=14), full))
+    found = first_plan(snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), full))
     assert found.expectation == "heals 14 of 17 pods now, 3 after replacing node-b0"
     assert (found.heals_now, found.replace_nodes) == (14, ("node-b0",))
+
+
+@pytest.mark.parametrize(("env", "now"), [({}, 10), (PREFIXES, 30)], ids=["addresses", "prefixes"])
+def test_given_more_pods_than_the_free_slots_of_their_node_hold_then_no_more_are_promised(
+    env: dict[str, str], now: int
+) -> None:
+    # given two free slots for ENIs of 6 addresses, one of which is the ENI's own
+    found = first_plan(snapshot(zone("a", free=0, stuck=30), env=env))
+    beyond = ", 20 only on further nodes: the ENIs of node-a0 hold no more" if now < 30 else ""
+    assert found.expectation == f"heals {now} of 30 pods now{beyond}"
+    assert (found.heals_now, found.replace_nodes) == (now, ())
+
+
+def test_given_a_node_whose_enis_are_unknown_then_nothing_is_promised_and_no_replacement_is_asked_for() -> None:
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=2, max_enis=None)))
+    assert found.expectation == "heals 1 of 3 pods now, 2 if node-b0 can take another ENI, which is unknown"
+    assert (found.heals_now, found.replace_nodes) == (1, ())
 
 
 def test_given_pods_elsewhere_then_they_are_not_promised() -> None:
