@@ -59,14 +59,14 @@ def test_given_a_cluster_without_the_crd_then_it_is_served_when_the_call_returns
     kubernetes: Kubernetes, changes: KubeChanges
 ) -> None:
     incident = unique("incident")
-    assert not changes.crd_exists()
+    assert changes.eni_configs() is None
     changes.create_crd(CRD, incident)
     changes.create_crd(CRD, incident)
-    assert changes.crd_exists()
+    assert changes.eni_configs() is not None
     assert kubernetes.admin.get(ENI_CONFIGS)["items"] == []
     changes.delete_unused_crd(incident)
     changes.delete_unused_crd(incident)
-    eventually(lambda: not changes.crd_exists())
+    eventually(lambda: changes.eni_configs() is None)
 
 
 def test_given_an_eniconfig_of_others_then_the_crd_stays(
@@ -79,7 +79,7 @@ def test_given_an_eniconfig_of_others_then_the_crd_stays(
 
 def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, crd: str) -> None:
     changes.delete_unused_crd(unique("incident"))
-    assert changes.crd_exists()
+    assert changes.eni_configs() is not None
 
 
 # --- ENIConfigs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,9 +54,12 @@ class Ownership:
 
 @dataclass(frozen=True)
 class MadeSubnet:
+    """`new`: this very call made it."""
+
     id: str
     zone: str
     cidr: str
+    new: bool = field(default=False, compare=False)
 
 
 class Ec2Changes:
@@ -74,8 +77,9 @@ class Ec2Changes:
         present = Ec2Facts.cidrs_of(vpcs[0]) if vpcs else ()  # type: ignore[arg-type]
         return next((cidr for cidr in present if cidr.cidr == block), None)
 
-    def associate_cidr(self, vpc_id: str, block: str, ipam_pool: str | None = None) -> str:
-        """Adds `block` to the VPC and waits until it is `associated`; returns the association's id.
+    def associate_cidr(self, vpc_id: str, block: str, ipam_pool: str | None = None, *, absent: bool = False) -> str:
+        """Adds `block` to the VPC and waits until it is `associated`; returns the association's id. `absent`:
+        somebody just looked, and the VPC does not have it.
 
         With `ipam_pool` the block is allocated to the VPC out of that pool; the pool takes it back when the VPC gives
         it up.
@@ -83,23 +87,21 @@ class Ec2Changes:
         Raises:
             NotYet: it is still associating after 20 s; call again.
         """
-        present = self.cidr(vpc_id, block)
-        if present is None:
+        if absent or self.cidr(vpc_id, block) is None:
             try:
                 source: Any = {"Ipv4IpamPoolId": ipam_pool} if ipam_pool else {}
                 with aws_call("AssociateVpcCidrBlock"):
                     self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block, **source)
+                self._sleep(_POLL)  # no CIDR is `associated` at once
             except RequestRefused:
                 # A lost call of ours may have added it, and DescribeVpcs lags behind.
                 if not self._appears(lambda: self.cidr(vpc_id, block)):
                     raise
-            present = self.cidr(vpc_id, block)
         deadline = time.monotonic() + _PATIENCE
-        while present is None or present.state != "associated":
+        while (present := self.cidr(vpc_id, block)) is None or present.state != "associated":
             if time.monotonic() > deadline:
                 raise NotYet(f"{block} of {vpc_id} is {present.state if present else 'not listed yet'}")
             self._sleep(_POLL)
-            present = self.cidr(vpc_id, block)
         return present.association_id or ""
 
     def subnets(self) -> list[MadeSubnet]:
@@ -132,7 +134,7 @@ class Ec2Changes:
             if found is None:
                 raise
             return found
-        return MadeSubnet(made["SubnetId"], zone, cidr)
+        return MadeSubnet(made["SubnetId"], zone, cidr, new=True)
 
     def _subnet_of(self, zone: str) -> MadeSubnet | None:
         return next((subnet for subnet in self.subnets() if subnet.zone == zone), None)
@@ -145,9 +147,9 @@ class Ec2Changes:
             self._sleep(_POLL)
         return None
 
-    def use_route_table(self, subnet_id: str, route_table: str) -> None:
-        """Gives the subnet this route table: a new one falls to the VPC's main table, often without a way out."""
-        if self._has_route_table(subnet_id, route_table):
+    def use_route_table(self, subnet_id: str, route_table: str, *, new: bool = False) -> None:
+        """Gives the subnet this route table: a `new` one falls to the VPC's main table, often without a way out."""
+        if not new and self._has_route_table(subnet_id, route_table):
             return
         try:
             with aws_call("AssociateRouteTable"):

@@ -51,8 +51,9 @@ class Eks:
         except NotFound:
             return None
 
-    def set_addon_configuration(self, configuration: str) -> None:
-        """Replaces the add-on's configurationValues (JSON text) and waits until the update is through.
+    def set_addon_configuration(self, configuration: str, present: dict[str, Any] | None = None) -> None:
+        """Replaces the add-on's configurationValues (JSON text) and waits until the update is through. `present`: the
+        add-on, if it was just read.
 
         The update keeps what people changed by hand in the cluster (PRESERVE), and the add-on's own IAM role.
 
@@ -61,7 +62,7 @@ class Eks:
             RequestRefused: the update failed; the add-on's health issues are in the message. One that is DEGRADED has
                 taken the configuration: whether its pods run is seen at their rollout.
         """
-        present = self.addon() or {}
+        present = present or self.addon() or {}
         if present.get("configurationValues", "") != configuration:
             role_arn = present.get("serviceAccountRoleArn")
             role = {"serviceAccountRoleArn": role_arn} if role_arn else {}
@@ -73,6 +74,7 @@ class Eks:
                     resolveConflicts="PRESERVE",
                     **role,
                 )
+            self._sleep(_POLL)  # no update is through at once
         deadline = time.monotonic() + _PATIENCE
         while (status := (self.addon() or {}).get("status")) == "UPDATING":
             if time.monotonic() > deadline:

@@ -33,8 +33,10 @@ class KubeChanges:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    def crd_exists(self) -> bool:
-        return self._api.find(f"{CRDS}/{CRD_NAME}") is not None
+    def eni_configs(self) -> dict[str, dict[str, Any]] | None:
+        """The cluster's ENIConfigs by name; None: it does not serve their kind."""
+        listed = self._api.find(ENI_CONFIGS)
+        return None if listed is None else {item["metadata"]["name"]: item for item in listed["items"]}
 
     def create_crd(self, manifest: dict[str, Any], incident: str) -> None:
         """Creates the ENIConfig CRD with our label and waits until it is served. Raises NotYet after 15 s."""
@@ -43,7 +45,7 @@ class KubeChanges:
         with suppress(Conflict):  # somebody, perhaps our own lost call, made it first
             self._api.create(CRDS, {**manifest, "metadata": labelled})
         deadline = time.monotonic() + _CRD_SECONDS
-        while self._api.find(ENI_CONFIGS) is None:
+        while self.eni_configs() is None:
             if time.monotonic() > deadline:
                 raise NotYet(f"the CRD {CRD_NAME} is not served yet")
             time.sleep(0.1)
@@ -56,8 +58,7 @@ class KubeChanges:
         present = self._api.find(f"{CRDS}/{CRD_NAME}")
         if present is None or (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) != incident:
             return
-        listed = self._api.find(ENI_CONFIGS)
-        if listed is None or not listed["items"]:
+        if not self.eni_configs():
             self._api.delete(f"{CRDS}/{CRD_NAME}")
 
     def eni_config(self, name: str) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, Protocol
 
 from ip_remediator.adapters.errors import NotFound
 from ip_remediator.adapters.kube import Conflict, KubeApi, WatchExpired
@@ -14,6 +14,17 @@ from ip_remediator.domain.rollback import BlockPod, on_block
 _PODS = "/api/v1/pods"
 _PENDING = {"fieldSelector": "status.phase=Pending"}
 _ALIVE = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+
+
+class Evictable(Protocol):
+    """A pod that is to go, and no other one of its name."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
 
 
 class KubePods:
@@ -44,7 +55,7 @@ class KubePods:
                 )
         return found
 
-    def evict(self, pod: BlockPod) -> None:
+    def evict(self, pod: Evictable) -> None:
         """Asks for the pod's eviction; one that is gone, or another one of its name, is fine.
 
         Raises:
@@ -73,7 +84,8 @@ class KubePods:
             left = deadline - time.monotonic()
             if not waiting or left <= 0:
                 return waiting
-            self._watch_until_gone(waiting, version, left)
+            if self._watched_until_gone(waiting, version, left):
+                return set()
 
     def _pending(self, uids: set[str]) -> tuple[set[str], str]:
         found: set[str] = set()
@@ -85,13 +97,15 @@ class KubePods:
                 return found, page["metadata"]["resourceVersion"]
             page = self._api.get(_PODS, limit="500", **_PENDING, **{"continue": following})
 
-    def _watch_until_gone(self, waiting: set[str], version: str, seconds: float) -> None:
+    def _watched_until_gone(self, waiting: set[str], version: str, seconds: float) -> bool:
+        """Whether all of them stopped being Pending; False says nothing but that it is time to look again."""
         left = set(waiting)
         try:
             for event in self._api.watch(_PODS, max(1, int(seconds)), resourceVersion=version, **_PENDING):
                 if event["type"] == "DELETED":
                     left.discard(event["object"]["metadata"]["uid"])
                 if not left:
-                    return
+                    return True
         except WatchExpired:
-            return
+            pass
+        return False

@@ -46,13 +46,14 @@ class ClusterConfiguration:
         its nodes."""
         plan = plan_of(self.incident)
         changes = self._changes
-        if not changes.crd_exists():
+        there = changes.eni_configs()
+        if there is None:
             self.log.intend(ChangeMade(kind=ChangeKind.CRD, target=CRD_NAME))
             changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), self.incident.id)
         names = []
         for subnet in plan.subnets:
             for name in subnet.eni_configs:
-                present = changes.eni_config(name)
+                present = (there or {}).get(name)
                 before = _essence(present) if present else None
                 self.log.intend(ChangeMade(kind=ChangeKind.ENICONFIG, target=name, before=before))
                 manifest = eni_config_manifest(name, self.incident.subnets[subnet.zone])
@@ -70,7 +71,7 @@ class ClusterConfiguration:
         if addon is None:
             self._changes.apply_cni_environment(cni_settings())
         else:
-            self._configure_addon(recorded, cni_settings())
+            self._configure_addon(addon, recorded, cni_settings())
         return {"changed": True, "through": "addon" if addon is not None else "daemonset"}
 
     def stop_new_enis(self, interfaces: int) -> dict[str, Any]:
@@ -95,7 +96,7 @@ class ClusterConfiguration:
             if addon is None:
                 self._changes.set_cni_environment(wanted)
             else:
-                self._configure_addon(recorded, wanted)
+                self._configure_addon(addon, recorded, wanted)
         return {"lowered": sorted(wanted)}
 
     def _intend_environment(
@@ -108,9 +109,9 @@ class ClusterConfiguration:
             before["configuration"] = addon.get("configurationValues", "")
         return self.log.intend(ChangeMade(kind=kind, target="aws-node", before=before))
 
-    def _configure_addon(self, recorded: ChangeMade, wanted: dict[str, str]) -> None:
+    def _configure_addon(self, addon: dict[str, Any], recorded: ChangeMade, wanted: dict[str, str]) -> None:
         original = (recorded.before or {}).get("configuration")
-        self.cluster.eks.set_addon_configuration(merge_addon_env(original, wanted))
+        self.cluster.eks.set_addon_configuration(merge_addon_env(original, wanted), addon)
         self._await_environment(wanted)
 
     def _await_environment(self, wanted: Mapping[str, str | None]) -> None:

@@ -39,7 +39,7 @@ class Network:
         present = self.ec2.cidr(plan.vpc_id, plan.block)
         before = {"association": present.association_id} if present else None
         self.log.intend(ChangeMade(kind=ChangeKind.VPC_CIDR, target=plan.block, before=before))
-        association = self.ec2.associate_cidr(plan.vpc_id, plan.block, plan.ipam_pool)
+        association = self.ec2.associate_cidr(plan.vpc_id, plan.block, plan.ipam_pool, absent=present is None)
         pool = f" out of {plan.ipam_pool}" if plan.ipam_pool else ""
         note = f"{plan.block}{pool} is associated ({association})"
         self.incidents.complete(self.incident.id, Step.ASSOCIATE_CIDR, note)
@@ -63,7 +63,7 @@ class Network:
         self.log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after={"cidr": planned.cidr}))
         made = self.ec2.create_subnet(plan.vpc_id, planned.zone, planned.cidr, planned.tags)
         if planned.route_table:
-            self.ec2.use_route_table(made.id, planned.route_table)
+            self.ec2.use_route_table(made.id, planned.route_table, new=made.new)
         if planned.network_acl:
             self.ec2.use_network_acl(made.id, planned.network_acl)
         if planned.reserve_prefixes:
