@@ -132,6 +132,28 @@ def test_given_a_group_that_admits_by_group_then_it_is_told_without_rules(reach:
     assert reach.groups()[group].rules == ()
 
 
+def test_given_a_group_that_admits_by_range_and_by_group_then_both_are_told(reach: Reach) -> None:
+    nodes, database = reach.group("nodes"), reach.group("db", tcp(5432, "10.0.0.0/16"))
+    pair = tcp(5432, UserIdGroupPairs=[{"GroupId": nodes}])
+    reach.ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[pair])
+    told = {(rule.cidrs, rule.groups) for rule in reach.groups()[database].rules}
+    assert told == {(("10.0.0.0/16",), ()), ((), (nodes,))}
+
+
+def test_given_two_groups_of_a_database_then_the_rules_by_group_of_the_other_one_are_told_too(reach: Reach) -> None:
+    nodes, by_range, by_group = reach.group("nodes"), reach.group("ranges", tcp(5432, "10.0.0.0/16")), reach.group("by")
+    elsewhere = reach.group("elsewhere")
+    for each in (by_group, elsewhere):
+        pair = tcp(5432, UserIdGroupPairs=[{"GroupId": nodes}])
+        reach.ec2.authorize_security_group_ingress(GroupId=each, IpPermissions=[pair])
+    home = reach.vpc.subnets["a"]
+    reach.vpc.interface(home, Description="RDSNetworkInterface", Groups=[by_range, by_group])
+    found = reach.groups()
+    assert [rule.groups for rule in found[by_group].rules] == [(nodes,)]
+    assert found[by_group].used_by == found[by_range].used_by != ()
+    assert found[elsewhere].rules == ()
+
+
 def test_given_a_range_around_the_vpc_then_what_else_is_admitted_is_told_too(reach: Reach) -> None:
     group = reach.group("wide", tcp(443, "10.0.0.0/8", "100.64.0.0/10", "0.0.0.0/0", "8.8.8.0/24"))
     found = reach.groups()[group].rules

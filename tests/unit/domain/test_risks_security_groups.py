@@ -181,6 +181,58 @@ def test_given_the_nodes_own_group_then_pods_of_both_ranges_may_not_meet() -> No
     assert OLD not in found
 
 
+def with_groups(*names: str) -> Part:
+    """Two nodes of a full zone, whose ENIs have these groups, in turn."""
+    hosts = [node("a", index) for index in range(2)]
+    worn = [
+        tuple(eni.model_copy(update={"security_groups": (names[index % len(names)],)}) for eni in host.interfaces)
+        for index, host in enumerate(hosts)
+    ]
+    nodes = tuple(host.model_copy(update={"interfaces": enis}) for host, enis in zip(hosts, worn, strict=True))
+    return Part(nodes=nodes, subnets=(subnet("a"),))
+
+
+BY_NODES = rule(groups=("sg-node",), id="sgr-2")
+
+
+def test_given_a_database_that_admits_the_nodes_group_as_well_then_pods_are_not_cut_off() -> None:
+    # given RDS that admits 10.0.0.0/16, and the nodes' group by its id
+    groups = (group("sg-db", rule("10.0.0.0/16"), BY_NODES),)
+
+    # then pods go on being admitted, because their ENIs have that group, and else they are cut off
+    assert OLD not in risks(ordinary(with_groups("sg-node"), security_groups=groups))
+    assert risks(ordinary(with_groups("sg-node", "sg-other"), security_groups=groups))[OLD].severity is Severity.HIGH
+    assert OLD in risks(ordinary(with_groups("sg-other"), security_groups=groups))
+
+
+@pytest.mark.parametrize(
+    "unlike", [rule(groups=("sg-node",), port=3306), rule(groups=("sg-node",), egress=True)], ids=["port", "direction"]
+)
+def test_given_a_rule_by_group_of_another_kind_then_it_admits_nobody_here(unlike: SecurityGroupRule) -> None:
+    groups = (group("sg-db", rule("10.0.0.0/16"), unlike),)
+    assert OLD in risks(ordinary(with_groups("sg-node"), security_groups=groups))
+
+
+def test_given_a_further_group_of_the_database_that_admits_the_nodes_group_then_there_is_no_risk() -> None:
+    groups = (group("sg-db", rule("10.0.0.0/16")), group("sg-db-2", BY_NODES))
+    assert OLD not in risks(ordinary(with_groups("sg-node"), security_groups=groups))
+    apart = (groups[0], groups[1].model_copy(update={"used_by": ("RDS others-db",)}))
+    assert OLD in risks(ordinary(with_groups("sg-node"), security_groups=apart))
+
+
+def test_given_an_eniconfig_with_groups_of_its_own_then_pods_have_those_and_not_the_nodes() -> None:
+    groups = (group("sg-db", rule("10.0.0.0/16"), BY_NODES), group("sg-pods", used_by=()))
+    known = ordinary(with_groups("sg-node"), security_groups=groups)
+    config = eni_config("a", security_groups=("sg-pods",))
+    assert OLD in risks(known.model_copy(update={"eni_configs": (config,)}))
+    assert OLD not in risks(known.model_copy(update={"eni_configs": (config,)}), strategy="subnet-discovery")
+
+
+def test_given_the_nodes_group_that_admits_itself_then_pods_of_both_ranges_meet() -> None:
+    groups = (group("sg-node", rule("10.0.0.0/16"), BY_NODES, used_by=("instance i-a0",)),)
+    assert "security-groups-of-nodes" not in risks(ordinary(with_groups("sg-node"), security_groups=groups))
+
+
 def test_given_nodes_with_the_clusters_group_then_rules_of_the_control_planes_others_do_not_matter() -> None:
     def facts(nodes_group: str) -> Any:
         host = node("a")

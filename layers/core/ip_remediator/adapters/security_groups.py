@@ -25,12 +25,14 @@ _OCTET = 8
 
 @dataclass
 class _Group:
-    """A group of DescribeSecurityGroups; `directions` (egress or not) are those with a rule that names ranges."""
+    """A group of DescribeSecurityGroups; `directions` (egress or not) are those with a rule that names ranges,
+    `by_group` those with a rule that names groups."""
 
     id: str
     name: str
     vpc_id: str
     directions: set[bool] = field(default_factory=set)
+    by_group: set[bool] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class SecurityGroupReader:
         groups = list(self._groups(filters("vpc-id", vpc_id)))
         for others, patterns in product(_chunks(sorted(neighbours)), _chunks(list(_patterns(self.ours)))):
             groups += self._groups([*filters("vpc-id", *others), *filters("ip-permission.cidr", *patterns)])
+        _join_companions(groups, interfaces)
         named = {group.id: group for group in groups if group.directions}
         rules = self._rules(named)
         return tuple(
@@ -68,8 +71,11 @@ class SecurityGroupReader:
         for item in found:
             group = _Group(item["GroupId"], item["GroupName"], item["VpcId"])
             for egress, key in ((False, "IpPermissions"), (True, "IpPermissionsEgress")):
-                if any(self._names_ours(range_) for range_ in self._ranges_of(item.get(key, []))):
+                permissions = item.get(key, [])
+                if any(self._names_ours(range_) for range_ in self._ranges_of(permissions)):
                     group.directions.add(egress)
+                if any(permission.get("UserIdGroupPairs") for permission in permissions):
+                    group.by_group.add(egress)
             yield group
 
     def _ranges_of(self, permissions: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -90,7 +96,7 @@ class SecurityGroupReader:
                 PaginationConfig={"PageSize": 1000},
             ):
                 rule = self._rule(item)
-                if rule.cidrs and rule.egress in groups[item["GroupId"]].directions:
+                if (rule.cidrs or rule.groups) and rule.egress in groups[item["GroupId"]].directions:
                     rules[item["GroupId"]].append(rule)
         return rules
 
@@ -98,6 +104,7 @@ class SecurityGroupReader:
         ranges = [item["CidrIpv4"]] if item.get("CidrIpv4") else []
         if item.get("PrefixListId"):
             ranges += self.lists.ranges(item["PrefixListId"])
+        group = (item.get("ReferencedGroupInfo") or {}).get("GroupId")
         return SecurityGroupRule(
             id=item.get("SecurityGroupRuleId"),
             egress=item["IsEgress"],
@@ -105,6 +112,7 @@ class SecurityGroupReader:
             from_port=_port(item.get("FromPort")),
             to_port=_port(item.get("ToPort")),
             cidrs=tuple(range_ for range_ in ranges if self._matters(range_)),
+            groups=(group,) if group else (),
         )
 
     def _names_ours(self, range_: str) -> bool:
@@ -115,6 +123,23 @@ class SecurityGroupReader:
         """Public ranges of others are left out: no pod has an address in them."""
         network = IPv4Network(range_, strict=False)
         return not network.is_global or any(network.overlaps(own) for own in self.ours)
+
+
+def _join_companions(groups: Sequence[_Group], interfaces: InterfaceFacts) -> None:
+    """Groups that admit by group what others, of the same ENIs, admit by ranges: their rules add up."""
+    needed: dict[str, set[bool]] = defaultdict(set)
+    for group in groups:
+        for user in interfaces.users(group.id) if group.directions else ():
+            needed[user] |= group.directions
+    companions = [
+        (group, group.by_group & needed[user])
+        for group in groups
+        if group.by_group
+        for user in interfaces.users(group.id)
+        if user in needed
+    ]
+    for group, directions in companions:
+        group.directions |= directions
 
 
 def _port(port: int | None) -> int | None:

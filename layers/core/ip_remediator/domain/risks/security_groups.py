@@ -1,8 +1,8 @@
 """Security groups that admit pods by the addresses they have now, and would not admit those in the new range.
 
 The CNI never translates between addresses of the VPC, so what is in it sees the pods' own (amazon-vpc-cni-k8s#3072).
-Rules that refer to groups by id go on working: pods' ENIs have the groups of their node, unless an ENIConfig sets
-others. What is outside the VPC sees the address of the node, unless translation is off.
+Rules that refer to groups by id go on working, and make others needless: pods' ENIs have the groups of their node,
+unless an ENIConfig sets others. What is outside the VPC sees the address of the node, unless translation is off.
 """
 
 from __future__ import annotations
@@ -15,8 +15,17 @@ from ipaddress import IPv4Network, collapse_addresses
 
 from ip_remediator.domain.plural import counted
 from ip_remediator.domain.risks.model import Risk, Severity
-from ip_remediator.domain.risks.move import NODE_GROUP, Move, clip, likewise, networks, shown
-from ip_remediator.domain.snapshot import SecurityGroup, SecurityGroupRule
+from ip_remediator.domain.risks.move import (
+    CUSTOM_NETWORKING,
+    EXTENSION,
+    NODE_GROUP,
+    Move,
+    clip,
+    likewise,
+    networks,
+    shown,
+)
+from ip_remediator.domain.snapshot import Node, SecurityGroup, SecurityGroupRule, Snapshot
 
 _NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
 _ALL_PORTS = ((None, None), (0, 65535), (-1, -1))
@@ -78,6 +87,18 @@ class Groups:
         return self._of_enis | {self.move.snapshot.cluster.security_group or ""}
 
     @cached_property
+    def _of_pods(self) -> frozenset[frozenset[str]]:
+        """The groups that ENIs for pods will have, node by node: those of its ENIConfig, else of its primary ENI."""
+        snapshot, by_config = self.move.snapshot, self.move.strategy in (CUSTOM_NETWORKING, EXTENSION)
+        found = set()
+        for node in self.move.nodes:
+            primary = next((eni for eni in node.interfaces if eni.primary), None)
+            groups = (primary or node.interfaces[0]).security_groups if node.interfaces else ()
+            config = snapshot.eni_config(_eni_config_of(snapshot, node)) if by_config else None
+            found.add(frozenset((config.security_groups if config else ()) or groups))
+        return frozenset(found)
+
+    @cached_property
     def protects(self) -> dict[str, tuple[str, ...]]:
         """By group, what it protects; interface endpoints are known by themselves."""
         named = {group.id: list(group.used_by) for group in self._all}
@@ -114,12 +135,18 @@ class Groups:
         found = []
         for group in groups:
             near = {each: _overlapping(group.rules, each) for each in (*self.move.present, *self.move.ranges)}
+            by_group = [rule for rule in group.rules if rule.groups]
             for rule in group.rules:
-                missing = self._missing(rule, near)
+                missing = None if self._admits_pods(by_group, rule) else self._missing(rule, near)
                 cut_off = self._cut_off(group, rule, missing) if missing else None
                 if missing and cut_off is not None:
                     found.append(Lost(group, rule, cut_off, missing, _severity(rule, cut_off)))
         return sorted(found, key=lambda each: each.order)
+
+    def _admits_pods(self, rules: Iterable[SecurityGroupRule], like: SecurityGroupRule) -> bool:
+        """Whether `rules` admit every pod by its groups, whatever its address; an ENI always has a group."""
+        named = frozenset(id_ for rule in rules if rule.groups and _covers(rule, like) for id_ in rule.groups)
+        return bool(named and self._of_pods) and all(named & groups for groups in self._of_pods)
 
     def _missing(self, rule: SecurityGroupRule, near: dict[IPv4Network, list[SecurityGroupRule]]) -> IPv4Network | None:
         """The first new range that the rule's group does not admit where the rule helps to admit pods now."""
@@ -142,7 +169,9 @@ class Groups:
         if name.startswith(_CONTROL_PLANE):
             # The cluster's group admits whatever has it, and it is on the control plane's ENIs as well.
             return self._on_nodes(self.move.snapshot.cluster.security_group)
-        return not _COUNTED.search(name) and admits(self._near(name, missing), rule, missing)
+        if _COUNTED.search(name):
+            return False
+        return admits(self._near(name, missing), rule, missing) or self._admits_pods(self._rules_of[name], rule)
 
     def _near(self, name: str, wanted: IPv4Network) -> list[SecurityGroupRule]:
         if (name, wanted) not in self._overlapping:
@@ -189,6 +218,13 @@ def _overlapping(rules: Iterable[SecurityGroupRule], wanted: IPv4Network) -> lis
     return [rule for rule in rules if any(cidr.overlaps(wanted) for cidr in networks(rule.cidrs))]
 
 
+def _eni_config_of(snapshot: Snapshot, node: Node) -> str:
+    """The ENIConfig that the node will select: at the first turn to custom networking the zone's, unless it has one."""
+    if node.eni_config or snapshot.cni.custom_networking:
+        return node.selected_eni_config
+    return node.zone or node.selected_eni_config
+
+
 def _kind(name: str) -> str:
     return name.lower().split(" ", 1)[0]
 
@@ -223,7 +259,7 @@ def old_ranges(move: Move) -> Risk | None:
 
 
 def of_nodes(move: Move) -> Risk | None:
-    """Groups that pods and nodes have themselves. Whether a rule by group id admits them anyway cannot be seen here."""
+    """Groups that pods and nodes have themselves, where no rule by group id admits them anyway."""
     lost = _lost(move, Groups.nodes)
     if not lost:
         return None
@@ -231,7 +267,7 @@ def of_nodes(move: Move) -> Risk | None:
         id="security-groups-of-nodes",
         severity=Severity.MEDIUM,
         found=_found(lost),
-        breaks=f"connections between pods in {move.words} and other pods, unless a rule by group id admits them",
+        breaks=f"connections between pods in {move.words} and other pods, for no rule by group id admits them",
         remedy=_remedy(lost),
     )
 

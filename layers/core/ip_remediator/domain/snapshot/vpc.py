@@ -106,7 +106,7 @@ class NetworkAcl(Document):
 class SecurityGroupRule(Document):
     """A rule with those of its IPv4 ranges that can be about pods' addresses: they overlap the VPC, or are not public.
 
-    The ranges of a prefix list stand for the list. Ports None: all.
+    The ranges of a prefix list stand for the list. `groups` are the security groups that it names. Ports None: all.
     """
 
     id: str | None = None
@@ -115,14 +115,15 @@ class SecurityGroupRule(Document):
     from_port: int | None = None
     to_port: int | None = None
     cidrs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class SecurityGroup(Document):
     """A security group of this VPC or of one that it reaches.
 
     `rules` are those of the directions (in, out) in which some rule names ranges of the VPC, so that what else is
-    admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none. `used_by` tells
-    what such a group protects, as the descriptions of the ENIs in this VPC do: "RDS eni-1", "load balancer
+    admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none, unless it
+    protects something together with such a one. `used_by` tells what such a group protects, as the descriptions of the ENIs in this VPC do: "RDS eni-1", "load balancer
     app/shop/1a2b", "endpoint vpce-1", "instance i-1", "instance and 4995 more".
     """
 
