@@ -64,3 +64,12 @@ def test_given_a_composite_alarm_whose_description_names_a_cluster_when_it_goes_
     signal = parse_eventbridge(event, received_at=datetime.now(UTC))
     assert isinstance(signal, Signal)
     assert (signal.source, signal.cluster) == (Source.ALARM, cluster)
+
+
+def test_given_a_composite_alarm_whose_name_names_a_cluster_when_it_goes_off_then_the_rule_lets_it_through(
+    aws: LocalAws, patterns: list[dict[str, Any]]
+) -> None:
+    event = json.loads((SAMPLES / "alarm_composite.json").read_text())
+    event["detail"]["alarmName"] = "unwell eks-ip-remediator:cluster=shop-prod"
+    answer = aws.client("events").test_event_pattern(EventPattern=json.dumps(patterns[0]), Event=json.dumps(event))
+    assert answer["Result"]

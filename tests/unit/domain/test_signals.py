@@ -210,6 +210,13 @@ def test_a_composite_alarm_whose_description_names_no_cluster_is_dropped(marker)
     assert parse(event).reason in {DropReason.NO_METRIC, DropReason.NO_CLUSTER}
 
 
+def test_a_composite_alarm_may_name_its_cluster_in_its_name():
+    event = sample("alarm_composite")
+    event["detail"]["alarmName"] = "unwell eks-ip-remediator:cluster=shop-test"
+
+    assert parse(event).cluster == "shop-test"
+
+
 def test_the_description_of_an_alarm_goes_before_the_dimensions_of_its_metrics():
     event = sample("alarm_metric_math")
     event["detail"]["configuration"]["description"] = "both shops: eks-ip-remediator:cluster=shop-test."

@@ -37,7 +37,8 @@ OWN_DETAIL_TYPE = "Signal"
 _ALARM_DETAIL_TYPE = "CloudWatch Alarm State Change"
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
 ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
-# An alarm without the dimension ClusterName (composite, or on other metrics) names its cluster in its description.
+# An alarm without the dimension ClusterName (composite, or on other metrics) names its cluster in its name or
+# description. (AWS's examples of composite alarms' events show no description.)
 ALARM_CLUSTER = re.compile(r"\beks-ip-remediator:cluster=([0-9A-Za-z_-]+)")
 # What marks a Kubernetes Event in this project's layout for kubernetes-event-exporter (docs/signals.md).
 LAYOUT = "eks-ip-remediator/v1"
@@ -246,7 +247,8 @@ def _parse_alarm(event: object, detail: object, received_at: datetime) -> Signal
         return Dropped(reason=DropReason.NOT_IN_ALARM)
     metrics = list(_metrics(detail))
     ours = [metric for metric in metrics if text_at(metric, "namespace") in ALARM_NAMESPACES]
-    named = ALARM_CLUSTER.search(text_at(detail, "configuration", "description") or "")
+    words = (text_at(detail, "configuration", "description"), text_at(detail, "alarmName"))
+    named = ALARM_CLUSTER.search(" ".join(filter(None, words)))
     if not ours and not named:
         return Dropped(reason=DropReason.FOREIGN_NAMESPACE if metrics else DropReason.NO_METRIC)
     clusters = (
