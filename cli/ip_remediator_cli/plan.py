@@ -133,7 +133,7 @@ def _describe_risks(made: Plan) -> str:
     """A block for each risk: in a table its sentences would be wider than any terminal."""
     told = [
         f"  {risk.severity.name.lower()}: {risk.id}\n"
-        + "\n".join(f"    {part + ':':<8}{cell(getattr(risk, part))}" for part in ("found", "breaks", "remedy"))
+        + "\n".join(f"    {part + ':':<8}{cell(getattr(risk, part))}" for part in ("found", "breaks", "remedy", "doc"))
         for risk in made.risks
     ]
     return "\n".join(["Risks", *told]) if told else ""

@@ -84,7 +84,9 @@ def test_given_a_shortage_when_planned_for_people_then_every_change_and_risk_is_
     plan = run("plan", "--snapshot", "-", "--json", stdin=shortage).json
     ran = run("plan", "--snapshot", "-", stdin=shortage)
     assert ran.status == 0
-    for text in [change["description"] for change in plan["changes"]] + [risk["remedy"] for risk in plan["risks"]]:
+    told = [change["description"] for change in plan["changes"]]
+    told += [text for risk in plan["risks"] for text in (risk["remedy"], f"docs/risks.md#{risk['id']}")]
+    for text in told:
         assert text in ran.out
     assert plan["hash"] in ran.out
 

@@ -124,6 +124,25 @@ def test_a_question_shows_block_subnets_changes_and_risks_with_the_worst_first()
     assert shown.index(":red_circle: EXTERNALSNAT=true") < shown.index(":large_blue_circle: a new CIDR")
 
 
+def test_the_remedy_of_a_risk_can_be_copied_and_its_page_is_named():
+    remedy = "`aws ec2 authorize-security-group-ingress --group-id sg-1 --cidr 100.64.0.0/22`; likewise for 2 others"
+    risk = PLAN.risks[0].model_copy(update={"id": "security-groups-old-ranges", "remedy": remedy})
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})})
+
+    assert f"\nRemedy: {remedy}. See `docs/risks.md#security-groups-old-ranges`" in texts(render(record))
+    assert f"Remedy: {remedy.replace('`', '')}. See docs/risks.md#security-groups-old-ranges" in plain(record)
+
+
+@pytest.mark.parametrize("remedy", ["one ` alone <!channel>", "`a\u202eb\n<!here>`", "`" * 900, "`" + "x" * 900 + "`"])
+def test_a_remedy_with_foreign_parts_formats_nothing(remedy: str):
+    risk = PLAN.risks[0].model_copy(update={"remedy": remedy})
+    shown = texts(render(asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})})))
+
+    assert "<!" not in shown
+    assert "\u202e" not in shown
+    assert "x" * 500 not in shown
+
+
 def test_a_change_of_a_kind_that_the_message_does_not_know_is_told_in_its_own_words():
     settings = PLAN.changes[-1].model_copy(update={"description": "set a warm target", "manifest": None})
     record = asked().model_copy(update={"plan": PLAN.model_copy(update={"changes": (settings,)})})
@@ -228,7 +247,8 @@ def test_the_confirmations_of_a_question_say_the_numbers():
 
     approve = pressed["approve"]["confirm"]["text"]["text"]
     assert approve.startswith(
-        "4 changes in prod: CIDR 100.64.0.0/22, 2 subnets, 2 ENIConfigs, custom networking; aws-node restarts on 2 nodes"
+        "4 changes in prod: CIDR 100.64.0.0/22, 2 subnets, 2 ENIConfigs, custom networking; "
+        "aws-node restarts on 2 nodes"
     )
     assert "Expected: heals 2 of 2 pods now. 2 risks, the highest high." in approve
     reject = pressed["reject"]["confirm"]["text"]["text"]

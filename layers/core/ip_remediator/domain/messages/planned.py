@@ -5,10 +5,9 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from ip_remediator.domain.addressing import usable_addresses
-from ip_remediator.domain.messages.text import Line, Part, code, items, names, words
+from ip_remediator.domain.messages.text import Line, Part, code, items, names, prose, words
 from ip_remediator.domain.planning import Change, Plan, PlannedSubnet, handover_of
 from ip_remediator.domain.plural import counted
-from ip_remediator.domain.risks import Risk
 
 # Told with block and subnets; every other change is told in its own words.
 _TOLD_TOGETHER = ("associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig")
@@ -104,8 +103,15 @@ def handed_over(plan: Plan, made: dict[str, str]) -> Part:
 def risks(plan: Plan, shown: int = 6) -> Part:
     """What may break, the worst first."""
     ordered = sorted(plan.risks, key=lambda risk: -risk.severity)
-    lines = [Line(_risk(risk), risk.severity.name.lower()) for risk in ordered[:shown]]
-    return Part("Risks", lines + items((risk.id for risk in ordered[shown:]), shown=0))
+    lines = [
+        Line(
+            f"{words(risk.found)}. May break: {words(risk.breaks)}.",
+            risk.severity.name.lower(),
+            more=f"Remedy: {prose(risk.remedy)}. See {code(risk.doc)}",
+        )
+        for risk in ordered[:shown]
+    ]
+    return Part("Risks", lines + items((risk.id for risk in ordered[shown:]), shown=0), limit=2500)
 
 
 def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
@@ -137,7 +143,3 @@ def _change(change: Change) -> str:
         return words(change.description)
     turned = ", ".join(code(f"{name}={value}") for name, value in environment.items())
     return f"turn on custom networking on {code(change.target)} ({turned})"
-
-
-def _risk(risk: Risk) -> str:
-    return f"{words(risk.found)}. May break: {words(risk.breaks)}. Remedy: {words(risk.remedy)}."

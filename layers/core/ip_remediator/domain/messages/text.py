@@ -38,11 +38,12 @@ MARKS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One line; `mark` is a key of `MARKS`, `label` what it is about."""
+    """One line; `mark` is a key of `MARKS`, `label` what it is about. `more`: a second one that stays with it."""
 
     text: str
     mark: str = "item"
     label: str = ""
+    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,18 @@ class Part:
 
 def words(foreign: str) -> str:
     """A foreign text as one line of prose, without control characters, direction overrides and backticks."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in foreign)
-    return cut(" ".join(printable.replace("`", "'").split()), LONGEST_LINE)
+    return cut(" ".join(_printable(foreign).replace("`", "'").split()), LONGEST_LINE)
+
+
+def prose(ours: str) -> str:
+    """A text of our own as one line, with its commands in backticks; unbalanced ones are not ours."""
+    if ours.count("`") % 2:
+        return words(ours)
+    return cut(_printable(ours), LONGEST_LINE)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def code(foreign: str) -> str:
@@ -126,7 +137,8 @@ def slack_part(part: Part) -> str:
         left = len(part.lines) - index
         rest = f"\nand {left} more"
         label = f"*{line.label}*  " if line.label else ""
-        written = f"{text and chr(10)}{_marked(MARKS[line.mark][0], label + _fitting(line.text))}"
+        more = f"\n{_fitting(line.more)}" if line.more else ""
+        written = f"{text and chr(10)}{_marked(MARKS[line.mark][0], label + _fitting(line.text))}{more}"
         if len(text) + len(written) + (len(rest) if left > 1 else 0) > part.limit:
             return text + rest
         text += written
@@ -153,5 +165,5 @@ def plain_part(part: Part) -> str:
 
 
 def _unmarked(line: Line) -> str:
-    text = line.text.replace("`", "")
+    text = f"{line.text} {line.more}".strip().replace("`", "")
     return f"{line.label}: {text}" if line.label else text
