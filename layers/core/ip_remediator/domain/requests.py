@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from ipaddress import IPv4Network
-from typing import Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints, ValidationError
 
@@ -22,6 +23,9 @@ from ip_remediator.domain.planning import (
     requirement,
 )
 from ip_remediator.domain.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class InvalidInput(Exception):
@@ -80,9 +84,36 @@ def parsed(kind: type[DocumentT], document: Any) -> DocumentT:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "input"
-        given = f", not {first['input']!r:.80}" if first["type"] not in ("missing", "extra_forbidden") else ""
         allowed = ", ".join(kind.model_fields)
-        raise InvalidInput(f"field {field!r}: {first['msg']}{given} (the input may have: {allowed})") from error
+        raise InvalidInput(f"field {field!r}: {_in_words(first)} (the input may have: {allowed})") from error
+
+
+# pydantic's errors by their type, in the words of somebody who writes JSON; its own text stands for all others.
+_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known",
+    "model_type": "must be a JSON object",
+    "string_type": "must be a string",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "may have {max_length} characters at most",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list",
+    "too_short": "must have at least one item",
+    "too_long": "may have {max_length} items at most",
+    "enum": "must be {expected}",
+    "literal_error": "must be {expected}",
+    "value_error": "{error}",
+}
+_SPEAK_FOR_THEMSELVES = ("missing", "extra_forbidden", "string_too_short", "too_short")
+
+
+def _in_words(error: ErrorDetails) -> str:
+    words = _WORDS.get(error["type"])
+    text = words.format(**error.get("ctx", {})) if words else error["msg"]
+    given = "" if error["type"] in _SPEAK_FOR_THEMSELVES else f", not {json.dumps(error['input'], default=str):.80}"
+    return text + given
 
 
 def stack_terms(strategy: str, pools: str, excluded: str, ipam_pool: str) -> Terms:
