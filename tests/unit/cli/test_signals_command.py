@@ -75,13 +75,13 @@ def test_given_a_log_batch_packed_or_not_then_every_log_event_gives_the_same_lin
     assert run("signals", "-", stdin=batch).lines == lines
 
 
-def test_given_events_as_kubectl_lists_them_then_the_option_names_their_cluster(run: Run) -> None:
-    event = sample("event_sandbox")["detail"]
-    del event["clusterName"]
-    listed = {"kind": "List", "apiVersion": "v1", "items": [event, event]}
+@pytest.mark.parametrize("kind", ["EventList", "List"])
+def test_given_events_as_the_api_or_kubectl_lists_them_then_the_option_names_their_cluster(run: Run, kind: str) -> None:
+    listed = sample("listed_events") | {"kind": kind}
     assert run("signals", "-", stdin=listed).lines == [{"dropped": "no_cluster"}] * 2
     named = run("signals", "-", "--cluster", "shop-prod", stdin=listed).lines
     assert [line["cluster"] for line in named] == ["shop-prod"] * 2
+    assert [line["pod"] for line in named] == ["default/nginx-7c5ddbdf54-x2x8k", "default/nginx-7c5ddbdf54-qv9wd"]
 
 
 @pytest.mark.parametrize(
