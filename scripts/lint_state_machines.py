@@ -21,6 +21,7 @@ import ip_remediator.adapters.kill_switch
 import ip_remediator.steps.cluster
 import ip_remediator.steps.lifecycle
 import ip_remediator.steps.proposing
+import ip_remediator.steps.replacing
 import ip_remediator.steps.rolling_back
 import ip_remediator.steps.verifying  # noqa: F401 - imported for their exception classes
 from ip_remediator.adapters.errors import Transient

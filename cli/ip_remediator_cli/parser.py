@@ -121,7 +121,15 @@ def _add_incident(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     rollback.add_argument("--yes", action="store_true", help="confirm it now, instead of by a click in Slack")
     rollback.add_argument("--evict", action="store_true", help="move pods off the block; disruption budgets decide")
     rollback.add_argument("--wait", action="store_true", help="follow it to its end")
-    for parser in (start, status, rollback):
+
+    replace = _command(commands, "replace", "Replace the nodes for which new subnets come too late: no free ENI slot.")
+    replace.add_argument("--incident", required=True, help="id of the incident, which names the nodes")
+    replace.add_argument(
+        "--node", action="append", dest="nodes", metavar="NODE", help="only this one of them; repeatable"
+    )
+    replace.add_argument("--yes", action="store_true", help="confirm it now, instead of by a click in Slack")
+    replace.add_argument("--wait", action="store_true", help="follow it to its end")
+    for parser in (start, status, rollback, replace):
         _add_stack(parser)
 
 

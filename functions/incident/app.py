@@ -1,4 +1,4 @@
-"""The life of an incident around its cure: opened by hand, put to people, closed, rolled back."""
+"""The life of an incident around its cure: opened by hand, put to people, closed, rolled back, its nodes replaced."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ip_remediator.domain.incidents import Mode, Outcome
 from ip_remediator.observability import logger
 from ip_remediator.settings import LifecycleSettings
 from ip_remediator.steps.lifecycle import Lifecycle
+from ip_remediator.steps.replacing import ReplacingNodes
 from ip_remediator.steps.rolling_back import RollingBack
 
 if TYPE_CHECKING:
@@ -27,6 +28,16 @@ _ROLLING_BACK = {
     "pause_rollback": lambda steps, event: steps.pause(event["incident"], event["failure"]),
     "finish_rollback": lambda steps, event: steps.finish(event["incident"]),
 }
+_REPLACING = {
+    "begin_replacement": lambda steps, event: steps.begin(event["input"], event["execution"]),
+    "ask_replacement": lambda steps, event: steps.ask(event["incident"], event["task_token"]),
+    "confirm_replacement": lambda steps, event: steps.confirm(event["incident"], event.get("by")),
+    "cancel_replacement": lambda steps, event: steps.cancel(event["incident"], event.get("by")),
+    "stop_replacement": lambda steps, event: steps.stop(event["incident"], event["failure"]),
+    "finish_replacement": lambda steps, event: steps.finish(
+        event["incident"], Outcome(event["outcome"]), event["failures"]
+    ),
+}
 
 
 @logger.inject_lambda_context
@@ -36,9 +47,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     ledger = Ledger(aws.table(settings.ledger_table), utc_now)
     lifecycle = Lifecycle(aws.table(settings.incidents_table), ledger, utc_now)
     logger.append_keys(incident=event.get("incident"), action=event["action"])
+    running, minutes = partial(is_running, aws.client("stepfunctions")), int(settings.approval_minutes)
     if act := _ROLLING_BACK.get(event["action"]):
-        running = partial(is_running, aws.client("stepfunctions"))
-        return act(RollingBack(lifecycle, running, int(settings.approval_minutes)), event) or {}
+        return act(RollingBack(lifecycle, running, minutes), event) or {}
+    if act := _REPLACING.get(event["action"]):
+        return act(ReplacingNodes(lifecycle, running, minutes), event) or {}
     match event["action"]:
         case "open":
             mode = Mode(settings.default_mode)

@@ -21,7 +21,7 @@ def test_given_nodes_without_a_free_eni_slot_when_remediated_then_the_nodes_to_r
         nodes = sorted(node.name for node in full.seeded.nodes)
         assert list(incident.verification.nodes_to_replace) == nodes
         message = lab.message_saying(incident.id, "failed", *nodes)
-        assert lab.buttons(message) == ["rollback"]
+        assert lab.buttons(message) == ["replace", "rollback"]
         # The change stands.
         assert full.new_subnets() == incident.subnets
         assert full.eni_configs() == {zone: {"subnet": subnet} for zone, subnet in incident.subnets.items()}

@@ -128,3 +128,4 @@ class SlackSettings(IncidentSettings):
     allowed_users: str
     allowed_channels: str
     rollback_state_machine_arn: str
+    replacement_state_machine_arn: str

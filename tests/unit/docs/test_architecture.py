@@ -24,7 +24,7 @@ def page() -> dict[str, str]:
     return sections((ROOT / "docs" / "architecture.md").read_text())
 
 
-@pytest.mark.parametrize("name", ["remediate", "rollback"])
+@pytest.mark.parametrize("name", ["remediate", "rollback", "replace"])
 def test_the_diagram_of_a_state_machine_has_exactly_its_states(page: dict[str, str], name: str) -> None:
     # given a state machine and the diagram under its name
     drawn = set(LABEL.findall(page[name]))
@@ -37,7 +37,7 @@ def test_every_retried_error_is_in_the_table_and_exists(page: dict[str, str]) ->
     # given the errors of ours that the state machines retry
     retried = {
         error
-        for name in ("remediate", "rollback")
+        for name in ("remediate", "rollback", "replace")
         for _, state in _states(_machine(name))
         for rule in state.get("Retry", [])
         for error in rule["ErrorEquals"]

@@ -128,6 +128,7 @@ def endpoint(table: Table, secret: str, slack: Slack, rollback_machine: str, aws
         "ALLOWED_USERS": f"U0SOMEBODY, {GROUP}",
         "ALLOWED_CHANNELS": CHANNEL,
         "ROLLBACK_STATE_MACHINE_ARN": rollback_machine,
+        "REPLACEMENT_STATE_MACHINE_ARN": rollback_machine,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
     functions = boto3.client("lambda")

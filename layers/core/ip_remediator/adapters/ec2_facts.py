@@ -97,6 +97,11 @@ class Ec2Facts:
             addresses |= dict.fromkeys(held, eni["SubnetId"])
         return addresses
 
+    def has_interface(self, instance: str, subnet_ids: Iterable[str]) -> bool:
+        """Whether the instance has an ENI in one of these subnets."""
+        wanted = filters("subnet-id", *sorted(subnet_ids)) + filters("attachment.instance-id", instance)
+        return any(pages(self._ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=wanted))
+
     def instance_limits(self, instance_types: Iterable[str]) -> dict[str, tuple[int, int]]:
         """(ENIs, IPv4 addresses per ENI) of each instance type."""
         wanted = sorted(set(instance_types))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.adapters.errors import aws_call
@@ -17,7 +18,7 @@ def start_remediation(sfn: SFNClient, state_machine_arn: str, incident_id: str, 
     return start_once(sfn, state_machine_arn, incident_id, {"cluster": cluster, "incident": incident_id})
 
 
-def start_once(sfn: SFNClient, state_machine_arn: str, name: str, document: dict[str, str]) -> str:
+def start_once(sfn: SFNClient, state_machine_arn: str, name: str, document: Mapping[str, Any]) -> str:
     """Starts an execution unless one of this name exists; its ARN either way.
 
     Raises:

@@ -48,6 +48,7 @@ from ip_remediator.domain.incidents import (
     incident_id,
 )
 from ip_remediator.domain.planning import Plan
+from ip_remediator.domain.replacement import Replacement, ZoneReplacement
 from ip_remediator.domain.snapshot import Snapshot
 from ip_remediator.domain.timeline import AUTOMATIC, Facts, Stage, State, facts_of
 
@@ -71,6 +72,8 @@ _DOCUMENTS: dict[str, type[Document]] = {
     "slack": SlackMessage,
     "rollback": Rollback,
     "rollback_approval": Approval,
+    "replacement": Replacement,
+    "replacement_approval": Approval,
 }
 
 
@@ -211,10 +214,11 @@ class Incidents:
         note: str,
         documents: dict[str, Document],
         by: str = AUTOMATIC,
+        extra: Item | None = None,
     ) -> None:
         result = StepResult(state=state, at=self._clock(), note=note)
         attributes: Item = {name: document.model_dump_json() for name, document in documents.items()}
-        attributes[f"steps.{step}"] = result.model_dump(mode="json")
+        attributes |= {f"steps.{step}": result.model_dump(mode="json"), **(extra or {})}
         became = State(state)
         event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
         self._records.transact([self._records.setting(meta_key(incident), attributes), event])
@@ -238,8 +242,9 @@ class Incidents:
         change = self._records.setting(meta_key(incident), {shown_as: approval.model_dump_json()})
         self._records.transact([change, event])
 
-    def claim_rollback(self, incident: Incident, execution: str) -> bool:
-        """Makes `execution` the one that rolls back. False: another one did since `incident` was read."""
+    def claim(self, incident: Incident, execution: str) -> bool:
+        """Makes `execution` the one that changes the closed incident, by a rollback or by replacing nodes. False:
+        another one did since `incident` was read."""
         holder = incident.rollback_execution
         condition = "rollback_execution = :seen" if holder else "attribute_not_exists(rollback_execution)"
         values = {":mine": execution} | ({":seen": holder} if holder else {})
@@ -260,6 +265,35 @@ class Incidents:
     ) -> None:
         documents: dict[str, Document] = {"rollback": rollback, **({"failure": failure} if failure else {})}
         self._step(incident, Step.ROLLBACK, state, note, documents, by)
+
+    def record_replacement(
+        self,
+        incident: str,
+        replacement: Replacement,
+        state: StepState,
+        note: str,
+        by: str = AUTOMATIC,
+        zones: dict[str, ZoneReplacement] | None = None,
+    ) -> None:
+        """`zones`: those that are to be worked on from now on."""
+        extra = {"replacements": {name: zone.model_dump(mode="json") for name, zone in zones.items()}} if zones else {}
+        self._step(incident, Step.REPLACE_NODES, state, note, {"replacement": replacement}, by, extra)
+
+    def record_zone(self, incident: str, zone: str, progress: ZoneReplacement, note: str) -> None:
+        """How far the zone's nodes are. Zones are worked on side by side, and only this zone's entry is written."""
+        change = self._records.setting(meta_key(incident), {f"replacements.{zone}": progress.model_dump(mode="json")})
+        event = self._event(incident, Stage.REPLACE_NODES, State.RUNNING, note)
+        self._records.transact([change, event])
+
+    def revise(self, incident: Incident, outcome: Outcome) -> None:
+        """Another outcome of a closed incident, because more of it was cured; a rollback's stays."""
+        if incident.outcome is outcome:
+            return
+        change = self._records.setting(
+            meta_key(incident.id), {"outcome": outcome.value}, "attribute_exists(pk) AND attribute_exists(outcome)"
+        )
+        event = self._event(incident.id, Stage.INCIDENT, State.CLOSED, str(outcome), facts=Facts(outcome=outcome))
+        self._records.transact([change, event])
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
         self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
@@ -319,6 +353,7 @@ def _incident(item: Item) -> Incident:
         "closed_at",
         "steps",
         "subnets",
+        "replacements",
     )
     fields = {name: item[name] for name in scalars if name in item}
     return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=summary_of(item), **fields, **documents)

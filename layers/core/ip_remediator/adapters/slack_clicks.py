@@ -1,13 +1,13 @@
-"""What a click does: answer a question, or start a rollback. Runs after Slack was answered."""
+"""What a click does: answer a question, start a rollback, or have nodes replaced. Runs after Slack was answered."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import urllib3
 
@@ -27,24 +27,36 @@ if TYPE_CHECKING:
     from ip_remediator.adapters.slack_requests import Click
     from ip_remediator.settings import SlackSettings
 
-_YES = ("approve", "rollback_confirm", "rollback_confirm_evict")
+_YES = ("approve", "rollback_confirm", "rollback_confirm_evict", "replace_confirm")
 _EVICT = "rollback_confirm_evict"
 _OF_ROLLBACK = ("rollback_confirm", "rollback_confirm_evict", "rollback_cancel")
 _REPLY_TIMEOUT_SECONDS = 5.0
 
 
+class _Started(NamedTuple):
+    """What a button starts: its name for people, and the prefix of its executions' names."""
+
+    name: str
+    prefix: str
+
+
+_STARTED = {"rollback": _Started("rollback", "rb"), "replace": _Started("replacement of nodes", "rn")}
+
+
 class Clicks:
-    def __init__(self, approvals: Approvals, sfn: SFNClient, rollback_arn: str, access: Access) -> None:
+    """`machines`: the ARN of the state machine that a button starts, by the button's action."""
+
+    def __init__(self, approvals: Approvals, sfn: SFNClient, machines: Mapping[str, str], access: Access) -> None:
         self._approvals = approvals
         self._sfn = sfn
-        self._rollback_arn = rollback_arn
+        self._machines = machines
         self._access = access
 
     def act(self, click: Click) -> str | None:
         """Does what the button says. Returns what only the person who clicked should be told, if anything: the
         message itself changes when the incident's record does.
 
-        Safe to repeat: the first answer to a question counts, and an offer of a rollback starts one execution.
+        Safe to repeat: the first answer to a question counts, and an offer starts one execution.
 
         Raises:
             The errors of `adapters.errors`: nothing is lost, the click can be tried again.
@@ -52,7 +64,7 @@ class Clicks:
         refusal = self._access.refusal(click)
         if refusal:
             return refusal
-        return self._roll_back(click) if click.action == "rollback" else self._answer(click)
+        return self._start(click) if click.action in self._machines else self._answer(click)
 
     def _answer(self, click: Click) -> str | None:
         approved = click.action in _YES
@@ -72,19 +84,22 @@ class Clicks:
                 return "The execution no longer waits for an answer: it has one, or it ended."
         return None
 
-    def _roll_back(self, click: Click) -> str | None:
+    def _start(self, click: Click) -> str | None:
         """One execution for each offer: its name comes from the offer, so double clicks and replays are one start."""
         offer = hashlib.sha256(click.offer.encode()).hexdigest()[:8]
-        document = {"incident": click.subject, "requested_by": click.by}
+        document: dict[str, object] = {"incident": click.subject, "requested_by": click.by}
+        if click.action == "replace":
+            document["confirmed"] = True  # by the button's own dialog, which has the numbers
+        what = _STARTED[click.action]
         with aws_call("StartExecution"):
             try:
                 self._sfn.start_execution(
-                    stateMachineArn=self._rollback_arn,
-                    name=f"rb-{click.subject[:68]}-{offer}",
+                    stateMachineArn=self._machines[click.action],
+                    name=f"{what.prefix}-{click.subject[:68]}-{offer}",
                     input=json.dumps(document),
                 )
             except self._sfn.exceptions.ExecutionAlreadyExists:
-                return "This rollback was asked for already; the message shows how far it is."
+                return f"This {what.name} was asked for already; the message shows how far it is."
         return None
 
 
@@ -94,7 +109,8 @@ def clicks_of(settings: SlackSettings, secret: SlackSecret) -> Clicks:
     approvals = Approvals(aws.table(settings.incidents_table), utc_now)
     groups = UserGroups(web_client(secret.bot_token, settings.slack_api_url))
     access = Access(settings.allowed_users, settings.allowed_channels, groups.members)
-    return Clicks(approvals, aws.client("stepfunctions"), settings.rollback_state_machine_arn, access)
+    machines = {"rollback": settings.rollback_state_machine_arn, "replace": settings.replacement_state_machine_arn}
+    return Clicks(approvals, aws.client("stepfunctions"), machines, access)
 
 
 class Worker(Protocol):

@@ -29,6 +29,9 @@ _ACTIONS = {
     "rollback_confirm": "approval",
     "rollback_confirm_evict": "approval",
     "rollback_cancel": "approval",
+    "replace": "incident",
+    "replace_confirm": "approval",
+    "replace_cancel": "approval",
     DETAILS: "incident",
 }
 _ID = re.compile(r"[A-Za-z0-9._-]{1,80}")

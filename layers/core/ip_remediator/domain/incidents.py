@@ -11,6 +11,7 @@ from pydantic import Field
 from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.planning import Plan, Wish
+from ip_remediator.domain.replacement import Replacement, ZoneReplacement
 
 
 class Mode(StrEnum):
@@ -34,6 +35,7 @@ class Step(StrEnum):
     CONFIGURE_CNI = "configure_cni"
     VERIFY = "verify"
     UNDO = "undo"
+    REPLACE_NODES = "replace_nodes"
     ROLLBACK = "rollback"
 
 
@@ -199,7 +201,7 @@ class ChangeMade(Document):
     """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
 
     `SUBNET_TAGS` are tags of a subnet that was there before: all that is ever changed of one. `WARM_TARGETS` and
-    `CORDON` are a rollback's own, and last no longer than it.
+    `CORDON` are a rollback's own (`CORDON` a node replacement's, too), and last no longer than it.
     """
 
     kind: ChangeKind
@@ -289,7 +291,13 @@ class Incident(Document):
     slack: SlackMessage | None = None
     rollback: Rollback | None = None
     rollback_approval: Approval | None = None
-    rollback_execution: str | None = None
+    rollback_execution: str | None = Field(
+        default=None,
+        description="the latest execution that changes the closed incident: it rolls back, or replaces nodes",
+    )
+    replacement: Replacement | None = None
+    replacement_approval: Approval | None = None
+    replacements: dict[str, ZoneReplacement] = Field(default_factory=dict, description="how far each zone's nodes are")
 
     @property
     def open(self) -> bool:

@@ -42,6 +42,8 @@ class Stage(StrEnum):
     VERIFY = "verify"
     UNDO = "undo"
     CHANGE = "change"
+    REPLACE_NODES = "replace_nodes"
+    REPLACEMENT_APPROVAL = "replacement_approval"
     ROLLBACK = "rollback"
     ROLLBACK_APPROVAL = "rollback_approval"
 

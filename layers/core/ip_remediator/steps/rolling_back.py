@@ -32,7 +32,7 @@ from ip_remediator.steps.planned import plan_of
 
 
 class RollbackRunning(Exception):
-    """Another execution is rolling this incident back already; the message names it."""
+    """Another execution is rolling this incident back already, or replaces its nodes; the message names it."""
 
 
 class RollbackRun(Document):
@@ -70,8 +70,8 @@ class RollingBack:
         plan = self._rollable(incident)
         holder = incident.rollback_execution
         if holder and holder != execution and self.is_running(holder):
-            raise RollbackRunning(f"incident {incident.id} is being rolled back already by {holder}")
-        if not self.lifecycle.incidents.claim_rollback(incident, execution):
+            raise RollbackRunning(f"incident {incident.id} is being rolled back, or has nodes replaced, by {holder}")
+        if not self.lifecycle.incidents.claim(incident, execution):
             raise RollbackRunning(f"incident {incident.id} is being rolled back already: another run was faster")
         self._lock.acquire(plan.vpc_id, incident.id)
         self.lifecycle.incidents.start(incident.id, Step.ROLLBACK, f"asked for by {run.requested_by}", run.requested_by)

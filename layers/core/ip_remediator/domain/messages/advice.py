@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ip_remediator.domain.diagnosis import Diagnosis, Verdict
 from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
-from ip_remediator.domain.messages.state import NO_PLAN, rollback_offered
+from ip_remediator.domain.messages.state import NO_PLAN, replacement_offered, rollback_offered
 from ip_remediator.domain.messages.text import names
 from ip_remediator.domain.planning import ALTERNATIVES
 
@@ -40,7 +40,8 @@ def next_steps(incident: Incident) -> list[str]:
 def _advice(incident: Incident) -> Iterator[str]:
     verification = incident.verification
     if verification and verification.nodes_to_replace:
-        yield f"replace these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
+        how = "press Replace, or replace" if replacement_offered(incident) else "replace"
+        yield f"{how} these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
     if _failure_to_advise(incident) and incident.failure:
         yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
     if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:

@@ -7,8 +7,15 @@ import hashlib
 from ip_remediator.domain.incidents import Approval, Incident, RollbackAssessment, Step
 from ip_remediator.domain.messages import blocks as kit
 from ip_remediator.domain.messages.planned import brief, undoing
+from ip_remediator.domain.messages.replacing import numbers
 from ip_remediator.domain.messages.rolling_back import found
-from ip_remediator.domain.messages.state import asked, rollback_asked, rollback_offered
+from ip_remediator.domain.messages.state import (
+    asked,
+    replacement_asked,
+    replacement_offered,
+    rollback_asked,
+    rollback_offered,
+)
 from ip_remediator.domain.messages.text import cut, words
 from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.plural import counted
@@ -19,12 +26,15 @@ ROLLBACK = "rollback"
 ROLLBACK_CONFIRM = "rollback_confirm"
 ROLLBACK_EVICT = "rollback_confirm_evict"
 ROLLBACK_CANCEL = "rollback_cancel"
+REPLACE = "replace"
+REPLACE_CONFIRM = "replace_confirm"
+REPLACE_CANCEL = "replace_cancel"
 DETAILS = "details"
 
 
 def buttons(incident: Incident) -> list[kit.Block]:
-    """The open question's buttons, or the Rollback button while there is something to roll back; and Details, once
-    there is a plan."""
+    """The open question's buttons, or those that start something: Replace while nodes are to be replaced, Rollback
+    while there is something to roll back; and Details, once there is a plan."""
     deciding = _deciding(incident)
     if incident.plan is None:
         return [deciding] if deciding else []
@@ -40,7 +50,10 @@ def _deciding(incident: Incident) -> kit.Block | None:
     question = rollback_asked(incident)
     if question and incident.rollback and incident.rollback.assessment:
         return _rollback_question(incident, question, incident.rollback.assessment)
-    return _rollback(incident) if rollback_offered(incident) else None
+    question = replacement_asked(incident)
+    if question:
+        return _replacement_question(incident, question)
+    return _offers(incident)
 
 
 def _question(incident: Incident, approval: Approval) -> kit.Block:
@@ -72,6 +85,19 @@ def _still_waiting(incident: Incident) -> str:
     return f"{counted(pods, 'pod')} {'goes' if pods == 1 else 'go'} on waiting" if pods else "its pods go on waiting"
 
 
+def _offers(incident: Incident) -> kit.Block | None:
+    offered = [_replace(incident)] if replacement_offered(incident) else []
+    offered += [_rollback(incident)] if rollback_offered(incident) else []
+    if not offered:
+        return None
+    # Each offer has an id of its own: a second click on the same offer is a repeat, one on a later offer is not.
+    attempts = [incident.steps[step].at for step in (Step.REPLACE_NODES, Step.ROLLBACK) if step in incident.steps]
+    since = max(attempts, default=incident.closed_at or incident.opened_at)
+    questions = (incident.rollback_approval, incident.replacement_approval)
+    earlier = "".join(question.id for question in questions if question)
+    return kit.actions(_unique("rollback", f"{incident.id} {since.isoformat()} {earlier}"), *offered)
+
+
 def _rollback(incident: Incident) -> kit.Block:
     healed = len(incident.verification.healed) if incident.verification else 0
     used = f"{counted(healed, 'pod')} got {'an address' if healed == 1 else 'addresses'} of it. " if healed else ""
@@ -82,13 +108,31 @@ def _rollback(incident: Incident) -> kit.Block:
         "Look",
         style="primary",
     )
-    # Each offer has an id of its own: a second click on the same offer is a repeat, one on a later offer is not.
-    attempt = incident.steps.get(Step.ROLLBACK)
-    offered = (attempt.at if attempt else incident.closed_at) or incident.opened_at
-    earlier = incident.rollback_approval.id if incident.rollback_approval else ""
+    return kit.button(ROLLBACK, "Rollback", {"incident": incident.id}, sure, "danger")
+
+
+def _replace(incident: Incident) -> kit.Block:
+    found = incident.verification
+    nodes = counted(len(found.nodes_to_replace) if found else 0, "node")
+    waiting = counted(len(found.still_stuck) if found else 0, "pod")
+    text = (
+        f"{nodes} of {_cluster(incident)} will be drained and ended, and made anew by their owners, for {waiting} that "
+        "still wait: in each zone one after the other, as disruption budgets allow. A drained node cannot be had back."
+    )
+    sure = kit.confirm(f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
+    return kit.button(REPLACE, f"Replace {nodes}", {"incident": incident.id}, sure, "primary")
+
+
+def _replacement_question(incident: Incident, approval: Approval) -> kit.Block:
+    value = {"approval": approval.id}
+    left = [node for zone in incident.replacements.values() for node in zone.nodes]
+    nodes = counted(len(left), "node")
+    text = f"{_cluster(incident)}: {numbers(incident)}. In each zone one after the other, as disruption budgets allow."
+    sure = kit.confirm(f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
     return kit.actions(
-        _unique("rollback", f"{incident.id} {offered.isoformat()} {earlier}"),
-        kit.button(ROLLBACK, "Rollback", {"incident": incident.id}, sure, "danger"),
+        _unique("replacement-question", approval.id),
+        kit.button(REPLACE_CONFIRM, f"Replace {nodes}", value, sure, "danger"),
+        kit.button(REPLACE_CANCEL, "Cancel", value),
     )
 
 

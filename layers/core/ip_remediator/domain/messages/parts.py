@@ -17,6 +17,7 @@ from ip_remediator.domain.incidents import (
 from ip_remediator.domain.messages import planned
 from ip_remediator.domain.messages.advice import next_steps
 from ip_remediator.domain.messages.cause import cause_line, evidence, signals, zones
+from ip_remediator.domain.messages.replacing import replacement
 from ip_remediator.domain.messages.rolling_back import rollback, rollback_shown
 from ip_remediator.domain.messages.state import NO_PLAN, STEP_WORDS, asked, step_lines
 from ip_remediator.domain.messages.text import Line, Part, code, items, listed, moment, names, words
@@ -53,6 +54,8 @@ def _parts(incident: Incident) -> Iterator[Part]:
         yield _result(incident.verification)
     if incident.outcome == Outcome.PREPARED and incident.plan and not rollback_shown(incident):
         yield planned.handed_over(incident.plan, incident.subnets)
+    if not rollback_shown(incident):
+        yield replacement(incident)
     yield rollback(incident)
     if _failed(incident):
         yield _failure(incident)

@@ -16,6 +16,7 @@ from ip_remediator.domain.incidents import (
     StepState,
 )
 from ip_remediator.domain.messages.text import Line, words
+from ip_remediator.domain.replacement import ReplacementState
 
 STEP_WORDS = {
     Step.DIAGNOSE: "Diagnose",
@@ -28,6 +29,7 @@ STEP_WORDS = {
     Step.CONFIGURE_CNI: "Turn on custom networking",
     Step.VERIFY: "Verify that the pods run",
     Step.UNDO: "Undo what was made",
+    Step.REPLACE_NODES: "Replace the nodes",
     Step.ROLLBACK: "Roll back",
 }
 _MAKING = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS, Step.CONFIGURE_CNI)
@@ -73,6 +75,11 @@ _ROLLBACKS = {
     RollbackState.RUNNING: Headline(":rewind:", "rolling back"),
     RollbackState.PAUSED: Headline(":warning:", "the rollback stopped"),
 }
+_REPLACEMENTS = {
+    ReplacementState.ASSESSED: Headline(":arrows_counterclockwise:", "replace nodes? It waits for your confirmation"),
+    ReplacementState.RUNNING: Headline(":arrows_counterclockwise:", "nodes are being replaced"),
+    ReplacementState.STOPPED: Headline(":warning:", "the replacement of nodes stopped"),
+}
 
 
 def headline(incident: Incident) -> Headline:
@@ -89,11 +96,26 @@ def headline(incident: Incident) -> Headline:
     if incident.outcome == Outcome.ROLLED_BACK:
         return outcome
     if incident.rollback:
-        return _ROLLBACKS.get(incident.rollback.state, outcome)
+        return _ROLLBACKS.get(incident.rollback.state) or _replacement_headline(incident) or outcome
     rollback = _state(incident, Step.ROLLBACK)
     if rollback == StepState.RUNNING:
         return Headline(":mag:", "a rollback was asked for, looking who uses the subnets")
-    return _ROLLBACKS[RollbackState.PAUSED] if rollback == StepState.FAILED else outcome
+    if rollback == StepState.FAILED:
+        return _ROLLBACKS[RollbackState.PAUSED]
+    return _replacement_headline(incident) or outcome
+
+
+def _replacement_headline(incident: Incident) -> Headline | None:
+    """None where it is over and done, or none was asked for."""
+    step = _state(incident, Step.REPLACE_NODES)
+    if incident.replacement and step is not None:
+        confirmed = step == StepState.RUNNING and incident.replacement.state is ReplacementState.ASSESSED
+        if confirmed and replacement_asked(incident) is None:
+            return _REPLACEMENTS[ReplacementState.RUNNING]
+        return _REPLACEMENTS.get(incident.replacement.state)
+    if step == StepState.RUNNING:
+        return Headline(":mag:", "nodes are to be replaced, looking who can")
+    return _REPLACEMENTS[ReplacementState.STOPPED] if step == StepState.FAILED else None
 
 
 def _open_headline(incident: Incident) -> Headline:
@@ -135,6 +157,7 @@ def _told_above(incident: Incident, step: Step, result: StepResult) -> bool:
         Step.DIAGNOSE: incident.diagnosis is not None,
         Step.PLAN: incident.plan is not None,
         Step.APPROVE: incident.approval is not None,
+        Step.REPLACE_NODES: incident.replacement is not None,
         Step.ROLLBACK: incident.rollback is not None,
     }
     return result.state != StepState.FAILED and told.get(step, False)
@@ -190,11 +213,34 @@ def rollback_asked(incident: Incident) -> Approval | None:
 def rollback_offered(incident: Incident) -> bool:
     """Something was made, it still stands, and no rollback is under way."""
     made = any(_state(incident, step) in (StepState.DONE, StepState.RUNNING, StepState.FAILED) for step in _MAKING)
+    if _replaces(incident):
+        return False
     if incident.rollback:
         free = incident.rollback.state in (RollbackState.CANCELLED, RollbackState.PAUSED)
     else:
         free = _state(incident, Step.ROLLBACK) in (None, StepState.FAILED)
     return made and free and incident.outcome in _STANDING
+
+
+def replacement_asked(incident: Incident) -> Approval | None:
+    """The open question about the nodes."""
+    assessed = incident.replacement is not None and incident.replacement.state is ReplacementState.ASSESSED
+    approval = incident.replacement_approval
+    return approval if assessed and approval and approval.state == ApprovalState.PENDING else None
+
+
+def replacement_offered(incident: Incident) -> bool:
+    """Nodes are named that only their replacement helps, and nothing is under way."""
+    named = incident.verification is not None and bool(incident.verification.nodes_to_replace)
+    back = incident.rollback.state if incident.rollback else _state(incident, Step.ROLLBACK)
+    rolled_back = back not in (None, RollbackState.CANCELLED)
+    ended = incident.outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.FAILED)
+    return named and ended and not rolled_back and not _replaces(incident)
+
+
+def _replaces(incident: Incident) -> bool:
+    """Nodes are being replaced, or it is asked whether to."""
+    return _state(incident, Step.REPLACE_NODES) == StepState.RUNNING
 
 
 def _state(incident: Incident, step: Step) -> StepState | None:

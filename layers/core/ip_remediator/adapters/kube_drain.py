@@ -1,0 +1,76 @@
+"""The pods of a node, the budgets that guard them, and the pods of a controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ip_remediator.adapters.kube import KubeApi
+from ip_remediator.domain.replacement import Budget, NodePod
+
+_BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
+_ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class KubeDrain:
+    """Raises the errors of `adapters.kube`."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def pods_on(self, node: str) -> tuple[NodePod, ...]:
+        """Those that have not finished."""
+        return tuple(
+            _pod(item) for item in self._api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node},{_ALIVE}")
+        )
+
+    def budgets(self) -> list[Budget]:
+        return [_budget(item) for item in self._api.items(_BUDGETS)]
+
+    def unschedulable(self) -> list[str]:
+        """The pods for which the scheduler finds no node, namespace/name."""
+        pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName=")
+        return [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pending]
+
+    def nodes_of(self, zone: str) -> list[dict[str, Any]]:
+        return list(self._api.items("/api/v1/nodes", labelSelector=f"topology.kubernetes.io/zone={zone}"))
+
+    def pods_of(self, namespace: str, controller: str) -> list[dict[str, Any]]:
+        """A controller's pods that have not finished and are not being deleted."""
+        listed = self._api.items(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=_ALIVE)
+        return [
+            pod
+            for pod in listed
+            if (_controller(pod) or {}).get("uid") == controller and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+
+def _pod(item: dict[str, Any]) -> NodePod:
+    metadata, controller = item["metadata"], _controller(item) or {}
+    return NodePod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        leaving="deletionTimestamp" in metadata,
+        has_address=bool((item.get("status") or {}).get("podIP")),
+        controller=controller.get("uid"),
+        kind=controller.get("kind", ""),
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+    )
+
+
+def _controller(pod: dict[str, Any]) -> dict[str, Any] | None:
+    references = pod["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
+def _budget(item: dict[str, Any]) -> Budget:
+    status = item.get("status") or {}
+    return Budget(
+        namespace=item["metadata"]["namespace"],
+        name=item["metadata"]["name"],
+        selector=item["spec"].get("selector"),
+        allowed=int(status.get("disruptionsAllowed", 0)),
+        needs=int(status.get("desiredHealthy", 0)),
+        has=int(status.get("currentHealthy", 0)),
+    )

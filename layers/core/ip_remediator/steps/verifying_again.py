@@ -1,0 +1,135 @@
+"""Proof after nodes were replaced: the pods that had waited run, or those that their controllers made for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ip_remediator.adapters.kube_drain import KubeDrain
+from ip_remediator.domain.incidents import HealedPod, Outcome, Step, Verification
+from ip_remediator.domain.replacement import NodeState, Replacement, WaitingPod
+from ip_remediator.domain.requests import InvalidInput
+from ip_remediator.steps.verifying import WATCH_SECONDS, PodsStillPending, Verifier
+
+Pod = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VerifierAfterReplacement(Verifier):
+    """What counts now is that they run, with whatever address: a node that left made room in its old subnet, too."""
+
+    drain: KubeDrain
+
+    def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:
+        """As `Verifier.verify`, of what was still stuck.
+
+        Raises:
+            PodsStillPending: not `final`, and pods are still waiting.
+        """
+        successors = self._successors()
+        pending = {_uid(pod): pod for pods in successors.values() for pod in pods if _phase(pod) == "Pending"}
+        waiting = self.pods.await_not_pending(set(pending), 0 if final else seconds)
+        if waiting and not final:
+            raise PodsStillPending(f"{len(waiting)} of the pods that were moved have no address yet")
+        found = self._found(self._successors())
+        outcome = Outcome.HEALED if not found.still_stuck else Outcome.PARTLY if found.healed else Outcome.FAILED
+        every = len(found.healed) + len(found.still_stuck)
+        note = f"after the replacement of nodes: {len(found.healed)} of {every} pods run"
+        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
+        return {"outcome": outcome.value, "still_stuck": list(found.still_stuck)}
+
+    @property
+    def _replacement(self) -> Replacement:
+        if self.incident.replacement is None:
+            raise InvalidInput(f"incident {self.incident.id} had no node replaced")
+        return self.incident.replacement
+
+    def _successors(self) -> dict[str, list[Pod]]:
+        """By controller: the pods that waited and are still there, and those made since, the newest first."""
+        began = self._replacement.since.replace(microsecond=0)
+        kept = {pod.uid for pod in self._replacement.waiting}
+        found = {}
+        for namespace, controller in {(pod.namespace, pod.controller) for pod in self._replacement.waiting}:
+            pods = self.drain.pods_of(namespace, controller)
+            made = [pod for pod in pods if _uid(pod) in kept or _created(pod) >= began]
+            found[controller] = sorted(made, key=_created, reverse=True)
+        return found
+
+    def _found(self, successors: Mapping[str, list[Pod]]) -> Verification:
+        before = self.incident.verification or Verification()
+        interfaces = self.ec2.addresses_of_subnets(self._wanted)
+        waited: dict[str, list[WaitingPod]] = defaultdict(list)
+        for pod in self._replacement.waiting:
+            waited[pod.controller].append(pod)
+        healed, stuck, gone = list(before.healed), [], list(before.gone)
+        for controller, pods in waited.items():
+            made = successors.get(controller, [])
+            pending = [pod for pod in made if _phase(pod) != "Running"]
+            running = [pod for pod in made if _phase(pod) == "Running"]
+            running.sort(key=lambda pod: pod["status"].get("podIP") not in interfaces)
+            stuck += [_shown(pod) for pod in pending]
+            runs = running[: max(0, len(pods) - len(pending))]
+            known = {(pod.namespace, pod.name) for pod in healed}
+            healed += [self._successor(pod, interfaces) for pod in runs if _key(pod) not in known]
+            gone += [f"{pod.namespace}/{pod.name}" for pod in pods[len(runs) + len(pending) :]]
+        told = {_shown(pod) for pods in successors.values() for pod in pods}
+        told |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
+        stuck += [name for name in before.still_stuck if name not in told and self._waits(name)]
+        return before.model_copy(
+            update={
+                "healed": tuple(healed),
+                "still_stuck": tuple(sorted(stuck)),
+                "gone": tuple(dict.fromkeys(gone)),
+                "subnets": tuple(self._balances()),
+                "nodes_to_replace": self._left(before),
+            }
+        )
+
+    def _waits(self, name: str) -> bool:
+        """A pod that no controller would make again, and that nobody moved."""
+        present = self.pods.pod(*name.split("/", 1))
+        return present is not None and _phase(present) == "Pending"
+
+    def _left(self, before: Verification) -> tuple[str, ...]:
+        """The nodes that were neither replaced nor ended by others."""
+        begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
+        replaced = {node.name for node in begun if node.state is NodeState.REPLACED}
+        gone = {note.partition(" ")[0] for note in self._replacement.notes if note.endswith("is gone already")}
+        return tuple(node for node in before.nodes_to_replace if node not in replaced | gone)
+
+    def _successor(self, pod: Pod, interfaces: Mapping[str, str]) -> HealedPod:
+        address, node = pod["status"].get("podIP"), pod["spec"].get("nodeName")
+        subnet = interfaces.get(address or "")
+        zones = {id_: zone for zone, id_ in self.incident.subnets.items()}
+        at = self.snapshot.node(node)
+        return HealedPod(
+            namespace=pod["metadata"]["namespace"],
+            name=pod["metadata"]["name"],
+            node=node,
+            zone=zones.get(subnet or "") or (at.zone if at else None),
+            address=address,
+            subnet=subnet,
+        )
+
+
+def _uid(pod: Pod) -> str:
+    return str(pod["metadata"]["uid"])
+
+
+def _key(pod: Pod) -> tuple[str, str]:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+
+def _shown(pod: Pod) -> str:
+    return "/".join(_key(pod))
+
+
+def _phase(pod: Pod) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _created(pod: Pod) -> datetime:
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
