@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 
 CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})
 # When zones differ, the whole is judged by the first of these that any zone shows.
-_WORST_FIRST = (
+WORST_FIRST = (
     Verdict.SUBNET_EXHAUSTED,
     Verdict.PREFIX_FRAGMENTED,
     Verdict.ENICONFIG_MISSING,
@@ -290,7 +290,7 @@ def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: froze
     in_need = [zone for zone in zones if zone.stuck_pods or zone.verdict is Verdict.ENICONFIG_MISSING]
     judged = in_need or list(zones)
     shown = {zone.verdict for zone in judged}
-    verdict = next((verdict for verdict in _WORST_FIRST if verdict in shown), Verdict.RECOVERED)
+    verdict = next((verdict for verdict in WORST_FIRST if verdict in shown), Verdict.RECOVERED)
     if verdict is Verdict.RECOVERED and (lost := _lost(snapshot, causes)):
         return lost
     told = [f"{zone.zone}: {zone.reason}" for zone in judged if zone.verdict == verdict]
