@@ -104,6 +104,15 @@ def test_given_discovery_in_subnets_of_the_operator_when_rolled_back_then_their_
         assert incident.subnets == spare
         assert all(tags_of(cluster, subnet)[DISCOVERY] == "1" for subnet in spare.values())
         assert len(set(cluster.addresses().values()) & held_addresses(cluster, *spare.values())) == 2
+        [first, *_] = spare.values()
+        theirs_too = {"Key": "cni.networking.k8s.aws/cluster/other", "Value": "shared"}
+        lab.aws("ec2").create_tags(Resources=[first], Tags=[theirs_too])
+        blocked = roll_back(lab, incident.id, confirmed=True)
+        assert (blocked.status, blocked.error) == ("FAILED", "RollbackBlocked")
+        assert f"cluster other discovers {first}" in blocked.cause
+        assert all(tags_of(cluster, subnet)[DISCOVERY] == "1" for subnet in spare.values())
+        lab.aws("ec2").delete_tags(Resources=[first], Tags=[theirs_too])
+
         with lab.faults(refusal("DeleteTags", "UnauthorizedOperation")):
             paused = roll_back(lab, incident.id, confirmed=True)
         assert (paused.status, paused.error) == ("FAILED", "PermissionDenied")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -99,3 +100,17 @@ def test_given_enis_of_control_planes_nodes_and_pods_then_their_clusters_are_kno
         tagged(5, "Name", "web"),
     )
     assert found.clusters == {"shop", "batch"}
+
+
+@pytest.mark.parametrize(
+    ("created", "counted"),
+    [("2026-03-04T05:05:00Z", False), ("2026-03-04T05:00:59Z", True), ("", True), ("yesterday", True)],
+)
+def test_given_an_available_eni_of_the_cni_then_it_is_leaked_unless_it_was_only_just_made(
+    created: str, counted: bool
+) -> None:
+    found = InterfaceFacts(now=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    tags = [{"Key": "node.k8s.amazonaws.com/createdAt", "Value": created}] if created else []
+    found.add(eni(1, "aws-K8S-i-1", Status="available", TagSet=tags))
+    assert [leaked.id for leaked in found.leaked] == (["eni-1"] if counted else [])
+    assert found.blocks  # its address is taken either way

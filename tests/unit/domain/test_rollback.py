@@ -67,6 +67,16 @@ def test_given_an_empty_block_when_assessed_then_there_is_nothing_to_know() -> N
     assert (found.pods, found.interfaces, found.notes) == (0, 0, ())
 
 
+def test_given_a_subnet_that_another_cluster_discovers_by_our_tag_then_that_one_goes_first() -> None:
+    shared = BlockSubnet(id="subnet-shared", zone="a", cidr="10.0.9.0/24", free=9, discovered_by=("demo", "shop"))
+    opened = use(others=(NODES, shared), kept=(shared.id,), discoverable=(shared.id,))
+    [reason] = in_the_way(opened)
+    assert "cluster shop discovers subnet-shared by the tag kubernetes.io/role/cni" in reason
+    assert "take its tag cni.networking.k8s.aws/cluster/shop off" in reason
+    # The tag was there before: it stays.
+    assert not list(in_the_way(opened.model_copy(update={"discoverable": ()})))
+
+
 def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> None:
     found = assess(use(pods=tuple(pod(f"web-{number:03}") for number in range(300))), NOW)
     assert found.pods == 300

@@ -10,6 +10,7 @@ from ip_remediator.adapters.errors import aws_call
 from ip_remediator.adapters.leaked_enis import CLUSTER_TAG, CNI_DESCRIPTION
 from ip_remediator.adapters.tags import as_dict
 from ip_remediator.domain.rollback import BlockInterface, BlockSubnet
+from ip_remediator.domain.snapshot import CLUSTER_DISCOVERY_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -27,16 +28,7 @@ class Ec2Block:
         with aws_call("DescribeSubnets"):
             pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=filters)
             found = [subnet for page in pages for subnet in page["Subnets"]]
-        return [
-            BlockSubnet(
-                id=subnet["SubnetId"],
-                zone=subnet["AvailabilityZone"],
-                cidr=subnet["CidrBlock"],
-                free=subnet["AvailableIpAddressCount"],
-                incident=as_dict(subnet.get("Tags")).get(TAG_INCIDENT),
-            )
-            for subnet in found
-        ]
+        return [_subnet(subnet) for subnet in found]
 
     def interfaces(self, subnet_ids: Iterable[str]) -> list[BlockInterface]:
         """Every ENI in these subnets, whatever it is attached to."""
@@ -47,6 +39,20 @@ class Ec2Block:
         with aws_call("DescribeNetworkInterfaces"):
             pages = self._ec2.get_paginator("describe_network_interfaces").paginate(Filters=filters)
             return [_interface(eni) for page in pages for eni in page["NetworkInterfaces"]]
+
+
+def _subnet(subnet: Any) -> BlockSubnet:
+    tags = as_dict(subnet.get("Tags"))
+    return BlockSubnet(
+        id=subnet["SubnetId"],
+        zone=subnet["AvailabilityZone"],
+        cidr=subnet["CidrBlock"],
+        free=subnet["AvailableIpAddressCount"],
+        incident=tags.get(TAG_INCIDENT),
+        discovered_by=tuple(
+            key.removeprefix(CLUSTER_DISCOVERY_TAG) for key in sorted(tags) if key.startswith(CLUSTER_DISCOVERY_TAG)
+        ),
+    )
 
 
 def _interface(eni: Any) -> BlockInterface:

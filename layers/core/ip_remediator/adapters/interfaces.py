@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
+from ip_remediator.adapters.clock import utc_now
+from ip_remediator.adapters.leaked_enis import CLUSTER_TAG, CNI_DESCRIPTION, INSTANCE_TAG, is_young
 from ip_remediator.domain.snapshot import PREFIX_SIZE, LeakedInterface, NetworkInterface, Subnet
 
-# What the CNI leaves behind when a node ends at the wrong moment (amazon-vpc-cni-k8s#608).
-_LEAKED = re.compile("aws-K8S-")
 _EKS = re.compile(r"Amazon EKS ([0-9A-Za-z][0-9A-Za-z_-]*)$")
 _CLUSTER_TAG = "kubernetes.io/cluster/"
-_CNI_CLUSTER_TAG = "cluster.k8s.amazonaws.com/name"
-_CNI_INSTANCE_TAG = "node.k8s.amazonaws.com/instance_id"
 # Units of an interface that AWS runs itself; all others count one for each address, prefix and further ENI of an
 # instance. A transit gateway counts once for its attachment. Source: "Network Address Usage", VPC User Guide.
 _MANAGED_UNITS = 6
@@ -54,15 +53,16 @@ _NAMED_PER_KIND = 5
 
 @dataclass
 class InterfaceFacts:
-    """What the ENIs of a VPC say.
+    """What the ENIs of a VPC say at `now`.
 
     Attributes:
         by_instance: the ENIs of each instance.
-        leaked: those that the CNI left behind.
+        leaked: those that the CNI left behind, without those that it has only just made.
         blocks: by subnet, the numbers (address >> 4) of the /28 blocks that some ENI has an address of.
         clusters: the EKS clusters that have ENIs in the VPC.
     """
 
+    now: datetime = field(default_factory=utc_now)
     by_instance: dict[str, list[NetworkInterface]] = field(default_factory=dict)
     leaked: list[LeakedInterface] = field(default_factory=list)
     blocks: dict[str, set[int]] = field(default_factory=dict)
@@ -92,13 +92,13 @@ class InterfaceFacts:
                 security_groups=self._shared.setdefault(groups, groups),
             )
             self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
-        elif eni["Status"] == "available" and _LEAKED.match(eni.get("Description") or ""):
+        elif _leaked(eni) and not is_young(tags, self.now):
             leaked = LeakedInterface(
                 id=eni["NetworkInterfaceId"],
                 subnet_id=subnet,
                 addresses=len(addresses) + PREFIX_SIZE * len(prefixes),
-                cluster=tags.get(_CNI_CLUSTER_TAG),
-                instance_id=tags.get(_CNI_INSTANCE_TAG),
+                cluster=tags.get(CLUSTER_TAG),
+                instance_id=tags.get(INSTANCE_TAG),
             )
             self.leaked.append(leaked)
         self._count(eni, len(addresses) + len(prefixes) + len(eni.get("Ipv6Addresses", [])))
@@ -138,13 +138,18 @@ class InterfaceFacts:
             self._units += held + further
 
 
+def _leaked(eni: dict[str, Any]) -> bool:
+    """What the CNI leaves behind when a node ends at the wrong moment (amazon-vpc-cni-k8s#608)."""
+    return eni["Status"] == "available" and (eni.get("Description") or "").startswith(CNI_DESCRIPTION)
+
+
 def _clusters(eni: dict[str, Any], tags: dict[str, str]) -> Iterator[str]:
     """The clusters that an ENI belongs to: the control plane's by its description, nodes' and pods' by their tags."""
     control_plane = _EKS.match(eni.get("Description") or "")
     if control_plane:
         yield control_plane[1]
-    if _CNI_CLUSTER_TAG in tags:
-        yield tags[_CNI_CLUSTER_TAG]
+    if CLUSTER_TAG in tags:
+        yield tags[CLUSTER_TAG]
     yield from (key.removeprefix(_CLUSTER_TAG) for key in tags if key.startswith(_CLUSTER_TAG))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -100,10 +100,15 @@ class LeakedEnis:
             return f"it is of cluster {tags[CLUSTER_TAG]}"
         if CLUSTER_TAG not in tags and tags.get(INSTANCE_TAG) not in self._instances:
             return "no tag proves that it is this cluster's"
-        created = _time(tags.get(CREATED_TAG))
-        if created and self._clock() - created < YOUNG:
+        if is_young(tags, self._clock()):
             return "it is only just made and may be about to be attached"
         return None
+
+
+def is_young(tags: Mapping[str, str], now: datetime) -> bool:
+    """Whether the tags say that the CNI made the ENI so shortly ago that it may be about to be attached."""
+    created = _time(tags.get(CREATED_TAG))
+    return created is not None and now - created < YOUNG
 
 
 def _time(text: str | None) -> datetime | None:

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv4Network
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.incidents import RollbackAssessment
 from ip_remediator.domain.plural import counted
-from ip_remediator.domain.snapshot import EniConfig
+from ip_remediator.domain.snapshot import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, EniConfig
 
 SHOWN_PODS = 20
 _SHOWN = 5
@@ -29,13 +29,15 @@ _WARM_TARGETS = {"WARM_ENI_TARGET": "1", "WARM_PREFIX_TARGET": "0", "WARM_IP_TAR
 
 
 class BlockSubnet(Document):
-    """A subnet of the VPC; `incident` is the one that its tags name."""
+    """A subnet of the VPC; `incident` is the one that its tags name, `discovered_by` are the clusters for which its
+    tags scope subnet discovery."""
 
     id: str
     zone: str
     cidr: str
     free: int
     incident: str | None = None
+    discovered_by: tuple[str, ...] = ()
 
 
 class BlockInterface(Document):
@@ -83,7 +85,8 @@ class BlockUse(Document):
 
     `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
     `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
-    subnets that were there before, and that stay with whatever uses them.
+    subnets that were there before, and that stay with whatever uses them. `discoverable`: those of them that the
+    incident opened to subnet discovery.
     """
 
     incident: str
@@ -97,6 +100,7 @@ class BlockUse(Document):
     changed: tuple[PointedEniConfig, ...]
     eni_configs: tuple[EniConfig, ...]
     kept: tuple[str, ...] = ()
+    discoverable: tuple[str, ...] = ()
 
 
 def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
@@ -121,6 +125,7 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
         if config.subnet in ours and config.name not in mine:
             yield f"ENIConfig {config.name}, which this incident did not make, uses {config.subnet}: point it elsewhere"
     yield from _foreign_interfaces(use)
+    yield from _discovered_by_others(use)
     if use.cidr:
         for subnet in use.others:
             if IPv4Network(subnet.cidr).overlaps(IPv4Network(use.cidr)):
@@ -173,6 +178,17 @@ def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
             foreign.setdefault("not of the VPC CNI", []).append(f"{eni.id} in {eni.subnet} ({eni.description[:60]})")
     for whose, enis in sorted(foreign.items()):
         yield f"ENIs {whose} use its subnets: {shortened(enis)}; remove them first"
+
+
+def _discovered_by_others(use: BlockUse) -> Iterable[str]:
+    """Other clusters' tags say nothing without the one that this incident set, and would take away."""
+    for subnet in use.others:
+        others = sorted({*subnet.discovered_by} - {use.cluster})
+        if subnet.id in use.discoverable and others:
+            yield (
+                f"cluster {shortened(others)} discovers {subnet.id} by the tag {DISCOVERY_TAG} of this incident: "
+                f"roll its incident back first, or take its tag {CLUSTER_DISCOVERY_TAG}{others[0]} off"
+            )
 
 
 def _notes(use: BlockUse) -> Iterable[str]:

@@ -30,6 +30,7 @@ from ip_remediator.domain.rollback import (
     pods_remain,
     shortened,
 )
+from ip_remediator.domain.snapshot import DISCOVERY_TAG
 from ip_remediator.steps.planned import plan_of
 
 # A deployment's pods shall come up elsewhere before too many of them are gone, where no disruption budget says so.
@@ -147,6 +148,11 @@ class Draining:
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubeFacts(self.kube).eni_configs()),
             kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
+            discoverable=tuple(
+                change.target
+                for change in self.log.made(ChangeKind.SUBNET_TAGS)
+                if DISCOVERY_TAG in (change.before or {}) and (change.before or {}).get(DISCOVERY_TAG) != "1"
+            ),
         )
 
     def _pointed(self, change: ChangeMade) -> PointedEniConfig:
