@@ -327,6 +327,14 @@ def test_given_leaked_enis_then_the_options_tell_how_many() -> None:
     assert option.reason.startswith("2 leaked ENIs")
 
 
+def test_given_a_vpc_of_which_little_is_known_then_the_plan_says_what_the_block_was_not_held_against() -> None:
+    told = planned(snapshot(*FULL, vpc=vpc(cidrs=()))).unknown
+    assert "the CIDRs of vpc-1: AWS refuses a block that overlaps one" in told
+    assert "the routes of vpc-1: the block may be in use behind one" in told
+    routes = (Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a"),)
+    assert not any("vpc-1" in each for each in planned(snapshot(*FULL, vpc=vpc(routes=routes))).unknown)
+
+
 # --- The hash
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.planning import CannotPlan, Plan, Terms, plan, requirement
-from ip_remediator.domain.snapshot import Cluster, LeakedInterface, Quotas, Route, Snapshot, Vpc
+from ip_remediator.domain.snapshot import Cluster, LeakedInterface, Quotas, Route, Snapshot, Vpc, VpcCidr
 from tests.unit.domain.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.domain.plans import first_plan
 
@@ -349,6 +349,55 @@ def test_given_a_quota_in_the_way_then_the_refusal_has_its_code_and_the_command(
     assert all(words in str(caught.value) for words in said)
     assert "aws service-quotas request-service-quota-increase --service-code vpc --quota-code" in str(caught.value)
     assert caught.value.alternatives
+
+
+def test_given_the_local_routes_in_a_hand_written_document_then_they_are_not_counted_twice() -> None:
+    local = Route(destination="10.0.0.0/16", target="local", route_table="rtb-a")
+    known = _busy()
+    facts = known.model_copy(update={"routes": (local, *known.routes)})
+    room = Quotas(applied=True, routes_per_table=3)
+    assert first_plan(snapshot(*FULL, vpc=facts, quotas=room)).source == "new-cidr"
+
+
+# --- Space of the VPC's own CIDRs
+
+
+def test_given_space_that_no_subnet_has_then_the_commands_that_offer_it_are_told_beside_plan_and_refusal() -> None:
+    told = (
+        "space of the VPC's own range that no subnet has, if it is kept for nobody: aws ec2 create-subnet --vpc-id "
+        f"vpc-1 --availability-zone {az('a')} --cidr-block 10.0.2.0/24 --tag-specifications "
+        "'ResourceType=subnet,Tags=[{Key=eks-ip-remediator:pod-subnet,Value=prod}]' "
+        f"(likewise 10.0.3.0/24 in {az('b')}), each with route table rtb-a"
+    )
+    assert told in first_plan(snapshot(*FULL)).alternatives
+    with pytest.raises(CannotPlan) as caught:
+        first_plan(snapshot(*FULL, quotas=Quotas(applied=True, cidrs_per_vpc=1)))
+    assert caught.value.alternatives[0] == told
+
+
+def test_given_what_was_offered_then_the_next_plan_uses_it() -> None:
+    made = Part(
+        subnets=tuple(
+            subnet(letter, id=f"subnet-{letter}2", cidr=cidr, free=251, tags={"eks-ip-remediator:pod-subnet": "prod"})
+            for letter, cidr in (("a", "10.0.2.0/24"), ("b", "10.0.3.0/24"))
+        )
+    )
+    assert first_plan(snapshot(*FULL, made, vpc=vpc(subnet_count=4))).source == "existing-subnets"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        vpc(subnet_count=3),
+        vpc(subnet_count=None),
+        vpc(cidrs=(VpcCidr(cidr="10.0.0.0/23"),)),
+        vpc(cidrs=(VpcCidr(cidr="10.0.0.0/23"), VpcCidr(cidr="100.64.0.0/16"))),
+        vpc(cidrs=(VpcCidr(cidr="10.0.0.0/16", state="disassociating"),)),
+    ],
+    ids=["unread subnets", "unknown number", "full", "cg-nat", "going"],
+)
+def test_given_no_space_that_is_surely_free_then_none_is_offered(known: Vpc) -> None:
+    assert not any("create-subnet" in each for each in first_plan(snapshot(*FULL, vpc=known)).alternatives)
 
 
 def _busy() -> Vpc:

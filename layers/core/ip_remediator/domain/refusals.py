@@ -103,7 +103,9 @@ def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
     held = len(vpc.cidrs)
     _check(quotas, f"VPC {vpc.id} has {held} IPv4 CIDRs", "L-83CA0A9D", held, 1, quotas.cidrs_per_vpc, 5)
     # A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide).
-    for table, routes in sorted(Counter(route.route_table for route in vpc.routes).items()):
+    own = {cidr.cidr for cidr in vpc.cidrs}
+    counts = Counter(route.route_table for route in vpc.routes if route.destination not in own)
+    for table, routes in sorted(counts.items()):
         told = f"route table {table} has {routes + held} routes, a new CIDR adds its local route to every table"
         _check(quotas, told, "L-93826ACB", routes + held, 1, quotas.routes_per_table, 50)
     asked = (peering for peering in vpc.peerings if peering.requester)

@@ -9,7 +9,7 @@ from ip_remediator.domain import addressing, risks
 from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.capacity import eni_configs_of
 from ip_remediator.domain.diagnosis import Diagnosis
-from ip_remediator.domain.planning import handover
+from ip_remediator.domain.planning import carving, handover
 from ip_remediator.domain.planning.changes import changes
 from ip_remediator.domain.planning.documents import BlockRequirement, Change, Plan, PlannedSubnet, digest
 from ip_remediator.domain.planning.expectation import expect
@@ -71,7 +71,12 @@ def _risks(
 
 def _unknown(snapshot: Snapshot) -> Iterator[str]:
     """What would bear on the choice of the block, and was not read."""
-    for gateway in snapshot.vpc.transit_gateways if snapshot.vpc else ():
+    vpc = snapshot.vpc
+    if vpc and not vpc.cidrs:
+        yield f"the CIDRs of {vpc.id}: AWS refuses a block that overlaps one"
+    if vpc and not vpc.routes:
+        yield f"the routes of {vpc.id}: the block may be in use behind one"
+    for gateway in vpc.transit_gateways if vpc else ():
         if gateway.routes is None:
             yield f"which ranges {gateway.id} routes"
     if not snapshot.quotas.applied:
@@ -81,10 +86,13 @@ def _unknown(snapshot: Snapshot) -> Iterator[str]:
 def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, owner: str | None) -> tuple[str, ...]:
     """What people could choose instead of this plan."""
     others = list(alternatives(snapshot, diagnosis.verdict))
+    if needed.source in ("new-cidr", "ipam-pool"):
+        others[:0] = carving.offers(snapshot, diagnosis)
     if owner and discovery_refusal(snapshot) is None:
         others.insert(0, "strategy subnet-discovery, which writes nothing to the cluster and so needs no hand of yours")
     elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
-        others.insert(0, "strategy subnet-discovery, which changes nothing of aws-node")
+        known = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
+        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{known}")
     return tuple(others)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ip_remediator.domain import refusals, risks
 from ip_remediator.domain.alternatives import alternatives
 from ip_remediator.domain.diagnosis import CURABLE, Diagnosis
-from ip_remediator.domain.planning import existing, leaks, sizing, space
+from ip_remediator.domain.planning import carving, existing, leaks, sizing, space
 from ip_remediator.domain.planning.advice import advice
 from ip_remediator.domain.planning.documents import BlockRequirement, Option
 from ip_remediator.domain.planning.existing import Existing
@@ -35,7 +35,7 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms | None = 
             return _of_leaks(snapshot, diagnosis, left_behind)
         return _of_space(snapshot, diagnosis, terms, choice, left_behind)
     except CannotPlan as refusal:
-        refusal.alternatives = alternatives(snapshot, diagnosis.verdict)
+        refusal.alternatives = (*carving.offers(snapshot, diagnosis), *alternatives(snapshot, diagnosis.verdict))
         raise
 
 

@@ -21,7 +21,8 @@ def prefix_mode(move: Move) -> Risk | None:
         severity=Severity.HIGH,
         found=f"ENABLE_PREFIX_DELEGATION=true with custom networking off{on_nodes}",
         breaks="ipamd may drop the primary ENI's prefixes of existing nodes, and the pods on them with it",
-        remedy="replace the nodes one by one after the change (`kubectl drain`), or approve in a quiet hour",
+        remedy="replace the nodes one by one after the change (`kubectl drain`), or choose the strategy "
+        "subnet-discovery, which leaves the primary ENI as it is (VPC CNI 1.18 or later)",
     )
 
 
@@ -56,7 +57,8 @@ def fewer_pods(move: Move) -> Risk | None:
         return None
     karpenter = bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
     steps = ["set RESERVED_ENIS=1 on Karpenter's controller"] if karpenter else []
-    steps.append("let new node groups run with the max-pods named here (kubelet's maxPods in the launch template)")
+    fitting = "named here" if changes else "of (ENIs - 1) x (addresses per ENI - 1) + 2"
+    steps.append(f"let new node groups run with the max-pods {fitting} (kubelet's maxPods in the launch template)")
     return Risk(
         id="max-pods-on-new-nodes",
         severity=Severity.MEDIUM if changes and (own or karpenter) else Severity.LOW,

@@ -123,8 +123,9 @@ class SecurityGroup(Document):
 
     `rules` are those of the directions (in, out) in which some rule names ranges of the VPC, so that what else is
     admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none, unless it
-    protects something together with such a one. `used_by` tells what such a group protects, as the descriptions of the ENIs in this VPC do: "RDS eni-1", "load balancer
-    app/shop/1a2b", "endpoint vpce-1", "instance i-1", "instance and 4995 more".
+    protects something together with such a one. `used_by` tells what a group with rules protects, as the descriptions
+    of the ENIs in this VPC do: "RDS eni-1", "load balancer app/shop/1a2b", "endpoint vpce-1", "instance i-1", "instance
+    and 4995 more".
     """
 
     id: str
