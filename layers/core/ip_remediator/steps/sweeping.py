@@ -125,8 +125,11 @@ class Sweeper:
         for subnet in used:
             if subnet.id not in around.after:
                 self._foretell(subnet, around)
-        signals = [*_failures(looked, around.now), *self._foretold(snapshot, around)]
+        foretold = list(self._foretold(snapshot, around))
+        signals = [*_failures(looked, around.now), *(signal for _, signal in foretold)]
         self.queue.send(signals)
+        for outlook, _ in foretold:  # what the queue refused was not told
+            self._note(outlook, around)
         around.signals += len(signals)
         self._measure(snapshot, used)
 
@@ -137,14 +140,13 @@ class Sweeper:
         around.after[subnet.id] = subnet, replace(kept, history=kept.history.observed(around.now, free))
         around.forecasts[subnet.id] = forecast(kept.history, around.now, free)
 
-    def _foretold(self, snapshot: Snapshot, around: Round) -> Iterator[Signal]:
+    def _foretold(self, snapshot: Snapshot, around: Round) -> Iterator[tuple[Outlook, Signal]]:
         for outlook in outlooks(with_forecasts(snapshot, around.forecasts, self.within)):
             kept, found = around.before[outlook.last.id], around.forecasts[outlook.last.id]
             if found and is_news(outlook.full_at, around.now, kept.told_at, kept.told_full_at):
                 signal = foretelling(snapshot.cluster.name, outlook, found, around.now)
                 if isinstance(signal, Signal):
-                    self._note(outlook, around)
-                    yield signal
+                    yield outlook, signal
 
     def _note(self, outlook: Outlook, around: Round) -> None:
         subnet, kept = around.after[outlook.last.id]

@@ -21,7 +21,7 @@ from tests.contract.adapters.sweep.conftest import EVENTS, NO_ADDRESS, PODS, Sit
 from tests.contract.adapters.vpcs import REGION, Vpc
 
 if TYPE_CHECKING:
-    pass
+    from local.aws.client import LocalAws
 
 
 def test_given_a_leaked_eni_when_swept_then_its_share_of_the_subnet_is_a_metric(
@@ -191,6 +191,25 @@ class TestForecasts:
         assert kept.told_full_at is not None
         site.sweeper.histories.write(subnet, replace(kept, told_at=kept.told_at - timedelta(hours=60)))
         assert site.sweep()["signals"] == 1
+
+    def test_given_a_queue_that_refuses_a_forecast_when_swept_again_then_it_is_told(
+        self,
+        site: Site,
+        clock: Clock,
+        node: Callable[..., str],
+        onboarded: Callable[..., str],
+        vpc: Vpc,
+        faults: LocalAws,
+    ) -> None:
+        name, id_ = onboarded(vpc), vpc.subnets["a"]
+        node(vpc.instance())
+        subnet = Subnet(id=id_, zone=f"{REGION}a", cidr="10.0.0.0/27")
+        free = vpc.described(id_)["AvailableIpAddressCount"]
+        site.sweeper.histories.write(subnet, Kept(losing(clock, free, 2)))
+        faults.inject("sqs", "SendMessageBatch", error="AccessDenied")
+        assert site.sweep() == {"swept": 0, "failed": [name], "signals": 0}
+        clock.advance(minutes=5)
+        assert site.sweep() == {"swept": 1, "failed": [], "signals": 1}
 
     def test_given_two_clusters_in_one_subnet_when_it_will_be_full_then_both_are_told(
         self, site: Site, clock: Clock, node: Callable[..., str], onboarded: Callable[..., str], vpc: Vpc
