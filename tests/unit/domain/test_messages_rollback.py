@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -44,6 +45,22 @@ def question(**fields: Any) -> Incident:
 
 def confirmation(record: Incident, action: str) -> str:
     return str(buttons(record)[action]["confirm"]["text"]["text"])
+
+
+def test_the_answer_to_an_earlier_question_is_not_told_as_that_of_a_rollback_confirmed_by_its_start():
+    earlier = approval(state=ApprovalState.APPROVED, decided_at=OPENED, decided_by="U1 (yesterday)")
+    earlier = earlier.model_copy(update={"asked_at": OPENED - timedelta(days=1)})
+    shown = texts(render(rolling(RollbackState.RUNNING, rollback_approval=earlier)))
+
+    assert "U1 (yesterday)" not in shown
+    assert "*Confirmed*  when it was started" in shown
+
+
+def test_who_confirmed_is_told_when_all_is_done_too():
+    answer = approval(state=ApprovalState.APPROVED, decided_at=OPENED, decided_by="U1 (lead)")
+    record = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK, rollback_approval=answer)
+
+    assert "*Confirmed*  by U1 (lead)" in texts(render(record))
 
 
 def test_while_it_is_looked_at_nothing_can_be_pressed():

@@ -127,14 +127,19 @@ class Lifecycle:
 
 def failure_of(caught: dict[str, str], made: Sequence[ChangeMade]) -> Failure:
     """What a Catch saw (see `Lifecycle.close`) and what is left in place, in words for people."""
-    undo = f" The undo failed as well: {_message(caught['undo_cause'])}." if "undo_cause" in caught else ""
+    message = _message(caught["cause"])
+    if "undo_cause" in caught:
+        undo = _message(caught["undo_cause"])
+        message += (
+            "; for the same reason not all was undone" if undo == message else f"; the undo failed as well: {undo}"
+        )
     left = ", ".join(f"{change.kind} {change.target}" for change in made if change.kind.stands)
     stands = f"still there: {left}" if left else "nothing that was made is left"
     gone = ", ".join(change.target for change in made if not change.kind.stands)
     return Failure(
         step=caught["step"],
         error=caught["error"],
-        message=_message(caught["cause"]) + undo,
+        message=message,
         stands=f"deleted for good: {gone}" if gone and not left else stands,
     )
 

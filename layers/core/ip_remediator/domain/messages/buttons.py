@@ -140,7 +140,11 @@ def _rollback_question(incident: Incident, approval: Approval, assessment: Rollb
     value = {"approval": approval.id}
     numbers = f"{_block(incident.plan)}: {found(assessment)}."
     restored = undoing(incident.plan)
-    stay = " No pod is moved: it waits until they have left by themselves." if assessment.pods else ""
+    stay = (
+        " No pod is moved: subnets that pods use stay until those are gone and you press Rollback again."
+        if assessment.pods
+        else ""
+    )
     wait = kit.confirm("Roll back?", f"{numbers} {restored}{stay}", "Roll back", style="danger")
     choices = [kit.button(ROLLBACK_CONFIRM, "Roll back, move no pod" if stay else "Roll back", value, wait, "danger")]
     if assessment.pods:

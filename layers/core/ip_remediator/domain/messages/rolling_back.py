@@ -47,6 +47,7 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     block = code(incident.plan.space) if incident.plan else "the block"
     yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
     if latest.state is RollbackState.DONE:
+        yield from _answered(incident, latest)
         yield Line(undone(incident.plan), "done")
         return
     yield from _assessed(latest, block)
@@ -54,16 +55,22 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     if question:
         silence = f"by {moment(question.expires_at)}, nothing is changed"
         yield Line(silence, "none", label="If nobody answers")
-    elif incident.rollback_approval and incident.rollback_approval.decided_by:
-        answer = incident.rollback_approval
-        when = answer.decided_at or answer.expires_at
-        yield Line(f"by {words(answer.decided_by or '')}, {moment(when)}", "none", label=_answer(latest))
+    else:
+        yield from _answered(incident, latest)
     if latest.state is RollbackState.RUNNING:
         yield Line(_pace(latest), "running")
 
 
-def _answer(latest: Rollback) -> str:
-    return "Cancelled" if latest.state is RollbackState.CANCELLED else "Confirmed"
+def _answered(incident: Incident, latest: Rollback) -> Iterator[Line]:
+    """Who decided. A question about an earlier rollback says nothing about one that was confirmed by its start."""
+    answer = incident.rollback_approval
+    earlier = answer is None or (latest.assessment is not None and answer.asked_at < latest.assessment.at)
+    if answer and answer.decided_by and not earlier:
+        label = "Cancelled" if latest.state is RollbackState.CANCELLED else "Confirmed"
+        when = answer.decided_at or answer.expires_at
+        yield Line(f"by {words(answer.decided_by)}, {moment(when)}", "none", label=label)
+    elif earlier and latest.state is RollbackState.RUNNING:
+        yield Line("when it was started", "none", label="Confirmed")
 
 
 def _assessed(latest: Rollback, block: str) -> Iterator[Line]:
@@ -83,4 +90,6 @@ def _assessed(latest: Rollback, block: str) -> Iterator[Line]:
 def _pace(latest: Rollback) -> str:
     if latest.evict:
         return "pods are evicted, as their disruption budgets allow; the subnets go when the ENIs have left"
-    return "no pod is moved; the subnets go when pods and ENIs have left by themselves"
+    if latest.assessment and latest.assessment.pods:
+        return "no pod is moved: while pods have addresses of the subnets, these stay"
+    return "the subnets go when the ENIs have left"
