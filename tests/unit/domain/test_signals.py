@@ -171,6 +171,14 @@ def test_what_has_no_known_shape_is_dropped_with_its_reason(event, reason):
     assert parse(event) == Dropped(reason=reason)
 
 
+@pytest.mark.parametrize("reason", [None, "", 7])
+def test_the_excerpt_of_an_alarm_without_a_reason_is_its_name(reason):
+    event = sample("alarm_metric")
+    event["detail"]["state"]["reason"] = reason
+
+    assert parse(event).excerpt == "shop-prod-pods-pending"
+
+
 def test_an_alarm_whose_configuration_changed_while_it_was_on_has_not_gone_off_again():
     changed = sample("alarm_metric") | {"detail-type": "CloudWatch Alarm Configuration Change"}
 

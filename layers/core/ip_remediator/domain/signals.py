@@ -267,7 +267,7 @@ def _parse_alarm(event: object, detail: object, received_at: datetime) -> Signal
         seen=(changed, changed),
         received_at=received_at,
         identity=text_at(event, "id"),
-        excerpt=f"{text_at(detail, 'alarmName')}: {text_at(detail, 'state', 'reason')}",
+        excerpt=": ".join(filter(None, (text_at(detail, "alarmName"), text_at(detail, "state", "reason")))),
     )
 
 
