@@ -57,7 +57,7 @@ def _list(incidents: Sequence[Incident], *, as_json: bool) -> str:
 
 def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
     """The record for people; an empty `timeline` is left out."""
-    events = [[event["at"][:19], event["what"], event["by"], event["detail"]] for event in timeline]
+    events = [[event["at"][:19], event["what"], _who(event["by"]), event["detail"]] for event in timeline]
     return page(
         _facts(incident),
         _steps(incident),
@@ -65,6 +65,14 @@ def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
         _handed_over(incident),
         table(["time (UTC)", "what", "by", "detail"], events) if events else "",
     )
+
+
+def _who(by: str) -> str:
+    """Without an ARN's region and account, which `--json` has: a column is as wide as its widest cell."""
+    if not by.startswith("arn:"):
+        return by
+    resource = by.split(":", 5)[-1]
+    return f"execution {resource.rpartition(':')[2]}" if resource.startswith("execution:") else resource
 
 
 def _facts(incident: Incident) -> str:

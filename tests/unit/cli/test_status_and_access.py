@@ -39,6 +39,19 @@ def test_given_a_record_with_a_plan_and_a_timeline_then_both_are_shown() -> None
     assert "2026-03-01T10:00:01   approval approved   U0000ONCALL (on-call)   mode approve: people decide" in text
 
 
+@pytest.mark.parametrize(
+    ("by", "shown"),
+    [
+        ("arn:aws:states:eu-west-1:000000000000:execution:remediate:15d01fbe-3b09", "execution 15d01fbe-3b09"),
+        ("arn:aws:sts::000000000000:assumed-role/Admin/alice", "assumed-role/Admin/alice"),
+        ("eks-ip-remediator", "eks-ip-remediator"),
+    ],
+)
+def test_given_whoever_did_it_then_an_arn_is_told_without_region_and_account(by: str, shown: str) -> None:
+    entry = {"at": "2026-03-01T10:00:01.000000+00:00", "what": "incident opened", "by": by, "detail": "by hand"}
+    assert f"incident opened   {shown}   by hand" in describe(incident(), [entry])
+
+
 def test_given_cells_of_any_length_then_columns_are_aligned() -> None:
     lines = table(["a", "b"], [["x", None], ["longer", True]]).splitlines()
     assert lines == ["A        B", "x        -", "longer   yes"]
