@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import boto3
+from boto3.dynamodb.transform import TransformationInjector, copy_dynamodb_params
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
@@ -29,10 +31,35 @@ def client(service: str) -> Any:
     return boto3.client(service, config=_CONFIG.merge(_OPTIONAL.get(service, Config())))  # type: ignore[call-overload]
 
 
+@dataclass(frozen=True)
+class _Meta:
+    client: Any
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What the adapters use of boto3's `Table`."""
+
+    name: str
+    meta: _Meta
+
+
 @cache
 def table(name: str) -> Any:
-    """A DynamoDB table, one resource per container."""
-    return boto3.resource("dynamodb", config=_CONFIG).Table(name)
+    """A DynamoDB table that takes and gives plain Python values, by the handlers that boto3's DynamoDB resource
+    registers. Making the resource itself would take most of the time again that the client takes, at every cold start.
+    """
+    dynamodb, injector = client("dynamodb"), TransformationInjector()
+    handlers = (
+        ("provide-client-params.dynamodb", copy_dynamodb_params),
+        ("before-parameter-build.dynamodb", injector.inject_condition_expressions),
+        ("before-parameter-build.dynamodb", injector.inject_attribute_value_input),
+        ("after-call.dynamodb", injector.inject_attribute_value_output),
+    )
+    for event, handler in handlers:
+        # All tables share the client: by its id each handler is registered once.
+        dynamodb.meta.events.register(event, handler, unique_id=f"plain-values-{handler.__name__}")
+    return _Table(name, _Meta(dynamodb))
 
 
 def credentials() -> Credentials:

@@ -28,23 +28,25 @@ class Records:
     """All methods raise the errors of `adapters.errors`; conditional writes also `ConditionFailed`."""
 
     def __init__(self, table: Table) -> None:
-        self._table = table
+        self._client = table.meta.client
         self.name = table.name
 
     def get(self, pk: str, sk: str) -> Item | None:
         with aws_call(f"GetItem {self.name}"):
-            item = self._table.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+            answer = self._client.get_item(TableName=self.name, Key={"pk": pk, "sk": sk}, ConsistentRead=True)
+        item = answer.get("Item")
         return dict(item) if item else None
 
     def query(self, pk: str, prefix: str) -> Iterator[Item]:
         """The items of `pk` whose `sk` begins with `prefix`, in order, page by page."""
         arguments: dict[str, Any] = {
+            "TableName": self.name,
             "KeyConditionExpression": Key("pk").eq(pk) & Key("sk").begins_with(prefix),
             "ConsistentRead": True,
         }
         while True:
             with aws_call(f"Query {self.name}"):
-                page = self._table.query(**arguments)
+                page = self._client.query(**arguments)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
@@ -67,7 +69,8 @@ class Records:
             arguments["ExpressionAttributeNames"] = names
         answer = self._write(
             "UpdateItem",
-            self._table.update_item,
+            self._client.update_item,
+            TableName=self.name,
             Key=key,
             UpdateExpression=expression,
             ExpressionAttributeValues=values,
@@ -79,10 +82,9 @@ class Records:
     def transact(self, writes: list[Item]) -> None:
         """All of the writes or none; a single put goes as the cheaper PutItem."""
         if len(writes) == 1 and "Put" in writes[0]:
-            put = {name: value for name, value in writes[0]["Put"].items() if name != "TableName"}
-            self._write("PutItem", self._table.put_item, **put)
+            self._write("PutItem", self._client.put_item, **writes[0]["Put"])
         else:
-            self._write("TransactWriteItems", self._table.meta.client.transact_write_items, TransactItems=writes)
+            self._write("TransactWriteItems", self._client.transact_write_items, TransactItems=writes)
 
     def _write(self, action: str, call: Callable[..., Any], **arguments: Any) -> Any:
         """One write, tried again while transactions of others touch its items: DynamoDB cancels it then."""
