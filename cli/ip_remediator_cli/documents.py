@@ -50,6 +50,8 @@ def read_snapshot(name: str) -> Snapshot:
     snapshot = validated(Snapshot, document, where)
     for field, cidr in _cidrs(snapshot):
         _check_cidr(f"{where}: field {field}", cidr)
+    for field, cidr in _ranges_of_rules(snapshot.vpc):
+        _check_cidr(f"{where}: field {field}", cidr, strict=False)
     return snapshot
 
 
@@ -83,6 +85,8 @@ def _cidrs(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield f"cluster.remote_cidrs.{index}", cidr
     for index, subnet in enumerate(snapshot.subnets):
         yield f"subnets.{index}.cidr", subnet.cidr
+        for number, reservation in enumerate(subnet.reservations):
+            yield f"subnets.{index}.reservations.{number}.cidr", reservation.cidr
     if snapshot.vpc:
         yield from _cidrs_of_vpc(snapshot.vpc)
 
@@ -100,8 +104,19 @@ def _cidrs_of_vpc(vpc: Vpc) -> Iterator[tuple[str, str]]:
             yield f"vpc.peerings.{index}.cidrs.{number}", cidr
 
 
-def _check_cidr(field: str, text: str) -> None:
+def _ranges_of_rules(vpc: Vpc | None) -> Iterator[tuple[str, str]]:
+    """Those of security groups and network ACLs: one that is not understood would hide a risk."""
+    for index, acl in enumerate(vpc.network_acls if vpc else ()):
+        for number, entry in enumerate(acl.entries):
+            yield f"vpc.network_acls.{index}.entries.{number}.cidr", entry.cidr
+    for index, group in enumerate((vpc.security_groups if vpc else None) or ()):
+        for number, rule in enumerate(group.rules):
+            for place, cidr in enumerate(rule.cidrs):
+                yield f"vpc.security_groups.{index}.rules.{number}.cidrs.{place}", cidr
+
+
+def _check_cidr(field: str, text: str, *, strict: bool = True) -> None:
     try:
-        IPv4Network(text)
+        IPv4Network(text, strict=strict)
     except ValueError as error:
         raise BadInput(f"{field}: {error}; give an IPv4 CIDR such as 10.0.0.0/16") from error

@@ -179,6 +179,20 @@ def test_given_names_with_control_characters_when_shown_then_the_terminal_is_saf
         ({"nodes": [{"zone": "a"}]}, "field nodes.0.name"),
         ({"nodes": [{"name": "n", "max_enis": "many"}]}, "field nodes.0.max_enis"),
         ({"nodes": {}}, "field nodes"),
+        ({"nodes": [{"name": "n", "max_enis": -1}]}, "field nodes.0.max_enis"),
+        ({"subnets": [{"id": "s", "zone": "a", "cidr": "10.0.0.0/24", "free": -3}]}, "field subnets.0.free"),
+        ({"vpc": {"id": "v", "security_groups": [{"id": "g", "rules": [{"cidrs": ["x"]}]}]}}, "rules.0.cidrs.0"),
+        (
+            {
+                "vpc": {
+                    "id": "v",
+                    "network_acls": [
+                        {"id": "a", "entries": [{"number": 1, "egress": True, "allow": True, "cidr": "x"}]}
+                    ],
+                }
+            },
+            "vpc.network_acls.0.entries.0.cidr",
+        ),
         ({"schema_version": 2}, "field schema_version"),
         ({"subnets": [{"id": "s", "zone": "a", "cidr": "10.0.0.0/33"}]}, "field subnets.0.cidr"),
         ({"vpc": {"id": "v", "cidrs": [{"cidr": "10.0.0.1/16"}]}}, "field vpc.cidrs.0.cidr"),

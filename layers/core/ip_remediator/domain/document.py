@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -14,6 +14,8 @@ def _in_utc(moment: datetime) -> datetime:
 
 # Documents written by hand may leave the offset out: UTC is meant.
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
+# A number of things, never below zero.
+Count = Annotated[int, Field(ge=0)]
 
 
 class Document(BaseModel):

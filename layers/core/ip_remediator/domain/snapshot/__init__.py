@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from ip_remediator.domain.document import Document, Moment
+from ip_remediator.domain.document import Count, Document, Moment
 from ip_remediator.domain.snapshot.cluster import (
     CLUSTER_DISCOVERY_TAG,
     CUSTOM_NETWORK_CFG,
@@ -104,11 +104,11 @@ class Quotas(Document):
     """AWS quotas that bound a plan, with AWS's defaults; `applied`: they were read from Service Quotas."""
 
     applied: bool = False
-    cidrs_per_vpc: int = 5
-    subnets_per_vpc: int = 200
-    routes_per_table: int = 50
-    network_address_units: int = 64_000
-    interfaces_per_region: int = 5_000
+    cidrs_per_vpc: Count = 5
+    subnets_per_vpc: Count = 200
+    routes_per_table: Count = 50
+    network_address_units: Count = 64_000
+    interfaces_per_region: Count = 5_000
 
 
 class Snapshot(Document):

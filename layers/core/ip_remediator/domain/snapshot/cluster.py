@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ip_remediator.domain.document import Document, Moment
+from ip_remediator.domain.document import Count, Document, Moment
 
 CUSTOM_NETWORK_CFG = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 ENI_CONFIG_LABEL_DEF = "ENI_CONFIG_LABEL_DEF"
@@ -39,7 +39,7 @@ class NodeGroup(Document):
     name: str
     subnets: tuple[str, ...] = ()
     instance_types: tuple[str, ...] = ()
-    desired: int | None = None
+    desired: Count | None = None
     auto_scaling_group: str | None = None
 
 
@@ -141,8 +141,8 @@ class NetworkInterface(Document):
     id: str
     subnet_id: str
     primary: bool = False
-    addresses: int = 1
-    prefixes: int = 0
+    addresses: Count = 1
+    prefixes: Count = 0
     security_groups: tuple[str, ...] = ()
 
 
@@ -156,9 +156,9 @@ class Node(Document):
     zone: str | None = None
     instance_id: str | None = None
     instance_type: str | None = None
-    max_enis: int | None = None
-    addresses_per_eni: int | None = None
-    max_pods: int | None = None
+    max_enis: Count | None = None
+    addresses_per_eni: Count | None = None
+    max_pods: Count | None = None
     provisioner: Provisioner | None = None
     group: str | None = Field(default=None, description="its managed node group or Karpenter NodePool")
     fargate: bool = False

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ip_remediator.domain.document import Document, Moment
+from ip_remediator.domain.document import Count, Document, Moment
 
 
 class Reservation(Document):
@@ -25,8 +25,8 @@ class Subnet(Document):
     id: str
     zone: str
     cidr: str
-    free: int | None = None
-    free_prefixes: int | None = None
+    free: Count | None = None
+    free_prefixes: Count | None = None
     full_at: Moment | None = Field(default=None, description="when it is forecast to be full")
     reservations: tuple[Reservation, ...] = ()
     owner_id: str | None = None
@@ -149,8 +149,8 @@ class Vpc(Document):
     owner_id: str | None = None
     peerings: tuple[Peering, ...] = ()
     routes: tuple[Route, ...] = ()
-    subnet_count: int | None = None
-    network_address_units: int | None = None
+    subnet_count: Count | None = None
+    network_address_units: Count | None = None
     transit_gateways: tuple[TransitGateway, ...] = ()
     nat_gateways: tuple[NatGateway, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
@@ -168,6 +168,6 @@ class LeakedInterface(Document):
 
     id: str
     subnet_id: str
-    addresses: int = 1
+    addresses: Count = 1
     cluster: str | None = None
     instance_id: str | None = None
