@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import pytest
@@ -210,6 +211,14 @@ def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_ha
     assert "managed-by" not in config
     assert settings.startswith("kubectl -n kube-system set env daemonset/aws-node AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=")
     assert "subnet-discovery" in found.alternatives[0]
+
+
+def test_given_a_helm_release_then_the_settings_are_handed_over_as_its_values() -> None:
+    release = Cni(version="v1.23.1", owner="helm", owned_by="Helm release aws-vpc-cni")
+    _, _, _, settings = first_plan(by_gitops(cni=release)).handover
+    told, _, values = settings.partition(": ")
+    assert told == "in the values of Helm release aws-vpc-cni"
+    assert json.loads(values) == {"env": CUSTOM}
 
 
 def test_given_no_crd_then_it_is_handed_over_before_the_eniconfigs() -> None:

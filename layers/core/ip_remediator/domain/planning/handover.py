@@ -8,7 +8,7 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from ip_remediator.domain.planning.changes import told_settings
+from ip_remediator.domain.planning.changes import cni_settings, told_settings
 from ip_remediator.domain.planning.documents import Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.domain.snapshot import NodeGroup, Snapshot
 
@@ -27,8 +27,15 @@ def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tu
         if change.action == "apply_eniconfig"
     ]
     if any(change.action == "configure_cni" for change in written):
-        told.append(f"kubectl -n kube-system set env daemonset/aws-node {told_settings()}")
+        told.append(_settings(snapshot))
     return tuple(told)
+
+
+def _settings(snapshot: Snapshot) -> str:
+    """The values of the chart aws-vpc-cni have the variables under `env`."""
+    if snapshot.cni.owner == "helm":
+        return f"in the values of {snapshot.cni.owned_by or 'the Helm release'}: {json.dumps({'env': cni_settings()})}"
+    return f"kubectl -n kube-system set env daemonset/aws-node {told_settings()}"
 
 
 def _without_our_mark(change: Change) -> object:

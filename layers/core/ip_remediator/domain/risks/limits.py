@@ -37,10 +37,10 @@ def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
     found = [("ENIs of nodes", enis + spare, quotas.interfaces_per_region, "L-DF5E4CA3", "vpc")]
     if vpc is None:
         return found
-    zones = len({node.zone for node in move.nodes if node.zone})
+    made = 0 if move.source == "existing-subnets" else len({node.zone for node in move.nodes if node.zone})
     found.append(("CIDRs of the VPC", len(vpc.cidrs) + move.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"))
     if vpc.subnet_count is not None:
-        found.append(("subnets", vpc.subnet_count + zones, quotas.subnets_per_vpc, "L-407747CB", "vpc"))
+        found.append(("subnets", vpc.subnet_count + made, quotas.subnets_per_vpc, "L-407747CB", "vpc"))
     if vpc.network_address_units is not None:
         growth = sum((node.free_eni_slots or 0) * (node.addresses_per_eni or 0) for node in move.nodes)
         after = vpc.network_address_units + growth
