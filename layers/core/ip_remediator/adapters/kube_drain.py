@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from ip_remediator.adapters.kube import KubeApi
@@ -26,10 +27,11 @@ class KubeDrain:
     def budgets(self) -> list[Budget]:
         return [_budget(item) for item in self._api.items(_BUDGETS)]
 
-    def unschedulable(self) -> list[str]:
-        """The pods for which the scheduler finds no node, namespace/name."""
+    def unschedulable(self, since: datetime | None) -> bool:
+        """Whether the scheduler finds no node for a pod that was made since then."""
         pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName=")
-        return [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pending]
+        made = (datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in pending)
+        return any(since is None or each >= since for each in made)
 
     def nodes_of(self, zone: str) -> list[dict[str, Any]]:
         return list(self._api.items("/api/v1/nodes", labelSelector=f"topology.kubernetes.io/zone={zone}"))

@@ -22,6 +22,11 @@ class KubeNodes:
                 named[instance] = node["metadata"]["name"]
         return named
 
+    def instance_of(self, name: str) -> str | None:
+        """The EC2 instance behind the node; None when there is none, or no such node (any more)."""
+        node = self._api.find(f"{_NODES}/{name}")
+        return None if node is None else node.get("spec", {}).get("providerID", "").rpartition("/")[2] or None
+
     def is_cordoned(self, name: str) -> bool | None:
         """None: there is no such node (any more)."""
         node = self._api.find(f"{_NODES}/{name}")

@@ -157,7 +157,7 @@ class Swapping:
         node = self._current(zone)
         if node is None or node.state in _NO_WAY_BACK:
             return {"zone": zone, "pods": 0}
-        if KubeNodes(self.kube).by_instance().get(node.instance) != node.name:
+        if KubeNodes(self.kube).instance_of(node.name) != node.instance:
             self._note(zone, node, "ended by somebody else", state=NodeState.TERMINATING, since=self._since(node))
             return {"zone": zone, "pods": 0}
         if node.state is NodeState.WAITING:
@@ -234,7 +234,7 @@ class Swapping:
         for each in ready:
             if self._has_eni(each):
                 return f"{each['metadata']['name']} {_instance(each)}"
-        if node.host == "karpenter" and not fresh and not KubeDrain(self.kube).unschedulable():
+        if node.host == "karpenter" and not fresh and not KubeDrain(self.kube).unschedulable(_began(node)):
             return None
         state = "has no ENI in a new subnet yet" if ready else "is not Ready yet" if fresh else "has not joined yet"
         raise NotYet(f"{zone}: the node that takes the place of {node.name} {state}")
@@ -288,11 +288,16 @@ def _instance(node: dict[str, Any]) -> str:
     return str(node["spec"].get("providerID", "")).rpartition("/")[2]
 
 
+def _began(node: NodeReplacement) -> datetime | None:
+    """When it was cordoned, in whole seconds, as Kubernetes tells when an object was made."""
+    return node.since.replace(microsecond=0) if node.since else None
+
+
 def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) -> bool:
     """It joined after the old one was cordoned, and takes nobody else's place."""
     metadata = node["metadata"]
     joined = datetime.fromisoformat(metadata["creationTimestamp"])
-    began = old.since.replace(microsecond=0) if old.since else joined
+    began = _began(old) or joined
     named = f"{metadata['name']} {_instance(node)}"
     return _instance(node) != old.instance and joined >= began and named not in taken
 
