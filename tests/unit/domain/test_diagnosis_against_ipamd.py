@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from ip_remediator.domain.diagnosis import CURABLE, Diagnosis, Verdict, diagnose
+from ip_remediator.domain.diagnosis import Diagnosis, Verdict, diagnose
 from local.cluster.ipamd.settings import NodeLimits
 from tests.unit.domain.ipamd_world import Host, Range, World
 
@@ -78,9 +78,7 @@ def judged(world: World) -> Diagnosis:
     return diagnose(world.snapshot())
 
 
-small = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+small = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 @small
@@ -96,44 +94,26 @@ def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_
     else:
         assert found.verdict in (Verdict.RECOVERED, Verdict.SUBNET_EXHAUSTED)
         assert (found.verdict is Verdict.SUBNET_EXHAUSTED) == (zone.free == 0)
-
-
-@small
-@given(worlds())
-def test_given_a_world_at_rest_then_no_subnet_is_said_to_have_room_that_its_ipamd_does_not_take(world: World) -> None:
-    found = judged(world)
+    # No subnet is said to have room that ipamd, left to itself, does not take.
     assert "can use that, yet" not in found.summary
 
 
 @small
 @given(worlds())
-def test_given_a_curable_verdict_when_it_is_cured_then_pods_of_the_nodes_called_relieved_get_addresses(
+def test_given_a_world_at_rest_when_it_is_cured_then_pods_get_addresses_where_and_only_where_it_was_foretold(
     world: World,
 ) -> None:
+    # given what the diagnosis promises
     found = judged(world)
     before = world.stuck()
-    assume(found.verdict in CURABLE and before)
-    relieved = {node.name for node in found.nodes if node.relieved_now}
+    relieved = {node.name for node in found.nodes if node.relieved_now} if found.curable else set()
+    event(f"{found.verdict}, {len(relieved & before.keys())} of {len(before)} nodes are to be relieved")
+
+    # when the cure is applied, whether the diagnosis calls for it or not
     cure(world)
     world.settle()
+
+    # then
     after = world.stuck()
-    event(f"{found.verdict}, {len(relieved & before.keys())} nodes relieved")
     for name, missing in before.items():
-        if name in relieved:
-            assert after.get(name, 0) < missing, found
-        else:
-            assert after.get(name, 0) == missing, found
-
-
-@small
-@given(worlds())
-def test_given_a_verdict_that_addresses_do_not_cure_when_they_are_added_all_the_same_then_no_pod_gets_one(
-    world: World,
-) -> None:
-    found = judged(world)
-    before = world.stuck()
-    assume(found.verdict not in CURABLE and before)
-    event(found.verdict)
-    cure(world)
-    world.settle()
-    assert world.stuck() == before, found
+        assert (after.get(name, 0) < missing) == (name in relieved), (name, found)
