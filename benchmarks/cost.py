@@ -19,6 +19,10 @@ SLOWER = 1769 / 512
 _HOURS_PER_MONTH = 730
 # Lambda reads a quiet queue with five long polls of 20 seconds (Lambda Developer Guide, "Using Lambda with SQS").
 _POLLERS, _POLL_SECONDS = 5, 20
+# SweepMinutes of the template. The seconds that a look takes are an assumption, as in docs/costs.md.
+_SWEEPS, _SWEEP_GB, _SWEEP_SECONDS = 12 * _HOURS_PER_MONTH, 1.0, 3.0
+_GB_SECOND, _REQUEST, _READ, _WRITE = 0.0000133334, 0.20 / MILLION, 0.125 / MILLION, 0.625 / MILLION
+_METRIC, _TRACE, _LOG_GB = 0.30, 5.0 / MILLION, 0.50
 
 
 @dataclass(frozen=True)
@@ -40,23 +44,39 @@ def remediation(usage: Usage) -> list[Line]:
     invocations = sum(usage.invocations.values())
     return [
         Line("Step Functions, standard", usage.transitions, "state transitions", 25.0 / MILLION),
-        Line("Lambda requests", invocations, "requests", 0.20 / MILLION),
-        Line("Lambda duration, arm64, with less CPU", usage.gb_seconds * SLOWER, "GB-seconds", 0.0000133334),
-        Line("DynamoDB writes, on demand", usage.write_units, "write request units", 0.625 / MILLION),
-        Line("DynamoDB reads, on demand", usage.read_units, "read request units", 0.125 / MILLION),
-        Line("EventBridge, custom events", usage.events, "events", 1.0 / MILLION),
-        Line("SQS: send, receive and delete of each event", 3 * usage.events, "requests", 0.40 / MILLION),
-        Line("CloudWatch custom metrics, an hour of each", usage.metrics, "metric-hours", 0.30 / _HOURS_PER_MONTH),
-        Line("CloudWatch Logs", usage.log_bytes / 1e9, "GB", 0.50),
+        Line("Lambda requests", invocations, "requests", _REQUEST),
+        Line("Lambda duration, arm64, with less CPU", usage.gb_seconds * SLOWER, "GB-seconds", _GB_SECOND),
+        Line("DynamoDB writes, on demand", usage.write_units, "write request units", _WRITE),
+        Line("DynamoDB reads, on demand", usage.read_units, "read request units", _READ),
+        Line("EventBridge: signals in, stages out", usage.events + usage.stages, "events", 1.0 / MILLION),
+        Line("SQS: send, receive and delete of each signal", 3 * usage.events, "requests", 0.40 / MILLION),
+        Line("CloudWatch custom metrics, an hour of each", usage.metrics, "metric-hours", _METRIC / _HOURS_PER_MONTH),
+        Line("CloudWatch Logs", usage.log_bytes / 1e9, "GB", _LOG_GB),
         # By default only the first trace of a second and 5 % of the others are recorded; here every one counts.
-        Line("X-Ray, every trace recorded", invocations, "traces", 5.0 / MILLION),
+        Line("X-Ray, every trace recorded", invocations, "traces", _TRACE),
     ]
 
 
-def idle_month() -> list[Line]:
-    """What the deployed stack costs when nothing happens, however many clusters it serves."""
+def idle_month(clusters: int = 1, subnets: int = 3, *, subnet_metrics: bool = True) -> list[Line]:
+    """What the deployed stack costs when nothing happens: the polls, and the sweep of so many clusters, whose nodes
+    use so many subnets in all. `subnet_metrics`: as with SweepMetrics=subnets, the default.
+
+    `notify`, `announce` and log subscriptions are not in it: Lambda reads a table's stream for nothing, and no line
+    matches a subscription's filter.
+    """
     polls = _POLLERS * _HOURS_PER_MONTH * 3600 / _POLL_SECONDS
-    return [Line("SQS: Lambda's polls of the empty queue", polls, "requests", 0.40 / MILLION)]
+    metrics = clusters + (3 * subnets if subnet_metrics else 0)
+    log_bytes = _SWEEPS * (500 * subnets + 300 * clusters)
+    return [
+        Line("SQS: Lambda's polls of the empty queue", polls, "requests", 0.40 / MILLION),
+        Line("sweep: CloudWatch custom metrics", metrics, "metrics", _METRIC),
+        Line("sweep: Lambda requests", _SWEEPS, "requests", _REQUEST),
+        Line("sweep: Lambda duration (assumption)", _SWEEPS * _SWEEP_GB * _SWEEP_SECONDS, "GB-seconds", _GB_SECOND),
+        Line("sweep: DynamoDB reads", _SWEEPS * subnets, "read request units", _READ),
+        Line("sweep: DynamoDB writes, at most", _SWEEPS * subnets, "write request units", _WRITE),
+        Line("sweep: CloudWatch Logs", log_bytes / 1e9, "GB", _LOG_GB),
+        Line("sweep: X-Ray, every trace recorded", _SWEEPS, "traces", _TRACE),
+    ]
 
 
 def total(lines: list[Line]) -> float:

@@ -145,6 +145,7 @@ the unavoidable calls depend on how soon the local AWS is ready. The remediator'
         rows = [[line.what, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.6f}"] for line in lines]
         rows.append(["**one remediation**", "", f"**{cost.total(lines):.6f}**"])
         idle = [[line.what, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.2f}"] for line in cost.idle_month()]
+        idle.append(["**one idle month**", "", f"**{cost.total(cost.idle_month()):.2f}**"])
         invocations = ", ".join(f"{name} {count}" for name, count in dearest.invocations.items())
         dynamodb = ", ".join(f"{name} {count}" for name, count in dearest.dynamodb.items())
         return f"""## Bill
@@ -157,7 +158,8 @@ free tiers left out. Upper bounds: every DynamoDB access counts as one to the wh
 
 Lambda invocations: {invocations}. DynamoDB requests: {dynamodb}.
 
-An idle month, for all clusters together (storage of a few kilobytes left out):
+An idle month with one cluster of three subnets, swept every 5 minutes (storage of a few kilobytes left out; with
+SweepMetrics=clusters it is ${cost.total(cost.idle_month(subnet_metrics=False)):.2f} in all):
 
 {_table(("", "used", "dollars"), idle)}"""
 

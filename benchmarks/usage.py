@@ -14,6 +14,7 @@ from boto3.dynamodb.conditions import Key
 from boto3.dynamodb.types import Binary
 
 from ip_remediator.domain.incidents import Incident
+from local.demo.watching import incidents_of
 from local.stack.deployment import STACK_NAME
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _WRITE_UNIT, _READ_UNIT = 1024, 4096
 @dataclass(frozen=True)
 class Usage:
     """transitions: of Step Functions, retries included. invocations: by function. gb_seconds: of all functions.
+    events: signals on the bus. stages: entries of the timeline, of which `announce` makes events that go to no queue.
     metrics: different custom metrics that the functions' logs carry.
 
     write_units, read_units: upper bounds for DynamoDB, as if every access were to the whole record at its final size.
@@ -40,6 +42,7 @@ class Usage:
     dynamodb: Mapping[str, int]
     log_bytes: int
     events: int
+    stages: int
     metrics: int
 
 
@@ -59,7 +62,8 @@ def usage_of(stage: Stage, incident: Incident, calls: list[dict[str, Any]]) -> U
         read_units=_read_units(dynamodb, record),
         dynamodb=dynamodb,
         log_bytes=sum(len(line.encode()) for lines in logs.values() for line in lines),
-        events=sum(call["action"] == "PutEvents" for call in calls),
+        events=sum(call["action"] == "PutEvents" and "FunctionRole" not in call["principal"] for call in calls),
+        stages=len(incidents_of(stage.stack).timeline(incident.id)),
         metrics=len({metric for lines in logs.values() for line in lines for metric in _metrics(line)}),
     )
 

@@ -23,6 +23,7 @@ USAGE = Usage(
     dynamodb={"GetItem": 30},
     log_bytes=20_000,
     events=4,
+    stages=12,
     metrics=2,
 )
 
@@ -99,7 +100,19 @@ def test_the_bill_is_the_sum_of_its_lines() -> None:
     transitions = next(line for line in lines if "Step Functions" in line.what)
     assert transitions.dollars == pytest.approx(17 * 0.000025)
     assert cost.total(lines) == pytest.approx(sum(line.amount * line.price for line in lines))
-    assert cost.total(cost.idle_month()) == pytest.approx(0.2628)
+
+
+def test_what_announce_puts_on_the_bus_is_billed_there_and_nowhere_else() -> None:
+    amounts = {line.what: line.amount for line in cost.remediation(USAGE)}
+    assert amounts["EventBridge: signals in, stages out"] == 4 + 12
+    assert amounts["SQS: send, receive and delete of each signal"] == 3 * 4
+
+
+def test_an_idle_month_grows_with_what_is_swept_and_shrinks_without_the_metrics_of_subnets() -> None:
+    nothing = cost.total(cost.idle_month(clusters=0, subnets=0))
+    small, large = cost.idle_month(clusters=1, subnets=3), cost.idle_month(clusters=10, subnets=30)
+    assert nothing < cost.total(small) < cost.total(large)
+    assert cost.total(small) - cost.total(cost.idle_month(subnet_metrics=False)) == pytest.approx(9 * 0.30)
 
 
 def test_custom_metrics_are_told_apart_by_name_and_dimensions() -> None:

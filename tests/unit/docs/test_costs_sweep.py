@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from benchmarks import cost
 from tests.unit.docs.documents import ROOT, rows, sections
 
 SWEEPS = 12 * 730
@@ -36,3 +39,11 @@ def test_every_position_of_the_month_is_its_formula(clusters: int) -> None:
         "logs": f"{SWEEPS * (0.5 * subnets + 0.3 * clusters) / 1e6 * GB_OF_LOGS:.2f}",
         "X-Ray, all recorded": f"{SWEEPS * TRACE:.2f}",
     }
+
+
+def test_an_idle_month_is_the_benchmarks_own_sum() -> None:
+    idle = sections((ROOT / "docs" / "costs.md").read_text())["Idle"]
+    told = re.search(r"three subnets is \$([\d.]+), and \$([\d.]+) with `SweepMetrics=clusters`", idle)
+    assert told
+    assert told[1] == f"{cost.total(cost.idle_month(1, 3)):.2f}"
+    assert told[2] == f"{cost.total(cost.idle_month(1, 3, subnet_metrics=False)):.2f}"
