@@ -238,6 +238,19 @@ def test_a_second_click_is_told_privately_and_changes_nothing(
     assert recorded.state == ApprovalState.APPROVED
 
 
+def test_a_repeated_click_is_told_that_the_first_one_was_taken(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+    click(slack, ts, "approve")
+    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+
+    assert click(slack, ts, "approve") is None
+
+    assert "Your earlier click was taken" in reply_to(slack, ON_CALL, ts)
+
+
 def test_people_who_may_not_decide_are_told_so_privately(
     table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
 ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,12 @@ class ApprovalRefused(Exception):
 
 @dataclass(frozen=True)
 class Decision:
-    """Whose execution waits on `task_token`, and which plan the answer is about."""
+    """Whose execution waits on `task_token`, and which plan the answer is about. `repeated`: it was given before."""
 
     incident_id: str
     task_token: str
     plan_hash: str
+    repeated: bool = False
 
 
 class Approvals:
@@ -85,7 +86,7 @@ class Approvals:
         if "answer" in question:
             # Not shown again: the record may have a newer question.
             if question["answer"] == answer:
-                return decision
+                return replace(decision, repeated=True)
             raise ApprovalRefused("this question was answered already")
         if now >= asked.expires_at:
             raise ApprovalRefused(f"this question expired at {asked.expires_at:%H:%M} UTC, which is a rejection")

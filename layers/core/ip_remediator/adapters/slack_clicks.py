@@ -81,6 +81,8 @@ class Clicks:
             try:
                 self._sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
             except (known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
+                if decision.repeated:
+                    return "Your earlier click was taken; the execution no longer waits for an answer."
                 return "The execution no longer waits for an answer: it has one, or it ended."
         return None
 
