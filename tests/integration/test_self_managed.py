@@ -1,4 +1,4 @@
-"""A cluster whose aws-node is no EKS add-on and which has no ENIConfig CRD; an alarm tells of its stuck pods."""
+"""A cluster whose aws-node is no EKS add-on and which has no ENIConfig CRD; an alarm and a pod's event tell of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from ip_remediator.adapters.clock import utc_now
 from ip_remediator.domain.incidents import Outcome
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.waiting import eventually
+from tests.integration.test_signals import put, remembered
 
 pytestmark = pytest.mark.slow
 
@@ -41,17 +43,20 @@ def go_off(lab: Lab, cluster: str) -> None:
     cloudwatch.set_alarm_state(AlarmName=f"{cluster}-pods-pending", StateValue="ALARM", StateReason="pods are pending")
 
 
-def test_given_an_alarm_when_it_goes_off_then_the_daemonset_is_switched_and_the_pods_run(
+def test_given_an_alarm_and_a_pod_that_fails_then_the_daemonset_is_switched_and_the_pods_run(
     lab: Lab, bare: Patient
 ) -> None:
     before = bare.world()
     assert before["eni_configs"] is None
     go_off(lab, bare.name)
-    [arn] = eventually("an execution starts", lambda: lab.executions_of(bare.name))
+    eventually("the alarm is heard", lambda: remembered(lab, bare.name))
+    now = utc_now().isoformat()
+    put(lab, "event_layout", cluster=bare.name, firstSeen=now, lastSeen=now)
+    [arn] = eventually("an execution starts", lambda: lab.executions_of(bare.name), seconds=60)
     assert lab.end_of(arn).status == "SUCCEEDED"
     incident = lab.incident_of(arn)
     assert incident.outcome is Outcome.HEALED
-    assert "alarm" in incident.reason
+    assert incident.signals.count == 2
     assert len(bare.moved()) == 2
     assert bare.eni_configs() == {zone: {"subnet": subnet} for zone, subnet in incident.subnets.items()}
     assert bare.cni_environment()["AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"] == "true"
