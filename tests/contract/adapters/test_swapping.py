@@ -290,3 +290,13 @@ def test_node_claims_are_found_by_instance_and_deleted_once(kubernetes: Kubernet
         claims.delete(name)
     assert claims.is_leaving(name)
     assert claims.is_gone(name)
+
+
+def test_while_a_node_is_replaced_the_cool_down_starts_anew(world: World) -> None:
+    world.assess()
+    key = {"pk": f"CLUSTER#{CLUSTER}", "sk": "OPEN"}
+    past = "2026-03-01T10:00:00+00:00"
+    world.table.put_item(Item={**key, "incident_id": world.incident, "opened_at": past, "closed_at": past})
+    with pytest.raises(NotYet):
+        world.steps().drain(world.zone)
+    assert world.table.get_item(Key=key)["Item"]["closed_at"] > past

@@ -295,6 +295,15 @@ class Incidents:
         event = self._event(incident.id, Stage.INCIDENT, State.CLOSED, str(outcome), facts=Facts(outcome=outcome))
         self._records.transact([change, event])
 
+    def calm(self, incident: Incident) -> None:
+        """Starts its cluster's cool-down anew: what pods signal while they are moved belongs to this incident."""
+        values = {":now": self._clock().isoformat(), ":me": incident.id}
+        condition = "incident_id = :me AND attribute_exists(closed_at)"
+        try:
+            self._records.update(marker_key(incident.cluster), "SET closed_at = :now", values, condition)
+        except ConditionFailed:
+            return  # the cluster has a newer incident
+
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
         self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
 

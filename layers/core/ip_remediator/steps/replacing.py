@@ -154,6 +154,7 @@ class ReplacingNodes:
             self.lifecycle.incidents.set_approval(incident.id, expired, shown_as="replacement_approval")
 
     def _unlock(self, incident: Incident) -> None:
+        self.lifecycle.incidents.calm(incident)
         if incident.plan:
             self._lock.release(incident.plan.vpc_id, incident.id)
 

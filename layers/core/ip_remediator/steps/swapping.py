@@ -277,6 +277,7 @@ class Swapping:
         changed = node.model_copy(update=update)
         progress = self.incident.replacements[zone].with_node(changed)
         self.incidents.record_zone(self.incident.id, zone, progress, f"{node.name}: {told}")
+        self.incidents.calm(self.incident)
         return changed
 
 
