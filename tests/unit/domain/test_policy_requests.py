@@ -202,10 +202,10 @@ def test_given_everything_then_the_record_keeps_what_was_asked_for():
         ("prod", "field 'input'"),
         ({"cluster": 5}, "field 'cluster'"),
         ({"cluster": "a", "zones": "eu-west-1a"}, "field 'zones'"),
-        ({"cluster": "a", "block": "100.64.0.0/29"}, "AWS takes blocks of /16 to /28, not '100.64.0.0/29'"),
+        ({"cluster": "a", "block": "100.64.0.0/29"}, 'AWS takes blocks of /16 to /28, not "100.64.0.0/29"'),
         ({"cluster": "a", "block": "everything"}, "write it as 100.64.16.0/20"),
         ({"cluster": "a", "dry_run": 1}, "field 'dry_run'"),
-        ({"cluster": "a", "strategy": "sorcery"}, "field 'strategy': Input should be 'custom-networking', "),
+        ({"cluster": "a", "strategy": "sorcery"}, "field 'strategy': must be 'custom-networking', "),
     ],
 )
 def test_given_anything_wrong_then_the_message_names_the_field(document: Any, words: str):
