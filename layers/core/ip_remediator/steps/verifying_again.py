@@ -30,8 +30,10 @@ class VerifierAfterReplacement(Verifier):
             PodsStillPending: not `final`, and pods are still waiting.
         """
         successors = self._successors()
-        pending = {_uid(pod): pod for pods in successors.values() for pod in pods if _phase(pod) == "Pending"}
-        waiting = self.pods.await_not_pending(set(pending), 0 if final else seconds)
+        pending = [pod for pods in successors.values() for pod in pods if _phase(pod) == "Pending"]
+        full = self._full
+        able = {_uid(pod) for pod in pending if _host(pod) not in full}
+        waiting = self.pods.await_not_pending(able, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of the pods that were moved have no address yet")
         found = self._found(self._successors())
@@ -64,7 +66,8 @@ class VerifierAfterReplacement(Verifier):
         waited: dict[str, list[WaitingPod]] = defaultdict(list)
         for pod in self._replacement.waiting:
             waited[pod.controller].append(pod)
-        healed, stuck, gone = list(before.healed), [], list(before.gone)
+        ended = self._ended
+        healed, stuck, gone = [pod for pod in before.healed if pod.node not in ended], [], list(before.gone)
         for controller, pods in waited.items():
             made = successors.get(controller, [])
             pending = [pod for pod in made if _phase(pod) != "Running"]
@@ -78,13 +81,15 @@ class VerifierAfterReplacement(Verifier):
         told = {_shown(pod) for pods in successors.values() for pod in pods}
         told |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
         stuck += [name for name in before.still_stuck if name not in told and self._waits(name)]
+        left = set(before.nodes_to_replace) - ended
+        hosts = {_host(pod) for pods in successors.values() for pod in pods if _shown(pod) in stuck} & self._full
         return before.model_copy(
             update={
                 "healed": tuple(healed),
                 "still_stuck": tuple(sorted(stuck)),
                 "gone": tuple(dict.fromkeys(gone)),
                 "subnets": tuple(self._balances()),
-                "nodes_to_replace": self._left(before),
+                "nodes_to_replace": tuple(sorted(left | hosts)),
             }
         )
 
@@ -93,12 +98,17 @@ class VerifierAfterReplacement(Verifier):
         present = self.pods.pod(*name.split("/", 1))
         return present is not None and _phase(present) == "Pending"
 
-    def _left(self, before: Verification) -> tuple[str, ...]:
-        """The nodes that were neither replaced nor ended by others."""
+    @property
+    def _full(self) -> set[str]:
+        """The nodes on which no pod gets an address however long we wait: still there, without a slot for an ENI."""
+        return {node.name for node in self.snapshot.nodes if node.free_eni_slots == 0} - self._ended
+
+    @property
+    def _ended(self) -> set[str]:
+        """The nodes that were replaced, or ended by others."""
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
-        replaced = {node.name for node in begun if node.state is NodeState.REPLACED}
         gone = {note.partition(" ")[0] for note in self._replacement.notes if note.endswith("is gone already")}
-        return tuple(node for node in before.nodes_to_replace if node not in replaced | gone)
+        return {node.name for node in begun if node.state is NodeState.REPLACED} | gone
 
     def _successor(self, pod: Pod, interfaces: Mapping[str, str]) -> HealedPod:
         address, node = pod["status"].get("podIP"), pod["spec"].get("nodeName")
@@ -125,6 +135,10 @@ def _key(pod: Pod) -> tuple[str, str]:
 
 def _shown(pod: Pod) -> str:
     return "/".join(_key(pod))
+
+
+def _host(pod: Pod) -> str:
+    return str(pod["spec"].get("nodeName", ""))
 
 
 def _phase(pod: Pod) -> str:
