@@ -157,5 +157,8 @@ def _allowed_pools(snapshot: Snapshot, pools: tuple[IPv4Network, ...]) -> tuple[
     allowed = tuple(pool for pool in pools if not any(pool.subnet_of(network) for network in barred))
     if not allowed:
         names = ", ".join(str(pool) for pool in pools) or "(none is configured)"
-        raise CannotPlan(f"AWS allows none of the pools {names} in a VPC of {present[0] if present else '?'}")
+        raise CannotPlan(
+            f"AWS allows none of the pools {names} in a VPC of {present[0] if present else '?'}: name "
+            f"{addressing.CGNAT}, which every VPC may have"
+        )
     return allowed
