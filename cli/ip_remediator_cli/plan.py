@@ -116,7 +116,8 @@ def _describe(snapshot: Snapshot, made: Plan) -> str:
     )
     options = table(["option", "taken", "reason"], ([o.option, o.taken, o.reason] for o in made.options))
     return page(
-        f"{cell(snapshot.cluster.name)}: {made.strategy} with {cell(made.space)} ({made.source}) in "
+        f"{cell(snapshot.cluster.name)}: {made.strategy} with {cell(made.space)}"
+        f"{'' if made.source == 'none' else f' ({made.source})'} in "
         f"{cell(made.vpc_id)}\n{cell(made.expectation)}\n{made.strategy}: {cell(made.strategy_reason)}",
         subnets if made.subnets else "",
         f"Changes\n{changes}",
