@@ -62,6 +62,15 @@ def test_given_only_pods_and_enis_of_the_cluster_when_assessed_then_they_are_cou
     assert any("3 free addresses" in note for note in found.notes)
 
 
+def test_given_more_pods_than_free_addresses_elsewhere_then_it_is_told_how_many_will_hang_again() -> None:
+    found = assess(use(pods=tuple(pod(f"web-{number}") for number in range(5))), NOW)
+    [note, _] = found.notes
+    assert note == (
+        "5 pods must get an address elsewhere; the VPC's other subnets have 3 free addresses: 2 pods will hang again"
+    )
+    assert not any("hang again" in note for note in assess(use(), NOW).notes)
+
+
 def test_given_an_empty_block_when_assessed_then_there_is_nothing_to_know() -> None:
     found = assess(use(pods=(), interfaces=()), NOW)
     assert (found.pods, found.interfaces, found.notes) == (0, 0, ())

@@ -195,8 +195,11 @@ def _notes(use: BlockUse) -> Iterable[str]:
     if use.kept:
         yield f"what was there before stays, with the pods and ENIs in it: {shortened(use.kept)}"
     if use.pods:
-        free = counted(sum(subnet.free for subnet in use.others), "free address", "free addresses")
-        yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere: the VPC's other subnets have {free}"
+        free = sum(subnet.free for subnet in use.others)
+        hang = len(use.pods) - free
+        again = f": {counted(hang, 'pod')} will hang again" if hang > 0 else ""
+        have = f"the VPC's other subnets have {counted(free, 'free address', 'free addresses')}"
+        yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere; {have}{again}"
     if use.interfaces:
         yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
 
