@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from datetime import UTC, datetime
 
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import Diagnosis, diagnose
 from ip_remediator.domain.signals import Cause, Signal
 from ip_remediator_cli.documents import read_snapshot, read_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput

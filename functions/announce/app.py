@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.announcer import Announcer
 from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.openings import Openings
 from ip_remediator.adapters.timeline import streamed_entries
 from ip_remediator.observability import logger
 from ip_remediator.settings import AnnounceSettings
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _cluster_of(incident: str) -> str:
     """Read once: the cluster of an incident never changes."""
     settings = AnnounceSettings.read(os.environ)
-    return Incidents(aws.table(settings.incidents_table), utc_now).get(incident).cluster
+    return Openings(aws.table(settings.incidents_table), utc_now).cluster_of(incident)
 
 
 @logger.inject_lambda_context

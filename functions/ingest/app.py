@@ -9,11 +9,11 @@ from typing import Any
 from ip_remediator.adapters import aws
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.executions import start_remediation
-from ip_remediator.adapters.incidents import Incidents
+from ip_remediator.adapters.openings import Openings
 from ip_remediator.adapters.signal_queue import DeadLetterQueue, SignalQueue
 from ip_remediator.adapters.signal_window import SignalWindow
+from ip_remediator.domain.basics import Mode
 from ip_remediator.domain.correlation import Rules
-from ip_remediator.domain.incidents import Mode
 from ip_remediator.domain.signals import Signal
 from ip_remediator.settings import IngestSettings
 from ip_remediator.steps.ingesting import forward, ingest
@@ -32,7 +32,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         joined = window.join(signals)
         if joined.start and joined.incident_id:
             execution = start_remediation(sfn, settings.state_machine_arn, joined.incident_id, cluster)
-            Incidents(table, utc_now).record_execution(joined.incident_id, execution)
+            Openings(table, utc_now).record_execution(joined.incident_id, execution)
 
     dead_letters = DeadLetterQueue(aws.client("sqs"), settings.dead_letter_queue_url)
     return ingest(event["Records"], remediate, dead_letters.bury, utc_now())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ip_remediator.domain.diagnosis import Verdict
+from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.incidents import Outcome, Step, StepState
 from ip_remediator.domain.policy import ACCEPT_RISKS, AUTO_MAX_RISK
 from ip_remediator.domain.risks import Severity

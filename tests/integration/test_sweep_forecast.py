@@ -9,7 +9,7 @@ import pytest
 
 from ip_remediator.adapters.clock import utc_now
 from ip_remediator.adapters.subnet_history import Kept, SubnetHistories
-from ip_remediator.domain.diagnosis import Verdict
+from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.forecast import History, hour_of
 from ip_remediator.domain.incidents import Incident, Outcome
 from ip_remediator.domain.snapshot import Subnet

@@ -11,7 +11,8 @@ from boto3.dynamodb.conditions import Key
 from boto3.dynamodb.types import TypeSerializer
 
 from ip_remediator.adapters.errors import IncidentNotFound, ServiceUnavailable
-from ip_remediator.adapters.incidents import STALE_AFTER, IncidentOpen, Incidents, from_stream_image
+from ip_remediator.adapters.incidents import Incidents, from_stream_image
+from ip_remediator.adapters.openings import STALE_AFTER, IncidentOpen
 from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.incidents import Failure, Mode, Outcome, SlackMessage, Step, StepState
 from tests.contract.adapters.conftest import Clock, at_once, resource, unique

@@ -12,7 +12,8 @@ from ip_remediator.adapters.core_facts import Sources
 from ip_remediator.adapters.eks import Eks
 from ip_remediator.adapters.errors import PermissionDenied, RequestRefused, Throttled
 from ip_remediator.adapters.snapshots import capture
-from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.snapshot import Reservation, Snapshot
 from local.cluster.manifests import aws_node
 from tests.contract.adapters.clusters import AWS_NODE, READER, Kubernetes

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ip_remediator.domain import diagnosis
-from ip_remediator.domain.diagnosis import CURABLE, Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import CURABLE, diagnose
 from tests.unit.docs.documents import ROOT, rows, sections
 from tests.unit.domain.corpus import CASES
 

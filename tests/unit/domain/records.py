@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ip_remediator.domain.diagnosis import Diagnosis, NodeDiagnosis, Verdict, ZoneDiagnosis
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import Diagnosis, NodeDiagnosis, ZoneDiagnosis
 from ip_remediator.domain.incidents import (
     Approval,
     ApprovalState,

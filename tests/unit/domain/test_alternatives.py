@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ip_remediator.domain.alternatives import ALTERNATIVES, alternatives
-from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.planning import CannotPlan, requirement
 from ip_remediator.domain.snapshot import Cluster, Cni, FargateProfile, Snapshot
 from tests.unit.domain.facts import Part, node, pods, snapshot, subnet, vpc, zone

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.signals import Cause
 from ip_remediator.domain.snapshot import Cluster, Cni, EniConfig, Snapshot
 from tests.unit.domain.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone

@@ -8,7 +8,8 @@ from ipaddress import IPv4Network
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import Diagnosis, diagnose
 from local.cluster.ipamd.settings import NodeLimits
 from tests.unit.domain.ipamd_world import Host, Range, World
 

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from ip_remediator.domain.diagnosis import CURABLE, Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import CURABLE, diagnose
 from tests.unit.domain.corpus import CASES, FOLDER, Case
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

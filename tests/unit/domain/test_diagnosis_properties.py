@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ip_remediator.domain.diagnosis import CURABLE, Diagnosis, Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import CURABLE, Diagnosis, diagnose
 from ip_remediator.domain.snapshot import (
     Cluster,
     Cni,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.planning.terms import Terms
 from ip_remediator.domain.snapshot import Snapshot

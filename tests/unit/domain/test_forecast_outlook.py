@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.forecast import Forecast
 from ip_remediator.domain.incidents import Incident, Mode
 from ip_remediator.domain.messages.cause import cause_line

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.incidents import (
     ApprovalState,
     Failure,

@@ -81,7 +81,7 @@ def deployed(monkeypatch):
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(app.aws, "table", lambda name: name)
         monkeypatch.setattr(app.aws, "client", lambda service: service)
-        monkeypatch.setattr(app, "Incidents", lambda table, clock: store)
+        monkeypatch.setattr(app, "Openings", lambda table, clock: store)
         monkeypatch.setattr(app, "SignalWindow", lambda *_: store)
         monkeypatch.setattr(app, "SignalQueue", lambda *_: store)
         monkeypatch.setattr(app, "DeadLetterQueue", lambda *_: store)

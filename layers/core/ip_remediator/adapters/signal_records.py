@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ip_remediator.adapters.table import Item
-from ip_remediator.domain.incidents import SignalSummary
+from ip_remediator.domain.correlation import SignalSummary
 
 _NAMES = ("causes", "pods", "nodes", "zones", "counted")
 _TIMES = ("first_seen", "last_seen")

@@ -17,11 +17,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ip_remediator.adapters.errors import ServiceUnavailable
-from ip_remediator.adapters.incidents import Incidents, marker_key, meta_key, stale
+from ip_remediator.adapters.openings import Openings, marker_key, meta_key, stale
 from ip_remediator.adapters.signal_records import attributes_of, summary_of
 from ip_remediator.adapters.table import ConditionFailed, Item, Records
-from ip_remediator.domain.correlation import Rules, enough, relapses, remember, summarize
-from ip_remediator.domain.incidents import Mode, SignalSummary
+from ip_remediator.domain.basics import Mode
+from ip_remediator.domain.correlation import Rules, SignalSummary, enough, relapses, remember, summarize
 from ip_remediator.domain.signals import Signal
 from ip_remediator.domain.wordings import Strength
 
@@ -62,7 +62,7 @@ class SignalWindow:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._records = Records(table)
-        self._incidents = Incidents(table, clock)
+        self._incidents = Openings(table, clock)
         self._clock, self._rules, self._region, self._mode, self._sleep = clock, rules, region, mode, sleep
 
     def join(self, signals: Sequence[Signal]) -> Joined:

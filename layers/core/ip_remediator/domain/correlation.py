@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
-from ip_remediator.domain.incidents import SignalSummary
+from pydantic import Field
+
+from ip_remediator.domain.document import Document
 from ip_remediator.domain.signals import Signal, Source, merged
 from ip_remediator.domain.wordings import Cause, Strength
 
@@ -26,6 +28,24 @@ MAX_COUNTED = 256
 MAX_PENDING = 60
 # The time of the latest signal is kept to the minute, lest every repeat becomes a write.
 _MOVED = timedelta(minutes=1)
+
+
+class SignalSummary(Document):
+    """Which signals the incident rests on. `pods`, `nodes` and `zones` are distinct ones, 200 each at most; `count`
+    is that of distinct observations, which means little, because client-go folds repeats, and ends at 256.
+
+    `counted` are the fingerprints of the observations that were counted.
+    """
+
+    count: int = 0
+    causes: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    excerpt: str = ""
+    counted: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
 
 
 class Rules(NamedTuple):

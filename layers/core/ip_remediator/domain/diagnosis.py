@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import Field
 
 from ip_remediator.domain.alternatives import alternatives
+from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.capacity import free_addresses, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.evidence import evidence, told_forecast, unknown
@@ -26,19 +26,6 @@ from ip_remediator.domain.wordings import Cause
 from ip_remediator.domain.words import Words
 
 __all__ = ["CURABLE", "Diagnosis", "NodeDiagnosis", "Verdict", "ZoneDiagnosis", "diagnose", "stuck_pods_of_zone"]
-
-
-class Verdict(StrEnum):
-    """What is wrong. Only the first three are cured by more address space or its ENIConfigs."""
-
-    SUBNET_EXHAUSTED = "subnet_exhausted"
-    PREFIX_FRAGMENTED = "prefix_fragmented"
-    ENICONFIG_MISSING = "eniconfig_missing"
-    NODE_LIMIT = "node_limit"
-    ENI_QUOTA = "eni_quota"
-    CNI_FAULT = "cni_fault"
-    RECOVERED = "recovered"
-    UNSUPPORTED = "unsupported"
 
 
 CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
 
+from ip_remediator.domain.basics import Mode, Outcome, incident_id
+from ip_remediator.domain.correlation import SignalSummary
 from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.planning import Plan, Wish
 from ip_remediator.domain.replacement import Replacement, ZoneReplacement
+from ip_remediator.domain.timeline import Facts, State
 
-
-class Mode(StrEnum):
-    """How far the remediator goes by itself."""
-
-    OBSERVE = "observe"
-    APPROVE = "approve"
-    AUTO = "auto"
+__all__ = [
+    "Approval",
+    "ApprovalState",
+    "ChangeKind",
+    "ChangeMade",
+    "Failure",
+    "HealedPod",
+    "Incident",
+    "Mode",
+    "Outcome",
+    "Policy",
+    "Rollback",
+    "RollbackAssessment",
+    "RollbackState",
+    "RunRequest",
+    "SignalSummary",
+    "SlackMessage",
+    "Step",
+    "StepResult",
+    "StepState",
+    "SubnetBalance",
+    "Verification",
+    "facts_of",
+    "incident_id",
+]
 
 
 class Step(StrEnum):
@@ -50,22 +72,6 @@ class StepResult(Document):
     state: StepState
     at: datetime
     note: str = ""
-
-
-class Outcome(StrEnum):
-    """How an incident ended. `undone`: it failed before the CNI was switched and everything made was removed.
-    `prepared`: what could be made is there, and people have to run the rest."""
-
-    HEALED = "healed"
-    PARTLY = "partly"
-    PREPARED = "prepared"
-    FAILED = "failed"
-    UNDONE = "undone"
-    NOT_CURABLE = "not_curable"
-    NOT_NEEDED = "not_needed"
-    OBSERVED = "observed"
-    REJECTED = "rejected"
-    ROLLED_BACK = "rolled_back"
 
 
 class ApprovalState(StrEnum):
@@ -246,24 +252,6 @@ class Rollback(Document):
     evict: bool = False
 
 
-class SignalSummary(Document):
-    """Which signals the incident rests on. `pods`, `nodes` and `zones` are distinct ones, 200 each at most; `count`
-    is that of distinct observations, which means little, because client-go folds repeats, and ends at 256.
-
-    `counted` are the fingerprints of the observations that were counted.
-    """
-
-    count: int = 0
-    causes: tuple[str, ...] = ()
-    pods: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-    zones: tuple[str, ...] = ()
-    first_seen: datetime | None = None
-    last_seen: datetime | None = None
-    excerpt: str = ""
-    counted: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
-
-
 class Incident(Document):
     """The record. What has not happened yet is None."""
 
@@ -304,7 +292,17 @@ class Incident(Document):
         return self.outcome is None
 
 
-def incident_id(cluster: str, opened_at: datetime, nonce: str) -> str:
-    """A name that sorts by time and fits an execution name, a tag value and an ENIConfig label (63 characters)."""
-    slug = "".join(letter if letter.isalnum() or letter == "-" else "-" for letter in cluster)[:35].strip("-")
-    return f"{slug}-{opened_at:%Y%m%d-%H%M%S}-{nonce[:6]}"
+def facts_of(documents: Mapping[str, Document], state: State) -> Facts:
+    """What the documents of a step come down to. A failure that was got over is none any more."""
+    found: dict[str, Any] = {}
+    for document in documents.values():
+        match document:
+            case Diagnosis():
+                found["verdict"] = document.verdict
+            case Plan():
+                found |= {"block": document.block, "strategy": document.strategy, "plan_hash": document.hash}
+            case Verification():
+                found |= {"healed": len(document.healed), "still_stuck": len(document.still_stuck)}
+            case Failure() if state is State.FAILED:
+                found["error"] = document.error
+    return Facts(**found)

@@ -5,17 +5,14 @@ The audit and the events cannot differ, because an event is an entry, with the n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict
+from ip_remediator.domain.basics import Mode, Outcome, Verdict
 from ip_remediator.domain.document import Document
-from ip_remediator.domain.incidents import Failure, Mode, Outcome, Verification
-from ip_remediator.domain.planning import Plan
 
 EVENT_SOURCE = "eks-ip-remediator"
 # Who acts when nobody in particular does: signals, policy, the state machines.
@@ -116,19 +113,3 @@ def entry(id_: str, at: datetime, stage: Stage, state: State, by: str, detail: s
     """An entry with its texts cut to what is kept."""
     known = facts.model_dump(exclude_none=True)
     return Entry(id=id_, at=at, by=by[:_MAX_BY], stage=stage, state=state, detail=detail[:_MAX_DETAIL], **known)
-
-
-def facts_of(documents: Mapping[str, Document], state: State) -> Facts:
-    """What the documents of a step come down to. A failure that was got over is none any more."""
-    found: dict[str, Any] = {}
-    for document in documents.values():
-        match document:
-            case Diagnosis():
-                found["verdict"] = document.verdict
-            case Plan():
-                found |= {"block": document.block, "strategy": document.strategy, "plan_hash": document.hash}
-            case Verification():
-                found |= {"healed": len(document.healed), "still_stuck": len(document.still_stuck)}
-            case Failure() if state is State.FAILED:
-                found["error"] = document.error
-    return Facts(**found)

@@ -8,8 +8,9 @@ from typing import Any
 
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.subnet_history import SubnetHistories
+from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.capacity import zone_subnets
-from ip_remediator.domain.diagnosis import Verdict, diagnose
+from ip_remediator.domain.diagnosis import diagnose
 from ip_remediator.domain.forecast import forecast
 from ip_remediator.domain.incidents import Incident, Policy, Step
 from ip_remediator.domain.outlook import with_forecasts, zones_of

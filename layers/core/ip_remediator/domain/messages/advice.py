@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
 from ip_remediator.domain.messages.state import NO_PLAN, replacement_offered, rollback_offered
 from ip_remediator.domain.messages.text import names

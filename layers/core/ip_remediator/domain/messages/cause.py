@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict, ZoneDiagnosis
+from ip_remediator.domain.basics import Verdict
+from ip_remediator.domain.diagnosis import Diagnosis, ZoneDiagnosis
 from ip_remediator.domain.incidents import Incident
 from ip_remediator.domain.messages.text import Line, Part, code, items, listed, names, words
 from ip_remediator.domain.plural import counted

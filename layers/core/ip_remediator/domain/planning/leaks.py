@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.capacity import addresses_of_new_eni, next_eni_subnets, pod_nodes, zone_subnets
-from ip_remediator.domain.diagnosis import Diagnosis, Verdict, stuck_pods_of_zone
+from ip_remediator.domain.diagnosis import Diagnosis, stuck_pods_of_zone
 from ip_remediator.domain.planning.sizing import used_a_day
 from ip_remediator.domain.plural import counted
 from ip_remediator.domain.snapshot import LeakedInterface, Node, Snapshot
@@ -135,7 +136,7 @@ def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None
 def _how_long(snapshot: Snapshot, needy: list[str], left: int) -> str:
     """It does not last: nothing is added."""
     rate = sum(used_a_day(snapshot, zone) or 0 for zone in needy)
-    after = f"full again after {left} more" if left else "full again with the next pod"
+    after = f"full again after {left} more" if left else "full again at once"
     when = f"in about {counted(round(left / rate), 'day')}" if rate else "when is not known"
     return f"it alone does not last: {after}, {when}"
 
