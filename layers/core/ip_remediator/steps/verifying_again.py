@@ -100,8 +100,10 @@ class VerifierAfterReplacement(Verifier):
 
     @property
     def _full(self) -> set[str]:
-        """The nodes on which no pod gets an address however long we wait: still there, without a slot for an ENI."""
-        return {node.name for node in self.snapshot.nodes if node.free_eni_slots == 0} - self._ended
+        """The nodes on which no pod gets an address however long we wait: still there, and no slot for an ENI."""
+        named = self.incident.verification.nodes_to_replace if self.incident.verification else ()
+        full = {node.name for node in self.snapshot.nodes if node.free_eni_slots == 0}
+        return {*named, *full} - self._ended
 
     @property
     def _ended(self) -> set[str]:
