@@ -25,6 +25,7 @@ from local.cluster.objects import (
     random_suffix,
     uid_of,
 )
+from local.cluster.placement import Placed, choose_node
 from local.cluster.runtime import instance_id
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
@@ -103,12 +104,14 @@ class Karpenter:
     # ------------------------------------------------------------------------------------------ provisioning
     def _provision(self) -> float | None:
         """One claim at a time, in the zone with the fewest nodes, while pods find no node."""
-        waiting = [pod for pod in self._state.pods.all() if _unschedulable(pod)]
+        nodes, pods = self._state.nodes.all(), self._state.pods.all()
+        # What fits on a node that has just come is the scheduler's business.
+        waiting = [pod for pod in pods if _unschedulable(pod) and not isinstance(choose_node(pod, nodes, pods), Placed)]
         if not waiting or self._model is None:
             return None
-        nodes = {node["metadata"]["name"]: node for node in self._state.nodes.all()}
+        named = {node["metadata"]["name"]: node for node in nodes}
         for claim in self.claims.all():
-            node = nodes.get((claim.get("status") or {}).get("nodeName", ""))
+            node = named.get((claim.get("status") or {}).get("nodeName", ""))
             if not is_deleting(claim) and (node is None or not is_ready(node)):
                 return _AGAIN_SECONDS  # its node may take them
         labels = labels_of(self._model)
