@@ -1,7 +1,7 @@
 """Managed node groups: what joins the cluster when an Auto Scaling group launches an instance, and what leaves it.
 
 EKS, the kubelets and the cloud controller manager have their share in this; none of them drains anything here, which
-EKS's own lifecycle hook would do for another quarter of an hour at most.
+EKS's own lifecycle hook would do for some minutes before the instance ends.
 """
 
 from __future__ import annotations

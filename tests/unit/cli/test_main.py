@@ -63,7 +63,18 @@ def test_given_a_wrong_command_line_then_one_line_says_so(run: Run, command: lis
 def test_given_help_then_every_command_and_exit_status_is_listed(run: Run) -> None:
     ran = run("--help")
     assert ran.status == 0
-    for word in ("snapshot", "diagnose", "plan", "signals", "start", "status", "rollback", "onboard", "offboard"):
+    for word in (
+        "snapshot",
+        "diagnose",
+        "plan",
+        "signals",
+        "start",
+        "status",
+        "rollback",
+        "replace",
+        "onboard",
+        "offboard",
+    ):
         assert word in ran.out
     assert "4 not curable" in ran.out
 
