@@ -269,6 +269,17 @@ def test_given_a_vpc_at_its_cidr_quota_with_a_nearly_full_cgnat_cidr_then_a_smal
     assert [each.cidr for each in found.subnets] == ["100.64.0.128/26", "100.64.0.192/26"]
 
 
+def test_given_a_cgnat_cidr_with_room_for_the_subnets_but_no_spare_share_then_no_cidr_is_added() -> None:
+    # given a /22 of which the upper half is free, and two zones that want a /24 each
+    half = Part(subnets=(subnet("a", id="subnet-low", cidr="100.64.0.0/23"),))
+    found = first_plan(snapshot(*FULL, half, vpc=vpc("100.64.0.0/22")))
+    assert (found.source, found.block) == ("existing-cidr", "100.64.2.0/23")
+    assert [each.cidr for each in found.subnets] == ["100.64.2.0/24", "100.64.3.0/24"]
+    # and with less than that left, a further one is
+    less = Part(subnets=(subnet("a", id="subnet-more", cidr="100.64.2.0/28"),))
+    assert first_plan(snapshot(*FULL, half, less, vpc=vpc("100.64.0.0/22"))).source == "new-cidr"
+
+
 def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason() -> None:
     used = Part(subnets=(subnet("a", id="old", cidr="100.64.0.0/25", free=0),))
     crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")

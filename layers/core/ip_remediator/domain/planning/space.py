@@ -36,7 +36,9 @@ def find(snapshot: Snapshot, terms: Terms, demand: dict[str, int]) -> Space:
     wanted, *smaller = _sizes(demand)
     if terms.block:
         return _asked_for(snapshot, terms, terms.block, wanted)
-    own = _own(snapshot, terms, wanted)
+    # Rather without a share for a zone to come than one more CIDR.
+    as_large = [wanted, *(size for size in smaller if size.subnet == wanted.subnet)]
+    own = next((found for size in as_large if (found := _own(snapshot, terms, size))), None)
     if own:
         return own
     try:
