@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from local.cluster.disruption import budget_resource
 from local.cluster.informer import Informer
 from local.cluster.kube import NODES, PODS, ApiError, Resource
 from local.cluster.launching import is_haunted, join, leave, node_name, running_instances
@@ -199,7 +200,8 @@ class Karpenter:
             if is_deleting(pod):
                 continue
             metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
-            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+            version = budget_resource(self._state.api).version
+            body = {"apiVersion": f"policy/{version}", "kind": "Eviction", "metadata": metadata}
             try:
                 self._state.api.request("POST", PODS.path_of(pod, "eviction"), body=body)
             except ApiError as error:
