@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         case "stop_discovery":
             return network.stop_discovery()
         case "await_empty":
-            return network.await_empty(Ec2Block(aws.client("ec2")), event["evict"])
+            return network.await_empty(Ec2Block(aws.client("ec2")))
         case "undo":
             return network.undo()
         case other:

@@ -10,8 +10,9 @@ import boto3
 import pytest
 
 from ip_remediator.adapters.change_log import ChangeLog
+from ip_remediator.adapters.ec2_block import Ec2Block
 from ip_remediator.adapters.ec2_changes import Ec2Changes, Ownership
-from ip_remediator.adapters.errors import NotFound
+from ip_remediator.adapters.errors import NotFound, NotYet
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.subnet_tags import SubnetTags
 from ip_remediator.domain.incidents import ChangeKind, Mode, Step, StepState
@@ -142,6 +143,32 @@ def test_given_a_mixed_plan_when_discovery_stops_then_ours_stay_untagged_and_go_
     assert step.undo() == {"removed": [ours]}
     assert case.subnets() == {theirs}
     assert case.log.made() == []
+
+
+def test_given_leaked_enis_when_they_must_leave_then_this_clusters_own_are_deleted_and_others_are_named(
+    case: Case,
+) -> None:
+    step = case.step(plan(case, planned(ZONES[0], CIDR)))
+    step.associate_cidr()
+    step.create_subnet(ZONES[0])
+    subnet = case.incidents.get(case.incident).subnets[ZONES[0]]
+
+    def leaked(cluster: str) -> str:
+        tags = [{"Key": "cluster.k8s.amazonaws.com/name", "Value": cluster}]
+        specification = [{"ResourceType": "network-interface", "Tags": tags}]
+        made = case.ec2.create_network_interface(
+            SubnetId=subnet, Description="aws-K8S-i-1", TagSpecifications=specification
+        )
+        return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+    ours, theirs = leaked("prod"), leaked("shop")
+    with pytest.raises(NotYet) as left:
+        step.await_empty(Ec2Block(case.ec2))
+    assert theirs in str(left.value)
+    assert ours not in str(left.value)
+    case.ec2.delete_network_interface(NetworkInterfaceId=theirs)
+    assert step.await_empty(Ec2Block(case.ec2)) == {"interfaces": 0}
+    assert step.undo() == {"removed": [subnet]}
 
 
 def test_given_a_subnet_that_its_owner_deleted_then_it_cannot_be_used_and_need_not_be_restored(case: Case) -> None:

@@ -103,18 +103,19 @@ class Network:
             self.log.undone(change)
         return [change.target for change in changed]
 
-    def await_empty(self, block: Ec2Block, evict: bool) -> dict[str, Any]:
-        """No ENI is left in the incident's subnets. `evict`: those that the CNI leaked there are deleted.
+    def await_empty(self, block: Ec2Block) -> dict[str, Any]:
+        """No ENI is left in the incident's subnets. Those that the CNI leaked there are deleted: attached to nothing,
+        they serve no pod, and no further one is made by now.
 
         Raises:
             NotYet: names the ENIs that are left; call again.
         """
         made = {subnet.id for subnet in self.ec2.subnets()}
         left = block.interfaces(made)
-        if evict:
-            for eni in left:
-                if not eni.attached and eni.of_cni and eni.cluster == self.incident.cluster:
-                    self.ec2.delete_interface(eni.id)
+        leaked = [eni for eni in left if not eni.attached and eni.of_cni and eni.cluster == self.incident.cluster]
+        for eni in leaked:
+            self.ec2.delete_interface(eni.id)
+        if leaked:
             left = block.interfaces(made)
         if left:
             raise NotYet(interfaces_remain(left))
