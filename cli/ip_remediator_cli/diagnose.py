@@ -75,5 +75,6 @@ def describe(cluster: str, diagnosis: Diagnosis) -> str:
         zones if diagnosis.zones else "",
         nodes if diagnosis.nodes else "",
         bullets("Evidence", diagnosis.evidence),
+        bullets("What else would help" if diagnosis.curable else "What helps", diagnosis.alternatives),
         bullets("Unknown, because the snapshot does not say", diagnosis.unknown),
     )

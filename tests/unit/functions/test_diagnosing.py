@@ -15,6 +15,7 @@ from ip_remediator.domain.incidents import Mode, SignalSummary
 from ip_remediator.steps.diagnosing import record_diagnosis
 from ip_remediator_cli.main import main
 from tests.unit.domain.corpus import CASES
+from tests.unit.domain.facts import snapshot, zone
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -55,3 +56,16 @@ def test_given_the_corpus_when_the_function_diagnoses_then_it_stores_what_the_co
         assert (answer["curable"], answer["needed"]) == NEEDED_BY_STATUS[status], case.name
         assert (answer["verdict"], answer["summary"]) == (stored.verdict, stored.summary)
         assert incidents.snapshot(opened.id) == case.snapshot
+
+
+def test_given_thousands_of_nodes_when_the_function_diagnoses_then_the_record_has_room_for_the_rest(
+    table: Table,
+) -> None:
+    incidents = Incidents(table, lambda: datetime(2026, 5, 11, 8, 6, tzinfo=UTC))
+    opened = incidents.get(incidents.open("crowd", "eu-west-1", Mode.APPROVE, ""))
+    record_diagnosis(opened, snapshot(zone("a", free=0, stuck=9, nodes=5000)), incidents)
+    stored = incidents.get(opened.id).diagnosis
+    assert stored is not None
+    assert stored.nodes[0].name == "node-a0"
+    assert stored.evidence[-1] == "4,700 more nodes, of which 4,700 would be relieved at once"
+    assert len(stored.model_dump_json()) < 100_000

@@ -8,6 +8,7 @@ from typing import Any
 
 from ip_remediator.adapters.incidents import Incidents
 from ip_remediator.adapters.subnet_history import SubnetHistories
+from ip_remediator.domain.abridged import abridged
 from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.capacity import zone_subnets
 from ip_remediator.domain.diagnosis import diagnose
@@ -40,13 +41,13 @@ def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) 
 
 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
-    """Stores the snapshot and the diagnosis; returns what the state machine branches on.
+    """Stores the snapshot and the diagnosis, abridged if it is large; returns what the state machine branches on.
 
     `{"verdict", "curable", "needed", "summary"}`; not `needed`: the cluster has recovered.
     """
     diagnosis = diagnose(snapshot, [Cause(cause) for cause in incident.signals.causes])
     incidents.save_snapshot(incident.id, snapshot)
-    incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=diagnosis)
+    incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=abridged(diagnosis, snapshot))
     return {
         "verdict": diagnosis.verdict.value,
         "curable": diagnosis.curable,
