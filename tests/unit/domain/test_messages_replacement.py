@@ -82,6 +82,7 @@ def test_while_nodes_are_replaced_nothing_else_can_be_started_and_each_node_is_t
     assert "prod: nodes are being replaced" in shown
     assert ":white_check_mark: `ip-10-0-0-4` (ap-northeast-2a) gave way to `ip-10-0-0-9 i-9`" in shown
     assert "`ip-10-0-1-4` (ap-northeast-2b, Karpenter, NodeClaim `default-x`): 5 pods to be moved" in shown
+    assert "replace these nodes" not in shown
     assert list(buttons(record)) == []
 
 

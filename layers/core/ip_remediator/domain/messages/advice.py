@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from ip_remediator.domain.basics import Verdict
 from ip_remediator.domain.diagnosis import Diagnosis
 from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
-from ip_remediator.domain.messages.state import NO_PLAN, replacement_offered, rollback_offered
+from ip_remediator.domain.messages.state import (
+    NO_PLAN,
+    replacement_offered,
+    replacement_under_way,
+    rollback_offered,
+)
 from ip_remediator.domain.messages.text import names
 from ip_remediator.domain.planning import ALTERNATIVES
 
@@ -40,7 +45,7 @@ def next_steps(incident: Incident) -> list[str]:
 
 def _advice(incident: Incident) -> Iterator[str]:
     verification = incident.verification
-    if verification and verification.nodes_to_replace:
+    if verification and verification.nodes_to_replace and not replacement_under_way(incident):
         how = "press Replace, or replace" if replacement_offered(incident) else "replace"
         yield f"{how} these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
     if _failure_to_advise(incident) and incident.failure:

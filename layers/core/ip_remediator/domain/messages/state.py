@@ -213,7 +213,7 @@ def rollback_asked(incident: Incident) -> Approval | None:
 def rollback_offered(incident: Incident) -> bool:
     """Something was made, it still stands, and no rollback is under way."""
     made = any(_state(incident, step) in (StepState.DONE, StepState.RUNNING, StepState.FAILED) for step in _MAKING)
-    if _replaces(incident):
+    if replacement_under_way(incident):
         return False
     if incident.rollback:
         free = incident.rollback.state in (RollbackState.CANCELLED, RollbackState.PAUSED)
@@ -235,10 +235,10 @@ def replacement_offered(incident: Incident) -> bool:
     back = incident.rollback.state if incident.rollback else _state(incident, Step.ROLLBACK)
     rolled_back = back not in (None, RollbackState.CANCELLED)
     ended = incident.outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.FAILED)
-    return named and ended and not rolled_back and not _replaces(incident)
+    return named and ended and not rolled_back and not replacement_under_way(incident)
 
 
-def _replaces(incident: Incident) -> bool:
+def replacement_under_way(incident: Incident) -> bool:
     """Nodes are being replaced, or it is asked whether to."""
     return _state(incident, Step.REPLACE_NODES) == StepState.RUNNING
 
