@@ -127,6 +127,37 @@ def test_given_a_subnet_tagged_for_another_cluster_then_it_helps_nobody_here() -
     assert diagnose(snapshot(zone("a", free=0, stuck=1), foreign)).verdict is Verdict.SUBNET_EXHAUSTED
 
 
+@pytest.mark.parametrize(
+    ("value", "version", "verdict"),
+    [
+        ("yes", "v1.23.1", Verdict.CNI_FAULT),
+        ("", "v1.23.1", Verdict.SUBNET_EXHAUSTED),
+        ("", "v1.19.0", Verdict.CNI_FAULT),
+        ("0", "v1.23.1", Verdict.SUBNET_EXHAUSTED),
+        ("0", "v1.19.0", Verdict.CNI_FAULT),
+    ],
+)
+def test_given_another_value_of_the_tag_then_it_counts_as_ipamd_reads_it(
+    value: str, version: str, verdict: Verdict
+) -> None:
+    # pkg/awsutils: since v1.22 isSubnetValidForENICreation, before any subnet that has the tag
+    tagged = Part(subnets=(subnet("a", id="subnet-a2", free=200, tags={"kubernetes.io/role/cni": value}),))
+    facts = snapshot(zone("a", free=0, stuck=1), tagged, cni=Cni(version=version))
+    assert diagnose(facts).verdict is verdict
+
+
+def test_given_a_home_subnet_without_the_tag_then_the_clusters_that_other_tags_name_do_not_matter() -> None:
+    own = subnet("a", free=100, tags={"cni.networking.k8s.aws/cluster/staging": "1"})
+    assert diagnose(snapshot(Part((node("a"),), pods(1, "node-a0"), (own,)))).verdict is Verdict.CNI_FAULT
+
+
+def test_given_nodes_whose_enis_are_unknown_then_the_evidence_names_the_subnets_that_the_verdict_rests_on() -> None:
+    dark = node("a").model_copy(update={"interfaces": ()})
+    found = diagnose(snapshot(Part((dark,), pods(1, dark.name), (subnet("a", free=0),))))
+    assert found.verdict is Verdict.SUBNET_EXHAUSTED
+    assert found.evidence[0] == f"subnet subnet-a (10.0.0.0/24, {dark.zone}) has 0 free addresses"
+
+
 def test_given_a_tagged_subnet_of_another_zone_then_it_helps_nobody_here() -> None:
     elsewhere = Part(subnets=(subnet("b", free=200, tags={"kubernetes.io/role/cni": "1"}),))
     assert diagnose(snapshot(zone("a", free=0, stuck=1), elsewhere)).verdict is Verdict.SUBNET_EXHAUSTED

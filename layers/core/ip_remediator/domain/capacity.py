@@ -57,7 +57,7 @@ def next_eni_subnets(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
     own = () if home is None or (known and _excluded(snapshot, known)) else (home,)
     if not snapshot.cni.subnet_discovery:
         return own
-    tagged = (subnet for subnet in snapshot.tagged_for_discovery(node.zone) if not _excluded(snapshot, subnet))
+    tagged = (subnet for subnet in snapshot.tagged_for_discovery(node.zone) if _discovered(snapshot, subnet))
     return (*own, *(subnet.id for subnet in tagged if subnet.id != home))
 
 
@@ -73,11 +73,21 @@ def eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
     return tuple(sorted(selected))
 
 
-def _excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
-    """Tagged out of ipamd's reach: by the value 0, or in favour of other clusters."""
-    value = subnet.tags.get(DISCOVERY_TAG)
+def _discovered(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Whether a subnet with the tag is used beside the primary one: any value will do but 0 and none."""
+    return not _excluded(snapshot, subnet) and (bool(subnet.tags[DISCOVERY_TAG]) or not _minds_values(snapshot))
+
+
+def _minds_values(snapshot: Snapshot) -> bool:
     release = snapshot.cni.release
-    if not value or (release is not None and release < _EXCLUDES_SINCE):
+    return release is None or release >= _EXCLUDES_SINCE
+
+
+def _excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Tagged out of ipamd's reach: by the value 0, or in favour of other clusters. Without the tag a primary subnet is
+    in reach, whatever clusters its other tags name."""
+    value = subnet.tags.get(DISCOVERY_TAG)
+    if not value or not _minds_values(snapshot):
         return False
     scopes = [key for key in subnet.tags if key.startswith(CLUSTER_DISCOVERY_TAG)]
     return value == _EXCLUDED or (bool(scopes) and CLUSTER_DISCOVERY_TAG + snapshot.cluster.name not in scopes)

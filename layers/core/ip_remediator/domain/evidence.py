@@ -38,7 +38,7 @@ def evidence(
 
 
 def _of_subnets(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
-    used = {zone: zone_subnets(snapshot, zone) for zone in zones}
+    used = {zone: zone_subnets(snapshot, zone) or _where_enis_may_be(snapshot, zone) for zone in zones}
     for zone, subnets in used.items():
         for subnet in subnets:
             yield f"subnet {subnet.id} ({subnet.cidr}, {zone}) has {_told_free(snapshot, subnet)}"
@@ -46,6 +46,12 @@ def _of_subnets(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
         if subnet.full_at and subnet.free:
             told = told_forecast(snapshot, subnet.full_at)
             yield f"subnet {subnet.id} {told}, by its free addresses of the last 14 days"
+
+
+def _where_enis_may_be(snapshot: Snapshot, zone: str) -> list[Subnet]:
+    """All of the zone's, where its nodes' ENIs are unknown: the verdict then rests on these."""
+    dark = any(not node.interfaces for node in pod_nodes(snapshot, zone))
+    return [subnet for subnet in snapshot.subnets if dark and subnet.zone == zone]
 
 
 def _of_pods(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
