@@ -49,7 +49,7 @@ def seed(api: KubeApi, session: boto3.session.Session, scenario: Scenario) -> Se
     for spec, node in zip(scenario.nodes, nodes, strict=True):
         if not (scenario.free_eni_slots and spec.free_eni_slots):
             scenario_aws.occupy_eni_slots(ec2, scenario, network, node)
-    scenario_aws.fill_subnets(ec2, network, scenario.free_per_subnet)
+    scenario_aws.fill_subnets(ec2, network, scenario.cluster, scenario.free_per_subnet)
     role_arn = scenario_aws.ensure_cluster_role(session.client("iam"), scenario.cluster)
     scenario_aws.seed_cluster(eks, scenario, network, role_arn)
     if scenario.eniconfig_crd:

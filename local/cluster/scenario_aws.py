@@ -142,7 +142,7 @@ def occupy_eni_slots(ec2: EC2Client, scenario: Scenario, network: SeededNetwork,
         ec2.modify_network_interface_attribute(NetworkInterfaceId=eni, Attachment=ending)
 
 
-def fill_subnets(ec2: EC2Client, network: SeededNetwork, free: int) -> None:
+def fill_subnets(ec2: EC2Client, network: SeededNetwork, cluster: str, free: int) -> None:
     """Take addresses with ENIs of the control plane, NAT and load balancers until `free` are left in each subnet."""
     for subnet_id in network.subnets.values():
         described = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
@@ -152,14 +152,15 @@ def fill_subnets(ec2: EC2Client, network: SeededNetwork, free: int) -> None:
             sizes.append(min(rest, _ADDRESSES_PER_FILLER))
         for index, size in enumerate(sizes):
             secondary: Any = {"SecondaryPrivateIpAddressCount": size - 1} if size > 1 else {}
+            description = _holder(cluster, index)
             ec2.create_network_interface(
-                SubnetId=subnet_id, Groups=[network.security_group], Description=_holder(index), **secondary
+                SubnetId=subnet_id, Groups=[network.security_group], Description=description, **secondary
             )
 
 
-def _holder(index: int) -> str:
+def _holder(cluster: str, index: int) -> str:
     descriptions = (
-        "Amazon EKS control plane",
+        f"Amazon EKS {cluster}",
         f"Interface for NAT Gateway nat-{secrets.token_hex(8)}0",
         f"ELB net/ingress-{index}/{secrets.token_hex(8)}",
     )

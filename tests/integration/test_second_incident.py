@@ -103,7 +103,7 @@ def _healed(lab: Lab, cluster: Patient) -> Incident:
 def _fill(cluster: Patient, incident: Incident) -> None:
     """Takes every free address of the incident's subnets."""
     network = replace(cluster.seeded.network, subnets=incident.subnets)
-    scenario_aws.fill_subnets(cluster.lab.aws("ec2"), network, 0)
+    scenario_aws.fill_subnets(cluster.lab.aws("ec2"), network, cluster.name, 0)
 
 
 def _empty(cluster: Patient, incident: Incident) -> None:

@@ -167,7 +167,7 @@ def test_given_no_eniconfig_when_a_node_joins_then_it_is_not_ready_until_there_i
     [filler] = stack.aws("ec2").describe_network_interfaces(
         Filters=[
             {"Name": "subnet-id", "Values": [made.network.subnets["ap-northeast-2a"]]},
-            {"Name": "description", "Values": ["Amazon EKS control plane"]},
+            {"Name": "description", "Values": [f"Amazon EKS {Scenario().cluster}"]},
         ]
     )["NetworkInterfaces"][:1]
     stack.aws("ec2").delete_network_interface(NetworkInterfaceId=filler["NetworkInterfaceId"])
