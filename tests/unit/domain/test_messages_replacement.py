@@ -58,6 +58,11 @@ def test_nodes_to_replace_are_offered_with_the_numbers() -> None:
     assert "press Replace, or replace these nodes" in texts(render(record))
 
 
+def test_more_than_a_run_takes_are_not_offered_at_once() -> None:
+    many = STUCK.model_copy(update={"nodes_to_replace": tuple(f"n{number}" for number in range(101))})
+    assert buttons(partly(verification=many))["replace"]["text"]["text"] == "Replace 100 nodes"
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -22,7 +22,7 @@ from ip_remediator.domain.incidents import (
     StepState,
 )
 from ip_remediator.domain.plural import counted, some_of
-from ip_remediator.domain.replacement import Replacement, ReplacementState, summary
+from ip_remediator.domain.replacement import MOST_AT_ONCE, Replacement, ReplacementState, summary
 from ip_remediator.domain.requests import InvalidInput, parsed
 from ip_remediator.domain.timeline import AUTOMATIC
 from ip_remediator.steps.lifecycle import Lifecycle, failure_of
@@ -40,12 +40,12 @@ class ClusterBusy(RequestRefused):
 class ReplacementRun(Document):
     """The input of the replacement state machine.
 
-    `nodes`: only these; None: all that the incident names. `confirmed`: nobody is asked, because the person who started
-    it has seen what is at stake.
+    `nodes`: only these; None: all that the incident names, as many as one run takes. `confirmed`: nobody is asked,
+    because the person who started it has seen what is at stake.
     """
 
     incident: str = Field(min_length=1, max_length=80)
-    nodes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=500)
+    nodes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MOST_AT_ONCE)
     requested_by: str = Field(default="somebody who started it by hand", min_length=1, max_length=200)
     confirmed: bool = False
 
@@ -183,4 +183,4 @@ def _replaceable(incident: Incident, asked: tuple[str, ...] | None) -> list[str]
         raise InvalidInput(
             f"field 'nodes': {some_of(unknown)} need not be replaced for {incident.id}: choose of {', '.join(named)}"
         )
-    return list(dict.fromkeys(asked or named))
+    return list(dict.fromkeys(asked or named))[:MOST_AT_ONCE]

@@ -19,6 +19,7 @@ from ip_remediator.domain.messages.state import (
 from ip_remediator.domain.messages.text import cut, words
 from ip_remediator.domain.planning import Plan
 from ip_remediator.domain.plural import counted
+from ip_remediator.domain.replacement import MOST_AT_ONCE
 
 APPROVE = "approve"
 REJECT = "reject"
@@ -113,7 +114,7 @@ def _rollback(incident: Incident) -> kit.Block:
 
 def _replace(incident: Incident) -> kit.Block:
     found = incident.verification
-    nodes = counted(len(found.nodes_to_replace) if found else 0, "node")
+    nodes = counted(min(len(found.nodes_to_replace), MOST_AT_ONCE) if found else 0, "node")
     waiting = counted(len(found.still_stuck) if found else 0, "pod")
     text = (
         f"{nodes} of {_cluster(incident)} will be drained and ended, and made anew by their owners, for {waiting} that "
