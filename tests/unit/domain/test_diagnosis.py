@@ -151,6 +151,14 @@ def test_given_a_home_subnet_without_the_tag_then_the_clusters_that_other_tags_n
     assert diagnose(snapshot(Part((node("a"),), pods(1, "node-a0"), (own,)))).verdict is Verdict.CNI_FAULT
 
 
+@pytest.mark.parametrize("enis", [(), (6,)], ids=["enis", "free addresses"])
+def test_given_too_few_facts_then_it_is_said_that_nothing_is_proven_and_what_to_add(enis: tuple[int, ...]) -> None:
+    found = diagnose(snapshot(zone("a", free=None, stuck=1, enis=enis)))
+    assert found.verdict is Verdict.CNI_FAULT
+    assert "nothing proves a lack of" in found.summary
+    assert "capture the snapshot again, or add" in found.summary
+
+
 def test_given_nodes_whose_enis_are_unknown_then_the_evidence_names_the_subnets_that_the_verdict_rests_on() -> None:
     dark = node("a").model_copy(update={"interfaces": ()})
     found = diagnose(snapshot(Part((dark,), pods(1, dark.name), (subnet("a", free=0),))))

@@ -66,7 +66,7 @@ _NEXT = {
     Verdict.ENICONFIG_MISSING: "put those ENIConfigs right, as the plan does",
     Verdict.NODE_LIMIT: "add nodes or take larger ones, more addresses do not help",
     Verdict.ENI_QUOTA: "ask for a higher quota, more addresses do not help before",
-    Verdict.CNI_FAULT: "put that right first, more addresses do not help",
+    Verdict.CNI_FAULT: "put that right first, before any addresses are added",
     Verdict.UNSUPPORTED: "see the alternatives, no plan is possible here",
 }
 _SHOWN = 4

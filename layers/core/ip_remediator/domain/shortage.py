@@ -127,7 +127,8 @@ def _wherever_they_are(snapshot: Snapshot, nodes: list[Node], names: tuple[str, 
         left = counted(free, "free address", "free addresses")
         reason = f"{left} in {told}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
         return Hosts(names, Supply.EXHAUSTED, reason + counted(pods, "stuck pod"))
-    return Hosts(names, Supply.UNKNOWN, f"the ENIs of {some_of(names)} are unknown: no verdict on their subnets")
+    reason = f"the ENIs of {some_of(names)} are unknown, so nothing proves a lack of addresses"
+    return Hosts(names, Supply.UNKNOWN, f"{reason}: capture the snapshot again, or add these interfaces to it")
 
 
 def _by_word(names: tuple[str, ...], told: str, pods: int, causes: frozenset[Cause]) -> Hosts:
@@ -136,7 +137,8 @@ def _by_word(names: tuple[str, ...], told: str, pods: int, causes: frozenset[Cau
         return Hosts(names, Supply.EXHAUSTED, f"EC2 refused addresses of {told} for {counted(pods, 'stuck pod')}")
     if Cause.PREFIX_FRAGMENTED in causes:
         return Hosts(names, Supply.FRAGMENTED, f"EC2 has no contiguous /28 in {told} for {counted(pods, 'stuck pod')}")
-    return Hosts(names, Supply.UNKNOWN, f"the free addresses of {told} are unknown: no verdict on them")
+    reason = f"the free addresses of {told} are unknown, so nothing proves a lack of them"
+    return Hosts(names, Supply.UNKNOWN, f"{reason}: capture the snapshot again, or add what is free to it")
 
 
 def _has(subnet: Subnet | None, way: Way) -> bool:
