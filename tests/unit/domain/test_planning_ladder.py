@@ -306,6 +306,13 @@ def test_given_a_small_pool_then_the_plan_makes_do_with_what_is_free(pool: str, 
     assert ("is the most that is free in" in reason(found, "new-cidr")) is (not pool.endswith("/21"))
 
 
+def test_given_more_nodes_than_the_largest_subnet_serves_then_the_plan_says_so() -> None:
+    crowd = zone("a", free=0, stuck=1, nodes=1000)
+    told = reason(first_plan(snapshot(crowd)), "new-cidr")
+    assert told.endswith("a /18 has 16,379 addresses and a zone's nodes can hold 18,000")
+    assert "can hold" not in reason(first_plan(snapshot(zone("a", free=0, stuck=1, nodes=900))), "new-cidr")
+
+
 def test_given_a_pool_too_small_for_the_present_nodes_then_it_is_asked_for_all_and_has_none() -> None:
     needed = requirement(snapshot(*FULL), diagnose(snapshot(*FULL)), Terms(pools=(IPv4Network("100.64.0.0/27"),)))
     assert (needed.prefix, needed.subnet_prefix) == (22, 24)

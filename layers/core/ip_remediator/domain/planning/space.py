@@ -33,6 +33,19 @@ def find(snapshot: Snapshot, terms: Terms, demand: dict[str, int]) -> Space:
     Raises:
         CannotPlan: a quota, a pending peering or AWS's table of ranges is in the way.
     """
+    found = _find(snapshot, terms, demand)
+    return replace(found, reason=found.reason + _too_small(found, max(demand.values())))
+
+
+def _too_small(space: Space, most: int) -> str:
+    """Said where a subnet holds less than the nodes of its zone can hold now."""
+    holds = addressing.usable_addresses(IPv4Network((0, space.subnet_prefix)))
+    if holds * sizing.GROWTH >= most:
+        return ""
+    return f"; a /{space.subnet_prefix} has {holds:,} addresses and a zone's nodes can hold {most // sizing.GROWTH:,}"
+
+
+def _find(snapshot: Snapshot, terms: Terms, demand: dict[str, int]) -> Space:
     wanted, *smaller = _sizes(demand)
     if terms.block:
         return _asked_for(snapshot, terms, terms.block, wanted)
@@ -104,7 +117,7 @@ def _further_cidr(snapshot: Snapshot, terms: Terms, wanted: _Size, smaller: list
     taken = [IPv4Network(cidr, strict=False) for cidr in excluded]
     fitting = (size for size in (wanted, *smaller) if _free_in(pools, taken, size.block))
     size = next(fitting, wanted)
-    reason = f"a /{size.block} of {pools[0]}, a /{size.subnet} for each zone, costs nothing and lasts"
+    reason = f"a /{size.block} of {pools[0]}, a /{size.subnet} for each zone, costs nothing"
     if size != wanted:
         names = ", ".join(str(pool) for pool in pools)
         reason = f"a /{size.block} with a /{size.subnet} for each zone is the most that is free in {names}"
