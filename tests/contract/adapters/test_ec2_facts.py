@@ -41,6 +41,15 @@ def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc
     ]
 
 
+def test_given_a_list_in_another_order_then_the_primary_cidr_still_comes_first() -> None:
+    listed = [
+        {"CidrBlock": cidr, "AssociationId": f"assoc-{cidr}", "CidrBlockState": {"State": "associated"}}
+        for cidr in ("100.64.0.0/22", "10.0.0.0/16", "10.5.0.0/16")
+    ]
+    found = Ec2Facts.cidrs_of({"CidrBlock": "10.0.0.0/16", "CidrBlockAssociationSet": listed})
+    assert [cidr.cidr for cidr in found] == ["10.0.0.0/16", "100.64.0.0/22", "10.5.0.0/16"]
+
+
 def test_given_no_such_vpc_then_the_error_names_it(facts: Ec2Facts) -> None:
     with pytest.raises(NotFound, match="vpc-0123456789abcdef0"):
         facts.vpc("vpc-0123456789abcdef0")

@@ -45,14 +45,16 @@ class Ec2Facts:
 
     @staticmethod
     def cidrs_of(vpc: dict[str, Any]) -> tuple[VpcCidr, ...]:
-        """The IPv4 CIDRs of a DescribeVpcs item that are there or on their way, the primary one first."""
+        """The IPv4 CIDRs of a DescribeVpcs item that are there or on their way, the primary one first, whatever the
+        order of EC2's list: AWS's table of ranges goes by it."""
+        listed = vpc.get("CidrBlockAssociationSet", [])
         return tuple(
             VpcCidr(
                 cidr=block["CidrBlock"],
                 state=block["CidrBlockState"]["State"],
                 association_id=block["AssociationId"],
             )
-            for block in vpc.get("CidrBlockAssociationSet", [])
+            for block in sorted(listed, key=lambda block: block["CidrBlock"] != vpc.get("CidrBlock"))
             if block["CidrBlockState"]["State"] not in ("disassociated", "failed")
         )
 
