@@ -92,6 +92,12 @@ def test_a_budget_that_allows_nothing_is_told_for_nodes_with_running_pods_of_it(
     assert blocking([waiting], [BUDGET]) == blocking([NODE], [replace(BUDGET, allowed=1)]) == []
 
 
+def test_a_pod_of_two_budgets_cannot_be_evicted() -> None:
+    assert obstacles(NODE, "shop", [BUDGET]) == []
+    [told] = obstacles(NODE, "shop", [BUDGET, replace(BUDGET, name="web-too", allowed=1)])
+    assert told == ("ip-10-0-0-4: default/web-1 cannot be evicted: more than one PodDisruptionBudget covers it")
+
+
 @pytest.mark.parametrize(
     ("selector", "covered"),
     [

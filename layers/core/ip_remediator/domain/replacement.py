@@ -10,7 +10,7 @@ whoever made it: Auto Scaling or Karpenter. The order for one node, and why it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -188,12 +188,16 @@ class Candidate:
         return NodeReplacement(name=self.name, instance=self.instance, host=host, owner=owner, pods=len(self.moving))
 
 
-def obstacles(candidate: Candidate, cluster: str) -> list[str]:
+def obstacles(candidate: Candidate, cluster: str, budgets: Sequence[Budget] = ()) -> list[str]:
     """Why the node cannot be replaced, each with who can, or the remedy; empty when it can."""
     found = [*_of_owner(candidate, cluster)]
     lost = [pod.shown for pod in candidate.moving if pod.controller is None]
     if lost:
         found.append(f"{some_of(lost)} would not come back, because no controller owns it: move or delete it first")
+    # The API server answers 500: "does not support" more than one (pkg/registry/core/pod/storage/eviction.go).
+    torn = [pod.shown for pod in candidate.moving if sum(budget.covers(pod) for budget in budgets) > 1]
+    if torn:
+        found.append(f"{some_of(torn)} cannot be evicted: more than one PodDisruptionBudget covers it")
     for mark, value in _UNMOVABLE.items():
         marked = [pod.shown for pod in candidate.moving if pod.annotations.get(mark) == value]
         if marked:

@@ -73,7 +73,8 @@ class Swapping:
         known = self.incidents.snapshot(self.incident.id)
         before = self.incident.replacement
         found, notes = self._candidates(nodes, known)
-        reasons = {each.name: obstacles(each, self.incident.cluster) for each in found}
+        budgets = KubeDrain(self.kube).budgets() if found else []
+        reasons = {each.name: obstacles(each, self.incident.cluster, budgets) for each in found}
         fit = [each for each in found if not reasons[each.name]]
         zones = self._zones(nodes, fit)
         replacement = Replacement(
@@ -82,7 +83,7 @@ class Swapping:
             since=before.since if before else self.clock(),
             waiting=self._waiting(known, before),
             in_the_way=tuple(reason for each in reasons.values() for reason in each),
-            notes=(*notes, *blocking(fit, KubeDrain(self.kube).budgets() if fit else ())),
+            notes=(*notes, *blocking(fit, budgets)),
         )
         note = summary(zones)
         self.incidents.record_replacement(self.incident.id, replacement, StepState.RUNNING, note, zones=zones)
