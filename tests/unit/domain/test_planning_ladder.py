@@ -382,10 +382,10 @@ def test_given_the_local_routes_in_a_hand_written_document_then_they_are_not_cou
 
 def test_given_space_that_no_subnet_has_then_the_commands_that_offer_it_are_told_beside_plan_and_refusal() -> None:
     told = (
-        "space of the VPC's own range that no subnet has, if it is kept for nobody: aws ec2 create-subnet --vpc-id "
+        "space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
         f"vpc-1 --availability-zone {az('a')} --cidr-block 10.0.2.0/24 --tag-specifications "
         "'ResourceType=subnet,Tags=[{Key=eks-ip-remediator:pod-subnet,Value=prod}]' "
-        f"(likewise 10.0.3.0/24 in {az('b')}), each with route table rtb-a"
+        f"(likewise 10.0.3.0/24 in {az('b')}); route table rtb-a"
     )
     assert told in first_plan(snapshot(*FULL)).alternatives
     with pytest.raises(CannotPlan) as caught:

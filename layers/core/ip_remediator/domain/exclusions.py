@@ -12,7 +12,7 @@ from ip_remediator.domain.snapshot import Route, Snapshot, Vpc
 _DOCKER_BRIDGE = "172.17.0.0/16"
 # A route this wide (0.0.0.0/0, or the pair of /1 that VPN clients set) leads out, and is nobody's range.
 _NARROWEST_WAY_OUT = 7
-_LIVE_PEERING = ("active", "pending-acceptance", "provisioning")
+_LIVE_PEERING = ("active", "initiating-request", "pending-acceptance", "provisioning")
 
 
 def taken_ranges(snapshot: Snapshot) -> dict[str, str]:

@@ -46,11 +46,11 @@ def _told(snapshot: Snapshot, vpc_id: str, found: dict[str, IPv4Network], more: 
     )
     likewise = "".join(f", {cidr} in {other}" for other, cidr in others) + (f" and {more} more zones" if more else "")
     return (
-        f"space of the VPC's own range that no subnet has, if it is kept for nobody: aws ec2 create-subnet --vpc-id "
+        f"space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
         f"{vpc_id} --availability-zone {zone} --cidr-block {block} --tag-specifications "
         f"'ResourceType=subnet,Tags=[{{Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}}}]'"
         + (f" (likewise{likewise[1:]})" if likewise else "")
-        + (f", each with route table {table}" if table else "")
+        + (f"; route table {table}" if table else "")
     )
 
 
