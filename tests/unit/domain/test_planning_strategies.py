@@ -265,6 +265,20 @@ def test_given_more_pods_than_the_free_slots_of_their_node_hold_then_no_more_are
     assert (found.heals_now, found.replace_nodes) == (now, ())
 
 
+def test_given_an_ipamd_that_waits_for_a_full_subnet_then_its_node_is_to_be_replaced() -> None:
+    # given a CNI before 1.18, and a second ENI with room in the full pod subnet
+    old = Cni(version="v1.16.0", env=CUSTOM)
+    found = first_plan(snapshot(zone("a", free=0, stuck=2, enis=(1, 3)), CONFIGS, cni=old))
+    assert found.expectation == "heals 0 of 2 pods now, 2 after replacing node-a0"
+    assert found.replace_nodes == ("node-a0",)
+
+
+def test_given_a_node_that_a_setting_holds_back_then_its_pods_are_not_promised() -> None:
+    env = {"MINIMUM_IP_TARGET": "6"}
+    facts = snapshot(zone("a", free=0, stuck=1, enis=(6, 6)), zone("b", free=0, stuck=2, enis=(6,)), env=env)
+    assert first_plan(facts).expectation == ("heals 2 of 3 pods now, 1 on node-a0 not before WARM_IP_TARGET is set")
+
+
 def test_given_a_node_whose_enis_are_unknown_then_nothing_is_promised_and_no_replacement_is_asked_for() -> None:
     found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=2, max_enis=None)))
     assert found.expectation == "heals 1 of 3 pods now, 2 if node-b0 can take another ENI, which is unknown"

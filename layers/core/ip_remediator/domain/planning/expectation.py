@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ip_remediator.domain.capacity import held_back
 from ip_remediator.domain.planning.documents import BlockRequirement
+from ip_remediator.domain.relief import diagnose_node
 from ip_remediator.domain.snapshot import PREFIX_SIZE, Node, Snapshot
 
 _NAMED = 5
@@ -38,23 +40,26 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     stuck = snapshot.stuck_pods
     waiting = Counter(pod.node for pod in stuck)
     served = [node for node in snapshot.nodes if node.name in waiting and _is_served(node, needed)]
-    now = sum(min(waiting[node.name], _room(snapshot, node)) for node in served if node.free_eni_slots)
-    later = _hosts(node.name for node in served if node.free_eni_slots == 0)
-    dark = _hosts(node.name for node in served if node.free_eni_slots is None)
-    beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in served if node.free_eni_slots}
-    beyond = {name: pods for name, pods in sorted(beyond.items()) if pods > 0}
-    others = len(stuck) - sum(waiting[node.name] for node in served)
-    parts = [_now(0 if by_hand else now, len(stuck))]
-    parts += [f"{now} when the handed-over changes are applied"] if by_hand and now else []
-    parts += [f"{_pods(waiting, later)} after replacing {_named(later)}"] if later else []
-    parts += (
-        [f"{sum(beyond.values())} only on further nodes: the ENIs of {_named(tuple(beyond))} hold no more"]
-        if beyond
-        else []
-    )
-    parts += [f"{_pods(waiting, dark)} if {_named(dark)} can take another ENI, which is unknown"] if dark else []
-    parts += [f"{others} on nodes that it does not serve"] if others else []
-    return Expectation(", ".join(parts), 0 if by_hand else now, later[:_LISTED])
+    relieved = [node for node in served if diagnose_node(snapshot, node, labelled=True).relieved_now]
+    helped = {node.name for node in relieved}
+    others = [node for node in served if node.name not in helped]
+    dark = _hosts(node.name for node in others if node.free_eni_slots is None)
+    held = _hosts(node.name for node in others if node.free_eni_slots and held_back(snapshot, node))
+    later = tuple(sorted({node.name for node in others} - {*dark, *held}))
+    now = sum(min(waiting[node.name], _room(snapshot, node)) for node in relieved)
+    beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in relieved}
+    full = _hosts(name for name, pods in beyond.items() if pods > 0)
+    left = len(stuck) - sum(waiting[node.name] for node in served)
+    parts = [
+        (now if by_hand else 0, "when the handed-over changes are applied"),
+        (_pods(waiting, later), f"after replacing {_named(later)}"),
+        (sum(beyond[name] for name in full), f"only on further nodes: the ENIs of {_named(full)} hold no more"),
+        (_pods(waiting, held), f"on {_named(held)} not before WARM_IP_TARGET is set"),
+        (_pods(waiting, dark), f"if {_named(dark)} can take another ENI, which is unknown"),
+        (left, "on nodes that it does not serve"),
+    ]
+    told = [_now(0 if by_hand else now, len(stuck)), *(f"{pods} {words}" for pods, words in parts if pods)]
+    return Expectation(", ".join(told), 0 if by_hand else now, later[:_LISTED])
 
 
 def _is_served(node: Node, needed: BlockRequirement) -> bool:
