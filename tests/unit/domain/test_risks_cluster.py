@@ -116,6 +116,12 @@ def test_given_node_ports_turned_off_in_the_cni_then_their_answers_go_astray(val
     assert "node-port-support-off" not in risks(facts, strategy=DISCOVERY)
 
 
+@pytest.mark.parametrize(("owner", "way"), [("addon", "configurationValues"), ("self-managed", "kubectl")])
+def test_the_remedy_for_node_ports_goes_the_way_of_the_settings_owner(owner: Any, way: str) -> None:
+    risk = risks(with_cni(owner=owner, env={"AWS_VPC_CNI_NODE_PORT_SUPPORT": "false"}))["node-port-support-off"]
+    assert way in risk.remedy
+
+
 @pytest.mark.parametrize(
     ("cni", "severity"),
     [

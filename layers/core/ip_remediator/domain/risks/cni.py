@@ -36,8 +36,15 @@ def node_ports(move: Move) -> Risk | None:
         found=f"{_NODE_PORTS}=false",
         breaks="Services of type NodePort, and load balancers with instance targets, for pods in the new range: their "
         "answers leave through another ENI than the request came by",
-        remedy=f"`kubectl -n kube-system set env daemonset/aws-node {_NODE_PORTS}=true`, or IP targets",
+        remedy=f"{_set_to_true(move, _NODE_PORTS)}, or IP targets",
     )
+
+
+def _set_to_true(move: Move, name: str) -> str:
+    """The add-on puts back what is set on the DaemonSet beside it."""
+    if move.snapshot.cni.owner == "addon":
+        return f'`{{"env": {{"{name}": "true"}}}}` in the configurationValues of the vpc-cni add-on'
+    return f"`kubectl -n kube-system set env daemonset/aws-node {name}=true`"
 
 
 def fewer_pods(move: Move) -> Risk | None:
