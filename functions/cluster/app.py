@@ -57,7 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         case "assess":
             return draining.assess(event["requested_by"], event["evict"])
         case "stop_new_enis":
-            return configuration.stop_new_enis(interfaces=draining.check())
+            return configuration.stop_new_enis(interfaces=draining.make_way())
         case "move_pods":
             return draining.move_pods(event["evict"])
         case "uncordon":

@@ -86,6 +86,18 @@ def test_given_a_subnet_that_another_cluster_discovers_by_our_tag_then_that_one_
     assert not list(in_the_way(opened.model_copy(update={"discoverable": ()})))
 
 
+def test_given_a_later_incident_that_stands_on_this_one_then_nothing_forbids_and_what_it_keeps_is_told() -> None:
+    extended = use(
+        changed=(PointedEniConfig(name="a", now="subnet-later", incident="later"),),
+        others=(NODES, OURS.model_copy(update={"id": "subnet-later", "incident": "later"})),
+        heirs={"a": "later"},
+        switched=True,
+    )
+    assert not list(in_the_way(extended))
+    assert extended.cidr_heir == "later"
+    assert any("incident later stands on this one" in note for note in assess(extended, NOW).notes)
+
+
 def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> None:
     found = assess(use(pods=tuple(pod(f"web-{number:03}") for number in range(300))), NOW)
     assert found.pods == 300
@@ -120,8 +132,8 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
             ["ENIConfig a lost this incident's label"],
         ),
         (
-            {"others": (NODES, OURS.model_copy(update={"id": "subnet-x", "incident": "later"}))},
-            ["subnet-x", "100.64.0.0/24", "incident later"],
+            {"heirs": {"b": "later"}, "switched": True},
+            ["ENIConfig a points at subnet-new", "custom networking stays on for the later incident later"],
         ),
         (
             {"others": (NODES, OURS.model_copy(update={"id": "subnet-x", "incident": None}))},

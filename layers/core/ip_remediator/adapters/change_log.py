@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ip_remediator.adapters.openings import meta_key
 from ip_remediator.adapters.table import ConditionFailed, Records
 from ip_remediator.adapters.timeline import timeline_item
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade
+from ip_remediator.domain.inheritance import Inheritance
 from ip_remediator.domain.timeline import Stage, State
 
 if TYPE_CHECKING:
@@ -29,14 +32,14 @@ class ChangeLog:
         A repeat after a crash keeps and returns the first record: its `before` was read before anything changed.
         """
         item = {
-            **self._key(change),
+            **_key(self._incident, change),
             "at": self._clock().isoformat(),
             "change": change.model_dump_json(),
         }
         try:
             self._records.put(item, "attribute_not_exists(pk)")
         except ConditionFailed:
-            kept = self._records.get(**self._key(change)) or item
+            kept = self._records.get(**_key(self._incident, change)) or item
             return ChangeMade.model_validate_json(str(kept["change"]))
         return change
 
@@ -54,7 +57,35 @@ class ChangeLog:
         """Strikes a change out; the timeline keeps that it was made and undone."""
         told = f"{change.kind} {change.target}"
         event = timeline_item(self._incident, self._clock(), Stage.CHANGE, State.UNDONE, told)
-        self._records.transact([self._records.deleting(self._key(change)), self._records.putting(event)])
+        self._records.transact([self._records.deleting(_key(self._incident, change)), self._records.putting(event)])
 
-    def _key(self, change: ChangeMade) -> dict[str, str]:
-        return {"pk": f"INCIDENT#{self._incident}", "sk": f"CHANGE#{change.kind}#{change.target}"}
+    def of(self, incident: str) -> ChangeLog:
+        """The changes of another incident."""
+        return ChangeLog(self._records.table, self._clock, incident)
+
+    def pass_on(self, inheritance: Inheritance, inherits: Sequence[str]) -> None:
+        """Moves changes into the record of the later incident that stands on them, all at once.
+
+        `inherits`: whose blocks the heir keeps from now on, when the CIDR is among them.
+        """
+        told = f"passed from incident {self._incident} to {inheritance.heir}: " + ", ".join(
+            f"{change.kind} {change.target}" for change in inheritance.given
+        )
+        writes = [self._records.deleting(_key(self._incident, change)) for change in inheritance.given]
+        now = self._clock()
+        for change in inheritance.received:
+            item = {**_key(inheritance.heir, change), "at": now.isoformat(), "change": change.model_dump_json()}
+            writes.append(self._records.putting(item))
+        events = (
+            timeline_item(incident, now, Stage.CHANGE, State.DONE, told)
+            for incident in (self._incident, inheritance.heir)
+        )
+        writes += [self._records.putting(event) for event in events]
+        if inheritance.with_cidr:
+            writes.append(self._records.setting(meta_key(self._incident), {"cidr_heir": inheritance.heir}))
+            writes.append(self._records.setting(meta_key(inheritance.heir), {"inherits": list(inherits)}))
+        self._records.transact(writes)
+
+
+def _key(incident: str, change: ChangeMade) -> dict[str, str]:
+    return {"pk": f"INCIDENT#{incident}", "sk": f"CHANGE#{change.kind}#{change.target}"}

@@ -272,6 +272,8 @@ def _incident(item: Item) -> Incident:
         "steps",
         "subnets",
         "replacements",
+        "cidr_heir",
+        "inherits",
     )
     fields = {name: item[name] for name in scalars if name in item}
     return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=summary_of(item), **fields, **documents)

@@ -28,6 +28,7 @@ class Records:
     """All methods raise the errors of `adapters.errors`; conditional writes also `ConditionFailed`."""
 
     def __init__(self, table: Table) -> None:
+        self.table = table
         self._client = table.meta.client
         self.name = table.name
 

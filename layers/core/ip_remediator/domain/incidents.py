@@ -250,6 +250,7 @@ class Rollback(Document):
     requested_by: str
     assessment: RollbackAssessment | None = None
     evict: bool = False
+    heir: str | None = Field(default=None, description="the later incident that keeps what it stands on")
 
 
 class Incident(Document):
@@ -279,6 +280,8 @@ class Incident(Document):
     slack: SlackMessage | None = None
     rollback: Rollback | None = None
     rollback_approval: Approval | None = None
+    cidr_heir: str | None = Field(default=None, description="the later incident that keeps its CIDR, and its block")
+    inherits: tuple[str, ...] = Field(default=(), description="earlier incidents whose CIDR, and block, it keeps")
     rollback_execution: str | None = Field(
         default=None,
         description="the latest execution that changes the closed incident: it rolls back, or replaces nodes",

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
+from pydantic import Field
+
 from ip_remediator.domain.document import Document
 from ip_remediator.domain.incidents import RollbackAssessment
 from ip_remediator.domain.plural import counted
@@ -86,7 +88,8 @@ class BlockUse(Document):
     `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
     `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
     subnets that were there before, and that stay with whatever uses them. `discoverable`: those of them that the
-    incident opened to subnet discovery.
+    incident opened to subnet discovery. `heirs`: by ENIConfig, the later incident that found it pointing at a subnet of
+    this one. `switched`: this incident turned custom networking on.
     """
 
     incident: str
@@ -101,6 +104,18 @@ class BlockUse(Document):
     eni_configs: tuple[EniConfig, ...]
     kept: tuple[str, ...] = ()
     discoverable: tuple[str, ...] = ()
+    heirs: dict[str, str] = Field(default_factory=dict)
+    switched: bool = False
+
+    @property
+    def cidr_heir(self) -> str | None:
+        """The later incident whose subnets lie in the CIDR; of several, one that has our ENIConfigs."""
+        if self.cidr is None:
+            return None
+        network = IPv4Network(self.cidr)
+        inside = {other.incident for other in self.others if IPv4Network(other.cidr).overlaps(network)}
+        later = sorted(incident for incident in inside if incident)
+        return next((incident for incident in later if incident in self.heirs.values()), later[-1] if later else None)
 
 
 def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
@@ -128,9 +143,9 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
     yield from _discovered_by_others(use)
     if use.cidr:
         for subnet in use.others:
-            if IPv4Network(subnet.cidr).overlaps(IPv4Network(use.cidr)):
-                owner = f"incident {subnet.incident}: roll that one back first" if subnet.incident else "somebody else"
-                yield f"{subnet.id} ({subnet.cidr}) lies in {use.cidr} and belongs to {owner}"
+            if not subnet.incident and IPv4Network(subnet.cidr).overlaps(IPv4Network(use.cidr)):
+                yield f"{subnet.id} ({subnet.cidr}) lies in {use.cidr} and belongs to somebody else"
+    yield from _needed_by_heirs(use)
 
 
 def _disputed_subnets(use: BlockUse) -> Iterable[str]:
@@ -154,6 +169,8 @@ def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
         if config.now in ours:
             if config.before is None and config.incident != use.incident:
                 yield f"ENIConfig {config.name} lost this incident's label: give it back, or delete it by hand"
+        elif config.name in use.heirs:
+            continue  # that one's record takes over what was there before
         elif config.incident and config.incident != use.incident:
             yield (
                 f"ENIConfig {config.name} points at {config.now} of the later incident {config.incident}: "
@@ -161,6 +178,19 @@ def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
             )
         else:
             yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
+
+
+def _needed_by_heirs(use: BlockUse) -> Iterable[str]:
+    """Custom networking stays on for the heirs, and a zone without its ENIConfig would lose its nodes."""
+    heir = min(use.heirs.values(), default=None)
+    if not (heir and use.switched):
+        return
+    for config in use.changed:
+        if config.name not in use.heirs and config.before is None and not config.missing:
+            yield (
+                f"ENIConfig {config.name} points at {config.now} of this incident, and custom networking stays on for "
+                f"the later incident {heir}: roll that one back first"
+            )
 
 
 def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
@@ -192,6 +222,9 @@ def _discovered_by_others(use: BlockUse) -> Iterable[str]:
 
 
 def _notes(use: BlockUse) -> Iterable[str]:
+    heirs = sorted({*use.heirs.values(), *([use.cidr_heir] if use.cidr_heir else [])})
+    if heirs:
+        yield f"incident {shortened(heirs)} stands on this one, and keeps what it needs of it"
     if use.kept:
         yield f"what was there before stays, with the pods and ENIs in it: {shortened(use.kept)}"
     if use.pods:

@@ -174,7 +174,7 @@ class ClusterConfiguration:
                 changes.restore_eni_config(change.target, change.before)
             self.log.undone(change)
         for change in self.log.made(ChangeKind.CRD):
-            changes.delete_unused_crd(self.incident.id)
+            changes.delete_unused_crd((change.after or {}).get("incident", self.incident.id))
             self.log.undone(change)
         return {"undone": True}
 

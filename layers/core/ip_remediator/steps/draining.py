@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
@@ -19,9 +19,11 @@ from ip_remediator.adapters.kube_facts import KubeFacts
 from ip_remediator.adapters.kube_nodes import KubeNodes
 from ip_remediator.adapters.kube_pods import KubePods
 from ip_remediator.domain.incidents import ChangeKind, ChangeMade, Incident, Rollback, RollbackState, StepState
+from ip_remediator.domain.inheritance import heirs_of_eni_configs, inheritances
 from ip_remediator.domain.plural import counted
 from ip_remediator.domain.rollback import (
     BlockPod,
+    BlockSubnet,
     BlockUse,
     PointedEniConfig,
     assess,
@@ -71,15 +73,35 @@ class Draining:
         _refuse(found.in_the_way)
         return {"pods": found.pods, "interfaces": found.interfaces}
 
-    def check(self) -> int:
+    def make_way(self) -> int:
         """The number of ENIs on the block now: the world may have changed while people were asked.
+
+        What later incidents stand on passes to them, before anything is taken back.
 
         Raises:
             RollbackBlocked
         """
         use = self._use()
         _refuse(tuple(in_the_way(use)))
+        self._pass_on(use)
         return len(use.interfaces)
+
+    def _pass_on(self, use: BlockUse) -> None:
+        later = self._later(use.others)
+        mine = frozenset(subnet.id for subnet in use.subnets)
+        for passed in inheritances(self.incident.id, self.log.made(), later, mine, use.cidr_heir):
+            heir = self.incidents.get(passed.heir)
+            known = dict.fromkeys((*heir.inherits, *self.incident.inherits, self.incident.id))
+            self.log.pass_on(passed, tuple(known))
+            if self.incident.rollback:
+                rollback = self.incident.rollback.model_copy(update={"heir": passed.heir})
+                note = f"incident {passed.heir} keeps what it needs"
+                self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
+
+    def _later(self, others: Iterable[BlockSubnet]) -> dict[str, list[ChangeMade]]:
+        """The changes of the other incidents that have subnets in the VPC."""
+        incidents = sorted({subnet.incident for subnet in others if subnet.incident})
+        return {incident: self.log.of(incident).made() for incident in incidents}
 
     def move_pods(self, evict: bool) -> dict[str, Any]:
         """Moves the pods off the block when asked to; some per call.
@@ -133,6 +155,8 @@ class Draining:
         subnets = self.ec2.subnets(plan.vpc_id)
         mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
         networks = [IPv4Network(subnet.cidr) for subnet in mine]
+        others = tuple(subnet for subnet in subnets if subnet.incident != self.incident.id)
+        heirs = heirs_of_eni_configs(self._later(others), frozenset(subnet.id for subnet in mine))
         added = [change.target for change in self.log.made(ChangeKind.VPC_CIDR) if change.before is None]
         return BlockUse(
             incident=self.incident.id,
@@ -142,11 +166,13 @@ class Draining:
             recorded={
                 change.target: self.incident.subnets.get(change.target) for change in self.log.made(ChangeKind.SUBNET)
             },
-            others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
+            others=others,
             interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
             pods=tuple(KubePods(self.kube).on(networks)) if networks else (),
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubeFacts(self.kube).eni_configs()),
+            heirs=heirs,
+            switched=bool(self.log.made(ChangeKind.CNI)),
             kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
             discoverable=tuple(
                 change.target

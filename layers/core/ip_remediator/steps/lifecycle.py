@@ -95,8 +95,10 @@ class Lifecycle:
         if caught:
             self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, made))
         self._settle_approval(incident)
-        if not any(change.kind.in_vpc for change in standing):
-            self.ledger.release(incident_id)
+        # A CIDR that a later incident keeps stays reserved, until that one goes as well.
+        if incident.cidr_heir is None and not any(change.kind.in_vpc for change in standing):
+            for owner in (incident_id, *incident.inherits):
+                self.ledger.release(owner)
         if outcome in (Outcome.FAILED, Outcome.UNDONE):
             outcome = Outcome.FAILED if made else Outcome.UNDONE
         self._unlock(incident)

@@ -48,6 +48,10 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
     if latest.state is RollbackState.DONE:
         yield from _answered(incident, latest)
+        if latest.heir:
+            kept = f"its subnets deleted; incident {code(latest.heir)} keeps what it stands on"
+            yield Line(kept, "done")
+            return
         yield Line(undone(incident.plan), "done")
         return
     yield from _assessed(latest, block)
