@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 from ministack.core.responses import get_account_id, get_region
@@ -24,6 +25,7 @@ def install(settings: Settings) -> None:
     announce_api_server(settings)
     administrators()
     describe_present_tags()
+    clusters_in_pages()
     eks_addons.install(settings.associating_seconds)
     eks_fargate.install()
 
@@ -86,6 +88,25 @@ def describe_present_tags() -> None:
         return describe(name)
 
     replace(eks, "_describe_cluster", describe_cluster)
+
+
+def clusters_in_pages() -> None:
+    """ListClusters answers in pages; MiniStack tells the first hundred clusters and no more."""
+    clusters = original(eks, "_clusters")
+    original(eks, "_list_clusters")
+
+    def list_clusters(query: dict[str, Any]) -> Any:
+        start = int(base64.b64decode(query.get("nextToken") or base64.b64encode(b"0")))
+        end = start + int(query.get("maxResults", 100))
+        names = list(clusters.keys())
+        following = {"nextToken": base64.b64encode(str(end).encode()).decode()} if end < len(names) else {}
+        return (
+            200,
+            {"Content-Type": "application/json"},
+            json.dumps({"clusters": names[start:end], **following}).encode(),
+        )
+
+    replace(eks, "_list_clusters", list_clusters)
 
 
 def administrators() -> None:

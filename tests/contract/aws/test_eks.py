@@ -41,6 +41,19 @@ def cluster(aws: LocalAws, make: Maker, network: Network) -> str:
     return name
 
 
+def test_given_more_clusters_than_a_page_holds_when_listed_then_every_page_is_told(
+    aws: LocalAws, make: Maker, network: Network
+) -> None:
+    subnets = {"subnetIds": [network.subnet("10.0.1.0/24")]}
+    names = {unique("paged") for _ in range(3)}
+    for name in names:
+        aws.client("eks").create_cluster(name=name, roleArn=make.role(), resourcesVpcConfig=subnets)
+    pages = list(aws.client("eks").get_paginator("list_clusters").paginate(PaginationConfig={"PageSize": 2}))
+    assert len(pages) > 1
+    assert all(len(page["clusters"]) <= 2 for page in pages)
+    assert names <= {name for page in pages for name in page["clusters"]}
+
+
 def review(aws: LocalAws, cluster: str, token: str) -> dict[str, Any]:
     """Status of a TokenReview, posted as a Kubernetes API server posts it."""
     document = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}

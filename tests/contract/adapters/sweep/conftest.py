@@ -98,6 +98,7 @@ class Site:
 @pytest.fixture
 def site(aws: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, table: Table, clock: Clock) -> Site:
     kubernetes.install_aws_node()
+    kubernetes.admin.delete(EVENTS)  # of other tests
     url = aws.client("sqs").create_queue(QueueName=unique("signals"))["QueueUrl"]
     sweeper = Sweeper(
         fleet=Fleet(eks_api.client, ROLE, clock),
