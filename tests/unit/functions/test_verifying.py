@@ -97,6 +97,16 @@ def test_given_leaked_enis_when_pods_run_with_any_address_then_it_is_healed_as_f
     assert (cured.noted[1].expected, cured.noted[1].nodes_to_replace) == (1, ("n2",))
 
 
+def test_given_a_node_that_the_plan_wants_replaced_when_verified_then_its_pods_are_not_waited_for_and_it_is_named() -> (
+    None
+):
+    # A slot for an ENI is free, but an ipamd that never passes over an ENI with room does not use it.
+    cured = Cured({"p1": "100.64.0.7", "p2": None}, in_subnets=("100.64.0.7",))
+    assert verify(cured, plan(heals_now=1, replace_nodes=("n2",)), final=False) == Outcome.PARTLY
+    assert cured.noted is not None
+    assert cured.noted[1].nodes_to_replace == ("n2",)
+
+
 def test_given_a_pod_that_was_expected_to_heal_when_it_waits_then_it_is_waited_for() -> None:
     with pytest.raises(PodsStillPending, match="1 of 1 pods"):
         verify(Cured({"p1": None, "p2": None}), LEAKS, final=False)

@@ -62,12 +62,14 @@ class Verifier:
         }
 
     def _can_get_address(self, pod: StuckPod) -> bool:
-        """False when only a new node helps, however long we wait: one without a slot for an ENI in a new subnet, or one
-        of which the plan says so."""
-        if not self._in_subnets:
-            return pod.node not in self.plan.replace_nodes
-        node = self.snapshot.node(pod.node)
-        return node is None or node.free_eni_slots != 0
+        """False when only a new node helps, however long we wait."""
+        return not (pod.node and self._must_be_replaced(pod.node))
+
+    def _must_be_replaced(self, name: str) -> bool:
+        """The plan says so, or the node has no slot for an ENI in a new subnet."""
+        node = self.snapshot.node(name)
+        full = self._in_subnets and node is not None and node.free_eni_slots == 0
+        return full or name in self.plan.replace_nodes
 
     @property
     def _in_subnets(self) -> bool:
@@ -145,12 +147,8 @@ class Verifier:
                 )
 
     def _nodes_to_replace(self, stuck: list[str]) -> tuple[str, ...]:
-        hosts = {pod.node or "" for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
-        if not self._in_subnets:
-            return tuple(sorted(hosts & set(self.plan.replace_nodes)))
-        return tuple(
-            sorted(node.name for node in self.snapshot.nodes if node.name in hosts and node.free_eni_slots == 0)
-        )
+        hosts = {pod.node for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
+        return tuple(sorted(name for name in hosts if name and self._must_be_replaced(name)))
 
     def _outcome(self, found: Verification) -> Outcome:
         """Where no pod was stuck (a shortage that was only forecast) the plan's subnets must be there and have room."""
