@@ -95,10 +95,17 @@ class Site:
         return found
 
 
+def forget_events(kubernetes: Kubernetes) -> None:
+    """Those of other tests: every swept cluster has the same Kubernetes API."""
+    for event in list(kubernetes.admin.items("/api/v1/events")):
+        metadata = event["metadata"]
+        kubernetes.admin.delete(f"/api/v1/namespaces/{metadata['namespace']}/events/{metadata['name']}")
+
+
 @pytest.fixture
 def site(aws: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, table: Table, clock: Clock) -> Site:
     kubernetes.install_aws_node()
-    kubernetes.admin.delete(EVENTS)  # of other tests
+    forget_events(kubernetes)
     url = aws.client("sqs").create_queue(QueueName=unique("signals"))["QueueUrl"]
     sweeper = Sweeper(
         fleet=Fleet(eks_api.client, ROLE, clock),
