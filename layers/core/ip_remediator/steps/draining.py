@@ -66,7 +66,8 @@ class Draining:
         Raises:
             RollbackBlocked
         """
-        found = assess(self._use(), self.clock())
+        use, _ = self._use_with_heirs()
+        found = assess(use, self.clock())
         rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=found, evict=evict)
         note = f"{counted(found.pods, 'pod')} and {counted(found.interfaces, 'ENI')} use the block"
         self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
@@ -81,15 +82,19 @@ class Draining:
         Raises:
             RollbackBlocked
         """
-        use = self._use()
+        use, later = self._use_with_heirs()
         _refuse(tuple(in_the_way(use)))
-        self._pass_on(use)
+        self._pass_on(use, later)
         return len(use.interfaces)
 
-    def _pass_on(self, use: BlockUse) -> None:
+    def _use_with_heirs(self) -> tuple[BlockUse, dict[str, list[ChangeMade]]]:
+        """The use with those who may inherit, and the changes of each."""
+        use = self._use()
         later = self._later(use.others)
-        mine = frozenset(subnet.id for subnet in use.subnets)
-        for passed in inheritances(self.incident.id, self.log.made(), later, mine, use.cidr_heir):
+        return use.model_copy(update={"heirs": heirs_of_eni_configs(later, _ids(use.subnets))}), later
+
+    def _pass_on(self, use: BlockUse, later: dict[str, list[ChangeMade]]) -> None:
+        for passed in inheritances(self.incident.id, self.log.made(), later, _ids(use.subnets), use.cidr_heir):
             heir = self.incidents.get(passed.heir)
             known = dict.fromkeys((*heir.inherits, *self.incident.inherits, self.incident.id))
             self.log.pass_on(passed, tuple(known))
@@ -155,8 +160,6 @@ class Draining:
         subnets = self.ec2.subnets(plan.vpc_id)
         mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
         networks = [IPv4Network(subnet.cidr) for subnet in mine]
-        others = tuple(subnet for subnet in subnets if subnet.incident != self.incident.id)
-        heirs = heirs_of_eni_configs(self._later(others), frozenset(subnet.id for subnet in mine))
         added = [change.target for change in self.log.made(ChangeKind.VPC_CIDR) if change.before is None]
         return BlockUse(
             incident=self.incident.id,
@@ -166,12 +169,11 @@ class Draining:
             recorded={
                 change.target: self.incident.subnets.get(change.target) for change in self.log.made(ChangeKind.SUBNET)
             },
-            others=others,
+            others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
             interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
             pods=tuple(KubePods(self.kube).on(networks)) if networks else (),
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubeFacts(self.kube).eni_configs()),
-            heirs=heirs,
             switched=bool(self.log.made(ChangeKind.CNI)),
             kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
             discoverable=tuple(
@@ -189,6 +191,10 @@ class Draining:
         labels = present["metadata"].get("labels") or {}
         now = present.get("spec", {}).get("subnet")
         return PointedEniConfig(name=change.target, before=before, now=now, incident=labels.get(INCIDENT_LABEL))
+
+
+def _ids(subnets: Iterable[BlockSubnet]) -> frozenset[str]:
+    return frozenset(subnet.id for subnet in subnets)
 
 
 def _refuse(reasons: tuple[str, ...]) -> None:
