@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import cell
 
 _POLL_SECONDS = 1.0
+_NAME_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,11 @@ class Ending:
 
     def __str__(self) -> str:
         return f"{self.error}: {self.cause}"
+
+
+def new_name(prefix: str, incident: str) -> str:
+    """For an execution that may go on with a stopped one's work: Step Functions runs a name once."""
+    return f"{prefix}-{incident}"[: _NAME_LENGTH - 7] + f"-{secrets.token_hex(3)}"
 
 
 class Execution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from argparse import Namespace
 from typing import Any
 
@@ -12,10 +11,8 @@ from ip_remediator.domain.plural import some_of
 from ip_remediator.domain.replacement import ReplacementState
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput, CommandError
-from ip_remediator_cli.executions import Execution, follow
+from ip_remediator_cli.executions import Execution, follow, new_name
 from ip_remediator_cli.records import IncidentRecords
-
-_NAME_LENGTH = 80
 
 
 def run(arguments: Namespace) -> int:
@@ -25,8 +22,6 @@ def run(arguments: Namespace) -> int:
     incident = records.get(arguments.incident)
     _refuse_unnamed(incident, arguments.nodes or [])
     shown = len(records.timeline(incident.id))
-    # One that was stopped goes on under a new name: Step Functions runs a name once.
-    name = f"rn-{incident.id}"[: _NAME_LENGTH - 7] + f"-{secrets.token_hex(3)}"
     document: dict[str, Any] = {
         "incident": incident.id,
         "requested_by": aws.caller()[1][:200],
@@ -34,7 +29,9 @@ def run(arguments: Namespace) -> int:
         **({"nodes": arguments.nodes} if arguments.nodes else {}),
     }
     sfn = aws.client("stepfunctions")
-    execution = Execution(sfn, start_once(sfn, deployment.output("ReplacementStateMachineArn"), name, document))
+    execution = Execution(
+        sfn, start_once(sfn, deployment.output("ReplacementStateMachineArn"), new_name("rn", incident.id), document)
+    )
     print(f"execution {execution.arn}", flush=True)
     if not arguments.yes:
         print("to be confirmed in Slack, with the numbers of nodes and pods; --yes confirms it from here", flush=True)

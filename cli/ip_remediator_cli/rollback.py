@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from argparse import Namespace
 
 from ip_remediator.adapters.executions import start_once
 from ip_remediator.domain.incidents import Incident, Outcome
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput, CommandError
-from ip_remediator_cli.executions import Execution, follow
+from ip_remediator_cli.executions import Execution, follow, new_name
 from ip_remediator_cli.records import IncidentRecords
-
-_NAME_LENGTH = 80
 
 
 def run(arguments: Namespace) -> int:
@@ -26,15 +23,15 @@ def run(arguments: Namespace) -> int:
     _refuse_without_changes(incident)
     shown = len(records.timeline(incident.id))
     sfn = aws.client("stepfunctions")
-    # A rollback that was paused goes on under a new name: Step Functions runs a name once.
-    name = f"rb-{incident.id}"[: _NAME_LENGTH - 7] + f"-{secrets.token_hex(3)}"
     document = {
         "incident": incident.id,
         "requested_by": aws.caller()[1][:200],
         "confirmed": arguments.yes,
         "evict": arguments.evict,
     }
-    execution = Execution(sfn, start_once(sfn, deployment.output("RollbackStateMachineArn"), name, document))
+    execution = Execution(
+        sfn, start_once(sfn, deployment.output("RollbackStateMachineArn"), new_name("rb", incident.id), document)
+    )
     print(f"execution {execution.arn}", flush=True)
     if not arguments.yes:
         print("to be confirmed in Slack, with the numbers of pods and ENIs; --yes confirms it from here", flush=True)
