@@ -151,6 +151,13 @@ def kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
+def namespace(kubernetes: Kubernetes) -> str:
+    name = unique("ns")
+    kubernetes.admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    return name
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 

@@ -22,13 +22,6 @@ def facts(kubernetes: Kubernetes) -> KubeFacts:
 
 
 @pytest.fixture
-def namespace(kubernetes: Kubernetes) -> str:
-    name = unique("ns")
-    kubernetes.admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    return name
-
-
-@pytest.fixture
 def nodes(kubernetes: Kubernetes) -> Iterator[Any]:
     """Makes nodes with the given labels, and removes them."""
     made = []

@@ -25,13 +25,6 @@ def workloads(kubernetes: Kubernetes) -> KubeWorkloads:
 
 
 @pytest.fixture
-def namespace(kubernetes: Kubernetes) -> str:
-    name = unique("ns")
-    kubernetes.admin.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    return name
-
-
-@pytest.fixture
 def configure(kubernetes: Kubernetes) -> Iterator[Any]:
     """Makes a configuration of webhooks that apply to nothing, and removes it."""
     made = []
