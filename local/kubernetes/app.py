@@ -10,17 +10,20 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from local.kubernetes import decoding, discovery, errors, patches, pods, protobuf, reviews, tables
-from local.kubernetes.authorization import Attributes, Authorizer, install_bootstrap_roles
-from local.kubernetes.crds import CustomResources
-from local.kubernetes.decoding import FieldValidation
+from local.kubernetes import errors, pods
+from local.kubernetes.access import reviews
+from local.kubernetes.access.authorization import Attributes, Authorizer, install_bootstrap_roles
 from local.kubernetes.errors import ApiError
-from local.kubernetes.listing import Lists, Page, encode_list
-from local.kubernetes.registry import Registry, Write
-from local.kubernetes.resources import NAMESPACES, PODS
+from local.kubernetes.kinds.crds import CustomResources
+from local.kubernetes.kinds.resources import NAMESPACES, PODS
+from local.kubernetes.reads import discovery, tables
+from local.kubernetes.reads.listing import Lists, Page, encode_list
+from local.kubernetes.reads.watch import Watch
 from local.kubernetes.routing import Target, attributes, parse_path, verb_of
 from local.kubernetes.store import Store, Stored, encode
-from local.kubernetes.watch import Watch
+from local.kubernetes.writes import decoding, patches, protobuf
+from local.kubernetes.writes.decoding import FieldValidation
+from local.kubernetes.writes.registry import Registry, Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +31,9 @@ if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from local.kubernetes.authentication import Authenticator
+    from local.kubernetes.access.authentication import Authenticator
+    from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.options import User
-    from local.kubernetes.resources import Resource
 
 _LOG = logging.getLogger(__name__)
 _HEALTH = ("/healthz", "/livez", "/readyz")

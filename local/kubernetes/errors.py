@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 

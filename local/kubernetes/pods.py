@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors, selectors
-from local.kubernetes.registry import timestamp
-from local.kubernetes.resources import NAMESPACES, PDBS, PODS
+from local.kubernetes import errors
+from local.kubernetes.kinds.resources import NAMESPACES, PDBS, PODS
+from local.kubernetes.reads import selectors
+from local.kubernetes.writes.registry import timestamp
 
 if TYPE_CHECKING:
-    from local.kubernetes.registry import Registry
+    from local.kubernetes.writes.registry import Registry
 
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 _FINISHED = ("Succeeded", "Failed")

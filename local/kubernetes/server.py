@@ -13,8 +13,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from local.kubernetes import options as opts
+from local.kubernetes.access.authentication import Authenticator
 from local.kubernetes.app import Api
-from local.kubernetes.authentication import Authenticator
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors, resources
+from local.kubernetes import errors
+from local.kubernetes.kinds import resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 # Events kept per resource. A watch that asks for older ones is told 410 and lists again, as with the real server.
 LOG_LIMIT = 10_000

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.kubernetes import ownership, patches, resources, store, tables
-from local.kubernetes.apply import apply
+from local.kubernetes import store
 from local.kubernetes.errors import ApiError
-from local.kubernetes.ownership import Entry
+from local.kubernetes.kinds import resources
+from local.kubernetes.reads import tables
+from local.kubernetes.writes import ownership, patches
+from local.kubernetes.writes.apply import apply
+from local.kubernetes.writes.ownership import Entry
 
 NAMES = st.sampled_from(["a", "b", "c"])
 VARIABLES = st.dictionaries(NAMES, st.sampled_from(["1", "2"]), min_size=1, max_size=3)

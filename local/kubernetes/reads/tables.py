@@ -6,13 +6,13 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import resources
+from local.kubernetes.kinds import resources
 from local.kubernetes.store import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.store import Stored
 
 Cell = str | int | None

@@ -6,11 +6,12 @@ import platform
 import re
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import reviews, schema
-from local.kubernetes.resources import PODS, VERBS
+from local.kubernetes.access import reviews
+from local.kubernetes.kinds import schema
+from local.kubernetes.kinds.resources import PODS, VERBS
 
 if TYPE_CHECKING:
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.store import Store
 
 _STATUS_VERBS = ["get", "patch", "update"]

@@ -10,12 +10,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import schema as schemas
+from local.kubernetes.kinds import schema as schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 Path = tuple[str, ...]
 ITEM = object()  # the value of a list item's own path: it is there

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from local.kubernetes import errors, schema
+from local.kubernetes import errors
 from local.kubernetes.errors import FieldError
+from local.kubernetes.kinds import schema
 
 if TYPE_CHECKING:
-    from local.kubernetes.resources import Resource
-    from local.kubernetes.schema import Problem
+    from local.kubernetes.kinds.resources import Resource
+    from local.kubernetes.kinds.schema import Problem
 
 _ZERO = {"string": "", "integer": 0, "number": 0, "boolean": False}
 

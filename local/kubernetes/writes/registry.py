@@ -9,17 +9,19 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import apply, decoding, defaults, deletion, errors, ownership, patches, validation
-from local.kubernetes.decoding import FieldValidation
+from local.kubernetes import errors
 from local.kubernetes.errors import FieldError
-from local.kubernetes.ownership import Entry
-from local.kubernetes.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS
+from local.kubernetes.kinds import defaults, validation
+from local.kubernetes.kinds.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS
 from local.kubernetes.store import Stored
+from local.kubernetes.writes import apply, decoding, deletion, ownership, patches
+from local.kubernetes.writes.decoding import FieldValidation
+from local.kubernetes.writes.ownership import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.store import Store
 
 # No vowels and no look-alikes: Kubernetes' alphabet for generated names.

@@ -9,13 +9,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors, selectors
+from local.kubernetes import errors
+from local.kubernetes.reads import selectors
 from local.kubernetes.store import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.store import Store, Stored
 
 # Lists that are being paged through at the same time; an older one is told 410 and starts again.

@@ -6,13 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors, selectors
+from local.kubernetes import errors
+from local.kubernetes.reads import selectors
 from local.kubernetes.store import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.store import Event, Store, Stored
 
 BOOKMARK_SECONDS = 30.0

@@ -7,10 +7,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
-from local.kubernetes.resources import CRDS, NAMESPACES, PODS
+from local.kubernetes.kinds.resources import CRDS, NAMESPACES, PODS
 
 if TYPE_CHECKING:
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 _FINISHED = ("Succeeded", "Failed")
 _PERMANENT_NAMESPACES = ("default", "kube-system", "kube-public")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import resources, selectors
 from local.kubernetes.errors import FieldError, forbidden_value, invalid_value, required
+from local.kubernetes.kinds import resources
+from local.kubernetes.reads import selectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"

@@ -6,13 +6,13 @@ import asyncio
 import copy
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import schema
-from local.kubernetes.deletion import CLEANUP
-from local.kubernetes.registry import timestamp
-from local.kubernetes.resources import CRDS, PrinterColumn, Resource
+from local.kubernetes.kinds import schema
+from local.kubernetes.kinds.resources import CRDS, PrinterColumn, Resource
+from local.kubernetes.writes.deletion import CLEANUP
+from local.kubernetes.writes.registry import timestamp
 
 if TYPE_CHECKING:
-    from local.kubernetes.registry import Registry
+    from local.kubernetes.writes.registry import Registry
 
 # The real server needs a moment as well: a client that does not wait for `Established` must fail here too.
 ESTABLISH_SECONDS = 0.2

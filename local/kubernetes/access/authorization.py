@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
-from local.kubernetes.options import ADMIN_GROUP, AUTHENTICATED, User
-from local.kubernetes.registry import Write
-from local.kubernetes.resources import (
+from local.kubernetes.kinds.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     RBAC_GROUP,
     ROLE_BINDINGS,
     ROLES,
 )
+from local.kubernetes.options import ADMIN_GROUP, AUTHENTICATED, User
+from local.kubernetes.writes.registry import Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from local.kubernetes.registry import Registry
     from local.kubernetes.store import Store
+    from local.kubernetes.writes.registry import Registry
 
 _READ = ["get", "list", "watch"]
 _HEALTH = ["/healthz", "/livez", "/readyz", "/version", "/version/"]

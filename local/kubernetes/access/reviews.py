@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes.authorization import Attributes
+from local.kubernetes.access.authorization import Attributes
 
 if TYPE_CHECKING:
-    from local.kubernetes.authorization import Authorizer
+    from local.kubernetes.access.authorization import Authorizer
     from local.kubernetes.options import User
 
 # (group, version, plural) -> kind; virtual resources that can only be created.

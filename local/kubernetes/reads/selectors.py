@@ -10,7 +10,7 @@ from local.kubernetes import errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 _KEY = r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?"
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors, ownership
-from local.kubernetes.ownership import ITEM, SET, Entry, Path
+from local.kubernetes import errors
+from local.kubernetes.writes import ownership
+from local.kubernetes.writes.ownership import ITEM, SET, Entry, Path
 
 if TYPE_CHECKING:
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 
 def apply(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import resources
+from local.kubernetes.kinds import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from local.kubernetes.resources import Resource
+    from local.kubernetes.kinds.resources import Resource
 
 _UNREACHABLE_SECONDS = 300
 _NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
