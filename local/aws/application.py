@@ -12,6 +12,7 @@ from local.aws.corrections.guard import original
 from local.aws.ec2 import backend
 from local.aws.ec2.gateway import MotoEC2
 from local.aws.faults import Faults
+from local.aws.switches import Switches
 
 if TYPE_CHECKING:
     from local.aws.settings import Settings
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 def build(settings: Settings) -> Any:
     """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
-    faults = Faults()
-    corrections.install(settings, faults)
+    faults, switches = Faults(), Switches()
+    corrections.install(settings, faults, switches)
     backend.install(settings.associating_seconds)
     autoscaling.install()
     original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(), autoscaling=autoscaling.MotoAutoScaling())
-    return Control(original(ministack_app, "app"), faults)
+    return Control(original(ministack_app, "app"), faults, switches)

@@ -79,6 +79,20 @@ class LocalAws:
         if status >= 400:
             raise ValueError(answer["error"])
 
+    @contextlib.contextmanager
+    def settings(self, **values: Any) -> Iterator[None]:
+        """Change settings (see local/aws/switches.py) for a while; all have their defaults afterwards.
+
+        ValueError with the server's words when a name or value is not accepted.
+        """
+        status, answer = self.control("PUT", "/_local/settings", values)
+        if status >= 400:
+            raise ValueError(answer["error"])
+        try:
+            yield
+        finally:
+            self.control("DELETE", "/_local/settings")
+
     def calls(self, **wanted: str) -> list[dict[str, Any]]:
         """Recorded calls with the given service and action."""
         query = "&".join(f"{name}={value}" for name, value in wanted.items())

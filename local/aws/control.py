@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any
 
-from local.aws.faults import BadFaultError, Fault, Faults, parse_fault
+from local.aws.control_routes import PREFIX, ControlRoutes
+from local.aws.faults import Fault, Faults
 from local.aws.operations import Operation, identify
 from local.aws.wire import error_answer
+
+if TYPE_CHECKING:
+    from local.aws.switches import Switches
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -18,21 +20,20 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-FAULTS_PATH, CALLS_PATH = "/_local/faults", "/_local/calls"
-
 
 class Control:
     """The middleware; ``faults`` may be shared with calls that services make inside the process."""
 
-    def __init__(self, application: Application, faults: Faults) -> None:
+    def __init__(self, application: Application, faults: Faults, switches: Switches) -> None:
         self._application = application
         self._faults = faults
+        self._routes = ControlRoutes(faults, switches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
-        elif scope["path"] in (FAULTS_PATH, CALLS_PATH):
+        elif scope["path"].startswith(PREFIX):
             await self._answer_control(scope, receive, send)
         else:
             await self._serve(scope, receive, send)
@@ -71,26 +72,8 @@ class Control:
 
     async def _answer_control(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)
-        status, document = self._control(scope["method"], scope["path"], scope.get("query_string", b""), body)
+        status, document = self._routes.answer(scope["method"], scope["path"], scope.get("query_string", b""), body)
         await _send(send, status, {"content-type": "application/json"}, json.dumps(document).encode())
-
-    def _control(self, method: str, path: str, query: bytes, body: bytes) -> tuple[int, Any]:
-        faults = path == FAULTS_PATH
-        if method == "GET":
-            wanted = dict(parse_qsl(query.decode()))
-            return 200, [asdict(one) for one in self._faults.pending] if faults else self._faults.recorded(wanted)
-        if method == "DELETE":
-            (self._faults.pending if faults else self._faults.calls).clear()
-            return 200, []
-        if method == "POST" and faults:
-            try:
-                self._faults.pending.append(parse_fault(json.loads(body)))
-            except BadFaultError as error:
-                return 400, {"error": str(error)}
-            except ValueError as error:
-                return 400, {"error": f"the body must be JSON: {error}"}
-            return 200, [asdict(one) for one in self._faults.pending]
-        return 405, {"error": f"{method} {path} is not offered; see local/aws/faults.py"}
 
 
 async def _read(receive: Receive) -> bytes:

@@ -17,19 +17,20 @@ from local.aws.corrections import (
     logs,
     service_quotas,
     sqs,
-    stepfunctions,
 )
+from local.aws.step_functions import corrections as step_functions
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
     from local.aws.settings import Settings
+    from local.aws.switches import Switches
 
 
-def install(settings: Settings, faults: Faults) -> None:
+def install(settings: Settings, faults: Faults, switches: Switches) -> None:
     """Apply every correction once, before the first request."""
     eks.install(settings)
     lambda_functions.install()
-    stepfunctions.install(faults)
+    step_functions.install(faults, switches)
     cloudformation.install()
     cloudwatch.install()
     iam.install()

@@ -8,39 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.aws.conftest import code_of, eventually, unique
+from tests.contract.aws.conftest import Inbox, code_of, eventually, subscribe, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
-
-
-class Inbox:
-    """A queue, and what arrives in it."""
-
-    def __init__(self, aws: LocalAws) -> None:
-        self.sqs = aws.client("sqs")
-        self.url = self.sqs.create_queue(QueueName=unique("inbox"))["QueueUrl"]
-        names = ["QueueArn"]
-        self.arn = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]["QueueArn"]
-
-    def next(self) -> dict[str, Any]:
-        def receive() -> Any:
-            return self.sqs.receive_message(QueueUrl=self.url).get("Messages")
-
-        (message,) = eventually(receive)
-        self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-        return dict(json.loads(message["Body"]))
-
-
-@pytest.fixture
-def inbox(aws: LocalAws) -> Inbox:
-    return Inbox(aws)
-
-
-def subscribe(aws: LocalAws, inbox: Inbox, pattern: dict[str, Any], bus: str = "default") -> None:
-    events, rule = aws.client("events"), unique("rule")
-    events.put_rule(Name=rule, EventPattern=json.dumps(pattern), EventBusName=bus)
-    events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "inbox", "Arn": inbox.arn}])
 
 
 PATTERNS = [

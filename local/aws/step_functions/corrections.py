@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import copy
 import json
 import random
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,14 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region, json_response
 from ministack.services import stepfunctions
 
-from local.aws.corrections import sfn_permissions
 from local.aws.corrections.guard import original, replace, require
 from local.aws.operations import Operation
+from local.aws.step_functions import branches, executions, limits, permissions, scopes
+from local.aws.step_functions.errors import failure
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
+    from local.aws.switches import Switches
 
 JSONATA = "JSONata"
 
@@ -26,13 +27,14 @@ _role: contextvars.ContextVar[str] = contextvars.ContextVar("role", default="")
 _token: contextvars.ContextVar[str] = contextvars.ContextVar("token", default="")
 
 
-def install(faults: Faults) -> None:
+def install(faults: Faults, switches: Switches) -> None:
     """Restore how Step Functions runs executions."""
+    branches.install(executions.install(switches))
+    limits.install()
     enforce_role(faults)
     evaluate_task_timeout()
     fail_callback_task_with_its_function()
     output_of_succeed()
-    isolate_branches()
     start_once()
     retry_after_at_most()
 
@@ -48,7 +50,8 @@ def enforce_role(faults: Faults) -> None:
     machines = original(stepfunctions, "_state_machines")
 
     def execute_with_role(state: Any, raw_input: Any, execution: Any, context: Any) -> Any:
-        machine = machines.get((execution or {}).get("stateMachineArn", "")) or {}
+        # A child of a distributed Map belongs to a state machine "name/label", and has the role of "name".
+        machine = machines.get((execution or {}).get("stateMachineArn", "").partition("/")[0]) or {}
         reset = _role.set(machine.get("roleArn", ""))
         try:
             return execute_task(state, raw_input, execution, context)
@@ -62,11 +65,11 @@ def enforce_role(faults: Faults) -> None:
 
 def _guarded(invoke: Any, faults: Faults) -> Any:
     def guarded(resource: str, data: Any, *arguments: Any) -> Any:
-        needed = sfn_permissions.needed(resource, data, get_region(), get_account_id())
+        needed = permissions.needed(resource, data, get_region(), get_account_id())
         role = _role.get()
         for permission in needed:
-            if role and not sfn_permissions.allowed(role, permission):
-                raise _failure(permission.error("AccessDeniedException"), permission.denial(role))
+            if role and not permissions.allowed(role, permission):
+                raise failure(permission.error("AccessDeniedException"), permission.denial(role))
         if not needed:
             return invoke(resource, data, *arguments)
         first = needed[0]
@@ -74,19 +77,14 @@ def _guarded(invoke: Any, faults: Faults) -> Any:
         call, fault = faults.record(operation), faults.take(operation)
         if fault and fault.when == "before":
             call.status = fault.status
-            raise _failure(first.error(fault.error), fault.message)
+            raise failure(first.error(fault.error), fault.message)
         answer = invoke(resource, data, *arguments)
         call.status = 200
         if fault:
-            raise _failure(first.error("InternalError"), fault.message)
+            raise failure(first.error("InternalError"), fault.message)
         return answer
 
     return guarded
-
-
-def _failure(error: str, cause: str) -> Exception:
-    failure: Exception = original(stepfunctions, "_ExecutionError")(error, cause)
-    return failure
 
 
 def evaluate_task_timeout() -> None:
@@ -111,10 +109,18 @@ def fail_callback_task_with_its_function() -> None:
 
     def invoke_with_token(resource: str, data: Any, token: str, state: Any) -> Any:
         reset = _token.set(token)
+        scope = scopes.current.get()
+        if scope is not None:
+            scope.when_stopped(lambda: _close(token))
         try:
             return invoke(resource, data, token, state)
         finally:
             _token.reset(reset)
+
+    def _close(token: str) -> None:
+        waiting = tokens.get(token)
+        if waiting:
+            waiting["event"].set()
 
     def call_and_report(reference: Any, event: Any) -> Any:
         try:
@@ -142,19 +148,6 @@ def output_of_succeed() -> None:
         return output_path(state, data, context)
 
     replace(stepfunctions, "_apply_output_path", output)
-
-
-def isolate_branches() -> None:
-    """Branches of Parallel have variables, context and task token of their own (workflow-variables.html).
-
-    MiniStack's branches share one context, so concurrent branches overwrite each other's.
-    """
-    run = original(stepfunctions, "_run_sub_machine")
-
-    def run_isolated(states: Any, start_at: str, data: Any, execution: Any, context: Any) -> Any:
-        return run(states, start_at, data, execution, copy.deepcopy(context))
-
-    replace(stepfunctions, "_run_sub_machine", run_isolated)
 
 
 def start_once() -> None:

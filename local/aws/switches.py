@@ -1,0 +1,59 @@
+"""Settings of the local AWS that a test may change while the server runs.
+
+GET    /_local/settings                       all settings with their values
+PUT    /_local/settings  {"name": value, …}   change some of them
+DELETE /_local/settings                       back to the defaults
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+class BadSettingError(ValueError):
+    """A setting's name or value is not accepted; the message names the setting and the remedy."""
+
+
+@dataclass
+class Switches:
+    """The settings of one server, shared by everything that obeys them.
+
+    ``execution_events``: history events after which an execution of Step Functions fails (25,000 on AWS).
+    ``execution_timeout_seconds``: ends every execution after so many seconds, if its state machine does not end it
+    earlier; 0 leaves it to the state machine's TimeoutSeconds.
+    """
+
+    execution_events: int = 25_000
+    execution_timeout_seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """All settings by name."""
+        return asdict(self)
+
+    def change(self, wanted: Any) -> None:
+        """Take over the settings of ``wanted``, all or none. BadSettingError for an unknown name or a wrong value."""
+        if not isinstance(wanted, dict):
+            raise BadSettingError('settings are a JSON object such as {"execution_events": 100}')
+        known = {one.name: one.default for one in fields(self)}
+        checked = {name: _checked(name, value, known) for name, value in wanted.items()}
+        for name, value in checked.items():
+            setattr(self, name, value)
+
+    def reset(self) -> None:
+        """Give every setting its default."""
+        for one in fields(self):
+            setattr(self, one.name, one.default)
+
+
+def _checked(name: str, value: Any, known: dict[str, Any]) -> Any:
+    if name not in known:
+        raise BadSettingError(f"{name} is not a setting; the settings are {', '.join(known)}")
+    kind = type(known[name])
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise BadSettingError(f"{name} must be a {kind.__name__}, such as its default {known[name]!r}")
+    if kind in (int, float) and value < 0:
+        raise BadSettingError(f"{name} must not be negative")
+    return value
