@@ -22,10 +22,21 @@ class Switches:
     ``execution_events``: history events after which an execution of Step Functions fails (25,000 on AWS).
     ``execution_timeout_seconds``: ends every execution after so many seconds, if its state machine does not end it
     earlier; 0 leaves it to the state machine's TimeoutSeconds.
+
+    ``addon_update_seconds``: how long an update of an add-on is in progress (minutes on AWS).
+    ``addon_shows_old_values``: DescribeAddon shows the old configuration during an update; which one AWS shows is not
+    documented. ``addon_updates_fail``: updates started from now on end as Failed and change nothing.
+    ``addon_status``: status of an add-on that is not being updated; "DEGRADED" comes with a health issue.
+    ``addon_refuses_empty_values``: "" is no configuration; `{}` clears it (no document says what "" does).
     """
 
     execution_events: int = 25_000
     execution_timeout_seconds: float = 0.0
+    addon_update_seconds: float = 0.5
+    addon_shows_old_values: bool = False
+    addon_updates_fail: bool = False
+    addon_status: str = "ACTIVE"
+    addon_refuses_empty_values: bool = False
 
     def document(self) -> dict[str, Any]:
         """All settings by name."""
@@ -54,6 +65,6 @@ def _checked(name: str, value: Any, known: dict[str, Any]) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise BadSettingError(f"{name} must be a {kind.__name__}, such as its default {known[name]!r}")
-    if kind in (int, float) and value < 0:
+    if not isinstance(value, str) and value < 0:
         raise BadSettingError(f"{name} must not be negative")
     return value

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from typing import TYPE_CHECKING
 
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.cluster import manifests
@@ -64,7 +64,7 @@ class AddonManager:
         return addon.get("addonVersion", ""), addon.get("configurationValues") or "{}"
 
     def _apply(self, configuration: str) -> None:
-        environment = json.loads(configuration).get("env") or {}
+        environment = (yaml.safe_load(configuration) or {}).get("env") or {}
         daemonset = manifests.aws_node({"CLUSTER_NAME": self._cluster} | environment)
         self._api.apply(DAEMONSETS.path_of(daemonset), daemonset, FIELD_MANAGER)
         _LOG.info("add-on %s applied with env %s", ADDON, environment)

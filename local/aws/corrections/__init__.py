@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def install(settings: Settings, faults: Faults, switches: Switches) -> None:
     """Apply every correction once, before the first request."""
-    eks.install(settings)
+    eks.install(settings, switches)
     lambda_functions.install()
     step_functions.install(faults, switches)
     cloudformation.install()

@@ -17,16 +17,17 @@ from local.aws.settings import WEBHOOK_SECRET
 
 if TYPE_CHECKING:
     from local.aws.settings import Settings
+    from local.aws.switches import Switches
 
 
-def install(settings: Settings) -> None:
+def install(settings: Settings, switches: Switches) -> None:
     """Restore what EKS answers about its clusters and add-ons."""
     vpc_of_the_subnets()
     announce_api_server(settings)
     administrators()
     describe_present_tags()
     clusters_in_pages()
-    eks_addons.install(settings.associating_seconds)
+    eks_addons.install(switches)
     eks_fargate.install()
 
 

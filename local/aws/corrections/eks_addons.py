@@ -1,96 +1,182 @@
-"""EKS add-ons: an update is a record that takes time and can be described."""
+"""EKS add-ons: their configuration is checked, and an update is a record that takes time and may fail."""
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from ministack.services import eks
 
+from local.aws.corrections import eks_addon_schema
 from local.aws.corrections.guard import original, replace
 
-# Environment of the VPC CNI's add-on schema as far as the project sets it; the real schema names every variable.
-VPC_CNI_SCHEMA = {
-    "$schema": "http://json-schema.org/draft-06/schema#",
-    "type": "object",
-    "properties": {"env": {"type": "object", "additionalProperties": {"type": "string"}}},
-}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.aws.switches import Switches
+
 UNSUPPORTED_VALUES = "ConfigurationValue provided in request is not supported"
 ADDON_VERSIONS = ("v1.23.1-eksbuild.1", "v1.22.1-eksbuild.1")
+OPTIONAL = frozenset({"configurationValues", "serviceAccountRoleArn", "podIdentityAssociations"})
+IN_PROGRESS, SUCCESSFUL, FAILED = "InProgress", "Successful", "Failed"
 
 Answer = tuple[int, dict[str, str], bytes]
 
 
-def install(seconds: float) -> None:
-    """Restore updates of add-ons, each in progress for ``seconds``, and the routes that describe add-ons."""
-    updates = AddonUpdates(seconds)
+def install(switches: Switches) -> None:
+    """Restore what EKS checks, and how updates of add-ons go."""
+    updates = AddonUpdates(switches)
     updates.install()
     answer_missing_routes(updates)
+
+
+@dataclass
+class Record:
+    """An update: its document, when it ends, and the add-on as it was before."""
+
+    cluster: str
+    addon: str
+    ends: float
+    update: dict[str, Any]
+    before: dict[str, Any]
+    shows_old_values: bool
+    fails: bool
+
+    @property
+    def running(self) -> bool:
+        return time.monotonic() < self.ends
+
+    @property
+    def status(self) -> str:
+        if self.running:
+            return IN_PROGRESS
+        return FAILED if self.fails else SUCCESSFUL
 
 
 class AddonUpdates:
     """An add-on's update is a record that takes time; MiniStack applies it at once and forgets it."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._records: dict[str, dict[str, Any]] = {}
+    def __init__(self, switches: Switches) -> None:
+        self._switches = switches
+        self._records: dict[str, Record] = {}
+        self._addons = original(eks, "_addons")
 
     def install(self) -> None:
-        """Keep the updates, and show the add-on as UPDATING while one is in progress."""
-        update, describe = original(eks, "_update_addon"), original(eks, "_describe_addon")
+        """Check what is asked for, keep the updates, and show the add-on as they leave it."""
+        replace(eks, "_create_addon", self._creating(original(eks, "_create_addon")))
+        replace(eks, "_update_addon", self._updating(original(eks, "_update_addon")))
+        replace(eks, "_describe_addon", self._describing(original(eks, "_describe_addon")))
 
+    def describe(self, cluster: str, update_id: str, addon: str) -> Answer:
+        """DescribeUpdate, which needs the add-on's name (API_DescribeUpdate.html). ResourceNotFoundException."""
+        record = self._records.get(update_id)
+        if record is None or (record.cluster, record.addon) != (cluster, addon):
+            return error(404, "ResourceNotFoundException", f"No update found for ID: {update_id}")
+        errors: list[dict[str, Any]] = []
+        if record.status == FAILED:
+            message = "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode"
+            errors = [{"errorCode": "ConfigurationConflict", "errorMessage": message, "resourceIds": []}]
+        return _json(200, {"update": {**record.update, "status": record.status, "errors": errors}})
+
+    def list(self, cluster: str, addon: str) -> Answer:
+        """ListUpdates of an add-on; without its name those of the cluster itself, which has none here."""
+        kept = self._records.items()
+        return _json(200, {"updateIds": [key for key, one in kept if (one.cluster, one.addon) == (cluster, addon)]})
+
+    def _creating(self, create: Callable[..., Answer]) -> Callable[..., Answer]:
+        def create_addon(cluster: str, body: dict[str, Any]) -> Answer:
+            addon = body.get("addonName", "")
+            answer = self._refused(addon, body) or create(cluster, body)
+            if answer[0] < 300:
+                # An add-on of this name may have been deleted: its updates are gone with it.
+                self._records = {
+                    key: one for key, one in self._records.items() if (one.cluster, one.addon) != (cluster, addon)
+                }
+            return answer
+
+        return create_addon
+
+    def _updating(self, update: Callable[..., Answer]) -> Callable[..., Answer]:
         def update_addon(cluster: str, addon: str, body: dict[str, Any]) -> Answer:
-            values = body.get("configurationValues")
-            if values and not _is_mapping(values):
-                return error(
-                    400, "InvalidParameterException", "ConfigurationValue provided in request is not supported"
-                )
-            if self._running(cluster, addon):
+            present = self._addons.get(f"{cluster}/{addon}")
+            refused = self._refused(addon, body) if present is not None else None
+            if refused:
+                return refused
+            if self._latest(cluster, addon, running=True):
                 return error(409, "ResourceInUseException", f"Addon {addon} has an update in progress")
-            answer: Answer = update(cluster, addon, body)
+            before = copy.deepcopy(present)
+            answer = update(cluster, addon, body)
             if answer[0] >= 300:
                 return answer
-            return _json(200, {"update": self._keep(cluster, addon, json.loads(answer[2])["update"], body)})
+            if self._switches.addon_updates_fail:
+                present.update(before)
+            elif "serviceAccountRoleArn" not in body:
+                # "If you don't specify an existing IAM role, then the add-on uses the permissions assigned to the
+                # node IAM role" (API_UpdateAddon.html).
+                present.pop("serviceAccountRoleArn", None)
+            return _json(200, {"update": self._keep(cluster, addon, json.loads(answer[2])["update"], body, before)})
 
+        return update_addon
+
+    def _describing(self, describe: Callable[..., Answer]) -> Callable[..., Answer]:
         def describe_addon(cluster: str, addon: str) -> Answer:
-            answer: Answer = describe(cluster, addon)
-            if answer[0] >= 300 or not self._running(cluster, addon):
+            answer = describe(cluster, addon)
+            if answer[0] >= 300:
                 return answer
-            document = json.loads(answer[2])
-            document["addon"]["status"] = "UPDATING"
-            return _json(200, document)
+            shown = json.loads(answer[2])["addon"]
+            record = self._latest(cluster, addon)
+            if record is not None and record.running and record.shows_old_values:
+                shown = {**record.before, "modifiedAt": shown["modifiedAt"]}
+            # What an add-on does not have is left out, not empty (API_DescribeAddon.html).
+            shown = {name: value for name, value in shown.items() if value or name not in OPTIONAL}
+            return _json(200, {"addon": {**shown, **self._state(record)}})
 
-        replace(eks, "_update_addon", update_addon)
-        replace(eks, "_describe_addon", describe_addon)
+        return describe_addon
 
-    def describe(self, cluster: str, update_id: str) -> Answer:
-        """DescribeUpdate. ResourceNotFoundException for an unknown one."""
-        record = self._records.get(update_id)
-        if record is None or record["cluster"] != cluster:
-            return error(404, "ResourceNotFoundException", f"No update found for ID: {update_id}")
-        status = "InProgress" if time.monotonic() < record["ends"] else "Successful"
-        return _json(200, {"update": {**record["update"], "status": status}})
+    def _state(self, record: Record | None) -> dict[str, Any]:
+        if record is not None and record.running:
+            return {"status": "UPDATING"}
+        status = "UPDATE_FAILED" if record is not None and record.fails else self._switches.addon_status
+        if status != "DEGRADED":
+            return {"status": status}
+        message = "The add-on is unhealthy because it doesn't have the desired number of replicas."
+        return {"status": status, "health": {"issues": [{"code": "InsufficientNumberOfReplicas", "message": message}]}}
 
-    def list(self, cluster: str) -> Answer:
-        """ListUpdates."""
-        return _json(200, {"updateIds": [key for key, one in self._records.items() if one["cluster"] == cluster]})
+    def _refused(self, addon: str, body: dict[str, Any]) -> Answer | None:
+        """InvalidParameterException when the configuration does not fit the schema."""
+        values = body.get("configurationValues")
+        if values is None or (values == "" and not self._switches.addon_refuses_empty_values):
+            return None
+        faults = eks_addon_schema.faults(addon, values)
+        if not faults:
+            return None
+        return error(400, "InvalidParameterException", f"{UNSUPPORTED_VALUES} [{', '.join(faults)}]")
 
-    def _keep(self, cluster: str, addon: str, update: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-        names = {"addonVersion": "AddonVersion", "configurationValues": "ConfigurationValues"}
+    def _keep(
+        self, cluster: str, addon: str, update: dict[str, Any], body: dict[str, Any], before: dict[str, Any]
+    ) -> dict[str, Any]:
+        names = {
+            "addonVersion": "AddonVersion",
+            "configurationValues": "ConfigurationValues",
+            "serviceAccountRoleArn": "ServiceAccountRoleArn",
+            "resolveConflicts": "ResolveConflicts",
+        }
         params = [{"type": kind, "value": body[name]} for name, kind in names.items() if name in body]
-        kept = {**update, "status": "InProgress", "type": "AddonUpdate", "params": params, "errors": []}
-        ends = time.monotonic() + self._seconds
-        self._records[update["id"]] = {"cluster": cluster, "addon": addon, "ends": ends, "update": kept}
+        kept = {**update, "status": IN_PROGRESS, "type": "AddonUpdate", "params": params, "errors": []}
+        switches = self._switches
+        ends = time.monotonic() + switches.addon_update_seconds
+        self._records[update["id"]] = Record(
+            cluster, addon, ends, kept, before, switches.addon_shows_old_values, switches.addon_updates_fail
+        )
         return kept
 
-    def _running(self, cluster: str, addon: str) -> bool:
-        now = time.monotonic()
-        return any(
-            (one["cluster"], one["addon"]) == (cluster, addon) and now < one["ends"] for one in self._records.values()
-        )
+    def _latest(self, cluster: str, addon: str, *, running: bool = False) -> Record | None:
+        kept = [one for one in self._records.values() if (one.cluster, one.addon) == (cluster, addon)]
+        return next((one for one in reversed(kept) if one.running or not running), None)
 
 
 def answer_missing_routes(updates: AddonUpdates) -> None:
@@ -101,14 +187,15 @@ def answer_missing_routes(updates: AddonUpdates) -> None:
 
     def handle_request(method: str, path: str, headers: Any, body: bytes, query: dict[str, Any]) -> Any:
         if method == "GET":
+            addon = _value(query, "addonName")
             if match := one_update.fullmatch(path):
-                return updates.describe(*match.groups())
+                return updates.describe(match[1], match[2], addon)
             if match := all_updates.fullmatch(path):
-                return updates.list(match[1])
+                return updates.list(match[1], addon)
             if path == "/addons/supported-versions":
-                return _json(200, {"addons": [_versions(_value(query, "addonName") or "vpc-cni")]})
+                return _json(200, {"addons": [_versions(addon or eks_addon_schema.VPC_CNI)]})
             if path == "/addons/configuration-schemas":
-                return _configuration(_value(query, "addonName"), _value(query, "addonVersion"))
+                return _configuration(addon, _value(query, "addonVersion"))
         return handle(method, path, headers, body, query)
 
     replace(eks, "_handle_request_sync", handle_request)
@@ -120,20 +207,13 @@ def _versions(addon: str) -> dict[str, Any]:
 
 
 def _configuration(addon: str, version: str) -> Answer:
-    schema = json.dumps(VPC_CNI_SCHEMA if addon == "vpc-cni" else {"type": "object"})
+    schema = json.dumps(eks_addon_schema.schema_of(addon))
     return _json(200, {"addonName": addon, "addonVersion": version, "configurationSchema": schema})
 
 
 def _value(query: dict[str, Any], name: str) -> str:
     value = query.get(name, "")
     return str(value[0] if isinstance(value, list) else value)
-
-
-def _is_mapping(text: str) -> bool:
-    try:
-        return isinstance(yaml.safe_load(text), dict)
-    except yaml.YAMLError:
-        return False
 
 
 def _json(status: int, document: dict[str, Any]) -> Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.aws.conftest import Maker, Network, code_of, eventually, unique
+from tests.contract.aws.conftest import Maker, Network, code_of, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -130,46 +130,6 @@ def test_given_a_functions_role_with_an_access_entry_when_its_token_is_reviewed_
         accessScope={"type": "cluster"},
     )
     assert "system:masters" in review(aws, cluster, token)["user"]["groups"]
-
-
-def test_given_an_addon_when_updated_then_the_update_is_in_progress_and_ends_successful(aws: LocalAws, cluster: str):
-    eks = aws.client("eks")
-    eks.create_addon(clusterName=cluster, addonName="vpc-cni", addonVersion="v1.23.1-eksbuild.1")
-    values = json.dumps({"env": {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}})
-    addon = {"clusterName": cluster, "addonName": "vpc-cni"}
-    update = eks.update_addon(**addon, configurationValues=values, resolveConflicts="PRESERVE")["update"]
-    assert (update["status"], update["type"]) == ("InProgress", "AddonUpdate")
-    assert eks.describe_addon(**addon)["addon"]["status"] == "UPDATING"
-    assert code_of(eks.update_addon, **addon, configurationValues=values) == "ResourceInUseException"
-
-    def status() -> str:
-        asked = eks.describe_update(name=cluster, updateId=update["id"], addonName="vpc-cni")
-        return str(asked["update"]["status"])
-
-    eventually(lambda: status() == "Successful")
-    found = eks.describe_addon(**addon)["addon"]
-    assert (found["status"], found["configurationValues"]) == ("ACTIVE", values)
-    assert update["id"] in eks.list_updates(name=cluster)["updateIds"]
-
-
-def test_given_values_that_are_no_mapping_when_updated_then_refused(aws: LocalAws, cluster: str):
-    eks = aws.client("eks")
-    eks.create_addon(clusterName=cluster, addonName="vpc-cni")
-    refused = code_of(eks.update_addon, clusterName=cluster, addonName="vpc-cni", configurationValues="[1]")
-    assert refused == "InvalidParameterException"
-
-
-def test_given_an_unknown_update_when_described_then_not_found(aws: LocalAws, cluster: str):
-    refused = code_of(aws.client("eks").describe_update, name=cluster, updateId="none")
-    assert refused == "ResourceNotFoundException"
-
-
-def test_given_the_cni_addon_when_its_configuration_is_described_then_env_is_in_the_schema(aws: LocalAws):
-    eks = aws.client("eks")
-    (addon,) = eks.describe_addon_versions(addonName="vpc-cni")["addons"]
-    version = addon["addonVersions"][0]["addonVersion"]
-    answer = eks.describe_addon_configuration(addonName="vpc-cni", addonVersion=version)
-    assert "env" in json.loads(answer["configurationSchema"])["properties"]
 
 
 def test_given_fargate_profiles_then_they_are_listed_described_and_deleted(aws: LocalAws, cluster: str, make: Maker):
