@@ -12,7 +12,7 @@ from typing import Any
 
 from kubernetes import client, watch
 
-from ip_remediator.domain.planning import cni_settings
+from ip_remediator.planning.changes import cni_settings
 from local.cluster.scenario_spec import SeededNetwork
 
 _APPLY = "application/apply-patch+yaml"

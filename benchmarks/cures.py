@@ -18,7 +18,8 @@ from kubernetes import config
 from benchmarks import back_to_back
 from benchmarks.stage import OPERATOR, Shortage, Stage, round_name
 from benchmarks.usage import Usage, usage_of
-from ip_remediator.domain.incidents import Incident, Outcome, Step
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident, Step
 from local.demo.watching import await_value, incidents_of
 
 BLOCK = "100.64.0.0/22"

@@ -14,8 +14,8 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.stage import Stage
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.ledger import Ledger
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.common.clock import utc_now
 
 THREADS = (1, 10, 50)
 POOL = IPv4Network("100.64.0.0/10")

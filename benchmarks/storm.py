@@ -22,14 +22,14 @@ from benchmarks.cost import MILLION, SLOWER, Line, total
 from benchmarks.metered_table import Meter, MeteredTable
 from benchmarks.reservations import make_table
 from benchmarks.stage import Stage
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.executions import start_remediation
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.signal_window import SignalWindow
-from ip_remediator.domain.correlation import Rules
-from ip_remediator.domain.incidents import Mode
-from ip_remediator.domain.signals import Signal
-from ip_remediator.steps.ingesting import ingest
+from ip_remediator.clients.aws.step_functions import start_remediation
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Mode
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.intake.handle import ingest
+from ip_remediator.intake.window import SignalWindow
+from ip_remediator.signals.correlation import Rules
+from ip_remediator.signals.events import Signal
 
 # As in template.yaml: BatchSize, MaximumConcurrency, MemorySize; the parameters' defaults.
 BATCH, CONCURRENCY, GIGABYTES = 100, 10, 0.5

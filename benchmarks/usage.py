@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.conditions import Key
 from boto3.dynamodb.types import Binary
 
-from ip_remediator.domain.incidents import Incident
+from ip_remediator.incidents.record import Incident
 from local.demo.watching import incidents_of
 from local.stack.deployment import STACK_NAME
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ip_remediator.domain.timeline import StageEvent
+from ip_remediator.incidents.timeline import StageEvent
 
 FILE = Path(__file__).parents[1] / "docs" / "schemas" / "event.schema.json"
 

@@ -7,7 +7,9 @@ task retries all transient errors that any step can raise.
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import re
 import subprocess
 import sys
@@ -17,14 +19,8 @@ from typing import Any
 
 import yaml
 
-import ip_remediator.adapters.kill_switch
-import ip_remediator.steps.cluster
-import ip_remediator.steps.lifecycle
-import ip_remediator.steps.proposing
-import ip_remediator.steps.replacing
-import ip_remediator.steps.rolling_back
-import ip_remediator.steps.verifying  # noqa: F401 - imported for their exception classes
-from ip_remediator.adapters.errors import Transient
+import ip_remediator
+from ip_remediator.common.errors import Transient
 
 ROOT = Path(__file__).resolve().parents[1]
 AWS_ERRORS = re.compile(r"(States|Lambda)\.\w+")
@@ -44,6 +40,8 @@ _Template.add_multi_constructor("!", lambda _loader, suffix, _node: f"arn:aws:la
 
 
 def main() -> int:
+    for module in pkgutil.walk_packages(ip_remediator.__path__, "ip_remediator."):
+        importlib.import_module(module.name)  # for its exception classes
     problems = []
     resources = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Resources"]  # noqa: S506 - a SafeLoader
     for resource in resources.values():

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ip_remediator.domain.diagnosis import Diagnosis
-from ip_remediator.domain.planning import Plan
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.planning.model import Plan
+from ip_remediator.snapshot.model import Snapshot
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 # People write snapshots, so its schema is that of the input: almost nothing is required. The others are answers.

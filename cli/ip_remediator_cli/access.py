@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ip_remediator.adapters.errors import NotFound, aws_call
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.errors import NotFound
 from ip_remediator_cli.aws import Deployment
 from ip_remediator_cli.errors import CommandError
 
@@ -38,7 +39,7 @@ def endpoint_warnings(described: dict[str, Any]) -> list[str]:
 
 
 class AccessEntries:
-    """The access entries of one cluster for one deployed stack. Raises the errors of `adapters.errors`."""
+    """The access entries of one cluster for one deployed stack. Raises the errors of `common.errors`."""
 
     def __init__(self, eks: Any, cluster: str, deployment: Deployment, *, dry_run: bool) -> None:
         self._eks = eks

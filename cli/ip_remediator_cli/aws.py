@@ -12,7 +12,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
 
-from ip_remediator.adapters.errors import RequestRefused, aws_call
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.errors import RequestRefused
 from ip_remediator_cli.errors import BadInput
 
 _CONFIG = Config(

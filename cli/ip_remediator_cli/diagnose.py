@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from datetime import UTC, datetime
 
-from ip_remediator.domain.basics import Verdict
-from ip_remediator.domain.diagnosis import Diagnosis, diagnose
-from ip_remediator.domain.signals import Cause, Signal
+from ip_remediator.common.enums import Verdict
+from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.signals.error_catalogue import Cause
+from ip_remediator.signals.events import Signal
 from ip_remediator_cli.documents import read_snapshot, read_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
 from ip_remediator_cli.parser import STDIN

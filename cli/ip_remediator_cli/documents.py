@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from ip_remediator.domain.document import Document
-from ip_remediator.domain.snapshot import Snapshot, Vpc
+from ip_remediator.common.document import Document
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.parser import STDIN
 

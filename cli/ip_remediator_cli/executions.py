@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ip_remediator.adapters.errors import aws_call
+from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import cell
 
@@ -34,7 +34,7 @@ def new_name(prefix: str, incident: str) -> str:
 
 
 class Execution:
-    """One execution. Raises the errors of `adapters.errors`."""
+    """One execution. Raises the errors of `common.errors`."""
 
     def __init__(self, sfn: Any, arn: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self.arn = arn

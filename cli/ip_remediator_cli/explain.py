@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from botocore import exceptions as botocore
 
-from ip_remediator.adapters import errors, kube
+from ip_remediator.clients.kubernetes import api as kubernetes_api
+from ip_remediator.common import errors
 from ip_remediator_cli.errors import BadInput, CommandError
 
 # The first that fits decides: subclasses stand before their bases.
@@ -18,8 +19,8 @@ _BAD_INPUT: dict[type[Exception], str] = {
 _FAILED: dict[type[Exception], str] = {
     botocore.NoCredentialsError: "run `aws configure` or `aws sso login`, or name a --profile",
     botocore.BotoCoreError: "check the AWS configuration, --profile and --region",
-    kube.KubernetesDenied: "give your IAM identity an access entry with the rights in onboarding/README.md",
-    kube.KubernetesUnreachable: "is the cluster's endpoint open to this machine (VPN, publicAccessCidrs)?",
+    kubernetes_api.KubernetesDenied: "give your IAM identity an access entry with the rights in onboarding/README.md",
+    kubernetes_api.KubernetesUnreachable: "is the cluster's endpoint open to this machine (VPN, publicAccessCidrs)?",
     errors.PermissionDenied: "your IAM identity lacks this permission: see docs/cli.md",
     errors.Throttled: "try again in a moment",
     errors.ServiceUnavailable: "try again, and check the network and the AWS endpoint",

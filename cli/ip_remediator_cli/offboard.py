@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from ip_remediator.adapters.clusters import open_cluster
+from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator_cli.access import GROUPS, AccessEntries
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK

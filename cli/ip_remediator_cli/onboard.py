@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from ip_remediator.adapters.clusters import open_cluster
+from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator_cli.access import GROUPS, AccessEntries, check_authentication, endpoint_warnings
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.errors import OK

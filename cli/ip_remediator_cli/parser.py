@@ -12,7 +12,7 @@ from ip_remediator_cli.errors import BAD_INPUT
 DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
 _RBAC = Path(__file__).resolve().parents[2] / "onboarding" / "rbac.yaml"
-# As `planning.WISHES`, which is not imported: the parser is to be there at once.
+# As `planning.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
 _EXIT_STATUS = """\
 exit status: 0 done (diagnose, plan: curable), 1 failed, 2 bad input, 3 not needed (no shortage), 4 not curable"""

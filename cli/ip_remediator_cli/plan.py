@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import Any, get_origin
 
-from ip_remediator.domain import addressing, planning
-from ip_remediator.domain.alternatives import alternatives
-from ip_remediator.domain.diagnosis import Diagnosis, diagnose
-from ip_remediator.domain.planning import BlockRequirement, CannotPlan, Plan, Terms
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.diagnosis.alternatives import alternatives
+from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.planning import build_plan
+from ip_remediator.planning.model import BlockRequirement, Plan
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.requirements import requirement
+from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.diagnose import causes, status_of
 from ip_remediator_cli.documents import read_snapshot
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK
@@ -35,18 +39,18 @@ def run(arguments: Namespace) -> int:
     return OK
 
 
-def _terms(arguments: Namespace) -> Terms:
-    return Terms(
-        pools=tuple(arguments.pool or [addressing.CGNAT]),
+def _terms(arguments: Namespace) -> PlanningOptions:
+    return PlanningOptions(
+        pools=tuple(arguments.pool or [cidrs.CGNAT]),
         excluded=tuple(arguments.exclude),
         strategy=arguments.strategy or "custom-networking",
         insists=arguments.strategy is not None,
     )
 
 
-def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms) -> Plan:
+def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions) -> Plan:
     """The plan with the first free block. Raises CannotPlan."""
-    needed = planning.requirement(snapshot, diagnosis, terms)
+    needed = requirement(snapshot, diagnosis, terms)
     block = next(_fitting_blocks(snapshot, needed), None) if needed.needs_block else None
     if needed.needs_block and block is None:
         raise CannotPlan(
@@ -54,7 +58,7 @@ def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: Terms) -> Plan:
             "exclude less",
             alternatives(snapshot, diagnosis.verdict),
         )
-    return planning.plan(snapshot, diagnosis, needed, block)
+    return build_plan.plan(snapshot, diagnosis, needed, block)
 
 
 def _who_has(needed: BlockRequirement) -> str:
@@ -71,8 +75,8 @@ def _who_has(needed: BlockRequirement) -> str:
 def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IPv4Network]:
     taken = [IPv4Network(cidr) for cidr in needed.excluded]
     for pool in needed.pools:
-        for block in addressing.free_blocks(IPv4Network(pool), taken, needed.prefix):
-            if planning.block_refusal(snapshot, needed, block) is None:
+        for block in cidrs.free_blocks(IPv4Network(pool), taken, needed.prefix):
+            if build_plan.block_refusal(snapshot, needed, block) is None:
                 yield block
 
 

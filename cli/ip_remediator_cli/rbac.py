@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ip_remediator.adapters.kube import KubeApi
-from ip_remediator.domain.signals import text_at
+from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.signals.events import text_at
 from ip_remediator_cli.errors import BadInput
 
 _API = "/apis/rbac.authorization.k8s.io/v1"
@@ -32,7 +32,7 @@ def read_manifests(file: Path) -> list[dict[str, Any]]:
 
 
 class Rbac:
-    """Raises the errors of `adapters.kube`."""
+    """Raises the errors of `clients.kubernetes.api`."""
 
     def __init__(self, api: KubeApi, *, dry_run: bool) -> None:
         self._api = api

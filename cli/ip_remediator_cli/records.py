@@ -7,19 +7,19 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.errors import aws_call
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.table import Records
-from ip_remediator.domain.incidents import Incident
+from ip_remediator.clients.aws.dynamodb import Records
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.repository import Incidents
 from ip_remediator_cli.aws import Aws, Deployment
 
-# The item that names a cluster's open or last incident, see `adapters.incidents`.
+# The item that names a cluster's open or last incident, see `incidents.repository`.
 _MARKER = "OPEN"
 
 
 class IncidentRecords:
-    """Raises the errors of `adapters.errors`."""
+    """Raises the errors of `common.errors`."""
 
     def __init__(self, aws: Aws, deployment: Deployment) -> None:
         self._table = aws.table(deployment.output("IncidentsTableName"))

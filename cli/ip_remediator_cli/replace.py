@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
-from ip_remediator.adapters.executions import start_once
-from ip_remediator.domain.incidents import Incident
-from ip_remediator.domain.plural import some_of
-from ip_remediator.domain.replacement import ReplacementState
+from ip_remediator.clients.aws.step_functions import start_once
+from ip_remediator.common.text import some_of
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.replacement_record import ReplacementState
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput, CommandError
 from ip_remediator_cli.executions import Execution, follow, new_name

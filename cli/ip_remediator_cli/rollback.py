@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from ip_remediator.adapters.executions import start_once
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.clients.aws.step_functions import start_once
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput, CommandError
 from ip_remediator_cli.executions import Execution, follow, new_name

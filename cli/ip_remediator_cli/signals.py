@@ -9,15 +9,8 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ip_remediator.domain.log_signals import parse_logs, parse_message
-from ip_remediator.domain.signals import (
-    Dropped,
-    Signal,
-    at,
-    is_kubernetes_event,
-    parse_kubernetes_event,
-    text_at,
-)
+from ip_remediator.signals.events import Dropped, Signal, at, is_kubernetes_event, parse_kubernetes_event, text_at
+from ip_remediator.signals.logs import parse_logs, parse_message
 from ip_remediator_cli.documents import parse_json, read_text
 from ip_remediator_cli.errors import OK, BadInput
 

@@ -6,11 +6,11 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.core_facts import Sources
-from ip_remediator.adapters.snapshots import capture
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.clients.kubernetes.connect import open_cluster
+from ip_remediator.common.clock import utc_now
+from ip_remediator.snapshot.capture import capture
+from ip_remediator.snapshot.core_reads import Sources
+from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.aws import Aws
 from ip_remediator_cli.errors import OK, BadInput
 
@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
 
 
 def read(aws: Aws, cluster: str) -> Snapshot:
-    """Raises the errors of `adapters.errors` and `adapters.kube`."""
+    """Raises the errors of `common.errors` and `clients.kubernetes.api`."""
     eks = aws.client("eks")
     opened = open_cluster(cluster, eks, aws.credentials())
     account_id, _ = aws.caller()

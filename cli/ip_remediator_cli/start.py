@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from argparse import Namespace
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.executions import start_once
-from ip_remediator.domain.incidents import Incident, Outcome
-from ip_remediator.domain.requests import ManualRun
+from ip_remediator.clients.aws.step_functions import start_once
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.requests import ManualRun
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.documents import validated
 from ip_remediator_cli.errors import FAILED, NOT_CURABLE, NOT_NEEDED, OK, CommandError

@@ -7,8 +7,9 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from ip_remediator.domain.incidents import Incident, SignalSummary
-from ip_remediator.domain.planning import handover_of
+from ip_remediator.incidents.record import Incident
+from ip_remediator.planning.model import handover_of
+from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput
 from ip_remediator_cli.records import IncidentRecords

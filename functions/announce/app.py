@@ -9,11 +9,11 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.announcer import Announcer
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.openings import Openings
-from ip_remediator.adapters.timeline import streamed_entries
+from ip_remediator.clients.aws import session
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.opening import IncidentOpener
+from ip_remediator.incidents.timeline_items import streamed_entries
+from ip_remediator.notifications.eventbridge import Announcer
 from ip_remediator.observability import logger
 from ip_remediator.settings import AnnounceSettings
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def _cluster_of(incident: str) -> str:
     """Read once: the cluster of an incident never changes."""
     settings = AnnounceSettings.read(os.environ)
-    return Openings(aws.table(settings.incidents_table), utc_now).cluster_of(incident)
+    return IncidentOpener(session.table(settings.incidents_table), utc_now).cluster_of(incident)
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
     """An error makes Lambda deliver the batch again: events are at least once, and bear an id."""
     settings = AnnounceSettings.read(os.environ)
-    announcer = Announcer(aws.client("events"), settings.event_bus, _cluster_of)
+    announcer = Announcer(session.client("events"), settings.event_bus, _cluster_of)
     announcer.announce(streamed_entries(event["Records"]))

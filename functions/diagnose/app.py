@@ -6,18 +6,18 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.core_facts import Sources
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.kill_switch import parameter_on
-from ip_remediator.adapters.snapshots import capture
-from ip_remediator.adapters.subnet_history import SubnetHistories
-from ip_remediator.domain.incidents import Policy
+from ip_remediator.approvals.kill_switch import parameter_on
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.kubernetes.connect import open_cluster
+from ip_remediator.common.clock import utc_now
+from ip_remediator.forecasting.subnet_history import SubnetHistories
+from ip_remediator.incidents.record import Policy
+from ip_remediator.incidents.repository import Incidents
 from ip_remediator.observability import logger
+from ip_remediator.remediation.diagnose import foreseen, record_diagnosis, record_policy
 from ip_remediator.settings import DiagnoseSettings
-from ip_remediator.steps.diagnosing import foreseen, record_diagnosis, record_policy
+from ip_remediator.snapshot.capture import capture
+from ip_remediator.snapshot.core_reads import Sources
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """`{"incident"}` -> `{"verdict", "curable", "needed", "summary"}`."""
     settings = DiagnoseSettings.read(os.environ)
-    incidents = Incidents(aws.table(settings.incidents_table), utc_now)
+    incidents = Incidents(session.table(settings.incidents_table), utc_now)
     account_id = context.invoked_function_arn.split(":")[4]
     incident = incidents.get(event["incident"])
-    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
-    stopped = parameter_on(aws.client("ssm"), settings.kill_switch)
+    cluster = open_cluster(incident.cluster, session.client("eks"), session.credentials())
+    stopped = parameter_on(session.client("ssm"), settings.kill_switch)
     record_policy(incident, incidents, _defaults(settings, stopped=stopped), cluster.described.get("tags") or {})
-    sources = Sources(aws.client("eks"), aws.client("ec2"), aws.client("service-quotas"), cluster.kube)
+    sources = Sources(session.client("eks"), session.client("ec2"), session.client("service-quotas"), cluster.kube)
     snapshot = capture(cluster.described, sources, utc_now, account_id)
-    histories = SubnetHistories(aws.table(settings.incidents_table))
+    histories = SubnetHistories(session.table(settings.incidents_table))
     within = timedelta(hours=float(settings.forecast_hours))
     return record_diagnosis(incident, foreseen(snapshot, histories, within), incidents)
 

@@ -6,16 +6,16 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.executions import is_running, resume
-from ip_remediator.adapters.ledger import Ledger
-from ip_remediator.domain.incidents import Mode, Outcome
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.aws.step_functions import is_running, resume
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.node_replacement.workflow import NodeReplacementWorkflow
 from ip_remediator.observability import logger
+from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.rollback.workflow import RollbackWorkflow
 from ip_remediator.settings import LifecycleSettings
-from ip_remediator.steps.lifecycle import Lifecycle
-from ip_remediator.steps.replacing import ReplacingNodes
-from ip_remediator.steps.rolling_back import RollingBack
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -44,14 +44,14 @@ _REPLACING = {
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """`{"action": ..., "incident": ...}`; the actions are those below."""
     settings = LifecycleSettings.read(os.environ)
-    ledger = Ledger(aws.table(settings.ledger_table), utc_now)
-    lifecycle = Lifecycle(aws.table(settings.incidents_table), ledger, utc_now)
+    ledger = Ledger(session.table(settings.ledger_table), utc_now)
+    lifecycle = Lifecycle(session.table(settings.incidents_table), ledger, utc_now)
     logger.append_keys(incident=event.get("incident"), action=event["action"])
-    running, minutes = partial(is_running, aws.client("stepfunctions")), int(settings.approval_minutes)
+    running, minutes = partial(is_running, session.client("stepfunctions")), int(settings.approval_minutes)
     if act := _ROLLING_BACK.get(event["action"]):
-        return act(RollingBack(lifecycle, running, minutes), event) or {}
+        return act(RollbackWorkflow(lifecycle, running, minutes), event) or {}
     if act := _REPLACING.get(event["action"]):
-        return act(ReplacingNodes(lifecycle, running, minutes), event) or {}
+        return act(NodeReplacementWorkflow(lifecycle, running, minutes), event) or {}
     match event["action"]:
         case "open":
             mode = Mode(settings.default_mode)
@@ -61,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
             return {}
         case "remind":
             if answered := lifecycle.remind(event["incident"], event["task_token"]):
-                resume(aws.client("stepfunctions"), event["task_token"], answered)
+                resume(session.client("stepfunctions"), event["task_token"], answered)
             return {}
         case "close":
             return lifecycle.close(event["incident"], Outcome(event["outcome"]), event.get("failure"))

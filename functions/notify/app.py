@@ -12,12 +12,13 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.notifier import Notifier, Told, changed_incidents
-from ip_remediator.adapters.secrets import read_slack_secret
-from ip_remediator.adapters.slack import Slack, web_client
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.aws.secrets import read_slack_secret
+from ip_remediator.clients.slack.client import web_client
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.notifications.notifier import Delivery, Notifier, changed_incidents
+from ip_remediator.notifications.slack_message import Slack
 from ip_remediator.observability import metrics
 from ip_remediator.settings import NotifySettings
 
@@ -28,18 +29,18 @@ if TYPE_CHECKING:
 @cache
 def _slack() -> Slack:
     settings = NotifySettings.read(os.environ)
-    secret = read_slack_secret(aws.client("ssm"), settings.slack_secret)
+    secret = read_slack_secret(session.client("ssm"), settings.slack_secret)
     return Slack(web_client(secret.bot_token, settings.slack_api_url), settings.slack_channel)
 
 
 @cache
 def _notifier() -> Notifier:
     settings = NotifySettings.read(os.environ)
-    incidents = Incidents(aws.table(settings.incidents_table), utc_now)
-    return Notifier(incidents, _slack, aws.client("sns"), settings.fallback_topic)
+    incidents = Incidents(session.table(settings.incidents_table), utc_now)
+    return Notifier(incidents, _slack, session.client("sns"), settings.fallback_topic)
 
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
     told = _notifier().tell(changed_incidents(event["Records"]))
-    metrics.add_metric(name="SlackUnavailable", unit="Count", value=told.count(Told.FALLBACK))
+    metrics.add_metric(name="SlackUnavailable", unit="Count", value=told.count(Delivery.FALLBACK))

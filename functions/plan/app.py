@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.daily_limit import DailyLimit
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.ipam import Ipam
-from ip_remediator.adapters.ledger import Ledger
-from ip_remediator.adapters.vpc_lock import VpcLock
-from ip_remediator.domain.requests import stack_terms
+from ip_remediator.address_ledger.allocate import Blocks
+from ip_remediator.address_ledger.ipam import Ipam
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.approvals.daily_limit import DailyLimit
+from ip_remediator.clients.aws import session
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.observability import logger
+from ip_remediator.remediation.close import waits
+from ip_remediator.remediation.plan import Approved, Proposer
+from ip_remediator.remediation.requests import stack_options
 from ip_remediator.settings import PlanSettings
-from ip_remediator.steps.blocks import Blocks
-from ip_remediator.steps.lifecycle import waits
-from ip_remediator.steps.proposing import Approved, Proposer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """`{"incident", "approved"?: {"plan_hash", "by", "questions"}}` -> see `Proposer.propose`, and `waits`."""
     settings = PlanSettings.read(os.environ)
-    terms = stack_terms(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
-    table = aws.table(settings.incidents_table)
+    terms = stack_options(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
+    table = session.table(settings.incidents_table)
     proposer = Proposer(
         incidents=Incidents(table, utc_now),
         blocks=Blocks(
-            Ledger(aws.table(settings.ledger_table), utc_now), Ipam(aws.client("ec2")) if terms.ipam_pool else None
+            Ledger(session.table(settings.ledger_table), utc_now),
+            Ipam(session.client("ec2")) if terms.ipam_pool else None,
         ),
         lock=VpcLock(table, utc_now),
         limit=DailyLimit(table, utc_now, int(settings.max_per_vpc_per_day)),

@@ -14,12 +14,12 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.secrets import SlackSecret, read_slack_secret
-from ip_remediator.adapters.slack_requests import DETAILS, Click, Refused, read_click
-from ip_remediator.adapters.slack_views import open_loading_view
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.aws.secrets import SlackSecret, read_slack_secret
 from ip_remediator.observability import logger
 from ip_remediator.settings import SlackSettings
+from ip_remediator.slack_interactions.requests import DETAILS, Click, Refused, read_click
+from ip_remediator.slack_interactions.views import open_loading_view
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,7 +32,7 @@ def _settings() -> SlackSettings:
 
 @cache
 def _secret() -> SlackSecret:
-    return read_slack_secret(aws.client("ssm"), _settings().slack_secret)
+    return read_slack_secret(session.client("ssm"), _settings().slack_secret)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -48,13 +48,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if click.action == DETAILS:
             open_loading_view(_settings().slack_api_url, _secret().bot_token, click)
         payload = json.dumps({"click": asdict(click)})
-        aws.client("lambda").invoke(FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload)
+        session.client("lambda").invoke(
+            FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
+        )
     return {"statusCode": 200}
 
 
 def _act(click: Click) -> None:
-    from ip_remediator.adapters.slack_clicks import clicks_of, perform  # noqa: PLC0415 - see above
-    from ip_remediator.adapters.slack_details import details_of  # noqa: PLC0415 - see above
+    from ip_remediator.slack_interactions.clicks import clicks_of, perform  # noqa: PLC0415 - see above
+    from ip_remediator.slack_interactions.details import details_of  # noqa: PLC0415 - see above
 
     worker = details_of if click.action == DETAILS else clicks_of
     perform(worker(_settings(), _secret()), click)

@@ -7,21 +7,21 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.clusters import kube_api
-from ip_remediator.adapters.ec2_facts import Ec2Facts
-from ip_remediator.adapters.fleet import Fleet
-from ip_remediator.adapters.signal_queue import SignalQueue
-from ip_remediator.adapters.subnet_history import SubnetHistories
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.kubernetes.connect import kube_api
+from ip_remediator.common.clock import utc_now
+from ip_remediator.forecasting.onboarded_clusters import OnboardedClusters
+from ip_remediator.forecasting.subnet_history import SubnetHistories
+from ip_remediator.forecasting.sweep import Sweeper
+from ip_remediator.intake.queue import SignalQueue
 from ip_remediator.observability import logger
 from ip_remediator.settings import SweepSettings
-from ip_remediator.steps.sweeping import Sweeper
+from ip_remediator.snapshot.ec2 import Ec2Reader
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from ip_remediator.adapters.kube import KubeApi
+    from ip_remediator.clients.kubernetes.api import KubeApi
 
 # Of the function's time, what is kept to write down what was seen when some clusters do not answer.
 _RESERVE_SECONDS = 30
@@ -30,17 +30,17 @@ _RESERVE_SECONDS = 30
 @cache
 def _sweeper() -> Sweeper:
     settings = SweepSettings.read(os.environ)
-    fleet = Fleet(aws.client("eks"), settings.sweep_role_arn, utc_now)
+    fleet = OnboardedClusters(session.client("eks"), settings.sweep_role_arn, utc_now)
 
     def open_api(described: dict[str, Any], seconds: float) -> KubeApi:
-        return kube_api(described, fleet.region, aws.credentials(), seconds)
+        return kube_api(described, fleet.region, session.credentials(), seconds)
 
     return Sweeper(
         fleet=fleet,
-        ec2=lambda: Ec2Facts(aws.client("ec2")),
+        ec2=lambda: Ec2Reader(session.client("ec2")),
         open_api=open_api,
-        histories=SubnetHistories(aws.table(settings.incidents_table)),
-        queue=SignalQueue(aws.client("sqs"), settings.signals_queue_url),
+        histories=SubnetHistories(session.table(settings.incidents_table)),
+        queue=SignalQueue(session.client("sqs"), settings.signals_queue_url),
         clock=utc_now,
         within=timedelta(hours=float(settings.forecast_hours)),
         subnet_metrics=settings.sweep_metrics == "subnets",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.adapters import aws
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.clusters import open_cluster
-from ip_remediator.adapters.ec2_facts import Ec2Facts
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.kube_drain import KubeDrain
-from ip_remediator.adapters.kube_pods import KubePods
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.kubernetes.connect import open_cluster
+from ip_remediator.clients.kubernetes.pods import KubePods
+from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.node_replacement.verify import VerifierAfterReplacement
 from ip_remediator.observability import logger
+from ip_remediator.remediation.verify import Verifier
 from ip_remediator.settings import IncidentSettings
-from ip_remediator.steps.verifying import Verifier
-from ip_remediator.steps.verifying_again import VerifierAfterReplacement
+from ip_remediator.snapshot.ec2 import Ec2Reader
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -26,10 +26,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     """`{"incident", "final": bool, "replaced"?: bool}` -> `{"outcome", "healed", "still_stuck"}`; `replaced`: after
     nodes were replaced, without `healed`."""
     settings = IncidentSettings.read(os.environ)
-    incidents = Incidents(aws.table(settings.incidents_table), utc_now)
+    incidents = Incidents(session.table(settings.incidents_table), utc_now)
     incident = incidents.get(event["incident"])
-    cluster = open_cluster(incident.cluster, aws.client("eks"), aws.credentials())
-    pods, ec2 = KubePods(cluster.kube), Ec2Facts(aws.client("ec2"))
+    cluster = open_cluster(incident.cluster, session.client("eks"), session.credentials())
+    pods, ec2 = KubePods(cluster.kube), Ec2Reader(session.client("ec2"))
     known = incidents.snapshot(incident.id)
     if event.get("replaced"):
         again = VerifierAfterReplacement(incident, incidents, known, pods, ec2, KubeDrain(cluster.kube))

@@ -14,7 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
 from local.cluster.scenario import NotSettled, wait_settled
 from local.cluster.scenario_spec import Scenario
 from local.demo import views

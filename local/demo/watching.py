@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.domain.incidents import ApprovalState, Incident
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import ApprovalState, Incident
+from ip_remediator.incidents.repository import Incidents
 from local.stack.stack import Stack
 
 _POLL_SECONDS = 0.1

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ip_remediator.domain.incidents import ApprovalState, Incident, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import ApprovalState, Incident
 from local.slack.browser import Browser, find_chromium
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient

@@ -19,8 +19,8 @@ from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ip_remediator.domain.log_signals import MAX_CONTAINERS, MAX_INFLATED_BYTES
-from ip_remediator.steps.ingesting import forward
+from ip_remediator.intake.handle import forward
+from ip_remediator.signals.logs import MAX_CONTAINERS, MAX_INFLATED_BYTES
 from tests.fuzz.running import peak_mebibytes
 
 FUNCTION_BYTES = 512 * 1024 * 1024

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from ip_remediator.domain.wordings import WORDINGS
+from ip_remediator.signals.error_catalogue import WORDINGS
 
 HUGE = 10_000_000
 # Around Python's recursion limit, where one step of the work may pass and the next one fail; and far beyond.

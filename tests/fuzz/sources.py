@@ -21,12 +21,19 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import quote
 
-from ip_remediator.adapters.slack_requests import Click, Refused, read_click
-from ip_remediator.domain.correlation import Rules, enough, relapses, remember, summarize
-from ip_remediator.domain.incidents import SignalSummary
-from ip_remediator.domain.log_signals import parse_logs
-from ip_remediator.domain.signals import EXCERPT_CHARACTERS, Dropped, Signal, Strength, parse_eventbridge
-from ip_remediator.steps.ingesting import ingest
+from ip_remediator.intake.handle import ingest
+from ip_remediator.signals.correlation import (
+    Rules,
+    SignalSummary,
+    remember,
+    should_open_incident,
+    signals_after_cooldown,
+    summarize,
+)
+from ip_remediator.signals.error_catalogue import Strength
+from ip_remediator.signals.events import EXCERPT_CHARACTERS, Dropped, Signal, parse_eventbridge
+from ip_remediator.signals.logs import parse_logs
+from ip_remediator.slack_interactions.requests import Click, Refused, read_click
 from ip_remediator_cli import signals as command
 from ip_remediator_cli.errors import BadInput
 from tests.fuzz.hostile import deeply_nested, mutant, value
@@ -69,8 +76,8 @@ def checked(outcome: object) -> str:
 
 def _decide(_cluster: str, signals: Sequence[Signal]) -> None:
     """What is decided of a cluster's signals, and remembered of them."""
-    enough(remember((), signals), RULES)
-    relapses(signals, RECEIVED_AT, RULES)
+    should_open_incident(remember((), signals), RULES)
+    signals_after_cooldown(signals, RECEIVED_AT, RULES)
     summarize(SignalSummary(), signals)
 
 

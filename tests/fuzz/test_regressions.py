@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
-from ip_remediator.adapters.slack_requests import Refused, read_click
-from ip_remediator.domain.correlation import Rules, enough
-from ip_remediator.domain.log_signals import parse_logs
-from ip_remediator.domain.signals import Dropped, DropReason, Signal, parse_eventbridge
+from ip_remediator.signals.correlation import Rules, should_open_incident
+from ip_remediator.signals.events import Dropped, DropReason, Signal, parse_eventbridge
+from ip_remediator.signals.logs import parse_logs
+from ip_remediator.slack_interactions.requests import Refused, read_click
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.signals import read_records
 from tests.fuzz.sources import clicked
@@ -82,4 +82,4 @@ def test_given_a_log_line_of_the_first_year_then_it_was_seen_when_it_was_receive
     (found,) = parse_logs({"awslogs": {"data": data}}, received_at=RECEIVED_AT)
     assert isinstance(found, Signal)
     assert found.last_seen == RECEIVED_AT
-    assert not enough([found], Rules.of("2", "15", "15"))
+    assert not should_open_incident([found], Rules.of("2", "15", "15"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ip_remediator.domain.incidents import Outcome
+from ip_remediator.common.enums import Outcome
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient

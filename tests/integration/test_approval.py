@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ip_remediator.domain.incidents import ApprovalState, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import ApprovalState
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
 

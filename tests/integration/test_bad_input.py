@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
 from local.stack.deployment import ROOT
 from tests.integration.conftest import NO_PODS
 from tests.integration.support.lab import Ended, Lab

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ip_remediator.domain.timeline import StageEvent
+from ip_remediator.incidents.timeline import StageEvent
 from tests.integration.support.deciding import answer, question
 from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient, patient

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Outcome
+from ip_remediator.common.enums import Outcome
 from tests.integration.conftest import NO_PODS
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient, remove_cluster

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome, Step, StepState
-from ip_remediator.domain.timeline import StageEvent
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident, Step, StepState
+from ip_remediator.incidents.timeline import StageEvent
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
@@ -18,7 +19,7 @@ from tests.integration.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def calm(lab: Lab) -> Iterator[Patient]:
+def restart_cooldown(lab: Lab) -> Iterator[Patient]:
     """A cluster whose events reach the remediator, with eight pods that have addresses and none without."""
     with patient(lab, replace(Scenario(), nginx_replicas=8), event_bus="default") as cluster:
         cluster.settle(running=8, stuck=0)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import ApprovalState, Outcome
-from ip_remediator.domain.planning import Plan
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import ApprovalState
+from ip_remediator.planning.model import Plan
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient

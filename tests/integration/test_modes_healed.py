@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ip_remediator.domain.basics import Verdict
-from ip_remediator.domain.incidents import Outcome, Step, StepState
-from ip_remediator.domain.policy import ACCEPT_RISKS, AUTO_MAX_RISK
-from ip_remediator.domain.risks import Severity
+from ip_remediator.approvals.policy import ACCEPT_RISKS, AUTO_MAX_RISK
+from ip_remediator.common.enums import Outcome, Verdict
+from ip_remediator.incidents.record import Step, StepState
+from ip_remediator.risks.model import Severity
 from local.cluster.scenario_spec import Scenario, Zone
 from tests.integration.support.deciding import answer, own_world, question, reject, tagged
 from tests.integration.support.lab import Lab

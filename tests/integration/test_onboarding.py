@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.domain.incidents import Outcome
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Outcome
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
 from tests.integration.support.waiting import eventually

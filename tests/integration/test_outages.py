@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
 from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient
 from tests.integration.support.waiting import eventually

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome
-from ip_remediator.domain.replacement import NodeState, ReplacementState
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.replacement_record import NodeState, ReplacementState
 from local.cluster.disruption import budget_resource
 from local.cluster.karpenter import NODECLAIMS
 from local.cluster.kube import NODES

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome, RollbackState, Step, StepState
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident, RollbackState, Step, StepState
 from local.cluster.kube import ENICONFIGS
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab

@@ -13,7 +13,8 @@ import pytest
 import urllib3
 from slack_sdk.signature import SignatureVerifier
 
-from ip_remediator.domain.incidents import Incident, Outcome, RollbackState
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident, RollbackState
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
 from local.cluster import scenario_aws
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.domain.incidents import Outcome
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Outcome
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient

@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 from benchmarks import storm
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.domain.signals import Signal
+from ip_remediator.common.clock import utc_now
+from ip_remediator.signals.events import Signal
 from local.stack.deployment import ROOT, STACK_NAME
 from tests.integration.support.lab import Lab
 from tests.integration.support.waiting import eventually

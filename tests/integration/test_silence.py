@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ip_remediator.domain.incidents import ApprovalState, Outcome, RollbackState
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import ApprovalState, RollbackState
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient

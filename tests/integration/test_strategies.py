@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ip_remediator.domain.incidents import Outcome, Step
-from ip_remediator.domain.planning import handover_of
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Step
+from ip_remediator.planning.model import handover_of
 from local.cluster.kube import DAEMONSETS
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab

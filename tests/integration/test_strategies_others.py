@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ip_remediator.domain.incidents import Outcome
+from ip_remediator.common.enums import Outcome
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
 from tests.integration.support.rollbacks import dump, roll_back

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.incidents import Incident, Outcome
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.sweeps import metrics, sweep

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.subnet_history import Kept, SubnetHistories
-from ip_remediator.domain.basics import Verdict
-from ip_remediator.domain.forecast import History, hour_of
-from ip_remediator.domain.incidents import Incident, Outcome
-from ip_remediator.domain.snapshot import Subnet
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Outcome, Verdict
+from ip_remediator.forecasting.forecast import History, hour_of
+from ip_remediator.forecasting.subnet_history import Kept, SubnetHistories
+from ip_remediator.incidents.record import Incident
+from ip_remediator.snapshot.model_vpc import Subnet
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient, patient

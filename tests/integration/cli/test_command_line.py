@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.snapshot.model import Snapshot
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from ip_remediator.domain.incidents import ApprovalState, Incident
+from ip_remediator.incidents.record import ApprovalState, Incident
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient
 from tests.integration.support.waiting import eventually

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ip_remediator.adapters.clock import utc_now
-from ip_remediator.adapters.incidents import Incidents
-from ip_remediator.adapters.ledger import Ledger
-from ip_remediator.domain.incidents import Incident
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.repository import Incidents
 from local.stack.stack import Stack
 from tests.integration.support.waiting import eventually
 

@@ -11,7 +11,8 @@ from benchmarks import cost, minimum
 from benchmarks.cures import NotHealed, Round, _first_event, _phases, _verb, is_write
 from benchmarks.results import Results
 from benchmarks.usage import Usage, _metrics
-from ip_remediator.domain.incidents import Incident, Mode, Outcome, Step, StepResult, StepState
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import Incident, Step, StepResult, StepState
 
 START = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 USAGE = Usage(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.domain.diagnosis import diagnose
-from ip_remediator.domain.planning import Plan, digest
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning.model import Plan, digest
 from tests.unit.cli.conftest import Run, one_error_line
-from tests.unit.domain.corpus import CASES, Case
+from tests.unit.support.corpus import CASES, Case
 
 DIAGNOSIS_FIELDS = {"verdict", "zones", "nodes", "evidence", "summary", "unknown", "alternatives"}
 STATUS_OF = {"subnet_exhausted": 0, "prefix_fragmented": 0, "eniconfig_missing": 0, "recovered": 3}

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ip_remediator.domain.diagnosis import diagnose
-from ip_remediator.domain.planning import WISHES, Plan, digest
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning.model import Plan, digest
+from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
+from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.main import main
 from tests.unit.cli.conftest import Run, one_error_line
 
@@ -307,7 +308,7 @@ _OFTEN_ABSENT = {
 @settings(deadline=None)
 @given(
     st.fixed_dictionaries({"cluster": st.just({"name": "shop"})}, optional=_OFTEN_ABSENT),
-    st.sampled_from([(), *(("--strategy", wish) for wish in WISHES)]),
+    st.sampled_from([(), *(("--strategy", wish) for wish in REQUESTED_STRATEGIES)]),
 )
 def test_given_any_snapshot_that_is_valid_then_diagnose_and_plan_answer_alike(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any], strategy: tuple[str, ...]

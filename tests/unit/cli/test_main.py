@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from botocore import exceptions as botocore
 
-from ip_remediator.adapters import errors, kube
+from ip_remediator.clients.kubernetes import api as kubernetes_api
+from ip_remediator.common import errors
 from ip_remediator_cli import diagnose
 from ip_remediator_cli.explain import explained
 from tests.unit.cli.conftest import Run, one_error_line
@@ -118,8 +119,8 @@ def test_given_a_bug_then_one_line_offers_the_traceback_and_debug_shows_it(
         (errors.IncidentNotFound("no incident x"), 2, "--incident"),
         (errors.NotFound("no VPC x"), 1, "no VPC x"),
         (errors.PermissionDenied("DescribeStacks: AccessDenied"), 1, "permission"),
-        (kube.KubernetesDenied("GET /api/v1/nodes: 403"), 1, "access entry"),
-        (kube.KubernetesUnreachable("no answer"), 1, "publicAccessCidrs"),
+        (kubernetes_api.KubernetesDenied("GET /api/v1/nodes: 403"), 1, "access entry"),
+        (kubernetes_api.KubernetesUnreachable("no answer"), 1, "publicAccessCidrs"),
         (errors.Throttled("slow down"), 1, "try again"),
         (errors.RequestRefused("ExpiredToken: the token has expired"), 1, "ExpiredToken"),
         (botocore.NoRegionError(), 2, "--region"),

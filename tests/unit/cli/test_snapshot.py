@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.snapshot.model import Snapshot
 from tests.unit.cli.conftest import SHORTAGE, Run
 
 UNREAD = ("NAT gateways: describe_nat_gateways: UnauthorizedOperation: no", "quotas: no answer")
@@ -14,7 +14,7 @@ UNREAD = ("NAT gateways: describe_nat_gateways: UnauthorizedOperation: no", "quo
 
 @pytest.fixture(autouse=True)
 def captured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a capture gave, without the APIs that it asks (tests/contract/adapters has those)."""
+    """What a capture gave, without the APIs that it asks (tests/contract/snapshot has those)."""
     snapshot = Snapshot.model_validate({**SHORTAGE, "unread": UNREAD})
     monkeypatch.setattr("ip_remediator_cli.snapshot.read", lambda _aws, _cluster: snapshot)
 

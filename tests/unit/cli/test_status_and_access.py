@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ip_remediator.domain.incidents import Incident, Mode
+from ip_remediator.common.enums import Mode
+from ip_remediator.incidents.record import Incident
 from ip_remediator_cli.access import GROUPS, check_authentication, endpoint_warnings
 from ip_remediator_cli.errors import BadInput, CommandError
 from ip_remediator_cli.rbac import read_manifests
 from ip_remediator_cli.status import describe
 from ip_remediator_cli.tables import table
-from tests.unit.domain.records import OPENED, PLAN
+from tests.unit.support.records import OPENED, PLAN
 
 ONBOARDING = Path(__file__).parents[3] / "onboarding"
 

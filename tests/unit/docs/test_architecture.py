@@ -9,14 +9,19 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.adapters import errors, kube, kube_changes, ledger, vpc_lock
-from ip_remediator.domain.incidents import ChangeKind, Outcome
-from ip_remediator.steps import verifying
+from ip_remediator.address_ledger import ledger
+from ip_remediator.clients.kubernetes import api
+from ip_remediator.common import errors
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents import vpc_lock
+from ip_remediator.incidents.record import ChangeKind
+from ip_remediator.provisioning import kubernetes
+from ip_remediator.remediation import verify
 from tests.unit.docs.documents import ROOT, rows, sections
 
 # A node of a flowchart, with or without quotes: id["label"], id{"label"}.
 LABEL = re.compile(r"""\w+[\[{]"([^"]+)"[\]}]""")
-MODULES = (errors, kube, kube_changes, ledger, vpc_lock, verifying)
+MODULES = (errors, api, kubernetes, ledger, vpc_lock, verify)
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,22 @@ from typing import Any, get_args
 
 import pytest
 
-from ip_remediator.domain import addressing
-from ip_remediator.domain.alternatives import POD_SUBNET_TAG
-from ip_remediator.domain.diagnosis import diagnose
-from ip_remediator.domain.planning import WISHES, CannotPlan, Source, Strategy, Terms, requirement, sizing
-from ip_remediator.domain.policy import STRATEGY
-from ip_remediator.domain.snapshot import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, Quotas, Route
+from ip_remediator.approvals.policy import STRATEGY
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.diagnosis.alternatives import POD_SUBNET_TAG
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning import sizing
+from ip_remediator.planning.model import Source, Strategy
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.requirements import requirement
+from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
+from ip_remediator.snapshot.model import Quotas
+from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG
+from ip_remediator.snapshot.model_vpc import Route
 from tests.unit.docs.documents import ROOT, rows, sections
-from tests.unit.domain.facts import PREFIXES, snapshot, vpc, zone
-from tests.unit.domain.plans import first_plan
+from tests.unit.support.facts import PREFIXES, snapshot, vpc, zone
+from tests.unit.support.plans import first_plan
 
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
 
@@ -39,7 +46,7 @@ def test_the_ladder_is_the_options_of_every_plan_in_their_order() -> None:
 
 def test_the_strategies_and_what_can_be_asked_for_are_the_codes() -> None:
     text = _sections()["Strategies"]
-    assert named(text, "asked for") == list(WISHES)
+    assert named(text, "asked for") == list(REQUESTED_STRATEGIES)
     assert named(text, "strategy") == list(get_args(Strategy))
 
 
@@ -48,7 +55,7 @@ def test_what_is_refused_is_refused_and_the_rest_is_not() -> None:
     for row in rows(_sections()["Strategies"]):
         if "is refused when" not in row or row["asked for"] == "`node-group`":
             continue
-        terms = Terms(strategy=row["asked for"].strip("`"))  # type: ignore[arg-type]
+        terms = PlanningOptions(strategy=row["asked for"].strip("`"))  # type: ignore[arg-type]
         if row["is refused when"] == "never":
             assert first_plan(snapshot(*FULL, **cannot), terms).strategy == "custom-networking"
         else:
@@ -98,9 +105,9 @@ def test_the_numbers_of_sizing_are_the_codes(page: dict[str, str]) -> None:
     assert f"**Growth**: {sizing.GROWTH} times" in text
     assert f"{sizing.LASTS_DAYS} such days" in text
     assert f"{sizing.FALLBACK_PODS_PER_NODE} where the limits are unknown" in text
-    assert addressing.subnet_prefix_for(1) == 24
-    assert addressing.subnet_prefix_for(10**6) == 18
-    assert f"between /{addressing.LARGEST_PREFIX} and /{addressing.SMALLEST_PREFIX}" in text
+    assert cidrs.subnet_prefix_for(1) == 24
+    assert cidrs.subnet_prefix_for(10**6) == 18
+    assert f"between /{cidrs.LARGEST_PREFIX} and /{cidrs.SMALLEST_PREFIX}" in text
 
 
 def test_the_tags_are_the_codes(page: dict[str, str]) -> None:

@@ -11,9 +11,9 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from ip_remediator.domain.incidents import ApprovalState, Step, StepState
-from ip_remediator.domain.signals import Dropped, parse_eventbridge
-from ip_remediator.domain.timeline import EVENT_SOURCE, Facts, Stage, StageEvent, State
+from ip_remediator.incidents.record import ApprovalState, Step, StepState
+from ip_remediator.incidents.timeline import EVENT_SOURCE, EventDetail, Stage, StageEvent, State
+from ip_remediator.signals.events import Dropped, parse_eventbridge
 from scripts import event_schema
 from tests.unit.docs.documents import ROOT, rows, sections
 
@@ -39,7 +39,7 @@ def events() -> list[StageEvent]:
         "error": "FailedCreatePodSandBox",
         "outcome": "healed",
     }
-    assert facts.keys() == Facts.model_fields.keys()
+    assert facts.keys() == EventDetail.model_fields.keys()
     return [
         StageEvent(
             id="shop-1#1", at=AT, by="U1 (ada)", stage=stage, state=state, incident="shop-1", cluster="shop", **facts

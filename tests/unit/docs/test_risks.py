@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from ip_remediator.domain.policy import ACCEPT_RISKS
-from ip_remediator.domain.risks import CATALOGUE, DOCS, Entry, Severity
+from ip_remediator.approvals.policy import ACCEPT_RISKS
+from ip_remediator.risks.catalogue import CATALOGUE, Entry
+from ip_remediator.risks.model import DOCS, Severity
 from tests.unit.docs.documents import ROOT, rows, sections
 
 PAGE = (ROOT / DOCS).read_text()
@@ -29,7 +30,7 @@ def test_the_table_says_what_the_catalogue_says() -> None:
 
 @pytest.mark.parametrize("risk", CATALOGUE, ids=lambda risk: risk.id)
 def test_a_section_says_when_it_weighs_what(risk: Entry) -> None:
-    # given a risk that can weigh more or less
+    # given a risk that can classify_message more or less
     named = {name for name in NAMES if f"**{name}**" in sections(PAGE)[risk.id]}
     possible = {severity.name.lower() for severity in risk.severities}
 

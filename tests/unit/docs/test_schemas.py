@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from ip_remediator.domain.diagnosis import diagnose
-from ip_remediator.domain.snapshot import Snapshot
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.snapshot.model import Snapshot
 from scripts import schemas
 from tests.unit.docs.documents import ROOT
-from tests.unit.domain import records
+from tests.unit.support import records
 
 
 def validator(name: str) -> Any:

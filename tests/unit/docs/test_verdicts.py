@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from ip_remediator.domain import diagnosis
-from ip_remediator.domain.basics import Verdict
-from ip_remediator.domain.diagnosis import CURABLE, diagnose
+from ip_remediator.common.enums import Verdict
+from ip_remediator.diagnosis.diagnose import CURABLE, WORST_FIRST, diagnose
 from tests.unit.docs.documents import ROOT, rows, sections
-from tests.unit.domain.corpus import CASES
+from tests.unit.support.corpus import CASES
 
 SECTION = sections((ROOT / "docs" / "decisions.md").read_text())["Verdicts"]
 ROWS = {row["verdict"].strip("`"): row for row in rows(SECTION)}
 
 
 def test_the_verdicts_are_the_codes_the_worst_first() -> None:
-    assert list(ROWS) == [*diagnosis.WORST_FIRST, Verdict.UNSUPPORTED]
+    assert list(ROWS) == [*WORST_FIRST, Verdict.UNSUPPORTED]
     assert ROWS.keys() == {verdict.value for verdict in Verdict}
 
 

@@ -1,1 +1,0 @@
-"""Everything that talks: one module per counterpart."""

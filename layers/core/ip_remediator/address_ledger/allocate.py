@@ -1,0 +1,115 @@
+"""The block of an incident: kept in the ledger, chosen there or by a VPC IPAM pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from ip_remediator.address_ledger.ipam import Ipam
+from ip_remediator.address_ledger.ledger import ACCOUNT, BlockTaken, Ledger, PoolExhausted, Reservation
+from ip_remediator.common.errors import NotFound, RequestRefused
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.requests import InvalidInput
+from ip_remediator.planning.model import BlockRequirement
+from ip_remediator.planning.preconditions import CannotPlan
+
+# How many blocks of an IPAM pool other incidents may hold before we give up.
+PREVIEWS = 20
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """`ipam` is only asked where the requirement names a pool of it."""
+
+    ledger: Ledger
+    ipam: Ipam | None = None
+
+    def take(self, incident: Incident, vpc_id: str, needed: BlockRequirement, *, exactly: bool) -> IPv4Network | None:
+        """The incident's block: the one it holds already if that still fits, or another that does; None, and none
+        held, where nothing new is needed. `exactly`: somebody asked for this block.
+
+        Raises:
+            CannotPlan: no block is free.
+            InvalidInput: the block that was asked for is reserved by another.
+        """
+        # A CIDR that the VPC has already is a reservation itself: inside it the VPC keeps books of its own.
+        scope = vpc_id if needed.source == "existing-cidr" else ACCOUNT
+        book = _Book(self.ledger, incident.id, scope, {"cluster": incident.cluster, "vpc": vpc_id})
+        taken = [IPv4Network(cidr, strict=False) for cidr in needed.excluded]
+        held = self.ledger.reservation_of(incident.id)
+        if held and not (needed.needs_block and _fits(held, needed, taken, scope)):
+            self.ledger.release(incident.id)
+        if not needed.needs_block:
+            return None
+        if needed.ipam_pool:
+            return self._of_ipam(book, needed.ipam_pool, needed.prefix, taken)
+        return book.exactly_asked(needed) if exactly else book.first_free(needed, taken)
+
+    def release(self, incident: Incident) -> None:
+        self.ledger.release(incident.id)
+
+    def _of_ipam(self, book: _Book, pool: str, prefix: int, taken: list[IPv4Network]) -> IPv4Network:
+        """What the pool would give next, unless another incident counts on the same: then the next after that."""
+        if self.ipam is None:
+            raise CannotPlan(f"the IPAM pool {pool} cannot be asked")
+        disallowed = list(taken)
+        for _ in range(PREVIEWS):
+            try:
+                block = self.ipam.preview(pool, prefix, disallowed)
+            except (NotFound, RequestRefused) as error:
+                raise CannotPlan(f"the IPAM pool {pool} gives no /{prefix}: {error}") from error
+            try:
+                return book.instead(block)
+            except BlockTaken:
+                disallowed.append(block)
+        raise CannotPlan(f"other incidents hold the next {PREVIEWS} blocks of the IPAM pool {pool}")
+
+
+@dataclass(frozen=True)
+class _Book:
+    """The ledger, as one incident writes to it."""
+
+    ledger: Ledger
+    owner: str
+    scope: str
+    detail: dict[str, str]
+
+    def first_free(self, needed: BlockRequirement, taken: Sequence[IPv4Network]) -> IPv4Network:
+        """Of the first pool that has one."""
+        refusals = []
+        for pool in needed.pools:
+            try:
+                return self.ledger.reserve(
+                    self.owner, IPv4Network(pool), needed.prefix, taken, scope=self.scope, detail=self.detail
+                )
+            except PoolExhausted as error:
+                refusals.append(str(error))
+        raise CannotPlan("; ".join(refusals))
+
+    def exactly_asked(self, needed: BlockRequirement) -> IPv4Network:
+        try:
+            return self._exactly(IPv4Network(needed.pools[0]))
+        except BlockTaken as error:
+            raise InvalidInput(f"field 'block': {error}") from error
+
+    def instead(self, block: IPv4Network) -> IPv4Network:
+        """`block`, in place of another that the incident may hold."""
+        held = self.ledger.reservation_of(self.owner)
+        if held and held.block != block:
+            self.ledger.release(self.owner)
+        return self._exactly(block)
+
+    def _exactly(self, block: IPv4Network) -> IPv4Network:
+        return self.ledger.reserve_exactly(self.owner, block, scope=self.scope, detail=self.detail)
+
+
+def _fits(held: Reservation, needed: BlockRequirement, taken: Sequence[IPv4Network], scope: str) -> bool:
+    """Whether a block reserved for an earlier plan serves this one. Of an IPAM pool, the next preview tells."""
+    inside = needed.ipam_pool is not None or any(held.block.subnet_of(IPv4Network(pool)) for pool in needed.pools)
+    return (
+        held.scope == scope
+        and held.block.prefixlen == needed.prefix
+        and inside
+        and not any(held.block.overlaps(network) for network in taken)
+    )

@@ -1,0 +1,133 @@
+"""Questions to people: bound to a plan's hash and an expiry, answered once, the task token never shown."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
+from ip_remediator.incidents.record import Approval, ApprovalState
+from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
+from ip_remediator.incidents.timeline_items import timeline_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+    from ip_remediator.common.clock import Clock
+
+
+class ApprovalRefused(Exception):
+    """The question cannot be answered (any more): unknown, expired or answered. The message says which."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whose execution waits on `task_token`, and which plan the answer is about. `repeated`: it was given before."""
+
+    incident_id: str
+    task_token: str
+    plan_hash: str
+    repeated: bool = False
+
+
+class Approvals:
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._records = Records(table)
+        self._clock = clock
+
+    def ask(
+        self,
+        incident: str,
+        plan_hash: str,
+        task_token: str,
+        expires_at: datetime,
+        shown_as: str = "approval",
+        why: str = "",
+    ) -> Approval:
+        """Puts a question into the record, as its attribute `shown_as` ("approval" is about the plan,
+        "rollback_approval" about a rollback); the answer goes to whoever waits on `task_token`. `why`: what made the
+        remediator ask."""
+        approval = Approval(
+            id=secrets.token_urlsafe(12),
+            state=ApprovalState.PENDING,
+            plan_hash=plan_hash,
+            asked_at=self._clock(),
+            expires_at=expires_at,
+            why=why,
+        )
+        question = {
+            **_key(approval.id),
+            "incident_id": incident,
+            "task_token": task_token,
+            "shown_as": shown_as,
+            "approval": approval.model_dump_json(),
+        }
+        self._records.transact(
+            [self._records.putting(question), *self._show(incident, approval, shown_as, State.PENDING)]
+        )
+        return approval
+
+    def decide(self, approval_id: str, state: ApprovalState, by: str) -> Decision:
+        """Answers the question; the first answer counts. The same answer of the same person may be given again: whoever
+        resumes the execution may have crashed before doing so.
+
+        Raises:
+            ApprovalRefused: unknown, expired or answered already.
+        """
+        question = self._records.get(**_key(approval_id))
+        if question is None:
+            raise ApprovalRefused("this question is not known (any more)")
+        now = self._clock()
+        asked = Approval.model_validate_json(str(question["approval"]))
+        incident, token, answer = str(question["incident_id"]), str(question["task_token"]), f"{state} by {by}"
+        decision = Decision(incident, token, asked.plan_hash)
+        if "answer" in question:
+            # Not shown again: the record may have a newer question.
+            if question["answer"] == answer:
+                return replace(decision, repeated=True)
+            raise ApprovalRefused("this question was answered already")
+        if now >= asked.expires_at:
+            raise ApprovalRefused(f"this question expired at {asked.expires_at:%H:%M} UTC, which is a rejection")
+        decided = asked.model_copy(update={"state": state, "decided_at": now, "decided_by": by})
+        claim = self._records.setting(
+            _key(approval_id),
+            {"answer": answer, "task_token": token},
+            "attribute_not_exists(answer) AND task_token = :v1",
+        )
+        try:
+            self._records.transact([claim, *self._show(incident, decided, str(question["shown_as"]), State(state), by)])
+        except ConditionFailed:
+            return self.decide(approval_id, state, by)  # answered, or asked again, since it was read
+        return decision
+
+    def remind(self, incident: str, asked: Approval, task_token: str) -> bool:
+        """Notes that people are reminded of the question, and that `task_token` waits from now on. False: it was
+        answered meanwhile, for a task that waits no more."""
+        reminded = asked.model_copy(update={"reminded_at": self._clock()})
+        change = self._records.setting(
+            _key(asked.id),
+            {"task_token": task_token, "approval": reminded.model_dump_json()},
+            "attribute_exists(pk) AND attribute_not_exists(answer)",
+        )
+        try:
+            self._records.transact([change, *self._show(incident, reminded, "approval", State.REMINDED)])
+        except ConditionFailed:
+            return False
+        return True
+
+    def _show(
+        self, incident: str, approval: Approval, shown_as: str, state: State, by: str = AUTOMATIC
+    ) -> list[dict[str, object]]:
+        record = {"pk": f"INCIDENT#{incident}", "sk": "META"}
+        facts = EventDetail(plan_hash=approval.plan_hash, expires_at=approval.expires_at)
+        event = timeline_item(incident, self._clock(), Stage(shown_as), state, approval.why, by, facts)
+        return [
+            self._records.setting(record, {shown_as: approval.model_dump_json()}),
+            self._records.putting(event),
+        ]
+
+
+def _key(approval_id: str) -> dict[str, str]:
+    return {"pk": f"APPROVAL#{approval_id}", "sk": "TOKEN"}

@@ -1,0 +1,221 @@
+"""The Kubernetes API over the official client's transport, in plain JSON.
+
+The client's generated models are not used: 100,000 pods as model objects do not fit a Lambda function, and an unusual
+answer of an older server must not become a validation error.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+
+from ip_remediator.common.errors import NotFound, PermissionDenied, RequestRefused, ServiceUnavailable
+
+FIELD_MANAGER = "eks-ip-remediator"
+APPLY = "application/apply-patch+yaml"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 20
+_PAGE = 500
+Json = dict[str, Any]
+
+
+class KubernetesUnreachable(ServiceUnavailable):
+    """The API server does not answer (in time), or answers that it cannot now.
+
+    `expired`: a resourceVersion or continue token is too old (410); listing anew, a later try gets a fresh one.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
+class KubernetesDenied(PermissionDenied):
+    """The API server refuses the function's identity or lacks an RBAC rule for it; the message is the server's."""
+
+
+class Conflict(RequestRefused):
+    """Somebody else owns the field, or made the object first. `owners` names field managers in conflict."""
+
+    def __init__(self, message: str, owners: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.owners = owners
+
+
+class EvictionRefused(RequestRefused):
+    """A disruption budget does not let the pod go now; the message is the server's."""
+
+
+class WatchExpired(Exception):
+    """The watch's resourceVersion is too old (410): list again."""
+
+
+class KubeApi:
+    """One cluster's API.
+
+    Args:
+        host: the endpoint, `https://…`.
+        ca_data: the CA certificate as EKS gives it, base64 of PEM.
+        token: a bearer token; EKS's live 15 minutes, so make a new one per invocation.
+        seconds: after this long no further request is sent, and no answer waited for; None: no such limit.
+
+    Raises (every method): KubernetesUnreachable, KubernetesDenied, NotFound, Conflict, RequestRefused.
+    """
+
+    def __init__(self, host: str, ca_data: str, token: str, seconds: float | None = None) -> None:
+        self._until = None if seconds is None else time.monotonic() + seconds
+        configuration = Configuration(host=host, ca_cert_data=base64.b64decode(ca_data).decode(), retries=0)
+        self._client = ApiClient(configuration)
+        self._host = host.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": FIELD_MANAGER}
+
+    def get(self, path: str, **query: str) -> Json:
+        return self._json("GET", path, query)
+
+    def find(self, path: str) -> Json | None:
+        """The object, or None when it (or its whole API group) does not exist."""
+        try:
+            return self.get(path)
+        except NotFound:
+            return None
+
+    def items(self, path: str, page_size: int = _PAGE, /, **query: str) -> Iterator[Json]:
+        """All objects of a list, fetched page by page. One page is in memory at a time, less what was handed out."""
+        following: dict[str, str] = {}
+        while True:
+            page = self.get(path, limit=str(page_size), **query, **following)
+            items, token = page["items"], page["metadata"].get("continue")
+            del page
+            items.reverse()
+            while items:
+                yield items.pop()
+            if not token:
+                return
+            following = {"continue": token}
+
+    def create(self, path: str, body: Json) -> Json:
+        return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    def apply(self, path: str, body: Json, *, force: bool = False) -> Json:
+        """Server-side apply of exactly the fields in `body`. Raises Conflict when others own one and not `force`."""
+        query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()}
+        return self._json("PATCH", path, query, body, APPLY)
+
+    def patch(self, path: str, body: Json) -> Json:
+        return self._json("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, STRATEGIC_MERGE)
+
+    def replace(self, path: str, body: Json) -> Json:
+        """PUT; the resourceVersion in `body` guards against a change in between (Conflict)."""
+        return self._json("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    def delete(self, path: str) -> None:
+        """Deletes the object; one that is gone already is fine."""
+        try:
+            self._json("DELETE", path, {})
+        except NotFound:
+            return
+
+    def watch(self, path: str, seconds: int, **query: str) -> Iterator[Json]:
+        """Events `{"type", "object"}` until `seconds` have passed or the server ends the watch.
+
+        Raises:
+            WatchExpired: list again and start from the new resourceVersion.
+        """
+        arguments = {**query, "watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
+        try:
+            response = self._call("GET", path, arguments, read_seconds=seconds + _CONNECT_SECONDS)
+        except KubernetesUnreachable as error:
+            if error.expired:
+                raise WatchExpired(str(error)) from error
+            raise
+        try:
+            for line in _lines(response):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    if event["object"].get("code") == 410:
+                        raise WatchExpired(event["object"].get("message", ""))
+                    raise KubernetesUnreachable(f"watch {path}: {event['object'].get('message')}")
+                yield event
+        except urllib3.exceptions.HTTPError:
+            return
+        finally:
+            response.close()
+
+    def _json(
+        self, method: str, path: str, query: dict[str, str], body: Json | None = None, content_type: str | None = None
+    ) -> Json:
+        response = self._call(method, path, query, body, content_type)
+        try:
+            data = response.read()
+        except urllib3.exceptions.HTTPError as error:
+            raise KubernetesUnreachable(f"{method} {path}: {error}") from error
+        try:
+            answer: Json = json.loads(data)
+        except ValueError as error:
+            raise KubernetesUnreachable(f"{method} {path}: not JSON: {data[:200]!r}") from error
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Json | None = None,
+        content_type: str | None = None,
+        read_seconds: float = _READ_SECONDS,
+    ) -> Any:
+        url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {**self._headers, "Content-Type": content_type or "application/json"}
+        left = read_seconds if self._until is None else min(read_seconds, self._until - time.monotonic())
+        if left <= 0:
+            raise KubernetesUnreachable(f"{method} {path}: {self._host} took too long for what was asked before")
+        try:
+            answer = self._client.call_api(
+                method, url, headers, body, _request_timeout=(min(_CONNECT_SECONDS, left), left)
+            ).response
+        except Exception as error:
+            # The client wraps urllib3's errors in its own; whatever it is, no answer came.
+            raise KubernetesUnreachable(f"{method} {path}: no answer from {self._host}: {error}") from error
+        if answer.status >= 400:
+            raise _refusal(method, path, answer.status, answer.read())
+        return answer
+
+
+def _lines(response: Any) -> Iterator[bytes]:
+    rest = b""
+    while chunk := response.read1(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line)
+
+
+def _refusal(method: str, path: str, status: int, body: bytes) -> Exception:
+    """The error of ours for a Status object, or for the plain text of an unknown API group."""
+    try:
+        said: Json = json.loads(body)
+    except ValueError:
+        said = {"message": body[:200].decode("utf-8", "replace").strip()}
+    text = f"{method} {path}: {status}: {said.get('message', '')}"
+    if status in (401, 403):
+        return KubernetesDenied(text)
+    if status == 404:
+        return NotFound(text)
+    if status == 409:
+        causes = (said.get("details") or {}).get("causes") or []
+        owners = {str(cause.get("message", "")).partition('"')[2].partition('"')[0] for cause in causes}
+        return Conflict(text, tuple(sorted(owner for owner in owners if owner)))
+    if status == HTTPStatus.GONE:
+        return KubernetesUnreachable(text, expired=True)
+    if status == 429 and path.endswith("/eviction"):
+        return EvictionRefused(text)
+    if status == 429 or status >= 500:
+        return KubernetesUnreachable(text)
+    return RequestRefused(text)

@@ -1,0 +1,41 @@
+"""Nodes by their EC2 instance, cordoned and uncordoned."""
+
+from __future__ import annotations
+
+from ip_remediator.clients.kubernetes.api import KubeApi
+
+_NODES = "/api/v1/nodes"
+
+
+class KubeNodes:
+    """Raises the errors of `clients.kubernetes.api`."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def by_instance(self) -> dict[str, str]:
+        """Node name by instance id."""
+        named = {}
+        for node in self._api.items(_NODES):
+            instance = node.get("spec", {}).get("providerID", "").rpartition("/")[2]
+            if instance:
+                named[instance] = node["metadata"]["name"]
+        return named
+
+    def instance_of(self, name: str) -> str | None:
+        """The EC2 instance behind the node; None when there is none, or no such node (any more)."""
+        node = self._api.find(f"{_NODES}/{name}")
+        return None if node is None else node.get("spec", {}).get("providerID", "").rpartition("/")[2] or None
+
+    def is_cordoned(self, name: str) -> bool | None:
+        """None: there is no such node (any more)."""
+        node = self._api.find(f"{_NODES}/{name}")
+        return None if node is None else bool(node["spec"].get("unschedulable"))
+
+    def cordon(self, name: str) -> None:
+        self._api.patch(f"{_NODES}/{name}", {"spec": {"unschedulable": True}})
+
+    def uncordon(self, name: str) -> None:
+        """As `kubectl uncordon` leaves it; a node that is gone is fine."""
+        if self.is_cordoned(name):
+            self._api.patch(f"{_NODES}/{name}", {"spec": {"unschedulable": None}})

@@ -1,0 +1,72 @@
+"""Pods and disruption budgets as the Kubernetes API describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_MIRROR = "kubernetes.io/config.mirror"
+
+
+@dataclass(frozen=True)
+class NodePod:
+    """A pod on a node. `controller`: uid of its owner; `has_address` is False while it waits for one."""
+
+    namespace: str
+    name: str
+    uid: str
+    leaving: bool
+    has_address: bool
+    controller: str | None
+    kind: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+    @property
+    def shown(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def stays(self) -> bool:
+        """It ends with its node: of a DaemonSet, or the kubelet's own."""
+        return self.kind == "DaemonSet" or _MIRROR in self.annotations
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A PodDisruptionBudget: `needs` of `has` healthy pods must stay; `allowed` may go now."""
+
+    namespace: str
+    name: str
+    selector: Mapping[str, Any] | None
+    allowed: int
+    needs: int
+    has: int
+
+    @property
+    def shown(self) -> str:
+        return f"PodDisruptionBudget {self.namespace}/{self.name} (needs {self.needs} healthy pods, has {self.has})"
+
+    def covers(self, pod: NodePod) -> bool:
+        """As policy/v1 has it: an empty selector selects every pod of the namespace, none selects none."""
+        if self.selector is None or pod.namespace != self.namespace:
+            return False
+        labels = self.selector.get("matchLabels") or {}
+        expressions = self.selector.get("matchExpressions") or []
+        return all(pod.labels.get(key) == value for key, value in labels.items()) and all(
+            _matches(expression, pod.labels) for expression in expressions
+        )
+
+
+def _matches(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    value, values = labels.get(expression["key"]), expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None

@@ -1,0 +1,89 @@
+"""Following pods that wait for an address, by watch; and moving pods off a block."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from ip_remediator.clients.kubernetes.api import Conflict, KubeApi, WatchExpired
+from ip_remediator.common.errors import NotFound
+
+_PODS = "/api/v1/pods"
+_PENDING = {"fieldSelector": "status.phase=Pending"}
+_ALIVE = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+
+
+class Evictable(Protocol):
+    """A pod that is to go, and no other one of its name."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+
+
+class KubePods:
+    """Raises the errors of `clients.kubernetes.api`."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return self._api.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    def evict(self, pod: Evictable) -> None:
+        """Asks for the pod's eviction; one that is gone, or another one of its name, is fine.
+
+        Raises:
+            EvictionRefused: a disruption budget does not allow it now.
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        }
+        try:
+            self._api.create(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body)
+        except (NotFound, Conflict):
+            return
+
+    def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
+        """Waits until none of the pods is Pending any more, at most `seconds`; returns those that still are.
+
+        Watches only Pending pods, so that a large cluster's other pods cost nothing: a pod that starts running leaves
+        the selection, which the server tells as DELETED.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            waiting, version = self._pending(uids)
+            left = deadline - time.monotonic()
+            if not waiting or left <= 0:
+                return waiting
+            if self._watched_until_gone(waiting, version, left):
+                return set()
+
+    def _pending(self, uids: set[str]) -> tuple[set[str], str]:
+        found: set[str] = set()
+        page = self._api.get(_PODS, limit="500", **_PENDING)
+        while True:
+            found |= {item["metadata"]["uid"] for item in page["items"]} & uids
+            following = page["metadata"].get("continue")
+            if not following:
+                return found, page["metadata"]["resourceVersion"]
+            page = self._api.get(_PODS, limit="500", **_PENDING, **{"continue": following})
+
+    def _watched_until_gone(self, waiting: set[str], version: str, seconds: float) -> bool:
+        """Whether all of them stopped being Pending; False says nothing but that it is time to look again."""
+        left = set(waiting)
+        try:
+            for event in self._api.watch(_PODS, max(1, int(seconds)), resourceVersion=version, **_PENDING):
+                if event["type"] == "DELETED":
+                    left.discard(event["object"]["metadata"]["uid"])
+                if not left:
+                    return True
+        except WatchExpired:
+            pass
+        return False

@@ -1,0 +1,78 @@
+"""The pods of a node, the budgets that guard them, and the pods of a controller."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.objects import Budget, NodePod
+
+_BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
+_ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class KubeDrain:
+    """Raises the errors of `clients.kubernetes.api`."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def pods_on(self, node: str) -> tuple[NodePod, ...]:
+        """Those that have not finished."""
+        return tuple(
+            _pod(item) for item in self._api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node},{_ALIVE}")
+        )
+
+    def budgets(self) -> list[Budget]:
+        return [_budget(item) for item in self._api.items(_BUDGETS)]
+
+    def unschedulable(self, since: datetime | None) -> bool:
+        """Whether the scheduler finds no node for a pod that was made since then."""
+        pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName=")
+        made = (datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in pending)
+        return any(since is None or each >= since for each in made)
+
+    def nodes_of(self, zone: str) -> list[dict[str, Any]]:
+        return list(self._api.items("/api/v1/nodes", labelSelector=f"topology.kubernetes.io/zone={zone}"))
+
+    def pods_of(self, namespace: str, controller: str) -> list[dict[str, Any]]:
+        """A controller's pods that have not finished and are not being deleted."""
+        listed = self._api.items(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=_ALIVE)
+        return [
+            pod
+            for pod in listed
+            if (_controller(pod) or {}).get("uid") == controller and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+
+def _pod(item: dict[str, Any]) -> NodePod:
+    metadata, controller = item["metadata"], _controller(item) or {}
+    return NodePod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        leaving="deletionTimestamp" in metadata,
+        has_address=bool((item.get("status") or {}).get("podIP")),
+        controller=controller.get("uid"),
+        kind=controller.get("kind", ""),
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+    )
+
+
+def _controller(pod: dict[str, Any]) -> dict[str, Any] | None:
+    references = pod["metadata"].get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)
+
+
+def _budget(item: dict[str, Any]) -> Budget:
+    status = item.get("status") or {}
+    return Budget(
+        namespace=item["metadata"]["namespace"],
+        name=item["metadata"]["name"],
+        selector=item["spec"].get("selector"),
+        allowed=int(status.get("disruptionsAllowed", 0)),
+        needs=int(status.get("desiredHealthy", 0)),
+        has=int(status.get("currentHealthy", 0)),
+    )

@@ -1,0 +1,199 @@
+"""What else would help, concretely for the cluster at hand: where no plan is possible, and beside every plan.
+
+Sources: EKS User Guide ("Create a Node Class for Amazon EKS", "Define which Pods use AWS Fargate when launched",
+"Learn about IPv6 addresses to clusters, Pods, and services"), VPC User Guide ("Share your VPC subnets").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.taken_ranges import taken_ranges
+
+ALTERNATIVES = (
+    "an IPv6 cluster, where pods never run out of addresses",
+    "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
+    "a further VPC for new node groups",
+)
+# By this people offer a subnet for pods: to the cluster of the value, or to every one with "shared".
+POD_SUBNET_TAG = "eks-ip-remediator:pod-subnet"
+_PUBLIC_TAG = "kubernetes.io/role/elb"
+_OURS = "eks-ip-remediator:"
+_TOLD = 3
+_WORTH_OFFERING = 16
+_EXAMPLE_PREFIX = 20
+
+
+def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
+    """What fits the diagnosis' verdict, the most fitting first; nothing where nothing is needed."""
+    if verdict == "recovered":
+        return ()
+    special = {
+        "unsupported": _for_unsupported,
+        "node_limit": _for_node_limit,
+        "eni_quota": _for_eni_quota,
+        "cni_fault": _for_cni_fault,
+    }
+    return tuple(special[verdict](snapshot)) if verdict in special else (*_idle_subnets(snapshot), *ALTERNATIVES)
+
+
+def ask_for(quota: str, value: int) -> str:
+    """The command that asks AWS for a higher quota of the VPC service."""
+    return (
+        "ask for more with `aws service-quotas request-service-quota-increase --service-code vpc "
+        f"--quota-code {quota} --desired-value {value}`"
+    )
+
+
+def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
+    """Subnets of the nodes' zones that no node uses: what they are meant for, only people know."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    zones = {node.zone for node in snapshot.nodes if node.runs_vpc_cni}
+    idle: dict[str, Subnet] = {}
+    for subnet in sorted(snapshot.subnets, key=lambda subnet: (-(subnet.free or 0), subnet.id)):
+        marked = any(key == _PUBLIC_TAG or key.startswith(_OURS) for key in subnet.tags)
+        if subnet.zone in zones and subnet.id not in used and (subnet.free or 0) >= _WORTH_OFFERING and not marked:
+            idle.setdefault(subnet.zone, subnet)
+    if idle:
+        told = ", ".join(f"{subnet.id} ({zone}, {subnet.free} free)" for zone, subnet in sorted(idle.items())[:_TOLD])
+        ids = " ".join(subnet.id for _, subnet in sorted(idle.items())[:_TOLD])
+        yield (
+            f"a subnet that is there, as long as it is meant for pods: {told}: aws ec2 create-tags --resources {ids} "
+            f"--tags Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}"
+        )
+
+
+def _for_eni_quota(snapshot: Snapshot) -> Iterator[str]:
+    yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_region + 1000)
+    yield "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters Name=status,Values=available"
+
+
+def _for_cni_fault(snapshot: Snapshot) -> Iterator[str]:
+    yield "look at aws-node: kubectl -n kube-system logs -l k8s-app=aws-node -c aws-node --tail=100 --prefix"
+    host = next((pod.node for pod in snapshot.stuck_pods if pod.node), "the node")
+    yield f"and at ipamd's own log on {host}: /var/log/aws-routed-eni/ipamd.log"
+
+
+def _for_unsupported(snapshot: Snapshot) -> Iterator[str]:
+    cluster, vpc = snapshot.cluster, snapshot.vpc
+    if cluster.ip_family == "ipv6":
+        yield (
+            "see that each node subnet has an IPv6 CIDR and each node a /80 prefix: "
+            "aws ec2 describe-network-interfaces --query 'NetworkInterfaces[].[NetworkInterfaceId,Ipv6Prefixes]'"
+        )
+    elif cluster.auto_mode:
+        yield from _for_auto_mode(snapshot)
+    elif not snapshot.cni.installed:
+        yield (
+            "give the cluster's CNI a larger pod range with its own tools (Calico: a further IPPool; Cilium: "
+            "clusterPoolIPv4PodCIDRList)"
+        )
+        yield "or move to the Amazon VPC CNI: aws eks create-addon --addon-name vpc-cni --cluster-name " + cluster.name
+    elif vpc and vpc.owner_id and snapshot.account_id and vpc.owner_id != snapshot.account_id:
+        yield from _for_shared_vpc(snapshot, vpc.id, vpc.owner_id)
+    else:
+        yield from _for_nodes_of_others(snapshot)
+
+
+def _for_auto_mode(snapshot: Snapshot) -> Iterator[str]:
+    group = snapshot.cluster.security_group or "sg-OF-THE-CLUSTER"
+    yield (
+        "create subnets of a new CIDR, one in each zone with nodes, tag them kubernetes.io/role/pod=1, and add to the "
+        'NodeClass (eks.amazonaws.com/v1) under spec: podSubnetSelectorTerms: [{tags: {kubernetes.io/role/pod: "1"}}], '
+        f"podSecurityGroupSelectorTerms: [{{id: {group}}}]"
+    )
+    yield _new_cidr(snapshot)
+
+
+def _for_shared_vpc(snapshot: Snapshot, vpc_id: str, owner: str) -> Iterator[str]:
+    zones = ", ".join(_zones(snapshot)) or "each zone with nodes"
+    yield f"ask account {owner}, which owns {vpc_id}, for a CIDR: {_new_cidr(snapshot)}"
+    yield (
+        f"and for a subnet of it in {zones}, with the route tables of the node subnets, shared with account "
+        f"{snapshot.account_id} by AWS RAM"
+    )
+    yield "then point ENIConfigs at the shared subnets, which needs no right of the owner"
+
+
+def _for_nodes_of_others(snapshot: Snapshot) -> Iterator[str]:
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    nodes = [node for node in snapshot.nodes if node.name in hosts] or list(snapshot.nodes)
+    if any(node.fargate for node in nodes):
+        yield from _for_fargate(snapshot)
+    elif any(node.windows for node in nodes):
+        yield (
+            "Windows: more or larger nodes in subnets with free addresses, or enable-windows-prefix-delegation: "
+            '"true" in the ConfigMap kube-system/amazon-vpc-cni'
+        )
+    elif any(node.own_cni for node in nodes):
+        yield (
+            "hybrid nodes: a larger pool of their own CNI (Cilium or Calico); nodes of Auto Mode: a NodeClass with "
+            "podSubnetSelectorTerms"
+        )
+    else:
+        yield from ALTERNATIVES
+
+
+def _for_fargate(snapshot: Snapshot) -> Iterator[str]:
+    cluster = snapshot.cluster
+    for profile in cluster.fargate_profiles[:_TOLD]:
+        present = " ".join(profile.subnets)
+        described = (
+            f"aws eks describe-fargate-profile --cluster-name {cluster.name} --fargate-profile-name {profile.name}"
+        )
+        yield (
+            f"profile {profile.name} uses {present or 'unknown subnets'}, and a profile cannot be changed: create one "
+            f"beside it with further subnets, then delete it and restart its pods: aws eks create-fargate-profile "
+            f"--cluster-name {cluster.name} --fargate-profile-name {profile.name}-2 --subnets {present} subnet-NEW "
+            f'--pod-execution-role-arn "$({described} --query fargateProfile.podExecutionRoleArn --output text)" '
+            f'--selectors "$({described} --query fargateProfile.selectors --output json)"'
+        )
+    if not cluster.fargate_profiles:
+        yield (
+            "add subnets with free addresses by a further Fargate profile beside those of: "
+            f"aws eks list-fargate-profiles --cluster-name {cluster.name}"
+        )
+    yield _new_cidr(snapshot)
+
+
+def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    full = [node for node in snapshot.nodes if node.name in hosts and node.free_eni_slots == 0]
+    kinds = sorted({_limits(node) for node in full if node.instance_type})
+    yield "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
+    if not snapshot.cni.prefix_delegation:
+        yield (
+            "turn on prefix delegation, 16 addresses in a slot: ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on "
+            "aws-node, for new nodes"
+        )
+    for node in full[:1]:
+        if node.max_enis and node.addresses_per_eni and not snapshot.cni.prefix_delegation:
+            enis = node.max_enis - (1 if snapshot.cni.custom_networking else 0)
+            fitting = enis * (node.addresses_per_eni - 1) + 2
+            yield f"keep pods off full nodes: --max-pods={fitting} for {node.instance_type or 'their type'}"
+
+
+def _limits(node: Node) -> str:
+    return f"{node.instance_type} ({node.max_enis} ENIs of {node.addresses_per_eni} addresses)"
+
+
+def _new_cidr(snapshot: Snapshot) -> str:
+    vpc_id = snapshot.vpc.id if snapshot.vpc else snapshot.cluster.vpc_id or "vpc-ID"
+    block = next(cidrs.free_blocks(cidrs.CGNAT, _taken(snapshot), _EXAMPLE_PREFIX), None)
+    return f"aws ec2 associate-vpc-cidr-block --vpc-id {vpc_id} --cidr-block {block or 'A-FREE-CIDR'}"
+
+
+def _taken(snapshot: Snapshot) -> list[IPv4Network]:
+    try:
+        return [IPv4Network(cidr, strict=False) for cidr in taken_ranges(snapshot)]
+    except ValueError:  # a hand-written document may name anything
+        return []
+
+
+def _zones(snapshot: Snapshot) -> list[str]:
+    return sorted({node.zone for node in snapshot.nodes if node.zone})

@@ -1,0 +1,170 @@
+"""What a verdict rests on, fact by fact, and what could not be known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.signals.error_catalogue import Cause
+from ip_remediator.snapshot.ipamd import pod_nodes, zone_subnets
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Node, StuckPod
+from ip_remediator.snapshot.model_vpc import Subnet
+
+# What EC2 says when it means this.
+_EC2_WORDS = {
+    Cause.SUBNET_FULL: "InsufficientFreeAddressesInSubnet",
+    Cause.PREFIX_FRAGMENTED: "InsufficientCidrBlocks",
+    Cause.ENI_QUOTA: "NetworkInterfaceLimitExceeded",
+    Cause.CNI_IAM: "UnauthorizedOperation",
+    Cause.CNI_THROTTLED: "RequestLimitExceeded",
+    Cause.NODE_LIMIT: "AttachmentLimitExceeded",
+}
+_EXCERPT = 300
+_NODES_SHOWN = 3
+
+
+def evidence(
+    snapshot: Snapshot, zones: Sequence[str], signals: frozenset[Cause], said: Mapping[Cause, StuckPod]
+) -> tuple[str, ...]:
+    """`signals`: what the incident's signals proved; `said`: one stuck pod for each cause that its event proves."""
+    return (
+        *_of_subnets(snapshot, zones),
+        *_of_pods(snapshot, zones),
+        *_of_full_nodes(snapshot),
+        *_of_words(signals, said),
+        *_of_quota(snapshot, signals.union(said)),
+        *_of_cni(snapshot),
+    )
+
+
+def _of_subnets(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
+    used = {zone: zone_subnets(snapshot, zone) or _where_enis_may_be(snapshot, zone) for zone in zones}
+    for zone, subnets in used.items():
+        for subnet in subnets:
+            yield f"subnet {subnet.id} ({subnet.cidr}, {zone}) has {_told_free(snapshot, subnet)}"
+    for subnet in (subnet for subnets in used.values() for subnet in subnets):
+        if subnet.full_at and subnet.free:
+            told = told_forecast(snapshot, subnet.full_at)
+            yield f"subnet {subnet.id} {told}, by its free addresses of the last 14 days"
+
+
+def _where_enis_may_be(snapshot: Snapshot, zone: str) -> list[Subnet]:
+    """All of the zone's, where its nodes' ENIs are unknown: the verdict then rests on these."""
+    dark = any(not node.interfaces for node in pod_nodes(snapshot, zone))
+    return [subnet for subnet in snapshot.subnets if dark and subnet.zone == zone]
+
+
+def _of_pods(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
+    zone_of = {node.name: zone for zone in zones for node in pod_nodes(snapshot, zone)}
+    counts = dict.fromkeys(zones, 0)
+    elsewhere: dict[str, int] = {}
+    for pod in snapshot.stuck_pods:
+        if pod.node in zone_of:
+            counts[zone_of[pod.node]] += 1
+        elif pod.node and (node := snapshot.node(pod.node)):
+            elsewhere[_kind(node)] = elsewhere.get(_kind(node), 0) + 1
+    for zone, count in counts.items():
+        if count:
+            yield f"{counted(count, 'pod')} without an address in {zone}"
+    for kind, count in sorted(elsewhere.items()):
+        yield f"{counted(count, 'pod')} without an address on {kind}"
+
+
+def _kind(node: Node) -> str:
+    if node.fargate:
+        return "Fargate, which takes addresses of the profile's subnets"
+    if node.windows:
+        return "Windows nodes, which know no ENIConfig"
+    if node.own_cni:
+        return "hybrid nodes or nodes of EKS Auto Mode, where aws-node does not run"
+    return f"nodes whose zone is unknown (no label {ZONE_LABEL})"
+
+
+def _of_full_nodes(snapshot: Snapshot) -> Iterator[str]:
+    """The hosts of stuck pods that can attach no further ENI."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    full = [node for node in snapshot.nodes if node.name in hosts and node.free_eni_slots == 0 and node.runs_vpc_cni]
+    for node in full[:_NODES_SHOWN]:
+        held = sum(eni.addresses + eni.prefixes for eni in node.interfaces)
+        most = f" of {node.max_enis * node.addresses_per_eni}" if node.max_enis and node.addresses_per_eni else ""
+        kind = f" ({node.instance_type})" if node.instance_type else ""
+        attached = f"{len(node.interfaces)} of {node.max_enis} ENIs attached"
+        yield f"node {node.name}{kind} has {attached} with {held}{most} addresses or prefixes"
+    if len(full) > _NODES_SHOWN:
+        yield f"{counted(len(full) - _NODES_SHOWN, 'more node')} with stuck pods and no free ENI slot"
+
+
+def _of_words(signals: frozenset[Cause], said: Mapping[Cause, StuckPod]) -> Iterator[str]:
+    for cause in sorted(signals):
+        words = f" (EC2 words it {_EC2_WORDS[cause]})" if cause in _EC2_WORDS else ""
+        yield f"the signals prove {cause}{words}"
+    for cause, pod in sorted(said.items()):
+        yield f"the event of {pod.namespace}/{pod.name} proves {cause}: {(pod.message or '')[-_EXCERPT:]}"
+
+
+def _of_quota(snapshot: Snapshot, causes: frozenset[Cause]) -> Iterator[str]:
+    if Cause.ENI_QUOTA in causes:
+        quotas = snapshot.quotas
+        source = "as Service Quotas says" if quotas.applied else "AWS's default; the applied value was not read"
+        yield f"the quota L-DF5E4CA3 is {quotas.interfaces_per_region:,} network interfaces in the region ({source})"
+
+
+def _of_cni(snapshot: Snapshot) -> Iterator[str]:
+    cni = snapshot.cni
+    state = "on" if cni.custom_networking else "off"
+    yield f"the VPC CNI {cni.version or '(version unknown)'} runs with custom networking {state}"
+    if cni.custom_networking:
+        named = [f"{config.name} ({config.subnet or 'no subnet'})" for config in snapshot.eni_configs]
+        yield f"{counted(len(named), 'ENIConfig')}: {some_of(named, 12)}" if named else "there is no ENIConfig"
+    if cni.prefix_delegation:
+        yield f"prefix delegation is on: nodes take {PREFIX_SIZE} contiguous addresses at a time"
+
+
+def told_forecast(snapshot: Snapshot, full_at: datetime) -> str:
+    hours = round((full_at - snapshot.taken_at).total_seconds() / 3600) if snapshot.taken_at else None
+    about = f" in about {hours} h" if hours else ""
+    return f"will be full{about}, at {full_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _told_free(snapshot: Snapshot, subnet: Subnet) -> str:
+    if subnet.free is None:
+        return "an unknown number of free addresses"
+    free = counted(subnet.free, "free address", "free addresses")
+    if not snapshot.cni.prefix_delegation:
+        return free
+    known = subnet.free_prefixes is not None
+    return f"{free}, {subnet.free_prefixes if known else 'an unknown number of'} free /28 prefixes"
+
+
+def unknown(snapshot: Snapshot) -> tuple[str, ...]:
+    """What the snapshot does not say, and what its reader was refused."""
+    return (*_gaps(snapshot), *snapshot.unread)
+
+
+def _gaps(snapshot: Snapshot) -> Iterator[str]:
+    yield from _gap("free addresses of", (subnet.id for subnet in snapshot.subnets if subnet.free is None))
+    if snapshot.cni.prefix_delegation:
+        uncounted = (
+            subnet.id for subnet in snapshot.subnets if subnet.free is not None and subnet.free_prefixes is None
+        )
+        yield from _gap("free /28 prefixes of", uncounted)
+    served = [node for node in snapshot.nodes if node.runs_vpc_cni]
+    yield from _gap("ENI slots of", (node.name for node in served if node.free_eni_slots is None))
+    yield from _gap("the zone of", (node.name for node in served if not node.zone))
+    yield from _gap("the node of", (f"{pod.namespace}/{pod.name}" for pod in snapshot.stuck_pods if not pod.node))
+    if snapshot.stuck_pods and not snapshot.nodes:
+        yield "the nodes"
+    if served and not snapshot.subnets:
+        yield "the subnets"
+    if snapshot.cni.installed and snapshot.cni.version is None:
+        yield "the VPC CNI's version: one of 1.22 or later is assumed"
+    if snapshot.vpc is None:
+        yield "the VPC's CIDRs, peers and routes"
+
+
+def _gap(what: str, names: Iterable[str]) -> Iterator[str]:
+    found = sorted(set(names))
+    if found:
+        yield f"{what} {some_of(found)}"

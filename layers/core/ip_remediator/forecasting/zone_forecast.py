@@ -1,0 +1,79 @@
+"""Which zones of a cluster will have no address left, and when people hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ip_remediator.forecasting.forecast import Forecast
+from ip_remediator.signals.error_catalogue import Cause, Strength
+from ip_remediator.signals.events import Dropped, Signal, Source, build
+from ip_remediator.snapshot.ipamd import lasting, zone_subnets, zones_of
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Subnet
+
+# A forecast that stays as it is, or a full subnet that nobody cured, is told again this much later.
+REMINDED_AFTER = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A zone in which no subnet has a free address at `full_at` any more; `last` is the one that lasts longest."""
+
+    zone: str
+    last: Subnet
+    full_at: datetime
+
+
+def with_forecasts(snapshot: Snapshot, forecasts: Mapping[str, Forecast | None], within: timedelta) -> Snapshot:
+    """`snapshot` with `full_at` where the subnet (by id) is forecast to be full `within` that time."""
+    latest = snapshot.taken_at + within if snapshot.taken_at else None
+
+    def foretold(subnet: Subnet) -> Subnet:
+        found = forecasts.get(subnet.id)
+        near = found is not None and latest is not None and found.full_at <= latest
+        return subnet.model_copy(update={"full_at": found.full_at}) if found and near else subnet
+
+    return snapshot.model_copy(update={"subnets": tuple(map(foretold, snapshot.subnets))})
+
+
+def outlooks(snapshot: Snapshot) -> list[Outlook]:
+    """The zones that will be full. Where ipamd may choose between subnets, all of them must be."""
+    if not snapshot.cni.installed:
+        return []
+    found = ((zone, lasting(zone_subnets(snapshot, zone))) for zone in zones_of(snapshot))
+    return [Outlook(zone, last, last.full_at) for zone, last in found if last and last.full_at]
+
+
+def is_news(full_at: datetime, now: datetime, told_at: datetime | None, told_full_at: datetime | None) -> bool:
+    """Whether people must hear of `full_at`, after they heard of `told_full_at` at `told_at`: half of the time that
+    was left then is gone, or twelve hours have passed."""
+    if told_at is None or told_full_at is None:
+        return True
+    return (full_at - now) < (told_full_at - told_at) / 2 or now - told_at >= REMINDED_AFTER
+
+
+def foretelling(cluster: str, outlook: Outlook, forecast: Forecast, now: datetime) -> Signal | Dropped:
+    """The signal that a zone will be full: strong, because the counts are EC2's own."""
+    return build(
+        source=Source.SWEEP,
+        cluster=cluster,
+        cause=Cause.SUBNET_FULL,
+        strength=Strength.STRONG,
+        zone=outlook.zone,
+        seen=(now, now),
+        received_at=now,
+        identity=f"forecast-{outlook.last.id}-{now:%Y%m%dT%H%M}",
+        excerpt=told(outlook.last, forecast, now),
+    )
+
+
+def told(subnet: Subnet, forecast: Forecast, now: datetime) -> str:
+    """In words: "subnet-0a (10.0.0.0/28) will be full at 2026-03-01 14:00 UTC (12 free, -9/h)"."""
+    rate = f", -{forecast.per_hour:.2g}/h" if forecast.per_hour > 0 else ""
+    if forecast.full_at <= now:
+        return f"{subnet.id} ({subnet.cidr}) has no free address"
+    return (
+        f"{subnet.id} ({subnet.cidr}) will be full at {forecast.full_at:%Y-%m-%d %H:%M} UTC ({subnet.free} free{rate})"
+    )

@@ -1,0 +1,139 @@
+"""The Incidents table where incidents begin: opening them, and what is read without their documents.
+
+Apart from `incidents`, because `ingest` and `announce` start faster without the documents of diagnosis and plan.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item, Records
+from ip_remediator.common.enums import Mode, incident_id
+from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
+from ip_remediator.incidents.timeline_items import timeline_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+    from ip_remediator.common.clock import Clock
+    from ip_remediator.incidents.record import RunRequest
+
+# An open incident whose execution never closed it must not silence the cluster for ever; the state machine's own
+# TimeoutSeconds (24 h) is below this.
+STALE_AFTER = timedelta(hours=26)
+
+
+class IncidentOpen(Exception):
+    """The cluster has an open incident already; the message names it."""
+
+
+class IncidentOpener:
+    """All methods raise the errors of `common.errors`."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._records = Records(table)
+        self._clock = clock
+
+    def open(
+        self,
+        cluster: str,
+        region: str,
+        mode: Mode,
+        reason: str,
+        request: RunRequest | None = None,
+        execution: str | None = None,
+    ) -> str:
+        """A new incident of `cluster`; returns its id. `request`: what a run by hand asks for.
+
+        `execution` opens it for itself: asking again, because the first answer was lost, gives the same incident.
+
+        Raises:
+            IncidentOpen: the cluster has one that is not closed.
+        """
+        now = self._clock()
+        new_id = incident_id(cluster, now, secrets.token_hex(3))
+        started = {"execution": execution} if execution else {}
+        extras = {"request": request.model_dump_json()} if request else {}
+        record = _new_record(new_id, cluster, region, mode, reason, now) | extras | started
+        try:
+            self._records.transact(self._opening(record, execution or AUTOMATIC, started))
+        except ConditionFailed as error:
+            present = self._records.get(**marker_key(cluster)) or {}
+            if execution and present.get("execution") == execution and "closed_at" not in present:
+                return str(present["incident_id"])
+            raise IncidentOpen(f"cluster {cluster} has an open incident: {present.get('incident_id')}") from error
+        return new_id
+
+    def open_for(self, cluster: str, region: str, mode: Mode, reason: str, signals: Item, window: Item) -> str:
+        """A new incident that rests on signals, given as attributes; `window` is written together with it.
+
+        Raises:
+            ConditionFailed: the cluster has an open incident, or its signals were written since they were read.
+        """
+        now = self._clock()
+        record = _new_record(incident_id(cluster, now, secrets.token_hex(3)), cluster, region, mode, reason, now)
+        self._records.transact([*self._opening(record | signals, AUTOMATIC, {}), window])
+        return str(record["pk"]).removeprefix("INCIDENT#")
+
+    def _opening(self, record: Item, by: str, started: Item) -> list[Item]:
+        """The writes that open an incident: one marker for each cluster, the record, its first entry."""
+        id_, opened_at = str(record["pk"]).removeprefix("INCIDENT#"), str(record["opened_at"])
+        marker = {**marker_key(record["cluster"]), "incident_id": id_, "opened_at": opened_at, **started}
+        vacant = "attribute_not_exists(pk) OR attribute_exists(closed_at) OR opened_at < :stale"
+        given_up = {":stale": (datetime.fromisoformat(opened_at) - STALE_AFTER).isoformat()}
+        facts = EventDetail(mode=Mode(record["mode"]))
+        return [
+            self._records.putting(marker, vacant, given_up),
+            self._records.putting(record),
+            self._event(id_, Stage.INCIDENT, State.OPENED, record["reason"], by, facts),
+        ]
+
+    def open_incident(self, cluster: str) -> str | None:
+        marker = self._records.get(**marker_key(cluster))
+        return str(marker["incident_id"]) if marker and "closed_at" not in marker else None
+
+    def record_execution(self, incident: str, execution: str) -> None:
+        event = self._event(incident, Stage.EXECUTION, State.STARTED, execution)
+        self._records.transact([self._records.setting(meta_key(incident), {"execution": execution}), event])
+
+    def cluster_of(self, incident: str) -> str:
+        """The name of its cluster. Raises IncidentNotFound."""
+        return str(self._item(incident)["cluster"])
+
+    def _item(self, incident: str) -> Item:
+        item = self._records.get(**meta_key(incident))
+        if item is None:
+            raise IncidentNotFound(f"no incident {incident!r} in table {self._records.name}")
+        return item
+
+    def _event(
+        self,
+        incident: str,
+        stage: Stage,
+        state: State,
+        detail: str,
+        by: str = AUTOMATIC,
+        facts: EventDetail | None = None,
+    ) -> Item:
+        return self._records.putting(timeline_item(incident, self._clock(), stage, state, detail, by, facts))
+
+
+def _new_record(id_: str, cluster: str, region: str, mode: Mode, reason: str, now: datetime) -> Item:
+    about = {"cluster": cluster, "region": region, "mode": mode.value, "reason": reason}
+    return {**meta_key(id_), **about, "opened_at": now.isoformat(), "steps": {}, "subnets": {}}
+
+
+def stale(marker: Item, now: datetime) -> bool:
+    """Whether an open incident is given up, because nothing closed it for longer than an execution can last."""
+    return datetime.fromisoformat(str(marker["opened_at"])) + STALE_AFTER < now
+
+
+def meta_key(incident: str) -> dict[str, str]:
+    return {"pk": f"INCIDENT#{incident}", "sk": "META"}
+
+
+def marker_key(cluster: str) -> dict[str, str]:
+    return {"pk": f"CLUSTER#{cluster}", "sk": "OPEN"}

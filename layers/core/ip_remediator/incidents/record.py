@@ -1,0 +1,323 @@
+"""An incident's record: everything that is known, decided and done about one shortage of addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ip_remediator.common.document import Document
+from ip_remediator.common.enums import Mode, Outcome, incident_id
+from ip_remediator.common.errors import RequestRefused
+from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
+from ip_remediator.incidents.timeline import EventDetail, State
+from ip_remediator.planning.model import Plan
+from ip_remediator.planning.strategies import RequestedStrategy
+from ip_remediator.signals.correlation import SignalSummary
+
+__all__ = [
+    "Approval",
+    "ApprovalState",
+    "ChangeKind",
+    "ChangeMade",
+    "Failure",
+    "HealedPod",
+    "Incident",
+    "Mode",
+    "Outcome",
+    "Policy",
+    "Rollback",
+    "RollbackAssessment",
+    "RollbackState",
+    "RunRequest",
+    "SignalSummary",
+    "SlackMessage",
+    "Step",
+    "StepResult",
+    "StepState",
+    "SubnetBalance",
+    "Verification",
+    "facts_of",
+    "incident_id",
+]
+
+
+class Step(StrEnum):
+    """The steps people see, in order."""
+
+    DIAGNOSE = "diagnose"
+    PLAN = "plan"
+    APPROVE = "approve"
+    DELETE_LEAKED_ENIS = "delete_leaked_enis"
+    ASSOCIATE_CIDR = "associate_cidr"
+    CREATE_SUBNETS = "create_subnets"
+    APPLY_ENICONFIGS = "apply_eniconfigs"
+    CONFIGURE_CNI = "configure_cni"
+    VERIFY = "verify"
+    UNDO = "undo"
+    REPLACE_NODES = "replace_nodes"
+    ROLLBACK = "rollback"
+
+
+class StepState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class StepResult(Document):
+    state: StepState
+    at: datetime
+    note: str = ""
+
+
+class ApprovalState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class Approval(Document):
+    """A question to people, bound to the plan's hash. The task token behind `id` never leaves DynamoDB.
+
+    `why`: what made the remediator ask. `reminded_at`: when people were reminded that it expires soon.
+    """
+
+    id: str
+    state: ApprovalState
+    plan_hash: str
+    asked_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    why: str = ""
+    reminded_at: datetime | None = None
+
+
+class Policy(Document):
+    """What may be done to the incident's cluster: the stack's parameters, overridden by the cluster's tags.
+
+    `notes` tell which settings were not understood, and what was taken instead.
+    """
+
+    mode: Mode
+    auto_max_risk: Literal["low", "medium", "high"] = "low"
+    change_window: str = ""
+    accepted_risks: tuple[str, ...] = ()
+    slack_channel: str | None = None
+    strategy: RequestedStrategy | None = None
+    kill_switch: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class RunRequest(Document):
+    """What the person who started the run by hand asked for; None and empty: as the remediator sees fit."""
+
+    mode: Mode | None = None
+    block: str | None = None
+    zones: tuple[str, ...] = ()
+    strategy: RequestedStrategy | None = None
+    dry_run: bool = False
+
+
+class Failure(Document):
+    """What went wrong, in words for people; `stands` says what is left in place."""
+
+    step: str
+    error: str
+    message: str
+    stands: str = ""
+
+
+class HealedPod(Document):
+    namespace: str
+    name: str
+    node: str | None
+    zone: str | None
+    address: str | None
+    subnet: str | None
+
+
+class SubnetBalance(Document):
+    """Free addresses of a subnet before and after."""
+
+    id: str
+    zone: str
+    cidr: str
+    before: int | None
+    after: int | None
+
+
+class Verification(Document):
+    """What was read back from Kubernetes and EC2 after the change.
+
+    `expected`: how many pods the plan said it would heal without a node being replaced, less those that are gone.
+    """
+
+    healed: tuple[HealedPod, ...] = ()
+    still_stuck: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    subnets: tuple[SubnetBalance, ...] = ()
+    nodes_to_replace: tuple[str, ...] = ()
+    expected: int | None = None
+
+    @property
+    def shortfall(self) -> int:
+        """How many pods fewer than expected run; 0 when it is as expected or better."""
+        return max(0, (self.expected or 0) - len(self.healed))
+
+
+class SlackMessage(Document):
+    """Where the incident's message stands, the digest of what it last showed, and the id of the question that people
+    were last reminded of in its thread."""
+
+    channel: str
+    ts: str
+    digest: str
+    reminded: str = ""
+
+
+class ChangeKind(StrEnum):
+    VPC_CIDR = "vpc_cidr"
+    SUBNET = "subnet"
+    SUBNET_TAGS = "subnet_tags"
+    LEAKED_ENI = "leaked_eni"
+    CRD = "crd"
+    ENICONFIG = "eniconfig"
+    CNI = "cni"
+    WARM_TARGETS = "warm_targets"
+    CORDON = "cordon"
+
+    @property
+    def in_vpc(self) -> bool:
+        """Made in the VPC, and not in the cluster."""
+        return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET, ChangeKind.SUBNET_TAGS, ChangeKind.LEAKED_ENI)
+
+    @property
+    def outstanding(self) -> bool:
+        """It can be taken back. An ENI that was leaked and deleted cannot, and nobody misses it."""
+        return self is not ChangeKind.LEAKED_ENI
+
+
+class ChangeMade(Document):
+    """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
+
+    `SUBNET_TAGS` are tags of a subnet that was there before: all that is ever changed of one. `WARM_TARGETS` and
+    `CORDON` are a rollback's own (`CORDON` a node replacement's, too), and last no longer than it.
+    """
+
+    kind: ChangeKind
+    target: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+class RollbackState(StrEnum):
+    """How far a rollback is. `paused`: something is in its way, and the next one goes on from there."""
+
+    ASSESSED = "assessed"
+    RUNNING = "running"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    DONE = "done"
+
+
+class RollbackAssessment(Document):
+    """What uses the incident's subnets, looked at just before people are asked.
+
+    `in_the_way` forbids the rollback whatever people say; `notes` is what they should know before they confirm.
+    """
+
+    at: datetime
+    pods: int = Field(ge=0, description="pods with an address of the incident's subnets")
+    pod_names: tuple[str, ...] = Field(default=(), description="the first of them, namespace/name")
+    interfaces: int = Field(ge=0, description="ENIs in the incident's subnets")
+    in_the_way: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Rollback(Document):
+    """The incident's latest rollback. `evict`: pods are moved off the block, because somebody asked for it.
+
+    The question to people, while there is one, is `Incident.rollback_approval`.
+    """
+
+    state: RollbackState
+    requested_by: str
+    assessment: RollbackAssessment | None = None
+    evict: bool = False
+    heir: str | None = Field(default=None, description="the later incident that keeps what it stands on")
+
+
+class Incident(Document):
+    """The record. What has not happened yet is None."""
+
+    id: str
+    cluster: str
+    region: str
+    mode: Mode
+    opened_at: datetime
+    reason: str = ""
+    signals: SignalSummary = SignalSummary()
+    execution: str | None = None
+    request: RunRequest | None = None
+    policy: Policy | None = None
+    diagnosis: Diagnosis | None = None
+    plan: Plan | None = None
+    approval: Approval | None = None
+    steps: dict[Step, StepResult] = Field(default_factory=dict)
+    subnets: dict[str, str] = Field(
+        default_factory=dict, description="the subnet for pods, by zone: made, or used as it was"
+    )
+    verification: Verification | None = None
+    failure: Failure | None = None
+    outcome: Outcome | None = None
+    closed_at: datetime | None = None
+    slack: SlackMessage | None = None
+    rollback: Rollback | None = None
+    rollback_approval: Approval | None = None
+    cidr_heir: str | None = Field(default=None, description="the later incident that keeps its CIDR, and its block")
+    inherits: tuple[str, ...] = Field(default=(), description="earlier incidents whose CIDR, and block, it keeps")
+    rollback_execution: str | None = Field(
+        default=None,
+        description="the latest execution that changes the closed incident: it rolls back, or replaces nodes",
+    )
+    replacement: Replacement | None = None
+    replacement_approval: Approval | None = None
+    replacements: dict[str, ZoneReplacement] = Field(default_factory=dict, description="how far each zone's nodes are")
+
+    @property
+    def open(self) -> bool:
+        return self.outcome is None
+
+    def require_plan(self) -> Plan:
+        """The plan that a step carries out.
+
+        Raises:
+            RequestRefused: the incident has none.
+        """
+        if self.plan is None:
+            raise RequestRefused(f"incident {self.id} has no plan")
+        return self.plan
+
+
+def facts_of(documents: Mapping[str, Document], state: State) -> EventDetail:
+    """What the documents of a step come down to. A failure that was got over is none any more."""
+    found: dict[str, Any] = {}
+    for document in documents.values():
+        match document:
+            case Diagnosis():
+                found["verdict"] = document.verdict
+            case Plan():
+                found |= {"block": document.block, "strategy": document.strategy, "plan_hash": document.hash}
+            case Verification():
+                found |= {"healed": len(document.healed), "still_stuck": len(document.still_stuck)}
+            case Failure() if state is State.FAILED:
+                found["error"] = document.error
+    return EventDetail(**found)

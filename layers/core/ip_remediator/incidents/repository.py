@@ -1,0 +1,283 @@
+"""The Incidents table: records and their append-only timeline.
+
+One table, keys `pk` and `sk`:
+
+    CLUSTER#<cluster>   OPEN              which incident is open, or was the last
+    CLUSTER#<cluster>   SIGNALS           what is known while it opens no incident (`signal_window`)
+    INCIDENT#<id>       META              the record (documents as JSON text); its stream feeds `notify`
+    INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
+    INCIDENT#<id>       EVENT#<time>#<n>  timeline: who, what, when, with what result; only ever added
+    INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
+    APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
+    VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
+    VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
+    SUBNET#<id>         HISTORY           what was free in each hour of 14 days (`subnet_history`)
+
+Every write of the record touches only the attributes it is about, so writers do not undo each other.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item
+from ip_remediator.common.document import Document
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key
+from ip_remediator.incidents.record import (
+    Approval,
+    Failure,
+    Incident,
+    Policy,
+    Rollback,
+    RunRequest,
+    SlackMessage,
+    Step,
+    StepResult,
+    StepState,
+    Verification,
+    facts_of,
+)
+from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
+from ip_remediator.incidents.signal_attributes import summary_of
+from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
+from ip_remediator.incidents.timeline_items import read_entry
+from ip_remediator.planning.model import Plan
+from ip_remediator.snapshot.model import Snapshot
+
+if TYPE_CHECKING:
+    pass
+
+_PART_BYTES = 350_000
+_DOCUMENTS: dict[str, type[Document]] = {
+    "request": RunRequest,
+    "policy": Policy,
+    "diagnosis": Diagnosis,
+    "plan": Plan,
+    "approval": Approval,
+    "verification": Verification,
+    "failure": Failure,
+    "slack": SlackMessage,
+    "rollback": Rollback,
+    "rollback_approval": Approval,
+    "replacement": Replacement,
+    "replacement_approval": Approval,
+}
+
+
+class Incidents(IncidentOpener):
+    """Reads and writes records. All methods raise the errors of `common.errors`."""
+
+    def close(self, incident: Incident, outcome: Outcome, note: str = "") -> None:
+        """Ends the incident and starts its cluster's cool-down.
+
+        Closing twice is harmless: the first outcome stands, until a rollback replaces it.
+        """
+        undecided = "attribute_exists(pk) AND attribute_not_exists(outcome)"
+        now = self._clock().isoformat()
+        block = incident.plan.block if incident.plan else None
+        verdict = incident.diagnosis.verdict if incident.diagnosis else None
+        facts = EventDetail(outcome=outcome, verdict=verdict, block=block)
+        writes = [
+            self._records.setting(
+                meta_key(incident.id),
+                {"outcome": outcome.value, "closed_at": now},
+                "attribute_exists(pk)" if outcome is Outcome.ROLLED_BACK else undecided,
+            ),
+            self._event(incident.id, Stage.INCIDENT, State.CLOSED, f"{outcome} {note}".strip(), facts=facts),
+        ]
+        try:
+            self._records.transact(writes)
+        except ConditionFailed:
+            return
+        finally:
+            self._close_marker(incident, now)
+
+    def _close_marker(self, incident: Incident, now: str) -> None:
+        try:
+            self._records.update(
+                marker_key(incident.cluster),
+                "SET closed_at = if_not_exists(closed_at, :now)",
+                {":now": now, ":me": incident.id},
+                "incident_id = :me",
+            )
+        except ConditionFailed:
+            return  # the cluster has a newer incident: its marker is not ours to close
+
+    def get(self, incident: str) -> Incident:
+        """Raises IncidentNotFound."""
+        return _incident(self._item(incident))
+
+    def complete(self, incident: str, step: Step, note: str = "", **documents: Document) -> None:
+        """Ticks a step off, together with the documents it produced (`diagnosis=`, `plan=`, `verification=`)."""
+        self._step(incident, step, StepState.DONE, note, documents)
+
+    def start(self, incident: str, step: Step, note: str, by: str = AUTOMATIC) -> None:
+        self._step(incident, step, StepState.RUNNING, note, {}, by)
+
+    def skip(self, incident: str, step: Step, note: str) -> None:
+        self._step(incident, step, StepState.SKIPPED, note, {})
+
+    def fail(self, incident: str, step: Step, failure: Failure) -> None:
+        self._step(incident, step, StepState.FAILED, failure.message, {"failure": failure})
+
+    def _step(
+        self,
+        incident: str,
+        step: Step,
+        state: StepState,
+        note: str,
+        documents: dict[str, Document],
+        by: str = AUTOMATIC,
+        extra: Item | None = None,
+    ) -> None:
+        result = StepResult(state=state, at=self._clock(), note=note)
+        attributes: Item = {name: document.model_dump_json() for name, document in documents.items()}
+        attributes |= {f"steps.{step}": result.model_dump(mode="json"), **(extra or {})}
+        became = State(state)
+        event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
+        self._records.transact([self._records.setting(meta_key(incident), attributes), event])
+
+    def record_policy(self, incident: str, policy: Policy) -> None:
+        """What the cluster's tags say now. It replaces the mode that the incident was opened with."""
+        note = "; ".join([f"mode {policy.mode}", *policy.notes])
+        attributes = {"policy": policy.model_dump_json(), "mode": policy.mode.value}
+        event = self._event(incident, Stage.POLICY, State.READ, note, facts=EventDetail(mode=policy.mode))
+        self._records.transact([self._records.setting(meta_key(incident), attributes), event])
+
+    def record_subnet(self, incident: str, zone: str, subnet: str) -> dict[str, str]:
+        """Notes the subnet made for `zone`; returns all that are made so far, by zone."""
+        after = self._records.update(
+            meta_key(incident), "SET subnets.#zone = :id", {":id": subnet}, names={"#zone": zone}
+        )
+        return {str(made): str(id_) for made, id_ in after["subnets"].items()}
+
+    def set_approval(self, incident: str, approval: Approval, shown_as: str = "approval") -> None:
+        event = self._event(incident, Stage(shown_as), State(approval.state), approval.why)
+        change = self._records.setting(meta_key(incident), {shown_as: approval.model_dump_json()})
+        self._records.transact([change, event])
+
+    def claim(self, incident: Incident, execution: str) -> bool:
+        """Makes `execution` the one that changes the closed incident, by a rollback or by replacing nodes. False:
+        another one did since `incident` was read."""
+        holder = incident.rollback_execution
+        condition = "rollback_execution = :seen" if holder else "attribute_not_exists(rollback_execution)"
+        values = {":mine": execution} | ({":seen": holder} if holder else {})
+        try:
+            self._records.update(meta_key(incident.id), "SET rollback_execution = :mine", values, condition)
+        except ConditionFailed:
+            return self.get(incident.id).rollback_execution == execution  # our own write, its answer lost
+        return True
+
+    def record_rollback(
+        self,
+        incident: str,
+        rollback: Rollback,
+        state: StepState,
+        note: str,
+        failure: Failure | None = None,
+        by: str = AUTOMATIC,
+    ) -> None:
+        documents: dict[str, Document] = {"rollback": rollback, **({"failure": failure} if failure else {})}
+        self._step(incident, Step.ROLLBACK, state, note, documents, by)
+
+    def record_replacement(
+        self,
+        incident: str,
+        replacement: Replacement,
+        state: StepState,
+        note: str,
+        by: str = AUTOMATIC,
+        zones: dict[str, ZoneReplacement] | None = None,
+    ) -> None:
+        """`zones`: those that are to be worked on from now on."""
+        extra = {"replacements": {name: zone.model_dump(mode="json") for name, zone in zones.items()}} if zones else {}
+        self._step(incident, Step.REPLACE_NODES, state, note, {"replacement": replacement}, by, extra)
+
+    def record_zone(self, incident: str, zone: str, progress: ZoneReplacement, note: str) -> None:
+        """How far the zone's nodes are. Zones are worked on side by side, and only this zone's entry is written."""
+        change = self._records.setting(meta_key(incident), {f"replacements.{zone}": progress.model_dump(mode="json")})
+        event = self._event(incident, Stage.REPLACE_NODES, State.RUNNING, note)
+        self._records.transact([change, event])
+
+    def revise(self, incident: Incident, outcome: Outcome) -> None:
+        """Another outcome of a closed incident, because more of it was cured; a rollback's stays."""
+        if incident.outcome is outcome:
+            return
+        change = self._records.setting(
+            meta_key(incident.id), {"outcome": outcome.value}, "attribute_exists(pk) AND attribute_exists(outcome)"
+        )
+        event = self._event(incident.id, Stage.INCIDENT, State.CLOSED, str(outcome), facts=EventDetail(outcome=outcome))
+        self._records.transact([change, event])
+
+    def restart_cooldown(self, incident: Incident) -> None:
+        """Starts its cluster's cool-down anew: what pods signal while they are moved belongs to this incident."""
+        values = {":now": self._clock().isoformat(), ":me": incident.id}
+        condition = "incident_id = :me AND attribute_exists(closed_at)"
+        try:
+            self._records.update(marker_key(incident.cluster), "SET closed_at = :now", values, condition)
+        except ConditionFailed:
+            return  # the cluster has a newer incident
+
+    def set_slack_message(self, incident: str, message: SlackMessage) -> None:
+        self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
+
+    def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:
+        """In parts, because an item holds 400 KB; the head goes last, so that a snapshot that is there is whole."""
+        body = zlib.compress(snapshot.model_dump_json(exclude_defaults=True).encode())
+        parts = [body[start : start + _PART_BYTES] for start in range(0, len(body), _PART_BYTES)]
+        for number in reversed(range(len(parts))):
+            self._records.put({**_part(incident, number), "body": parts[number], "parts": len(parts)})
+
+    def snapshot(self, incident: str) -> Snapshot:
+        """Raises IncidentNotFound when the incident was not diagnosed yet."""
+        head = self._records.get(**_part(incident, 0))
+        if head is None:
+            raise IncidentNotFound(f"incident {incident!r} has no snapshot: it was not diagnosed yet")
+        rest = [self._records.get(**_part(incident, number)) or {} for number in range(1, int(head["parts"]))]
+        return Snapshot.model_validate_json(zlib.decompress(b"".join(bytes(part["body"]) for part in [head, *rest])))
+
+    def timeline(self, incident: str) -> list[dict[str, str]]:
+        """The entries in order: `{"at", "by", "what", "detail"}`."""
+        entries = [read_entry(item) for item in self._records.query(f"INCIDENT#{incident}", "EVENT#")]
+        return [
+            {"at": each.at.isoformat(timespec="microseconds"), "by": each.by, "what": each.what, "detail": each.detail}
+            for each in entries
+        ]
+
+
+def from_stream_image(image: dict[str, Any]) -> Incident:
+    """The record from a DynamoDB Streams NEW_IMAGE (DynamoDB's typed JSON) of a META item."""
+    deserializer = TypeDeserializer()
+    return _incident({name: deserializer.deserialize(value) for name, value in image.items()})
+
+
+def _incident(item: Item) -> Incident:
+    documents = {name: kind.model_validate_json(str(item[name])) for name, kind in _DOCUMENTS.items() if item.get(name)}
+    scalars = (
+        "cluster",
+        "region",
+        "mode",
+        "opened_at",
+        "reason",
+        "execution",
+        "rollback_execution",
+        "outcome",
+        "closed_at",
+        "steps",
+        "subnets",
+        "replacements",
+        "cidr_heir",
+        "inherits",
+    )
+    fields = {name: item[name] for name in scalars if name in item}
+    return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=summary_of(item), **fields, **documents)
+
+
+def _part(incident: str, number: int) -> dict[str, str]:
+    return {"pk": f"INCIDENT#{incident}", "sk": f"SNAPSHOT#{number}" if number else "SNAPSHOT"}

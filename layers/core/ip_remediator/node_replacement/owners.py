@@ -1,0 +1,101 @@
+"""Who made a node, and can make another one: Auto Scaling groups and Karpenter's NodeClaims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.node_replacement.rules import AutoScalingGroup
+
+_NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
+# DescribeAutoScalingInstances takes as many ids at once.
+_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class AutoScalingGroups:
+    """Raises the errors of `common.errors`. `autoscaling` is boto3's client."""
+
+    autoscaling: Any
+
+    def of(self, instances: Iterable[str]) -> dict[str, AutoScalingGroup]:
+        """The group of each instance that is in one."""
+        names = self._names(sorted(set(instances)))
+        if not names:
+            return {}
+        wanted = sorted(set(names.values()))
+        with aws_call("DescribeAutoScalingGroups"):
+            pages = self.autoscaling.get_paginator("describe_auto_scaling_groups").paginate(
+                AutoScalingGroupNames=wanted
+            )
+            groups = {
+                group["AutoScalingGroupName"]: _group(group) for page in pages for group in page["AutoScalingGroups"]
+            }
+        return {instance: groups[name] for instance, name in names.items() if name in groups}
+
+    def _names(self, instances: list[str]) -> dict[str, str]:
+        return {each["InstanceId"]: each["AutoScalingGroupName"] for each in self._described(instances)}
+
+    def _described(self, instances: list[str]) -> list[Any]:
+        found = []
+        for start in range(0, len(instances), _AT_ONCE):
+            with aws_call("DescribeAutoScalingInstances"):
+                answer = self.autoscaling.describe_auto_scaling_instances(
+                    InstanceIds=instances[start : start + _AT_ONCE]
+                )
+            found += answer["AutoScalingInstances"]
+        return found
+
+    def is_leaving(self, instance: str) -> bool:
+        """Whether its group ends the instance, or has ended it."""
+        states = [str(each["LifecycleState"]) for each in self._described([instance])]
+        return not states or states[0].startswith("Terminat")
+
+    def terminate(self, instance: str) -> None:
+        """Ends the instance and has its group launch another one; one that is on its way out is fine.
+
+        The lifecycle hook that EKS has on the groups of managed node groups drains it once more: nothing is left to do.
+        """
+        if self.is_leaving(instance):
+            return
+        with aws_call("TerminateInstanceInAutoScalingGroup"):
+            self.autoscaling.terminate_instance_in_auto_scaling_group(
+                InstanceId=instance, ShouldDecrementDesiredCapacity=False
+            )
+
+
+@dataclass(frozen=True)
+class NodeClaims:
+    """Karpenter's own word for a node that it made. Raises the errors of `clients.kubernetes.api`."""
+
+    kube: KubeApi
+
+    def by_instance(self) -> dict[str, str]:
+        """The claim's name, by instance id."""
+        named = {}
+        for claim in self.kube.items(_NODE_CLAIMS):
+            instance = str((claim.get("status") or {}).get("providerID", "")).rpartition("/")[2]
+            named[instance] = claim["metadata"]["name"]
+        return named
+
+    def is_leaving(self, name: str) -> bool:
+        claim = self.kube.find(f"{_NODE_CLAIMS}/{name}")
+        return claim is None or "deletionTimestamp" in claim["metadata"]
+
+    def is_gone(self, name: str) -> bool:
+        return self.kube.find(f"{_NODE_CLAIMS}/{name}") is None
+
+    def delete(self, name: str) -> None:
+        """Karpenter drains what is left, ends the instance, and provisions what pods need. A repeat is fine."""
+        self.kube.delete(f"{_NODE_CLAIMS}/{name}")
+
+
+def _group(described: Any) -> AutoScalingGroup:
+    return AutoScalingGroup(
+        name=described["AutoScalingGroupName"],
+        tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
+        suspended=tuple(process["ProcessName"] for process in described.get("SuspendedProcesses", [])),
+    )

@@ -1,0 +1,309 @@
+"""The cluster's part of a replacement of nodes: who can replace them, and one node of a zone after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ip_remediator.clients.kubernetes.api import EvictionRefused, KubeApi
+from ip_remediator.clients.kubernetes.nodes import KubeNodes
+from ip_remediator.clients.kubernetes.objects import NodePod
+from ip_remediator.clients.kubernetes.pods import KubePods
+from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
+from ip_remediator.common.clock import Clock
+from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, StepState
+from ip_remediator.incidents.replacement_record import (
+    NodeReplacement,
+    NodeState,
+    Replacement,
+    ReplacementState,
+    WaitingPod,
+    ZoneReplacement,
+    summary,
+)
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.node_replacement.owners import AutoScalingGroups, NodeClaims
+from ip_remediator.node_replacement.rules import Candidate, blocking, obstacles, refusal
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.snapshot.ec2 import Ec2Reader
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+
+# As for a rollback: a deployment's pods shall come up elsewhere before too many of them are gone.
+_EVICTIONS_PER_SECOND = 5.0
+_EVICTIONS_AT_ONCE = 50
+_NO_WAY_BACK = (NodeState.TERMINATING, NodeState.REPLACED)
+
+
+class ReplacementBlocked(RequestRefused):
+    """None of the nodes can be replaced; the message says why, and by whom they could be."""
+
+
+@dataclass(frozen=True)
+class NodeReplacer:
+    """Raises the errors of `common.errors` and `clients.kubernetes.api`.
+
+    `sleep` is time.sleep unless a test says so.
+
+    Each step of a zone works on its current node: the first one that is not replaced yet.
+    """
+
+    incident: Incident
+    incidents: Incidents
+    log: ChangeLog
+    kube: KubeApi
+    groups: AutoScalingGroups
+    ec2: Ec2Reader
+    clock: Clock
+    sleep: Callable[[float], None] = time.sleep
+
+    # ------------------------------------------------------------------------------------------ assessing
+    def assess(self, requested_by: str, nodes: list[str]) -> dict[str, Any]:
+        """Stores who replaces which of `nodes`, for people to see: `{"zones", "nodes", "pods"}`.
+
+        Raises:
+            ReplacementBlocked
+        """
+        known = self.incidents.snapshot(self.incident.id)
+        before = self.incident.replacement
+        found, notes = self._candidates(nodes, known)
+        budgets = KubeDrain(self.kube).budgets() if found else []
+        reasons = {each.name: obstacles(each, self.incident.cluster, budgets) for each in found}
+        fit = [each for each in found if not reasons[each.name]]
+        zones = self._zones(nodes, fit)
+        replacement = Replacement(
+            state=ReplacementState.ASSESSED,
+            requested_by=requested_by,
+            since=before.since if before else self.clock(),
+            waiting=self._waiting(known, before),
+            in_the_way=tuple(reason for each in reasons.values() for reason in each),
+            notes=(*notes, *blocking(fit, budgets)),
+        )
+        note = summary(zones)
+        self.incidents.record_replacement(self.incident.id, replacement, StepState.RUNNING, note, zones=zones)
+        if replacement.in_the_way and not zones:
+            raise ReplacementBlocked("; ".join(replacement.in_the_way))
+        left = [node for zone in zones.values() for node in zone.nodes]
+        return {"zones": sorted(zones), "nodes": len(left), "pods": sum(node.pods for node in left)}
+
+    def _candidates(self, nodes: list[str], known: Snapshot) -> tuple[list[Candidate], list[str]]:
+        """Those that are still there, and what became of the others."""
+        present = KubeNodes(self.kube).by_instance()
+        begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
+        ended = {node.instance for node in begun if node.state in _NO_WAY_BACK}
+        there, notes = [], []
+        for name in nodes:
+            node = known.node(name)
+            if node is None or node.instance_id is None or present.get(node.instance_id) != name:
+                notes.append(f"{name} is gone already")
+            elif node.instance_id not in ended:
+                there.append(node)
+        return self._described(there), notes
+
+    def _described(self, nodes: list[Node]) -> list[Candidate]:
+        claims = NodeClaims(self.kube).by_instance() if any(node.provisioner == "karpenter" for node in nodes) else {}
+        groups = self.groups.of(
+            node.instance_id for node in nodes if node.instance_id and node.instance_id not in claims
+        )
+        drain = KubeDrain(self.kube)
+        return [
+            Candidate(
+                name=node.name,
+                zone=node.zone or "unknown",
+                instance=node.instance_id or "",
+                provisioner=node.provisioner,
+                pods=drain.pods_on(node.name),
+                group=groups.get(node.instance_id or ""),
+                claim=claims.get(node.instance_id or ""),
+            )
+            for node in nodes
+        ]
+
+    def _zones(self, nodes: list[str], fit: list[Candidate]) -> dict[str, ZoneReplacement]:
+        """What is under way since an earlier replacement comes first: its successor is still waited for."""
+        zones: dict[str, list[NodeReplacement]] = {}
+        for zone, progress in self.incident.replacements.items():
+            begun = [node for node in progress.nodes if node.name in nodes and node.state is NodeState.TERMINATING]
+            zones[zone] = begun
+        for each in fit:
+            zones.setdefault(each.zone, []).append(each.replacement())
+        return {zone: ZoneReplacement(nodes=tuple(found)) for zone, found in zones.items() if found}
+
+    def _waiting(self, known: Snapshot, before: Replacement | None) -> tuple[WaitingPod, ...]:
+        """The pods that wait, with their owners: once they are evicted nobody can tell any more whose they were."""
+        noted = {pod.uid: pod for pod in before.waiting} if before else {}
+        stuck = self.incident.verification.still_stuck if self.incident.verification else ()
+        pods = KubeDrain(self.kube)
+        hosts = {pod.node for pod in known.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck and pod.node}
+        for pod in (each for host in sorted(hosts) for each in pods.pods_on(host)):
+            if pod.shown in stuck and pod.controller and pod.uid not in noted:
+                noted[pod.uid] = WaitingPod(
+                    namespace=pod.namespace, name=pod.name, uid=pod.uid, controller=pod.controller
+                )
+        return tuple(noted.values())
+
+    # ------------------------------------------------------------------------------------------ one node
+    def drain(self, zone: str) -> dict[str, Any]:
+        """Cordons the zone's node and moves its pods; some per call.
+
+        Raises:
+            NotYet: pods are still there; call again. The message names the disruption budgets that keep them.
+        """
+        node = self._current(zone)
+        if node is None or node.state in _NO_WAY_BACK:
+            return {"zone": zone, "pods": 0}
+        if KubeNodes(self.kube).instance_of(node.name) != node.instance:
+            self._note(zone, node, "ended by somebody else", state=NodeState.TERMINATING, since=self._since(node))
+            return {"zone": zone, "pods": 0}
+        if node.state is NodeState.WAITING:
+            told = f"cordoned, {counted(node.pods, 'pod')} to be moved"
+            node = self._note(zone, node, told, state=NodeState.DRAINING, since=self._since(node))
+        self._cordon(node.name)
+        moving = [pod for pod in KubeDrain(self.kube).pods_on(node.name) if not pod.stays]
+        if not moving:
+            return {"zone": zone, "pods": 0}
+        refused = self._evict([pod for pod in moving if not pod.leaving])
+        why = f"; {some_of(refused)}" if refused else ""
+        raise NotYet(f"{node.name}: {counted(len(moving), 'pod')} still there, being moved{why}")
+
+    def _since(self, node: NodeReplacement) -> datetime:
+        return node.since or self.clock()
+
+    def _cordon(self, name: str) -> None:
+        """One that people had cordoned before stays so, whatever comes."""
+        nodes = KubeNodes(self.kube)
+        if nodes.is_cordoned(name) is False:
+            self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
+            nodes.cordon(name)
+
+    def _evict(self, pods: list[NodePod]) -> list[str]:
+        """The disruption budgets' refusals."""
+        api, refused = KubePods(self.kube), []
+        for pod in pods[:_EVICTIONS_AT_ONCE]:
+            try:
+                api.evict(pod)
+            except EvictionRefused:
+                refused.append(pod)
+            self.sleep(1 / _EVICTIONS_PER_SECOND)
+        budgets = KubeDrain(self.kube).budgets() if refused else []
+        return [refusal(pod, budgets) for pod in refused]
+
+    def end(self, zone: str) -> dict[str, Any]:
+        """Has the zone's node ended and another one made by its owner; a repeat is fine."""
+        node = self._current(zone)
+        if node is None or node.state is NodeState.WAITING:
+            return {"zone": zone}
+        if node.state is NodeState.DRAINING:
+            told = f"drained; {_owner(node)} replaces instance {node.instance}"
+            node = self._note(zone, node, told, state=NodeState.TERMINATING)
+        if node.host == "karpenter":
+            NodeClaims(self.kube).delete(node.owner)
+        else:
+            self.groups.terminate(node.instance)
+        self._strike_out(node.name)
+        return {"zone": zone}
+
+    def await_successor(self, zone: str) -> dict[str, Any]:
+        """Whether the zone's fresh node is there: `{"zone", "left"}`, the number of nodes that remain to be replaced.
+
+        Raises:
+            NotYet
+        """
+        node = self._current(zone)
+        progress = self.incident.replacements[zone]
+        if node is not None and node.state is NodeState.TERMINATING:
+            successor = self._successor(zone, node, progress)
+            told = f"replaced by {successor}" if successor else "replaced: its pods fit on the nodes that are there"
+            done = self._note(zone, node, told, state=NodeState.REPLACED, successor=successor)
+            progress = progress.with_node(done)
+        return {"zone": zone, "left": sum(each.state is not NodeState.REPLACED for each in progress.nodes)}
+
+    def _successor(self, zone: str, node: NodeReplacement, progress: ZoneReplacement) -> str | None:
+        """The fresh node's name; None where Karpenter needs none. Raises NotYet."""
+        gone = NodeClaims(self.kube).is_gone(node.owner) if node.host == "karpenter" else True
+        if not gone:
+            raise NotYet(f"{node.name}: Karpenter is ending it")
+        taken = {f"{each.successor}" for each in progress.nodes}
+        fresh = [each for each in KubeDrain(self.kube).nodes_of(zone) if _is_fresh(each, node, taken)]
+        ready = [each for each in fresh if _is_ready(each)]
+        for each in ready:
+            if self._has_eni(each):
+                return f"{each['metadata']['name']} {_instance(each)}"
+        if node.host == "karpenter" and not fresh and not KubeDrain(self.kube).unschedulable(_began(node)):
+            return None
+        state = "has no ENI in a new subnet yet" if ready else "is not Ready yet" if fresh else "has not joined yet"
+        raise NotYet(f"{zone}: the node that takes the place of {node.name} {state}")
+
+    def _has_eni(self, node: dict[str, Any]) -> bool:
+        """With custom networking every node that runs pods has one in its ENIConfig's subnet."""
+        if not self.incident.require_plan().strategy.startswith("custom-networking"):
+            return True
+        return self.ec2.has_interface(_instance(node), self.incident.subnets.values())
+
+    # ------------------------------------------------------------------------------------------ giving back
+    def give_back(self, zone: str) -> dict[str, Any]:
+        """Uncordons the zone's node, unless it is being ended."""
+        node = self._current(zone)
+        if node is None or node.state is NodeState.WAITING:
+            return {"zone": zone}
+        if node.state is NodeState.TERMINATING and self._is_leaving(node):
+            return {"zone": zone}
+        if any(change.target == node.name for change in self.log.made(ChangeKind.CORDON)):
+            KubeNodes(self.kube).uncordon(node.name)
+        self._strike_out(node.name)
+        self._note(zone, node, "given back", state=NodeState.WAITING, since=None)
+        return {"zone": zone}
+
+    def _is_leaving(self, node: NodeReplacement) -> bool:
+        if node.host == "karpenter":
+            return NodeClaims(self.kube).is_leaving(node.owner)
+        return self.groups.is_leaving(node.instance)
+
+    def _strike_out(self, name: str) -> None:
+        for change in self.log.made(ChangeKind.CORDON):
+            if change.target == name:
+                self.log.undone(change)
+
+    # ------------------------------------------------------------------------------------------ record
+    def _current(self, zone: str) -> NodeReplacement | None:
+        return self.incident.replacements[zone].current
+
+    def _note(self, zone: str, node: NodeReplacement, told: str, **update: Any) -> NodeReplacement:
+        changed = node.model_copy(update=update)
+        progress = self.incident.replacements[zone].with_node(changed)
+        self.incidents.record_zone(self.incident.id, zone, progress, f"{node.name}: {told}")
+        self.incidents.restart_cooldown(self.incident)
+        return changed
+
+
+def _owner(node: NodeReplacement) -> str:
+    return f"Karpenter (NodeClaim {node.owner})" if node.host == "karpenter" else f"Auto Scaling group {node.owner}"
+
+
+def _instance(node: dict[str, Any]) -> str:
+    return str(node["spec"].get("providerID", "")).rpartition("/")[2]
+
+
+def _began(node: NodeReplacement) -> datetime | None:
+    """When it was cordoned, in whole seconds, as Kubernetes tells when an object was made."""
+    return node.since.replace(microsecond=0) if node.since else None
+
+
+def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) -> bool:
+    """It joined after the old one was cordoned, and takes nobody else's place."""
+    metadata = node["metadata"]
+    joined = datetime.fromisoformat(metadata["creationTimestamp"])
+    began = _began(old) or joined
+    named = f"{metadata['name']} {_instance(node)}"
+    return _instance(node) != old.instance and joined >= began and named not in taken
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not node["spec"].get("unschedulable")

@@ -1,0 +1,110 @@
+"""Which nodes can be replaced, by whom, and what stands in the way. Pure decisions and their documents.
+
+A node without a free slot for an ENI takes no addresses of new subnets, ever; only a fresh one does. It is replaced by
+whoever made it: Auto Scaling or Karpenter. The order for one node, and why it is this one:
+
+1. cordon and drain, with evictions that disruption budgets may refuse: up to here all can be taken back;
+2. the owner's own API ends the node, and makes another one;
+3. the fresh node is Ready and has its ENI before the next node of the zone is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ip_remediator.clients.kubernetes.objects import Budget, NodePod
+from ip_remediator.common.text import some_of
+from ip_remediator.incidents.replacement_record import Host, NodeReplacement
+
+CLUSTER_TAG = "eks:cluster-name"
+# EKS tags the groups of its managed node groups; the others' owners allow their replacement by this one.
+CONSENT_TAG = "eks-ip-remediator:cluster"
+_PROCESSES = ("Launch", "Terminate")
+_UNMOVABLE = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
+
+
+@dataclass(frozen=True)
+class AutoScalingGroup:
+    name: str
+    tags: Mapping[str, str]
+    suspended: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of a node that is to be replaced. `group`, `claim`: None where there is none."""
+
+    name: str
+    zone: str
+    instance: str
+    provisioner: str | None
+    pods: tuple[NodePod, ...]
+    group: AutoScalingGroup | None
+    claim: str | None
+
+    @property
+    def moving(self) -> tuple[NodePod, ...]:
+        return tuple(pod for pod in self.pods if not pod.stays)
+
+    def replacement(self) -> NodeReplacement:
+        """Of a candidate that nothing is in the way of."""
+        host: Host = "karpenter" if self.claim else "auto_scaling"
+        owner = self.claim or (self.group.name if self.group else "")
+        return NodeReplacement(name=self.name, instance=self.instance, host=host, owner=owner, pods=len(self.moving))
+
+
+def obstacles(candidate: Candidate, cluster: str, budgets: Sequence[Budget] = ()) -> list[str]:
+    """Why the node cannot be replaced, each with who can, or the remedy; empty when it can."""
+    found = [*_of_owner(candidate, cluster)]
+    lost = [pod.shown for pod in candidate.moving if pod.controller is None]
+    if lost:
+        found.append(f"{some_of(lost)} would not come back, because no controller owns it: move or delete it first")
+    # The API server answers 500: "does not support" more than one (pkg/registry/core/pod/storage/eviction.go).
+    torn = [pod.shown for pod in candidate.moving if sum(budget.covers(pod) for budget in budgets) > 1]
+    if torn:
+        found.append(f"{some_of(torn)} cannot be evicted: more than one PodDisruptionBudget covers it")
+    for mark, value in _UNMOVABLE.items():
+        marked = [pod.shown for pod in candidate.moving if pod.annotations.get(mark) == value]
+        if marked:
+            found.append(f"{some_of(marked)} must not be moved: it is annotated {mark}: {value}")
+    return [f"{candidate.name}: {reason}" for reason in found]
+
+
+def _of_owner(candidate: Candidate, cluster: str) -> Iterator[str]:
+    if candidate.claim:
+        return
+    if candidate.provisioner == "karpenter":
+        yield "Karpenter has no NodeClaim for it: replace it the way it was made"
+        return
+    group = candidate.group
+    if group is None:
+        maker = "managed node group" if candidate.provisioner == "managed" else candidate.provisioner or "unknown maker"
+        yield f"{maker}, but instance {candidate.instance} is in no Auto Scaling group: replace it the way it was made"
+        return
+    if cluster not in (group.tags.get(CLUSTER_TAG), group.tags.get(CONSENT_TAG)):
+        yield f"Auto Scaling group {group.name} is self-managed: tag it {CONSENT_TAG}={cluster} to have it replaced"
+    stopped = [process for process in _PROCESSES if process in group.suspended]
+    if stopped:
+        yield f"Auto Scaling group {group.name} has suspended {' and '.join(stopped)}: resume it"
+
+
+def blocking(candidates: Iterable[Candidate], budgets: Iterable[Budget]) -> list[str]:
+    """Notes on the disruption budgets that allow no eviction now: the nodes wait for them."""
+    running = [(each, [pod for pod in each.moving if pod.has_address]) for each in candidates]
+    notes = []
+    for budget in budgets:
+        held = [each.name for each, pods in running if any(budget.covers(pod) for pod in pods)]
+        if held and budget.allowed == 0:
+            notes.append(f"{budget.shown} allows no eviction now: {some_of(held)} would wait for it")
+    return notes
+
+
+def refusal(pod: NodePod, budgets: Iterable[Budget]) -> str:
+    """Who refused the pod's eviction."""
+    covering = [budget for budget in budgets if budget.covers(pod)]
+    told = " and ".join(budget.shown for budget in covering) or "a disruption budget"
+    return f"{told} keeps {pod.shown}"

@@ -1,0 +1,152 @@
+"""Proof after nodes were replaced: the pods that had waited run, or those that their controllers made for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import HealedPod, Step, Verification
+from ip_remediator.incidents.replacement_record import NodeState, Replacement, WaitingPod
+from ip_remediator.incidents.requests import InvalidInput
+from ip_remediator.remediation.verify import WATCH_SECONDS, PodsStillPending, Verifier
+
+Pod = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VerifierAfterReplacement(Verifier):
+    """What counts now is that they run, with whatever address: a node that left made room in its old subnet, too."""
+
+    drain: KubeDrain
+
+    def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:
+        """As `Verifier.verify`, of what was still stuck.
+
+        Raises:
+            PodsStillPending: not `final`, and pods are still waiting.
+        """
+        successors = self._successors()
+        pending = [pod for pods in successors.values() for pod in pods if _phase(pod) == "Pending"]
+        full = self._full
+        able = {_uid(pod) for pod in pending if _host(pod) not in full}
+        waiting = self.pods.await_not_pending(able, 0 if final else seconds)
+        if waiting and not final:
+            raise PodsStillPending(f"{len(waiting)} of the pods that were moved have no address yet")
+        found = self._found(self._successors())
+        outcome = Outcome.HEALED if not found.still_stuck else Outcome.PARTLY if found.healed else Outcome.FAILED
+        every = len(found.healed) + len(found.still_stuck)
+        note = f"after the replacement of nodes: {len(found.healed)} of {every} pods run"
+        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
+        return {"outcome": outcome.value, "still_stuck": list(found.still_stuck)}
+
+    @property
+    def _replacement(self) -> Replacement:
+        if self.incident.replacement is None:
+            raise InvalidInput(f"incident {self.incident.id} had no node replaced")
+        return self.incident.replacement
+
+    def _successors(self) -> dict[str, list[Pod]]:
+        """By controller: the pods that waited and are still there, and those made since, the newest first."""
+        began = self._replacement.since.replace(microsecond=0)
+        kept = {pod.uid for pod in self._replacement.waiting}
+        found = {}
+        for namespace, controller in {(pod.namespace, pod.controller) for pod in self._replacement.waiting}:
+            pods = self.drain.pods_of(namespace, controller)
+            made = [pod for pod in pods if _uid(pod) in kept or _created(pod) >= began]
+            found[controller] = sorted(made, key=_created, reverse=True)
+        return found
+
+    def _found(self, successors: Mapping[str, list[Pod]]) -> Verification:
+        before = self.incident.verification or Verification()
+        interfaces = self.ec2.addresses_of_subnets(self._wanted)
+        waited: dict[str, list[WaitingPod]] = defaultdict(list)
+        for pod in self._replacement.waiting:
+            waited[pod.controller].append(pod)
+        ended = self._ended
+        healed, stuck, gone = [pod for pod in before.healed if pod.node not in ended], [], list(before.gone)
+        for controller, pods in waited.items():
+            made = successors.get(controller, [])
+            pending = [pod for pod in made if _phase(pod) != "Running"]
+            running = [pod for pod in made if _phase(pod) == "Running"]
+            running.sort(key=lambda pod: pod["status"].get("podIP") not in interfaces)
+            stuck += [_shown(pod) for pod in pending]
+            runs = running[: max(0, len(pods) - len(pending))]
+            known = {(pod.namespace, pod.name) for pod in healed}
+            healed += [self._successor(pod, interfaces) for pod in runs if _key(pod) not in known]
+            gone += [f"{pod.namespace}/{pod.name}" for pod in pods[len(runs) + len(pending) :]]
+        told = {_shown(pod) for pods in successors.values() for pod in pods}
+        told |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
+        stuck += [name for name in before.still_stuck if name not in told and self._waits(name)]
+        left = set(before.nodes_to_replace) - ended
+        hosts = {_host(pod) for pods in successors.values() for pod in pods if _shown(pod) in stuck} & self._full
+        return before.model_copy(
+            update={
+                "healed": tuple(healed),
+                "still_stuck": tuple(sorted(stuck)),
+                "gone": tuple(dict.fromkeys(gone)),
+                "subnets": tuple(self._balances()),
+                "nodes_to_replace": tuple(sorted(left | hosts)),
+            }
+        )
+
+    def _waits(self, name: str) -> bool:
+        """A pod that no controller would make again, and that nobody moved."""
+        present = self.pods.pod(*name.split("/", 1))
+        return present is not None and _phase(present) == "Pending"
+
+    @property
+    def _full(self) -> set[str]:
+        """The nodes on which no pod gets an address however long we wait: still there, and no slot for an ENI."""
+        named = self.incident.verification.nodes_to_replace if self.incident.verification else ()
+        full = {node.name for node in self.snapshot.nodes if node.free_eni_slots == 0}
+        return {*named, *full} - self._ended
+
+    @property
+    def _ended(self) -> set[str]:
+        """The nodes that were replaced, or ended by others."""
+        begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
+        gone = {note.partition(" ")[0] for note in self._replacement.notes if note.endswith("is gone already")}
+        return {node.name for node in begun if node.state is NodeState.REPLACED} | gone
+
+    def _successor(self, pod: Pod, interfaces: Mapping[str, str]) -> HealedPod:
+        address, node = pod["status"].get("podIP"), pod["spec"].get("nodeName")
+        subnet = interfaces.get(address or "")
+        zones = {id_: zone for zone, id_ in self.incident.subnets.items()}
+        at = self.snapshot.node(node)
+        return HealedPod(
+            namespace=pod["metadata"]["namespace"],
+            name=pod["metadata"]["name"],
+            node=node,
+            zone=zones.get(subnet or "") or (at.zone if at else None),
+            address=address,
+            subnet=subnet,
+        )
+
+
+def _uid(pod: Pod) -> str:
+    return str(pod["metadata"]["uid"])
+
+
+def _key(pod: Pod) -> tuple[str, str]:
+    return pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+
+def _shown(pod: Pod) -> str:
+    return "/".join(_key(pod))
+
+
+def _host(pod: Pod) -> str:
+    return str(pod["spec"].get("nodeName", ""))
+
+
+def _phase(pod: Pod) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _created(pod: Pod) -> datetime:
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])

@@ -1,0 +1,164 @@
+"""Everything about a plan: every change, manifest, risk and option. All of it in a modal, as much as fits in a message.
+
+Slack takes 3,000 characters in a section; 50 blocks and about 13,000 characters in a message; 100 blocks and 250 KB in
+a modal, whose title has at most 24 characters (https://docs.slack.dev/reference/views/modal-views). Escaping can make
+five characters of one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from ip_remediator.common.text import counted
+from ip_remediator.incidents.record import Incident
+from ip_remediator.notifications.messages import blocks as kit
+from ip_remediator.notifications.messages import planned
+from ip_remediator.notifications.messages.cause import evidence
+from ip_remediator.notifications.messages.text import Line, Part, code, cut, escape, items, slack_part, words
+from ip_remediator.planning.model import Change, Plan, handover_of
+
+_MAX_SECTION = 2900
+_MAX_VIEW_BLOCKS = 98
+_MAX_VIEW_BYTES = 200_000
+_MAX_RAW_LINE = 500
+_MAX_MANIFEST = 550
+_MAX_COMMAND = 2700
+_MAX_ALL = 11_000
+_MAX_BLOCKS = 40
+_PART_LIMIT = 2500
+_SHOWN_IN_VIEW = 50
+
+
+def details_text(plan: Plan) -> str:
+    """For notifications and for clients without Block Kit."""
+    return f"Details of plan {escape(words(plan.hash[:12]))}: {counted(len(plan.changes), 'change')}"
+
+
+def details_blocks(incident: Incident, plan: Plan) -> list[kit.Block]:
+    """As many whole paragraphs as fit; what does not is counted."""
+    texts = [slack_part(part) for part in _parts(incident, plan) if part.lines]
+    texts += _handed_over(incident, plan)
+    texts += [_manifest(change) for change in plan.changes if change.manifest]
+    blocks: list[kit.Block] = []
+    left = _MAX_ALL
+    for text in texts[:_MAX_BLOCKS]:
+        left -= len(text)
+        if left >= 0:
+            blocks.append(kit.section(text))
+    if len(blocks) < len(texts):
+        blocks.append(kit.context(f"{len(texts) - len(blocks)} more do not fit here: ip-remediator status has them"))
+    return blocks
+
+
+def details_paragraphs(incident: Incident, plan: Plan) -> list[str]:
+    """Every change first, then what speaks for and against the plan, then every manifest in full."""
+    changes = Part(details_text(plan), [Line(change, "none") for change in _changes(plan)])
+    parts = [changes, *_reasons(incident, plan, shown=_SHOWN_IN_VIEW)]
+    told = [text for part in parts if part.lines for text in _filled(_unabridged(part))]
+    manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
+    return [*told, *_filled(_handed_over(incident, plan)), *_filled(manifests)]
+
+
+def modal(paragraphs: Sequence[str]) -> kit.Block:
+    """A modal view with as many paragraphs as Slack takes; what does not fit is counted."""
+    blocks: list[kit.Block] = []
+    left = _MAX_VIEW_BYTES
+    for text in paragraphs[:_MAX_VIEW_BLOCKS]:
+        block = kit.section(text)
+        left -= len(json.dumps(block))
+        if left < 0:
+            break
+        blocks.append(block)
+    if len(blocks) < len(paragraphs):
+        more = counted(len(paragraphs) - len(blocks), "more paragraph does", "more paragraphs do")
+        blocks.append(kit.context(f"{more} not fit here: ip-remediator status has them"))
+    return kit.modal("Details of the plan", blocks)
+
+
+def _unabridged(part: Part) -> Iterator[str]:
+    """Title and lines one by one, so that none has to be left out."""
+    yield f"*{part.title}*"
+    for line in part.lines:
+        yield slack_part(Part("", [line], limit=_PART_LIMIT))
+
+
+def _filled(texts: Iterable[str]) -> Iterator[str]:
+    """The texts, joined to as few sections as take them."""
+    section = ""
+    for text in texts:
+        if section and len(section) + 1 + len(text) > _MAX_SECTION:
+            yield section
+            section = ""
+        section += f"\n{text}" if section else text
+    if section:
+        yield section
+
+
+def _parts(incident: Incident, plan: Plan) -> Iterator[Part]:
+    yield Part("Changes", items(_changes(plan), shown=15, mark="none"), limit=_PART_LIMIT)
+    yield from _reasons(incident, plan)
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    return (f"{number}. {words(change.description)}" for number, change in enumerate(plan.changes, 1))
+
+
+def _reasons(incident: Incident, plan: Plan, shown: int = 6) -> Iterator[Part]:
+    yield planned.risks(plan, shown)
+    yield evidence(incident)
+    chosen = [f"strategy {code(plan.strategy)}: {words(plan.strategy_reason)}"] if plan.strategy_reason else []
+    options = [f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options]
+    yield Part("Options", items(chosen + options, max(shown, 10)))
+    nodes = incident.diagnosis.nodes if incident.diagnosis else ()
+    yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown))
+    yield Part("Instead of this plan", [Line(words(other)) for other in plan.alternatives[:6]])
+
+
+def _handed_over(incident: Incident, plan: Plan) -> Iterator[str]:
+    """What people run after the plan, each in a code block that can be copied."""
+    for number, text in enumerate(handover_of(plan, incident.subnets), 1):
+        title = f"*Yours to run afterwards, {number} of {len(plan.handover)}*"
+        yield f"{title}\n```{_escaped(text.replace('`', chr(39)), _MAX_COMMAND)}```"
+
+
+def _escaped(text: str, limit: int) -> str:
+    """As much of the text as fits when it is escaped."""
+    while len(written := escape(text)) > limit:
+        text = cut(text, len(text) // 2)
+    return written
+
+
+def _word(taken: object) -> str:
+    return "taken:" if taken else "passed over:"
+
+
+def _manifest(change: Change) -> str:
+    return f"{_title(change)}\n```{escape(cut(_document(change), _MAX_MANIFEST))}```"
+
+
+def _whole_manifest(change: Change) -> Iterator[str]:
+    """In as many code blocks as it takes."""
+    document = _document(change).splitlines()
+    lines = [line[at : at + _MAX_RAW_LINE] for line in document for at in range(0, len(line), _MAX_RAW_LINE)]
+    title = _title(change)
+    code_block = ""
+    for line in map(escape, lines):
+        if code_block and len(title) + len(code_block) + len(line) + 10 > _MAX_SECTION:
+            yield f"{title}\n```{code_block}```"
+            title, code_block = "", ""
+        code_block += f"\n{line}" if code_block else line
+    yield f"{title}\n```{code_block}```".strip()
+
+
+def _document(change: Change) -> str:
+    """JSON, which kubectl and the add-on's configurationValues take as it is."""
+    return json.dumps(change.manifest, indent=2, ensure_ascii=False).replace("`", "'")
+
+
+def _title(change: Change) -> str:
+    return f"*Manifest of {escape(words(change.action))}* {_shown(change.target)}"
+
+
+def _shown(target: str) -> str:
+    return f"`{escape(cut(words(target), 80))}`" if words(target) else ""

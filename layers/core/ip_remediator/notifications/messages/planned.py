@@ -1,0 +1,145 @@
+"""The plan: in full for those who decide, in one line afterwards."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from ip_remediator.common.cidr import usable_addresses
+from ip_remediator.common.text import counted
+from ip_remediator.notifications.messages.text import Line, Part, code, items, names, prose, words
+from ip_remediator.planning.model import Change, Plan, PlannedSubnet, handover_of
+
+# Delivery with block and subnets; every other change is told in its own words.
+_TOLD_TOGETHER = ("associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig")
+_NEW_CIDR = ("new-cidr", "ipam-pool")
+
+
+def in_full(plan: Plan) -> Part:
+    """Every change that will be made, and what it is expected to bring."""
+    lines = [Line(_space(plan))] if plan.block else []
+    lines += items((_subnet(subnet, plan) for subnet in plan.subnets), shown=6)
+    if any(subnet.id is None for subnet in plan.subnets):
+        lines.append(Line("route tables and network ACLs are those of the nodes' subnets"))
+    others = [change for change in plan.changes if change.action not in _TOLD_TOGETHER]
+    lines += items((_change(change) for change in others), shown=4)
+    if plan.prepares_only:
+        told = counted(len(plan.handover), "instruction")
+        lines.append(Line(f"the rest is yours to run: {told}, in the details", label="Afterwards"))
+    lines.append(Line(words(plan.expectation), "none", label="Expected"))
+    return Part("Plan", lines)
+
+
+def _space(plan: Plan) -> str:
+    if plan.source not in _NEW_CIDR:
+        return f"use {code(plan.space)}, free in a CIDR that {code(plan.vpc_id)} already has"
+    pool = f", out of the IPAM pool {code(plan.ipam_pool)}" if plan.ipam_pool else ""
+    return f"add {code(plan.space)} to {code(plan.vpc_id)} as a further CIDR{pool}"
+
+
+def brief(plan: Plan) -> str:
+    """The plan as a noun, so that it can be planned, made and removed."""
+    if plan.leaked_interfaces:
+        return f"deletion of {counted(len(plan.leaked_interfaces), 'leaked ENI')}"
+    made = [f"CIDR {code(plan.space)}" if plan.source in _NEW_CIDR else f"{code(plan.space)} of the VPC's own CIDR"]
+    new = sum(subnet.id is None for subnet in plan.subnets)
+    if new:
+        made.append(counted(new, "subnet") + _PURPOSE.get(plan.strategy, ""))
+    if len(plan.subnets) > new:
+        made = made if plan.block else []
+        made.append(counted(len(plan.subnets) - new, "subnet") + " of yours" + _PURPOSE.get(plan.strategy, ""))
+    configs = _eni_configs(plan)
+    made += [counted(configs, "ENIConfig")] if configs else []
+    made += ["custom networking"] if _by_us(plan, "configure_cni") else []
+    return ", ".join(made)
+
+
+_PURPOSE = {"subnet-discovery": ", found by its tag", "node-group": " for node groups"}
+
+
+def _eni_configs(plan: Plan) -> int:
+    """How many are written, by us."""
+    return 0 if plan.prepares_only else sum(len(subnet.eni_configs) for subnet in plan.subnets)
+
+
+def _by_us(plan: Plan, action: str) -> list[Change]:
+    return [change for change in plan.changes if change.action == action and not change.by_hand]
+
+
+def taken_back(plan: Plan | None) -> tuple[str, str]:
+    """What a rollback restores and what it deletes, each perhaps nothing: only what this plan changed or made."""
+    if plan is None:
+        return "ENIConfigs and CNI settings", "subnets and CIDR"
+    restored = ["ENIConfigs"] if _eni_configs(plan) else []
+    restored += ["CNI settings"] if _by_us(plan, "configure_cni") else []
+    restored += ["tags of your subnets"] if _by_us(plan, "tag_subnet") else []
+    deleted = ["subnets"] if any(subnet.id is None for subnet in plan.subnets) else []
+    deleted += ["CIDR"] if plan.source in _NEW_CIDR else []
+    return " and ".join(restored), " and ".join(deleted)
+
+
+def undoing(plan: Plan | None) -> str:
+    """What a rollback will do, as sentences."""
+    restored, deleted = taken_back(plan)
+    told = [f"{restored} become as they were before"] if restored else []
+    return "; then ".join(told + ([f"{deleted} are deleted"] if deleted else [])) + "."
+
+
+def undone(plan: Plan | None) -> str:
+    """What a rollback did."""
+    restored, deleted = taken_back(plan)
+    told = [f"{restored} restored"] if restored else []
+    told += [f"{deleted} deleted"] if deleted else []
+    free = plan is None or plan.block is not None
+    return "; ".join([*told, *([f"{code(plan.space) if plan else 'the block'} is free again"] if free else [])])
+
+
+def handed_over(plan: Plan, made: dict[str, str]) -> Part:
+    """What people run now, with the subnets that were made; long commands are whole in the details."""
+    where = ", ".join(f"{code(subnet)} in {words(zone)}" for zone, subnet in sorted(made.items()))
+    lines = [Line(f"subnets: {where}"), *items((code(text) for text in handover_of(plan, made)), shown=6)]
+    return Part("Yours to run now", lines, limit=1800)
+
+
+def risks(plan: Plan, shown: int = 6) -> Part:
+    """What may break, the worst first."""
+    ordered = sorted(plan.risks, key=lambda risk: -risk.severity)
+    lines = [
+        Line(
+            f"{words(risk.found)}. May break: {words(risk.breaks)}.",
+            risk.severity.name.lower(),
+            more=f"Remedy: {prose(risk.remedy)}. See {code(risk.doc)}",
+        )
+        for risk in ordered[:shown]
+    ]
+    return Part("Risks", lines + items((risk.id for risk in ordered[shown:]), shown=0), limit=2500)
+
+
+def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
+    told = f"{words(subnet.zone)}: subnet "
+    if subnet.id:
+        told += f"{code(subnet.id)} ({words(subnet.cidr)}), which is there already"
+    else:
+        told += f"{code(subnet.cidr)}{_size(subnet.cidr)}{', reserved for prefixes' if subnet.reserve_prefixes else ''}"
+    if plan.strategy == "subnet-discovery":
+        tags = names((f"{key}={value}" for key, value in subnet.tags.items()), shown=2)
+        return f"{told}, tagged {tags} so that ipamd finds it" if tags else f"{told} and tagged"
+    if plan.strategy == "node-group":
+        return f"{told}, for node groups"
+    return f"{told}, ENIConfig {names(subnet.eni_configs, shown=3) or '-'}"
+
+
+def _size(cidr: str) -> str:
+    try:
+        return f" ({usable_addresses(IPv4Network(cidr)):,} addresses)"
+    except ValueError:
+        return ""
+
+
+def _change(change: Change) -> str:
+    if change.by_hand:
+        return f"by you: {words(change.description)}"
+    environment = (change.manifest or {}).get("env")
+    if change.action != "configure_cni" or not isinstance(environment, dict):
+        return words(change.description)
+    turned = ", ".join(code(f"{name}={value}") for name, value in environment.items())
+    return f"turn on custom networking on {code(change.target)} ({turned})"

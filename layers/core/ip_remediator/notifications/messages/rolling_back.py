@@ -1,0 +1,100 @@
+"""A rollback in words: what it found, what it asks, how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.text import counted
+from ip_remediator.incidents.record import Incident, Rollback, RollbackAssessment, RollbackState
+from ip_remediator.notifications.messages.planned import undone
+from ip_remediator.notifications.messages.state import rollback_asked
+from ip_remediator.notifications.messages.text import Line, Part, code, items, moment, names, words
+
+_TITLES = {
+    RollbackState.ASSESSED: "Rollback",
+    RollbackState.RUNNING: "Rolling back",
+    RollbackState.CANCELLED: "Rollback cancelled, nothing was changed",
+    RollbackState.PAUSED: "Rollback paused",
+    RollbackState.DONE: "Rolled back",
+}
+
+
+def rollback_shown(incident: Incident) -> bool:
+    """Whether a rollback is what people now care about, more than the result it takes back."""
+    if incident.rollback is None:
+        return incident.outcome == Outcome.ROLLED_BACK
+    return incident.rollback.state is not RollbackState.CANCELLED
+
+
+def rollback(incident: Incident) -> Part:
+    """The latest rollback; no lines where none was asked for."""
+    latest = incident.rollback
+    if latest is None:
+        return Part("Rollback", [])
+    if incident.outcome == Outcome.ROLLED_BACK:
+        latest = latest.model_copy(update={"state": RollbackState.DONE})
+    return Part(_TITLES[latest.state], list(_lines(incident, latest)), limit=1500)
+
+
+def found(assessment: RollbackAssessment) -> str:
+    """3 pods have addresses of it, on 2 ENIs."""
+    pods = "no pod has an address" if not assessment.pods else counted(assessment.pods, "pod")
+    have = "" if not assessment.pods else " has an address" if assessment.pods == 1 else " have addresses"
+    return f"{pods}{have} of its subnets, which hold {counted(assessment.interfaces, 'ENI')}"
+
+
+def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
+    block = code(incident.plan.space) if incident.plan else "the block"
+    yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
+    if latest.state is RollbackState.DONE:
+        yield from _answered(incident, latest)
+        if latest.heir:
+            kept = f"its subnets deleted; incident {code(latest.heir)} keeps what it stands on"
+            yield Line(kept, "done")
+            return
+        yield Line(undone(incident.plan), "done")
+        return
+    yield from _assessed(latest, block)
+    question = rollback_asked(incident)
+    if question:
+        silence = f"by {moment(question.expires_at)}, nothing is changed"
+        yield Line(silence, "none", label="If nobody answers")
+    else:
+        yield from _answered(incident, latest)
+    if latest.state is RollbackState.RUNNING:
+        yield Line(_pace(latest), "running")
+
+
+def _answered(incident: Incident, latest: Rollback) -> Iterator[Line]:
+    """Who decided. A question about an earlier rollback says nothing about one that was confirmed by its start."""
+    answer = incident.rollback_approval
+    earlier = answer is None or (latest.assessment is not None and answer.asked_at < latest.assessment.at)
+    if answer and answer.decided_by and not earlier:
+        label = "Cancelled" if latest.state is RollbackState.CANCELLED else "Confirmed"
+        when = answer.decided_at or answer.expires_at
+        yield Line(f"by {words(answer.decided_by)}, {moment(when)}", "none", label=label)
+    elif earlier and latest.state is RollbackState.RUNNING:
+        yield Line("when it was started", "none", label="Confirmed")
+
+
+def _assessed(latest: Rollback, block: str) -> Iterator[Line]:
+    assessment = latest.assessment
+    if assessment is None:
+        yield Line(f"it is being looked at who uses {block}; nothing is changed yet", "running")
+        return
+    yield Line(f"{block}: {found(assessment)}", "none", label="Found")
+    if assessment.pods:
+        rest = assessment.pods - len(assessment.pod_names[:5])
+        named = names(assessment.pod_names[:5]) or "their names are not recorded"
+        yield Line(named + (f" and {rest} more" if assessment.pod_names and rest > 0 else ""))
+    yield from items((words(reason) for reason in assessment.in_the_way), shown=5, mark="failed")
+    yield from items((words(note) for note in assessment.notes), shown=5)
+
+
+def _pace(latest: Rollback) -> str:
+    if latest.evict:
+        return "pods are evicted, as their disruption budgets allow; the subnets go when the ENIs have left"
+    if latest.assessment and latest.assessment.pods:
+        return "no pod is moved: while pods have addresses of the subnets, these stay"
+    return "the subnets go when the ENIs have left"

@@ -1,0 +1,179 @@
+"""The plan that a requirement and a block come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.diagnosis.alternatives import alternatives
+from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.planning import handover, unallocated_space
+from ip_remediator.planning.changes import changes
+from ip_remediator.planning.expectation import expect
+from ip_remediator.planning.model import BlockRequirement, Change, Plan, PlannedSubnet, digest
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
+from ip_remediator.risks.assess import assess
+from ip_remediator.risks.model import Risk
+from ip_remediator.risks.ownership import foreign_owner
+from ip_remediator.snapshot.ipamd import eni_configs_of
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Subnet
+
+
+def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:
+    """Why `block` cannot serve the requirement, or None. Covers AWS's association table for a new CIDR."""
+    owner = next((whose for cidr, whose in needed.excluded.items() if IPv4Network(cidr).overlaps(block)), None)
+    if owner:
+        return f"{block} overlaps the {owner}"
+    if needed.source == "existing-cidr" or snapshot.vpc is None:
+        return None
+    return cidrs.association_refusal([IPv4Network(cidr.cidr) for cidr in snapshot.vpc.cidrs], block)
+
+
+def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, block: IPv4Network | None) -> Plan:
+    """The plan that uses `block`, which is None exactly where `needed.needs_block` is false.
+
+    Raises:
+        CannotPlan: AWS would refuse the block, or it is too small for the zones.
+    """
+    subnets = _subnets(snapshot, needed, block)
+    owner = foreign_owner(snapshot) if needed.strategy.startswith("custom-networking") else None
+    made = changes(snapshot, needed, str(block) if block else None, subnets, foreign=owner is not None)
+    told = _handover(snapshot, needed, subnets, owner, made)
+    expected = expect(snapshot, needed, by_hand=owner is not None)
+    draft = Plan(
+        verdict=diagnosis.verdict.value,
+        strategy=needed.strategy,
+        strategy_reason=needed.strategy_reason,
+        vpc_id=snapshot.vpc.id if snapshot.vpc else "",
+        block=str(block) if block else None,
+        source=needed.source,
+        ipam_pool=needed.ipam_pool,
+        leaked_interfaces=needed.leaked,
+        subnets=subnets,
+        changes=made,
+        options=needed.options,
+        risks=_risks(snapshot, needed, block, subnets),
+        expectation=expected.text,
+        heals_now=expected.heals_now,
+        replace_nodes=expected.replace_nodes,
+        handover=told,
+        alternatives=_instead(snapshot, diagnosis, needed, owner),
+        unknown=(*diagnosis.unknown, *_unknown(snapshot)),
+    )
+    return draft.model_copy(update={"hash": digest(draft)})
+
+
+def _risks(
+    snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None, subnets: tuple[PlannedSubnet, ...]
+) -> tuple[Risk, ...]:
+    present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id]
+    return assess(snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present)
+
+
+def _unknown(snapshot: Snapshot) -> Iterator[str]:
+    """What would bear on the choice of the block, and was not read."""
+    vpc = snapshot.vpc
+    if vpc and not vpc.cidrs:
+        yield f"the CIDRs of {vpc.id}: AWS refuses a block that overlaps one"
+    if vpc and not vpc.routes:
+        yield f"the routes of {vpc.id}: the block may be in use behind one"
+    for gateway in vpc.transit_gateways if vpc else ():
+        if gateway.routes is None:
+            yield f"which ranges {gateway.id} routes"
+    if not snapshot.quotas.applied:
+        yield "the account's quotas: AWS's defaults are assumed"
+
+
+def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, owner: str | None) -> tuple[str, ...]:
+    """What people could choose instead of this plan."""
+    others = list(alternatives(snapshot, diagnosis.verdict))
+    if needed.source in ("new-cidr", "ipam-pool"):
+        others[:0] = unallocated_space.offers(snapshot, diagnosis)
+    if owner and discovery_refusal(snapshot) is None:
+        others.insert(0, "strategy subnet-discovery, which writes nothing to the cluster and so needs no hand of yours")
+    elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
+        known = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
+        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{known}")
+    return tuple(others)
+
+
+def _handover(
+    snapshot: Snapshot,
+    needed: BlockRequirement,
+    subnets: tuple[PlannedSubnet, ...],
+    owner: str | None,
+    made: tuple[Change, ...],
+) -> tuple[str, ...]:
+    if needed.strategy == "node-group":
+        return handover.node_groups(snapshot, subnets)
+    return handover.manifests(snapshot, owner, made) if owner else ()
+
+
+def _subnets(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None) -> tuple[PlannedSubnet, ...]:
+    """In the order of the zones, whether they are there or made."""
+    if needed.leaked:
+        return ()
+    cidrs = _cut(snapshot, needed, block)
+    present = {zone: snapshot.subnet(id_) for zone, id_ in needed.existing.items()}
+    return tuple(
+        _present_subnet(snapshot, needed, zone, subnet)
+        if (subnet := present.get(zone))
+        else _new_subnet(snapshot, needed, zone, cidrs)
+        for zone in needed.zones
+    )
+
+
+def _cut(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None) -> dict[str, IPv4Network]:
+    if not needed.needs_block:
+        return {}
+    if block is None or snapshot.vpc is None:
+        raise CannotPlan("the plan needs a block, and has none" if snapshot.vpc else "the snapshot has no vpc")
+    refusal = block_refusal(snapshot, needed, block)
+    if refusal:
+        raise CannotPlan(refusal)
+    try:
+        return cidrs.split_over_zones(block, needed.new_zones, needed.subnet_prefix)
+    except cidrs.CannotSplit as error:
+        raise CannotPlan(str(error)) from error
+
+
+def _new_subnet(
+    snapshot: Snapshot, needed: BlockRequirement, zone: str, cidrs: dict[str, IPv4Network]
+) -> PlannedSubnet:
+    model = _node_subnet(snapshot, zone)
+    return PlannedSubnet(
+        zone=zone,
+        cidr=str(cidrs[zone]),
+        tags=discovery_tags(snapshot) if needed.strategy == "subnet-discovery" else {},
+        route_table=model.route_table if model else None,
+        network_acl=model.network_acl if model else None,
+        reserve_prefixes=snapshot.cni.prefix_delegation and needed.strategy != "node-group",
+        eni_configs=_eni_configs(snapshot, needed, zone),
+    )
+
+
+def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, zone: str, subnet: Subnet) -> PlannedSubnet:
+    wanted = discovery_tags(snapshot) if needed.strategy == "subnet-discovery" else {}
+    return PlannedSubnet(
+        zone=zone,
+        cidr=subnet.cidr,
+        id=subnet.id,
+        tags={name: value for name, value in wanted.items() if subnet.tags.get(name) != value},
+        route_table=subnet.route_table,
+        network_acl=subnet.network_acl,
+        reserve_prefixes=False,
+        eni_configs=_eni_configs(snapshot, needed, zone),
+    )
+
+
+def _eni_configs(snapshot: Snapshot, needed: BlockRequirement, zone: str) -> tuple[str, ...]:
+    return eni_configs_of(snapshot, zone) if needed.strategy.startswith("custom-networking") else ()
+
+
+def _node_subnet(snapshot: Snapshot, zone: str) -> Subnet | None:
+    """The subnet whose way out the new one copies: the one that holds most nodes of the zone."""
+    homes = [node.primary_subnet for node in snapshot.nodes if node.zone == zone and node.primary_subnet]
+    return snapshot.subnet(max(sorted(set(homes)), key=homes.count)) if homes else None

@@ -1,0 +1,86 @@
+"""Every write of a plan, in order, in words and as manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ip_remediator.common.text import counted
+from ip_remediator.planning.model import BlockRequirement, Change, PlannedSubnet, subnet_placeholder
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+
+
+def changes(
+    snapshot: Snapshot,
+    needed: BlockRequirement,
+    block: str | None,
+    subnets: tuple[PlannedSubnet, ...],
+    *,
+    foreign: bool,
+) -> tuple[Change, ...]:
+    """`foreign`: what is written to the cluster belongs to others, and people write it."""
+    in_cluster = tuple(_in_cluster(snapshot, needed, subnets))
+    if foreign:
+        in_cluster = tuple(change.model_copy(update={"by_hand": True}) for change in in_cluster)
+    return (*_in_vpc(snapshot, needed, block, subnets), *in_cluster)
+
+
+def _in_vpc(
+    snapshot: Snapshot, needed: BlockRequirement, block: str | None, subnets: tuple[PlannedSubnet, ...]
+) -> Iterator[Change]:
+    for eni in needed.leaked:
+        held = counted(eni.addresses, "address", "addresses")
+        text = f"delete {eni.id}, which the CNI left in {eni.subnet_id} with {held}"
+        yield Change(action="delete_leaked_eni", target=eni.id, description=text)
+    vpc_id = snapshot.vpc.id if snapshot.vpc else ""
+    if needed.source in ("new-cidr", "ipam-pool"):
+        of_pool = f" of the IPAM pool {needed.ipam_pool}" if needed.ipam_pool else ""
+        yield Change(action="associate_cidr", target=vpc_id, description=f"add {block}{of_pool} to {vpc_id}")
+    for subnet in subnets:
+        tags = ", ".join(f"{name}={value}" for name, value in subnet.tags.items())
+        if subnet.id is None:
+            text = f"create {subnet.cidr} in {subnet.zone} with route table {subnet.route_table or '(main)'} and "
+            text += f"network ACL {subnet.network_acl or '(default)'}" + (f", tagged {tags}" if tags else "")
+            yield Change(action="create_subnet", target=subnet.zone, description=text)
+        elif tags:
+            yield Change(action="tag_subnet", target=subnet.id, description=f"tag {subnet.id} of {subnet.zone}: {tags}")
+
+
+def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[PlannedSubnet, ...]) -> Iterator[Change]:
+    for subnet in subnets:
+        where = f"the new subnet of {subnet.zone}" if subnet.id is None else f"{subnet.id} of {subnet.zone}"
+        for name in subnet.eni_configs:
+            yield Change(
+                action="apply_eniconfig",
+                target=name,
+                description=f"point ENIConfig {name} at {where}",
+                manifest=eni_config_manifest(name, subnet.id or subnet_placeholder(subnet.zone)),
+            )
+    if needed.strategy == "custom-networking":
+        way = "the vpc-cni add-on" if snapshot.cni.owner == "addon" else "DaemonSet aws-node"
+        yield Change(
+            action="configure_cni",
+            target="aws-node",
+            description=f"set {told_settings()} through {way}, and watch the rollout",
+            manifest={"env": cni_settings()},
+        )
+
+
+def cni_settings() -> dict[str, str]:
+    """The environment of `aws-node` that turns custom networking on, one ENIConfig per zone."""
+    return {CUSTOM_NETWORK_CFG: "true", ENI_CONFIG_LABEL_DEF: ZONE_LABEL}
+
+
+def told_settings() -> str:
+    return " ".join(f"{name}={value}" for name, value in cni_settings().items())
+
+
+def eni_config_manifest(name: str, subnet_id: str) -> dict[str, Any]:
+    """An ENIConfig without security groups: the CNI then takes those of the node's primary ENI."""
+    return {
+        "apiVersion": "crd.k8s.amazonaws.com/v1alpha1",
+        "kind": "ENIConfig",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "eks-ip-remediator"}},
+        "spec": {"subnet": subnet_id},
+    }

@@ -1,0 +1,93 @@
+"""What people run after a plan that only prepares: node groups in its subnets, or manifests of objects that belong to
+GitOps, Helm or the like. Ids that are not known before the subnets are made stand as `subnet_placeholder`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+
+from ip_remediator.planning.changes import cni_settings, told_settings
+from ip_remediator.planning.model import Change, PlannedSubnet, subnet_placeholder
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import NodeGroup
+
+_GROUPS_TOLD = 5
+
+
+def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tuple[str, ...]:
+    """The cluster's part of a plan, for the source that `owner` speaks of."""
+    written = [change for change in changes if change.by_hand]
+    told = [f"{owner}: put the following into its source, ENIConfigs first"]
+    if snapshot.cni.eni_config_crd is False:
+        told.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
+    told += [
+        f"kubectl apply -f - <<< {shlex.quote(json.dumps(_without_our_mark(change)))}"
+        for change in written
+        if change.action == "apply_eniconfig"
+    ]
+    if any(change.action == "configure_cni" for change in written):
+        told.append(_settings(snapshot))
+    return tuple(told)
+
+
+def _settings(snapshot: Snapshot) -> str:
+    """The values of the chart aws-vpc-cni have the variables under `env`."""
+    if snapshot.cni.owner == "helm":
+        return f"in the values of {snapshot.cni.owned_by or 'the Helm release'}: {json.dumps({'env': cni_settings()})}"
+    return f"kubectl -n kube-system set env daemonset/aws-node {told_settings()}"
+
+
+def _without_our_mark(change: Change) -> object:
+    """Whoever applies it manages it."""
+    manifest = json.loads(json.dumps(change.manifest))
+    manifest["metadata"].pop("labels", None)
+    return manifest
+
+
+def node_groups(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> tuple[str, ...]:
+    """How to start nodes in the subnets, for what the cluster has: managed groups, Karpenter, or neither."""
+    ids = [subnet.id or subnet_placeholder(subnet.zone) for subnet in subnets]
+    return tuple(_node_groups(snapshot, ids))
+
+
+def _node_groups(snapshot: Snapshot, ids: list[str]) -> Iterator[str]:
+    cluster, groups = snapshot.cluster, snapshot.cluster.node_groups
+    for group in groups[:_GROUPS_TOLD]:
+        yield _create_nodegroup(cluster.name, group, ids)
+        yield _eksctl(cluster.name, group, ids)
+    if len(groups) > _GROUPS_TOLD:
+        yield f"the same for the other {len(groups) - _GROUPS_TOLD} managed node groups"
+    if cluster.karpenter:
+        terms = ", ".join(f'{{"id": "{id_}"}}' for id_ in ids)
+        yield f"in an EC2NodeClass of Karpenter: subnetSelectorTerms: [{terms}]"
+    if not groups and not cluster.karpenter:
+        yield _eksctl(cluster.name, NodeGroup(name="nodes"), ids)
+    yield "then drain the old nodes one by one: kubectl drain NODE --ignore-daemonsets --delete-emptydir-data"
+
+
+def _create_nodegroup(cluster: str, group: NodeGroup, ids: list[str]) -> str:
+    role = (
+        f"$(aws eks describe-nodegroup --cluster-name {cluster} --nodegroup-name {group.name} "
+        "--query nodegroup.nodeRole --output text)"
+    )
+    size = group.desired or 1
+    types = f" --instance-types {' '.join(group.instance_types)}" if group.instance_types else ""
+    return (
+        f"aws eks create-nodegroup --cluster-name {cluster} --nodegroup-name {group.name}-pods "
+        f'--node-role "{role}" --subnets {_quoted(ids)}{types} '
+        f"--scaling-config minSize={size},maxSize={2 * size},desiredSize={size}"
+    )
+
+
+def _eksctl(cluster: str, group: NodeGroup, ids: list[str]) -> str:
+    kind = f" --node-type {group.instance_types[0]}" if group.instance_types else ""
+    return (
+        f"or: eksctl create nodegroup --cluster {cluster} --name {group.name}-pods "
+        f"--subnet-ids {shlex.quote(','.join(ids))}{kind} --nodes {group.desired or 1} --node-private-networking"
+    )
+
+
+def _quoted(ids: list[str]) -> str:
+    return " ".join(shlex.quote(id_) for id_ in ids)

@@ -1,0 +1,148 @@
+"""The lowest rung: ENIs that the CNI left behind hold addresses that nobody uses.
+
+They are taken only where they are provably this cluster's, lie where the needy nodes can grow, and free enough for
+every stuck pod, counted as ipamd takes addresses: it fills an ENI that has room, and asks for a whole new ENI's
+addresses at once. Where a shortage is only forecast they are no cure: deleting them puts it off.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ip_remediator.common.enums import Verdict
+from ip_remediator.common.text import counted
+from ip_remediator.diagnosis.diagnose import Diagnosis, stuck_pods_of_zone
+from ip_remediator.planning.sizing import used_a_day
+from ip_remediator.snapshot.ipamd import addresses_of_new_eni, next_eni_subnets, pod_nodes, zone_subnets
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_vpc import LeakedInterface
+
+_NAMED = 5
+# A plan lists each deletion, and is kept in one item of at most 400 KB.
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """The ENIs whose deletion would help, and whether it is `enough`; `reason` is for people either way."""
+
+    interfaces: tuple[LeakedInterface, ...]
+    enough: bool
+    reason: str
+
+
+def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> Leaks:
+    if not snapshot.leaked_interfaces:
+        return _passed_over("no ENI is leaked")
+    # In an order of their own: EC2 promises none, and an approval is bound to what the plan lists.
+    known = sorted(snapshot.leaked_interfaces, key=lambda eni: eni.id)
+    ours = tuple(eni for eni in known if _provably_ours(snapshot, eni))
+    found = counted(len(snapshot.leaked_interfaces), "leaked ENI")
+    if not ours:
+        return _passed_over(
+            f"{found} ({_names(known)}), none of which says that it was this cluster's: look at "
+            "the tags, and delete them by hand"
+        )
+    if diagnosis.verdict is not Verdict.SUBNET_EXHAUSTED or snapshot.cni.prefix_delegation:
+        return _passed_over(f"{found}, but single addresses are not what is missing ({diagnosis.verdict})")
+    needy = [zone.zone for zone in diagnosis.zones if zone.verdict is Verdict.SUBNET_EXHAUSTED]
+    reachable = {subnet.id for zone in needy for subnet in zone_subnets(snapshot, zone)}
+    useful = _largest(eni for eni in ours if eni.subnet_id in reachable)
+    if not useful:
+        return _passed_over(f"{found}, none in a subnet that the nodes in need can grow into")
+    return _judge(snapshot, needy, useful)
+
+
+def _largest(interfaces: Iterable[LeakedInterface]) -> tuple[LeakedInterface, ...]:
+    """As many as one plan deletes, those with most addresses, by their ids."""
+    chosen = sorted(interfaces, key=lambda eni: (-eni.addresses, eni.id))[:_AT_ONCE]
+    return tuple(sorted(chosen, key=lambda eni: eni.id))
+
+
+def _passed_over(reason: str) -> Leaks:
+    return Leaks((), False, reason)
+
+
+def _provably_ours(snapshot: Snapshot, eni: LeakedInterface) -> bool:
+    if eni.cluster:
+        return eni.cluster == snapshot.cluster.name
+    return eni.instance_id is not None and eni.instance_id in {node.instance_id for node in snapshot.nodes}
+
+
+def _judge(snapshot: Snapshot, needy: list[str], useful: tuple[LeakedInterface, ...]) -> Leaks:
+    frees = sum(eni.addresses for eni in useful)
+    what = f"{counted(len(useful), 'leaked ENI')} ({_names(useful)}) hold{'s' if len(useful) == 1 else ''} {frees}"
+    what += f" {'address' if frees == 1 else 'addresses'}"
+    free = _free_without(snapshot, needy, useful)
+    short = [zone for zone in needy if not _enough(snapshot, zone, free)]
+    if short:
+        return Leaks((), False, f"{what}: not enough for {', '.join(short)}, and so no cure alone")
+    left = sum(count or 0 for count in free.values())
+    return Leaks(useful, True, f"{what}, enough for every pod that waits; {_how_long(snapshot, needy, left)}")
+
+
+def _free_without(snapshot: Snapshot, needy: list[str], gone: tuple[LeakedInterface, ...]) -> dict[str, int | None]:
+    """Free addresses of the subnets that the zones' nodes can grow into, once the ENIs are deleted."""
+    freed = Counter[str]()
+    for eni in gone:
+        freed[eni.subnet_id] += eni.addresses
+    return {
+        subnet.id: None if subnet.free is None else subnet.free + freed[subnet.id]
+        for zone in needy
+        for subnet in zone_subnets(snapshot, zone)
+    }
+
+
+def _enough(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
+    """Whether every stuck pod of the zone gets an address; takes those addresses from `free`."""
+    waiting = Counter(pod.node for pod in stuck_pods_of_zone(snapshot, zone))
+    if not waiting:
+        return _enough_for_the_next(snapshot, zone, free)
+    hosts = sorted((node for node in pod_nodes(snapshot, zone) if node.name in waiting), key=lambda node: node.name)
+    return all(_serve(snapshot, node, waiting[node.name], free) for node in hosts)
+
+
+def _enough_for_the_next(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
+    """No pod waits yet: whether any node's next ENI fits. Against a forecast there is time for a cure that lasts."""
+    subnets = zone_subnets(snapshot, zone)
+    if any(subnet.full_at and subnet.free for subnet in subnets):
+        return False
+    largest = max((addresses_of_new_eni(snapshot, node) for node in pod_nodes(snapshot, zone)), default=1)
+    return any((free.get(subnet.id) or 0) >= largest for subnet in subnets)
+
+
+def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None]) -> bool:
+    """Lets the node take addresses for its pods; False when it cannot, or when that is unknown."""
+    if node.addresses_per_eni is None or node.free_eni_slots is None:
+        return False
+    for eni in node.interfaces:
+        if pods <= 0 or (eni.primary and snapshot.cni.custom_networking):
+            continue
+        taken = min(max(0, node.addresses_per_eni - eni.addresses - eni.prefixes), free.get(eni.subnet_id) or 0)
+        free[eni.subnet_id] = (free.get(eni.subnet_id) or 0) - taken
+        pods -= taken
+    size = addresses_of_new_eni(snapshot, node)
+    for _ in range(node.free_eni_slots):
+        options = [id_ for id_ in next_eni_subnets(snapshot, node) if (free.get(id_) or 0) >= size]
+        if pods <= 0 or not options:
+            break
+        chosen = max(sorted(options), key=lambda id_: free.get(id_) or 0)
+        free[chosen] = (free.get(chosen) or 0) - size
+        pods -= size - 1
+    return pods <= 0
+
+
+def _how_long(snapshot: Snapshot, needy: list[str], left: int) -> str:
+    """It does not last: nothing is added."""
+    rate = sum(used_a_day(snapshot, zone) or 0 for zone in needy)
+    after = f"full again after {left} more" if left else "full again at once"
+    when = f"in about {counted(round(left / rate), 'day')}" if rate else "when is not known"
+    return f"it alone does not last: {after}, {when}"
+
+
+def _names(interfaces: Sequence[LeakedInterface]) -> str:
+    more = f" and {len(interfaces) - _NAMED} more" if len(interfaces) > _NAMED else ""
+    return ", ".join(eni.id for eni in interfaces[:_NAMED]) + more

@@ -1,0 +1,159 @@
+"""The documents of planning: what a plan needs, and the plan itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ip_remediator.common.document import Document
+from ip_remediator.risks.model import Risk
+from ip_remediator.snapshot.model_vpc import LeakedInterface
+
+Strategy = Literal[
+    "custom-networking", "custom-networking-extension", "subnet-discovery", "node-group", "delete-leaked-enis"
+]
+Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]
+
+
+class Option(Document):
+    """A rung of the ladder of cures, or advice: whether it is taken, and why."""
+
+    option: str
+    taken: bool
+    reason: str
+
+
+class BlockRequirement(Document):
+    """What a plan is made with, and the block it needs: `prefix` long, inside the first of `pools` that has room,
+    overlapping none of `excluded`.
+
+    `source` tells where the addresses come from: leaked ENIs ("none"), `existing` subnets, CG-NAT CIDRs that the VPC
+    already has (`pools`), a pool for a new CIDR (`pools`), or the VPC IPAM pool `ipam_pool`. `zones` are all that are
+    served; those in `existing` (zone to subnet) take nothing of the block.
+    """
+
+    strategy: Strategy
+    strategy_reason: str = ""
+    source: Source
+    pools: tuple[str, ...] = ()
+    prefix: int = 0
+    subnet_prefix: int = 0
+    zones: tuple[str, ...]
+    existing: dict[str, str] = Field(default_factory=dict)
+    leaked: tuple[LeakedInterface, ...] = ()
+    ipam_pool: str | None = None
+    excluded: dict[str, str] = Field(default_factory=dict)
+    options: tuple[Option, ...] = ()
+
+    @property
+    def needs_block(self) -> bool:
+        return self.source not in ("none", "existing-subnets")
+
+    @property
+    def new_zones(self) -> tuple[str, ...]:
+        """The zones for which a subnet is made."""
+        return () if self.leaked else tuple(zone for zone in self.zones if zone not in self.existing)
+
+
+class PlannedSubnet(Document):
+    """A zone's subnet for pods: one to create, with the route table and network ACL copied from the zone's node
+    subnet, or (with `id`) one that is there and is used as it stands but for `tags`."""
+
+    zone: str
+    cidr: str
+    id: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict, description="for subnet discovery")
+    route_table: str | None
+    network_acl: str | None
+    reserve_prefixes: bool
+    eni_configs: tuple[str, ...]
+
+
+class Change(Document):
+    """One write of the plan, in order; `manifest` is what is sent to Kubernetes or the add-on.
+
+    `by_hand`: people make it (see `Plan.handover`), because the object belongs to GitOps, Helm or the like.
+    """
+
+    action: Literal[
+        "delete_leaked_eni", "associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig", "configure_cni"
+    ]
+    target: str
+    description: str
+    manifest: dict[str, Any] | None = None
+    by_hand: bool = False
+
+
+class Plan(Document):
+    """What will be done, and why so. An approval is bound to `hash` (see `digest`).
+
+    `block` is None when nothing new is taken (sources "none" and "existing-subnets"). `heals_now` counts the stuck
+    pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others, the first
+    500 of them.
+    `handover`: what people run after the plan was carried out, with `subnet_placeholder` for ids not known before.
+    `unknown`: what the facts do not say.
+    """
+
+    curable: bool = True
+    verdict: str = ""
+    strategy: Strategy
+    strategy_reason: str = ""
+    vpc_id: str
+    block: str | None
+    source: Source
+    ipam_pool: str | None = None
+    leaked_interfaces: tuple[LeakedInterface, ...] = ()
+    subnets: tuple[PlannedSubnet, ...]
+    changes: tuple[Change, ...]
+    options: tuple[Option, ...]
+    risks: tuple[Risk, ...]
+    expectation: str
+    heals_now: int = 0
+    replace_nodes: tuple[str, ...] = ()
+    handover: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    hash: str = ""
+
+    @property
+    def space(self) -> str:
+        """Where the addresses come from, in words: the block, or the subnets that are there already."""
+        return self.block or ", ".join(subnet.cidr for subnet in self.subnets) or "the present subnets"
+
+    @property
+    def first_time(self) -> bool:
+        return self.strategy == "custom-networking"
+
+    @property
+    def prepares_only(self) -> bool:
+        """The VPC is made ready, and what comes after is done by people: `handover` tells what."""
+        return bool(self.handover)
+
+
+def digest(document: Plan) -> str:
+    """SHA-256 over what will be done and what it risks: an approval of the plan holds as long as this is the same.
+
+    Left out is what varies with the hour: how many pods wait, and risks that are low or tell of a fact that was not
+    read, which come and go with a throttled call.
+    """
+    done = document.model_dump(
+        mode="json", include={"strategy", "vpc_id", "block", "source", "ipam_pool", "subnets", "changes"}
+    )
+    content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks if risk.lasting)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def subnet_placeholder(zone: str) -> str:
+    """Stands in `Plan.handover` for the id of a subnet that is not made yet."""
+    return f"<subnet of {zone}>"
+
+
+def handover_of(plan: Plan, made: dict[str, str]) -> tuple[str, ...]:
+    """`plan.handover` with the ids of the subnets that were made, by zone."""
+    told = plan.handover
+    for zone, subnet_id in made.items():
+        told = tuple(text.replace(subnet_placeholder(zone), subnet_id) for text in told)
+    return told

@@ -1,0 +1,32 @@
+"""What the operator sets and asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.planning.strategies import RequestedStrategy
+
+
+@dataclass(frozen=True)
+class PlanningOptions:
+    """`pools`: where new CIDRs are taken from, or instead `ipam_pool`, the id of a VPC IPAM pool. `excluded`: ranges
+    kept for others (Tailscale, on-premises). `zones` and `block`: those to use, instead of those that the planner
+    finds. `insists`: somebody asked for this strategy in this run, so deleting leaked ENIs is no answer.
+    """
+
+    pools: tuple[IPv4Network, ...] = (cidrs.CGNAT,)
+    excluded: tuple[IPv4Network, ...] = ()
+    strategy: RequestedStrategy = "custom-networking"
+    ipam_pool: str | None = None
+    zones: tuple[str, ...] = ()
+    block: IPv4Network | None = None
+    insists: bool = False
+
+    @property
+    def asked(self) -> str:
+        """What a person asked for that only new space can give, in words; empty if nothing of that kind."""
+        if self.block:
+            return f"this run asks for the block {self.block}"
+        return f"this run asks for the strategy {self.strategy}" if self.insists and self.strategy != "auto" else ""

@@ -1,0 +1,126 @@
+"""What no plan can get around: each check raises `CannotPlan` with the reason and what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.snapshot.ipamd import eni_configs_of
+from ip_remediator.snapshot.model import Quotas, Snapshot
+from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+from ip_remediator.snapshot.model_vpc import Subnet
+
+# Tags of what we make (provisioning/ec2.py sets them).
+_INCIDENT_TAG, _CLUSTER_TAG = "eks-ip-remediator:incident", "eks-ip-remediator:cluster"
+
+
+class CannotPlan(Exception):
+    """No plan is possible; the message says why, `alternatives` what else would help.
+
+    `field`: what people asked for that cannot be, by the name of the field or setting; None if nothing of that kind.
+    """
+
+    def __init__(self, reason: str, alternatives: Iterable[str] = ALTERNATIVES, *, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.alternatives = tuple(alternatives)
+        self.field = field
+
+
+def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
+    if diagnosis.verdict not in CURABLE:
+        raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
+    if snapshot.vpc is None:
+        raise CannotPlan("the snapshot has no vpc: which CIDRs are taken is unknown; capture it again")
+    owner = snapshot.vpc.owner_id
+    if owner and snapshot.account_id and owner != snapshot.account_id:
+        raise CannotPlan(f"the VPC is shared by account {owner}, and only its owner may add CIDRs and subnets")
+
+
+def shared_eni_configs(snapshot: Snapshot, zones: list[str]) -> None:
+    """One ENIConfig holds one subnet: repointed for one zone, it would take the other zone's nodes out of service."""
+    users: dict[str, set[str]] = {}
+    for zone in {node.zone for node in snapshot.nodes if node.zone}:
+        for name in eni_configs_of(snapshot, zone):
+            users.setdefault(name, set()).add(zone)
+    for name, sharing in sorted(users.items()):
+        if len(sharing) > 1 and sharing & set(zones):
+            raise CannotPlan(
+                f"nodes of {', '.join(sorted(sharing))} select the same ENIConfig {name}, which holds one subnet of "
+                f"one zone: set {ENI_CONFIG_LABEL_DEF}={ZONE_LABEL} on aws-node, with an ENIConfig per zone"
+            )
+
+
+def prepared_already(snapshot: Snapshot, zones: Iterable[str]) -> None:
+    """Subnets that an earlier incident made for people to go on with, and that no node uses yet: more do not help."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    waiting = [
+        subnet
+        for subnet in snapshot.subnets
+        if subnet.zone in set(zones) and subnet.id not in used and _made_for(snapshot, subnet)
+    ]
+    if waiting:
+        ids = ", ".join(sorted(subnet.id for subnet in waiting))
+        incidents = ", ".join(sorted({subnet.tags[_INCIDENT_TAG] for subnet in waiting}))
+        raise CannotPlan(
+            f"{ids} of incident {incidents} are prepared and no node uses them yet: run what its details say, or roll "
+            "it back"
+        )
+
+
+def _made_for(snapshot: Snapshot, subnet: Subnet) -> bool:
+    return subnet.tags.get(_CLUSTER_TAG) == snapshot.cluster.name and _INCIDENT_TAG in subnet.tags
+
+
+def require_below_subnet_quota(snapshot: Snapshot, more: int) -> None:
+    vpc = snapshot.vpc
+    if vpc and more and vpc.subnet_count is not None:
+        told = f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed"
+        _check(snapshot.quotas, told, "L-407747CB", vpc.subnet_count, more, snapshot.quotas.subnets_per_vpc, 50)
+
+
+def require_below_address_quota(snapshot: Snapshot) -> None:
+    """A pod's address is a network address unit of the VPC; a /28 prefix is one as well."""
+    vpc, more = snapshot.vpc, len(snapshot.stuck_pods)
+    if vpc and more and vpc.network_address_units is not None:
+        held, limit = vpc.network_address_units, snapshot.quotas.network_address_units
+        told = f"VPC {vpc.id} uses {held:,} network address units, {more:,} more are needed"
+        _check(snapshot.quotas, told, "L-BB24F6E5", held, more, limit, limit)
+
+
+def require_below_interface_quota(snapshot: Snapshot) -> None:
+    """The quota is the Region's: the ENIs that are known of are the least there can be."""
+    held = sum(len(node.interfaces) for node in snapshot.nodes) + len(snapshot.leaked_interfaces)
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    more = sum(node.name in hosts and node.free_eni_slots != 0 for node in snapshot.nodes)
+    told = f"the cluster alone has {held:,} network interfaces, {more:,} more are needed"
+    _check(snapshot.quotas, told, "L-DF5E4CA3", held, more, snapshot.quotas.interfaces_per_region, 1000)
+
+
+def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
+    vpc, quotas = snapshot.vpc, snapshot.quotas
+    if vpc is None:
+        return
+    held = len(vpc.cidrs)
+    _check(quotas, f"VPC {vpc.id} has {held} IPv4 CIDRs", "L-83CA0A9D", held, 1, quotas.cidrs_per_vpc, 5)
+    # A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide).
+    own = {cidr.cidr for cidr in vpc.cidrs}
+    counts = Counter(route.route_table for route in vpc.routes if route.destination not in own)
+    for table, routes in sorted(counts.items()):
+        told = f"route table {table} has {routes + held} routes, a new CIDR adds its local route to every table"
+        _check(quotas, told, "L-93826ACB", routes + held, 1, quotas.routes_per_table, 50)
+    asked = (peering for peering in vpc.peerings if peering.requester)
+    pending = next((peering.id for peering in asked if peering.status == "pending-acceptance"), None)
+    if pending:
+        raise CannotPlan(
+            f"AWS adds no CIDR to a VPC that has asked for a peering which is not accepted yet: have {pending} "
+            "accepted, or delete it"
+        )
+
+
+def _check(quotas: Quotas, told: str, code: str, held: int, more: int, limit: int, step: int) -> None:
+    """Raises CannotPlan where `more` exceed `limit`. A default that is exceeded already must have been raised."""
+    if held + more <= limit or (held > limit and not quotas.applied):
+        return
+    raise CannotPlan(f"{told} and the quota is {limit:,}: " + ask_for(code, max(limit + step, held + more)))

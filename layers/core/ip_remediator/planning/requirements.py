@@ -1,0 +1,112 @@
+"""From a diagnosis down the ladder of cures to what a plan needs: the first rung that holds is taken."""
+
+from __future__ import annotations
+
+from ip_remediator.diagnosis.alternatives import alternatives
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.planning import address_source, existing, leaks, preconditions, sizing, unallocated_space
+from ip_remediator.planning.address_source import AddressSource
+from ip_remediator.planning.advice import advice
+from ip_remediator.planning.existing import Existing
+from ip_remediator.planning.leaks import Leaks
+from ip_remediator.planning.model import BlockRequirement, Option
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.strategies import Choice, choose
+from ip_remediator.risks.ownership import foreign_owner
+from ip_remediator.snapshot.model import Snapshot
+
+_LEAKS_SUFFICE = "not needed: the leaked ENIs are enough"
+
+
+def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions | None = None) -> BlockRequirement:
+    """What the cure needs.
+
+    Raises:
+        CannotPlan: the diagnosis is not curable by addresses, facts are missing, a quota is in the way, or the
+            strategy is not possible here; it carries the alternatives that fit.
+    """
+    terms = terms or PlanningOptions()
+    try:
+        preconditions.without_facts(snapshot, diagnosis)
+        choice = choose(snapshot, terms.strategy)
+        left_behind = leaks.examine(snapshot, diagnosis)
+        if left_behind.enough and not terms.asked:
+            return _of_leaks(snapshot, diagnosis, left_behind)
+        return _of_space(snapshot, diagnosis, terms, choice, left_behind)
+    except CannotPlan as refusal:
+        refusal.alternatives = (
+            *unallocated_space.offers(snapshot, diagnosis),
+            *alternatives(snapshot, diagnosis.verdict),
+        )
+        raise
+
+
+def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> BlockRequirement:
+    spared = ("existing-subnet", "existing-cidr", "new-cidr", "ipam-pool")
+    return BlockRequirement(
+        strategy="delete-leaked-enis",
+        strategy_reason="the leaked ENIs hold enough addresses, and deleting them changes nothing else",
+        source="none",
+        zones=tuple(zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE),
+        leaked=left_behind.interfaces,
+        options=(
+            Option(option="delete-leaked-enis", taken=True, reason=left_behind.reason),
+            *(Option(option=name, taken=False, reason=_LEAKS_SUFFICE) for name in spared),
+            *advice(snapshot, "delete-leaked-enis"),
+        ),
+    )
+
+
+def _of_space(
+    snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions, choice: Choice, left_behind: Leaks
+) -> BlockRequirement:
+    zones = terms.zones or _zones_to_serve(diagnosis, choice)
+    if choice.custom_networking:
+        preconditions.shared_eni_configs(snapshot, list(zones))
+    if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot)):
+        preconditions.prepared_already(snapshot, zones)
+    demand = {zone: sizing.demand(snapshot, zone) for zone in zones}
+    offered = _offered(snapshot, choice, terms, demand)
+    lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
+    preconditions.require_below_subnet_quota(snapshot, len(lacking))
+    preconditions.require_below_address_quota(snapshot)
+    preconditions.require_below_interface_quota(snapshot)
+    found = address_source.find(snapshot, terms, lacking) if lacking else AddressSource("existing-subnets", "")
+    return BlockRequirement(
+        strategy=choice.strategy,
+        strategy_reason=choice.reason,
+        source=found.source,
+        pools=tuple(str(pool) for pool in found.pools),
+        prefix=found.prefix,
+        subnet_prefix=found.subnet_prefix,
+        zones=tuple(zones),
+        existing={zone: subnet.id for zone, subnet in offered.chosen.items()},
+        ipam_pool=terms.ipam_pool if found.source == "ipam-pool" else None,
+        excluded=found.excluded,
+        options=(
+            Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, terms)),
+            Option(option="existing-subnet", taken=bool(offered.chosen), reason=offered.reason(snapshot)),
+            *address_source.options(found, terms),
+            *advice(snapshot, choice.strategy),
+        ),
+    )
+
+
+def _why_not(left_behind: Leaks, terms: PlanningOptions) -> str:
+    return f"{left_behind.reason}; {terms.asked}" if left_behind.enough else left_behind.reason
+
+
+def _zones_to_serve(diagnosis: Diagnosis, choice: Choice) -> tuple[str, ...]:
+    """Every zone with nodes at the first turn to custom networking (a zone without ENIConfig loses its nodes), and
+    for node groups, which span them; else only the zones in need."""
+    everywhere = choice.strategy in ("custom-networking", "node-group")
+    return tuple(zone.zone for zone in diagnosis.zones if everywhere or zone.verdict in CURABLE)
+
+
+def _offered(snapshot: Snapshot, choice: Choice, terms: PlanningOptions, demand: dict[str, int]) -> Existing:
+    if terms.block:
+        return Existing(passed_over=[terms.asked])
+    if choice.strategy == "node-group":
+        return Existing(passed_over=["subnets meant for pods are not for whole nodes"])
+    return existing.find(snapshot, demand, first_time=choice.strategy == "custom-networking")

@@ -1,0 +1,52 @@
+"""How much space a plan asks for. The arithmetic is explained in docs/decisions.md, "Sizing"."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ip_remediator.snapshot.ipamd import pod_nodes, zone_subnets
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_vpc import Subnet
+
+# Room for the nodes to become this many times as many.
+GROWTH = 4
+# How long the space shall last where a forecast tells how fast addresses are used up.
+LASTS_DAYS = 180
+FALLBACK_PODS_PER_NODE = 30
+_DAY = 86_400
+
+
+def demand(snapshot: Snapshot, zone: str) -> int:
+    """Addresses a zone's subnet shall hold: what its nodes can hold now, `GROWTH` times, or for `LASTS_DAYS` at the
+    forecast rate, whichever is more."""
+    present = sum(addresses_of(node) for node in pod_nodes(snapshot, zone))
+    rate = used_a_day(snapshot, zone)
+    return max(GROWTH * present, present + round(rate * LASTS_DAYS) if rate else 0)
+
+
+def addresses_of(node: Node) -> int:
+    """What the node can hold at most, warm targets included: all addresses of all its ENIs. In prefix mode max-pods
+    exceeds what the ENIs hold as single addresses."""
+    on_enis = (node.max_enis or 0) * (node.addresses_per_eni or 0)
+    return max(on_enis, node.max_pods or 0) or FALLBACK_PODS_PER_NODE
+
+
+def used_a_day(snapshot: Snapshot, zone: str) -> float | None:
+    """How many addresses of the zone's subnets are used up in a day, by their forecasts; None without a forecast."""
+    rates = [_rate(snapshot.taken_at, subnet) for subnet in zone_subnets(snapshot, zone)]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
+
+
+def _rate(taken_at: datetime | None, subnet: Subnet) -> float | None:
+    if taken_at is None or subnet.full_at is None or not subnet.free:
+        return None
+    seconds = (_aware(subnet.full_at) - _aware(taken_at)).total_seconds()
+    # Nearer than a day it may be the usual course of the day, which tells nothing about half a year.
+    return subnet.free * _DAY / seconds if seconds >= _DAY else None
+
+
+def _aware(time: datetime) -> datetime:
+    """Hand-written documents may leave the offset out."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

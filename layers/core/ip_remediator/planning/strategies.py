@@ -1,0 +1,126 @@
+"""How pods get to the new addresses: by ENIConfigs, by tagged subnets that the CNI discovers, or on new node groups.
+
+Sources: amazon-vpc-cni-k8s v1.23.1, pkg/awsutils (isSubnetValidForENICreation) and CHANGELOG (v1.18.0, v1.22.1);
+EKS User Guide, "Configure subnet selection for Pod IP addresses".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ip_remediator.planning.model import Strategy
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, ENABLE_SUBNET_DISCOVERY, Cni
+
+# What can be asked for. "custom-networking" stands for its extension as well, where it is on already.
+RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "auto"]
+REQUESTED_STRATEGIES: tuple[str, ...] = get_args(RequestedStrategy)
+
+DISCOVERS_SINCE = (1, 18, 0)
+SCOPES_SINCE = (1, 22, 1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`reason` tells people why this one."""
+
+    strategy: Strategy
+    reason: str
+
+    @property
+    def custom_networking(self) -> bool:
+        return self.strategy in ("custom-networking", "custom-networking-extension")
+
+
+def choose(snapshot: Snapshot, wish: RequestedStrategy) -> Choice:
+    """The strategy that `wish` comes to in this cluster.
+
+    Raises:
+        CannotPlan: the cluster cannot have what was asked for; `field` of the error is "strategy".
+    """
+    if wish == "auto":
+        return _automatic(snapshot)
+    if wish == "custom-networking":
+        return _custom_networking(snapshot, "it works with every version of the VPC CNI")
+    refusal = discovery_refusal(snapshot) if wish == "subnet-discovery" else _node_group_refusal(snapshot)
+    if refusal:
+        raise CannotPlan(f"strategy {wish} is not possible: {refusal}", field="strategy")
+    return Choice(wish, "it was asked for")
+
+
+def _automatic(snapshot: Snapshot) -> Choice:
+    """Discovery where that changes nothing about aws-node and reaches no other cluster."""
+    refusal = discovery_refusal(snapshot) or _reasons_against_discovery(snapshot)
+    if refusal:
+        return _custom_networking(snapshot, refusal)
+    return Choice(
+        "subnet-discovery",
+        f"the VPC CNI {snapshot.cni.version} discovers tagged subnets by itself: nothing of aws-node is changed or "
+        "restarted, and only zones in need get a subnet",
+    )
+
+
+def _custom_networking(snapshot: Snapshot, reason: str) -> Choice:
+    if snapshot.cni.custom_networking:
+        return Choice(
+            "custom-networking-extension",
+            "custom networking is on: its ENIConfigs are pointed at other subnets, and aws-node is not restarted",
+        )
+    return Choice("custom-networking", reason)
+
+
+def discovery_refusal(snapshot: Snapshot) -> str | None:
+    """Why the CNI would not discover a tagged subnet, with the remedy; None if it would, or its version is unknown."""
+    cni = snapshot.cni
+    if cni.custom_networking:
+        return (
+            "custom networking is on, and the VPC CNI then uses the subnets of ENIConfigs only; use "
+            "custom-networking, which points them at other subnets"
+        )
+    version = version_of(cni)
+    if version and version < DISCOVERS_SINCE:
+        return (
+            f"the VPC CNI {cni.version} does not discover subnets, 1.18.0 and later do; update it, or use "
+            "custom-networking"
+        )
+    if not cni.subnet_discovery:
+        return f"aws-node has {ENABLE_SUBNET_DISCOVERY}=false; set it to true, or use custom-networking"
+    return None
+
+
+def _reasons_against_discovery(snapshot: Snapshot) -> str | None:
+    version = version_of(snapshot.cni)
+    if version is None:
+        return "the version of the VPC CNI is unknown, so whether it discovers tagged subnets is as well"
+    others = [name for name in (snapshot.vpc.clusters if snapshot.vpc else ()) if name != snapshot.cluster.name]
+    if others and version < SCOPES_SINCE:
+        return (
+            f"below 1.22.1 the VPC CNI ({snapshot.cni.version}) knows no tag that keeps a discovered subnet from the "
+            f"VPC's other clusters ({', '.join(sorted(others)[:3])})"
+        )
+    return None
+
+
+def _node_group_refusal(snapshot: Snapshot) -> str | None:
+    if not snapshot.cni.custom_networking:
+        return None
+    return (
+        "custom networking is on, and pods of new nodes would take addresses of the ENIConfigs' subnets all the same; "
+        "use custom-networking, which points them at other subnets"
+    )
+
+
+def discovery_tags(snapshot: Snapshot) -> dict[str, str]:
+    """The tags by which the CNI discovers a subnet; for this cluster alone where its version knows how."""
+    version = version_of(snapshot.cni)
+    scope = {CLUSTER_DISCOVERY_TAG + snapshot.cluster.name: "shared"} if version and version >= SCOPES_SINCE else {}
+    return {DISCOVERY_TAG: "1"} | scope
+
+
+def version_of(cni: Cni) -> tuple[int, int, int] | None:
+    """(1, 22, 1) of "v1.22.1-eksbuild.1"; None when the version is no such name."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", cni.version or "")
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None

@@ -1,0 +1,59 @@
+"""Space of the VPC's own CIDRs that no subnet has. Whom it is kept for only people know, so it is told, not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.diagnosis.alternatives import POD_SUBNET_TAG
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.planning import sizing
+from ip_remediator.snapshot.ipamd import pod_nodes
+from ip_remediator.snapshot.model import Snapshot
+
+_TOLD = 3
+
+
+def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
+    """The commands that make a subnet for pods in each zone in need; nothing where the VPC's subnets are not all known.
+
+    CG-NAT CIDRs are left out: the planner carves those itself.
+    """
+    vpc = snapshot.vpc
+    if vpc is None or vpc.subnet_count is None or len(snapshot.subnets) < vpc.subnet_count:
+        return
+    taken = [IPv4Network(subnet.cidr) for subnet in snapshot.subnets]
+    own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs if cidr.state == "associated"]
+    pools = [cidr for cidr in own if not cidr.subnet_of(cidrs.CGNAT)]
+    zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
+    found: dict[str, IPv4Network] = {}
+    for zone in zones[:_TOLD]:
+        prefix = cidrs.subnet_prefix_for(sizing.demand(snapshot, zone))
+        free = next((block for pool in pools for block in cidrs.free_blocks(pool, taken, prefix)), None)
+        if free is None:
+            return
+        found[zone] = free
+        taken.append(free)
+    if found:
+        yield _told(snapshot, vpc.id, found, len(zones) - len(found))
+
+
+def _told(snapshot: Snapshot, vpc_id: str, found: dict[str, IPv4Network], more: int) -> str:
+    (zone, block), *others = found.items()
+    table = next(
+        (table for node in pod_nodes(snapshot, zone) if (table := _route_table(snapshot, node.primary_subnet))), ""
+    )
+    likewise = "".join(f", {cidr} in {other}" for other, cidr in others) + (f" and {more} more zones" if more else "")
+    return (
+        f"space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
+        f"{vpc_id} --availability-zone {zone} --cidr-block {block} --tag-specifications "
+        f"'ResourceType=subnet,Tags=[{{Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}}}]'"
+        + (f" (likewise{likewise[1:]})" if likewise else "")
+        + (f"; route table {table}" if table else "")
+    )
+
+
+def _route_table(snapshot: Snapshot, subnet_id: str | None) -> str | None:
+    subnet = snapshot.subnet(subnet_id)
+    return subnet.route_table if subnet else None

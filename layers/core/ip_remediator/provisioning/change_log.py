@@ -1,0 +1,65 @@
+"""What an incident changed, each change recorded before it is made, with what was there before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
+from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.incidents.timeline import Stage, State
+from ip_remediator.incidents.timeline_items import timeline_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+    from ip_remediator.common.clock import Clock
+
+
+class ChangeLog:
+    """The changes of one incident."""
+
+    def __init__(self, table: Table, clock: Clock, incident: str) -> None:
+        self.records = Records(table)
+        self.clock = clock
+        self.incident = incident
+
+    def intend(self, change: ChangeMade) -> ChangeMade:
+        """Records a change that is about to be made.
+
+        A repeat after a crash keeps and returns the first record: its `before` was read before anything changed.
+        """
+        item = {
+            **change_key(self.incident, change),
+            "at": self.clock().isoformat(),
+            "change": change.model_dump_json(),
+        }
+        try:
+            self.records.put(item, "attribute_not_exists(pk)")
+        except ConditionFailed:
+            kept = self.records.get(**change_key(self.incident, change)) or item
+            return ChangeMade.model_validate_json(str(kept["change"]))
+        return change
+
+    def made(self, kind: ChangeKind | None = None) -> list[ChangeMade]:
+        """The changes that stand, of one kind or all."""
+        prefix = f"CHANGE#{kind}#" if kind else "CHANGE#"
+        items = self.records.query(f"INCIDENT#{self.incident}", prefix)
+        return [ChangeMade.model_validate_json(str(item["change"])) for item in items]
+
+    def outstanding(self) -> list[ChangeMade]:
+        """The changes that a rollback would have to take back."""
+        return [change for change in self.made() if change.kind.outstanding]
+
+    def undone(self, change: ChangeMade) -> None:
+        """Strikes a change out; the timeline keeps that it was made and undone."""
+        told = f"{change.kind} {change.target}"
+        event = timeline_item(self.incident, self.clock(), Stage.CHANGE, State.UNDONE, told)
+        self.records.transact([self.records.deleting(change_key(self.incident, change)), self.records.putting(event)])
+
+    def of(self, incident: str) -> ChangeLog:
+        """The changes of another incident."""
+        return ChangeLog(self.records.table, self.clock, incident)
+
+
+def change_key(incident: str, change: ChangeMade) -> dict[str, str]:
+    return {"pk": f"INCIDENT#{incident}", "sk": f"CHANGE#{change.kind}#{change.target}"}

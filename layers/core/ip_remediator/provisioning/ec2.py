@@ -1,0 +1,277 @@
+"""Writes to a VPC and their undo. Every write is a find-or-create, so that it can be run again after any crash.
+
+What is made bears our tags from the creating call on; nothing without them is deleted (the roles' conditions in
+`template.yaml` say the same).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.aws.tags import as_list
+from ip_remediator.common.cidr import SMALLEST_PREFIX
+from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused
+from ip_remediator.snapshot.ec2 import Ec2Reader
+from ip_remediator.snapshot.model_vpc import VpcCidr
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import NetworkAclAssociationTypeDef
+
+TAG_MANAGED_BY = "eks-ip-remediator:stack"
+TAG_INCIDENT = "eks-ip-remediator:incident"
+TAG_CLUSTER = "eks-ip-remediator:cluster"
+_PATIENCE = 20.0
+_POLL = 0.5
+_LOOKS = 6
+FoundT = TypeVar("FoundT")
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Whose a thing is: the stack that made it, for which incident of which cluster."""
+
+    stack: str
+    incident: str
+    cluster: str
+
+    def tag_specification(self, resource_type: str, more: Mapping[str, str] | None = None) -> Any:
+        """TagSpecifications of a creating call."""
+        ours = {TAG_MANAGED_BY: self.stack, TAG_INCIDENT: self.incident, TAG_CLUSTER: self.cluster}
+        return [{"ResourceType": resource_type, "Tags": as_list({**(more or {}), **ours})}]
+
+    def filters(self) -> Any:
+        return [
+            {"Name": f"tag:{TAG_MANAGED_BY}", "Values": [self.stack]},
+            {"Name": f"tag:{TAG_INCIDENT}", "Values": [self.incident]},
+        ]
+
+
+@dataclass(frozen=True)
+class MadeSubnet:
+    """`new`: this very call made it."""
+
+    id: str
+    zone: str
+    cidr: str
+    new: bool = field(default=False, compare=False)
+
+
+class Ec2Changes:
+    """Raises the errors of `common.errors`; `sleep` is time.sleep unless a test says otherwise."""
+
+    def __init__(self, ec2: EC2Client, owner: Ownership, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._ec2 = ec2
+        self._owner = owner
+        self._sleep = sleep
+
+    def cidr(self, vpc_id: str, block: str) -> VpcCidr | None:
+        """The VPC's association of exactly this block, if there is one."""
+        with aws_call("DescribeVpcs"):
+            vpcs = self._ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"]
+        present = Ec2Reader.cidrs_of(vpcs[0]) if vpcs else ()  # type: ignore[arg-type]
+        return next((cidr for cidr in present if cidr.cidr == block), None)
+
+    def associate_cidr(self, vpc_id: str, block: str, ipam_pool: str | None = None, *, absent: bool = False) -> str:
+        """Adds `block` to the VPC and waits until it is `associated`; returns the association's id. `absent`:
+        somebody just looked, and the VPC does not have it.
+
+        With `ipam_pool` the block is allocated to the VPC out of that pool; the pool takes it back when the VPC gives
+        it up.
+
+        Raises:
+            NotYet: it is still associating after 20 s; call again.
+        """
+        if absent or self.cidr(vpc_id, block) is None:
+            try:
+                source: Any = {"Ipv4IpamPoolId": ipam_pool} if ipam_pool else {}
+                with aws_call("AssociateVpcCidrBlock"):
+                    self._ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=block, **source)
+                self._sleep(_POLL)  # no CIDR is `associated` at once
+            except RequestRefused:
+                # A lost call of ours may have added it, and DescribeVpcs lags behind.
+                if not self._appears(lambda: self.cidr(vpc_id, block)):
+                    raise
+        deadline = time.monotonic() + _PATIENCE
+        while (present := self.cidr(vpc_id, block)) is None or present.state != "associated":
+            if time.monotonic() > deadline:
+                raise NotYet(f"{block} of {vpc_id} is {present.state if present else 'not listed yet'}")
+            self._sleep(_POLL)
+        return present.association_id or ""
+
+    def subnets(self) -> list[MadeSubnet]:
+        """The subnets that this incident made."""
+        with aws_call("DescribeSubnets"):
+            pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=self._owner.filters())
+            return [
+                MadeSubnet(subnet["SubnetId"], subnet["AvailabilityZone"], subnet["CidrBlock"])
+                for page in pages
+                for subnet in page["Subnets"]
+            ]
+
+    def create_subnet(self, vpc_id: str, zone: str, cidr: str, tags: Mapping[str, str] | None = None) -> MadeSubnet:
+        """The incident's subnet of `zone`, created when it is not there, with `tags` beside ours."""
+        found = self._subnet_of(zone)
+        if found:
+            return found
+        name = f"eks-pods-{self._owner.cluster}-{zone}"
+        try:
+            with aws_call("CreateSubnet"):
+                made = self._ec2.create_subnet(
+                    VpcId=vpc_id,
+                    AvailabilityZone=zone,
+                    CidrBlock=cidr,
+                    TagSpecifications=self._owner.tag_specification("subnet", {"Name": name, **(tags or {})}),
+                )["Subnet"]
+        except RequestRefused:
+            # InvalidSubnet.Conflict: a lost call of ours may have made it, and DescribeSubnets lags behind.
+            found = self._appears(lambda: self._subnet_of(zone))
+            if found is None:
+                raise
+            return found
+        return MadeSubnet(made["SubnetId"], zone, cidr, new=True)
+
+    def _subnet_of(self, zone: str) -> MadeSubnet | None:
+        return next((subnet for subnet in self.subnets() if subnet.zone == zone), None)
+
+    def _appears(self, look: Callable[[], FoundT | None]) -> FoundT | None:
+        """What `look` finds within some seconds: EC2's Describe calls are eventually consistent."""
+        for _ in range(_LOOKS):
+            if found := look():
+                return found
+            self._sleep(_POLL)
+        return None
+
+    def use_route_table(self, subnet_id: str, route_table: str, *, new: bool = False) -> None:
+        """Gives the subnet this route table: a `new` one falls to the VPC's main table, often without a way out."""
+        if not new and self._has_route_table(subnet_id, route_table):
+            return
+        try:
+            with aws_call("AssociateRouteTable"):
+                self._ec2.associate_route_table(SubnetId=subnet_id, RouteTableId=route_table)
+        except RequestRefused:
+            # Resource.AlreadyAssociated: boto3 repeats a call whose answer was lost.
+            if not self._has_route_table(subnet_id, route_table):
+                raise
+
+    def _has_route_table(self, subnet_id: str, route_table: str) -> bool:
+        filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeRouteTables"):
+            explicit = self._ec2.describe_route_tables(Filters=filters)["RouteTables"]
+        return any(table["RouteTableId"] == route_table for table in explicit)
+
+    def use_network_acl(self, subnet_id: str, network_acl: str) -> None:
+        """Gives the subnet this network ACL instead of the VPC's default one.
+
+        Raises:
+            NotYet: the subnet is too new for DescribeNetworkAcls.
+        """
+        association = self._acl_association(subnet_id)
+        if association["NetworkAclId"] == network_acl:
+            return
+        try:
+            with aws_call("ReplaceNetworkAclAssociation"):
+                self._ec2.replace_network_acl_association(
+                    AssociationId=association["NetworkAclAssociationId"], NetworkAclId=network_acl
+                )
+        except NotFound:
+            # boto3 repeats a call whose answer was lost, and the first one gave the association a new id.
+            if self._acl_association(subnet_id)["NetworkAclId"] != network_acl:
+                raise
+
+    def _acl_association(self, subnet_id: str) -> NetworkAclAssociationTypeDef:
+        filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeNetworkAcls"):
+            present = self._ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
+        associations = (association for acl in present for association in acl["Associations"])
+        association = next((one for one in associations if one["SubnetId"] == subnet_id), None)
+        if association is None:
+            raise NotYet(f"EC2 does not list a network ACL of the new subnet {subnet_id} yet")
+        return association
+
+    def reserve_prefixes(self, subnet_id: str, cidr: str) -> None:
+        """Keeps the upper half of the subnet for /28 prefixes, so that single addresses never fragment it.
+
+        A /28 is left as it is: its half holds no prefix.
+        """
+        if IPv4Network(cidr).prefixlen >= SMALLEST_PREFIX:
+            return
+        half = str(list(IPv4Network(cidr).subnets(prefixlen_diff=1))[1])
+        with aws_call("GetSubnetCidrReservations"):
+            present = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)["SubnetIpv4CidrReservations"]
+        if any(reservation["Cidr"] == half for reservation in present):
+            return
+        with aws_call("CreateSubnetCidrReservation"):
+            self._ec2.create_subnet_cidr_reservation(
+                SubnetId=subnet_id,
+                Cidr=half,
+                ReservationType="prefix",
+                TagSpecifications=self._owner.tag_specification("subnet-cidr-reservation"),
+            )
+
+    def delete_subnet(self, subnet_id: str) -> None:
+        """Deletes a subnet that this incident made; one that is gone already is fine.
+
+        Raises:
+            RequestRefused: the subnet is not the incident's own.
+            NotYet: ENIs are still in it.
+        """
+        if subnet_id not in {subnet.id for subnet in self.subnets()}:
+            if not self._subnet_exists(subnet_id):
+                return
+            raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
+        with self._unless_gone(lambda: self._subnet_exists(subnet_id)), aws_call("DeleteSubnet"):
+            self._ec2.delete_subnet(SubnetId=subnet_id)
+
+    def _subnet_exists(self, subnet_id: str) -> bool:
+        filters: Any = [{"Name": "subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeSubnets"):
+            return bool(self._ec2.describe_subnets(Filters=filters)["Subnets"])
+
+    def delete_interface(self, interface_id: str) -> None:
+        """Deletes an ENI that is attached to nothing; one that is gone already is fine. AWS refuses attached ones."""
+        with self._unless_gone(lambda: self._interface_exists(interface_id)), aws_call("DeleteNetworkInterface"):
+            self._ec2.delete_network_interface(NetworkInterfaceId=interface_id)
+
+    def _interface_exists(self, interface_id: str) -> bool:
+        filters: Any = [{"Name": "network-interface-id", "Values": [interface_id]}]
+        with aws_call("DescribeNetworkInterfaces"):
+            return bool(self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"])
+
+    @staticmethod
+    @contextmanager
+    def _unless_gone(exists: Callable[[], bool]) -> Iterator[None]:
+        """What was to be deleted is gone already, by somebody else or by a call whose answer was lost. IAM looks at its
+        tags first and finds none, so AWS may say that the deletion is not authorized instead of that nothing is there.
+        """
+        try:
+            yield
+        except NotFound:
+            return
+        except PermissionDenied:
+            if exists():
+                raise
+
+    def disassociate_cidr(self, vpc_id: str, block: str) -> None:
+        """Takes `block` out of the VPC and waits until it is gone; one that is not there is fine.
+
+        Raises:
+            NotYet: a subnet is still in it, or it is still disassociating.
+        """
+        present = self.cidr(vpc_id, block)
+        if present is None:
+            return
+        if present.state != "disassociating":
+            with suppress(NotFound), aws_call("DisassociateVpcCidrBlock"):
+                self._ec2.disassociate_vpc_cidr_block(AssociationId=present.association_id or "")
+        deadline = time.monotonic() + _PATIENCE
+        while self.cidr(vpc_id, block) is not None:
+            if time.monotonic() > deadline:
+                raise NotYet(f"{block} of {vpc_id} is still disassociating")
+            self._sleep(_POLL)

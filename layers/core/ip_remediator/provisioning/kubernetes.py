@@ -1,0 +1,147 @@
+"""Writes to a cluster and their undo: the ENIConfig CRD, ENIConfigs, and the settings of aws-node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from ip_remediator.clients.kubernetes.api import Conflict, KubeApi, WatchExpired
+from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONFIGS, aws_node_container, environment_of
+
+INCIDENT_LABEL = "eks-ip-remediator/incident"
+_CRD_SECONDS = 15
+_DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
+
+
+class RolloutStalled(NotYet):
+    """aws-node is still rolling out when the function's patience ends."""
+
+
+class KubeChanges:
+    """Raises the errors of `clients.kubernetes.api`."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def eni_configs(self) -> dict[str, dict[str, Any]] | None:
+        """The cluster's ENIConfigs by name; None: it does not serve their kind."""
+        listed = self._api.find(ENI_CONFIGS)
+        return None if listed is None else {item["metadata"]["name"]: item for item in listed["items"]}
+
+    def create_crd(self, manifest: dict[str, Any], incident: str) -> None:
+        """Creates the ENIConfig CRD with our label and waits until it is served. Raises NotYet after 15 s."""
+        metadata = manifest["metadata"]
+        labelled = {**metadata, "labels": {**metadata["labels"], INCIDENT_LABEL: incident}}
+        with suppress(Conflict):  # somebody, perhaps our own lost call, made it first
+            self._api.create(CRDS, {**manifest, "metadata": labelled})
+        deadline = time.monotonic() + _CRD_SECONDS
+        while self.eni_configs() is None:
+            if time.monotonic() > deadline:
+                raise NotYet(f"the CRD {CRD_NAME} is not served yet")
+            time.sleep(0.1)
+
+    def delete_unused_crd(self, incident: str) -> None:
+        """Deletes the CRD that the incident made, unless ENIConfigs of others exist by now: they would go with it.
+
+        One without the incident's label is another's, who made it in the same moment: it stays.
+        """
+        present = self._api.find(f"{CRDS}/{CRD_NAME}")
+        if present is None or (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) != incident:
+            return
+        if not self.eni_configs():
+            self._api.delete(f"{CRDS}/{CRD_NAME}")
+
+    def eni_config(self, name: str) -> dict[str, Any] | None:
+        return self._api.find(f"{ENI_CONFIGS}/{name}")
+
+    def apply_eni_config(self, manifest: dict[str, Any], incident: str, *, force: bool) -> None:
+        """Applies an ENIConfig with our label; `force` takes over the fields of one that exists already."""
+        metadata = manifest["metadata"]
+        labelled = {**metadata, "labels": {**metadata["labels"], INCIDENT_LABEL: incident}}
+        self._api.apply(f"{ENI_CONFIGS}/{metadata['name']}", {**manifest, "metadata": labelled}, force=force)
+
+    def delete_eni_config(self, name: str, incident: str) -> None:
+        """Deletes an ENIConfig that the incident created.
+
+        Raises:
+            RequestRefused: it bears another incident's label, or none.
+        """
+        present = self.eni_config(name)
+        if present is None:
+            return
+        if (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) != incident:
+            raise RequestRefused(f"ENIConfig {name} does not bear the label of incident {incident}: it is not deleted")
+        self._api.delete(f"{ENI_CONFIGS}/{name}")
+
+    def restore_eni_config(self, name: str, before: dict[str, Any]) -> None:
+        """Puts an ENIConfig's spec, labels and annotations back as `before` has them."""
+        present = self.eni_config(name)
+        if present is None:
+            return
+        metadata = {**present["metadata"], "labels": before["labels"], "annotations": before["annotations"]}
+        self._api.replace(f"{ENI_CONFIGS}/{name}", {**present, "metadata": metadata, "spec": before["spec"]})
+
+    def cni_environment(self) -> dict[str, str]:
+        """The plain environment of the container aws-node, as the DaemonSet has it."""
+        return environment_of(aws_node_container(self._api.get(AWS_NODE)))
+
+    def apply_cni_environment(self, env: dict[str, str]) -> None:
+        """Sets variables of aws-node by server-side apply. Forced, because the manifest that installed aws-node owns
+        `AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=false`; owners that would fight back are a risk of the plan."""
+        container = {"name": "aws-node", "env": [{"name": name, "value": value} for name, value in env.items()]}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "DaemonSet",
+            "metadata": {"name": "aws-node", "namespace": "kube-system"},
+            "spec": {"template": {"spec": {"containers": [container]}}},
+        }
+        self._api.apply(AWS_NODE, body, force=True)
+
+    def set_cni_environment(self, wanted: Mapping[str, str | None]) -> None:
+        """Sets variables of aws-node and leaves the others alone; None removes one."""
+        env = [
+            {"name": name, "$patch": "delete"} if value is None else {"name": name, "value": value}
+            for name, value in wanted.items()
+        ]
+        containers = [{"name": "aws-node", "env": env}]
+        self._api.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": containers}}}})
+
+    def await_rollout(self, seconds: int) -> None:
+        """Watches aws-node until every node runs the newest pod template and is ready.
+
+        Raises:
+            RolloutStalled: not within `seconds`; call again.
+        """
+        status = "no status yet"
+        for daemonset in self._versions(seconds):
+            done, status = _rollout(daemonset)
+            if done:
+                return
+        raise RolloutStalled(f"aws-node after {seconds} s: {status}")
+
+    def _versions(self, seconds: int) -> Iterator[dict[str, Any]]:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            present = self._api.get(AWS_NODE)
+            yield present
+            version = present["metadata"]["resourceVersion"]
+            selector = {"fieldSelector": "metadata.name=aws-node", "resourceVersion": version}
+            try:
+                for event in self._api.watch(_DAEMONSETS, max(1, int(left)), **selector):
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        yield event["object"]
+            except WatchExpired:
+                continue
+
+
+def _rollout(daemonset: dict[str, Any]) -> tuple[bool, str]:
+    """As `kubectl rollout status` decides it: (done, in words)."""
+    status = daemonset.get("status") or {}
+    if status.get("observedGeneration", 0) < daemonset["metadata"].get("generation", 0):
+        return False, "the DaemonSet controller has not seen the change yet"
+    wanted = status.get("desiredNumberScheduled", 0)
+    updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+    return updated >= wanted and available >= wanted, f"{updated} of {wanted} updated, {available} available"

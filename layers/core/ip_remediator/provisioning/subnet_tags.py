@@ -1,0 +1,42 @@
+"""Tags of subnets that were there before: set for a plan, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.aws.tags import as_dict, as_list
+from ip_remediator.common.errors import NotFound
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+class SubnetTags:
+    """Raises the errors of `common.errors`."""
+
+    def __init__(self, ec2: EC2Client) -> None:
+        self._ec2 = ec2
+
+    def of(self, subnet_id: str) -> dict[str, str]:
+        """Raises NotFound: the subnet is not there."""
+        filters: Any = [{"Name": "subnet-id", "Values": [subnet_id]}]
+        with aws_call("DescribeSubnets"):
+            found = self._ec2.describe_subnets(Filters=filters)["Subnets"]
+        if not found:
+            raise NotFound(f"there is no subnet {subnet_id} any more")
+        return as_dict(found[0].get("Tags"))
+
+    def put(self, subnet_id: str, wanted: Mapping[str, str | None]) -> None:
+        """Sets these tags, and takes off those that are None; what is so already is not written."""
+        present = self.of(subnet_id)
+        setting = {key: value for key, value in wanted.items() if value is not None and present.get(key) != value}
+        taking = [key for key, value in wanted.items() if value is None and key in present]
+        if setting:
+            with aws_call("CreateTags"):
+                self._ec2.create_tags(Resources=[subnet_id], Tags=as_list(setting))
+        if taking:
+            tags: Any = [{"Key": key} for key in taking]
+            with aws_call("DeleteTags"):
+                self._ec2.delete_tags(Resources=[subnet_id], Tags=tags)

@@ -1,0 +1,172 @@
+"""Opening an incident by hand, asking people, closing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.approvals.questions import Approvals
+from ip_remediator.common.clock import Clock
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.requests import InvalidInput, ManualRun, parsed
+from ip_remediator.incidents.vpc_lock import VpcLock
+from ip_remediator.provisioning.change_log import ChangeLog
+
+__all__ = ["InvalidInput", "Lifecycle", "ManualRun", "failure_of", "parsed"]
+
+# Of the time to answer, how much passes before people are reminded.
+_REMINDED_AFTER = 0.75
+# A question is put again when the world changed under an answer: then somebody is there. Three questions of at most
+# 20 hours, 1 hour and 1 hour fit into the 24 hours of an execution.
+_AGAIN_MINUTES = 60
+# What the state machine waits beyond a question's expiry, so that no answer given in time comes too late.
+_GRACE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    table: Any
+    ledger: Ledger
+    clock: Clock
+
+    @property
+    def incidents(self) -> Incidents:
+        return Incidents(self.table, self.clock)
+
+    def open(self, document: dict[str, Any], region: str, default_mode: Mode, execution: str) -> dict[str, str]:
+        """Opens an incident for a run by hand: `{"incident", "cluster"}`.
+
+        Raises:
+            InvalidInput, IncidentOpen
+        """
+        run = parsed(ManualRun, document)
+        mode = run.mode or default_mode
+        incident = self.incidents.open(run.cluster, region, mode, run.reason, run.request, execution)
+        return {"incident": incident, "cluster": run.cluster}
+
+    def ask(self, incident_id: str, task_token: str, minutes: int, why: str) -> None:
+        """Puts the plan to people; the state machine waits on `task_token`. `why`: what made it ask."""
+        incident = self.incidents.get(incident_id)
+        if incident.plan is None:
+            raise InvalidInput(f"incident {incident_id} has no plan to approve")
+        expires_at = self.clock() + timedelta(minutes=minutes)
+        self._approvals.ask(incident_id, incident.plan.hash, task_token, expires_at, why=why)
+
+    def remind(self, incident_id: str, task_token: str) -> dict[str, Any] | None:
+        """Reminds people of the open question; from now on its answer goes to `task_token`.
+
+        Returns the answer, as a click sends it, if one was given between the two waits: nobody else will send it.
+        """
+        asked = self.incidents.get(incident_id).approval
+        if asked is None:
+            raise InvalidInput(f"incident {incident_id} has no question to remind of")
+        if self._approvals.remind(incident_id, asked, task_token):
+            return None
+        settled = self.incidents.get(incident_id).approval or asked
+        return {
+            "approved": settled.state is ApprovalState.APPROVED,
+            "by": settled.decided_by,
+            "plan_hash": settled.plan_hash,
+        }
+
+    def close(self, incident_id: str, outcome: Outcome, caught: dict[str, str] | None) -> dict[str, Any]:
+        """Ends the incident; returns the report that is the execution's output and goes onto the event bus.
+
+        A failure that left nothing behind is `undone`, whoever undid it, and one that left anything is not.
+
+        `caught` is what a Catch saw: `{"step", "error", "cause"}`, and `undo_error`, `undo_cause` when the undo failed.
+        """
+        incident = self.incidents.get(incident_id)
+        made = ChangeLog(self.table, self.clock, incident_id).made()
+        standing = [change for change in made if change.kind.outstanding]
+        if caught:
+            self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, made))
+        self._settle_approval(incident)
+        # A CIDR that a later incident keeps stays reserved, until that one goes as well.
+        if incident.cidr_heir is None and not any(change.kind.in_vpc for change in standing):
+            for owner in (incident_id, *incident.inherits):
+                self.ledger.release(owner)
+        if outcome in (Outcome.FAILED, Outcome.UNDONE):
+            outcome = Outcome.FAILED if made else Outcome.UNDONE
+        self._unlock(incident)
+        self.incidents.close(incident, outcome)
+        return _report(incident, outcome, failure_of(caught, made) if caught else None)
+
+    def _unlock(self, incident: Incident) -> None:
+        """Gives the lock back, the one included that was taken for a plan which then could not be made."""
+        if incident.plan:
+            vpc_id = incident.plan.vpc_id
+        elif incident.diagnosis and (vpc := self.incidents.snapshot(incident.id).vpc):
+            vpc_id = vpc.id
+        else:
+            return
+        VpcLock(self.table, self.clock).release(vpc_id, incident.id)
+
+    @property
+    def _approvals(self) -> Approvals:
+        return Approvals(self.table, self.clock)
+
+    def _settle_approval(self, incident: Incident) -> None:
+        """Silence is a rejection: a question still open when the incident closes has expired."""
+        approval = incident.approval
+        if approval and approval.state is ApprovalState.PENDING:
+            expired = approval.model_copy(update={"state": ApprovalState.EXPIRED})
+            self.incidents.set_approval(incident.id, expired)
+
+
+def failure_of(caught: dict[str, str], made: Sequence[ChangeMade]) -> Failure:
+    """What a Catch saw (see `Lifecycle.close`) and what is left in place, in words for people."""
+    message = _message(caught["cause"])
+    if "undo_cause" in caught:
+        undo = _message(caught["undo_cause"])
+        message += (
+            "; for the same reason not all was undone" if undo == message else f"; the undo failed as well: {undo}"
+        )
+    left = ", ".join(f"{change.kind} {change.target}" for change in made if change.kind.outstanding)
+    stands = f"still there: {left}" if left else "nothing that was made is left"
+    gone = ", ".join(change.target for change in made if not change.kind.outstanding)
+    return Failure(
+        step=caught["step"],
+        error=caught["error"],
+        message=message,
+        stands=f"deleted for good: {gone}" if gone and not left else stands,
+    )
+
+
+def _message(cause: str) -> str:
+    """The exception's message out of a Lambda error's Cause, which is JSON unless Step Functions itself speaks."""
+    try:
+        return str(json.loads(cause)["errorMessage"])
+    except (ValueError, KeyError, TypeError):
+        return cause
+
+
+def waits(minutes: int, *, again: bool = False) -> dict[str, int]:
+    """How long a question is open, and how long the state machine waits until it reminds people, and then."""
+    minutes = min(minutes, _AGAIN_MINUTES) if again else minutes
+    before = round(60 * minutes * _REMINDED_AFTER)
+    return {
+        "approval_minutes": minutes,
+        "ask_seconds": before,
+        "remind_seconds": 60 * minutes - before + _GRACE_SECONDS,
+    }
+
+
+def _report(incident: Incident, outcome: Outcome, failure: Failure | None) -> dict[str, Any]:
+    """Without a plan's details: the record has them. A dry run is asked for because of them."""
+    dry_run = incident.request is not None and incident.request.dry_run
+    return {
+        "incident": incident.id,
+        "cluster": incident.cluster,
+        "outcome": outcome.value,
+        "verdict": incident.diagnosis.verdict.value if incident.diagnosis else None,
+        "block": incident.plan.block if incident.plan else None,
+        **({"failure": {"error": failure.error, "message": failure.message}} if failure else {}),
+        **({"plan": incident.plan.model_dump(mode="json")} if dry_run and incident.plan else {}),
+    }

@@ -1,0 +1,56 @@
+"""Judges what is wrong with a cluster, and puts facts and verdict into the incident's record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from ip_remediator.approvals.policy import in_force
+from ip_remediator.common.enums import Verdict
+from ip_remediator.diagnosis.abridge import abridge
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.forecasting.forecast import forecast
+from ip_remediator.forecasting.subnet_history import SubnetHistories
+from ip_remediator.forecasting.zone_forecast import with_forecasts
+from ip_remediator.incidents.record import Incident, Policy, Step
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.signals.error_catalogue import Cause
+from ip_remediator.snapshot.ipamd import zone_subnets, zones_of
+from ip_remediator.snapshot.model import Snapshot
+
+
+def record_policy(incident: Incident, incidents: Incidents, defaults: Policy, tags: Mapping[str, str]) -> None:
+    """Stores what may be done to the cluster, before anything else: people are told in the channel that it names."""
+    policy = in_force(defaults, tags, incident.request.mode if incident.request else None)
+    if policy != incident.policy:
+        incidents.record_policy(incident.id, policy)
+
+
+def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) -> Snapshot:
+    """`snapshot` with the hour in which subnets that new ENIs come from will be full, where that is `within` reach."""
+    if snapshot.taken_at is None:
+        return snapshot
+    used = {subnet.id: subnet for zone in zones_of(snapshot) for subnet in zone_subnets(snapshot, zone)}
+    found = {
+        id_: forecast(histories.read(subnet).history, snapshot.taken_at, subnet.free)
+        for id_, subnet in used.items()
+        if subnet.free is not None
+    }
+    return with_forecasts(snapshot, found, within)
+
+
+def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
+    """Stores the snapshot and the diagnosis, abridge if it is large; returns what the state machine branches on.
+
+    `{"verdict", "curable", "needed", "summary"}`; not `needed`: the cluster has recovered.
+    """
+    diagnosis = diagnose(snapshot, [Cause(cause) for cause in incident.signals.causes])
+    incidents.save_snapshot(incident.id, snapshot)
+    incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=abridge(diagnosis, snapshot))
+    return {
+        "verdict": diagnosis.verdict.value,
+        "curable": diagnosis.curable,
+        "needed": diagnosis.verdict is not Verdict.RECOVERED,
+        "summary": diagnosis.summary,
+    }

@@ -1,0 +1,158 @@
+"""Proof: the incident's pods run, EC2 has their addresses on ENIs of the plan's subnets, and these have room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.clients.kubernetes.pods import KubePods
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.errors import NotYet
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.incidents.record import HealedPod, Incident, Step, SubnetBalance, Verification
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.planning.model import Plan
+from ip_remediator.snapshot.ec2 import Ec2Reader
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import StuckPod
+
+# How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
+# full subnet before it asks EC2 again.
+WATCH_SECONDS = 60
+
+
+class PodsStillPending(NotYet):
+    """Some of the incident's pods have no address yet."""
+
+
+@dataclass(frozen=True)
+class Verifier:
+    incident: Incident
+    incidents: Incidents
+    snapshot: Snapshot
+    pods: KubePods
+    ec2: Ec2Reader
+
+    @property
+    def plan(self) -> Plan:
+        return self.incident.require_plan()
+
+    def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:
+        """Waits for those of the incident's pods that can get an address, and judges all of them:
+        `{"outcome", "healed", "still_stuck"}`.
+
+        `final`: judge what is there, wait no more.
+
+        Raises:
+            PodsStillPending: not `final`, and pods are still waiting.
+        """
+        uids = {pod.uid for pod in self.snapshot.stuck_pods if pod.uid and self._can_get_address(pod)}
+        waiting = self.pods.await_not_pending(uids, 0 if final else seconds)
+        if waiting and not final:
+            raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
+        found = self._verification(waiting)
+        outcome = self._outcome(found)
+        note = self._note(found)
+        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
+        return {
+            "outcome": outcome.value,
+            "healed": [f"{pod.namespace}/{pod.name} {pod.address}" for pod in found.healed],
+            "still_stuck": list(found.still_stuck),
+        }
+
+    def _can_get_address(self, pod: StuckPod) -> bool:
+        """False when only a new node helps, however long we wait."""
+        return not (pod.node and self._must_be_replaced(pod.node))
+
+    def _must_be_replaced(self, name: str) -> bool:
+        """The plan says so, or the node has no slot for an ENI in a new subnet."""
+        node = self.snapshot.node(name)
+        full = self._in_subnets and node is not None and node.free_eni_slots == 0
+        return full or name in self.plan.replace_nodes
+
+    @property
+    def _in_subnets(self) -> bool:
+        """Pods must get addresses of the plan's subnets; where leaked ENIs made room, any address will do."""
+        return self.plan.strategy != "delete-leaked-enis"
+
+    def _note(self, found: Verification) -> str:
+        if not self.snapshot.stuck_pods:
+            free = sum(subnet.after or 0 for subnet in found.subnets if subnet.id in self._wanted)
+            return f"no pod was stuck; {counted(free, 'free address', 'free addresses')} in the plan's subnets"
+        kind = "new addresses" if self._in_subnets else "an address"
+        note = f"{len(found.healed)} of {len(self.snapshot.stuck_pods)} pods run with {kind}"
+        if found.shortfall:
+            note += f"; expected {found.expected} healed now, {len(found.healed)} are"
+            note += f": {some_of(found.still_stuck)} still wait" if found.still_stuck else ""
+        return note
+
+    @property
+    def _wanted(self) -> set[str]:
+        return set(self.incident.subnets.values())
+
+    def _verification(self, waiting: set[str]) -> Verification:
+        interfaces = self.ec2.addresses_of_subnets(self._wanted)
+        healed, stuck, gone = [], [], []
+        for pod in self.snapshot.stuck_pods:
+            present = self.pods.pod(pod.namespace, pod.name)
+            if present is None or present["metadata"]["uid"] != pod.uid:
+                gone.append(f"{pod.namespace}/{pod.name}")
+            elif pod.uid in waiting or not self._has_address(present, interfaces):
+                stuck.append(f"{pod.namespace}/{pod.name}")
+            else:
+                healed.append(self._healed(pod, present, interfaces))
+        return Verification(
+            healed=tuple(healed),
+            still_stuck=tuple(stuck),
+            gone=tuple(gone),
+            subnets=tuple(self._balances()),
+            nodes_to_replace=self._nodes_to_replace(stuck),
+            # Which of the pods that are gone were to be healed now, nobody knows.
+            expected=min(self.plan.heals_now, len(self.snapshot.stuck_pods) - len(gone)),
+        )
+
+    def _has_address(self, pod: dict[str, Any], interfaces: Mapping[str, str]) -> bool:
+        """The pod is Running, and EC2 has its address on an ENI of the plan's subnets."""
+        status = pod.get("status") or {}
+        address = status.get("podIP")
+        if status.get("phase") != "Running" or not address:
+            return False
+        return address in interfaces or not self._in_subnets
+
+    def _healed(self, pod: StuckPod, present: dict[str, Any], interfaces: dict[str, str]) -> HealedPod:
+        address = present["status"]["podIP"]
+        node = self.snapshot.node(pod.node)
+        return HealedPod(
+            namespace=pod.namespace,
+            name=pod.name,
+            node=pod.node,
+            zone=node.zone if node else None,
+            address=address,
+            subnet=interfaces.get(address),
+        )
+
+    def _balances(self) -> Iterable[SubnetBalance]:
+        """The subnets that nodes or pods use, then those of the plan."""
+        used = {eni.subnet_id for node in self.snapshot.nodes for eni in node.interfaces}
+        for subnet in self.ec2.balances(self.plan.vpc_id):
+            if subnet.id in used | self._wanted:
+                before = self.snapshot.subnet(subnet.id)
+                yield SubnetBalance(
+                    id=subnet.id,
+                    zone=subnet.zone,
+                    cidr=subnet.cidr,
+                    before=before.free if before else None,
+                    after=subnet.free,
+                )
+
+    def _nodes_to_replace(self, stuck: list[str]) -> tuple[str, ...]:
+        hosts = {pod.node for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
+        return tuple(sorted(name for name in hosts if name and self._must_be_replaced(name)))
+
+    def _outcome(self, found: Verification) -> Outcome:
+        """Where no pod was stuck (a shortage that was only forecast) the plan's subnets must be there and have room."""
+        if found.still_stuck:
+            return Outcome.PARTLY if found.healed else Outcome.FAILED
+        with_room = {subnet.id for subnet in found.subnets if subnet.after}
+        return Outcome.HEALED if self.snapshot.stuck_pods or self._wanted <= with_room else Outcome.FAILED

@@ -1,0 +1,60 @@
+"""Preflight: what may break when pods move to the new range, with what was found and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+
+from ip_remediator.risks import cni, control_plane, limits, network_acls, ownership, routing, security_groups, sharing
+from ip_remediator.risks.model import Risk
+from ip_remediator.risks.move import Move
+from ip_remediator.snapshot.model import Snapshot
+
+# In the order in which risks of the same severity are told.
+_CHECKS = (
+    security_groups.old_ranges,
+    security_groups.of_nodes,
+    security_groups.of_other_vpcs,
+    network_acls.of_new_subnets,
+    network_acls.old_ranges,
+    ownership.cni_settings,
+    ownership.eni_configs,
+    sharing.eni_configs,
+    cni.prefix_mode,
+    cni.discovery,
+    routing.external_snat,
+    routing.snat_exclusions,
+    routing.node_addresses,
+    routing.range_in_use,
+    routing.overlays,
+    routing.transit_gateway_unread,
+    control_plane.delay,
+    cni.fewer_pods,
+    cni.node_ports,
+    sharing.discovery_reaches_others,
+    security_groups.unread,
+    network_acls.unread,
+    routing.return_routes,
+    routing.blackholes,
+    sharing.other_clusters,
+    limits.near_quotas,
+    limits.unread,
+)
+
+
+def assess(
+    snapshot: Snapshot,
+    *,
+    strategy: str,
+    source: str,
+    block: IPv4Network | None,
+    existing: Iterable[IPv4Network] = (),
+) -> tuple[Risk, ...]:
+    """The risks of delivering new addresses, by a plan's `strategy` and `source`, the worst first.
+
+    `block` is None when the plan takes nothing new; `existing` are the ranges of subnets that it uses as they are.
+    """
+    ranges = (*((block,) if block else ()), *existing)
+    move = Move(snapshot, strategy, source, tuple(dict.fromkeys(ranges)))
+    found = [risk for check in _CHECKS if (risk := check(move))]
+    return tuple(sorted(found, key=lambda risk: -risk.severity))

@@ -1,0 +1,59 @@
+"""Every risk that the preflight knows, by its id: what docs/risks.md explains, and what a cluster's tag may accept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ip_remediator.risks.model import DOCS, Severity
+
+LOW, MEDIUM, HIGH = Severity.LOW, Severity.MEDIUM, Severity.HIGH
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`severities`: those that it can have, by what was found."""
+
+    id: str
+    title: str
+    severities: tuple[Severity, ...]
+
+    @property
+    def doc(self) -> str:
+        return f"{DOCS}#{self.id}"
+
+
+CATALOGUE = (
+    Entry("security-groups-old-ranges", "security groups admit only the present ranges", (LOW, MEDIUM, HIGH)),
+    Entry("security-groups-of-nodes", "the nodes' own groups admit only the present ranges", (MEDIUM,)),
+    Entry("security-groups-of-other-vpcs", "groups across peerings admit only the present ranges", (MEDIUM, HIGH)),
+    Entry("security-groups-unread", "security groups were not read", (LOW, MEDIUM)),
+    Entry("network-acl-of-new-subnets", "the network ACL of new subnets stops their pods", (HIGH,)),
+    Entry("network-acls-old-ranges", "network ACLs pass only the present ranges", (HIGH,)),
+    Entry("network-acls-unread", "network ACLs were not read", (LOW,)),
+    Entry("external-snat", "pods leave the VPC with their own addresses", (LOW, HIGH)),
+    Entry("snat-exclusions", "some networks see the pods' own addresses", (HIGH,)),
+    Entry("node-addresses-leave", "nodes of the new range leave the VPC with its addresses", (MEDIUM, HIGH)),
+    Entry("return-routes", "other networks know no way to the new range", (LOW,)),
+    Entry("blackhole-routes", "the route table has dead routes", (LOW,)),
+    Entry("cgnat-on-paths", "100.64.0.0/10 is used on the paths", (LOW, HIGH)),
+    Entry("transit-gateway-unread", "the routes of a transit gateway are unknown", (MEDIUM,)),
+    Entry("overlay-on-cgnat", "workloads use 100.64.0.0/10 themselves", (HIGH,)),
+    Entry("control-plane-delay", "the control plane learns of a new CIDR late", (LOW, MEDIUM)),
+    Entry("prefix-mode-existing-nodes", "prefix delegation on existing nodes", (HIGH,)),
+    Entry("max-pods-on-new-nodes", "new nodes hold fewer pods", (LOW, MEDIUM)),
+    Entry("node-port-support-off", "node ports are turned off in the CNI", (MEDIUM,)),
+    Entry("subnet-discovery-not-in-force", "the CNI does not look for tagged subnets", (MEDIUM, HIGH)),
+    Entry("discovery-reaches-other-clusters", "the tag reaches other clusters", (LOW, MEDIUM)),
+    Entry("cni-owned-by-others", "another tool keeps aws-node", (LOW,)),
+    Entry("eniconfigs-owned-by-others", "another tool keeps the ENIConfigs", (LOW,)),
+    Entry("eniconfigs-refer-elsewhere", "ENIConfigs name what the VPC does not have", (LOW, HIGH)),
+    Entry("other-clusters-in-vpc", "another cluster lives in the VPC", (LOW,)),
+    Entry("near-quotas", "quotas are nearly reached", (LOW,)),
+    Entry("facts-unread", "facts could not be read", (LOW,)),
+)
+_BY_ID = {each.id: each for each in CATALOGUE}
+
+
+def entry(risk_id: str) -> Entry | None:
+    """None for what is no risk's id."""
+    return _BY_ID.get(risk_id)

@@ -1,0 +1,104 @@
+"""How aws-node is set up: its version, prefixes, node ports, and how many pods a new node holds."""
+
+from __future__ import annotations
+
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import SUBNET_DISCOVERY, Move, shown
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
+
+_NODE_PORTS = "AWS_VPC_CNI_NODE_PORT_SUPPORT"
+_HOST_NETWORK_PODS = 2
+_OWN_MAX_PODS = ("karpenter", "self-managed")
+
+
+def prefix_mode(move: Move) -> Risk | None:
+    if not (move.first_time and move.snapshot.cni.prefix_delegation):
+        return None
+    holding = sorted(node.name for node in move.nodes if any(eni.primary and eni.prefixes for eni in node.interfaces))
+    on_nodes = f", {shown(holding)} with prefixes on the primary ENI" if holding else ""
+    return Risk(
+        id="prefix-mode-existing-nodes",
+        severity=Severity.HIGH,
+        found=f"ENABLE_PREFIX_DELEGATION=true with custom networking off{on_nodes}",
+        breaks="ipamd may drop the primary ENI's prefixes of existing nodes, and the pods on them with it",
+        remedy="replace the nodes one by one after the change (`kubectl drain`), or choose the strategy "
+        "subnet-discovery, which leaves the primary ENI as it is (VPC CNI 1.18 or later)",
+    )
+
+
+def node_ports(move: Move) -> Risk | None:
+    """Its rules send answers back through the primary ENI; with custom networking no pod is on that one any more."""
+    if not move.first_time or move.snapshot.cni.env.get(_NODE_PORTS, "").strip().lower() not in ("false", "f", "0"):
+        return None
+    return Risk(
+        id="node-port-support-off",
+        severity=Severity.MEDIUM,
+        found=f"{_NODE_PORTS}=false",
+        breaks="Services of type NodePort, and load balancers with instance targets, for pods in the new range: their "
+        "answers leave through another ENI than the request came by",
+        remedy=f"{_set_to_true(move, _NODE_PORTS)}, or IP targets",
+    )
+
+
+def _set_to_true(move: Move, name: str) -> str:
+    """The add-on puts back what is set on the DaemonSet beside it."""
+    if move.snapshot.cni.owner == "addon":
+        return f'`{{"env": {{"{name}": "true"}}}}` in the configurationValues of the vpc-cni add-on'
+    return f"`kubectl -n kube-system set env daemonset/aws-node {name}=true`"
+
+
+def fewer_pods(move: Move) -> Risk | None:
+    """The primary ENI holds no pods any more: (ENIs - 1) x (addresses - 1) + 2 of them, and their prefixes."""
+    if not move.first_time:
+        return None
+    prefixes = move.snapshot.cni.prefix_delegation
+    tight = [
+        (node, room)
+        for node in move.nodes
+        if (room := _room(node, prefixes=prefixes)) is not None and (node.max_pods or 0) > room
+    ]
+    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {room}" for node, room in tight}
+    own = any(node.provisioner in _OWN_MAX_PODS for node, _ in tight)
+    unknown = [node for node in move.nodes if _room(node, prefixes=prefixes) is None or node.max_pods is None]
+    if not (changes or unknown):
+        return None
+    karpenter = bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
+    steps = ["set RESERVED_ENIS=1 on Karpenter's controller"] if karpenter else []
+    fitting = "named here" if changes else "of (ENIs - 1) x (addresses per ENI - 1) + 2"
+    steps.append(f"let new node groups run with the max-pods {fitting} (kubelet's maxPods in the launch template)")
+    return Risk(
+        id="max-pods-on-new-nodes",
+        severity=Severity.MEDIUM if changes and (own or karpenter) else Severity.LOW,
+        found=f"pods per node of which a new one can still give addresses: {shown(sorted(changes), 5)}"
+        if changes
+        else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
+        breaks="a new node with the present max-pods is given more pods than it has addresses for",
+        remedy="; ".join(steps),
+    )
+
+
+def _room(node: Node, *, prefixes: bool) -> int | None:
+    if node.max_enis is None or node.addresses_per_eni is None:
+        return None
+    slots = max(0, node.max_enis - 1) * (node.addresses_per_eni - 1)
+    return slots * (PREFIX_SIZE if prefixes else 1) + _HOST_NETWORK_PODS
+
+
+def discovery(move: Move) -> Risk | None:
+    """Since v1.18 ipamd looks for tagged subnets, unless it is told not to or custom networking is on."""
+    cni = move.snapshot.cni
+    if move.strategy != SUBNET_DISCOVERY or (cni.release and cni.subnet_discovery):
+        return None
+    unknown = cni.release is None and cni.subnet_discovery
+    return Risk(
+        id="subnet-discovery-not-in-force",
+        severity=Severity.MEDIUM if unknown else Severity.HIGH,
+        found="the version of the VPC CNI is unknown"
+        if unknown
+        else f"VPC CNI {cni.version or '(unknown)'} with ENABLE_SUBNET_DISCOVERY="
+        f"{cni.env.get('ENABLE_SUBNET_DISCOVERY', '(default)')}, custom networking "
+        f"{'on' if cni.custom_networking else 'off'}",
+        breaks="the cure: ipamd does not use tagged subnets before v1.18, nor with ENABLE_SUBNET_DISCOVERY=false or "
+        "custom networking",
+        remedy="update the vpc-cni add-on to v1.18 or later, or choose the strategy custom-networking",
+    )

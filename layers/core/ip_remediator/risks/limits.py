@@ -1,0 +1,60 @@
+"""Quotas that the plan does not reach, but comes near; and what could not be read."""
+
+from __future__ import annotations
+
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import Move, shown
+
+_NEAR = 0.9
+
+
+def near_quotas(move: Move) -> Risk | None:
+    if not move.ranges:
+        return None
+    near = [
+        (f"{name} {after:,} of {limit:,}", code, service, limit)
+        for name, after, limit, code, service in _counted(move)
+        if limit and after >= _NEAR * limit
+    ]
+    if not near:
+        return None
+    _, code, service, limit = near[0]
+    return Risk(
+        id="near-quotas",
+        severity=Severity.LOW,
+        found=f"after the plan: {shown((words for words, *_ in near), 5)}",
+        breaks="nothing now; the next block, subnet or node may be refused",
+        remedy=f"`aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
+        f"--desired-value {2 * limit}`",
+    )
+
+
+def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
+    """What is used after the plan, by quota: name, number, limit, code, service."""
+    vpc, quotas = move.snapshot.vpc, move.snapshot.quotas
+    enis = sum(len(node.interfaces) for node in move.nodes)
+    spare = sum(node.free_eni_slots or 0 for node in move.nodes)
+    found = [("ENIs of nodes", enis + spare, quotas.interfaces_per_region, "L-DF5E4CA3", "vpc")]
+    if vpc is None:
+        return found
+    made = 0 if move.source == "existing-subnets" else len({node.zone for node in move.nodes if node.zone})
+    found.append(("CIDRs of the VPC", len(vpc.cidrs) + move.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"))
+    if vpc.subnet_count is not None:
+        found.append(("subnets", vpc.subnet_count + made, quotas.subnets_per_vpc, "L-407747CB", "vpc"))
+    if vpc.network_address_units is not None:
+        growth = sum((node.free_eni_slots or 0) * (node.addresses_per_eni or 0) for node in move.nodes)
+        after = vpc.network_address_units + growth
+        found.append(("network address units", after, quotas.network_address_units, "L-BB24F6E5", "vpc"))
+    return found
+
+
+def unread(move: Move) -> Risk | None:
+    if not (move.snapshot.unread and move.ranges):
+        return None
+    return Risk(
+        id="facts-unread",
+        severity=Severity.LOW,
+        found=shown(sorted(move.snapshot.unread)),
+        breaks="unknown: a risk may hide in what was not read",
+        remedy="give the reader what docs/permissions.md lists for diagnose, and plan again",
+    )

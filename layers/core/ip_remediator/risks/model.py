@@ -1,0 +1,65 @@
+"""What a risk is, and the catalogue of those that the preflight knows."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from pydantic import field_serializer, field_validator
+
+from ip_remediator.common.document import Document
+
+DOCS = "docs/risks.md"
+# How the ids of risks end that tell of a fact that was not read.
+_UNREAD = "-unread"
+
+
+class Severity(IntEnum):
+    """Ordered, so that `auto` mode can be told how much risk it may take.
+
+    HIGH: something that works now will very likely stop. MEDIUM: it may. LOW: nothing stops, but it should be known.
+    """
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+    @classmethod
+    def parse(cls, text: str) -> Severity:
+        """Raises ValueError with the allowed words."""
+        try:
+            return cls[text.upper()]
+        except KeyError:
+            raise ValueError(f"{text!r} is not a severity: use low, medium or high") from None
+
+
+class Risk(Document):
+    """One thing that may break: `found` names what was seen, `breaks` what would stop working, `remedy` what to do."""
+
+    id: str
+    severity: Severity
+    found: str
+    breaks: str
+    remedy: str
+
+    @property
+    def doc(self) -> str:
+        """Where the project's documentation tells more."""
+        return f"{DOCS}#{self.id}"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether people must be asked anew when it appears or goes: not for what only was not read this time."""
+        return self.severity > Severity.LOW and not self.id.endswith(_UNREAD)
+
+    @field_serializer("severity")
+    def _word(self, severity: Severity) -> str:
+        return severity.name.lower()
+
+    @field_validator("severity", mode="before")
+    @classmethod
+    def _from_word(cls, value: object) -> object:
+        return Severity.parse(value) if isinstance(value, str) else value
+
+
+def highest(risks: tuple[Risk, ...]) -> Severity | None:
+    return max((risk.severity for risk in risks), default=None)

@@ -1,0 +1,131 @@
+"""What a plan does to the pods' addresses, as every check of the preflight asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+
+from ip_remediator.common.text import counted
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+
+CUSTOM_NETWORKING = "custom-networking"
+EXTENSION = "custom-networking-extension"
+SUBNET_DISCOVERY = "subnet-discovery"
+NODE_GROUP = "node-group"
+
+EXTERNAL_SNAT = "AWS_VPC_K8S_CNI_EXTERNALSNAT"
+EXCLUDE_SNAT = "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"
+_NEW_CIDR = ("new-cidr", "ipam-pool")
+
+
+@lru_cache(maxsize=50_000)
+def network(cidr: str) -> IPv4Network | None:
+    """The IPv4 range; None for what is none, such as an IPv6 one."""
+    try:
+        return IPv4Network(cidr.strip(), strict=False)
+    except (AddressValueError, NetmaskValueError, ValueError):
+        return None
+
+
+def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
+    return [found for cidr in cidrs if (found := network(cidr))]
+
+
+@dataclass(frozen=True)
+class Move:
+    """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty: nothing moves."""
+
+    snapshot: Snapshot
+    strategy: str
+    source: str
+    ranges: tuple[IPv4Network, ...]
+
+    @property
+    def words(self) -> str:
+        """The new ranges, for people."""
+        return shown([str(each) for each in self.ranges])
+
+    @property
+    def new_cidr(self) -> bool:
+        return self.source in _NEW_CIDR
+
+    @property
+    def first_time(self) -> bool:
+        """Custom networking is turned on by this plan."""
+        return self.strategy == CUSTOM_NETWORKING
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        return [node for node in self.snapshot.nodes if node.runs_vpc_cni]
+
+    @cached_property
+    def node_subnets(self) -> tuple[str, ...]:
+        """Ids of the subnets that nodes have their primary ENIs in: those whose NACL new subnets are given."""
+        return tuple(sorted({node.primary_subnet for node in self.nodes if node.primary_subnet}))
+
+    @cached_property
+    def present(self) -> tuple[IPv4Network, ...]:
+        """The subnets that pods have addresses of now: where custom networking is on, not those of primary ENIs.
+
+        Where no ENI is known, the subnets that ENIConfigs name, then all known subnets, then the VPC's CIDRs.
+        """
+        snapshot, custom = self.snapshot, self.snapshot.cni.custom_networking
+        by_id = {subnet.id: subnet.cidr for subnet in snapshot.subnets}
+        on_enis = (
+            by_id.get(eni.subnet_id) for node in self.nodes for eni in node.interfaces if not (custom and eni.primary)
+        )
+        named = (by_id.get(config.subnet or "") for config in snapshot.eni_configs) if custom else ()
+        cidrs = (cidr.cidr for cidr in snapshot.vpc.cidrs) if snapshot.vpc else ()
+        for known in (on_enis, named, by_id.values(), cidrs):
+            found = networks(dict.fromkeys(cidr for cidr in known if cidr))
+            if found:
+                return tuple(sorted(set(found)))
+        return ()
+
+    @cached_property
+    def known_range(self) -> bool:
+        """The new addresses are of a CIDR of the VPC in which pods live already: routes and peers know it."""
+        vpc = self.snapshot.vpc
+        homes = (
+            [cidr for cidr in networks(cidr.cidr for cidr in vpc.cidrs) if _holds_any(cidr, self.present)]
+            if vpc
+            else []
+        )
+        return bool(self.ranges) and all(_inside_any(each, homes) for each in self.ranges)
+
+    @property
+    def external_snat(self) -> bool:
+        return self.snapshot.cni.env.get(EXTERNAL_SNAT, "false").strip().lower() in ("true", "1", "t")
+
+    @cached_property
+    def unmasked(self) -> tuple[IPv4Network, ...]:
+        """Ranges outside the VPC that see pods' own addresses though the CNI translates elsewhere."""
+        listed = self.snapshot.cni.env.get(EXCLUDE_SNAT, "")
+        return () if self.external_snat else tuple(networks(part for part in listed.split(",") if part.strip()))
+
+
+def _holds_any(cidr: IPv4Network, inner: Iterable[IPv4Network]) -> bool:
+    return any(each.subnet_of(cidr) for each in inner)
+
+
+def _inside_any(cidr: IPv4Network, outer: Iterable[IPv4Network]) -> bool:
+    return any(cidr.subnet_of(each) for each in outer)
+
+
+def shown(items: Iterable[str], most: int = 3, *, longest: int = 120) -> str:
+    """The first `most`, each cut at `longest` characters, and how many more there are: bounded, however many."""
+    known = list(items)
+    more = f" and {len(known) - most:,} more" if len(known) > most else ""
+    return ", ".join(clip(item, longest) for item in known[:most]) + more
+
+
+def likewise(others: int) -> str:
+    """What follows a command that is one of several: "; likewise for 2 others"."""
+    return f"; likewise for {counted(others, 'other')}" if others else ""
+
+
+def clip(text: str, longest: int = 120) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,91 @@
+"""Tools that keep what they declare, and put back what was changed beside them: their objects are not written."""
+
+from __future__ import annotations
+
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, Move, shown
+from ip_remediator.snapshot.ipamd import eni_configs_of
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import EniConfig
+
+# Field managers of such tools, as their managedFields entries begin.
+_DECLARATIVE = (
+    "argocd",
+    "kustomize-controller",
+    "helm",
+    "flux",
+    "terraform",
+    "hashicorp",
+    "opentofu",
+    "pulumi",
+    "crossplane",
+)
+# The vpc-cni add-on, where its configuration makes the ENIConfigs (eniConfig.create); on aws-node it is no stranger.
+_ADD_ON = "eks"
+
+
+def foreign_owner(snapshot: Snapshot) -> str | None:
+    """Who keeps what a plan by custom networking would write, in words; None when we may write.
+
+    Where custom networking is on, only ENIConfigs are written, else the settings of aws-node as well.
+    """
+    cni = None if snapshot.cni.custom_networking else _cni_owner(snapshot)
+    return cni or next((_kept(config) for config in _foreign_eni_configs(snapshot)), None)
+
+
+def cni_settings(move: Move) -> Risk | None:
+    owner = _cni_owner(move.snapshot) if move.strategy == CUSTOM_NETWORKING else None
+    if not owner:
+        return None
+    return Risk(
+        id="cni-owned-by-others",
+        severity=Severity.LOW,
+        found=f"{owner}: its settings are handed over, not written",
+        breaks="nothing; pods wait until that source has the plan's settings, and a sync undoes what is set beside it",
+        remedy="after the subnets are made, put the settings that the plan hands over into that source",
+    )
+
+
+def eni_configs(move: Move) -> Risk | None:
+    """ENIConfigs of the plan that a controller would point back, if we wrote them."""
+    if move.strategy not in (CUSTOM_NETWORKING, EXTENSION):
+        return None
+    foreign = _foreign_eni_configs(move.snapshot)
+    if not foreign:
+        return None
+    return Risk(
+        id="eniconfigs-owned-by-others",
+        severity=Severity.LOW,
+        found=f"{shown(_kept(config) for config in foreign)}: the plan's ENIConfigs are handed over, not written",
+        breaks="nothing; pods wait until that source has them, and a sync points back what is changed beside it",
+        remedy="after the subnets are made, put the ENIConfigs that the plan hands over into that source",
+    )
+
+
+def _cni_owner(snapshot: Snapshot) -> str | None:
+    cni = snapshot.cni
+    if cni.owner in ("helm", "gitops"):
+        return f"aws-node is managed by {cni.owned_by or cni.owner}"
+    writer = next((manager for manager in sorted(cni.managers) if _declarative(manager)), None)
+    return f"aws-node is managed by {cni.owned_by or writer}" if writer and cni.owner != "addon" else None
+
+
+def _foreign_eni_configs(snapshot: Snapshot) -> list[EniConfig]:
+    zones = {node.zone for node in snapshot.nodes if node.zone}
+    concerned = {name for zone in sorted(zones) for name in eni_configs_of(snapshot, zone)}
+    return sorted(
+        (each for each in snapshot.eni_configs if each.name in concerned and _keeps(each.managed_by or "")),
+        key=lambda config: config.name,
+    )
+
+
+def _kept(config: EniConfig) -> str:
+    return f"ENIConfig {config.name} is managed by {config.managed_by}"
+
+
+def _keeps(manager: str) -> bool:
+    return manager == _ADD_ON or _declarative(manager)
+
+
+def _declarative(manager: str) -> bool:
+    return manager.lower().startswith(_DECLARATIVE)

@@ -1,0 +1,214 @@
+"""Ways out of the VPC, and what is behind them: who sees pods' own addresses there, and can it answer?
+
+By default the CNI gives traffic that leaves the VPC the node's primary address ("SNAT for Pods" of the EKS User Guide),
+which nothing needs to learn anew. That changes with AWS_VPC_K8S_CNI_EXTERNALSNAT, with
+AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS, and for nodes that live in the new range themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network
+
+from ip_remediator.common.cidr import CGNAT
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import NODE_GROUP, Move, network, networks, shown
+from ip_remediator.snapshot.model_vpc import Route
+
+# What is behind these answers to the address that the gateway gives, or is AWS's own.
+_NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "vpce-")
+# A route this wide leads out, and is nobody's range.
+_NARROWEST_WAY_OUT = 7
+
+
+def external_snat(move: Move) -> Risk | None:
+    """NAT gateways translate every address of the VPC, so it is what other routes lead to that must know the range."""
+    if not (move.external_snat and move.ranges) or move.known_range:
+        return None
+    outside = _outside(move)
+    harmless = bool(_routes(move)) and not outside
+    return Risk(
+        id="external-snat",
+        severity=Severity.LOW if harmless else Severity.HIGH,
+        found=f"AWS_VPC_K8S_CNI_EXTERNALSNAT=true, {_ways(outside) if outside else 'no route to other networks seen'}",
+        breaks="nothing while all traffic leaves by NAT gateways, which translate the new range too"
+        if harmless
+        else f"connections of pods to other networks, which see addresses of {move.words} and may not route them back",
+        remedy=f"route {move.words} back on the other side, lead these routes through {_private_nat(move)}, or set "
+        "AWS_VPC_K8S_CNI_EXTERNALSNAT=false",
+    )
+
+
+def snat_exclusions(move: Move) -> Risk | None:
+    own = networks(cidr.cidr for cidr in move.snapshot.vpc.cidrs) if move.snapshot.vpc else []
+    seen = [str(each) for each in move.unmasked if not any(each.subnet_of(cidr) for cidr in own)]
+    if not (seen and move.ranges) or move.known_range:
+        return None
+    return Risk(
+        id="snat-exclusions",
+        severity=Severity.HIGH,
+        found=f"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS names {shown(seen)}",
+        breaks=f"connections of pods to these, which see addresses of {move.words} and may not route them back",
+        remedy=f"route {move.words} back from there, or take the range out of AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
+    )
+
+
+def node_addresses(move: Move) -> Risk | None:
+    """Nodes in the new range leave the VPC with addresses of it: SNAT gives the node's primary address."""
+    if move.strategy != NODE_GROUP or not move.ranges or move.known_range:
+        return None
+    outside = _outside(move)
+    if _routes(move) and not outside:
+        return None
+    return Risk(
+        id="node-addresses-leave",
+        severity=Severity.HIGH if outside else Severity.MEDIUM,
+        found=f"new nodes get addresses of {move.words}; {_ways(outside) if outside else 'the routes were not read'}",
+        breaks="connections of these nodes and of their pods to other networks, which may not route the range back",
+        remedy=f"route {move.words} back on the other side, or lead these routes through {_private_nat(move)}",
+    )
+
+
+def return_routes(move: Move) -> Risk | None:
+    """Who calls pods by their address from outside the VPC needs a route to the new range."""
+    vpc = move.snapshot.vpc
+    told = move.external_snat or move.strategy == NODE_GROUP or move.known_range
+    if vpc is None or told or not move.ranges:
+        return None
+    ways = {peering.id for peering in vpc.peerings if peering.status == "active"}
+    ways |= {gateway.id for gateway in vpc.transit_gateways}
+    ways |= {route.target for route in _outside(move)}
+    if not ways:
+        return None
+    return Risk(
+        id="return-routes",
+        severity=Severity.LOW,
+        found=f"the VPC is reached through {shown(sorted(ways))}",
+        breaks="connections from there to pods by their own addresses (load balancers with IP targets, metrics); what "
+        "pods open themselves leaves with the node's address as before",
+        remedy=f"add routes to {move.words} on the other side, where anything there calls pods directly",
+    )
+
+
+def blackholes(move: Move) -> Risk | None:
+    dead = [route for route in _routes(move) if route.state == "blackhole"]
+    if not dead or not move.ranges:
+        return None
+    return Risk(
+        id="blackhole-routes",
+        severity=Severity.LOW,
+        found=shown(f"{_told(route)} is a blackhole" for route in dead),
+        breaks="what is behind it cannot be reached today, and new subnets are given the same route table",
+        remedy=f"`aws ec2 delete-route --route-table-id {dead[0].route_table} --destination-cidr-block "
+        f"{dead[0].destination}`, or restore its target",
+    )
+
+
+def range_in_use(move: Move) -> Risk | None:
+    """100.64.0.0/10 on the paths: in routes, transit gateways and peers."""
+    if not any(each.overlaps(CGNAT) for each in move.ranges):
+        return None
+    used = _shared_ranges(move)
+    clashing = {name: cidr for name, cidr in used.items() if any(cidr.overlaps(each) for each in move.ranges)}
+    if clashing:
+        return Risk(
+            id="cgnat-on-paths",
+            severity=Severity.HIGH,
+            found=f"{shown(clashing)} overlaps {move.words}",
+            breaks=f"connections from the VPC to hosts there that have addresses of {move.words}",
+            remedy=f"name {shown(dict.fromkeys(map(str, clashing.values())))} in the stack's parameter ExcludedCidrs, "
+            "and plan again",
+        )
+    if not used:
+        return None
+    return Risk(
+        id="cgnat-on-paths",
+        severity=Severity.LOW,
+        found=f"{shown(used)} lies beside {move.words}",
+        breaks="nothing now; a range taken there later may overlap",
+        remedy=f"enter {move.words} where your organisation keeps its ranges",
+    )
+
+
+def _shared_ranges(move: Move) -> dict[str, IPv4Network]:
+    """What others have of 100.64.0.0/10, by where it was seen."""
+    vpc = move.snapshot.vpc
+    if vpc is None:
+        return {}
+    own = networks(cidr.cidr for cidr in vpc.cidrs)
+    seen = {_told(route): route.destination for route in vpc.routes}
+    seen |= {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
+    seen |= {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
+    known = {name: cidr for name, text in seen.items() if (cidr := network(text))}
+    return {name: cidr for name, cidr in sorted(known.items()) if _others(cidr, own)}
+
+
+def transit_gateway_unread(move: Move) -> Risk | None:
+    """An attachment that propagates announces a new CIDR to the gateway by itself."""
+    vpc = move.snapshot.vpc
+    dark = sorted(each.id for each in vpc.transit_gateways if each.routes is None) if vpc else []
+    if not dark or not (move.new_cidr and move.ranges):
+        return None
+    pool = CGNAT if move.ranges[0].subnet_of(CGNAT) else move.ranges[0]
+    return Risk(
+        id="transit-gateway-unread",
+        severity=Severity.MEDIUM,
+        found=f"the routes of {shown(dark)} could not be read",
+        breaks=f"connections to another VPC that has {move.words} behind the gateway too: where attachments propagate "
+        "their CIDRs, the same range is announced twice",
+        remedy="ask the gateway's owner for `aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id "
+        f"<its table> --filters Name=route-search.subnet-of-match,Values={pool}`, and name in the stack's parameter "
+        "ExcludedCidrs what is taken",
+    )
+
+
+def overlays(move: Move) -> Risk | None:
+    """Tailscale drops what comes from 100.64.0.0/10 by another interface than its own (tailscale/tailscale#12555)."""
+    workloads = move.snapshot.cluster.overlays
+    lived_there = any(each.overlaps(CGNAT) for each in move.present)
+    if not workloads or lived_there or not any(each.overlaps(CGNAT) for each in move.ranges):
+        return None
+    return Risk(
+        id="overlay-on-cgnat",
+        severity=Severity.HIGH,
+        found=f"{shown(sorted(workloads))} use {CGNAT} themselves",
+        breaks=f"connections from pods in {move.words} to these workloads and, where they run on the hosts' network, "
+        "to their nodes: Tailscale drops what comes from that range by another interface than its own",
+        remedy="use a pool outside 100.64.0.0/10 (198.19.0.0/16 where AWS allows it), or run Tailscale with "
+        "TS_USERSPACE=true or --netfilter-mode=off",
+    )
+
+
+def _routes(move: Move) -> list[Route]:
+    """Of the tables that new subnets are given: those of the nodes' subnets, where they are known."""
+    snapshot = move.snapshot
+    homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in move.node_subnets} - {None}
+    routes = snapshot.vpc.routes if snapshot.vpc else ()
+    found = [route for route in routes if not homes or route.route_table in homes]
+    return sorted(found, key=lambda route: (route.target, route.destination, route.route_table))
+
+
+def _outside(move: Move) -> list[Route]:
+    return [route for route in _routes(move) if not route.target.startswith(_NO_WAY_TO_OTHERS)]
+
+
+def _ways(routes: Iterable[Route]) -> str:
+    return "routes " + shown(dict.fromkeys(_told(route) for route in routes))
+
+
+def _told(route: Route) -> str:
+    of_list = f" ({route.prefix_list})" if route.prefix_list else ""
+    return f"{route.destination}{of_list} to {route.target}"
+
+
+def _private_nat(move: Move) -> str:
+    vpc = move.snapshot.vpc
+    gateways = sorted(gateway.id for gateway in vpc.nat_gateways if gateway.private) if vpc else []
+    return f"the private NAT gateway {gateways[0]}" if gateways else "a private NAT gateway"
+
+
+def _others(cidr: IPv4Network, own: list[IPv4Network]) -> bool:
+    """Of the shared range, no way out, and not the VPC's own range as the gateway has learnt it."""
+    return (
+        cidr.overlaps(CGNAT) and cidr.prefixlen > _NARROWEST_WAY_OUT and not any(cidr.subnet_of(each) for each in own)
+    )

@@ -1,0 +1,345 @@
+"""Security groups that admit pods by the addresses they have now, and would not admit those in the new range.
+
+The CNI never translates between addresses of the VPC, so what is in it sees the pods' own (amazon-vpc-cni-k8s#3072).
+Rules that refer to groups by id go on working, and make others needless: pods' ENIs have the groups of their node,
+unless an ENIConfig sets others. What is outside the VPC sees the address of the node, unless translation is off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Network, collapse_addresses
+
+from ip_remediator.common.text import counted
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, NODE_GROUP, Move, clip, likewise, networks, shown
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_vpc import SecurityGroup, SecurityGroupRule
+
+_NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
+_ALL_PORTS = ((None, None), (0, 65535), (-1, -1))
+_WITH_PORTS = ("tcp", "udp")
+_CONTROL_PLANE = "EKS control plane"
+# A kind's rest that is only counted: no name of one thing, which could have other groups.
+_COUNTED = re.compile(r" and [\d,]+ more$")
+# What may be none of the pods' business: others' instances, ENIs of unknown use, file systems that the nodes mount.
+_UNSURE = ("instance", "eni", "eks", "ecs", "efs")
+# What opens connections to pods; a database only answers, and answers need no rule. Functions accept none.
+_CALLERS = ("load", "instance", "eni", "eks", "ecs", "lambda")
+_ACCEPTS_NONE = "lambda"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A rule by which pods are admitted now, and which does not admit `missing`. `cut_off`: what it protects."""
+
+    group: SecurityGroup
+    rule: SecurityGroupRule
+    cut_off: tuple[str, ...]
+    missing: IPv4Network
+    severity: Severity
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        rule = self.rule
+        return (
+            -self.severity,
+            self.group.id,
+            rule.egress,
+            rule.from_port or 0,
+            rule.protocol,
+            rule.id or "",
+            rule.cidrs,
+        )
+
+
+class Groups:
+    """The VPC's groups, and which of their rules the move makes too narrow."""
+
+    def __init__(self, move: Move) -> None:
+        self.move = move
+        vpc = move.snapshot.vpc
+        self.known = vpc is not None and vpc.security_groups is not None
+        self.vpc_id = vpc.id if vpc else None
+        self._all: tuple[SecurityGroup, ...] = (vpc.security_groups or ()) if vpc else ()
+        self._overlapping: dict[tuple[str, IPv4Network], list[SecurityGroupRule]] = {}
+
+    @cached_property
+    def _of_enis(self) -> frozenset[str]:
+        return frozenset(id_ for node in self.move.nodes for eni in node.interfaces for id_ in eni.security_groups)
+
+    def _on_nodes(self, group: str | None) -> bool:
+        return group in self._of_enis
+
+    @cached_property
+    def of_nodes(self) -> frozenset[str]:
+        return self._of_enis | {self.move.snapshot.cluster.security_group or ""}
+
+    @cached_property
+    def _of_pods(self) -> frozenset[frozenset[str]]:
+        """The groups that ENIs for pods will have, node by node: those of its ENIConfig, else of its primary ENI."""
+        snapshot, by_config = self.move.snapshot, self.move.strategy in (CUSTOM_NETWORKING, EXTENSION)
+        found = set()
+        for node in self.move.nodes:
+            primary = next((eni for eni in node.interfaces if eni.primary), None)
+            groups = (primary or node.interfaces[0]).security_groups if node.interfaces else ()
+            config = snapshot.eni_config(_eni_config_of(snapshot, node)) if by_config else None
+            found.add(frozenset((config.security_groups if config else ()) or groups))
+        return frozenset(found)
+
+    @cached_property
+    def protects(self) -> dict[str, tuple[str, ...]]:
+        """By group, what it protects; interface endpoints are known by themselves."""
+        named = {group.id: list(group.used_by) for group in self._all}
+        vpc = self.move.snapshot.vpc
+        for endpoint in vpc.endpoints if vpc else ():
+            for id_ in endpoint.security_groups:
+                if id_ in named and not any(endpoint.id in name for name in named[id_]):
+                    named[id_].append(f"endpoint {endpoint.id} ({endpoint.service})")
+        return {id_: tuple(dict.fromkeys(names)) for id_, names in named.items()}
+
+    @cached_property
+    def _rules_of(self) -> dict[str, tuple[SecurityGroupRule, ...]]:
+        """By what is protected, the rules of all its groups: they add up."""
+        rules: dict[str, list[SecurityGroupRule]] = {}
+        for group in self._all:
+            for name in self.protects[group.id]:
+                rules.setdefault(name, []).extend(group.rules)
+        return {name: tuple(each) for name, each in rules.items()}
+
+    def own(self) -> list[SecurityGroup]:
+        return [group for group in self._all if not self._elsewhere(group) and group.id not in self.of_nodes]
+
+    def nodes(self) -> list[SecurityGroup]:
+        return [group for group in self._all if not self._elsewhere(group) and group.id in self.of_nodes]
+
+    def elsewhere(self) -> list[SecurityGroup]:
+        return [group for group in self._all if self._elsewhere(group)]
+
+    def _elsewhere(self, group: SecurityGroup) -> bool:
+        return bool(group.vpc_id and group.vpc_id != self.vpc_id)
+
+    def lost(self, groups: Iterable[SecurityGroup]) -> list[Lost]:
+        """Rules of `groups` that admit pods now and not afterwards, the worst first."""
+        found = []
+        for group in groups:
+            near = {each: _overlapping(group.rules, each) for each in (*self.move.present, *self.move.ranges)}
+            by_group = [rule for rule in group.rules if rule.groups]
+            for rule in group.rules:
+                missing = None if self._admits_pods(by_group, rule) else self._missing(rule, near)
+                cut_off = self._cut_off(group, rule, missing) if missing else None
+                if missing and cut_off is not None:
+                    found.append(Lost(group, rule, cut_off, missing, _severity(rule, cut_off)))
+        return sorted(found, key=lambda each: each.order)
+
+    def _admits_pods(self, rules: Iterable[SecurityGroupRule], like: SecurityGroupRule) -> bool:
+        """Whether `rules` admit every pod by its groups, whatever its address; an ENI always has a group."""
+        named = frozenset(id_ for rule in rules if rule.groups and _covers(rule, like) for id_ in rule.groups)
+        return bool(named and self._of_pods) and all(named & groups for groups in self._of_pods)
+
+    def _missing(self, rule: SecurityGroupRule, near: dict[IPv4Network, list[SecurityGroupRule]]) -> IPv4Network | None:
+        """The first new range that the rule's group does not admit where the rule helps to admit pods now."""
+        named = networks(rule.cidrs)
+        helps = [each for each in self.move.present if any(each.overlaps(cidr) for cidr in named)]
+        alone = any(each.subnet_of(cidr) for each in helps for cidr in named)
+        if not alone and not any(admits(near[each], rule, each) for each in helps):
+            return None
+        return next((each for each in self.move.ranges if not admits(near[each], rule, each)), None)
+
+    def _cut_off(self, group: SecurityGroup, rule: SecurityGroupRule, missing: IPv4Network) -> tuple[str, ...] | None:
+        """What is protected by this group and admits the new range by no other group; None: everything does."""
+        protected = self.protects[group.id]
+        left = tuple(
+            name for name in protected if _concerned(name, rule) and not self._admitted_elsewhere(name, rule, missing)
+        )
+        return None if protected and not left else left
+
+    def _admitted_elsewhere(self, name: str, rule: SecurityGroupRule, missing: IPv4Network) -> bool:
+        if name.startswith(_CONTROL_PLANE):
+            # The cluster's group admits whatever has it, and it is on the control plane's ENIs as well.
+            return self._on_nodes(self.move.snapshot.cluster.security_group)
+        if _COUNTED.search(name):
+            return False
+        return admits(self._near(name, missing), rule, missing) or self._admits_pods(self._rules_of[name], rule)
+
+    def _near(self, name: str, wanted: IPv4Network) -> list[SecurityGroupRule]:
+        if (name, wanted) not in self._overlapping:
+            self._overlapping[name, wanted] = _overlapping(self._rules_of[name], wanted)
+        return self._overlapping[name, wanted]
+
+
+def admits(rules: Sequence[SecurityGroupRule], like: SecurityGroupRule, wanted: IPv4Network) -> bool:
+    """Whether `rules` together admit every address of `wanted`, for the direction, protocol and ports of `like`."""
+    cidrs: list[IPv4Network] = []
+    for rule in rules:
+        if not _covers(rule, like):
+            continue
+        for cidr in networks(rule.cidrs):
+            if wanted.subnet_of(cidr):
+                return True
+            if cidr.subnet_of(wanted):
+                cidrs.append(cidr)
+    return any(wanted.subnet_of(cidr) for cidr in collapse_addresses(cidrs))
+
+
+def _covers(rule: SecurityGroupRule, like: SecurityGroupRule) -> bool:
+    if rule.egress != like.egress:
+        return False
+    protocol = _protocol(rule)
+    if protocol == "-1":
+        return True
+    ports, wanted = (rule.from_port, rule.to_port), (like.from_port, like.to_port)
+    if protocol != _protocol(like):
+        return False
+    if ports in _ALL_PORTS or ports == wanted:
+        return True
+    if None in ports or None in wanted or protocol not in _WITH_PORTS:
+        return False
+    return (ports[0] or 0) <= (wanted[0] or 0) and (wanted[1] or 0) <= (ports[1] or 0)
+
+
+def _protocol(rule: SecurityGroupRule) -> str:
+    word = rule.protocol.lower()
+    return _NUMBERS.get(word, word)
+
+
+def _overlapping(rules: Iterable[SecurityGroupRule], wanted: IPv4Network) -> list[SecurityGroupRule]:
+    return [rule for rule in rules if any(cidr.overlaps(wanted) for cidr in networks(rule.cidrs))]
+
+
+def _eni_config_of(snapshot: Snapshot, node: Node) -> str:
+    """The ENIConfig that the node will select: at the first turn to custom networking the zone's, unless it has one."""
+    if node.eni_config or snapshot.cni.custom_networking:
+        return node.selected_eni_config
+    return node.zone or node.selected_eni_config
+
+
+def _kind(name: str) -> str:
+    return name.lower().split(" ", 1)[0]
+
+
+def _concerned(name: str, rule: SecurityGroupRule) -> bool:
+    return _kind(name) in _CALLERS if rule.egress else _kind(name) != _ACCEPTS_NONE
+
+
+def _severity(rule: SecurityGroupRule, cut_off: tuple[str, ...]) -> Severity:
+    if not cut_off:
+        return Severity.LOW
+    kinds = {_kind(name) for name in cut_off}
+    surely = "load" in kinds if rule.egress else bool(kinds - set(_UNSURE))
+    return Severity.HIGH if surely else Severity.MEDIUM
+
+
+def old_ranges(move: Move) -> Risk | None:
+    """Groups of databases, load balancers, endpoints and whatever else the VPC holds."""
+    lost = _lost(move, Groups.own)
+    if not lost:
+        return None
+    cut_off = list(dict.fromkeys(name for each in lost for name in each.cut_off))
+    return Risk(
+        id="security-groups-old-ranges",
+        severity=lost[0].severity,
+        found=_found(lost),
+        breaks=f"connections between pods in {move.words} and {shown(cut_off, longest=60)}"
+        if cut_off
+        else "nothing that is known: no ENI is seen to use these groups",
+        remedy=_remedy(lost),
+    )
+
+
+def of_nodes(move: Move) -> Risk | None:
+    """Groups that pods and nodes have themselves, where no rule by group id admits them anyway."""
+    lost = _lost(move, Groups.nodes)
+    if not lost:
+        return None
+    return Risk(
+        id="security-groups-of-nodes",
+        severity=Severity.MEDIUM,
+        found=_found(lost),
+        breaks=f"connections between pods in {move.words} and other pods, for no rule by group id admits them",
+        remedy=_remedy(lost),
+    )
+
+
+def of_other_vpcs(move: Move) -> Risk | None:
+    """Groups across peerings and transit gateways, where they see the pods' (or new nodes') own addresses."""
+    leaves = move.external_snat or move.strategy == NODE_GROUP
+    if not (leaves or move.unmasked):
+        return None
+    lost = _lost(move, Groups.elsewhere)
+    if not lost:
+        return None
+    vpcs = sorted({each.group.vpc_id or "" for each in lost})
+    return Risk(
+        id="security-groups-of-other-vpcs",
+        severity=Severity.HIGH if leaves else Severity.MEDIUM,
+        found=_found(lost),
+        breaks=f"connections from {move.words} to what these groups protect in {shown(vpcs)}",
+        remedy=_remedy(lost),
+    )
+
+
+def unread(move: Move) -> Risk | None:
+    if not move.ranges or Groups(move).known:
+        return None
+    return Risk(
+        id="security-groups-unread",
+        severity=Severity.LOW if move.known_range else Severity.MEDIUM,
+        found="the security groups of the VPC were not read",
+        breaks=f"connections from pods in {move.words} to whatever admits pods by their present ranges only",
+        remedy="let the reader call ec2:DescribeSecurityGroups and ec2:DescribeSecurityGroupRules, or look through "
+        f"`aws ec2 describe-security-group-rules` for rules that name {shown([str(each) for each in move.present])}",
+    )
+
+
+def _lost(move: Move, which: Callable[[Groups], list[SecurityGroup]]) -> list[Lost]:
+    groups = Groups(move)
+    return groups.lost(which(groups))
+
+
+def _found(lost: list[Lost]) -> str:
+    worst = [_told(each) for each in lost[:2]]
+    rest = lost[2:]
+    groups = counted(len({each.group.id for each in rest}), "group")
+    more = f"; and {counted(len(rest), 'more rule')} of {groups}" if rest else ""
+    return "; ".join(worst) + more
+
+
+def _told(lost: Lost) -> str:
+    rule = lost.rule
+    name = f" ({clip(lost.group.name, 40)})" if lost.group.name else ""
+    number = f" ({rule.id})" if rule.id else ""
+    way = "lets out {} to {}" if rule.egress else "admits {} from {}"
+    told = way.format(_flow(rule), shown(rule.cidrs, 2)) + number
+    return f"{lost.group.id}{name} {told}, not {lost.missing}"
+
+
+def _flow(rule: SecurityGroupRule) -> str:
+    protocol = _protocol(rule)
+    if protocol == "-1":
+        return "everything"
+    if (rule.from_port, rule.to_port) in _ALL_PORTS:
+        return protocol
+    ports = f"{rule.from_port}" if rule.from_port == rule.to_port else f"{rule.from_port}-{rule.to_port}"
+    return f"{protocol} {ports}"
+
+
+def _remedy(lost: list[Lost]) -> str:
+    worst = lost[0]
+    direction = "egress" if worst.rule.egress else "ingress"
+    command = f"aws ec2 authorize-security-group-{direction} --group-id {worst.group.id} {_ports(worst.rule)}"
+    return f"`{command} --cidr {worst.missing}`{likewise(len(lost) - 1)}"
+
+
+def _ports(rule: SecurityGroupRule) -> str:
+    protocol = _protocol(rule)
+    if protocol not in (*_WITH_PORTS, "icmp"):
+        return f"--protocol {protocol}"
+    if (rule.from_port, rule.to_port) in _ALL_PORTS:
+        return f"--protocol {protocol} --port {'0-65535' if protocol in _WITH_PORTS else '-1'}"
+    ports = f"{rule.from_port}" if rule.from_port == rule.to_port else f"{rule.from_port}-{rule.to_port}"
+    return f"--protocol {protocol} --port {ports}"

@@ -1,0 +1,105 @@
+"""Others in the same VPC, and objects that point out of it."""
+
+from __future__ import annotations
+
+import re
+
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, SUBNET_DISCOVERY, Move, shown
+from ip_remediator.snapshot.ipamd import eni_configs_of
+from ip_remediator.snapshot.model_cluster import EniConfig
+
+_SCOPED_SINCE = (1, 22, 1)
+
+
+def other_clusters(move: Move) -> Risk | None:
+    others = _others(move)
+    if not others or not move.ranges or move.strategy == SUBNET_DISCOVERY:
+        return None
+    return Risk(
+        id="other-clusters-in-vpc",
+        severity=Severity.LOW,
+        found=f"the VPC also holds {_clusters(others)}",
+        breaks=f"nothing now; if they come to use {move.words} as well, a rollback has to wait for them",
+        remedy="tell their owners; watch them too, so that incidents of one VPC follow each other",
+    )
+
+
+def discovery_reaches_others(move: Move) -> Risk | None:
+    """The tag kubernetes.io/role/cni speaks to every cluster of the VPC whose CNI does not know cluster scope."""
+    if move.strategy != SUBNET_DISCOVERY or not move.ranges:
+        return None
+    others, vpc = _others(move), move.snapshot.vpc
+    scoped = _release(move) >= _SCOPED_SINCE
+    if not others and (scoped or (vpc and vpc.clusters)):
+        return None
+    scope = "carries this cluster's scope" if scoped else "cannot be scoped to this cluster before CNI v1.22.1"
+    return Risk(
+        id="discovery-reaches-other-clusters",
+        severity=Severity.MEDIUM if others and not scoped else Severity.LOW,
+        found=f"{_clusters(others) if others else 'the other clusters of the VPC are unknown'}; the tag {scope}",
+        breaks=f"other clusters with a CNI before v1.22.1 put pods into {move.words} too: addresses are shared, and "
+        "their pods meet the same security groups and routes",
+        remedy="update the VPC CNI of every cluster of the VPC to v1.22.1 or later, or set "
+        "ENABLE_SUBNET_DISCOVERY=false on theirs, or choose the strategy custom-networking",
+    )
+
+
+def eni_configs(move: Move) -> Risk | None:
+    """ENIConfigs with a subnet or security groups that this VPC does not have: ipamd gets no ENI with them.
+
+    The plan writes the subnet of those that it concerns; security groups it leaves as they are.
+    """
+    if move.strategy not in (CUSTOM_NETWORKING, EXTENSION) or not move.snapshot.eni_configs:
+        return None
+    zones = sorted({node.zone for node in move.nodes if node.zone})
+    selected = {name for zone in zones for name in eni_configs_of(move.snapshot, zone)}
+    wrong = {}
+    for config in sorted(move.snapshot.eni_configs, key=lambda config: (config.name not in selected, config.name)):
+        lacking = _lacking_groups(move, config)
+        if config.name not in selected:
+            lacking += _lacking_subnet(move, config)
+        if lacking:
+            wrong[config.name] = f"ENIConfig {config.name} names {shown(lacking)}"
+    if not wrong:
+        return None
+    in_use = sorted(set(wrong) & selected)
+    vpc_id = move.snapshot.vpc.id if move.snapshot.vpc else "the VPC"
+    first = in_use[0] if in_use else next(iter(wrong))
+    return Risk(
+        id="eniconfigs-refer-elsewhere",
+        severity=Severity.HIGH if in_use else Severity.LOW,
+        found=f"{shown(wrong.values())}: not in {vpc_id}",
+        breaks=f"new ENIs of nodes that select {shown(in_use)}: EC2 refuses security groups of another VPC"
+        if in_use
+        else "nothing now: no node selects them",
+        remedy=f"`kubectl edit eniconfig {first}`: name groups and a subnet of {vpc_id}, or delete it",
+    )
+
+
+def _lacking_groups(move: Move, config: EniConfig) -> list[str]:
+    vpc = move.snapshot.vpc
+    if vpc is None or vpc.security_groups is None:
+        return []
+    known = {group.id for group in vpc.security_groups if group.vpc_id in (None, vpc.id)}
+    return [group for group in config.security_groups if group not in known]
+
+
+def _lacking_subnet(move: Move, config: EniConfig) -> list[str]:
+    known = {subnet.id for subnet in move.snapshot.subnets}
+    return [config.subnet] if known and config.subnet and config.subnet not in known else []
+
+
+def _others(move: Move) -> list[str]:
+    vpc = move.snapshot.vpc
+    return sorted(set(vpc.clusters) - {move.snapshot.cluster.name}) if vpc else []
+
+
+def _clusters(others: list[str]) -> str:
+    return f"the cluster{'s' if len(others) > 1 else ''} {shown(others)}"
+
+
+def _release(move: Move) -> tuple[int, ...]:
+    """(1, 22, 1) of "v1.22.1-eksbuild.1"; (0,) when the version is no such name."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", move.snapshot.cni.version or "")
+    return tuple(int(part) for part in found.groups()) if found else (0,)

@@ -1,0 +1,34 @@
+"""The pods that use an incident's block, as Kubernetes says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.rollback.rules import BlockPod, on_block
+
+if TYPE_CHECKING:
+    from ip_remediator.clients.kubernetes.api import KubeApi
+
+
+def pods_on_block(api: KubeApi, networks: Sequence[IPv4Network]) -> list[BlockPod]:
+    """The pods with an address in one of `networks`; a finished pod has given its address back."""
+    found = []
+    for pod in api.items("/api/v1/pods", fieldSelector="status.phase!=Succeeded,status.phase!=Failed"):
+        address = pod.get("status", {}).get("podIP")
+        if address and ":" not in address and not pod["spec"].get("hostNetwork") and on_block(address, networks):
+            found.append(_block_pod(pod, address))
+    return found
+
+
+def _block_pod(pod: dict[str, Any], address: str) -> BlockPod:
+    metadata = pod["metadata"]
+    return BlockPod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        node=pod["spec"].get("nodeName", ""),
+        address=address,
+        leaving="deletionTimestamp" in metadata,
+    )

@@ -1,0 +1,205 @@
+"""The cluster's part of a rollback: what uses the block, pods moved off it, and nodes given back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from ip_remediator.clients.kubernetes.api import EvictionRefused, KubeApi
+from ip_remediator.clients.kubernetes.nodes import KubeNodes
+from ip_remediator.clients.kubernetes.pods import KubePods
+from ip_remediator.common.clock import Clock
+from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Rollback, RollbackState, StepState
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges
+from ip_remediator.rollback.block_pods import pods_on_block
+from ip_remediator.rollback.block_usage import Ec2Block
+from ip_remediator.rollback.pass_on import pass_on
+from ip_remediator.rollback.rules import (
+    BlockPod,
+    BlockSubnet,
+    BlockUse,
+    PointedEniConfig,
+    assess,
+    in_the_way,
+    nodes_to_cordon,
+    pods_remain,
+)
+from ip_remediator.rollback.successor import heirs_of_eni_configs, successions
+from ip_remediator.snapshot.kubernetes import KubernetesReader
+from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
+
+# A deployment's pods shall come up elsewhere before too many of them are gone, where no disruption budget says so.
+_EVICTIONS_PER_SECOND = 5.0
+_EVICTIONS_AT_ONCE = 50
+
+
+class RollbackBlocked(RequestRefused):
+    """Others use what the rollback would take away; the message says who, and the remedy."""
+
+
+class PodsInTheWay(RequestRefused):
+    """Pods still have addresses of the block, and nobody asked to move them."""
+
+
+@dataclass(frozen=True)
+class BlockDrainer:
+    """Raises the errors of `common.errors` and `clients.kubernetes.api`.
+
+    `sleep` is time.sleep unless a test says so.
+    """
+
+    incident: Incident
+    incidents: Incidents
+    log: ChangeLog
+    kube: KubeApi
+    ec2: Ec2Block
+    clock: Clock
+    sleep: Callable[[float], None] = time.sleep
+
+    def assess(self, requested_by: str, evict: bool) -> dict[str, Any]:
+        """Stores what uses the block, for people to see: `{"pods", "interfaces"}`.
+
+        Raises:
+            RollbackBlocked
+        """
+        use, _ = self._use_with_heirs()
+        found = assess(use, self.clock())
+        rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=found, evict=evict)
+        note = f"{counted(found.pods, 'pod')} and {counted(found.interfaces, 'ENI')} use the block"
+        self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
+        _refuse(found.in_the_way)
+        return {"pods": found.pods, "interfaces": found.interfaces}
+
+    def recheck_and_transfer(self) -> int:
+        """The number of ENIs on the block now: the world may have changed while people were asked.
+
+        What later incidents stand on passes to them, before anything is taken back.
+
+        Raises:
+            RollbackBlocked
+        """
+        use, later = self._use_with_heirs()
+        _refuse(tuple(in_the_way(use)))
+        self._pass_on(use, later)
+        return len(use.interfaces)
+
+    def _use_with_heirs(self) -> tuple[BlockUse, dict[str, list[ChangeMade]]]:
+        """The use with those who may inherit, and the changes of each."""
+        use = self._use()
+        later = self._later(use.others)
+        return use.model_copy(update={"heirs": heirs_of_eni_configs(later, _ids(use.subnets))}), later
+
+    def _pass_on(self, use: BlockUse, later: dict[str, list[ChangeMade]]) -> None:
+        for passed in successions(self.incident.id, self.log.made(), later, _ids(use.subnets), use.cidr_heir):
+            heir = self.incidents.get(passed.heir)
+            known = dict.fromkeys((*heir.inherits, *self.incident.inherits, self.incident.id))
+            pass_on(self.log, passed, tuple(known))
+            if self.incident.rollback:
+                rollback = self.incident.rollback.model_copy(update={"heir": passed.heir})
+                note = f"incident {passed.heir} keeps what it needs"
+                self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
+
+    def _later(self, others: Iterable[BlockSubnet]) -> dict[str, list[ChangeMade]]:
+        """The changes of the other incidents that have subnets in the VPC."""
+        incidents = sorted({subnet.incident for subnet in others if subnet.incident})
+        return {incident: self.log.of(incident).made() for incident in incidents}
+
+    def move_pods(self, evict: bool) -> dict[str, Any]:
+        """Moves the pods off the block when asked to; some per call.
+
+        The nodes that could hand out its addresses again are cordoned first.
+
+        Raises:
+            PodsInTheWay: there are pods, and it was not asked to move them.
+            NotYet: some are still there; call again.
+        """
+        use = self._use()
+        if evict:
+            self._cordon(use)
+        if not use.pods:
+            return {"pods": 0}
+        if not evict:
+            raise PodsInTheWay(pods_remain(use))
+        refused = self._evict([pod for pod in use.pods if not pod.leaving])
+        why = f"; refused: {some_of(refused)}" if refused else ""
+        raise NotYet(f"{counted(len(use.pods), 'pod')} on addresses of the block, being moved{why}")
+
+    def _cordon(self, use: BlockUse) -> None:
+        nodes = KubeNodes(self.kube)
+        for name in nodes_to_cordon(use, nodes.by_instance()):
+            if nodes.is_cordoned(name) is False:
+                self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
+                nodes.cordon(name)
+
+    def _evict(self, pods: list[BlockPod]) -> list[str]:
+        """The disruption budgets' refusals."""
+        api = KubePods(self.kube)
+        refused = []
+        for pod in pods[:_EVICTIONS_AT_ONCE]:
+            try:
+                api.evict(pod)
+            except EvictionRefused as error:
+                refused.append(str(error))
+            self.sleep(1 / _EVICTIONS_PER_SECOND)
+        return refused
+
+    def uncordon(self) -> dict[str, Any]:
+        """Gives back the nodes that this rollback cordoned; one that people had cordoned before stays so."""
+        cordoned = self.log.made(ChangeKind.CORDON)
+        for change in cordoned:
+            KubeNodes(self.kube).uncordon(change.target)
+            self.log.undone(change)
+        return {"uncordoned": [change.target for change in cordoned]}
+
+    def _use(self) -> BlockUse:
+        plan = self.incident.require_plan()
+        subnets = self.ec2.subnets(plan.vpc_id)
+        mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
+        networks = [IPv4Network(subnet.cidr) for subnet in mine]
+        added = [change.target for change in self.log.made(ChangeKind.VPC_CIDR) if change.before is None]
+        return BlockUse(
+            incident=self.incident.id,
+            cluster=self.incident.cluster,
+            cidr=next(iter(added), None),
+            subnets=tuple(mine),
+            recorded={
+                change.target: self.incident.subnets.get(change.target) for change in self.log.made(ChangeKind.SUBNET)
+            },
+            others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
+            interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
+            pods=tuple(pods_on_block(self.kube, networks)) if networks else (),
+            changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
+            eni_configs=tuple(KubernetesReader(self.kube).eni_configs()),
+            switched=bool(self.log.made(ChangeKind.CNI)),
+            kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
+            discoverable=tuple(
+                change.target
+                for change in self.log.made(ChangeKind.SUBNET_TAGS)
+                if DISCOVERY_TAG in (change.before or {}) and (change.before or {}).get(DISCOVERY_TAG) != "1"
+            ),
+        )
+
+    def _pointed(self, change: ChangeMade) -> PointedEniConfig:
+        present = KubeChanges(self.kube).eni_config(change.target)
+        before = change.before["spec"].get("subnet") if change.before else None
+        if present is None:
+            return PointedEniConfig(name=change.target, before=before, missing=True)
+        labels = present["metadata"].get("labels") or {}
+        now = present.get("spec", {}).get("subnet")
+        return PointedEniConfig(name=change.target, before=before, now=now, incident=labels.get(INCIDENT_LABEL))
+
+
+def _ids(subnets: Iterable[BlockSubnet]) -> frozenset[str]:
+    return frozenset(subnet.id for subnet in subnets)
+
+
+def _refuse(reasons: tuple[str, ...]) -> None:
+    if reasons:
+        raise RollbackBlocked("; ".join(reasons))

@@ -1,0 +1,29 @@
+"""The wait until no ENI is left in an incident's subnets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ip_remediator.common.errors import NotYet
+from ip_remediator.provisioning.vpc import Network
+from ip_remediator.rollback.block_usage import Ec2Block
+from ip_remediator.rollback.rules import interfaces_remain
+
+
+def await_empty(network: Network, block: Ec2Block) -> dict[str, Any]:
+    """No ENI is left in the incident's subnets. Those that the CNI leaked there are deleted: attached to nothing,
+    they serve no pod, and no further one is made by now.
+
+    Raises:
+        NotYet: names the ENIs that are left; call again.
+    """
+    made = {subnet.id for subnet in network.ec2.subnets()}
+    left = block.interfaces(made)
+    leaked = [eni for eni in left if not eni.attached and eni.of_cni and eni.cluster == network.incident.cluster]
+    for eni in leaked:
+        network.ec2.delete_interface(eni.id)
+    if leaked:
+        left = block.interfaces(made)
+    if left:
+        raise NotYet(interfaces_remain(left))
+    return {"interfaces": 0}

@@ -1,0 +1,41 @@
+"""How a rollback gets the ENIs out of the block: no new ones, warm targets lowered, leaked ones deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.incidents.record import ChangeKind
+from ip_remediator.provisioning.cluster import ClusterConfiguration
+from ip_remediator.rollback.rules import draining_settings
+
+
+@dataclass(frozen=True)
+class EniRelease:
+    """The settings of aws-node under which ipamd frees the ENIs that a rollback waits for."""
+
+    configuration: ClusterConfiguration
+
+    def stop_new_enis(self, interfaces: int) -> dict[str, Any]:
+        """The settings as they were before; while `interfaces` must leave, without warm targets."""
+        restored = {"restored": self.configuration.restore(ChangeKind.CNI)}
+        return restored | (self.lower_warm_targets() if interfaces else {})
+
+    def lower_warm_targets(self) -> dict[str, Any]:
+        """Lets ipamd free emptied ENIs while a rollback waits for them; `restore_warm_targets` takes it back.
+
+        Settings that belong to others are left alone: the plan handed them over.
+
+        By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
+        end only where people replace the nodes.
+        """
+        wanted = draining_settings(self.configuration.environment())
+        if self.configuration.incident.require_plan().prepares_only:
+            wanted = {}
+        if wanted:
+            self.configuration.change_environment(ChangeKind.WARM_TARGETS, wanted)
+        return {"lowered": sorted(wanted)}
+
+    def restore_warm_targets(self) -> dict[str, Any]:
+        """Puts the warm targets back as they were before the rollback lowered them."""
+        return {"restored": self.configuration.restore(ChangeKind.WARM_TARGETS)}

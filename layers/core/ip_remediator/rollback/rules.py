@@ -1,0 +1,270 @@
+"""What a rollback finds, what stands in its way, and which settings of the CNI let the ENIs go.
+
+The order of a rollback, and why it is this one:
+
+1. the CNI's settings as they were before, and its rollout: no further ENI by them;
+2. the ENIConfigs as they were before: where custom networking stays on, they decide where the next ENI goes;
+3. the pods off the block, only when somebody asked for it;
+4. the ENIs gone, at ipamd's own pace;
+5. the subnets, then the CIDR, then the block back to the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
+
+from pydantic import Field
+
+from ip_remediator.common.document import Document
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.incidents.record import RollbackAssessment
+from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, EniConfig
+
+SHOWN_PODS = 20
+# ipamd keeps a spare ENI per node by default, for ever (shouldRemoveExtraENIs): an ENI that a rollback waits for
+# leaves only when nothing is to be kept warm. With WARM_ENI_TARGET=0 it still asks for an ENI when none of its
+# addresses is free; MINIMUM_IP_TARGET or WARM_IP_TARGET alone would keep part of the ENI, or let new pods starve.
+_WARM_TARGETS = {"WARM_ENI_TARGET": "1", "WARM_PREFIX_TARGET": "0", "WARM_IP_TARGET": "0", "MINIMUM_IP_TARGET": "0"}
+
+
+class BlockPod(Document):
+    """`leaving`: its deletion has begun."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    address: str
+    leaving: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def on_block(address: str, networks: Iterable[IPv4Network]) -> bool:
+    return any(IPv4Address(address) in network for network in networks)
+
+
+class BlockSubnet(Document):
+    """A subnet of the VPC; `incident` is the one that its tags name, `discovered_by` are the clusters for which its
+    tags scope subnet discovery."""
+
+    id: str
+    zone: str
+    cidr: str
+    free: int
+    incident: str | None = None
+    discovered_by: tuple[str, ...] = ()
+
+
+class BlockInterface(Document):
+    """An ENI in the incident's subnets. `cluster` and `of_cni` are what its tags and description say; `primary`: its
+    instance lives in the subnet, and ends with it."""
+
+    id: str
+    subnet: str
+    description: str = ""
+    cluster: str | None = None
+    of_cni: bool = False
+    attached: bool = True
+    instance: str | None = None
+    primary: bool = False
+
+
+class PointedEniConfig(Document):
+    """An ENIConfig that the incident changed: where it pointed before (None: nowhere), where it points now, and whose
+    label it bears. It is `missing` when it was deleted since."""
+
+    name: str
+    before: str | None = None
+    now: str | None = None
+    incident: str | None = None
+    missing: bool = False
+
+
+class BlockUse(Document):
+    """Everything that a rollback must know about the incident's block, as it is now.
+
+    `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
+    `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
+    subnets that were there before, and that stay with whatever uses them. `discoverable`: those of them that the
+    incident opened to subnet discovery. `heirs`: by ENIConfig, the later incident that found it pointing at a subnet of
+    this one. `switched`: this incident turned custom networking on.
+    """
+
+    incident: str
+    cluster: str
+    cidr: str | None
+    subnets: tuple[BlockSubnet, ...]
+    recorded: dict[str, str | None]
+    others: tuple[BlockSubnet, ...]
+    interfaces: tuple[BlockInterface, ...]
+    pods: tuple[BlockPod, ...]
+    changed: tuple[PointedEniConfig, ...]
+    eni_configs: tuple[EniConfig, ...]
+    kept: tuple[str, ...] = ()
+    discoverable: tuple[str, ...] = ()
+    heirs: dict[str, str] = Field(default_factory=dict)
+    switched: bool = False
+
+    @property
+    def cidr_heir(self) -> str | None:
+        """The later incident whose subnets lie in the CIDR; of several, one that has our ENIConfigs."""
+        if self.cidr is None:
+            return None
+        network = IPv4Network(self.cidr)
+        inside = {other.incident for other in self.others if IPv4Network(other.cidr).overlaps(network)}
+        later = sorted(incident for incident in inside if incident)
+        return next((incident for incident in later if incident in self.heirs.values()), later[-1] if later else None)
+
+
+def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
+    """What people are shown before they confirm."""
+    return RollbackAssessment(
+        at=at,
+        pods=len(use.pods),
+        pod_names=tuple(sorted(pod.path for pod in use.pods)[:SHOWN_PODS]),
+        interfaces=len(use.interfaces),
+        in_the_way=tuple(in_the_way(use)),
+        notes=tuple(_notes(use)),
+    )
+
+
+def in_the_way(use: BlockUse) -> Iterable[str]:
+    """What forbids the rollback, each with its remedy. Pods and ENIs of the cluster itself do not: they can move."""
+    ours = {subnet.id for subnet in use.subnets}
+    yield from _disputed_subnets(use)
+    yield from _repointed(use, ours | set(use.kept))
+    mine = {config.name for config in use.changed}
+    for config in use.eni_configs:
+        if config.subnet in ours and config.name not in mine:
+            yield f"ENIConfig {config.name}, which this incident did not make, uses {config.subnet}: point it elsewhere"
+    yield from _foreign_interfaces(use)
+    yield from _discovered_by_others(use)
+    if use.cidr:
+        for subnet in use.others:
+            if not subnet.incident and IPv4Network(subnet.cidr).overlaps(IPv4Network(use.cidr)):
+                yield f"{subnet.id} ({subnet.cidr}) lies in {use.cidr} and belongs to somebody else"
+    yield from _needed_by_heirs(use)
+
+
+def _disputed_subnets(use: BlockUse) -> Iterable[str]:
+    """Only what both the tags and the change log call ours may be deleted."""
+    for subnet in use.subnets:
+        if subnet.zone not in use.recorded:
+            yield f"{subnet.id} bears this incident's tags, but its record does not know it: look who made it"
+    for subnet in use.others:
+        if subnet.id in use.recorded.values():
+            yield f"{subnet.id} was made by this incident and lost its tags: give them back, or delete it by hand"
+
+
+def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
+    """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
+    others = {subnet.id for subnet in use.others}
+    for config in use.changed:
+        if config.missing or config.now == config.before:
+            continue
+        if config.before is None and config.incident == use.incident and config.now not in ours | others:
+            continue  # we made it, and an undo that stopped half-way deleted its subnet
+        if config.now in ours:
+            if config.before is None and config.incident != use.incident:
+                yield f"ENIConfig {config.name} lost this incident's label: give it back, or delete it by hand"
+        elif config.name in use.heirs:
+            continue  # that one's record takes over what was there before
+        elif config.incident and config.incident != use.incident:
+            yield (
+                f"ENIConfig {config.name} points at {config.now} of the later incident {config.incident}: "
+                "roll that one back first"
+            )
+        else:
+            yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
+
+
+def _needed_by_heirs(use: BlockUse) -> Iterable[str]:
+    """Custom networking stays on for the heirs, and a zone without its ENIConfig would lose its nodes."""
+    heir = min(use.heirs.values(), default=None)
+    if not (heir and use.switched):
+        return
+    for config in use.changed:
+        if config.name not in use.heirs and config.before is None and not config.missing:
+            yield (
+                f"ENIConfig {config.name} points at {config.now} of this incident, and custom networking stays on for "
+                f"the later incident {heir}: roll that one back first"
+            )
+
+
+def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
+    # ipamd tags a primary ENI like those that it makes, but it leaves only with its instance.
+    living = [f"{eni.instance} in {eni.subnet}" for eni in use.interfaces if eni.primary]
+    if living:
+        yield f"instances run in its subnets: {some_of(living)}; remove their node groups first"
+    foreign: dict[str, list[str]] = {}
+    for eni in use.interfaces:
+        if eni.primary:
+            continue
+        if eni.cluster and eni.cluster != use.cluster:
+            foreign.setdefault(f"of cluster {eni.cluster}", []).append(f"{eni.id} in {eni.subnet}")
+        elif not eni.of_cni:
+            foreign.setdefault("not of the VPC CNI", []).append(f"{eni.id} in {eni.subnet} ({eni.description[:60]})")
+    for whose, enis in sorted(foreign.items()):
+        yield f"ENIs {whose} use its subnets: {some_of(enis)}; remove them first"
+
+
+def _discovered_by_others(use: BlockUse) -> Iterable[str]:
+    """Other clusters' tags say nothing without the one that this incident set, and would take away."""
+    for subnet in use.others:
+        others = sorted({*subnet.discovered_by} - {use.cluster})
+        if subnet.id in use.discoverable and others:
+            yield (
+                f"cluster {some_of(others)} discovers {subnet.id} by the tag {DISCOVERY_TAG} of this incident: "
+                f"roll its incident back first, or take its tag {CLUSTER_DISCOVERY_TAG}{others[0]} off"
+            )
+
+
+def _notes(use: BlockUse) -> Iterable[str]:
+    heirs = sorted({*use.heirs.values(), *([use.cidr_heir] if use.cidr_heir else [])})
+    if heirs:
+        yield f"incident {some_of(heirs)} stands on this one, and keeps what it needs of it"
+    if use.kept:
+        yield f"what was there before stays, with the pods and ENIs in it: {some_of(use.kept)}"
+    if use.pods:
+        free = sum(subnet.free for subnet in use.others)
+        hang = len(use.pods) - free
+        again = f": {counted(hang, 'pod')} will hang again" if hang > 0 else ""
+        have = f"the VPC's other subnets have {counted(free, 'free address', 'free addresses')}"
+        yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere; {have}{again}"
+    if use.interfaces:
+        yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
+
+
+def draining_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """The warm targets of aws-node that must be lowered so that ipamd gives emptied ENIs up."""
+    return {name: "0" for name, default in _WARM_TARGETS.items() if env.get(name, default) != "0"}
+
+
+def nodes_to_cordon(use: BlockUse, node_of_instance: Mapping[str, str]) -> list[str]:
+    """The nodes that could hand out addresses of the block again: those with an ENI in its subnets."""
+    instances = {eni.instance for eni in use.interfaces if eni.instance}
+    return sorted({pod.node for pod in use.pods} | {node_of_instance[i] for i in instances if i in node_of_instance})
+
+
+def pods_remain(use: BlockUse) -> str:
+    """Why the ENIs cannot leave, with both remedies."""
+    names = some_of(sorted(pod.path for pod in use.pods))
+    return (
+        f"{counted(len(use.pods), 'pod')} on addresses of the block: {names}. Delete or move them, or roll back again "
+        "and let them be evicted"
+    )
+
+
+def interfaces_remain(interfaces: Sequence[BlockInterface]) -> str:
+    """What holds the subnets, and what to do when ipamd keeps it."""
+    held = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
+    loose = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
+    return (
+        f"{counted(len(interfaces), 'ENI')} left in the block's subnets: {some_of(held)}. ipamd gives one up when no "
+        f"pod uses it and no warm target needs it: {loose}replace the node, then roll back again"
+    )

@@ -1,0 +1,175 @@
+"""Which signals belong together, when they open an incident, and what the incident remembers of them.
+
+Everything here gives the same answer in whatever order signals arrive and however often each is delivered: times are
+those of the events, and a signal counts once, by its id. What is remembered is bounded, so that a storm is no more
+work than a drizzle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import NamedTuple
+
+from pydantic import Field
+
+from ip_remediator.common.document import Document
+from ip_remediator.signals.error_catalogue import Cause, Strength
+from ip_remediator.signals.events import Signal, Source, merged
+
+# The kubelet tries a failed sandbox again every 10 to 15 seconds, and ipamd fills an empty pool within a few: a pod
+# that still fails after two minutes does not wait for a pool that is just being filled.
+PERSISTENT = timedelta(minutes=2)
+# More names, ids and signals than people read and decisions need; an item of DynamoDB holds 400 KB.
+MAX_NAMES = 200
+MAX_COUNTED = 256
+MAX_PENDING = 60
+# The time of the latest signal is kept to the minute, lest every repeat becomes a write.
+_MOVED = timedelta(minutes=1)
+
+
+class SignalSummary(Document):
+    """Which signals the incident rests on. `pods`, `nodes` and `zones` are distinct ones, 200 each at most; `count`
+    is that of distinct observations, which means little, because client-go folds repeats, and ends at 256.
+
+    `counted` are the fingerprints of the observations that were counted.
+    """
+
+    count: int = 0
+    causes: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    excerpt: str = ""
+    counted: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+
+
+class Rules(NamedTuple):
+    """`weak_needed`: pieces of weak evidence within `window` that open an incident. `cool_down`: how long after an
+    incident closed its cluster's signals are taken for stragglers."""
+
+    weak_needed: int
+    window: timedelta
+    cool_down: timedelta
+
+    @classmethod
+    def of(cls, weak_needed: str, window_minutes: str, cool_down_minutes: str) -> Rules:
+        """The rules of a function's settings."""
+        return cls(int(weak_needed), timedelta(minutes=int(window_minutes)), timedelta(minutes=int(cool_down_minutes)))
+
+
+def by_cluster(signals: Iterable[Signal]) -> dict[str, tuple[Signal, ...]]:
+    """The signals of each cluster in the order they came, each observation once.
+
+    Only clusters of which something is known are kept. `OTHER` never counts, for a sandbox fails for many reasons that
+    have nothing to do with addresses (runtime, image, disk, other CNIs): such signals go along as evidence, no more.
+    """
+    clusters: dict[str, list[Signal]] = {}
+    for signal in signals:
+        clusters.setdefault(signal.cluster, []).append(signal)
+    return {cluster: distinct(found) for cluster, found in clusters.items() if any(map(_counts, found))}
+
+
+def distinct(signals: Iterable[Signal]) -> tuple[Signal, ...]:
+    """Each observation once. A repeat that Kubernetes folded into the same event extends the time it was seen."""
+    return merged(signals, attrgetter("id"))
+
+
+def signals_after_cooldown(signals: Iterable[Signal], closed_at: datetime | None, rules: Rules) -> tuple[Signal, ...]:
+    """The signals that the incident closed at `closed_at` does not explain.
+
+    What was last seen before the end of the cool-down is a straggler, however strong and whenever it arrives: nodes
+    still try their old subnets for a while, and what people rejected goes on. A shortage that lasts is seen again.
+    """
+    if closed_at is None:
+        return tuple(signals)
+    quiet_until = closed_at + rules.cool_down
+    return tuple(
+        signal.model_copy(update={"first_seen": max(signal.first_seen, quiet_until)})
+        for signal in signals
+        if signal.last_seen > quiet_until
+    )
+
+
+def remember(pending: Iterable[Signal], signals: Iterable[Signal]) -> tuple[Signal, ...]:
+    """What is known while it opens no incident: the latest signals, the oldest first."""
+    known = [signal for signal in distinct([*pending, *signals]) if _counts(signal)]
+    return tuple(sorted(known, key=lambda signal: (signal.last_seen, signal.id))[-MAX_PENDING:])
+
+
+def should_open_incident(signals: Sequence[Signal], rules: Rules) -> bool:
+    """Whether the signals of one cluster open an incident.
+
+    One strong signal does: EC2 or ipamd named a cause. So does a person's. Causes that more addresses do not cure
+    (`cni_iam`, `node_limit`, ...) are no exception: pods hang all the same, the diagnosis costs only reads, and its
+    refusal tells people what to do instead. Weak signals must add up within the window.
+    """
+    known = [signal for signal in signals if _counts(signal)]
+    if any(signal.strength is Strength.STRONG or signal.source is Source.MANUAL for signal in known):
+        return True
+    ends = {signal.last_seen for signal in known}
+    return any(_evidence(known, end - rules.window, end) >= rules.weak_needed for end in ends)
+
+
+def _counts(signal: Signal) -> bool:
+    return signal.cause is not Cause.OTHER
+
+
+def _evidence(signals: Iterable[Signal], start: datetime, end: datetime) -> int:
+    """The weak evidence between two times: pods, pods that keep failing, nodes of which no pod is known, an alarm.
+
+    Alarms are one piece together, because those of one cluster look at the same pods. So is a pod, whether exporter,
+    log or sweep saw it; but one that fails for longer than a hiccup lasts counts twice.
+    """
+    seen = [signal for signal in signals if start <= signal.last_seen <= end]
+    spans: dict[str, list[datetime]] = {}
+    for signal in seen:
+        if signal.pod:
+            spans.setdefault(signal.pod, []).extend((max(signal.first_seen, start), signal.last_seen))
+    persistent = sum(max(times) - min(times) >= PERSISTENT for times in spans.values())
+    alarms = any(signal.source is Source.ALARM for signal in seen)
+    others = [signal for signal in seen if signal.source is not Source.ALARM and not signal.pod]
+    nodes = {signal.node for signal in others} - {signal.node for signal in seen if signal.pod}
+    return len(spans) + persistent + len(nodes) + alarms
+
+
+def summarize(known: SignalSummary, signals: Sequence[Signal]) -> SignalSummary:
+    """`known`, and what `signals` add to it: `known` itself when they add nothing."""
+    fresh = sorted({_fingerprint(signal) for signal in signals} - set(known.counted))
+    counted = fresh[: MAX_COUNTED - len(known.counted)]
+    first, last = min(signal.first_seen for signal in signals), max(signal.last_seen for signal in signals)
+    learnt = SignalSummary(
+        count=known.count + len(counted),
+        counted=tuple(sorted([*known.counted, *counted])),
+        causes=_names(known.causes, (signal.cause.value for signal in signals)),
+        pods=_names(known.pods, (signal.pod for signal in signals)),
+        nodes=_names(known.nodes, (signal.node for signal in signals)),
+        zones=_names(known.zones, (signal.zone for signal in signals)),
+        first_seen=min(first, known.first_seen or first),
+        last_seen=max(last, known.last_seen or last),
+        excerpt=_excerpt(known, signals),
+    )
+    if known.last_seen and last - known.last_seen < _MOVED:
+        unmoved = learnt.model_copy(update={"last_seen": known.last_seen})
+        return known if unmoved == known else learnt
+    return learnt
+
+
+def _fingerprint(signal: Signal) -> str:
+    """Short, because ids may have 200 characters; 48 bits keep 256 of them apart."""
+    return hashlib.sha256(signal.id.encode()).hexdigest()[:12]
+
+
+def _names(known: Sequence[str], found: Iterable[str | None]) -> tuple[str, ...]:
+    fresh = sorted({name for name in found if name} - set(known))
+    return tuple(sorted([*known, *fresh[: max(0, MAX_NAMES - len(known))]]))
+
+
+def _excerpt(known: SignalSummary, signals: Sequence[Signal]) -> str:
+    """The words people are shown: those that prove most, and of these the first that came."""
+    proven = (s.excerpt for s in signals if s.strength is Strength.STRONG and s.cause.value not in known.causes)
+    return next(proven, None) or known.excerpt or next((s.excerpt for s in signals if s.excerpt), "")

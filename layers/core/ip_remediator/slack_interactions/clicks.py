@@ -1,0 +1,155 @@
+"""What a click does: answer a question, start a rollback, or have nodes replaced. Runs after Slack was answered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import urllib3
+
+from ip_remediator.approvals.questions import ApprovalRefused, Approvals
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.slack.client import UserGroups, web_client
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import ApprovalState
+from ip_remediator.observability import logger
+from ip_remediator.slack_interactions.access import Access
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+    from ip_remediator.clients.aws.secrets import SlackSecret
+    from ip_remediator.settings import SlackSettings
+    from ip_remediator.slack_interactions.requests import Click
+
+_YES = ("approve", "rollback_confirm", "rollback_confirm_evict", "replace_confirm")
+_EVICT = "rollback_confirm_evict"
+_OF_ROLLBACK = ("rollback_confirm", "rollback_confirm_evict", "rollback_cancel")
+_REPLY_TIMEOUT_SECONDS = 5.0
+
+
+class _Started(NamedTuple):
+    """What a button starts: its name for people, and the prefix of its executions' names."""
+
+    name: str
+    prefix: str
+
+
+_STARTED = {"rollback": _Started("rollback", "rb"), "replace": _Started("replacement of nodes", "rn")}
+
+
+class Clicks:
+    """`machines`: the ARN of the state machine that a button starts, by the button's action."""
+
+    def __init__(self, approvals: Approvals, sfn: SFNClient, machines: Mapping[str, str], access: Access) -> None:
+        self._approvals = approvals
+        self._sfn = sfn
+        self._machines = machines
+        self._access = access
+
+    def act(self, click: Click) -> str | None:
+        """Does what the button says. Returns what only the person who clicked should be told, if anything: the
+        message itself changes when the incident's record does.
+
+        Safe to repeat: the first answer to a question counts, and an offer starts one execution.
+
+        Raises:
+            The errors of `common.errors`: nothing is lost, the click can be tried again.
+        """
+        refusal = self._access.refusal(click)
+        if refusal:
+            return refusal
+        return self._start(click) if click.action in self._machines else self._answer(click)
+
+    def _answer(self, click: Click) -> str | None:
+        approved = click.action in _YES
+        state = ApprovalState.APPROVED if approved else ApprovalState.REJECTED
+        try:
+            decision = self._approvals.decide(click.subject, state, click.by)
+        except ApprovalRefused as refusal:
+            return f"Nothing was changed by your click: {refusal}."
+        output: dict[str, object] = {"approved": approved, "by": click.by, "plan_hash": decision.plan_hash}
+        if click.action in _OF_ROLLBACK:
+            output["evict"] = click.action == _EVICT
+        with aws_call("SendTaskSuccess"):
+            known = self._sfn.exceptions
+            try:
+                self._sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
+            except (known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
+                if decision.repeated:
+                    return "Your earlier click was taken; the execution no longer waits for an answer."
+                return "The execution no longer waits for an answer: it has one, or it ended."
+        return None
+
+    def _start(self, click: Click) -> str | None:
+        """One execution for each offer: its name comes from the offer, so double clicks and replays are one start."""
+        offer = hashlib.sha256(click.offer.encode()).hexdigest()[:8]
+        document: dict[str, object] = {"incident": click.subject, "requested_by": click.by}
+        if click.action == "replace":
+            document["confirmed"] = True  # by the button's own dialog, which has the numbers
+        what = _STARTED[click.action]
+        with aws_call("StartExecution"):
+            try:
+                self._sfn.start_execution(
+                    stateMachineArn=self._machines[click.action],
+                    name=f"{what.prefix}-{click.subject[:68]}-{offer}",
+                    input=json.dumps(document),
+                )
+            except self._sfn.exceptions.ExecutionAlreadyExists:
+                return f"This {what.name} was asked for already; the message shows how far it is."
+        return None
+
+
+@cache
+def clicks_of(settings: SlackSettings, secret: SlackSecret) -> Clicks:
+    """What works on the deployed table, state machine and Slack; one per container."""
+    approvals = Approvals(session.table(settings.incidents_table), utc_now)
+    groups = UserGroups(web_client(secret.bot_token, settings.slack_api_url))
+    access = Access(settings.allowed_users, settings.allowed_channels, groups.members)
+    machines = {"rollback": settings.rollback_state_machine_arn, "replace": settings.replacement_state_machine_arn}
+    return Clicks(approvals, session.client("stepfunctions"), machines, access)
+
+
+class Worker(Protocol):
+    """Does what a click asks for; returns what only the person who clicked should be told, if anything."""
+
+    def act(self, click: Click) -> str | None: ...
+
+
+def perform(worker: Worker, click: Click) -> None:
+    """Acts, and tells the person who clicked what concerns nobody else.
+
+    Whatever the worker raises goes on to Lambda, which tries again.
+    """
+    told: str | None = "That did not work yet; it is tried again within some minutes."
+    try:
+        told = worker.act(click)
+    finally:
+        if told:
+            reply_privately(click, told)
+
+
+def reply_privately(click: Click, text: str, blocks: Sequence[dict[str, Any]] = ()) -> None:
+    """An ephemeral message to the person who clicked, through the interaction's response_url.
+
+    The answer to the interaction itself cannot carry one: Slack ignores its body for block_actions
+    (https://docs.slack.dev/interactivity/handling-user-interaction). A reply that fails is logged and forgotten.
+    """
+    body: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
+    if blocks:
+        body["blocks"] = list(blocks)
+    try:
+        with urllib3.PoolManager() as pool:
+            answer = pool.request(
+                "POST", click.response_url, json=body, timeout=_REPLY_TIMEOUT_SECONDS, retries=1, redirect=False
+            )
+    except urllib3.exceptions.HTTPError as error:
+        logger.warning("private reply failed", extra={"error": type(error).__name__})
+        return
+    if answer.status != HTTPStatus.OK:
+        logger.warning("private reply failed", extra={"status": answer.status})

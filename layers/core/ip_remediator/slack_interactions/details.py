@@ -1,0 +1,59 @@
+"""What the Details button shows to the person who clicked. Runs after Slack was answered."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.slack.client import SlackUnavailable, fill_view, web_client
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.notifications.messages.message import details, details_view
+from ip_remediator.observability import logger
+from ip_remediator.slack_interactions.clicks import reply_privately
+
+if TYPE_CHECKING:
+    from slack_sdk.web.client import WebClient
+
+    from ip_remediator.clients.aws.secrets import SlackSecret
+    from ip_remediator.settings import SlackSettings
+    from ip_remediator.slack_interactions.requests import Click
+
+
+class Details:
+    def __init__(self, incidents: Incidents, client: WebClient) -> None:
+        self._incidents = incidents
+        self._client = client
+
+    def act(self, click: Click) -> str | None:
+        """Fills the modal that was opened for the click; where it is not open (Slack was slow, a proxy was in the
+        way), tells the details in a message that only this person sees.
+
+        Raises:
+            The errors of `common.errors`: the click can be tried again.
+        """
+        try:
+            incident = self._incidents.get(click.subject)
+        except IncidentNotFound as error:
+            return f"There are no details: {error}."
+        try:
+            if fill_view(self._client, click.view, details_view(incident)):
+                return None
+            reason = "the modal is not open"
+        except SlackUnavailable as error:
+            reason = str(error)
+        logger.warning("details told privately", extra={"incident": incident.id, "reason": reason})
+        message = details(incident)
+        if message is None:
+            return "There is no plan yet."
+        reply_privately(click, message.text, message.blocks)
+        return None
+
+
+@cache
+def details_of(settings: SlackSettings, secret: SlackSecret) -> Details:
+    """What works on the deployed table and Slack; one per container."""
+    incidents = Incidents(session.table(settings.incidents_table), utc_now)
+    return Details(incidents, web_client(secret.bot_token, settings.slack_api_url))

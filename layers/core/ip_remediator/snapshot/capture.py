@@ -1,0 +1,126 @@
+"""Reads everything that a `Snapshot` holds, from EKS, Kubernetes and EC2, the independent parts side by side.
+
+What a verdict or a plan cannot do without fails loudly; what only the preflight looks at is told as unread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from ip_remediator.common.clock import Clock
+from ip_remediator.common.errors import RequestRefused
+from ip_remediator.snapshot.core_reads import CoreReader, Sources
+from ip_remediator.snapshot.ec2 import Ec2Reader, acl_documents, with_layout
+from ip_remediator.snapshot.eks import cluster_facts
+from ip_remediator.snapshot.enis import InterfaceFacts
+from ip_remediator.snapshot.kubernetes import KubernetesReader
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import MAX_ENI, Cluster, Cni, Node
+from ip_remediator.snapshot.model_vpc import Reservation, Subnet
+from ip_remediator.snapshot.preflight_reads import Preflight
+from ip_remediator.snapshot.read_failures import ReadFailures
+
+# As many as a boto3 client has connections (adapters.aws).
+_THREADS = 12
+_MOST_RESERVATIONS = 50
+
+
+def capture(described: dict[str, Any], sources: Sources, clock: Clock, account_id: str | None) -> Snapshot:
+    """The facts of the cluster that `described` (DescribeCluster's answer) is about.
+
+    Raises:
+        The errors of `common.errors` and `clients.kubernetes.api`.
+    """
+    cluster = cluster_facts(described)
+    if cluster.vpc_id is None:
+        raise RequestRefused(f"cluster {cluster.name} has no VPC of its own (a local or connected cluster)")
+    pool = ThreadPoolExecutor(max_workers=_THREADS)
+    try:
+        return _read(cluster, cluster.vpc_id, sources, clock, account_id, pool)
+    finally:  # after an error nobody wants the rest
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(
+    cluster: Cluster, vpc_id: str, sources: Sources, clock: Clock, account_id: str | None, pool: Executor
+) -> Snapshot:
+    """What the verdict waits for is asked first: the pool's threads take up tasks in this order."""
+    core = CoreReader.ask(sources, cluster.name, vpc_id, pool)
+    preflight = Preflight(sources, cluster, vpc_id, account_id, core, pool)
+    cni, nodes = _nodes(sources, core)
+    subnets = _subnets(sources, core, cni, nodes, preflight.unread, pool)
+    acls = acl_documents(core.acls.result())
+    return Snapshot(
+        taken_at=clock(),
+        account_id=account_id,
+        cluster=preflight.cluster(nodes),
+        cni=cni,
+        eni_configs=tuple(core.eni_configs.result()),
+        nodes=nodes,
+        stuck_pods=tuple(core.stuck_pods.result()),
+        subnets=subnets,
+        vpc=preflight.vpc().model_copy(update={"subnet_count": len(subnets), "network_acls": acls}),
+        leaked_interfaces=tuple(core.interfaces.result().leaked),
+        quotas=preflight.quotas(),
+        unread=preflight.unread.lines,
+    )
+
+
+def _nodes(sources: Sources, core: CoreReader) -> tuple[Cni, tuple[Node, ...]]:
+    """The CNI, and the nodes as it sees them. EKS says who owns the CNI; the nodes do not wait for that."""
+    kube = KubernetesReader(sources.kube)
+    cni = kube.cni(managed_addon=False)
+    nodes = kube.nodes(cni)
+    limits = Ec2Reader(sources.ec2).instance_limits(node.instance_type for node in nodes if node.instance_type)
+    interfaces = core.interfaces.result()
+    if core.addon.result() is not None and cni.installed:
+        cni = cni.model_copy(update={"owner": "addon"})
+    return cni, tuple(_with_interfaces(node, cni, interfaces, limits) for node in nodes)
+
+
+def _subnets(
+    sources: Sources, core: CoreReader, cni: Cni, nodes: Iterable[Node], unread: ReadFailures, pool: Executor
+) -> tuple[Subnet, ...]:
+    interfaces = core.interfaces.result()
+    used = {eni.subnet_id for node in nodes for eni in node.interfaces}
+    used |= {config.subnet for config in core.eni_configs.result() if config.subnet}
+    # They are of interest only where prefixes are handed out.
+    reserved = _reservations(Ec2Reader(sources.ec2), used, unread, pool) if cni.prefix_delegation else {}
+    placed = with_layout(core.subnets.result(), core.tables.result(), core.acls.result())
+    return tuple(
+        subnet.model_copy(
+            update={"free_prefixes": interfaces.free_prefixes(subnet), "reservations": reserved.get(subnet.id, ())}
+        )
+        for subnet in placed
+    )
+
+
+def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, limits: dict[str, tuple[int, int]]) -> Node:
+    max_enis, addresses = limits.get(node.instance_type or "", (None, None))
+    chosen = cni.env.get(MAX_ENI, "")
+    if max_enis and chosen.isdigit() and int(chosen) > 0:
+        max_enis = min(max_enis, int(chosen))
+    return node.model_copy(
+        update={
+            "interfaces": tuple(interfaces.by_instance.get(node.instance_id or "", ())),
+            "max_enis": max_enis,
+            "addresses_per_eni": addresses,
+        }
+    )
+
+
+def _reservations(
+    ec2: Ec2Reader, used: Collection[str], unread: ReadFailures, pool: Executor
+) -> Mapping[str, tuple[Reservation, ...]]:
+    """The CIDR reservations of the subnets that pods use, by subnet."""
+    wanted = sorted(used)[:_MOST_RESERVATIONS]
+    if len(used) > len(wanted):
+        unread.note("CIDR reservations", f"only those of {_MOST_RESERVATIONS} subnets of {len(used)} are read")
+
+    def read(subnet_id: str) -> tuple[Reservation, ...]:
+        return unread.attempt(f"CIDR reservations of {subnet_id}", partial(ec2.reservations, subnet_id), ())
+
+    return dict(zip(wanted, pool.map(read, wanted), strict=True))

@@ -1,0 +1,69 @@
+"""What EKS runs a cluster's pods on: managed node groups and Fargate profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.snapshot.model_cluster import FargateProfile, NodeGroup
+from ip_remediator.snapshot.read_failures import ReadFailures
+
+if TYPE_CHECKING:
+    from mypy_boto3_eks import EKSClient
+
+DocumentT = TypeVar("DocumentT")
+# Each is described by a call of its own, and EKS throttles early: as many as a usual cluster has, and then some.
+_MOST_DESCRIBED = 30
+
+
+class EksCompute:
+    """Raises the errors of `common.errors`; what it does not read is told to `unread`."""
+
+    def __init__(self, eks: EKSClient, cluster: str, unread: ReadFailures) -> None:
+        self._eks = eks
+        self._cluster = cluster
+        self._unread = unread
+
+    def node_groups(self, pool: Executor) -> tuple[NodeGroup, ...]:
+        with aws_call("ListNodegroups"):
+            pages = self._eks.get_paginator("list_nodegroups").paginate(clusterName=self._cluster)
+            names = [name for page in pages for name in page["nodegroups"]]
+        return self._described("node group", names, self._node_group, pool)
+
+    def fargate_profiles(self, pool: Executor) -> tuple[FargateProfile, ...]:
+        with aws_call("ListFargateProfiles"):
+            pages = self._eks.get_paginator("list_fargate_profiles").paginate(clusterName=self._cluster)
+            names = [name for page in pages for name in page["fargateProfileNames"]]
+        return self._described("Fargate profile", names, self._fargate_profile, pool)
+
+    def _described(
+        self, kind: str, names: Iterable[str], describe: Callable[[str], DocumentT], pool: Executor
+    ) -> tuple[DocumentT, ...]:
+        ordered = sorted(names)
+        if (rest := len(ordered) - _MOST_DESCRIBED) > 0:
+            self._unread.note(f"{kind}s of {self._cluster}", f"{rest} more than the {_MOST_DESCRIBED} described")
+        found = pool.map(
+            lambda name: self._unread.attempt(f"{kind} {name}", lambda: describe(name), None),
+            ordered[:_MOST_DESCRIBED],
+        )
+        return tuple(one for one in found if one is not None)
+
+    def _node_group(self, name: str) -> NodeGroup:
+        with aws_call("DescribeNodegroup"):
+            answer = self._eks.describe_nodegroup(clusterName=self._cluster, nodegroupName=name)
+        group: dict[str, Any] = dict(answer["nodegroup"])
+        behind = (group.get("resources") or {}).get("autoScalingGroups") or []
+        return NodeGroup(
+            name=name,
+            subnets=tuple(group.get("subnets") or ()),
+            instance_types=tuple(group.get("instanceTypes") or ()),
+            desired=(group.get("scalingConfig") or {}).get("desiredSize"),
+            auto_scaling_group=behind[0]["name"] if behind else None,
+        )
+
+    def _fargate_profile(self, name: str) -> FargateProfile:
+        with aws_call("DescribeFargateProfile"):
+            answer = self._eks.describe_fargate_profile(clusterName=self._cluster, fargateProfileName=name)
+        return FargateProfile(name=name, subnets=tuple(answer["fargateProfile"].get("subnets") or ()))

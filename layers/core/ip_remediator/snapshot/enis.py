@@ -1,0 +1,164 @@
+"""What the ENIs of a VPC tell: whose they are, what they hold, and what each security group protects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from ip_remediator.common.clock import utc_now
+from ip_remediator.snapshot.cni_tags import CLUSTER_TAG, CNI_DESCRIPTION, INSTANCE_TAG, is_young
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, NetworkInterface
+from ip_remediator.snapshot.model_vpc import LeakedInterface, Subnet
+
+_EKS = re.compile(r"Amazon EKS ([0-9A-Za-z][0-9A-Za-z_-]*)$")
+_CLUSTER_TAG = "kubernetes.io/cluster/"
+# Units of an interface that AWS runs itself; all others count one for each address, prefix and further ENI of an
+# instance. A transit gateway counts once for its attachment. Source: "Network Address Usage", VPC User Guide.
+_MANAGED_UNITS = 6
+_MANAGED_TYPES = frozenset(
+    {
+        "efs",
+        "gateway_load_balancer",
+        "gateway_load_balancer_endpoint",
+        "lambda",
+        "natGateway",
+        "nat_gateway",
+        "network_load_balancer",
+        "vpc_endpoint",
+    }
+)
+_TRANSIT_GATEWAY = "transit_gateway"
+# How AWS's services describe the ENIs that they make; {0} is the first group, {eni} the ENI's id.
+_USERS = tuple(
+    (re.compile(pattern), kind, name)
+    for pattern, kind, name in (
+        (r"ELB (.+)", "load balancer", "{0}"),
+        (r"VPC Endpoint Interface:? (vpce-\w+)", "endpoint", "{0}"),
+        (r"RDSNetworkInterface", "RDS", "{eni}"),
+        (r"RedshiftNetworkInterface", "Redshift", "{eni}"),
+        (r"DMSNetworkInterface", "DMS", "{eni}"),
+        (r"ElastiCache[ +](.+)", "ElastiCache", "{0}"),
+        (r"ES (.+)", "OpenSearch", "{0}"),
+        (r"EFS mount target for (fs-\w+)", "EFS", "{0}"),
+        (r"AWS Lambda VPC ENI-(.+?)(?:-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?$", "Lambda", "{0}"),
+        (r"arn:aws[\w-]*:ecs:.+", "ECS task", "{eni}"),
+        (_EKS.pattern, "EKS control plane", "{0}"),
+    )
+)
+_NAMED_PER_KIND = 5
+
+
+@dataclass
+class InterfaceFacts:
+    """What the ENIs of a VPC say at `now`.
+
+    Attributes:
+        by_instance: the ENIs of each instance.
+        leaked: those that the CNI left behind, without those that it has only just made.
+        blocks: by subnet, the numbers (address >> 4) of the /28 blocks that some ENI has an address of.
+        clusters: the EKS clusters that have ENIs in the VPC.
+    """
+
+    now: datetime = field(default_factory=utc_now)
+    by_instance: dict[str, list[NetworkInterface]] = field(default_factory=dict)
+    leaked: list[LeakedInterface] = field(default_factory=list)
+    blocks: dict[str, set[int]] = field(default_factory=dict)
+    clusters: set[str] = field(default_factory=set)
+    _units: int = 0
+    _attachments: set[str] = field(default_factory=set)
+    _users: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    _shared: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, eni: dict[str, Any]) -> None:
+        """Takes in an item of DescribeNetworkInterfaces."""
+        subnet = eni["SubnetId"]
+        addresses = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
+        prefixes = [prefix["Ipv4Prefix"] for prefix in eni.get("Ipv4Prefixes", [])]
+        held = [*map(IPv4Address, addresses), *(IPv4Network(prefix).network_address for prefix in prefixes)]
+        self.blocks.setdefault(subnet, set()).update(int(address) // PREFIX_SIZE for address in held)
+        tags = {tag["Key"]: tag["Value"] for tag in eni.get("TagSet", [])}
+        groups = tuple(sorted(group["GroupId"] for group in eni.get("Groups", [])))
+        attachment = eni.get("Attachment") or {}
+        if attachment.get("InstanceId"):
+            node_eni = NetworkInterface(
+                id=eni["NetworkInterfaceId"],
+                subnet_id=subnet,
+                primary=attachment.get("DeviceIndex") == 0,
+                addresses=len(addresses),
+                prefixes=len(prefixes),
+                security_groups=self._shared.setdefault(groups, groups),
+            )
+            self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
+        elif _leaked(eni) and not is_young(tags, self.now):
+            leaked = LeakedInterface(
+                id=eni["NetworkInterfaceId"],
+                subnet_id=subnet,
+                addresses=len(addresses) + PREFIX_SIZE * len(prefixes),
+                cluster=tags.get(CLUSTER_TAG),
+                instance_id=tags.get(INSTANCE_TAG),
+            )
+            self.leaked.append(leaked)
+        self._count(eni, len(addresses) + len(prefixes) + len(eni.get("Ipv6Addresses", [])))
+        self.clusters.update(_clusters(eni, tags))
+        kind, name = _user(eni)
+        for group in groups:
+            self._users.setdefault(group, {}).setdefault(kind, set()).add(name)
+
+    @property
+    def network_address_units(self) -> int:
+        return self._units + _MANAGED_UNITS * len(self._attachments)
+
+    def users(self, group: str) -> tuple[str, ...]:
+        """What the security group protects: "RDS eni-1"; a few of each kind, and how many more there are."""
+        found = []
+        for kind, names in sorted(self._users.get(group, {}).items()):
+            named = sorted(names)[:_NAMED_PER_KIND]
+            found += [f"{kind} {name}" for name in named]
+            if len(names) > len(named):
+                found.append(f"{kind} and {len(names) - len(named)} more")
+        return tuple(found)
+
+    def free_prefixes(self, subnet: Subnet) -> int:
+        """The subnet's wholly free /28 blocks. The first and the last one hold the addresses that AWS reserves."""
+        network = IPv4Network(subnet.cidr)
+        first, last = int(network.network_address) // PREFIX_SIZE, int(network.broadcast_address) // PREFIX_SIZE
+        return last - first + 1 - len(self.blocks.get(subnet.id, set()) | {first, last})
+
+    def _count(self, eni: dict[str, Any], held: int) -> None:
+        kind, attachment = eni.get("InterfaceType"), eni.get("Attachment") or {}
+        if kind == _TRANSIT_GATEWAY:
+            self._attachments.add(eni.get("Description") or "")
+        elif kind in _MANAGED_TYPES:
+            self._units += _MANAGED_UNITS
+        else:
+            further = bool(attachment.get("InstanceId")) and attachment.get("DeviceIndex") != 0
+            self._units += held + further
+
+
+def _leaked(eni: dict[str, Any]) -> bool:
+    """What the CNI leaves behind when a node ends at the wrong moment (amazon-vpc-cni-k8s#608)."""
+    return eni["Status"] == "available" and (eni.get("Description") or "").startswith(CNI_DESCRIPTION)
+
+
+def _clusters(eni: dict[str, Any], tags: dict[str, str]) -> Iterator[str]:
+    """The clusters that an ENI belongs to: the control plane's by its description, nodes' and pods' by their tags."""
+    control_plane = _EKS.match(eni.get("Description") or "")
+    if control_plane:
+        yield control_plane[1]
+    if CLUSTER_TAG in tags:
+        yield tags[CLUSTER_TAG]
+    yield from (key.removeprefix(_CLUSTER_TAG) for key in tags if key.startswith(_CLUSTER_TAG))
+
+
+def _user(eni: dict[str, Any]) -> tuple[str, str]:
+    """(kind, name) of what an ENI belongs to."""
+    description = eni.get("Description") or ""
+    for pattern, kind, name in _USERS:
+        if found := pattern.match(description):
+            return kind, name.format(*found.groups(), eni=eni["NetworkInterfaceId"])
+    instance = (eni.get("Attachment") or {}).get("InstanceId")
+    return ("instance", instance) if instance else ("ENI", eni["NetworkInterfaceId"])

@@ -1,0 +1,186 @@
+"""The facts about a cluster and its VPC, as one plain JSON document.
+
+`diagnose` and `plan` are functions of a `Snapshot`, so an operator can capture one, plan off-line and attach it to a
+bug report. Whatever was not read (or was left out of a hand-written document) is None or empty, never invented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from ip_remediator.common.document import Count, Document, Moment
+from ip_remediator.snapshot.model_cluster import (
+    CLUSTER_DISCOVERY_TAG,
+    CUSTOM_NETWORK_CFG,
+    DEFAULT_ENI_CONFIG,
+    DEFAULT_ENI_CONFIG_KEY,
+    DISCOVERY_TAG,
+    ENABLE_PREFIX_DELEGATION,
+    ENABLE_SUBNET_DISCOVERY,
+    ENI_CONFIG_ANNOTATION_DEF,
+    ENI_CONFIG_LABEL_DEF,
+    EXTERNAL_ENI_CONFIG_LABEL,
+    MAX_ENI,
+    PREFIX_SIZE,
+    WARM_IP_TARGET,
+    ZONE_LABEL,
+    Cluster,
+    Cni,
+    CniOwner,
+    EniConfig,
+    FargateProfile,
+    NetworkInterface,
+    Node,
+    NodeGroup,
+    Provisioner,
+    StuckPod,
+    Webhook,
+)
+from ip_remediator.snapshot.model_vpc import (
+    AclEntry,
+    Endpoint,
+    LeakedInterface,
+    NatGateway,
+    NetworkAcl,
+    Peering,
+    Reservation,
+    Route,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+    TransitGateway,
+    Vpc,
+    VpcCidr,
+)
+
+__all__ = [
+    "CLUSTER_DISCOVERY_TAG",
+    "CUSTOM_NETWORK_CFG",
+    "DEFAULT_ENI_CONFIG",
+    "DEFAULT_ENI_CONFIG_KEY",
+    "DISCOVERY_TAG",
+    "ENABLE_PREFIX_DELEGATION",
+    "ENABLE_SUBNET_DISCOVERY",
+    "ENI_CONFIG_ANNOTATION_DEF",
+    "ENI_CONFIG_LABEL_DEF",
+    "EXTERNAL_ENI_CONFIG_LABEL",
+    "MAX_ENI",
+    "PREFIX_SIZE",
+    "WARM_IP_TARGET",
+    "ZONE_LABEL",
+    "AclEntry",
+    "Cluster",
+    "Cni",
+    "CniOwner",
+    "Endpoint",
+    "EniConfig",
+    "FargateProfile",
+    "LeakedInterface",
+    "NatGateway",
+    "NetworkAcl",
+    "NetworkInterface",
+    "Node",
+    "NodeGroup",
+    "Peering",
+    "Provisioner",
+    "Quotas",
+    "Reservation",
+    "Route",
+    "SecurityGroup",
+    "SecurityGroupRule",
+    "Snapshot",
+    "StuckPod",
+    "Subnet",
+    "TransitGateway",
+    "Vpc",
+    "VpcCidr",
+    "Webhook",
+]
+
+
+class Quotas(Document):
+    """AWS quotas that bound a plan, with AWS's defaults; `applied`: they were read from Service Quotas."""
+
+    applied: bool = False
+    cidrs_per_vpc: Count = 5
+    subnets_per_vpc: Count = 200
+    routes_per_table: Count = 50
+    network_address_units: Count = 64_000
+    interfaces_per_region: Count = 5_000
+
+
+class Snapshot(Document):
+    """All facts of one moment. `account_id` is the account that was asked, to tell a VPC shared by another.
+
+    `unread` names what the reader was refused or could not reach, in words for people.
+    """
+
+    schema_version: Literal[1] = 1
+    taken_at: Moment | None = None
+    account_id: str | None = None
+    cluster: Cluster
+    cni: Cni = Cni()
+    eni_configs: tuple[EniConfig, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    stuck_pods: tuple[StuckPod, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    vpc: Vpc | None = None
+    leaked_interfaces: tuple[LeakedInterface, ...] = ()
+    quotas: Quotas = Quotas()
+    unread: tuple[str, ...] = ()
+
+    def subnet(self, subnet_id: str | None) -> Subnet | None:
+        return self._subnets_by_id.get(subnet_id)
+
+    def node(self, name: str | None) -> Node | None:
+        return self._nodes_by_name.get(name)
+
+    def nodes_in(self, zone: str) -> tuple[Node, ...]:
+        return tuple(self._nodes_by_zone.get(zone, ()))
+
+    def eni_config(self, name: str) -> EniConfig | None:
+        return self._eni_configs_by_name.get(name)
+
+    def tagged_for_discovery(self, zone: str | None) -> tuple[Subnet, ...]:
+        """The zone's subnets with the tag kubernetes.io/role/cni, whatever its value."""
+        return tuple(self._tagged_by_zone.get(zone, ()))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        for name in _INDEXES:
+            copied.__dict__.pop(name, None)
+        return copied
+
+    # A large cluster has 5,000 nodes, and each of them asks for its subnets. Of equal names the first one counts.
+
+    @cached_property
+    def _subnets_by_id(self) -> dict[str | None, Subnet]:
+        return {subnet.id: subnet for subnet in reversed(self.subnets)}
+
+    @cached_property
+    def _nodes_by_name(self) -> dict[str | None, Node]:
+        return {node.name: node for node in reversed(self.nodes)}
+
+    @cached_property
+    def _nodes_by_zone(self) -> dict[str | None, list[Node]]:
+        found: dict[str | None, list[Node]] = {}
+        for node in self.nodes:
+            found.setdefault(node.zone, []).append(node)
+        return found
+
+    @cached_property
+    def _eni_configs_by_name(self) -> dict[str, EniConfig]:
+        return {config.name: config for config in reversed(self.eni_configs)}
+
+    @cached_property
+    def _tagged_by_zone(self) -> dict[str | None, list[Subnet]]:
+        found: dict[str | None, list[Subnet]] = {}
+        for subnet in self.subnets:
+            if DISCOVERY_TAG in subnet.tags:
+                found.setdefault(subnet.zone, []).append(subnet)
+        return found
+
+
+_INDEXES = tuple(name for name, value in vars(Snapshot).items() if isinstance(value, cached_property))

@@ -1,0 +1,173 @@
+"""The facts about the VPC: subnets, CIDRs, what it reaches, and what admits whom."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ip_remediator.common.document import Count, Document, Moment
+
+
+class Reservation(Document):
+    """A subnet CIDR reservation: addresses of `cidr` go to prefixes only, or only to those who name them."""
+
+    cidr: str
+    kind: Literal["prefix", "explicit"]
+
+
+class Subnet(Document):
+    """A subnet of the cluster's VPC. `free` is EC2's AvailableIpAddressCount; it lags by some seconds.
+
+    `free_prefixes` counts its /28 blocks that no ENI has an address of: what prefix delegation can still take.
+    """
+
+    id: str
+    zone: str
+    cidr: str
+    free: Count | None = None
+    free_prefixes: Count | None = None
+    full_at: Moment | None = Field(default=None, description="when it is forecast to be full")
+    reservations: tuple[Reservation, ...] = ()
+    owner_id: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    route_table: str | None = None
+    network_acl: str | None = None
+
+
+class VpcCidr(Document):
+    cidr: str
+    state: str = "associated"
+    association_id: str | None = None
+
+
+class Peering(Document):
+    """A VPC peering connection. `vpc_id` and `cidrs` are the other side's; `requester`: this VPC asked for it."""
+
+    id: str
+    status: str
+    cidrs: tuple[str, ...] = ()
+    requester: bool = False
+    vpc_id: str | None = None
+
+
+class Route(Document):
+    """A route of the VPC. One to a prefix list stands once for each of the list's ranges."""
+
+    destination: str
+    target: str
+    route_table: str
+    state: Literal["active", "blackhole"] = "active"
+    prefix_list: str | None = None
+
+
+class TransitGateway(Document):
+    """The VPC's attachment to a transit gateway. `routes`: the ranges of others that the gateway's route table of
+    this attachment knows; None when they could not be read (the gateway is another account's)."""
+
+    id: str
+    attachment: str
+    routes: tuple[str, ...] | None = None
+
+
+class NatGateway(Document):
+    id: str
+    subnet_id: str
+    private: bool = False
+
+
+class Endpoint(Document):
+    """A VPC endpoint; an interface endpoint admits by its security groups."""
+
+    id: str
+    service: str
+    kind: Literal["Interface", "Gateway", "GatewayLoadBalancer", "Resource", "ServiceNetwork"] = "Interface"
+    security_groups: tuple[str, ...] = ()
+
+
+class AclEntry(Document):
+    """An entry of a network ACL. `protocol` as EC2 writes it: "-1" is all, "6" TCP. Ports None: all."""
+
+    number: int
+    egress: bool
+    allow: bool
+    cidr: str
+    protocol: str = "-1"
+    from_port: int | None = None
+    to_port: int | None = None
+
+
+class NetworkAcl(Document):
+    id: str
+    default: bool = False
+    entries: tuple[AclEntry, ...] = ()
+
+
+class SecurityGroupRule(Document):
+    """A rule with those of its IPv4 ranges that can be about pods' addresses: they overlap the VPC, or are not public.
+
+    The ranges of a prefix list stand for the list. `groups` are the security groups that it names. Ports None: all.
+    """
+
+    id: str | None = None
+    egress: bool = False
+    protocol: str = "-1"
+    from_port: int | None = None
+    to_port: int | None = None
+    cidrs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class SecurityGroup(Document):
+    """A security group of this VPC or of one that it reaches.
+
+    `rules` are those of the directions (in, out) in which some rule names ranges of the VPC, so that what else is
+    admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none, unless it
+    protects something together with such a one. `used_by` tells what a group with rules protects, as the descriptions
+    of the ENIs in this VPC do: "RDS eni-1", "load balancer app/shop/1a2b", "endpoint vpce-1", "instance i-1", "instance
+    and 4995 more".
+    """
+
+    id: str
+    name: str | None = None
+    vpc_id: str | None = None
+    rules: tuple[SecurityGroupRule, ...] = ()
+    used_by: tuple[str, ...] = ()
+
+
+class Vpc(Document):
+    """The VPC: its CIDRs, what is reachable from it, and who owns it.
+
+    `security_groups` are all of the VPC's, and those of peered VPCs and transit gateways' neighbours in this account
+    and region that name its ranges. None: not read.
+    `clusters` are the EKS clusters that have ENIs in it, this one included. `network_address_units` as AWS counts
+    them ("Network Address Usage" of the VPC User Guide).
+    """
+
+    id: str
+    cidrs: tuple[VpcCidr, ...] = ()
+    owner_id: str | None = None
+    peerings: tuple[Peering, ...] = ()
+    routes: tuple[Route, ...] = ()
+    subnet_count: Count | None = None
+    network_address_units: Count | None = None
+    transit_gateways: tuple[TransitGateway, ...] = ()
+    nat_gateways: tuple[NatGateway, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    network_acls: tuple[NetworkAcl, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] | None = None
+    clusters: tuple[str, ...] = ()
+
+
+class LeakedInterface(Document):
+    """An ENI that the CNI left behind: status `available`, description `aws-K8S-*`.
+
+    `cluster` and `instance_id` are what its tags `cluster.k8s.amazonaws.com/name` and
+    `node.k8s.amazonaws.com/instance_id` say: whose it was.
+    """
+
+    id: str
+    subnet_id: str
+    addresses: Count = 1
+    cluster: str | None = None
+    instance_id: str | None = None

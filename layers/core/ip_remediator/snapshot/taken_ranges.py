@@ -1,0 +1,52 @@
+"""Ranges that a new CIDR must not overlap, with whose they are."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Route, Vpc
+
+# Not refused by AWS, but containers on nodes could not reach it: Docker's default bridge (EKS User Guide, VPC
+# requirements and considerations).
+_DOCKER_BRIDGE = "172.17.0.0/16"
+# A route this wide (0.0.0.0/0, or the pair of /1 that VPN clients set) leads out, and is nobody's range.
+_NARROWEST_WAY_OUT = 7
+_LIVE_PEERING = ("active", "initiating-request", "pending-acceptance", "provisioning")
+
+
+def taken_ranges(snapshot: Snapshot) -> dict[str, str]:
+    """By CIDR, who has it: the VPC and what it reaches, the cluster's services and remote networks, AWS's rules."""
+    cluster = snapshot.cluster
+    taken = {_DOCKER_BRIDGE: "default bridge of Docker"}
+    taken |= dict.fromkeys(cluster.service_cidrs, f"services of {cluster.name}")
+    taken |= dict.fromkeys(cluster.remote_cidrs, f"remote network of {cluster.name}")
+    return taken | (_reached_by(snapshot.vpc) if snapshot.vpc else {})
+
+
+def _reached_by(vpc: Vpc) -> dict[str, str]:
+    own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
+    taken = {str(barred): f"range that AWS bars from a VPC of {own[0]}" for barred in cidrs.barred_ranges(own)}
+    taken |= {
+        cidr: f"range that {gateway.id} routes elsewhere"
+        for gateway in vpc.transit_gateways
+        for cidr in gateway.routes or ()
+        if IPv4Network(cidr).prefixlen > _NARROWEST_WAY_OUT
+    }
+    taken |= {
+        route.destination: f"route to {route.target} in {route.route_table}{_of_list(route)}"
+        for route in vpc.routes
+        if IPv4Network(route.destination).prefixlen > _NARROWEST_WAY_OUT
+    }
+    taken |= {
+        cidr: f"peer of {peering.id}"
+        for peering in vpc.peerings
+        if peering.status in _LIVE_PEERING
+        for cidr in peering.cidrs
+    }
+    return taken | {cidr.cidr: f"CIDR of {vpc.id}" for cidr in vpc.cidrs}
+
+
+def _of_list(route: Route) -> str:
+    return f" (prefix list {route.prefix_list})" if route.prefix_list else ""

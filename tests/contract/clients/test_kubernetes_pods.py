@@ -1,0 +1,97 @@
+"""Waiting for pods by watch, on a real API."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from ip_remediator.clients.kubernetes.pods import KubePods
+from tests.contract.conftest import unique
+from tests.contract.support.clusters import READER, Kubernetes
+
+
+@pytest.fixture
+def pods(kubernetes: Kubernetes) -> KubePods:
+    return KubePods(kubernetes.api(READER))
+
+
+@pytest.fixture
+def path(kubernetes: Kubernetes) -> str:
+    namespace = unique("ns")
+    kubernetes.admin.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def create(kubernetes: Kubernetes, path: str, name: str) -> str:
+    body = {"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
+    return str(kubernetes.admin.create(path, body)["metadata"]["uid"])
+
+
+def run(kubernetes: Kubernetes, path: str, name: str, address: str = "100.64.0.9") -> None:
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
+    kubernetes.admin.patch(f"{path}/{name}/status", {"status": status})
+
+
+def waiting(pods: KubePods, uids: set[str], seconds: float) -> tuple[threading.Thread, list[Any]]:
+    """A thread that waits, and what it gets: (who still waits, when it returned)."""
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append((pods.await_not_pending(uids, seconds), time.monotonic())))
+    thread.start()
+    return thread, answers
+
+
+def test_given_pods_that_start_then_the_wait_ends_with_the_last_of_them(
+    kubernetes: Kubernetes, pods: KubePods, path: str
+) -> None:
+    uids = {create(kubernetes, path, name) for name in ("one", "two")}
+    create(kubernetes, path, "not-ours")
+    thread, answers = waiting(pods, uids, 30)
+    run(kubernetes, path, "one")
+    thread.join(0.3)
+    assert thread.is_alive()
+    run(kubernetes, path, "two")
+    started = time.monotonic()
+    thread.join(10)
+    [(left, ended)] = answers
+    assert left == set()
+    assert ended - started < 2
+
+
+def test_given_a_pod_that_is_deleted_then_nobody_waits_for_it(
+    kubernetes: Kubernetes, pods: KubePods, path: str
+) -> None:
+    uid = create(kubernetes, path, "one")
+    thread, answers = waiting(pods, {uid}, 30)
+    kubernetes.admin.delete(f"{path}/one")
+    thread.join(10)
+    assert answers
+    assert answers[0][0] == set()
+
+
+def test_given_a_pod_that_stays_pending_then_it_is_told_when_the_time_is_over(
+    kubernetes: Kubernetes, pods: KubePods, path: str
+) -> None:
+    stuck, running = create(kubernetes, path, "stuck"), create(kubernetes, path, "runs")
+    run(kubernetes, path, "runs")
+    began = time.monotonic()
+    assert pods.await_not_pending({stuck, running}, 1) == {stuck}
+    assert 0.9 < time.monotonic() - began < 5
+
+
+def test_given_no_time_then_the_state_of_the_moment_is_told(kubernetes: Kubernetes, pods: KubePods, path: str) -> None:
+    uid = create(kubernetes, path, "one")
+    assert pods.await_not_pending({uid}, 0) == {uid}
+    assert pods.await_not_pending({"made-up"}, 0) == set()
+
+
+def test_given_a_pod_then_it_is_read_by_name(kubernetes: Kubernetes, pods: KubePods, path: str) -> None:
+    uid = create(kubernetes, path, "one")
+    run(kubernetes, path, "one")
+    namespace = path.split("/")[4]
+    found = pods.pod(namespace, "one")
+    assert found
+    assert (found["metadata"]["uid"], found["status"]["podIP"]) == (uid, "100.64.0.9")
+    assert pods.pod(namespace, "nobody") is None

@@ -1,0 +1,125 @@
+"""The functions against real servers over HTTP: the local AWS and the local Slack workspace."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from ip_remediator.clients.aws import session as adapters_aws
+from local.aws.settings import ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
+from tests.stack.slack.harness import BOT_TOKEN, SIGNING_SECRET, Slack, address_of, start_process
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+ROOT = Path(__file__).parents[3]
+REGION = "ap-northeast-2"
+SECRET_PARAMETER = "/eks-ip-remediator/slack"
+
+
+@pytest.fixture(scope="session")
+def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("aws")
+    (folder / "ca.pem").touch()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    flags = ["--port", port, "--state-dir", folder, "--ca-file", folder / "ca.pem", "--log", folder / "log"]
+    process = subprocess.Popen([sys.executable, "-m", "local.aws", *map(str, flags)], cwd=ROOT)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_it_serves(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def _wait_until_it_serves(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=ROOT_ACCESS_KEY_ID,
+        aws_secret_access_key=ROOT_SECRET_ACCESS_KEY,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+    while True:
+        try:
+            client.list_tables()
+        except BotoCoreError:
+            assert process.poll() is None, "the local AWS ended"
+            assert time.monotonic() < deadline, "the local AWS does not serve"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture
+def aws(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Plain boto3 clients of this process talk to the local AWS, as a function's do."""
+    variables = {
+        "AWS_ENDPOINT_URL": aws_url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": ROOT_SECRET_ACCESS_KEY,
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    adapters_aws.client.cache_clear()
+    adapters_aws.table.cache_clear()
+    yield aws_url
+    adapters_aws.client.cache_clear()
+    adapters_aws.table.cache_clear()
+
+
+@pytest.fixture
+def table(aws: str) -> Table:
+    """A new Incidents table."""
+    return boto3.resource("dynamodb").create_table(
+        TableName=f"incidents-{uuid4().hex}",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture
+def secret(aws: str) -> str:
+    value = json.dumps({"bot_token": BOT_TOKEN, "signing_secret": SIGNING_SECRET})
+    boto3.client("ssm").put_parameter(Name=SECRET_PARAMETER, Type="SecureString", Value=value, Overwrite=True)
+    return SECRET_PARAMETER
+
+
+@pytest.fixture(scope="session")
+def workspace_url() -> Iterator[str]:
+    process = start_process("--port", "0")
+    try:
+        yield address_of(process)
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.fixture
+def slack(workspace_url: str) -> Iterator[Slack]:
+    slack = Slack(workspace_url)
+    yield slack
+    slack.request("DELETE", "/_control/faults")
+    slack.send_clicks_to(None)

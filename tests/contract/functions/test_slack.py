@@ -1,0 +1,433 @@
+"""From a click on the Slack page through the function URL to the execution, under the permissions of the role."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+import sysconfig
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+import pytest
+import urllib3
+
+from ip_remediator.approvals.questions import Approvals
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Mode
+from ip_remediator.incidents.record import Approval, ApprovalState, Step
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.notifications.messages.message import Message, render
+from tests.contract.functions.conftest import ROOT
+from tests.contract.functions.test_slack_requests import request
+from tests.stack.slack.harness import CHANNEL, ON_CALL, VIEWER, Slack
+from tests.unit.support.records import DIAGNOSIS, PLAN, healed
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+SOON = 20.0
+PLATFORM_LEAD = "U0PLATFORM"
+GROUP = "S0000ONCALL"  # has both of them, see local/slack
+OTHER_CHANNEL = "C0PLATFORM"
+
+
+@dataclass
+class Endpoint:
+    """The deployed function."""
+
+    name: str
+    url: str
+
+
+def until(what: str, found: Callable[[], Any]) -> Any:
+    """The first true value, within a deadline."""
+    deadline = time.monotonic() + SOON
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.05)
+    return value
+
+
+def role(name: str, service: str, *statements: dict[str, Any]) -> str:
+    iam = boto3.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=_policy(*statements))
+    return arn
+
+
+def allow(resource: str, *actions: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+@pytest.fixture
+def waiting(table: Table) -> tuple[str, str]:
+    """An execution that waits for an answer, and its task token."""
+    sqs = boto3.client("sqs")
+    queue = sqs.create_queue(QueueName=table.name)["QueueUrl"]
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}},
+        "End": True,
+    }
+    machine = _state_machine(f"ask-{table.name}", state, allow("*", "sqs:SendMessage"))
+    execution = boto3.client("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
+    [message] = until("the question", lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    return execution, json.loads(message["Body"])["token"]
+
+
+def _state_machine(name: str, state: dict[str, Any], *statements: dict[str, Any]) -> str:
+    definition = json.dumps({"StartAt": "Only", "States": {"Only": state}})
+    arn = role(name, "states.amazonaws.com", *statements)
+    return boto3.client("stepfunctions").create_state_machine(name=name, definition=definition, roleArn=arn)[
+        "stateMachineArn"
+    ]
+
+
+@pytest.fixture
+def rollback_machine(table: Table) -> str:
+    return _state_machine(f"rollback-{table.name}", {"Type": "Wait", "Seconds": 60, "End": True}, allow("*", "sts:x"))
+
+
+def bundle() -> bytes:
+    """The function; instead of a layer, a path file leads to the library and to the packages of the tests."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.write(ROOT / "functions/slack/app.py", "app.py")
+        files.writestr("layer.pth", f"{ROOT / 'layers/core'}\n{sysconfig.get_path('purelib')}\n")
+    return archive.getvalue()
+
+
+@pytest.fixture
+def endpoint(table: Table, secret: str, slack: Slack, rollback_machine: str, aws: str) -> Endpoint:
+    """The function, deployed with a URL that the workspace sends clicks to."""
+    name = f"slack-{uuid4().hex[:8]}"
+    statements = (
+        allow(table.table_arn, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        allow(f"arn:aws:ssm:*:*:parameter{secret}", "ssm:GetParameter"),
+        allow(f"arn:aws:lambda:*:*:function:{name}", "lambda:InvokeFunction"),
+        allow("*", "states:SendTaskSuccess"),
+        allow(rollback_machine, "states:StartExecution"),
+    )
+    variables = {
+        "INCIDENTS_TABLE": table.name,
+        "SLACK_SECRET": secret,
+        "SLACK_API_URL": f"{slack.url}/api/",
+        "ALLOWED_USERS": f"U0SOMEBODY, {GROUP}",
+        "ALLOWED_CHANNELS": CHANNEL,
+        "ROLLBACK_STATE_MACHINE_ARN": rollback_machine,
+        "REPLACEMENT_STATE_MACHINE_ARN": rollback_machine,
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }
+    functions = boto3.client("lambda")
+    functions.create_function(
+        FunctionName=name,
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+        Handler="app.handler",
+        Role=role(name, "lambda.amazonaws.com", *statements),
+        Code={"ZipFile": bundle()},
+        Timeout=30,
+        Environment={"Variables": variables},
+    )
+    found = functions.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+    url = f"{aws}/_aws/lambda-url/{urllib3.util.parse_url(found).host.split('.')[0]}/"
+    slack.send_clicks_to(url)
+    return Endpoint(name, url)
+
+
+@pytest.fixture
+def incident(table: Table) -> str:
+    return Incidents(table, utc_now).open("prod", "ap-northeast-2", Mode.APPROVE, "")
+
+
+def ask(table: Table, incident: str, token: str, minutes: int = 60) -> Approval:
+    expires = utc_now() + timedelta(minutes=minutes)
+    return Approvals(table, utc_now).ask(incident, PLAN.hash, token, expires)
+
+
+def show(slack: Slack, message: Message, channel: str = CHANNEL) -> str:
+    return str(slack.client.chat_postMessage(channel=channel, text=message.text, blocks=message.blocks)["ts"])
+
+
+def click(slack: Slack, ts: str, action: str, user: str = ON_CALL, channel: str = CHANNEL) -> str | None:
+    """Presses a button of the message; the problem that the page shows, if any."""
+    blocks = slack.record_of(ts)["blocks"]
+    block_id = next(block["block_id"] for block in blocks if block["type"] == "actions")
+    place = {"channel": channel, "ts": ts, "block_id": block_id, "action_id": action}
+    problem: str | None = slack.request("POST", "/_page/click", {"user": user, **place}).json()["problem"]
+    return problem
+
+
+def question(table: Table, slack: Slack, incident: str, token: str, minutes: int = 60, channel: str = CHANNEL) -> str:
+    """The approval's message on the page."""
+    approval = ask(table, incident, token, minutes)
+    shown = approval.model_copy(update={"state": ApprovalState.PENDING})
+    record = (
+        Incidents(table, utc_now)
+        .get(incident)
+        .model_copy(update={"approval": shown, "diagnosis": DIAGNOSIS, "plan": PLAN})
+    )
+    return show(slack, render(record), channel)
+
+
+def private_replies(slack: Slack, user: str, since: str) -> list[str]:
+    return [each["text"] for each in slack.messages() if each.get("ephemeral_to") == user and each["ts"] > since]
+
+
+def reply_to(slack: Slack, user: str, since: str) -> str:
+    [text] = until("a private reply", lambda: private_replies(slack, user, since))
+    return str(text)
+
+
+def status(execution: str) -> str:
+    return str(boto3.client("stepfunctions").describe_execution(executionArn=execution)["status"])
+
+
+@pytest.mark.parametrize(("action", "approved"), [("approve", True), ("reject", False)])
+def test_an_answer_goes_to_the_execution_with_person_and_plan(
+    table: Table,
+    slack: Slack,
+    endpoint: Endpoint,
+    waiting: tuple[str, str],
+    incident: str,
+    action: str,
+    approved: bool,
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+
+    assert click(slack, ts, action) is None, "Slack must be answered in time"
+
+    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+    output = json.loads(boto3.client("stepfunctions").describe_execution(executionArn=execution)["output"])
+    assert output == {"approved": approved, "by": f"{ON_CALL} (on-call)", "plan_hash": PLAN.hash}
+    recorded = Incidents(table, utc_now).get(incident).approval
+    assert recorded is not None
+    assert (recorded.state, recorded.decided_by) == (
+        ApprovalState.APPROVED if approved else ApprovalState.REJECTED,
+        f"{ON_CALL} (on-call)",
+    )
+    assert private_replies(slack, ON_CALL, ts) == []
+
+
+def test_a_second_click_is_told_privately_and_changes_nothing(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+    click(slack, ts, "approve")
+    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+
+    assert click(slack, ts, "reject") is None
+
+    assert "answered already" in reply_to(slack, ON_CALL, ts)
+    recorded = Incidents(table, utc_now).get(incident).approval
+    assert recorded is not None
+    assert recorded.state == ApprovalState.APPROVED
+
+
+def test_a_repeated_click_is_told_that_the_first_one_was_taken(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+    click(slack, ts, "approve")
+    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+
+    assert click(slack, ts, "approve") is None
+
+    assert "Your earlier click was taken" in reply_to(slack, ON_CALL, ts)
+
+
+def test_people_who_may_not_decide_are_told_so_privately(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+
+    assert click(slack, ts, "approve", VIEWER) is None
+
+    assert "not among the people who may decide" in reply_to(slack, VIEWER, ts)
+    assert status(execution) == "RUNNING"
+
+
+def test_a_click_in_a_channel_that_is_not_listed_does_not_count(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token, channel=OTHER_CHANNEL)
+
+    assert click(slack, ts, "approve", channel=OTHER_CHANNEL) is None
+
+    assert "in this channel do not count" in reply_to(slack, ON_CALL, ts)
+    assert status(execution) == "RUNNING"
+
+
+def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is_told_why(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token)
+    slack.fault(method="usergroups.users.list", error="missing_scope")
+
+    assert click(slack, ts, "approve") is None
+
+    told = reply_to(slack, ON_CALL, ts)
+    assert "could not be checked, so nothing was changed" in told
+    assert "install the app again with the scopes of slack/manifest.yaml" in told
+    assert status(execution) == "RUNNING"
+    assert click(slack, ts, "approve") is None
+    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+
+
+def opened_modals(slack: Slack, user: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = slack.request("GET", f"/_page/state?user={user}").json()["views"]
+    return found
+
+
+def close_modals(slack: Slack, user: str) -> None:
+    for view in opened_modals(slack, user):
+        slack.request("POST", "/_page/close", {"user": user, "view_id": view["id"]})
+
+
+@pytest.fixture
+def planned(table: Table, slack: Slack, incident: str, endpoint: Endpoint) -> str:
+    """The message of an incident with a plan; its ts."""
+    Incidents(table, utc_now).complete(incident, Step.PLAN, plan=PLAN)
+    return show(slack, render(Incidents(table, utc_now).get(incident)))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [None, {"method": "views.open", "drop": True, "when": "after"}],
+    ids=["", "the answer to opening it is lost"],
+)
+def test_details_open_as_a_modal_for_whoever_sees_the_message(slack: Slack, planned: str, fault: dict[str, Any] | None):
+    if fault:
+        slack.fault(**fault)
+
+    assert click(slack, planned, "details", VIEWER) is None
+
+    [view] = until("the details", lambda: [view for view in opened_modals(slack, VIEWER) if "Loading" not in str(view)])
+    assert all(change.description in str(view["blocks"]) for change in PLAN.changes)
+    assert private_replies(slack, VIEWER, planned) == []
+    close_modals(slack, VIEWER)
+
+
+@pytest.mark.parametrize("fault", [{"error": "expired_trigger_id"}, {"status": 500}, {"drop": True}], ids=str)
+def test_where_no_modal_can_be_opened_the_details_are_told_privately(slack: Slack, planned: str, fault: dict[str, Any]):
+    slack.fault(method="views.open", **fault)
+
+    assert click(slack, planned, "details") is None
+
+    reply_to(slack, ON_CALL, planned)
+    [told] = [each for each in slack.messages() if each["ephemeral_to"] == ON_CALL and each["ts"] > planned]
+    assert all(change.description in str(told["blocks"]) for change in PLAN.changes)
+    assert opened_modals(slack, ON_CALL) == []
+
+
+def test_details_of_an_incident_that_is_gone_are_told_so(slack: Slack, endpoint: Endpoint):
+    ts = show(slack, render(healed(id=f"prod-{uuid4().hex[:12]}")))
+
+    assert click(slack, ts, "details") is None
+
+    assert "There are no details: no incident" in reply_to(slack, ON_CALL, ts)
+    close_modals(slack, ON_CALL)
+
+
+def test_an_expired_question_is_told_privately(
+    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+):
+    execution, token = waiting
+    ts = question(table, slack, incident, token, minutes=-1)
+
+    assert click(slack, ts, "approve") is None
+
+    assert "expired" in reply_to(slack, ON_CALL, ts)
+    assert status(execution) == "RUNNING"
+
+
+def test_an_execution_that_no_longer_waits_is_told_privately(
+    table: Table, slack: Slack, endpoint: Endpoint, incident: str
+):
+    ts = question(table, slack, incident, "a token that Step Functions does not know (any more)")
+
+    assert click(slack, ts, "approve") is None
+
+    assert "no longer waits" in reply_to(slack, ON_CALL, ts)
+
+
+def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
+    slack: Slack, endpoint: Endpoint, rollback_machine: str
+):
+    sfn = boto3.client("stepfunctions")
+
+    def executions() -> list[Any]:
+        return list(sfn.list_executions(stateMachineArn=rollback_machine)["executions"])
+
+    record = healed(id=f"prod-{uuid4().hex[:12]}")
+    ts = show(slack, render(record))
+    assert click(slack, ts, "rollback") is None
+    [first] = until("the rollback", executions)
+
+    assert click(slack, ts, "rollback") is None
+    assert click(slack, ts, "rollback", PLATFORM_LEAD) is None
+    assert "asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
+    assert len(executions()) == 1
+    described = sfn.describe_execution(executionArn=first["executionArn"])
+    assert json.loads(described["input"]) == {"incident": record.id, "requested_by": f"{ON_CALL} (on-call)"}
+    assert first["name"].startswith(f"rb-{record.id}-")
+
+    later = record.model_copy(update={"closed_at": utc_now()})
+    assert click(slack, show(slack, render(later)), "rollback") is None
+    until("the second rollback", lambda: len(executions()) == 2)
+
+
+def test_a_stranger_is_refused_and_nothing_of_the_request_is_logged(endpoint: Endpoint):
+    event = request("payload=a-marked-body", at=time.time(), secret="another")
+
+    answer = boto3.client("lambda").invoke(FunctionName=endpoint.name, Payload=json.dumps(event), LogType="Tail")
+
+    log = base64.b64decode(answer["LogResult"]).decode()
+    assert json.load(answer["Payload"]) == {"statusCode": 401}
+    assert "the signature does not match" in log
+    assert "a-marked-body" not in log
+    assert event["body"] not in log
+    assert event["headers"]["x-slack-signature"] not in log
+
+
+def test_a_stranger_learns_nothing_but_the_status(endpoint: Endpoint):
+    headers = {"X-Slack-Request-Timestamp": str(int(time.time())), "X-Slack-Signature": "v0=" + "0" * 64}
+
+    posted = urllib3.request("POST", endpoint.url, body="payload=%7B%7D", headers=headers, retries=False)
+    got = urllib3.request("GET", endpoint.url, retries=False)
+
+    assert (posted.status, got.status) == (401, 405)
+    assert posted.data in (b"", b"null")
+
+
+def test_a_click_that_fails_is_told_so_and_tried_again_by_itself(
+    slack: Slack, endpoint: Endpoint, rollback_machine: str, aws: str
+):
+    refused_once = {"service": "states", "action": "StartExecution", "error": "AccessDeniedException"}
+    assert urllib3.request("POST", f"{aws}/_local/faults", json=refused_once).status < 300
+    ts = show(slack, render(healed(id=f"prod-{uuid4().hex[:12]}")))
+
+    assert click(slack, ts, "rollback") is None
+
+    assert "it is tried again" in reply_to(slack, ON_CALL, ts)
+    sfn = boto3.client("stepfunctions")
+    until("the second try", lambda: sfn.list_executions(stateMachineArn=rollback_machine)["executions"])

@@ -1,0 +1,134 @@
+"""What counts as healed after each kind of plan, and how it compares with what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident, Step, Verification
+from ip_remediator.planning.model import Plan
+from ip_remediator.remediation.verify import PodsStillPending, Verifier
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Cluster, NetworkInterface, Node, StuckPod
+from ip_remediator.snapshot.model_vpc import Subnet
+from tests.unit.support.records import PLAN, incident
+
+NEW = "subnet-new"
+NODES = tuple(
+    Node(name=name, zone="a", max_enis=3, interfaces=(NetworkInterface(id=f"eni-{name}", subnet_id="subnet-nodes"),))
+    for name in ("n1", "n2")
+)
+
+
+@dataclass
+class Cured:
+    """The cluster and the VPC after the change: address by pod; the addresses of the plan's subnets; free by subnet."""
+
+    pods: dict[str, str | None]
+    in_subnets: Collection[str] = ()
+    free: dict[str, int] = field(default_factory=lambda: {"subnet-nodes": 0, NEW: 200})
+    noted: tuple[str, Verification] | None = None
+
+    # --- of KubePods
+    def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
+        return {uid for uid in uids if self.pods.get(uid, "gone") is None}
+
+    def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
+        if name not in self.pods:
+            return None
+        address = self.pods[name]
+        status = {"phase": "Running", "podIP": address} if address else {"phase": "Pending"}
+        return {"metadata": {"uid": name}, "status": status}
+
+    # --- of Ec2Reader
+    def addresses_of_subnets(self, ids: Iterable[str]) -> dict[str, str]:
+        return dict.fromkeys(self.in_subnets, NEW) if NEW in set(ids) else {}
+
+    def balances(self, vpc_id: str) -> list[Subnet]:
+        return [Subnet(id=id_, zone="a", cidr="100.64.0.0/24", free=free) for id_, free in self.free.items()]
+
+    # --- of Incidents
+    def complete(self, incident_id: str, step: Step, note: str, verification: Verification) -> None:
+        assert step is Step.VERIFY
+        self.noted = note, verification
+
+
+def plan(**changed: Any) -> Plan:
+    return PLAN.model_copy(update=changed)
+
+
+LEAKS = plan(strategy="delete-leaked-enis", source="none", block=None, subnets=(), heals_now=1, replace_nodes=("n2",))
+DISCOVERY = plan(strategy="subnet-discovery", heals_now=2)
+
+
+def verify(cured: Cured, of: Plan, *, final: bool = True, stuck: str = "p1 p2") -> str:
+    pods = tuple(
+        StuckPod(namespace="d", name=name, uid=name, node=f"n{number}") for number, name in enumerate(stuck.split(), 1)
+    )
+    snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=NODES, stuck_pods=pods)
+    record: Incident = incident(plan=of, subnets={} if of is LEAKS else {"a": NEW})
+    outcome = Verifier(record, cured, snapshot, cured, cured).verify(final=final, seconds=0)["outcome"]  # type: ignore[arg-type]
+    return str(outcome)
+
+
+def told(cured: Cured) -> str:
+    assert cured.noted is not None
+    return cured.noted[0]
+
+
+def test_given_discovery_when_addresses_lie_in_the_plans_subnets_then_it_is_healed_whatever_their_range() -> None:
+    cured = Cured({"p1": "10.0.9.4", "p2": "100.64.0.7"}, in_subnets=("10.0.9.4", "100.64.0.7"))
+    assert verify(cured, DISCOVERY) == Outcome.HEALED
+    assert told(cured) == "2 of 2 pods run with new addresses"
+
+
+def test_given_discovery_when_an_address_lies_elsewhere_then_that_pod_counts_as_stuck_and_it_is_told() -> None:
+    cured = Cured({"p1": "10.0.0.9", "p2": "100.64.0.7"}, in_subnets=("100.64.0.7",))
+    assert verify(cured, DISCOVERY) == Outcome.PARTLY
+    assert told(cured).endswith("expected 2 healed now, 1 are: d/p1 still wait")
+
+
+def test_given_leaked_enis_when_pods_run_with_any_address_then_it_is_healed_as_far_as_expected() -> None:
+    cured = Cured({"p1": "10.0.0.9", "p2": None})
+    assert verify(cured, LEAKS, final=False) == Outcome.PARTLY
+    assert told(cured) == "1 of 2 pods run with an address"
+    assert cured.noted is not None
+    assert (cured.noted[1].expected, cured.noted[1].nodes_to_replace) == (1, ("n2",))
+
+
+def test_given_a_node_that_the_plan_wants_replaced_when_verified_then_its_pods_are_not_waited_for_and_it_is_named() -> (
+    None
+):
+    # A slot for an ENI is free, but an ipamd that never passes over an ENI with room does not use it.
+    cured = Cured({"p1": "100.64.0.7", "p2": None}, in_subnets=("100.64.0.7",))
+    assert verify(cured, plan(heals_now=1, replace_nodes=("n2",)), final=False) == Outcome.PARTLY
+    assert cured.noted is not None
+    assert cured.noted[1].nodes_to_replace == ("n2",)
+
+
+def test_given_a_pod_that_was_expected_to_heal_when_it_waits_then_it_is_waited_for() -> None:
+    with pytest.raises(PodsStillPending, match="1 of 1 pods"):
+        verify(Cured({"p1": None, "p2": None}), LEAKS, final=False)
+
+
+def test_given_pods_that_are_gone_when_compared_then_no_more_are_expected_than_there_are() -> None:
+    cured = Cured({"p1": "100.64.0.7"}, in_subnets=("100.64.0.7",))
+    assert verify(cured, DISCOVERY) == Outcome.HEALED
+    assert cured.noted is not None
+    assert (cured.noted[1].expected, cured.noted[1].gone, cured.noted[1].shortfall) == (1, ("d/p2",), 0)
+
+
+@pytest.mark.parametrize(
+    ("free", "outcome"),
+    [({NEW: 200}, Outcome.HEALED), ({NEW: 0}, Outcome.FAILED), ({"subnet-nodes": 3}, Outcome.FAILED)],
+)
+def test_given_no_pod_was_stuck_then_the_plans_subnets_must_be_there_and_have_room(
+    free: dict[str, int], outcome: Outcome
+) -> None:
+    cured = Cured({}, free=free)
+    assert verify(cured, DISCOVERY, stuck="") == outcome
+    assert told(cured) == f"no pod was stuck; {free.get(NEW, 0)} free addresses in the plan's subnets"

@@ -1,0 +1,277 @@
+"""What becomes of a cluster's signals on DynamoDB: they add up, open an incident, join it, or are stragglers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.intake.window import Joined, SignalWindow
+from ip_remediator.signals.correlation import MAX_COUNTED, MAX_NAMES, MAX_PENDING, Rules
+from ip_remediator.signals.error_catalogue import Cause, Strength
+from ip_remediator.signals.events import Signal, Source
+from tests.contract.conftest import Clock, at_once, briefly, unique
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+    from local.aws.client import LocalAws
+
+RULES = Rules(weak_needed=2, window=timedelta(minutes=15), cool_down=timedelta(minutes=15))
+Join = Callable[..., Joined]
+
+
+@pytest.fixture
+def incidents(table: Table, clock: Clock) -> Incidents:
+    return Incidents(table, clock)
+
+
+@pytest.fixture
+def window(table: Table, clock: Clock) -> SignalWindow:
+    return SignalWindow(table, clock, RULES, "eu-west-1", Mode.APPROVE, briefly)
+
+
+@pytest.fixture
+def signal(cluster: str, clock: Clock) -> Callable[..., Signal]:
+    """A weak signal of the test's cluster, seen now."""
+
+    def make(**fields: Any) -> Signal:
+        seen = fields.pop("at", clock.now)
+        known: dict[str, Any] = {
+            "id": unique("signal"),
+            "source": Source.KUBERNETES_EVENT,
+            "cluster": cluster,
+            "cause": Cause.NO_ADDRESS,
+            "strength": Strength.WEAK,
+            "first_seen": seen,
+            "last_seen": seen,
+            "excerpt": "failed to assign an IP address to container",
+        }
+        return Signal(**(known | fields))
+
+    return make
+
+
+@pytest.fixture
+def strong(signal: Callable[..., Signal]) -> Callable[..., Signal]:
+    return lambda **fields: signal(cause=Cause.SUBNET_FULL, strength=Strength.STRONG, **fields)
+
+
+def writes_of(aws: LocalAws) -> list[str]:
+    _, calls = aws.control("GET", "/_local/calls")
+    return [call["action"] for call in calls if call["action"] != "GetItem"]
+
+
+# --- Opening
+
+
+def test_given_one_weak_signal_when_it_arrives_then_it_is_remembered_and_opens_nothing(
+    window: SignalWindow, incidents: Incidents, signal: Callable[..., Signal], cluster: str
+) -> None:
+    assert window.join([signal(pod="default/nginx-1")]) == Joined(None)
+    assert incidents.open_incident(cluster) is None
+
+
+def test_given_weak_signals_of_two_pods_in_batches_of_their_own_then_the_incident_knows_both(
+    window: SignalWindow, incidents: Incidents, signal: Callable[..., Signal], clock: Clock
+) -> None:
+    first = signal(pod="default/nginx-1", node="node-a", zone="eu-west-1a")
+    window.join([first])
+    clock.advance(minutes=14)
+    second = signal(pod="default/nginx-2", node="node-b", zone="eu-west-1b")
+    joined = window.join([second])
+    assert (joined.opened, joined.start) == (True, True)
+    record = incidents.get(str(joined.incident_id))
+    assert (record.mode, record.reason) == (Mode.APPROVE, "kubernetes-event: no_address")
+    summary = record.signals
+    assert (summary.count, summary.causes) == (2, ("no_address",))
+    assert summary.pods == ("default/nginx-1", "default/nginx-2")
+    assert (summary.nodes, summary.zones) == (("node-a", "node-b"), ("eu-west-1a", "eu-west-1b"))
+    assert (summary.first_seen, summary.last_seen) == (first.first_seen, second.last_seen)
+
+
+def test_given_weak_signals_further_apart_than_the_window_then_they_do_not_add_up(
+    window: SignalWindow, signal: Callable[..., Signal], clock: Clock
+) -> None:
+    window.join([signal(pod="default/nginx-1")])
+    clock.advance(minutes=15, seconds=1)
+    assert window.join([signal(pod="default/nginx-2")]) == Joined(None)
+
+
+def test_given_a_late_signal_when_it_arrives_out_of_order_then_its_own_time_counts(
+    window: SignalWindow, signal: Callable[..., Signal], clock: Clock
+) -> None:
+    seen = clock.now
+    clock.advance(minutes=20)
+    window.join([signal(pod="default/nginx-1")])
+    clock.advance(minutes=20)
+    assert window.join([signal(pod="default/nginx-2", at=seen + timedelta(minutes=10))]).opened
+
+
+def test_given_one_strong_signal_then_it_opens_an_incident_at_once(
+    window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal]
+) -> None:
+    joined = window.join([strong(excerpt="InsufficientFreeAddressesInSubnet")])
+    assert joined.opened
+    record = incidents.get(str(joined.incident_id))
+    assert record.reason == "kubernetes-event: subnet_full"
+    assert record.signals.excerpt == "InsufficientFreeAddressesInSubnet"
+
+
+def test_given_the_same_signal_delivered_again_then_it_does_not_add_up_and_writes_nothing(
+    window: SignalWindow, signal: Callable[..., Signal], faults: LocalAws
+) -> None:
+    once = signal(pod="default/nginx-1")
+    window.join([once])
+    faults.control("DELETE", "/_local/calls")
+    for _ in range(5):
+        assert window.join([once, once]) == Joined(None)
+    assert writes_of(faults) == []
+
+
+def test_given_weak_signals_that_meet_on_twenty_threads_then_one_incident_knows_all_of_them(
+    window: SignalWindow, incidents: Incidents, signal: Callable[..., Signal]
+) -> None:
+    signals = [signal(pod=f"default/nginx-{number}") for number in range(20)]
+    results = at_once(20, lambda number: window.join([signals[number]]))
+    joined = [result for result in results if isinstance(result, Joined)]
+    assert len(joined) == 20, results
+    [opened] = [one for one in joined if one.opened]
+    assert {one.incident_id for one in joined} == {None, opened.incident_id}
+    summary = incidents.get(str(opened.incident_id)).signals
+    assert (summary.count, len(summary.pods)) == (20, 20)
+
+
+def test_given_a_noisy_cluster_then_what_is_remembered_stays_small(
+    window: SignalWindow, table: Table, signal: Callable[..., Signal], cluster: str, clock: Clock
+) -> None:
+    for _ in range(4):
+        clock.advance(minutes=30)
+        window.join([signal(source=Source.ALARM, excerpt="x" * 500) for _ in range(100)])
+    item = table.get_item(Key={"pk": f"CLUSTER#{cluster}", "sk": "SIGNALS"})["Item"]
+    kept = [Signal.model_validate_json(str(text)) for text in item["signals"]]  # type: ignore[union-attr]
+    assert len(kept) == MAX_PENDING
+    assert {one.last_seen for one in kept} == {clock.now}
+    assert item["ttl"] == int((clock.now + timedelta(days=1)).timestamp())
+
+
+# --- Joining
+
+
+def test_given_an_open_incident_when_signals_arrive_then_they_join_it_and_count_once(
+    window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal], signal: Callable[..., Signal]
+) -> None:
+    first = window.join([strong(pod="default/nginx-1")])
+    incidents.record_execution(str(first.incident_id), "arn:execution")
+    second = signal(pod="default/nginx-2")
+    assert window.join([second, second]) == Joined(first.incident_id)
+    assert window.join([second]) == Joined(first.incident_id)
+    summary = incidents.get(str(first.incident_id)).signals
+    assert (summary.count, summary.pods) == (2, ("default/nginx-1", "default/nginx-2"))
+
+
+def test_given_an_incident_whose_execution_was_not_started_then_the_next_delivery_starts_it(
+    window: SignalWindow, strong: Callable[..., Signal]
+) -> None:
+    once = strong()
+    first = window.join([once])
+    assert window.join([once]) == Joined(first.incident_id, start=True)
+
+
+def test_given_a_storm_then_names_and_writes_end_and_nothing_is_lost(
+    window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal], faults: LocalAws
+) -> None:
+    batches = [[strong(pod=f"default/nginx-{batch}-{index}") for index in range(100)] for batch in range(20)]
+    found = [window.join(batch) for batch in batches[:5]]
+    faults.control("DELETE", "/_local/calls")
+    found += [window.join(batch) for batch in batches[5:]]
+    assert len({one.incident_id for one in found}) == 1
+    assert writes_of(faults) == []
+    summary = incidents.get(str(found[0].incident_id)).signals
+    assert (summary.count, len(summary.pods)) == (MAX_COUNTED, MAX_NAMES)
+
+
+def test_given_a_shortage_that_lasts_then_its_last_time_moves_by_the_minute(
+    window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal], clock: Clock, faults: LocalAws
+) -> None:
+    once = strong()
+    incident = str(window.join([once]).incident_id)
+    faults.control("DELETE", "/_local/calls")
+    for _ in range(4):
+        clock.advance(seconds=30)
+        window.join([once.model_copy(update={"last_seen": clock.now})])
+    assert incidents.get(incident).signals.last_seen == once.first_seen + timedelta(minutes=2)
+    assert writes_of(faults) == ["UpdateItem"] * 2
+
+
+def test_given_a_stale_incident_then_signals_open_a_new_one(
+    window: SignalWindow, strong: Callable[..., Signal], clock: Clock
+) -> None:
+    first = window.join([strong()])
+    clock.advance(hours=27)
+    later = window.join([strong()])
+    assert later.opened
+    assert later.incident_id != first.incident_id
+
+
+# --- After an incident
+
+
+@pytest.fixture
+def closed(window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal]) -> str:
+    """An incident that has just been closed."""
+    id_ = str(window.join([strong()]).incident_id)
+    incidents.record_execution(id_, "arn:execution")
+    incidents.close(incidents.get(id_), Outcome.HEALED)
+    return id_
+
+
+def test_given_a_signal_from_before_the_close_when_it_arrives_hours_later_then_it_is_a_straggler(
+    window: SignalWindow, closed: str, strong: Callable[..., Signal], clock: Clock
+) -> None:
+    late = strong()
+    clock.advance(hours=5)
+    assert window.join([late]) == Joined(closed)
+
+
+def test_given_a_signal_from_the_cool_down_then_it_joins_the_closed_incident_however_strong(
+    window: SignalWindow, incidents: Incidents, closed: str, strong: Callable[..., Signal], clock: Clock
+) -> None:
+    clock.advance(minutes=15)
+    assert window.join([strong(pod="default/nginx-9")]) == Joined(closed)
+    assert incidents.get(closed).signals.pods == ("default/nginx-9",)
+
+
+def test_given_signals_from_after_the_cool_down_then_they_are_a_relapse_by_the_same_rules(
+    window: SignalWindow, closed: str, signal: Callable[..., Signal], clock: Clock
+) -> None:
+    clock.advance(minutes=15, seconds=1)
+    assert window.join([signal(pod="default/nginx-1")]) == Joined(None)
+    relapse = window.join([signal(pod="default/nginx-2")])
+    assert relapse.opened
+    assert relapse.incident_id != closed
+
+
+def test_given_a_straggler_and_a_relapse_in_one_batch_then_each_joins_its_own_incident(
+    window: SignalWindow, incidents: Incidents, closed: str, strong: Callable[..., Signal], clock: Clock
+) -> None:
+    straggler = strong(pod="default/old")
+    clock.advance(minutes=16)
+    relapse = window.join([straggler, strong(pod="default/new")])
+    assert relapse.opened
+    assert incidents.get(closed).signals.pods == ("default/old",)
+    assert incidents.get(str(relapse.incident_id)).signals.pods == ("default/new",)
+
+
+def test_given_weak_signals_from_before_an_incident_by_hand_then_they_are_no_relapse_after_it(
+    window: SignalWindow, incidents: Incidents, signal: Callable[..., Signal], cluster: str, clock: Clock
+) -> None:
+    window.join([signal(pod="default/nginx-1")])
+    by_hand = incidents.open(cluster, "eu-west-1", Mode.AUTO, "by hand", execution="arn:execution")
+    incidents.close(incidents.get(by_hand), Outcome.HEALED)
+    clock.advance(minutes=15, seconds=1)
+    assert window.join([signal(pod="default/nginx-2")]) == Joined(None)

@@ -1,0 +1,62 @@
+"""What an incident changed, on DynamoDB: written down first, kept through repeats, struck out when undone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.provisioning.change_log import ChangeLog
+from tests.contract.conftest import Clock, at_once, unique
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+BEFORE = {"spec": {"subnet": "subnet-a"}, "labels": {}, "annotations": {"note": "kept"}}
+ENICONFIG = ChangeMade(kind=ChangeKind.ENICONFIG, target="eu-west-1a", before=BEFORE)
+CIDR = ChangeMade(kind=ChangeKind.VPC_CIDR, target="100.64.0.0/22")
+
+
+@pytest.fixture
+def log(table: Table, clock: Clock) -> ChangeLog:
+    return ChangeLog(table, clock, unique("incident"))
+
+
+def test_given_changes_then_all_or_those_of_a_kind_are_read_back(log: ChangeLog) -> None:
+    log.intend(ENICONFIG)
+    log.intend(CIDR)
+    assert sorted(change.kind for change in log.made()) == ["eniconfig", "vpc_cidr"]
+    assert log.made(ChangeKind.ENICONFIG) == [ENICONFIG]
+    assert log.made(ChangeKind.SUBNET) == []
+
+
+def test_given_a_repeat_after_a_crash_then_what_was_there_before_the_first_try_is_kept(log: ChangeLog) -> None:
+    log.intend(ENICONFIG)
+    ours = {**BEFORE, "spec": {"subnet": "subnet-ours"}}
+    assert log.intend(ENICONFIG.model_copy(update={"before": ours})) == ENICONFIG
+    assert log.made() == [ENICONFIG]
+
+
+def test_given_twenty_tries_at_once_then_one_record_is_kept_and_all_get_it(log: ChangeLog) -> None:
+    results = at_once(20, lambda number: log.intend(CIDR.model_copy(update={"before": {"try": number}})))
+    [kept] = log.made()
+    assert all(result == kept for result in results)
+
+
+def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
+    log: ChangeLog, table: Table, clock: Clock
+) -> None:
+    log.intend(CIDR)
+    log.intend(ENICONFIG)
+    log.undone(CIDR)
+    log.undone(CIDR)
+    assert log.made() == [ENICONFIG]
+    told = Incidents(table, clock).timeline(log._incident)
+    assert [(event["what"], event["detail"]) for event in told] == [("change undone", "vpc_cidr 100.64.0.0/22")] * 2
+
+
+def test_given_another_incident_then_its_changes_are_not_ours(log: ChangeLog, table: Table, clock: Clock) -> None:
+    log.intend(CIDR)
+    assert ChangeLog(table, clock, unique("incident")).made() == []

@@ -1,0 +1,249 @@
+"""Writes to a cluster and their undo, on a real API, with the RBAC that `onboarding/` gives the function."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ip_remediator import provisioning
+from ip_remediator.clients.kubernetes.api import Conflict, KubernetesDenied
+from ip_remediator.common.errors import RequestRefused
+from ip_remediator.planning.changes import cni_settings, eni_config_manifest
+from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled
+from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS, KubernetesReader
+from tests.contract.conftest import unique
+from tests.contract.support.clusters import AWS_NODE, READER, WRITER, Kubernetes
+from tests.stack.kubernetes.support import eventually
+
+CRD = json.loads((Path(provisioning.__file__).parent / "eniconfig_crd.json").read_text())
+
+
+@pytest.fixture
+def changes(kubernetes: Kubernetes) -> KubeChanges:
+    return KubeChanges(kubernetes.api(WRITER))
+
+
+@pytest.fixture
+def crd(kubernetes: Kubernetes, changes: KubeChanges) -> Iterator[str]:
+    """The CRD, made by this incident, and gone afterwards with every ENIConfig."""
+    incident = unique("incident")
+    changes.create_crd(CRD, incident)
+    yield incident
+    kubernetes.admin.delete(f"{CRDS}/{CRD_NAME}")
+    eventually(lambda: kubernetes.admin.find(ENI_CONFIGS) is None)
+
+
+@pytest.fixture
+def daemonset(kubernetes: Kubernetes) -> dict[str, Any]:
+    kubernetes.install_aws_node()
+    return kubernetes.admin.get(AWS_NODE)
+
+
+def essence(found: dict[str, Any] | None) -> dict[str, Any]:
+    """What people see of an object: all but the server's book-keeping."""
+    assert found
+    metadata = {name: found["metadata"].get(name) or {} for name in ("name", "labels", "annotations")}
+    return {**metadata, "spec": found["spec"]}
+
+
+# --- The CRD
+
+
+def test_given_a_cluster_without_the_crd_then_it_is_served_when_the_call_returns(
+    kubernetes: Kubernetes, changes: KubeChanges
+) -> None:
+    incident = unique("incident")
+    assert changes.eni_configs() is None
+    changes.create_crd(CRD, incident)
+    changes.create_crd(CRD, incident)
+    assert changes.eni_configs() is not None
+    assert kubernetes.admin.get(ENI_CONFIGS)["items"] == []
+    changes.delete_unused_crd(incident)
+    changes.delete_unused_crd(incident)
+    eventually(lambda: changes.eni_configs() is None)
+
+
+def test_given_an_eniconfig_of_others_then_the_crd_stays(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("foreign", "subnet-foreign"))
+    changes.delete_unused_crd(crd)
+    assert changes.eni_config("foreign")
+
+
+def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, crd: str) -> None:
+    changes.delete_unused_crd(unique("incident"))
+    assert changes.eni_configs() is not None
+
+
+# --- ENIConfigs
+
+
+def test_given_no_eniconfig_then_applying_it_twice_makes_one_with_our_label(changes: KubeChanges, crd: str) -> None:
+    for _ in range(2):
+        changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+    found = essence(changes.eni_config("zone-a"))
+    assert found["spec"] == {"subnet": "subnet-1"}
+    assert found["labels"] == {
+        "app.kubernetes.io/managed-by": "eks-ip-remediator",
+        "eks-ip-remediator/incident": crd,
+    }
+
+
+def test_given_an_eniconfig_of_a_gitops_tool_then_it_is_not_taken_over_unless_forced(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    kubernetes.apply_as("argocd-controller", f"{ENI_CONFIGS}/zone-a", eni_config_manifest("zone-a", "subnet-theirs"))
+    ours = eni_config_manifest("zone-a", "subnet-ours")
+    with pytest.raises(Conflict) as caught:
+        changes.apply_eni_config(ours, crd, force=False)
+    assert caught.value.owners == ("argocd-controller",)
+    assert essence(changes.eni_config("zone-a"))["spec"] == {"subnet": "subnet-theirs"}
+    changes.apply_eni_config(ours, crd, force=True)
+    assert essence(changes.eni_config("zone-a"))["spec"] == {"subnet": "subnet-ours"}
+
+
+def test_given_our_eniconfig_then_deleting_it_twice_is_fine(changes: KubeChanges, crd: str) -> None:
+    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+    changes.delete_eni_config("zone-a", crd)
+    changes.delete_eni_config("zone-a", crd)
+    assert changes.eni_config("zone-a") is None
+
+
+def test_given_an_eniconfig_of_others_then_it_is_not_deleted(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("foreign", "subnet-foreign"))
+    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), "another-incident", force=False)
+    for name in ("foreign", "zone-a"):
+        with pytest.raises(RequestRefused, match=f"ENIConfig {name} does not bear the label of incident {crd}"):
+            changes.delete_eni_config(name, crd)
+        assert changes.eni_config(name)
+
+
+def test_given_an_eniconfig_that_we_pointed_elsewhere_then_it_is_restored_as_it_was(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    theirs = {
+        **eni_config_manifest("zone-a", "subnet-theirs"),
+        "metadata": {"name": "zone-a", "labels": {"team": "net"}, "annotations": {"note": "kept"}},
+        "spec": {"subnet": "subnet-theirs", "securityGroups": ["sg-1", "sg-2"]},
+    }
+    kubernetes.admin.create(ENI_CONFIGS, theirs)
+    before = essence(changes.eni_config("zone-a"))
+    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd, force=True)
+    pointed = essence(changes.eni_config("zone-a"))
+    assert pointed["spec"] == {"subnet": "subnet-ours", "securityGroups": ["sg-1", "sg-2"]}
+    for _ in range(2):
+        changes.restore_eni_config("zone-a", before)
+        assert essence(changes.eni_config("zone-a")) == before
+
+
+def test_given_an_eniconfig_that_is_gone_then_restoring_it_brings_nothing_back(changes: KubeChanges, crd: str) -> None:
+    changes.restore_eni_config("zone-a", {"spec": {"subnet": "subnet-1"}, "labels": {}, "annotations": {}})
+    assert changes.eni_config("zone-a") is None
+
+
+def test_given_a_function_that_may_only_read_then_its_write_is_denied_in_the_servers_words(
+    kubernetes: Kubernetes, crd: str
+) -> None:
+    reader = KubeChanges(kubernetes.api(READER))
+    with pytest.raises(KubernetesDenied, match='User "reader" cannot patch resource "eniconfigs"'):
+        reader.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+
+
+# --- The settings of aws-node
+
+
+def test_given_aws_node_then_its_settings_are_switched_and_the_rest_stays(
+    kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
+) -> None:
+    before = changes.cni_environment()
+    for _ in range(2):
+        changes.apply_cni_environment(cni_settings())
+    assert changes.cni_environment() == {**before, **cni_settings()}
+    found = kubernetes.admin.get(AWS_NODE)
+    assert found["metadata"]["generation"] == daemonset["metadata"]["generation"] + 1
+    containers = found["spec"]["template"]["spec"]["containers"]
+    assert [one["name"] for one in containers] == [
+        one["name"] for one in daemonset["spec"]["template"]["spec"]["containers"]
+    ]
+
+
+def test_given_switched_settings_then_they_are_restored_to_the_very_template_that_was_there(
+    kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
+) -> None:
+    env = changes.cni_environment()
+    before = {name: env.get(name) for name in cni_settings()}
+    assert None in before.values()  # ENI_CONFIG_LABEL_DEF is not in the manifest
+    changes.apply_cni_environment(cni_settings())
+    for _ in range(2):
+        changes.set_cni_environment(before)
+        assert kubernetes.admin.get(AWS_NODE)["spec"]["template"] == daemonset["spec"]["template"]
+
+
+@pytest.mark.usefixtures("daemonset")
+def test_given_a_rollout_that_is_through_then_nobody_waits(kubernetes: Kubernetes, changes: KubeChanges) -> None:
+    kubernetes.set_rollout(wanted=2, updated=2, available=2)
+    began = time.monotonic()
+    changes.await_rollout(30)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.usefixtures("daemonset")
+def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kubernetes, changes: KubeChanges) -> None:
+    changes.apply_cni_environment(cni_settings())
+    kubernetes.set_rollout(wanted=2, updated=0, available=2)
+    seen: list[float] = []
+
+    def wait() -> None:
+        changes.await_rollout(30)
+        seen.append(time.monotonic())
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    for updated, available in ((1, 1), (1, 2), (2, 1)):
+        kubernetes.set_rollout(wanted=2, updated=updated, available=available)
+    waiter.join(0.3)
+    assert waiter.is_alive(), "one of two pods is not available"
+    kubernetes.set_rollout(wanted=2, updated=2, available=2)
+    ended = time.monotonic()
+    waiter.join(10)
+    assert seen
+    assert seen[0] - ended < 2
+
+
+@pytest.mark.usefixtures("daemonset")
+def test_given_a_rollout_that_hangs_then_the_error_says_how_far_it_is(
+    kubernetes: Kubernetes, changes: KubeChanges
+) -> None:
+    kubernetes.set_rollout(wanted=3, updated=1, available=2)
+    with pytest.raises(RolloutStalled, match="aws-node after 1 s: 1 of 3 updated, 2 available"):
+        changes.await_rollout(1)
+
+
+def test_given_a_template_that_the_controller_has_not_seen_then_an_old_status_does_not_end_the_wait(
+    kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
+) -> None:
+    kubernetes.set_rollout(wanted=2, updated=2, available=2)
+    changes.apply_cni_environment(cni_settings())
+    with pytest.raises(RolloutStalled, match="has not seen the change yet"):
+        changes.await_rollout(1)
+
+
+def test_given_what_we_wrote_then_the_facts_read_it_back(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    kubernetes.install_aws_node()
+    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+    changes.apply_cni_environment(cni_settings())
+    facts = KubernetesReader(kubernetes.api(READER))
+    [config] = facts.eni_configs()
+    assert (config.name, config.subnet, config.managed_by) == ("zone-a", "subnet-1", "eks-ip-remediator")
+    assert facts.cni(managed_addon=False).custom_networking

@@ -1,0 +1,91 @@
+"""IAM: conditions and checks that keep a policy honest which would fail on AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.stack.aws.conftest import Maker, Network, code_of
+
+if TYPE_CHECKING:
+    from local.aws.client import LocalAws
+
+TAG = "ip-remediator:managed"
+
+
+def allow(*actions: str, **condition: Any) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def tagged(kind: str, value: str) -> list[dict[str, Any]]:
+    return [{"ResourceType": kind, "Tags": [{"Key": TAG, "Value": value}]}]
+
+
+@pytest.fixture
+def caller(aws: LocalAws, make: Maker) -> Any:
+    def client(*statements: dict[str, Any], service: str = "ec2") -> Any:
+        return aws.client(service, **make.session(*statements))
+
+    return client
+
+
+def test_given_a_request_tag_condition_when_a_subnet_is_created_then_only_with_that_tag(network: Network, caller: Any):
+    condition = {"StringEquals": {f"aws:RequestTag/{TAG}": "true"}}
+    ec2 = caller(allow("ec2:CreateSubnet", **condition), allow("ec2:CreateTags"))
+    asked = {"VpcId": network.vpc, "CidrBlock": "10.0.0.0/24"}
+    assert code_of(ec2.create_subnet, **asked) == "UnauthorizedOperation"
+    wrong = code_of(ec2.create_subnet, TagSpecifications=tagged("subnet", "no"), **asked)
+    assert wrong == "UnauthorizedOperation"
+    assert code_of(ec2.create_subnet, TagSpecifications=tagged("subnet", "true"), **asked) == ""
+
+
+def test_given_a_resource_tag_condition_when_subnets_are_deleted_then_only_those_with_that_tag(
+    network: Network, caller: Any
+):
+    ours = network.subnet("10.0.0.0/24", TagSpecifications=tagged("subnet", "true"))
+    theirs = network.subnet("10.0.1.0/24")
+    ec2 = caller(allow("ec2:DeleteSubnet", StringEquals={f"aws:ResourceTag/{TAG}": "true"}))
+    assert code_of(ec2.delete_subnet, SubnetId=theirs) == "UnauthorizedOperation"
+    assert code_of(ec2.delete_subnet, SubnetId=ours) == ""
+
+
+def test_given_a_vpc_scoped_policy_when_a_cidr_is_disassociated_then_the_vpc_of_the_association_counts(
+    aws: LocalAws, network: Network, caller: Any
+):
+    association = network.add("100.64.0.0/16")
+    arn = f"arn:aws:ec2:{aws.region}:000000000000:vpc/"
+    statement = allow("ec2:DisassociateVpcCidrBlock")
+    other = caller({**statement, "Resource": f"{arn}vpc-0000000000000000f"})
+    assert code_of(other.disassociate_vpc_cidr_block, AssociationId=association) == "UnauthorizedOperation"
+    mine = caller({**statement, "Resource": arn + network.vpc})
+    assert code_of(mine.disassociate_vpc_cidr_block, AssociationId=association) == ""
+
+
+def test_given_no_create_tags_when_something_is_created_with_tags_then_refused(network: Network, caller: Any):
+    ec2 = caller(allow("ec2:CreateSubnet"))
+    asked = {"VpcId": network.vpc, "CidrBlock": "10.0.0.0/24"}
+    refused = code_of(ec2.create_subnet, TagSpecifications=tagged("subnet", "true"), **asked)
+    assert refused == "UnauthorizedOperation"
+    condition = {"StringEquals": {"ec2:CreateAction": "CreateSubnet"}}
+    ec2 = caller(allow("ec2:CreateSubnet"), allow("ec2:CreateTags", **condition))
+    assert code_of(ec2.create_subnet, TagSpecifications=tagged("subnet", "true"), **asked) == ""
+
+
+def test_given_a_namespace_condition_when_metrics_are_put_then_only_into_that_namespace(caller: Any):
+    condition = {"StringEquals": {"cloudwatch:namespace": "IpRemediator"}}
+    cloudwatch = caller(allow("cloudwatch:PutMetricData", **condition), service="cloudwatch")
+    data = [{"MetricName": "FreeAddresses", "Value": 3}]
+    assert code_of(cloudwatch.put_metric_data, Namespace="IpRemediator", MetricData=data) == ""
+    refused = code_of(cloudwatch.put_metric_data, Namespace="Others", MetricData=data)
+    assert refused in ("AccessDenied", "AccessDeniedException")
+
+
+def test_given_leave_to_send_messages_when_they_are_sent_as_a_batch_then_it_covers_them(aws: LocalAws, caller: Any):
+    url = aws.client("sqs").create_queue(QueueName="batches")["QueueUrl"]
+    entries = [{"Id": "1", "MessageBody": "hello"}]
+    allowed = caller(allow("sqs:SendMessage"), service="sqs")
+    assert allowed.send_message_batch(QueueUrl=url, Entries=entries)["Successful"]
+    other = caller(allow("sqs:ReceiveMessage"), service="sqs")
+    assert code_of(other.send_message_batch, QueueUrl=url, Entries=entries) == "AccessDenied"

@@ -1,0 +1,132 @@
+"""What is offered where more addresses are no cure, or no plan is possible: concrete for the cluster at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ip_remediator.common.enums import Verdict
+from ip_remediator.diagnosis.alternatives import ALTERNATIVES, alternatives
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.requirements import requirement
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Cluster, Cni, FargateProfile
+from tests.unit.support.facts import Part, node, pods, snapshot, subnet, vpc, zone
+
+FULL = (zone("a", free=0, stuck=1),)
+FARGATE = Part(nodes=(node("a", enis=(), fargate=True),), pods=pods(1, "node-a0"))
+PROFILE = FargateProfile(name="batch", subnets=("subnet-1", "subnet-2"))
+
+
+def cluster(**fields: Any) -> Cluster:
+    return Cluster(**({"name": "prod", "vpc_id": "vpc-1"} | fields))
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (snapshot(*FULL, cluster=cluster(ip_family="ipv6")), ["/80 prefix"]),
+        (
+            snapshot(*FULL, cluster=cluster(auto_mode=True, security_group="sg-1")),
+            [
+                "podSubnetSelectorTerms",
+                "podSecurityGroupSelectorTerms: [{id: sg-1}]",
+                "--vpc-id vpc-1 --cidr-block 100.64",
+            ],
+        ),
+        (
+            snapshot(*FULL, cni=Cni(installed=False)),
+            ["Calico", "create-addon --addon-name vpc-cni --cluster-name prod"],
+        ),
+        (
+            snapshot(*FULL, vpc=vpc(owner_id="999")),
+            ["ask account 999", "ap-northeast-2a", "shared with account 1 by AWS RAM"],
+        ),
+        (
+            snapshot(FARGATE, cluster=cluster(fargate_profiles=(PROFILE,))),
+            [
+                "profile batch uses subnet-1 subnet-2",
+                "--fargate-profile-name batch-2 --subnets subnet-1 subnet-2 subnet-NEW",
+            ],
+        ),
+        (snapshot(FARGATE), ["aws eks list-fargate-profiles --cluster-name prod"]),
+        (snapshot(Part(nodes=(node("a", enis=(), windows=True),))), ["enable-windows-prefix-delegation"]),
+        (snapshot(Part(nodes=(node("a", enis=(), own_cni=True),))), ["hybrid nodes", "NodeClass"]),
+    ],
+    ids=["ipv6", "auto-mode", "other-cni", "shared-vpc", "fargate", "fargate-unknown", "windows", "hybrid"],
+)
+def test_given_an_unsupported_cluster_then_what_fits_it_is_told_by_diagnosis_and_refusal(
+    facts: Snapshot, said: list[str]
+) -> None:
+    diagnosis = diagnose(facts)
+    assert diagnosis.verdict is Verdict.UNSUPPORTED
+    text = "\n".join(diagnosis.alternatives)
+    assert [words for words in said if words not in text] == []
+    with pytest.raises(CannotPlan) as caught:
+        requirement(facts, diagnosis)
+    assert caught.value.alternatives == diagnosis.alternatives
+
+
+def test_given_a_node_limit_then_larger_types_prefixes_and_max_pods_are_told() -> None:
+    told = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6, 6)))).alternatives
+    assert told[0] == "add nodes, or use instance types with more ENIs than t3.medium (3 ENIs of 6 addresses)"
+    assert "ENABLE_PREFIX_DELEGATION=true" in told[1]
+    assert told[2] == "keep pods off full nodes: --max-pods=17 for t3.medium"
+
+
+def test_given_an_eni_quota_then_the_command_that_asks_for_more_is_told() -> None:
+    told = alternatives(snapshot(*FULL), Verdict.ENI_QUOTA)
+    assert "--quota-code L-DF5E4CA3 --desired-value 6000" in told[0]
+
+
+def test_given_a_vpc_whose_ranges_are_known_then_the_example_block_keeps_clear_of_them() -> None:
+    facts = snapshot(*FULL, cluster=cluster(auto_mode=True), vpc=vpc("100.64.0.0/16"))
+    assert "--cidr-block 100.65.0.0/20" in diagnose(facts).alternatives[-1]
+
+
+def test_given_idle_subnets_then_the_largest_of_each_zone_is_offered_with_the_command_that_tags_it() -> None:
+    idle = Part(
+        subnets=(
+            subnet("a", id="small", cidr="10.0.20.0/24", free=40),
+            subnet("a", id="large", cidr="10.0.21.0/24", free=240),
+            subnet("a", id="public", cidr="10.0.22.0/24", free=250, tags={"kubernetes.io/role/elb": "1"}),
+            subnet("b", id="elsewhere", cidr="10.0.23.0/24", free=250),
+        )
+    )
+    told = diagnose(snapshot(*FULL, idle)).alternatives[0]
+    assert "large (ap-northeast-2a, 240 free)" in told
+    assert told.endswith("--resources large --tags Key=eks-ip-remediator:pod-subnet,Value=prod")
+
+
+def test_given_nothing_is_needed_then_there_is_no_alternative() -> None:
+    assert diagnose(snapshot(zone("a", free=90))).alternatives == ()
+
+
+def test_given_a_shortage_that_addresses_cure_then_the_general_alternatives_are_told() -> None:
+    assert diagnose(snapshot(*FULL)).alternatives == ALTERNATIVES
+
+
+@settings(deadline=None)
+@given(
+    verdict=st.sampled_from(Verdict),
+    cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.1/16", "fd00::/64", "nonsense", ""]),
+    facts=st.fixed_dictionaries(
+        {},
+        optional={
+            "auto_mode": st.booleans(),
+            "ip_family": st.sampled_from(["ipv4", "ipv6"]),
+            "fargate_profiles": st.just((PROFILE,) * 9),
+        },
+    ),
+)
+def test_whatever_a_document_says_alternatives_are_few_short_lines(
+    verdict: Verdict, cidr: str, facts: dict[str, Any]
+) -> None:
+    document = snapshot(FARGATE, cluster=cluster(service_cidrs=(cidr,), **facts))
+    told = alternatives(document, verdict)
+    assert len(told) <= 6
+    assert all(0 < len(text) < 900 and "\n" not in text for text in told)

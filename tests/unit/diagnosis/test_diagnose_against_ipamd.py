@@ -1,0 +1,120 @@
+"""A second opinion: in random small worlds the simulator's ipamd hands out addresses until nothing moves, then the
+diagnosis judges the snapshot, and then the cure is applied, to see who was right."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import strategies as st
+
+from ip_remediator.common.enums import Verdict
+from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from local.cluster.ipamd.settings import NodeLimits
+from tests.unit.support.ipamd_world import Host, Range, World
+
+CUSTOM = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+POD_SUBNET, NEW_SUBNET = "subnet-pods", "subnet-new"
+MANY = 110
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    env = {
+        "CLUSTER_NAME": "shop",
+        **draw(
+            st.sampled_from(
+                [
+                    {},
+                    {"WARM_ENI_TARGET": "0"},
+                    {"WARM_IP_TARGET": "1"},
+                    {"WARM_IP_TARGET": "2", "MINIMUM_IP_TARGET": "4"},
+                    {"MINIMUM_IP_TARGET": "3"},
+                    {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "1"},
+                    {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "2"},
+                    {"ENABLE_PREFIX_DELEGATION": "true", "WARM_IP_TARGET": "5", "MINIMUM_IP_TARGET": "20"},
+                ]
+            )
+        ),
+        **draw(st.sampled_from([{}, {}, {"ENABLE_SUBNET_DISCOVERY": "false"}])),
+    }
+    custom = draw(st.booleans())
+    ranges = [draw(subnet("subnet-home", "10.0.0.0"))]
+    if draw(st.booleans()):
+        tags = st.sampled_from([{}, {"kubernetes.io/role/cni": "1"}, {"kubernetes.io/role/cni": "0"}])
+        ranges.append(draw(subnet("subnet-other", "10.0.1.0", tags)))
+    if custom:
+        env[CUSTOM] = "true"
+        ranges.append(draw(subnet(POD_SUBNET, "10.0.2.0")))
+    hosts = [
+        Host(f"node-{number}", "subnet-home", NodeLimits(draw(st.integers(1, 5)), draw(st.integers(2, 6)), MANY),
+             draw(st.integers(0, 14)))
+        for number in range(draw(st.integers(1, 3)))
+    ]  # fmt: skip
+    assume(len(ranges[0].free) >= len(hosts))
+    return World(ranges, hosts, env, POD_SUBNET if custom else None)
+
+
+@st.composite
+def subnet(draw: st.DrawFn, name: str, base: str, tags: st.SearchStrategy[dict[str, str]] | None = None) -> Range:
+    made = Range(name, IPv4Network(f"{base}/{draw(st.sampled_from((27, 26)))}"), draw(tags) if tags is not None else {})
+    left = draw(st.integers(0, 24))
+    together = draw(st.booleans())
+    free = made.free if together else draw(st.permutations(made.free))
+    made.held |= set(free[: max(0, len(free) - left)])
+    return made
+
+
+def cure(world: World) -> None:
+    """What a plan by custom networking does: a roomy new subnet, the ENIConfig of the zone, and the flag."""
+    world.ec2.ranges[NEW_SUBNET] = Range(NEW_SUBNET, IPv4Network("100.64.0.0/22"))
+    world.eni_config = NEW_SUBNET
+    if CUSTOM not in world.env:
+        world.env[CUSTOM] = "true"
+        world.restart()
+
+
+def judged(world: World) -> Diagnosis:
+    world.settle()
+    return diagnose(world.snapshot())
+
+
+small = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+
+
+@small
+@given(worlds())
+def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_so(world: World) -> None:
+    found = judged(world)
+    stuck = sum(world.stuck().values())
+    event(found.verdict)
+    [zone] = found.zones
+    assert zone.stuck_pods == stuck
+    if stuck:
+        assert found.verdict is not Verdict.RECOVERED
+    else:
+        assert found.verdict in (Verdict.RECOVERED, Verdict.SUBNET_EXHAUSTED)
+        assert (found.verdict is Verdict.SUBNET_EXHAUSTED) == (zone.free == 0)
+    # No subnet is said to have room that ipamd, left to itself, does not take.
+    assert "can use that, yet" not in found.summary
+
+
+@small
+@given(worlds())
+def test_given_a_world_at_rest_when_it_is_cured_then_pods_get_addresses_where_and_only_where_it_was_foretold(
+    world: World,
+) -> None:
+    # given what the diagnosis promises
+    found = judged(world)
+    before = world.stuck()
+    relieved = {node.name for node in found.nodes if node.relieved_now} if found.curable else set()
+    event(f"{found.verdict}, {len(relieved & before.keys())} of {len(before)} nodes are to be relieved")
+
+    # when the cure is applied, whether the diagnosis calls for it or not
+    cure(world)
+    world.settle()
+
+    # then
+    after = world.stuck()
+    for name, missing in before.items():
+        assert (after.get(name, 0) < missing) == (name in relieved), (name, found)

@@ -1,0 +1,414 @@
+"""What people read at each stage of an incident."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ip_remediator.common.enums import Mode, Outcome, Verdict
+from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.incidents.record import ApprovalState, Failure, Incident, Policy, RunRequest, Step, StepState
+from ip_remediator.notifications.messages.message import Message, digest, plain, render, subject
+from tests.unit.support.records import (
+    DIAGNOSIS,
+    MADE,
+    OPENED,
+    PLAN,
+    VERIFICATION,
+    approval,
+    asked,
+    healed,
+    incident,
+    steps,
+    undone,
+)
+
+
+def texts(message: Message) -> str:
+    """All that the blocks show, buttons left out."""
+    shown = []
+    for block in message.blocks:
+        objects = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
+        shown += [each["text"] for each in objects if each and isinstance(each.get("text"), str)]
+    return "\n".join(shown)
+
+
+def buttons(record: Incident) -> dict[str, dict[str, Any]]:
+    """Those that decide something: without the one that only shows details."""
+    return {action: button for action, button in every_button(record).items() if action != "details"}
+
+
+def every_button(record: Incident) -> dict[str, dict[str, Any]]:
+    actions = [block for block in render(record).blocks if block["type"] == "actions"]
+    assert len(actions) <= 1
+    return {element["action_id"]: element for block in actions for element in block["elements"]}
+
+
+@pytest.mark.parametrize("record", [asked(), healed(), undone()], ids=["asked", "healed", "undone"])
+def test_once_there_is_a_plan_its_details_are_a_click_away(record: Incident):
+    button = every_button(record)["details"]
+
+    assert json.loads(button["value"]) == {"incident": record.id}
+    assert "confirm" not in button
+    assert "details" not in every_button(incident())
+
+
+def test_a_new_incident_names_cluster_pods_and_the_signal():
+    shown = texts(render(incident()))
+
+    assert "prod: pods cannot get an address" in shown
+    assert "ap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC" in shown
+    assert "2 pods (`default/nginx-7c5ddbdf54-8x2kq`, `default/nginx-7c5ddbdf54-tq9zl`) wait for an address" in shown
+    assert "`failed to assign an IP address`" in shown
+
+
+def test_a_full_subnet_is_told_in_one_line_for_one_pod_and_for_several():
+    one = DIAGNOSIS.model_copy(update={"zones": DIAGNOSIS.zones[:1]})
+
+    several = texts(render(incident(diagnosis=DIAGNOSIS)))
+    assert "*Cause*  subnet exhausted in ap-northeast-2a and ap-northeast-2b: 2 pods wait for an address" in several
+    single = texts(render(incident(diagnosis=one)))
+    assert "*Cause*  subnet exhausted in ap-northeast-2a: 1 pod waits for an address" in single
+
+
+def test_a_few_free_addresses_are_not_told_as_none():
+    few = DIAGNOSIS.model_copy(update={"zones": (DIAGNOSIS.zones[0].model_copy(update={"free": 1}),)})
+
+    assert "subnet exhausted in ap-northeast-2a (1 address left): 1 pod waits" in texts(render(incident(diagnosis=few)))
+
+
+def test_what_cannot_be_cured_shows_its_evidence_and_what_is_unknown():
+    diagnosis = DIAGNOSIS.model_copy(
+        update={"verdict": Verdict.NODE_LIMIT, "unknown": ("ENI slots of ip-10-0-0-9",), "summary": "every ENI is full"}
+    )
+
+    shown = texts(render(incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)))
+
+    assert "*Cause*  node limit: every ENI is full" in shown
+    assert "• subnet subnet-0bb (10.0.1.0/28, ap-northeast-2b) has 0 free addresses" in shown
+    assert "not known: ENI slots of ip-10-0-0-9" in shown
+
+
+def test_zones_are_told_apart_only_where_they_differ():
+    calm = DIAGNOSIS.zones[0].model_copy(update={"verdict": Verdict.RECOVERED, "free": 100, "stuck_pods": 0})
+    differing = DIAGNOSIS.model_copy(update={"zones": (calm, DIAGNOSIS.zones[1])})
+
+    shown = texts(render(asked().model_copy(update={"diagnosis": differing})))
+
+    assert "ap-northeast-2a: 100 free addresses, 1 node, no pod waits" in shown
+    assert "ap-northeast-2b: no free address, 1 node, 1 pod waits" in shown
+    assert "no pod waits" not in texts(render(asked()))
+    assert "*Zones*" not in texts(render(asked()))
+
+
+def test_a_question_shows_block_subnets_changes_and_risks_with_the_worst_first():
+    shown = texts(render(asked()))
+
+    assert "add `100.64.0.0/22` to `vpc-0123456789` as a further CIDR" in shown
+    assert "ap-northeast-2a: subnet `100.64.0.0/24` (251 addresses)" in shown
+    assert "ENIConfig `ap-northeast-2a`" in shown
+    assert "*Expected*  heals 2 of 2 pods now" in shown
+    assert "turn on custom networking on `aws-node` (`AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true`)" in shown
+    assert shown.index(":red_circle: EXTERNALSNAT=true") < shown.index(":large_blue_circle: a new CIDR")
+
+
+def test_the_remedy_of_a_risk_can_be_copied_and_its_page_is_named():
+    remedy = "`aws ec2 authorize-security-group-ingress --group-id sg-1 --cidr 100.64.0.0/22`; likewise for 2 others"
+    risk = PLAN.risks[0].model_copy(update={"id": "security-groups-old-ranges", "remedy": remedy})
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})})
+
+    assert f"\nRemedy: {remedy}. See `docs/risks.md#security-groups-old-ranges`" in texts(render(record))
+    assert f"Remedy: {remedy.replace('`', '')}. See docs/risks.md#security-groups-old-ranges" in plain(record)
+
+
+@pytest.mark.parametrize("remedy", ["one ` alone <!channel>", "`a\u202eb\n<!here>`", "`" * 900, "`" + "x" * 900 + "`"])
+def test_a_remedy_with_foreign_parts_formats_nothing(remedy: str):
+    risk = PLAN.risks[0].model_copy(update={"remedy": remedy})
+    shown = texts(render(asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})})))
+
+    assert "<!" not in shown
+    assert "\u202e" not in shown
+    assert "x" * 500 not in shown
+
+
+def test_a_change_of_a_kind_that_the_message_does_not_know_is_told_in_its_own_words():
+    settings = PLAN.changes[-1].model_copy(update={"description": "set a warm target", "manifest": None})
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"changes": (settings,)})})
+
+    assert "• set a warm target" in texts(render(record))
+
+
+@pytest.mark.parametrize("stage", ["running", "healed", "undone"])
+def test_after_the_decision_the_plan_takes_one_line(stage: str):
+    answer = approval(ApprovalState.APPROVED, decided_by="U0000ONCALL (on-call)", decided_at=OPENED)
+    record = {
+        "running": asked().model_copy(update={"approval": answer}),
+        "healed": healed(approval=answer),
+        "undone": undone(),
+    }[stage]
+
+    shown = texts(render(record))
+
+    assert "CIDR `100.64.0.0/22`, 2 subnets, 2 ENIConfigs, custom networking" in shown
+    assert "Risks" not in shown
+    assert "EXTERNALSNAT" not in shown
+    assert shown.count("100.64.0.0/24") <= 1
+    assert len(shown) < 1200
+
+
+def test_a_plan_that_is_only_observed_is_shown_in_full():
+    shown = texts(render(incident(mode=Mode.OBSERVE, diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED)))
+
+    assert "subnet `100.64.1.0/24` (251 addresses)" in shown
+    assert ":red_circle: EXTERNALSNAT=true" in shown
+    assert "the mode is observe" in shown
+
+
+def test_a_dry_run_says_how_to_carry_the_plan_out():
+    record = incident(diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED, request=RunRequest(dry_run=True))
+
+    assert "start it again without dry_run" in texts(render(record))
+
+
+def test_a_block_of_a_cidr_that_the_vpc_has_is_not_called_a_further_cidr():
+    plan = PLAN.model_copy(update={"source": "existing-cidr"})
+
+    assert "use `100.64.0.0/22`, free in a CIDR that `vpc-0123456789` already has" in texts(
+        render(asked().model_copy(update={"plan": plan}))
+    )
+
+
+@pytest.mark.parametrize(
+    ("done", "running", "to_come"),
+    [
+        ((), Step.DIAGNOSE, 6),
+        ((Step.DIAGNOSE,), Step.PLAN, 5),
+        ((Step.DIAGNOSE, Step.PLAN), Step.ASSOCIATE_CIDR, 4),
+        (MADE, Step.VERIFY, 0),
+    ],
+)
+def test_the_step_after_the_last_finished_one_shows_as_running(done: tuple[Step, ...], running: Step, to_come: int):
+    shown = texts(render(incident(steps=steps(*done))))
+
+    ticked = [line for line in shown.splitlines() if line.startswith((":white_check_mark:", ":hourglass"))]
+    assert len(ticked) == len(done) + 1
+    assert ticked[-1].startswith(":hourglass_flowing_sand:")
+    assert shown.count(":white_small_square:") == to_come
+    assert ("Verify that the pods run" in ticked[-1]) == (running is Step.VERIFY)
+
+
+def test_a_step_skipped_between_others_is_not_awaited():
+    record = incident(steps=steps(Step.DIAGNOSE, Step.PLAN, associate_cidr=StepState.SKIPPED))
+
+    assert ":heavy_minus_sign: Add the CIDR to the VPC\n:hourglass_flowing_sand: Create the subnets" in texts(
+        render(record)
+    )
+
+
+def test_observe_mode_awaits_no_step_that_changes_something():
+    assert "Create the subnets" not in texts(render(incident(mode=Mode.OBSERVE, steps=steps(Step.DIAGNOSE))))
+
+
+def test_a_closed_incident_awaits_nothing():
+    record = incident(steps=steps(Step.DIAGNOSE), outcome=Outcome.NOT_NEEDED, closed_at=OPENED)
+
+    shown = texts(render(record))
+
+    assert ":hourglass_flowing_sand:" not in shown
+    assert ":white_small_square:" not in shown
+
+
+def test_a_pending_question_says_when_it_expires_and_what_silence_means():
+    record = asked()
+
+    shown = texts(render(record))
+
+    assert "waits for approval" in shown
+    assert "*If nobody answers*  by 2026-03-01 11:00 UTC, that is a rejection: nothing is changed" in shown
+    assert set(buttons(record)) == {"approve", "reject"}
+    for button in buttons(record).values():
+        assert json.loads(button["value"]) == {"approval": "Zk3-x_9"}
+
+
+def test_the_confirmations_of_a_question_say_the_numbers():
+    pressed = buttons(asked())
+
+    approve = pressed["approve"]["confirm"]["text"]["text"]
+    assert approve.startswith(
+        "4 changes in prod: CIDR 100.64.0.0/22, 2 subnets, 2 ENIConfigs, custom networking; "
+        "aws-node restarts on 2 nodes"
+    )
+    assert "Expected: heals 2 of 2 pods now. 2 risks, the highest high." in approve
+    reject = pressed["reject"]["confirm"]["text"]["text"]
+    assert reject == "Nothing is changed in prod: 2 pods go on waiting, and 100.64.0.0/22 is released."
+
+
+def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
+    question = approval(why="mode auto: external-snat exceeds low", reminded_at=OPENED)
+
+    shown = texts(render(asked().model_copy(update={"approval": question, "mode": Mode.AUTO})))
+
+    assert "*Why you are asked*  mode auto: external-snat exceeds low" in shown
+    assert ":alarm_clock: prod: waits for approval, expires soon" in shown
+
+
+def test_settings_that_were_not_understood_are_told_while_the_incident_is_open():
+    policy = Policy(mode=Mode.APPROVE, notes=("tag eks-ip-remediator:mode=yolo is no mode: approve is taken",))
+
+    assert "tag eks-ip-remediator:mode=yolo is no mode" in texts(render(incident(policy=policy)))
+    assert "yolo" not in texts(render(healed(policy=policy)))
+
+
+@pytest.mark.parametrize("state", [ApprovalState.APPROVED, ApprovalState.REJECTED])
+def test_an_answered_question_names_who_and_when_and_has_no_buttons(state: ApprovalState):
+    answer = approval(state, decided_by="U0000ONCALL (on-call)", decided_at=OPENED + timedelta(minutes=5))
+    record = asked().model_copy(update={"approval": answer})
+
+    assert f"*{state.capitalize()}*  by U0000ONCALL (on-call), 2026-03-01 10:05 UTC" in texts(render(record))
+    assert buttons(record) == {}
+
+
+def test_a_question_that_nobody_answered_is_told_as_such():
+    record = asked().model_copy(
+        update={"approval": approval(ApprovalState.EXPIRED), "outcome": Outcome.REJECTED, "closed_at": OPENED}
+    )
+
+    shown = texts(render(record))
+
+    assert "nobody answered, nothing was changed" in shown
+    assert "*No answer*  until 2026-03-01 11:00 UTC, which is a rejection" in shown
+
+
+def test_a_healed_incident_shows_pods_with_addresses_and_subnets_before_and_after():
+    shown = texts(render(healed()))
+
+    assert ":white_check_mark: prod: healed" in shown
+    assert "closed after 60 s" in shown
+    assert "2 of 2 pods run again" in shown
+    assert "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` (ap-northeast-2a)" in shown
+    assert "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in the new `100.64.0.0/24`" in shown
+
+
+def test_a_partly_healed_incident_names_the_pods_still_stuck_and_the_nodes_to_replace():
+    rest = {"still_stuck": ("default/nginx-9",), "nodes_to_replace": ("ip-10-0-1-7",)}
+    record = healed(outcome=Outcome.PARTLY, verification=VERIFICATION.model_copy(update=rest))
+
+    shown = texts(render(record))
+
+    assert "2 of 3 pods run" in shown
+    assert ":x: `default/nginx-9` still waits" in shown
+    assert "replace these nodes, which have no free ENI slot: `ip-10-0-1-7`" in shown
+
+
+def test_a_failure_says_what_went_wrong_what_stands_and_what_to_do():
+    shown = texts(render(undone()))
+
+    assert ":x: Create the subnets: QuotaReached" in shown
+    assert "`CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.`" in shown
+    assert "*What stands*  nothing: the CIDR was disassociated and the block released" in shown
+    assert "ask AWS for a higher quota, then start again" in shown
+
+
+def test_what_was_made_and_removed_again_shows_as_undone():
+    assert ":leftwards_arrow_with_hook: Add the CIDR to the VPC" in texts(render(undone()))
+
+
+def test_an_error_without_advice_of_its_own_points_to_the_execution():
+    failure = Failure(step="verify", error="SomethingNew", message="?")
+    record = healed(outcome=Outcome.FAILED, failure=failure)
+
+    shown = texts(render(record))
+
+    assert "the execution's history has every call's answer" in shown
+    assert "press Rollback to remove what was made" in shown
+
+
+def test_a_shortage_that_cannot_be_planned_for_says_why_and_what_else_would_help():
+    failure = Failure(step="plan", error="CannotPlan", message="the VPC has 5 CIDRs and the quota is 5: ask for more")
+    record = incident(diagnosis=DIAGNOSIS, failure=failure, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)
+
+    shown = texts(render(record))
+
+    assert ":no_entry: prod: cannot be cured automatically, nothing was changed" in shown
+    assert "*Why there is no plan*\nthe VPC has 5 CIDRs and the quota is 5: ask for more" in shown
+    assert "*What else would help*\n• an IPv6 cluster" in shown
+    assert "CannotPlan" not in shown
+
+
+def test_a_node_limit_names_the_other_cures():
+    diagnosis = Diagnosis(verdict=Verdict.NODE_LIMIT, summary="every ENI is attached")
+
+    shown = texts(render(incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)))
+
+    assert "more addresses cannot cure this" in shown
+    assert "use larger instance types or more nodes, or turn on prefix delegation" in shown
+
+
+@pytest.mark.parametrize(
+    ("record", "offered"),
+    [
+        (healed(), True),
+        (healed(outcome=Outcome.PARTLY), True),
+        (healed(outcome=Outcome.FAILED), True),
+        (healed(outcome=Outcome.ROLLED_BACK), False),
+        (healed(outcome=Outcome.UNDONE), False),
+        (healed(outcome=None), False),
+        (healed(outcome=Outcome.FAILED, steps=steps(Step.DIAGNOSE, Step.PLAN)), False),
+        (healed(steps=steps(*MADE, rollback=StepState.RUNNING)), False),
+        (healed(steps=steps(*MADE, rollback=StepState.FAILED)), True),
+        (healed(steps=steps(*MADE, Step.ROLLBACK)), False),
+    ],
+)
+def test_rollback_is_offered_only_while_something_made_stands_and_no_rollback_runs(record: Incident, *, offered: bool):
+    assert ("rollback" in buttons(record)) == offered
+
+
+def test_the_rollback_button_names_the_incident_only_and_asks_first():
+    button = buttons(healed())["rollback"]
+
+    assert json.loads(button["value"]) == {"incident": "prod-20260301-100000-a1b2c3"}
+    assert button["style"] == "danger"
+    asks = button["confirm"]["text"]["text"]
+    assert "First it is looked at who uses 100.64.0.0/22 now. 2 pods got addresses of it." in asks
+    assert "confirm them before anything is changed" in asks
+
+
+def test_a_later_offer_of_a_rollback_differs_from_the_first():
+    def offer(record: Incident) -> str:
+        return next(block["block_id"] for block in render(record).blocks if block["type"] == "actions")
+
+    again = healed(steps=steps(*MADE, rollback=StepState.FAILED))
+
+    assert offer(healed()) == offer(healed())
+    assert offer(healed()) != offer(again)
+    assert "the rollback stopped" in texts(render(again))
+    assert "it continues where it stopped" in texts(render(again))
+
+
+def test_the_digest_changes_with_what_is_shown_and_only_then():
+    before = incident(steps=steps(Step.DIAGNOSE))
+
+    assert digest(render(before)) == digest(render(before.model_copy(update={"execution": "arn:aws:states:x"})))
+    assert digest(render(before)) != digest(render(incident(steps=steps(Step.DIAGNOSE, Step.PLAN))))
+
+
+def test_plain_text_tells_the_same_without_slacks_syntax():
+    text = plain(healed())
+
+    assert text.startswith("prod: healed\nap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC, closed after 60 s")
+    assert "\nCause: subnet exhausted in" in text
+    assert "[x] default/nginx-7c5ddbdf54-8x2kq has 100.64.0.17 (ap-northeast-2a)" in text
+    assert "`" not in text
+    assert ":white_check_mark:" not in text
+    assert "*" not in text
+
+
+def test_a_subject_is_short_ascii_on_one_line():
+    text = subject(incident(cluster="größe\n" * 40))
+
+    assert len(text) < 100
+    assert text.isascii()
+    assert "\n" not in text

@@ -1,0 +1,152 @@
+"""What the Details button shows, and the reminder in the thread."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from slack_sdk.models.views import View
+
+from ip_remediator.incidents.record import ApprovalState, Incident
+from ip_remediator.notifications.messages.message import Message, details, details_view, reminder
+from ip_remediator.planning.model import Change, Option
+from tests.unit.support.records import OPENED, PLAN, approval, asked, incident
+
+
+def shown(message: Message | None) -> str:
+    assert message is not None
+    return "\n".join(block["text"]["text"] for block in message.blocks if block["type"] == "section")
+
+
+def read(view: dict[str, Any]) -> str:
+    """Every text of a modal that Slack accepts."""
+    View(**view).validate_json()
+    assert len(view["blocks"]) <= 100
+    assert len(json.dumps(view)) <= 250_000
+    texts = [block["text"]["text"] for block in view["blocks"] if block["type"] == "section"]
+    assert all(0 < len(text) <= 3000 for text in texts)
+    small = [element["text"] for block in view["blocks"] if block["type"] == "context" for element in block["elements"]]
+    return "\n".join([*texts, *small])
+
+
+def with_changes(*changes: Change) -> Incident:
+    return asked().model_copy(update={"plan": PLAN.model_copy(update={"changes": changes})})
+
+
+def test_the_modal_has_every_change_and_every_manifest_in_full():
+    text = read(details_view(asked()))
+
+    for number, change in enumerate(PLAN.changes, 1):
+        assert f"{number}. {change.description}" in text
+        if change.manifest:
+            assert json.dumps(change.manifest, indent=2) in text
+    assert ":red_circle: EXTERNALSNAT=true" in text
+    assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
+
+
+def test_the_modal_has_every_option_and_every_risk():
+    options = tuple(Option(option=f"option-{number}", taken=False, reason="r" * 200) for number in range(30))
+    risks = tuple(PLAN.risks[0].model_copy(update={"found": f"risk number {number}"}) for number in range(20))
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"options": options, "risks": risks})})
+
+    text = read(details_view(record))
+
+    assert all(f"`option-{number}`" in text for number in range(30))
+    assert all(f"risk number {number}." in text for number in range(20))
+
+
+def test_the_modal_has_two_hundred_changes_with_their_manifests():
+    change = next(change for change in PLAN.changes if change.manifest)
+    many = [
+        change.model_copy(update={"description": f"change number {number}", "manifest": {"spec": {"number": number}}})
+        for number in range(200)
+    ]
+
+    text = read(details_view(with_changes(*many)))
+
+    for number in range(200):
+        assert f"{number + 1}. change number {number}\n" in text + "\n"
+        assert f'"number": {number}\n' in text
+
+
+def test_a_manifest_longer_than_a_section_goes_on_in_the_next_one():
+    change = PLAN.changes[-1].model_copy(update={"manifest": {"zones": [f"zone-{number:04}" for number in range(900)]}})
+
+    text = read(details_view(with_changes(change)))
+
+    assert all(f'"zone-{number:04}"' in text for number in range(900))
+    assert text.count("```") % 2 == 0
+
+
+def test_what_not_even_a_modal_holds_is_counted():
+    change = PLAN.changes[-1].model_copy(update={"manifest": {"zones": ["z" * 100] * 900}})
+
+    text = read(details_view(with_changes(*[change] * 9)))
+
+    assert "more paragraphs do not fit here: ip-remediator status has them" in text
+
+
+@given(st.text(max_size=4000))
+def test_a_manifest_of_any_text_makes_a_modal_that_slack_accepts(foreign: str):
+    change = PLAN.changes[-1].model_copy(update={"description": foreign, "manifest": {foreign[:50]: [foreign]}})
+
+    text = read(details_view(with_changes(change)))
+
+    assert "<" not in text
+    assert text.count("```") % 2 == 0
+
+
+def test_before_there_is_a_plan_the_modal_says_so():
+    assert read(details_view(incident())) == "There is no plan yet."
+
+
+def test_a_reminder_says_until_when_and_what_silence_means_and_mentions_nobody():
+    soon = OPENED + timedelta(minutes=45)
+    message = reminder(asked().model_copy(update={"approval": approval(reminded_at=soon)}))
+
+    assert message is not None
+    assert "prod: the plan still waits for an answer, until 2026-03-01 11:00 UTC (about 15 min)" in message.text
+    assert "Silence is a rejection" in message.text
+    assert "<" not in message.text
+
+
+def test_nobody_is_reminded_of_a_question_that_is_young_or_answered():
+    answered = approval(ApprovalState.APPROVED, reminded_at=OPENED)
+
+    assert reminder(asked()) is None
+    assert reminder(asked().model_copy(update={"approval": answered})) is None
+
+
+def test_before_there_is_a_plan_there_are_no_details():
+    assert details(incident()) is None
+
+
+def test_the_details_have_every_change_manifest_risk_and_fact():
+    text = shown(details(asked()))
+
+    for number, change in enumerate(PLAN.changes, 1):
+        assert f"{number}. {change.description}" in text
+    assert '"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"' in text
+    assert ":red_circle: EXTERNALSNAT=true" in text
+    assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
+    assert "`ip-10-0-0-4`: 1 of 3 ENIs attached" in text
+
+
+def test_the_details_are_of_the_plan_only_so_that_they_are_posted_once():
+    record = asked()
+
+    assert details(record) == details(record.model_copy(update={"approval": None, "steps": {}}))
+
+
+def test_a_manifest_cannot_leave_its_code_block():
+    manifest = {"spec": "```<!channel>"}
+    change = PLAN.changes[-1].model_copy(update={"manifest": manifest})
+    record = asked().model_copy(update={"plan": PLAN.model_copy(update={"changes": (change,)})})
+
+    text = shown(details(record))
+
+    assert text.count("```") == 2
+    assert "'''&lt;!channel&gt;" in text

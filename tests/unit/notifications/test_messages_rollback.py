@@ -1,0 +1,208 @@
+"""What people read and may press while an incident is rolled back."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import (
+    ApprovalState,
+    Failure,
+    Incident,
+    Rollback,
+    RollbackAssessment,
+    RollbackState,
+    Step,
+    StepState,
+)
+from ip_remediator.notifications.messages.message import render
+from tests.unit.notifications.test_messages import buttons, texts
+from tests.unit.support.records import MADE, OPENED, PLAN, approval, healed, steps
+
+ASKED_BY = "U0000ONCALL (on-call)"
+PODS = ("default/nginx-1", "default/nginx-2")
+
+
+def rolling(state: RollbackState, *, pods: tuple[str, ...] = PODS, number: int = 2, **fields: Any) -> Incident:
+    """A healed incident whose rollback was assessed and is now in `state`; `fields` are the record's."""
+    assessment = RollbackAssessment(
+        at=OPENED, pods=number, pod_names=pods, interfaces=2, notes=("a warm ENI stays on ip-10-0-0-4",)
+    )
+    known: dict[str, Any] = {
+        "rollback": Rollback(state=state, requested_by=ASKED_BY, assessment=assessment),
+        "steps": steps(*MADE, rollback=StepState.RUNNING),
+    }
+    return healed(**(known | fields))
+
+
+def question(**fields: Any) -> Incident:
+    return rolling(RollbackState.ASSESSED, rollback_approval=approval(), **fields)
+
+
+def confirmation(record: Incident, action: str) -> str:
+    return str(buttons(record)[action]["confirm"]["text"]["text"])
+
+
+def test_the_answer_to_an_earlier_question_is_not_told_as_that_of_a_rollback_confirmed_by_its_start():
+    earlier = approval(state=ApprovalState.APPROVED, decided_at=OPENED, decided_by="U1 (yesterday)")
+    earlier = earlier.model_copy(update={"asked_at": OPENED - timedelta(days=1)})
+    shown = texts(render(rolling(RollbackState.RUNNING, rollback_approval=earlier)))
+
+    assert "U1 (yesterday)" not in shown
+    assert "*Confirmed*  when it was started" in shown
+
+
+def test_who_confirmed_is_told_when_all_is_done_too():
+    answer = approval(state=ApprovalState.APPROVED, decided_at=OPENED, decided_by="U1 (lead)")
+    record = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK, rollback_approval=answer)
+
+    assert "*Confirmed*  by U1 (lead)" in texts(render(record))
+
+
+def test_while_it_is_looked_at_nothing_can_be_pressed():
+    record = healed(
+        rollback=Rollback(state=RollbackState.ASSESSED, requested_by=ASKED_BY),
+        steps=steps(*MADE, rollback=StepState.RUNNING),
+    )
+
+    assert "it is being looked at who uses `100.64.0.0/22`; nothing is changed yet" in texts(render(record))
+    assert buttons(record) == {}
+
+
+def test_the_question_names_pods_enis_notes_and_what_silence_means():
+    shown = texts(render(question()))
+
+    assert "roll back? It waits for your confirmation" in shown
+    assert f"*Asked for*  by {ASKED_BY}" in shown
+    assert "*Found*  `100.64.0.0/22`: 2 pods have addresses of its subnets, which hold 2 ENIs" in shown
+    assert "• `default/nginx-1`, `default/nginx-2`" in shown
+    assert "• a warm ENI stays on ip-10-0-0-4" in shown
+    assert "*If nobody answers*  by 2026-03-01 11:00 UTC, nothing is changed" in shown
+    assert "run again" not in shown
+
+
+def test_with_pods_in_the_block_people_choose_whether_they_are_evicted():
+    record = question()
+
+    assert set(buttons(record)) == {"rollback_confirm", "rollback_confirm_evict", "rollback_cancel"}
+    for button in buttons(record).values():
+        assert json.loads(button["value"]) == {"approval": "Zk3-x_9"}
+    wait, evict = confirmation(record, "rollback_confirm"), confirmation(record, "rollback_confirm_evict")
+    assert "100.64.0.0/22: 2 pods have addresses of its subnets, which hold 2 ENIs." in wait
+    assert "No pod is moved" in wait
+    assert "2 pods will be evicted" in evict
+    assert "disruption budgets" in evict
+    assert "confirm" not in buttons(record)["rollback_cancel"]
+
+
+def test_without_pods_in_the_block_there_is_nobody_to_evict():
+    record = question(pods=(), number=0)
+
+    assert set(buttons(record)) == {"rollback_confirm", "rollback_cancel"}
+    assert buttons(record)["rollback_confirm"]["text"]["text"] == "Roll back"
+    assert "no pod has an address of its subnets" in texts(render(record))
+
+
+def test_one_pod_is_told_as_one():
+    shown = texts(render(question(pods=PODS[:1], number=1)))
+
+    assert "1 pod has an address of its subnets" in shown
+
+
+def test_pods_beyond_the_first_are_counted():
+    assert "`default/nginx-2` and 998 more" in texts(render(question(number=1000)))
+
+
+@pytest.mark.parametrize(("evict", "pace"), [(True, "pods are evicted"), (False, "no pod is moved")])
+def test_a_running_rollback_says_who_confirmed_and_whether_pods_are_moved(pace: str, *, evict: bool):
+    record = rolling(RollbackState.RUNNING)
+    assert record.rollback is not None
+    record = record.model_copy(
+        update={
+            "rollback": record.rollback.model_copy(update={"evict": evict}),
+            "rollback_approval": approval(ApprovalState.APPROVED, decided_by=ASKED_BY, decided_at=OPENED),
+        }
+    )
+
+    shown = texts(render(record))
+
+    assert ":rewind: prod: rolling back" in shown
+    assert f"*Confirmed*  by {ASKED_BY}, 2026-03-01 10:00 UTC" in shown
+    assert f":hourglass_flowing_sand: {pace}" in shown
+    assert buttons(record) == {}
+
+
+def test_a_paused_rollback_says_what_is_in_the_way_and_can_be_pressed_again():
+    record = rolling(
+        RollbackState.PAUSED,
+        steps=steps(*MADE, rollback=StepState.FAILED),
+        failure=Failure(step=Step.ROLLBACK, error="StillInUse", message="subnet-0cc holds 1 ENI", stands="a subnet"),
+    )
+
+    shown = texts(render(record))
+
+    assert ":warning: prod: the rollback stopped" in shown
+    assert ":x: Roll back: StillInUse" in shown
+    assert "`subnet-0cc holds 1 ENI`" in shown
+    assert "it continues where it stopped" in shown
+    assert "the execution's history" not in shown
+    assert set(buttons(record)) == {"rollback"}
+
+
+def test_what_forbids_a_rollback_is_told():
+    record = rolling(RollbackState.PAUSED)
+    assert record.rollback is not None
+    assert record.rollback.assessment is not None
+    assessment = record.rollback.assessment.model_copy(update={"in_the_way": ("ENIConfig other uses subnet-0cc",)})
+    record = record.model_copy(update={"rollback": record.rollback.model_copy(update={"assessment": assessment})})
+
+    assert ":x: ENIConfig other uses subnet-0cc" in texts(render(record))
+
+
+def test_a_cancelled_rollback_leaves_the_result_and_a_new_offer():
+    answer = approval(ApprovalState.REJECTED, decided_by=ASKED_BY, decided_at=OPENED)
+    record = rolling(RollbackState.CANCELLED, rollback_approval=answer)
+
+    shown = texts(render(record))
+
+    assert ":white_check_mark: prod: healed" in shown
+    assert "2 of 2 pods run again" in shown
+    assert f"*Cancelled*  by {ASKED_BY}" in shown
+    assert set(buttons(record)) == {"rollback"}
+    assert _offer(record) != _offer(healed())
+
+
+def test_a_rollback_that_is_done_says_what_is_as_before_and_shows_no_older_failure():
+    record = rolling(
+        RollbackState.DONE,
+        outcome=Outcome.ROLLED_BACK,
+        failure=Failure(step=Step.ROLLBACK, error="StillInUse", message="subnet-0cc holds 1 ENI"),
+        steps=steps(*MADE, Step.ROLLBACK),
+    )
+
+    shown = texts(render(record))
+
+    assert ":rewind: prod: rolled back" in shown
+    assert "*Removed*  CIDR `100.64.0.0/22`" in shown
+    assert "subnets and CIDR deleted; `100.64.0.0/22` is free again" in shown
+    assert "StillInUse" not in shown
+    assert "continues where it stopped" not in shown
+    assert buttons(record) == {}
+
+
+def test_a_rollback_tells_only_what_its_plan_had_changed():
+    extension = PLAN.model_copy(update={"source": "existing-cidr", "changes": PLAN.changes[1:3]})
+    done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK, plan=extension)
+
+    assert "ENIConfigs restored; subnets deleted; `100.64.0.0/22` is free again" in texts(render(done))
+    assert "ENIConfigs become as they were before; then subnets are deleted." in confirmation(
+        question(plan=extension), "rollback_confirm"
+    )
+
+
+def _offer(record: Incident) -> str:
+    return next(str(block["block_id"]) for block in render(record).blocks if block["type"] == "actions")

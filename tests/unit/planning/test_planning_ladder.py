@@ -1,0 +1,513 @@
+"""The ladder of cures: the cheapest rung that holds is taken, and every rung says why it was taken or passed over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network
+from typing import Any
+
+import pytest
+
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning.build_plan import plan
+from ip_remediator.planning.model import Plan
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.requirements import requirement
+from ip_remediator.snapshot.model import Quotas, Snapshot
+from ip_remediator.snapshot.model_cluster import Cluster
+from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, Vpc, VpcCidr
+from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
+from tests.unit.support.plans import first_plan
+
+RUNGS = ["delete-leaked-enis", "existing-subnet", "existing-cidr", "new-cidr", "ipam-pool"]
+ADVICE = ["warm-targets", "prefix-delegation", "max-pods", "reserved-enis"]
+FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
+TAGGED = {"eks-ip-remediator:pod-subnet": "prod"}
+
+
+def leaked(*zones: str, each: int = 6, **fields: Any) -> tuple[LeakedInterface, ...]:
+    known = {"cluster": "prod", "addresses": each} | fields
+    return tuple(LeakedInterface(id=f"eni-x{zone}", subnet_id=f"subnet-{zone}", **known) for zone in zones)
+
+
+def spare(letter: str = "a", **fields: Any) -> Part:
+    """A subnet that nobody uses yet."""
+    known: dict[str, Any] = {"id": f"spare-{letter}", "cidr": f"10.0.10{ord(letter) - 97}.0/24", "free": 251}
+    return Part(subnets=(subnet(letter, **(known | fields)),))
+
+
+def reason(found: Plan, option: str) -> str:
+    return next(each.reason for each in found.options if each.option == option)
+
+
+def taken(found: Plan) -> list[str]:
+    return [each.option for each in found.options if each.taken]
+
+
+def test_whatever_is_taken_every_rung_and_every_advice_is_told_in_the_same_order() -> None:
+    for facts in (snapshot(*FULL), snapshot(*FULL, leaked_interfaces=leaked("a", "b")), snapshot(*FULL, spare())):
+        found = first_plan(facts)
+        assert [each.option for each in found.options] == RUNGS + ADVICE
+        assert all(each.reason for each in found.options)
+        assert not any(each.taken for each in found.options[len(RUNGS) :])
+
+
+# --- Leaked ENIs
+
+
+def test_given_leaked_enis_that_free_enough_then_they_are_deleted_and_nothing_else_is_done() -> None:
+    found = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b")))
+    assert (found.strategy, found.source, found.block) == ("delete-leaked-enis", "none", None)
+    assert [(change.action, change.target) for change in found.changes] == [
+        ("delete_leaked_eni", "eni-xa"),
+        ("delete_leaked_eni", "eni-xb"),
+    ]
+    assert (found.heals_now, found.replace_nodes, found.subnets) == (2, (), ())
+    assert [eni.id for eni in found.leaked_interfaces] == ["eni-xa", "eni-xb"]
+    assert taken(found) == ["delete-leaked-enis"]
+    assert "it alone does not last" in reason(found, "delete-leaked-enis")
+    assert "when is not known" in reason(found, "delete-leaked-enis")
+
+
+def test_given_a_forecast_then_the_reason_says_when_it_is_full_again() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    # 1 of 2 zones needs help; the other subnet loses 10 of its 20 addresses a day.
+    short = zone("a", free=1, stuck=1)
+    forecast = tuple(each.model_copy(update={"full_at": now + timedelta(days=1)}) for each in short.subnets)
+    facts = snapshot(
+        Part(short.nodes, short.pods, forecast), taken_at=now, leaked_interfaces=leaked("a", each=9), env={}
+    )
+    assert "full again after 4 more, in about 4 days" in reason(first_plan(facts), "delete-leaked-enis")
+
+
+@pytest.mark.parametrize(
+    ("fields", "each", "said"),
+    [
+        ({"cluster": "other"}, 6, "none of which says that it was this cluster's"),
+        ({"cluster": None}, 6, "none of which says that it was this cluster's"),
+        ({"cluster": None, "instance_id": "i-elsewhere"}, 6, "none of which says that it was this cluster's"),
+        ({}, 5, "not enough for"),
+    ],
+    ids=["another-clusters", "nobodys", "unknown-instance", "one-too-few"],
+)
+def test_given_leaked_enis_that_are_not_ours_or_too_few_then_they_are_left_alone(
+    fields: dict[str, Any], each: int, said: str
+) -> None:
+    # A t3.medium asks for all six addresses of a new ENI at once: five do not help it.
+    found = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b", each=each, **fields)))
+    assert found.strategy == "custom-networking"
+    assert said in reason(found, "delete-leaked-enis")
+
+
+def test_given_a_leaked_eni_of_an_instance_of_the_cluster_then_it_is_ours_without_the_clusters_tag() -> None:
+    ours = leaked("a", cluster=None, instance_id="i-a0")
+    assert first_plan(snapshot(zone("a", free=0, stuck=1), leaked_interfaces=ours)).strategy == "delete-leaked-enis"
+
+
+def test_given_room_on_the_nodes_enis_then_single_addresses_are_enough() -> None:
+    facts = snapshot(zone("a", free=0, stuck=2, enis=(4,)), leaked_interfaces=leaked("a", each=2))
+    assert first_plan(facts).strategy == "delete-leaked-enis"
+
+
+def test_given_two_nodes_that_compete_then_what_one_takes_is_not_counted_twice() -> None:
+    hosts = Part((node("a", 0), node("a", 1)), pods(1, "node-a0") + pods(1, "node-a1"), (subnet("a", free=0),))
+    assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", each=11))).strategy == "custom-networking"
+    assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", each=12))).strategy == "delete-leaked-enis"
+
+
+def test_given_no_pod_that_waits_yet_then_the_next_eni_must_fit_and_a_forecast_wants_more_than_a_delay() -> None:
+    full = zone("a", free=0)
+    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=5))).strategy == "custom-networking"
+    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=6))).strategy == "delete-leaked-enis"
+    soon = datetime(2026, 3, 2, tzinfo=UTC)
+    forecast = tuple(each.model_copy(update={"free": 3, "full_at": soon}) for each in full.subnets)
+    facts = snapshot(Part(full.nodes, (), forecast), taken_at=soon - timedelta(hours=5), leaked_interfaces=leaked("a"))
+    assert first_plan(facts).strategy == "custom-networking"
+
+
+def test_given_leaked_enis_where_the_needy_nodes_cannot_grow_then_they_do_not_help() -> None:
+    facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=9), leaked_interfaces=leaked("b"))
+    assert "none in a subnet that the nodes in need can grow into" in reason(first_plan(facts), "delete-leaked-enis")
+
+
+@pytest.mark.parametrize("lacking", ["max_enis", "addresses_per_eni"])
+def test_given_a_node_of_unknown_limits_then_nothing_is_proved_and_space_is_added(lacking: str) -> None:
+    facts = snapshot(zone("a", free=0, stuck=1, **{lacking: None}), leaked_interfaces=leaked("a"))
+    assert first_plan(facts).strategy == "custom-networking"
+
+
+def test_given_prefix_delegation_then_single_addresses_are_no_cure() -> None:
+    facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b", each=40), env=PREFIXES)
+    assert "single addresses are not what is missing" in reason(first_plan(facts), "delete-leaked-enis")
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (
+            PlanningOptions(strategy="custom-networking", insists=True),
+            "this run asks for the strategy custom-networking",
+        ),
+        (PlanningOptions(block=IPv4Network("100.99.0.0/22")), "this run asks for the block 100.99.0.0/22"),
+    ],
+)
+def test_given_a_run_that_asks_for_something_then_it_gets_that(terms: PlanningOptions, said: str) -> None:
+    facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b"))
+    found = first_plan(facts, terms)
+    assert found.strategy == "custom-networking"
+    assert said in reason(found, "delete-leaked-enis")
+
+
+def test_given_many_leaked_enis_then_the_first_are_named_and_the_rest_counted() -> None:
+    many = tuple(LeakedInterface(id=f"eni-{number:03}", subnet_id="subnet-a", cluster="prod") for number in range(99))
+    told = reason(first_plan(snapshot(*FULL, leaked_interfaces=many)), "delete-leaked-enis")
+    assert "eni-004 and 94 more" in told
+    assert "eni-005" not in told
+
+
+def test_given_thousands_of_leaked_enis_then_one_plan_deletes_the_largest_and_stays_small() -> None:
+    many = tuple(
+        LeakedInterface(id=f"eni-{number:017x}", subnet_id="subnet-a", cluster="prod", addresses=1 + number % 50)
+        for number in range(5000)
+    )
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), leaked_interfaces=many))
+    assert len(found.leaked_interfaces) == len(found.changes) == 500
+    assert min(eni.addresses for eni in found.leaked_interfaces) == 46
+    assert len(found.model_dump_json()) < 200_000
+
+
+# --- Subnets that are there
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"eks-ip-remediator:pod-subnet": "prod"}, {"eks-ip-remediator:pod-subnet": "shared"}],
+    ids=["of-the-cluster", "shared"],
+)
+def test_given_free_subnets_meant_for_pods_then_nothing_is_made(tags: dict[str, str]) -> None:
+    found = first_plan(snapshot(*FULL, spare("a", tags=tags), spare("b", tags=tags)))
+    assert (found.source, found.block) == ("existing-subnets", None)
+    assert [(each.zone, each.id) for each in found.subnets] == [(az("a"), "spare-a"), (az("b"), "spare-b")]
+    assert not {change.action for change in found.changes} & {"associate_cidr", "create_subnet", "tag_subnet"}
+    assert found.changes[0].manifest
+    assert found.changes[0].manifest["spec"] == {"subnet": "spare-a"}
+    assert taken(found) == ["existing-subnet"]
+    assert found.space == "10.0.100.0/24, 10.0.101.0/24"
+
+
+def test_given_one_zone_with_a_subnet_then_the_other_gets_one_of_a_block_for_one() -> None:
+    found = first_plan(snapshot(*FULL, spare(tags=TAGGED)))
+    assert (found.source, found.block) == ("new-cidr", "100.64.0.0/23")
+    assert [(each.zone, each.id, each.cidr) for each in found.subnets] == [
+        (az("a"), "spare-a", "10.0.100.0/24"),
+        (az("b"), None, "100.64.0.0/24"),
+    ]
+    assert taken(found) == ["existing-subnet", "new-cidr"]
+
+
+def test_given_an_eniconfig_of_the_zone_that_no_node_selects_then_its_subnet_is_used() -> None:
+    prepared = Part(eni_configs=(eni_config("a", name=f"{az('a')}-next", subnet="spare-a"), eni_config("a")))
+    facts = snapshot(zone("a", free=0, stuck=1), prepared, spare(), env=CUSTOM)
+    found = first_plan(facts)
+    assert (found.strategy, found.source) == ("custom-networking-extension", "existing-subnets")
+    assert [change.target for change in found.changes] == [az("a")]
+
+
+def test_given_eniconfigs_of_the_zones_before_custom_networking_is_on_then_their_subnets_are_used() -> None:
+    prepared = Part(eni_configs=tuple(eni_config(each, subnet=f"spare-{each}") for each in "ab"))
+    found = first_plan(snapshot(*FULL, prepared, spare("a"), spare("b")))
+    assert found.source == "existing-subnets"
+    assert [change.action for change in found.changes] == ["apply_eniconfig", "apply_eniconfig", "configure_cni"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"free": 71}, "has 71 free addresses, 72 are needed"),
+        ({"free": None}, "has an unknown number of free addresses"),
+        ({"tags": {"eks-ip-remediator:pod-subnet": "other"}}, "is cluster other's"),
+        ({"tags": TAGGED | {"kubernetes.io/cluster/other": "owned"}}, "is cluster other's"),
+        ({"tags": TAGGED | {"cni.networking.k8s.aws/cluster/other": "shared"}}, "is cluster other's"),
+        ({"tags": TAGGED | {"eks-ip-remediator:incident": "prod-1"}}, "was made by incident prod-1"),
+        ({"owner_id": "2"}, "is shared by account 2"),
+    ],
+)
+def test_given_a_subnet_that_does_not_fit_then_it_is_passed_over_with_the_reason(
+    fields: dict[str, Any], said: str
+) -> None:
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), spare(**({"tags": TAGGED} | fields))))
+    assert taken(found) == ["new-cidr"]
+    assert f"spare-a of {az('a')} {said}" in reason(found, "existing-subnet")
+
+
+def test_given_a_subnet_that_belongs_to_several_clusters_and_this_one_then_it_is_used() -> None:
+    tags = TAGGED | {"kubernetes.io/cluster/other": "shared", "kubernetes.io/cluster/prod": "shared"}
+    assert first_plan(snapshot(zone("a", free=0, stuck=1), spare(tags=tags))).source == "existing-subnets"
+
+
+@pytest.mark.parametrize(("prefixes", "source"), [(None, "new-cidr"), (4, "new-cidr"), (5, "existing-subnets")])
+def test_given_prefix_delegation_then_free_28s_count(prefixes: int | None, source: str) -> None:
+    facts = snapshot(zone("a", free=0, stuck=1), spare(tags=TAGGED, free_prefixes=prefixes), env=PREFIXES)
+    assert first_plan(facts).source == source
+
+
+def test_given_several_fitting_subnets_then_the_one_with_most_free_is_taken() -> None:
+    small, large = spare(tags=TAGGED, free=100), spare(id="spare-z", cidr="10.0.99.0/24", tags=TAGGED)
+    assert first_plan(snapshot(zone("a", free=0, stuck=1), small, large)).subnets[0].id == "spare-z"
+
+
+def test_given_a_subnet_of_another_zone_then_it_is_not_for_this_one() -> None:
+    assert first_plan(snapshot(zone("a", free=0, stuck=1), spare("b", tags=TAGGED))).source == "new-cidr"
+
+
+def test_given_a_subnet_without_any_sign_then_nobody_meant_it_for_pods() -> None:
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), spare()))
+    assert "eks-ip-remediator:pod-subnet=prod" in reason(found, "existing-subnet")
+
+
+# --- Blocks
+
+
+def test_given_a_vpc_at_its_cidr_quota_with_a_nearly_full_cgnat_cidr_then_a_smaller_block_of_it_is_used() -> None:
+    used = Part(subnets=(subnet("a", id="old", cidr="100.64.0.0/25", free=0),))
+    crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+    found = first_plan(snapshot(*FULL, used, vpc=crowded))
+    assert (found.source, found.block) == ("existing-cidr", "100.64.0.128/25")
+    assert "has room for a /25 only, and no CIDR can be added" in reason(found, "existing-cidr")
+    assert [each.cidr for each in found.subnets] == ["100.64.0.128/26", "100.64.0.192/26"]
+
+
+def test_given_a_cgnat_cidr_with_room_for_the_subnets_but_no_spare_share_then_no_cidr_is_added() -> None:
+    # given a /22 of which the upper half is free, and two zones that want a /24 each
+    half = Part(subnets=(subnet("a", id="subnet-low", cidr="100.64.0.0/23"),))
+    found = first_plan(snapshot(*FULL, half, vpc=vpc("100.64.0.0/22")))
+    assert (found.source, found.block) == ("existing-cidr", "100.64.2.0/23")
+    assert [each.cidr for each in found.subnets] == ["100.64.2.0/24", "100.64.3.0/24"]
+    # and with less than that left, a further one is
+    less = Part(subnets=(subnet("a", id="subnet-more", cidr="100.64.2.0/28"),))
+    assert first_plan(snapshot(*FULL, half, less, vpc=vpc("100.64.0.0/22"))).source == "new-cidr"
+
+
+def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason() -> None:
+    used = Part(subnets=(subnet("a", id="old", cidr="100.64.0.0/25", free=0),))
+    crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+    # Two times four nodes of 18 addresses: 72 each, and a /26 has 59.
+    big = (zone("a", free=0, stuck=1, nodes=4), zone("b", free=0, stuck=1, nodes=4))
+    with pytest.raises(CannotPlan, match="quota is 5"):
+        first_plan(snapshot(*big, used, vpc=crowded))
+
+
+@pytest.mark.parametrize(
+    ("pool", "cidrs"),
+    [
+        ("100.64.0.0/21", ["100.64.0.0/24", "100.64.1.0/24"]),
+        ("100.64.0.0/23", ["100.64.0.0/24", "100.64.1.0/24"]),
+        ("100.64.0.0/24", ["100.64.0.0/25", "100.64.0.128/25"]),
+        ("100.64.0.0/26", ["100.64.0.0/27", "100.64.0.32/27"]),
+    ],
+    ids=["enough", "without-a-spare-share", "smaller-subnets", "for-the-present-nodes"],
+)
+def test_given_a_small_pool_then_the_plan_makes_do_with_what_is_free(pool: str, cidrs: list[str]) -> None:
+    # A node of 18 addresses in each zone: four times that is 72, once is 18, which a /27 holds.
+    found = first_plan(snapshot(*FULL), PlanningOptions(pools=(IPv4Network(pool),)))
+    assert [each.cidr for each in found.subnets] == cidrs
+    assert ("is the most that is free in" in reason(found, "new-cidr")) is (not pool.endswith("/21"))
+
+
+def test_given_more_nodes_than_the_largest_subnet_serves_then_the_plan_says_so() -> None:
+    crowd = zone("a", free=0, stuck=1, nodes=1000)
+    told = reason(first_plan(snapshot(crowd)), "new-cidr")
+    assert told.endswith("a /18 has 16,379 addresses and a zone's nodes can hold 18,000")
+    assert "can hold" not in reason(first_plan(snapshot(zone("a", free=0, stuck=1, nodes=900))), "new-cidr")
+
+
+def test_given_a_pool_too_small_for_the_present_nodes_then_it_is_asked_for_all_and_has_none() -> None:
+    needed = requirement(
+        snapshot(*FULL), diagnose(snapshot(*FULL)), PlanningOptions(pools=(IPv4Network("100.64.0.0/27"),))
+    )
+    assert (needed.prefix, needed.subnet_prefix) == (22, 24)
+
+
+def test_given_an_ipam_pool_then_it_gives_new_cidrs_instead_of_the_pools() -> None:
+    facts = snapshot(*FULL)
+    needed = requirement(facts, diagnose(facts), PlanningOptions(ipam_pool="ipam-pool-1"))
+    assert (needed.source, needed.pools, needed.ipam_pool, needed.prefix) == ("ipam-pool", (), "ipam-pool-1", 22)
+    found = plan(facts, diagnose(facts), needed, IPv4Network("100.70.0.0/22"))
+    assert (found.ipam_pool, found.source, taken(found)) == ("ipam-pool-1", "ipam-pool", ["ipam-pool"])
+    assert found.changes[0].description == "add 100.70.0.0/22 of the IPAM pool ipam-pool-1 to vpc-1"
+    assert "ipam-pool-1" in reason(found, "new-cidr")
+
+
+def test_given_an_ipam_pool_and_a_free_cgnat_cidr_of_the_vpc_then_that_comes_first() -> None:
+    facts = snapshot(*FULL, vpc=vpc("100.64.0.0/16"))
+    assert requirement(facts, diagnose(facts), PlanningOptions(ipam_pool="ipam-pool-1")).source == "existing-cidr"
+
+
+def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_made() -> None:
+    facts = snapshot(*FULL)
+    needed = requirement(facts, diagnose(facts), PlanningOptions(ipam_pool="ipam-pool-1"))
+    with pytest.raises(CannotPlan, match="AWS bars"):
+        plan(facts, diagnose(facts), needed, IPv4Network("192.168.0.0/22"))
+
+
+# --- Quotas
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            {"quotas": Quotas(applied=True, routes_per_table=2)},
+            ("rtb-a has 2 routes", "L-93826ACB", "--desired-value 52"),
+        ),
+        (
+            {"quotas": Quotas(applied=True, network_address_units=101)},
+            ("100 network address units, 2 more", "L-BB24F6E5"),
+        ),
+        ({"quotas": Quotas(applied=True, interfaces_per_region=3)}, ("2 network interfaces, 2 more", "L-DF5E4CA3")),
+        ({"quotas": Quotas(applied=True, subnets_per_vpc=3)}, ("2 subnets, 2 more", "L-407747CB")),
+    ],
+    ids=["routes", "address-units", "interfaces", "subnets"],
+)
+def test_given_a_quota_in_the_way_then_the_refusal_has_its_code_and_the_command(
+    facts: dict[str, Any], said: tuple[str, ...]
+) -> None:
+    with pytest.raises(CannotPlan) as caught:
+        first_plan(snapshot(*FULL, vpc=_busy(), **facts))
+    assert all(words in str(caught.value) for words in said)
+    assert "aws service-quotas request-service-quota-increase --service-code vpc --quota-code" in str(caught.value)
+    assert caught.value.alternatives
+
+
+def test_given_the_local_routes_in_a_hand_written_document_then_they_are_not_counted_twice() -> None:
+    local = Route(destination="10.0.0.0/16", target="local", route_table="rtb-a")
+    known = _busy()
+    facts = known.model_copy(update={"routes": (local, *known.routes)})
+    room = Quotas(applied=True, routes_per_table=3)
+    assert first_plan(snapshot(*FULL, vpc=facts, quotas=room)).source == "new-cidr"
+
+
+# --- AddressSource of the VPC's own CIDRs
+
+
+def test_given_space_that_no_subnet_has_then_the_commands_that_offer_it_are_told_beside_plan_and_refusal() -> None:
+    told = (
+        "space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
+        f"vpc-1 --availability-zone {az('a')} --cidr-block 10.0.2.0/24 --tag-specifications "
+        "'ResourceType=subnet,Tags=[{Key=eks-ip-remediator:pod-subnet,Value=prod}]' "
+        f"(likewise 10.0.3.0/24 in {az('b')}); route table rtb-a"
+    )
+    assert told in first_plan(snapshot(*FULL)).alternatives
+    with pytest.raises(CannotPlan) as caught:
+        first_plan(snapshot(*FULL, quotas=Quotas(applied=True, cidrs_per_vpc=1)))
+    assert caught.value.alternatives[0] == told
+
+
+def test_given_what_was_offered_then_the_next_plan_uses_it() -> None:
+    made = Part(
+        subnets=tuple(
+            subnet(letter, id=f"subnet-{letter}2", cidr=cidr, free=251, tags={"eks-ip-remediator:pod-subnet": "prod"})
+            for letter, cidr in (("a", "10.0.2.0/24"), ("b", "10.0.3.0/24"))
+        )
+    )
+    assert first_plan(snapshot(*FULL, made, vpc=vpc(subnet_count=4))).source == "existing-subnets"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        vpc(subnet_count=3),
+        vpc(subnet_count=None),
+        vpc(cidrs=(VpcCidr(cidr="10.0.0.0/23"),)),
+        vpc(cidrs=(VpcCidr(cidr="10.0.0.0/23"), VpcCidr(cidr="100.64.0.0/16"))),
+        vpc(cidrs=(VpcCidr(cidr="10.0.0.0/16", state="disassociating"),)),
+    ],
+    ids=["unread subnets", "unknown number", "full", "cg-nat", "going"],
+)
+def test_given_no_space_that_is_surely_free_then_none_is_offered(known: Vpc) -> None:
+    assert not any("create-subnet" in each for each in first_plan(snapshot(*FULL, vpc=known)).alternatives)
+
+
+def _busy() -> Vpc:
+    route = Route(destination="192.168.0.0/24", target="tgw-1", route_table="rtb-a")
+    return vpc(routes=(route,), network_address_units=100)
+
+
+def test_given_awss_defaults_that_are_exceeded_already_then_they_were_raised_and_refuse_nothing() -> None:
+    crowded = vpc(*(f"10.{number}.0.0/16" for number in range(1, 7)), subnet_count=900, network_address_units=90_000)
+    assert first_plan(snapshot(*FULL, vpc=crowded)).source == "new-cidr"
+    with pytest.raises(CannotPlan, match=r"900 subnets.* --desired-value 902"):
+        first_plan(snapshot(*FULL, vpc=crowded, quotas=Quotas(applied=True)))
+
+
+def test_given_quotas_with_room_for_exactly_this_then_there_is_a_plan() -> None:
+    room = Quotas(
+        cidrs_per_vpc=2, subnets_per_vpc=4, routes_per_table=3, network_address_units=102, interfaces_per_region=4
+    )
+    assert first_plan(snapshot(*FULL, vpc=_busy(), quotas=room)).source == "new-cidr"
+
+
+def test_given_quotas_in_the_way_of_space_when_leaked_enis_are_enough_then_they_do_not_matter() -> None:
+    none = Quotas(applied=True, cidrs_per_vpc=1, subnets_per_vpc=1, network_address_units=1, interfaces_per_region=1)
+    facts: Snapshot = snapshot(*FULL, leaked_interfaces=leaked("a", "b"), quotas=none, vpc=_busy())
+    assert first_plan(facts).strategy == "delete-leaked-enis"
+
+
+def test_given_subnets_that_are_there_when_subnets_are_at_their_quota_then_they_are_used() -> None:
+    facts = snapshot(
+        *FULL, spare("a", tags=TAGGED), spare("b", tags=TAGGED), quotas=Quotas(applied=True, subnets_per_vpc=2)
+    )
+    assert first_plan(facts).source == "existing-subnets"
+
+
+# --- Sizing
+
+
+def test_given_a_forecast_that_outgrows_the_factor_then_the_subnet_lasts_half_a_year() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    part = zone("a", free=10, stuck=0, nodes=1)
+    falling = tuple(each.model_copy(update={"full_at": now + timedelta(days=2)}) for each in part.subnets)
+    facts = snapshot(
+        Part(part.nodes, part.pods, falling),
+        zone("b", free=0, stuck=1),
+        taken_at=now,
+        cluster=Cluster(name="prod", vpc_id="vpc-1"),
+    )
+    # Five a day for 180 days, beside 18 that the node can hold: 918, which a /22 holds and a /23 does not.
+    assert requirement(facts, diagnose(facts)).subnet_prefix == 22
+
+
+# --- Advice
+
+
+@pytest.mark.parametrize(
+    ("env", "enis", "said"),
+    [
+        ({}, (6, 6), "hold back up to 6 addresses on a spare ENI each; WARM_IP_TARGET=2 MINIMUM_IP_TARGET=7"),
+        ({}, (6,), "no node has a spare ENI now"),
+        ({"WARM_IP_TARGET": "5"}, (6, 6), "WARM_IP_TARGET=5 is set"),
+        ({"WARM_ENI_TARGET": "0"}, (6, 6), "WARM_ENI_TARGET=0 is set"),
+        (PREFIXES, (6, 6), "WARM_PREFIX_TARGET decides"),
+    ],
+)
+def test_given_warm_targets_then_the_advice_counts_what_they_hold_back(
+    env: dict[str, str], enis: tuple[int, ...], said: str
+) -> None:
+    facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=0, enis=enis), env=env)
+    assert said in reason(first_plan(facts), "warm-targets")
+
+
+def test_given_max_pods_beyond_what_custom_networking_leaves_then_the_advice_computes_it() -> None:
+    assert "--max-pods=12 for t3.medium (now 17)" in reason(first_plan(snapshot(*FULL)), "max-pods")
+    discovered = first_plan(snapshot(*FULL), PlanningOptions(strategy="subnet-discovery"))
+    assert "no node's max-pods exceeds" in reason(discovered, "max-pods")
+
+
+@pytest.mark.parametrize(
+    ("karpenter", "said"),
+    [(True, "set RESERVED_ENIS=1"), (False, "does not use Karpenter"), (None, "is not known")],
+)
+def test_given_karpenter_or_not_then_reserved_enis_is_advised_or_not(karpenter: bool | None, said: str) -> None:
+    facts = snapshot(*FULL, cluster=Cluster(name="prod", vpc_id="vpc-1", karpenter=karpenter))
+    assert said in reason(first_plan(facts), "reserved-enis")

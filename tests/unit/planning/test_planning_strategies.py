@@ -1,0 +1,332 @@
+"""How pods get the addresses: what can be asked for, what `auto` makes of it, what is handed over, who benefits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.incidents.record import RunRequest
+from ip_remediator.incidents.requests import InvalidInput
+from ip_remediator.planning.model import Plan, handover_of
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
+from ip_remediator.remediation.requests import required
+from ip_remediator.snapshot.model import Quotas, Snapshot
+from ip_remediator.snapshot.model_cluster import Cluster, Cni, NodeGroup
+from ip_remediator.snapshot.model_vpc import LeakedInterface
+from ip_remediator_cli import parser
+from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, pods, snapshot, subnet, vpc, zone
+from tests.unit.support.plans import first_plan
+
+FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
+CONFIGS = Part(eni_configs=(eni_config("a"), eni_config("b")))
+DISCOVERY = PlanningOptions(strategy="subnet-discovery")
+AUTO = PlanningOptions(strategy="auto")
+NODE_GROUP = PlanningOptions(strategy="node-group")
+OTHER = {"eks-ip-remediator:cluster": "other"}
+SCOPED = {"kubernetes.io/role/cni": "1", "cni.networking.k8s.aws/cluster/prod": "shared"}
+
+
+def cni(version: str | None = "v1.23.1-eksbuild.1", **env: str) -> Cni:
+    return Cni(version=version, env=env)
+
+
+def actions(found: Plan) -> list[str]:
+    return [change.action for change in found.changes]
+
+
+def test_the_command_line_offers_every_strategy() -> None:
+    assert parser._STRATEGIES == REQUESTED_STRATEGIES == get_args(RequestedStrategy)
+
+
+# --- Subnet discovery
+
+
+def test_given_discovery_then_only_zones_in_need_get_a_tagged_subnet_and_the_cluster_is_not_touched() -> None:
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=200)), DISCOVERY)
+    assert found.strategy == "subnet-discovery"
+    assert actions(found) == ["associate_cidr", "create_subnet"]
+    assert [(each.zone, each.tags, each.eni_configs) for each in found.subnets] == [(az("a"), SCOPED, ())]
+    assert "tagged kubernetes.io/role/cni=1" in found.changes[1].description
+    assert found.expectation == "heals 1 of 1 pods now"
+
+
+@pytest.mark.parametrize(
+    ("version", "tags"),
+    [
+        ("v1.18.0", {"kubernetes.io/role/cni": "1"}),
+        ("v1.22.0-eksbuild.2", {"kubernetes.io/role/cni": "1"}),
+        ("v1.22.1", SCOPED),
+        ("1.30", SCOPED),
+        (None, {"kubernetes.io/role/cni": "1"}),
+    ],
+)
+def test_given_the_version_of_the_cni_then_the_tags_are_those_that_it_reads(
+    version: str | None, tags: dict[str, str]
+) -> None:
+    assert first_plan(snapshot(*FULL, cni=cni(version)), DISCOVERY).subnets[0].tags == tags
+
+
+def test_given_a_subnet_of_the_operators_then_it_is_tagged_with_what_it_lacks() -> None:
+    spare = Part(
+        subnets=(
+            subnet("a", id="spare", cidr="10.0.9.0/24", free=251, tags={"eks-ip-remediator:pod-subnet": "shared"}),
+        )
+    )
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), spare), DISCOVERY)
+    assert found.source == "existing-subnets"
+    assert [(change.action, change.target) for change in found.changes] == [("tag_subnet", "spare")]
+    assert found.subnets[0].tags == SCOPED
+
+
+def test_given_a_subnet_that_the_cni_discovers_already_then_tagging_it_is_no_cure() -> None:
+    known = Part(subnets=(subnet("a", id="known", cidr="10.0.9.0/24", free=5, tags={"kubernetes.io/role/cni": "1"}),))
+    found = first_plan(snapshot(zone("a", free=0, stuck=9), known), DISCOVERY)
+    assert found.source == "new-cidr"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (snapshot(*FULL, CONFIGS, env=CUSTOM), ("custom networking is on", "use custom-networking")),
+        (snapshot(*FULL, cni=cni("v1.17.9")), ("does not discover subnets, 1.18.0 and later do", "update it")),
+        (
+            snapshot(*FULL, cni=cni(ENABLE_SUBNET_DISCOVERY="false")),
+            ("ENABLE_SUBNET_DISCOVERY=false", "set it to true"),
+        ),
+    ],
+    ids=["custom-networking", "too-old", "switched-off"],
+)
+def test_given_a_cluster_that_cannot_discover_then_asking_for_it_is_refused_with_the_remedy(
+    facts: Snapshot, said: tuple[str, ...]
+) -> None:
+    with pytest.raises(CannotPlan) as caught:
+        first_plan(facts, DISCOVERY)
+    assert caught.value.field == "strategy"
+    assert all(words in str(caught.value) for words in said)
+    with pytest.raises(InvalidInput, match=r"^field 'strategy': strategy subnet-discovery is not possible"):
+        required(facts, diagnose(facts), RunRequest(strategy="subnet-discovery"), PlanningOptions())
+    assert first_plan(facts, PlanningOptions()).strategy.startswith("custom-networking")
+
+
+# --- Auto
+
+
+def test_given_auto_and_a_cni_that_discovers_then_that_is_chosen_because_nothing_is_reconfigured() -> None:
+    found = first_plan(snapshot(*FULL), AUTO)
+    assert found.strategy == "subnet-discovery"
+    assert "nothing of aws-node is changed or restarted" in found.strategy_reason
+
+
+@pytest.mark.parametrize(
+    ("facts", "strategy", "said"),
+    [
+        (snapshot(*FULL, CONFIGS, env=CUSTOM), "custom-networking-extension", "aws-node is not restarted"),
+        (snapshot(*FULL, cni=cni("v1.16.0")), "custom-networking", "does not discover"),
+        (snapshot(*FULL, cni=cni(ENABLE_SUBNET_DISCOVERY="0")), "custom-networking", "ENABLE_SUBNET_DISCOVERY=false"),
+        (snapshot(*FULL, cni=cni(None)), "custom-networking", "is unknown"),
+        (
+            snapshot(*FULL, cni=cni("v1.22.0"), vpc=vpc(clusters=("prod", "other"))),
+            "custom-networking",
+            "from the VPC's other clusters (other)",
+        ),
+        (snapshot(*FULL, vpc=vpc(clusters=("prod", "other"))), "subnet-discovery", "discovers tagged subnets"),
+        (snapshot(*FULL, cni=cni("v1.22.0"), vpc=vpc(clusters=("prod",))), "subnet-discovery", "discovers"),
+    ],
+    ids=["on", "too-old", "switched-off", "unknown", "would-reach-others", "scoped", "alone"],
+)
+def test_given_auto_then_the_least_disruptive_that_works_is_chosen_and_the_reason_said(
+    facts: Snapshot, strategy: str, said: str
+) -> None:
+    found = first_plan(facts, AUTO)
+    assert (found.strategy, said in found.strategy_reason) == (strategy, True)
+
+
+def test_given_auto_asked_for_by_a_run_then_leaked_enis_may_still_be_the_answer() -> None:
+    leaked = tuple(
+        LeakedInterface(id=f"eni-{each}", subnet_id=f"subnet-{each}", addresses=6, cluster="prod") for each in "ab"
+    )
+    facts = snapshot(*FULL, leaked_interfaces=leaked)
+    needed = required(facts, diagnose(facts), RunRequest(strategy="auto"), PlanningOptions())
+    assert needed.strategy == "delete-leaked-enis"
+
+
+# --- Node groups
+
+
+def groups(*names: str) -> Cluster:
+    return Cluster(
+        name="prod",
+        vpc_id="vpc-1",
+        node_groups=tuple(NodeGroup(name=name, instance_types=("m5.large",), desired=3) for name in names),
+    )
+
+
+def test_given_node_groups_then_every_zone_gets_a_subnet_and_the_rest_is_told() -> None:
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=200), cluster=groups("web")), NODE_GROUP)
+    assert actions(found) == ["associate_cidr", "create_subnet", "create_subnet"]
+    assert (found.heals_now, found.replace_nodes, found.prepares_only) == (0, ("node-a0",), True)
+    assert found.expectation == "heals 0 of 1 pods now, 1 when they run on the new node groups"
+    create, eksctl, drain = handover_of(found, {az("a"): "subnet-1", az("b"): "subnet-2"})
+    assert create.startswith("aws eks create-nodegroup --cluster-name prod --nodegroup-name web-pods --node-role")
+    assert "--subnets subnet-1 subnet-2 --instance-types m5.large" in create.replace("'", "")
+    assert "--scaling-config minSize=3,maxSize=6,desiredSize=3" in create
+    assert "eksctl create nodegroup --cluster prod --name web-pods --subnet-ids subnet-1,subnet-2" in eksctl.replace(
+        "'", ""
+    )
+    assert "kubectl drain" in drain
+
+
+def test_given_karpenter_then_its_node_class_is_told_and_no_group_invented() -> None:
+    cluster = Cluster(name="prod", vpc_id="vpc-1", karpenter=True)
+    told = first_plan(snapshot(*FULL, cluster=cluster), NODE_GROUP).handover
+    assert f'EC2NodeClass of Karpenter: subnetSelectorTerms: [{{"id": "<subnet of {az("a")}>"}}' in told[0]
+    assert not any("eksctl" in text for text in told)
+
+
+def test_given_dozens_of_node_groups_then_the_first_are_told_and_the_rest_counted() -> None:
+    told = first_plan(snapshot(*FULL, cluster=groups(*(f"g{n}" for n in range(40)))), NODE_GROUP).handover
+    assert "the same for the other 35 managed node groups" in told
+    assert len(told) < 15
+
+
+def test_given_custom_networking_then_node_groups_would_not_help() -> None:
+    with pytest.raises(CannotPlan, match="pods of new nodes would take addresses of the ENIConfigs' subnets"):
+        first_plan(snapshot(*FULL, CONFIGS, env=CUSTOM), NODE_GROUP)
+
+
+# --- What belongs to others
+
+
+def by_gitops(**fields: Any) -> Snapshot:
+    return snapshot(*FULL, **({"cni": Cni(version="v1.23.1", owner="gitops", owned_by="Argo CD cni")} | fields))
+
+
+def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_handed_over() -> None:
+    found = first_plan(by_gitops())
+    assert [change.by_hand for change in found.changes] == [False] * 3 + [True] * 3
+    assert (found.heals_now, found.prepares_only) == (0, True)
+    assert found.expectation == "heals 0 of 2 pods now, 2 when the handed-over changes are applied"
+    first, config, _, settings = handover_of(found, {az("a"): "subnet-1", az("b"): "subnet-2"})
+    assert first == "aws-node is managed by Argo CD cni: put the following into its source, ENIConfigs first"
+    assert '"spec": {"subnet": "subnet-1"}' in config
+    assert "managed-by" not in config
+    assert settings.startswith("kubectl -n kube-system set env daemonset/aws-node AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=")
+    assert "subnet-discovery" in found.alternatives[0]
+
+
+def test_given_a_helm_release_then_the_settings_are_handed_over_as_its_values() -> None:
+    release = Cni(version="v1.23.1", owner="helm", owned_by="Helm release aws-vpc-cni")
+    _, _, _, settings = first_plan(by_gitops(cni=release)).handover
+    told, _, values = settings.partition(": ")
+    assert told == "in the values of Helm release aws-vpc-cni"
+    assert json.loads(values) == {"env": CUSTOM}
+
+
+def test_given_no_crd_then_it_is_handed_over_before_the_eniconfigs() -> None:
+    bare = Cni(version="v1.23.1", owner="helm", eni_config_crd=False)
+    assert "eniconfigs.crd.k8s.amazonaws.com, which is missing" in first_plan(by_gitops(cni=bare)).handover[1]
+
+
+def test_given_a_daemonset_of_others_and_discovery_then_nothing_needs_to_be_handed_over() -> None:
+    found = first_plan(by_gitops(), AUTO)
+    assert (found.strategy, found.handover, found.heals_now) == ("subnet-discovery", (), 2)
+
+
+def test_given_custom_networking_on_then_the_daemonset_is_not_written_and_its_owner_does_not_matter() -> None:
+    on = Cni(version="v1.23.1", owner="helm", env=CUSTOM)
+    assert not first_plan(snapshot(*FULL, CONFIGS, cni=on)).handover
+
+
+def test_given_eniconfigs_of_others_then_they_are_handed_over() -> None:
+    theirs = Part(eni_configs=tuple(eni_config(each, managed_by="argocd-controller") for each in "ab"))
+    found = first_plan(snapshot(*FULL, theirs, env=CUSTOM))
+    assert found.strategy == "custom-networking-extension"
+    assert found.handover[0].startswith(f"ENIConfig {az('a')} is managed by argocd-controller")
+    assert all(change.by_hand == (change.action == "apply_eniconfig") for change in found.changes)
+
+
+# --- Who benefits
+
+
+def test_given_hosts_with_and_without_free_slots_then_both_are_counted() -> None:
+    full = zone("b", free=0, stuck=3, enis=(6, 6, 6))
+    found = first_plan(snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), full))
+    assert found.expectation == "heals 14 of 17 pods now, 3 after replacing node-b0"
+    assert (found.heals_now, found.replace_nodes) == (14, ("node-b0",))
+
+
+@pytest.mark.parametrize(("env", "now"), [({}, 10), (PREFIXES, 30)], ids=["addresses", "prefixes"])
+def test_given_more_pods_than_the_free_slots_of_their_node_hold_then_no_more_are_promised(
+    env: dict[str, str], now: int
+) -> None:
+    # given two free slots for ENIs of 6 addresses, one of which is the ENI's own
+    found = first_plan(snapshot(zone("a", free=0, stuck=30), env=env))
+    beyond = ", 20 only on further nodes: the ENIs of node-a0 hold no more" if now < 30 else ""
+    assert found.expectation == f"heals {now} of 30 pods now{beyond}"
+    assert (found.heals_now, found.replace_nodes) == (now, ())
+
+
+def test_given_an_ipamd_that_waits_for_a_full_subnet_then_its_node_is_to_be_replaced() -> None:
+    # given a CNI before 1.18, and a second ENI with room in the full pod subnet
+    old = Cni(version="v1.16.0", env=CUSTOM)
+    found = first_plan(snapshot(zone("a", free=0, stuck=2, enis=(1, 3)), CONFIGS, cni=old))
+    assert found.expectation == "heals 0 of 2 pods now, 2 after replacing node-a0"
+    assert found.replace_nodes == ("node-a0",)
+
+
+def test_given_a_node_that_a_setting_holds_back_then_its_pods_are_not_promised() -> None:
+    env = {"MINIMUM_IP_TARGET": "6"}
+    facts = snapshot(zone("a", free=0, stuck=1, enis=(6, 6)), zone("b", free=0, stuck=2, enis=(6,)), env=env)
+    assert first_plan(facts).expectation == ("heals 2 of 3 pods now, 1 on node-a0 not before WARM_IP_TARGET is set")
+
+
+def test_given_a_node_whose_enis_are_unknown_then_nothing_is_promised_and_no_replacement_is_asked_for() -> None:
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=2, max_enis=None)))
+    assert found.expectation == "heals 1 of 3 pods now, 2 if node-b0 can take another ENI, which is unknown"
+    assert (found.heals_now, found.replace_nodes) == (1, ())
+
+
+def test_given_pods_elsewhere_then_they_are_not_promised() -> None:
+    facts = snapshot(zone("a", free=0, stuck=1), Part(pods=pods(2, "no-such-node")))
+    assert first_plan(facts).expectation == "heals 1 of 3 pods now, 2 on nodes that it does not serve"
+
+
+def test_given_many_nodes_to_replace_then_the_first_are_named() -> None:
+    hosts = [zone(letter, free=0, stuck=1, enis=(6, 6, 6)) for letter in "bcdefgh"]
+    found = first_plan(snapshot(zone("a", free=0, stuck=1), *hosts))
+    assert "after replacing node-b0, node-c0, node-d0, node-e0, node-f0 and 2 more" in found.expectation
+    assert len(found.replace_nodes) == 7
+
+
+def test_given_thousands_of_full_nodes_then_the_plan_stays_small() -> None:
+    crowd = zone("a", free=0, stuck=0, nodes=5000, enis=(6, 6, 5))
+    waiting = Part(pods=tuple(pod for each in crowd.nodes for pod in pods(1, each.name)))
+    found = first_plan(snapshot(crowd, waiting, quotas=Quotas(applied=True, interfaces_per_region=50_000)))
+    assert found.expectation.startswith("heals 0 of 5000 pods now, 5000 after replacing node-a0, ")
+    assert len(found.replace_nodes) == 500
+    assert len(found.model_dump_json()) < 50_000
+
+
+# --- Prepared, and waiting for people
+
+
+@pytest.mark.parametrize("terms", [NODE_GROUP, PlanningOptions()], ids=["node-group", "aws-node of Argo CD"])
+def test_given_prepared_subnets_that_no_node_uses_then_no_more_are_made(terms: PlanningOptions) -> None:
+    ours = {"eks-ip-remediator:incident": "prod-1", "eks-ip-remediator:cluster": "prod"}
+    owned = Cni(version="v1.23.1", owner="gitops", owned_by="argocd.argoproj.io/instance=cni")
+    waiting = Part(subnets=(subnet("a", id="subnet-made", cidr="100.64.0.0/24", free=251, tags=ours),))
+    with pytest.raises(CannotPlan, match="subnet-made of incident prod-1 are prepared and no node uses them yet"):
+        first_plan(snapshot(*FULL, waiting, CONFIGS, cni=owned), terms)
+    theirs = Part(subnets=(subnet("a", id="subnet-x", cidr="100.64.0.0/24", tags={**ours, **OTHER}),))
+    assert first_plan(snapshot(*FULL, theirs, CONFIGS, cni=owned), terms).prepares_only
+
+
+def test_given_prepared_subnets_then_a_plan_that_we_carry_out_ourselves_is_made_all_the_same() -> None:
+    ours = {"eks-ip-remediator:incident": "prod-1", "eks-ip-remediator:cluster": "prod"}
+    waiting = Part(subnets=(subnet("a", id="subnet-made", cidr="100.64.0.0/24", free=251, tags=ours),))
+    assert first_plan(snapshot(*FULL, waiting, CONFIGS), DISCOVERY).strategy == "subnet-discovery"

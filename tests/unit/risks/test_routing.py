@@ -1,0 +1,192 @@
+"""What is behind the ways out of the VPC, and who else uses 100.64.0.0/10."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import NatGateway, Peering, Route, TransitGateway
+from tests.unit.support.facts import CUSTOM, Part, eni_config, node, subnet
+from tests.unit.support.moving import ordinary, risks
+
+EXTERNAL = {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}
+EXCLUDED = {"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "10.8.0.0/16, 10.9.0.0/16"}
+INTERNET = Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a")
+
+
+def route(destination: str, target: str = "tgw-1", **fields: Any) -> Route:
+    return Route(**({"destination": destination, "target": target, "route_table": "rtb-a"} | fields))
+
+
+def facts(*routes: Route, env: dict[str, str] | None = None, **of_vpc: Any) -> Snapshot:
+    known = ordinary(routes=(INTERNET, *routes), **of_vpc)
+    return known.model_copy(update={"cni": known.cni.model_copy(update={"env": env or {}})})
+
+
+def extension(env: dict[str, str], **of_vpc: Any) -> dict[str, Risk]:
+    """Pods that live in 100.64.0.0/24 already get more of the same CIDR."""
+    host = node("a", enis=(1, 1))
+    first, second = host.interfaces
+    on_pods = second.model_copy(update={"subnet_id": "subnet-pods"})
+    part = Part(
+        nodes=(host.model_copy(update={"interfaces": (first, on_pods)}),),
+        subnets=(subnet("a"), subnet("a", id="subnet-pods", cidr="100.64.0.0/24")),
+        eni_configs=(eni_config("a", subnet="subnet-pods"),),
+    )
+    known = ordinary(part, **of_vpc)
+    cidrs = (*known.vpc.cidrs, known.vpc.cidrs[0].model_copy(update={"cidr": "100.64.0.0/16"})) if known.vpc else ()
+    vpc = known.vpc.model_copy(update={"cidrs": cidrs}) if known.vpc else None
+    known = known.model_copy(update={"vpc": vpc, "cni": known.cni.model_copy(update={"env": CUSTOM | env})})
+    return risks(known, strategy="custom-networking-extension", source="existing-cidr", block="100.64.4.0/22")
+
+
+@pytest.mark.parametrize("target", ["tgw-1", "vgw-1", "pcx-1", "eni-1"])
+def test_given_external_snat_and_a_route_to_others_then_they_may_not_answer(target: str) -> None:
+    risk = risks(facts(route("10.8.0.0/16", target), env=EXTERNAL))["external-snat"]
+    assert risk.severity is Severity.HIGH
+    assert f"10.8.0.0/16 to {target}" in risk.found
+    assert "100.64.0.0/22" in risk.breaks
+
+
+def test_given_external_snat_and_nat_gateways_alone_then_they_translate_the_new_range_too() -> None:
+    assert risks(facts(env=EXTERNAL))["external-snat"].severity is Severity.LOW
+
+
+def test_given_external_snat_and_routes_that_were_not_read_then_the_worst_is_assumed() -> None:
+    unread = facts(env=EXTERNAL)
+    assert unread.vpc is not None
+    unread = unread.model_copy(update={"vpc": unread.vpc.model_copy(update={"routes": ()})})
+    assert risks(unread)["external-snat"].severity is Severity.HIGH
+
+
+def test_given_routes_of_a_table_that_new_subnets_do_not_get_then_they_do_not_count() -> None:
+    elsewhere = route("10.8.0.0/16", route_table="rtb-z")
+    assert risks(facts(elsewhere, env=EXTERNAL))["external-snat"].severity is Severity.LOW
+
+
+def test_given_a_private_nat_gateway_then_the_remedy_names_it() -> None:
+    nat = NatGateway(id="nat-p", subnet_id="subnet-a", private=True)
+    risk = risks(facts(route("10.8.0.0/16"), env=EXTERNAL, nat_gateways=(nat,)))["external-snat"]
+    assert "the private NAT gateway nat-p" in risk.remedy
+
+
+def test_given_excluded_ranges_outside_the_vpc_then_they_see_pods_and_may_not_answer() -> None:
+    risk = risks(facts(env=EXCLUDED))["snat-exclusions"]
+    assert risk.severity is Severity.HIGH
+    assert "10.8.0.0/16, 10.9.0.0/16" in risk.found
+
+
+@pytest.mark.parametrize(
+    "env", [{}, EXTERNAL | EXCLUDED, {"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "10.0.64.0/18"}], ids=["none", "off", "own"]
+)
+def test_given_exclusions_without_effect_then_there_is_no_such_risk(env: dict[str, str]) -> None:
+    assert "snat-exclusions" not in risks(facts(env=env))
+
+
+def test_given_an_existing_subnet_beside_a_new_cidr_then_the_new_one_is_still_unknown_outside() -> None:
+    known = facts(route("10.8.0.0/16"), env=EXTERNAL)
+    assert "external-snat" in risks(known, existing=("10.0.60.0/24",))
+    assert "external-snat" not in risks(known, block=None, existing=("10.0.60.0/24",), source="existing-subnets")
+
+
+def test_given_pods_that_leave_with_addresses_of_that_cidr_already_then_nothing_changes() -> None:
+    known = extension(EXTERNAL, routes=(route("10.8.0.0/16"),))
+    assert not {"external-snat", "return-routes"} & set(known)
+    assert "snat-exclusions" not in extension(EXCLUDED)
+
+
+@pytest.mark.parametrize(
+    ("routes", "severity"), [((route("10.8.0.0/16"),), Severity.HIGH), ((), None)], ids=["others", "internet"]
+)
+def test_given_nodes_in_the_new_range_then_their_own_addresses_leave(
+    routes: tuple[Route, ...], severity: Severity | None
+) -> None:
+    risk = risks(facts(*routes), strategy="node-group").get("node-addresses-leave")
+    assert (risk.severity if risk else None) is severity
+    assert "node-addresses-leave" not in risks(facts(*routes))
+
+
+def test_given_ways_into_the_vpc_then_callers_of_pods_need_a_route() -> None:
+    peering = Peering(id="pcx-1", status="active", cidrs=("10.8.0.0/16",))
+    risk = risks(facts(route("10.9.0.0/16"), peerings=(peering,)))["return-routes"]
+    assert risk.severity is Severity.LOW
+    assert "pcx-1, tgw-1" in risk.found
+    gone = peering.model_copy(update={"status": "deleted"})
+    assert "return-routes" not in risks(facts(peerings=(gone,)))
+
+
+def test_given_a_dead_route_in_the_copied_table_then_it_is_known() -> None:
+    risk = risks(facts(route("10.8.0.0/16", "pcx-9", state="blackhole")))["blackhole-routes"]
+    assert risk.severity is Severity.LOW
+    assert "aws ec2 delete-route --route-table-id rtb-a --destination-cidr-block 10.8.0.0/16" in risk.remedy
+    assert "blackhole-routes" not in risks(facts(route("10.8.0.0/16", "pcx-9", state="blackhole", route_table="rtb-z")))
+
+
+@pytest.mark.parametrize(
+    ("routes", "of_vpc", "named"),
+    [
+        ((route("100.64.0.0/10", prefix_list="pl-1"),), {}, "100.64.0.0/10 (pl-1) to tgw-1"),
+        ((), {"transit_gateways": (TransitGateway(id="tgw-1", attachment="a", routes=("100.64.1.0/24",)),)}, "tgw-1"),
+        ((), {"peerings": (Peering(id="pcx-1", status="active", cidrs=("100.64.0.0/16",)),)}, "peer pcx-1"),
+    ],
+)
+def test_given_the_block_in_use_on_a_path_then_hosts_there_are_lost(
+    routes: tuple[Route, ...], of_vpc: dict[str, Any], named: str
+) -> None:
+    risk = risks(facts(*routes, **of_vpc))["cgnat-on-paths"]
+    assert risk.severity is Severity.HIGH
+    assert named in risk.found
+    assert "ExcludedCidrs" in risk.remedy
+
+
+def test_given_the_shared_range_in_use_beside_the_block_then_it_is_only_known() -> None:
+    beside = TransitGateway(id="tgw-1", attachment="a", routes=("100.80.0.0/16", "10.8.0.0/16"))
+    assert risks(facts(transit_gateways=(beside,)))["cgnat-on-paths"].severity is Severity.LOW
+
+
+@pytest.mark.parametrize("destination", ["0.0.0.0/0", "64.0.0.0/2", "10.8.0.0/16"])
+def test_given_ways_out_and_other_ranges_then_nobody_uses_the_shared_one(destination: str) -> None:
+    assert "cgnat-on-paths" not in risks(facts(route(destination)))
+
+
+def test_given_the_local_route_of_a_cidr_that_the_vpc_has_then_it_is_nobody_elses() -> None:
+    assert "cgnat-on-paths" not in extension({}, routes=(route("100.64.0.0/16", "local"),))
+
+
+def test_given_the_vpcs_own_range_on_its_gateway_then_that_is_nobody_elses() -> None:
+    known = extension({}, transit_gateways=(TransitGateway(id="tgw-1", attachment="a", routes=("100.64.0.0/16",)),))
+    assert "cgnat-on-paths" not in known
+
+
+def test_given_a_block_outside_the_shared_range_then_its_other_users_do_not_matter() -> None:
+    assert "cgnat-on-paths" not in risks(facts(route("100.64.0.0/10")), block="10.1.0.0/22")
+
+
+def test_given_a_gateway_of_another_account_then_its_unknown_routes_are_said() -> None:
+    dark = facts(transit_gateways=(TransitGateway(id="tgw-1", attachment="a"),))
+    risk = risks(dark)["transit-gateway-unread"]
+    assert risk.severity is Severity.MEDIUM
+    assert "Values=100.64.0.0/10" in risk.remedy
+    assert "transit-gateway-unread" not in risks(dark, source="existing-cidr")
+
+
+def test_given_tailscale_then_its_nodes_drop_what_comes_from_the_shared_range() -> None:
+    known = facts()
+    known = known.model_copy(
+        update={"cluster": known.cluster.model_copy(update={"overlays": ("DaemonSet tailscale/ts",)})}
+    )
+    risk = risks(known)["overlay-on-cgnat"]
+    assert risk.severity is Severity.HIGH
+    assert "DaemonSet tailscale/ts" in risk.found
+    assert "overlay-on-cgnat" not in risks(known, block="10.1.0.0/22")
+    assert "overlay-on-cgnat" not in risks(facts())
+
+
+def test_given_1000_routes_then_the_text_stays_short() -> None:
+    many = [route(f"10.{n // 250 + 8}.{n % 250}.0/24", state="blackhole") for n in range(1000)]
+    shared = [route(f"100.{n // 250 + 64}.{n % 250}.0/24", f"tgw-{n:017}") for n in range(1000)]
+    for risk in risks(facts(*many, *shared, env=EXTERNAL)).values():
+        assert max(len(risk.found), len(risk.breaks), len(risk.remedy)) < 600, risk.id
