@@ -53,7 +53,7 @@ def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
     log.undone(CIDR)
     log.undone(CIDR)
     assert log.made() == [ENICONFIG]
-    told = Incidents(table, clock).timeline(log._incident)
+    told = Incidents(table, clock).timeline(log.incident)
     assert [(event["what"], event["detail"]) for event in told] == [("change undone", "vpc_cidr 100.64.0.0/22")] * 2
 
 
