@@ -11,8 +11,7 @@ import pytest
 
 from ip_remediator.signals.events import Signal
 from ip_remediator.signals.logs import parse_logs
-from tests.stack.aws.conftest import Maker, unique
-from tests.stack.aws.conftest import Inbox
+from tests.stack.aws.conftest import Inbox, Maker, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws

@@ -18,8 +18,7 @@ from botocore.exceptions import ClientError
 from ip_remediator.signals.events import Signal, Source, parse_eventbridge
 from ip_remediator.signals.logs import parse_logs
 from local.aws.client import LocalAws
-from tests.stack.aws.conftest import Maker, Network, eventually, unique
-from tests.stack.aws.conftest import Inbox
+from tests.stack.aws.conftest import Inbox, Maker, Network, eventually, unique
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "data" / "signals"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scripts.redrive import redrive
-from tests.stack.aws.conftest import code_of, unique
-from tests.stack.aws.conftest import Inbox
+from tests.stack.aws.conftest import Inbox, code_of, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws

@@ -11,8 +11,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.signals.events import Signal, Source, parse_eventbridge
-from tests.stack.aws.conftest import unique
-from tests.stack.aws.conftest import Inbox, subscribe
+from tests.stack.aws.conftest import Inbox, subscribe, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
