@@ -19,7 +19,7 @@ from tests.integration.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def restart_cooldown(lab: Lab) -> Iterator[Patient]:
+def calm(lab: Lab) -> Iterator[Patient]:
     """A cluster whose events reach the remediator, with eight pods that have addresses and none without."""
     with patient(lab, replace(Scenario(), nginx_replicas=8), event_bus="default") as cluster:
         cluster.settle(running=8, stuck=0)
