@@ -11,7 +11,8 @@ from ip_remediator_cli.errors import BAD_INPUT
 
 DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
-_RBAC = Path(__file__).resolve().parents[2] / "onboarding" / "rbac.yaml"
+# Beside the code, so that an installed package has it too; onboarding/rbac.yaml links to it.
+_RBAC = Path(__file__).with_name("rbac.yaml")
 # As `planning.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
 _EXIT_STATUS = """\

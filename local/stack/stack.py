@@ -136,12 +136,21 @@ class Stack:
 
     def _deploy(self) -> None:
         self.outputs = deployment.deploy(self.servers, self.parameters)
-        # The function's host name exists only on AWS; the local AWS answers for it under a path.
-        function_id = self.outputs["SlackRequestUrl"].removeprefix("https://").partition(".")[0]
-        self.outputs["SlackRequestUrl"] = f"{self.servers.aws_url}/_aws/lambda-url/{function_id}/"
+        if url := self.outputs.get("SlackRequestUrl"):
+            self.outputs["SlackRequestUrl"] = self._local_url(url)
+
+    def _local_url(self, url: str) -> str:
+        """Host names of function URLs and HTTP APIs exist only on AWS; the local AWS answers for them under a path."""
+        host = url.removeprefix("https://")
+        id_, _, rest = host.partition(".")
+        if rest.startswith("execute-api."):
+            return f"{self.servers.aws_url}/_aws/execute-api/{id_}/$default/"
+        return f"{self.servers.aws_url}/_aws/lambda-url/{id_}/"
 
     def _connect_slack(self) -> None:
-        """Interactivity of the Slack app: where the workspace sends clicks."""
+        """Interactivity of the Slack app: where the workspace sends clicks, if the stack takes any."""
+        if "SlackRequestUrl" not in self.outputs:
+            return
         request = urllib.request.Request(
             f"{self.servers.slack_url}/_control/interactivity-url",
             data=json.dumps({"url": self.outputs["SlackRequestUrl"]}).encode(),

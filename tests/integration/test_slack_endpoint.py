@@ -1,0 +1,54 @@
+"""What Slack's buttons reach, by the parameter SlackEndpoint: an HTTP API, or nothing. Function URLs are the default,
+which every other test here uses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+import urllib3
+
+from ip_remediator.common.enums import Outcome
+from local.stack.ports import Ports
+from local.stack.stack import Stack
+from tests.integration.conftest import SPEED, WAIT_SCALE
+from tests.integration.support.lab import Lab
+from tests.integration.support.patient import patient
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["http-api"])
+def endpoint(request: pytest.FixtureRequest, tmp_path: pytest.TempPathFactory) -> Iterator[tuple[str, Lab]]:
+    parameters = {"SlackEndpoint": request.param, "SlackReservedConcurrency": "5"}
+    with Stack(tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
+        stack.start()
+        yield request.param, Lab(stack)
+
+
+def test_given_an_endpoint_of_each_kind_when_a_plan_waits_then_it_is_answered_the_way_that_there_is(
+    endpoint: tuple[str, Lab],
+) -> None:
+    kind, lab = endpoint
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        execution = lab.start(cluster.name, mode="approve")
+        incident = lab.incident_when_known(execution)
+        [_] = [lab.message_saying(incident.id, "approv")]
+        if kind == "none":
+            assert "SlackRequestUrl" not in lab.outputs
+            assert lab.buttons(lab.messages(incident.id)[0]) == []
+            return
+        assert "execute-api" in lab.outputs["SlackRequestUrl"]
+        assert _unsigned(lab) == 401
+        lab.click(lab.messages(incident.id)[0], "approve")
+        assert lab.end_of(execution).status == "SUCCEEDED"
+        assert lab.incidents.get(incident.id).outcome is Outcome.HEALED
+
+
+def _unsigned(lab: Lab) -> int:
+    headers = {"X-Slack-Request-Timestamp": str(int(time.time())), "X-Slack-Signature": "v0=00"}
+    body = urlencode({"payload": "{}"})
+    return urllib3.request("POST", lab.outputs["SlackRequestUrl"], body=body, headers=headers).status
