@@ -24,5 +24,5 @@ def build(settings: Settings) -> Any:
     corrections.install(settings, faults, switches)
     backend.install(settings.associating_seconds)
     autoscaling.install()
-    original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(), autoscaling=autoscaling.MotoAutoScaling())
+    original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(switches), autoscaling=autoscaling.MotoAutoScaling())
     return Control(original(ministack_app, "app"), faults, switches)

@@ -28,6 +28,12 @@ class Switches:
     documented. ``addon_updates_fail``: updates started from now on end as Failed and change nothing.
     ``addon_status``: status of an add-on that is not being updated; "DEGRADED" comes with a health issue.
     ``addon_refuses_empty_values``: "" is no configuration; `{}` clears it (no document says what "" does).
+    ``addons_by_path``: an absent add-on's ARN is that of its path (…:/clusters/NAME/addons/NAME).
+    ``addon_passed_to_service``: iam:PassedToService of an add-on's role; "" leaves the key out.
+
+    ``ec2_reads_after_seconds``: Describe calls show new subnets, VPC CIDRs, network interfaces and tags only then.
+    ``ec2_writes_after_seconds``: other calls on a new subnet, CIDR or network interface find it only then.
+    ``ec2_policies_see_after_seconds``: aws:ResourceTag has a new tag only then.
     """
 
     execution_events: int = 25_000
@@ -37,6 +43,11 @@ class Switches:
     addon_updates_fail: bool = False
     addon_status: str = "ACTIVE"
     addon_refuses_empty_values: bool = False
+    addons_by_path: bool = False
+    addon_passed_to_service: str = "eks.amazonaws.com"
+    ec2_reads_after_seconds: float = 0.0
+    ec2_writes_after_seconds: float = 0.0
+    ec2_policies_see_after_seconds: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """All settings by name."""

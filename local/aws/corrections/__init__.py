@@ -12,12 +12,12 @@ from local.aws.corrections import (
     cloudformation,
     cloudwatch,
     eks,
-    iam,
     lambda_functions,
     logs,
     service_quotas,
     sqs,
 )
+from local.aws.iam import corrections as iam
 from local.aws.step_functions import corrections as step_functions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def install(settings: Settings, faults: Faults, switches: Switches) -> None:
     step_functions.install(faults, switches)
     cloudformation.install()
     cloudwatch.install()
-    iam.install()
+    iam.install(switches)
     service_quotas.install()
     logs.install()
     sqs.install()

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs
 
 from ministack.core.responses import get_account_id, get_region
-from moto.ec2.exceptions import DryRunClientError
+from moto.ec2.exceptions import DryRunClientError, EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import create_backend_app
 
 from local.aws.wire import error_answer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.aws.switches import Switches
+
 Response = tuple[int, dict[str, str], bytes]
 HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "host"})
 DRY_RUN_STATUS = 412
+CLIENT_ERROR_STATUS = 400
 
 
 # moto's models are plain dictionaries, and its services reach into each other's; one request at a time keeps check and
@@ -49,8 +56,17 @@ class MotoService:
         forwarded["Host"] = f"{self._service}.{get_region()}.amazonaws.com"
         with _LOCK:
             self.settle()
-            answer = self._application.test_client().open(path, method=method, headers=forwarded, data=body)
+            try:
+                with self.view(body):
+                    answer = self._application.test_client().open(path, method=method, headers=forwarded, data=body)
+            except EC2ClientError as error:
+                return error_answer("ec2", str(error.code), str(error.message), CLIENT_ERROR_STATUS)
         return answer.status_code, dict(answer.headers), answer.data
+
+    @contextmanager
+    def view(self, _body: bytes) -> Iterator[None]:
+        """What the request may see. EC2ClientError when it may not see what it names."""
+        yield
 
     def settle(self) -> None:
         """Let happen what time brings about, before a request is answered."""
@@ -63,16 +79,29 @@ class MotoService:
 
 
 class MotoEC2(MotoService):
-    def __init__(self) -> None:
+    """EC2, eventually consistent as the server's settings say."""
+
+    def __init__(self, switches: Switches) -> None:
         super().__init__("ec2")
+        self._switches = switches
+
+    @contextmanager
+    def view(self, body: bytes) -> Iterator[None]:
+        form = parse_qs(body.decode())
+        named = {value for values in form.values() for value in values}
+        with _backend().seen_late(form.get("Action", [""])[0], named, self._switches):
+            yield
 
     def settle(self) -> None:
-        backend: Any = ec2_backends[get_account_id()][get_region()]
-        backend.settle()
+        _backend().settle()
 
     def reset(self) -> None:
         """Forget every EC2 resource (MiniStack's reset endpoint)."""
         ec2_backends.reset()
+
+
+def _backend() -> Any:
+    return ec2_backends[get_account_id()][get_region()]
 
 
 def is_dry_run(body: bytes) -> bool:

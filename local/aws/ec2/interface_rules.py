@@ -164,6 +164,13 @@ class InterfaceRules:
             raise errors.too_many_addresses(eni_id)
         return super().attach_network_interface(eni_id, instance_id, index)  # type: ignore[misc]
 
+    def attachment(self, attachment_id: str) -> tuple[str, str]:
+        """(instance, interface) of an attachment, "*" when there is none."""
+        for eni in self.enis.values():  # type: ignore[attr-defined]
+            if eni.attachment_id == attachment_id:
+                return (eni.instance.id if eni.instance else "*"), eni.id
+        return "*", "*"
+
     def interface_limits(self, instance_type: str) -> tuple[int, int]:
         """(ENIs, IPv4 addresses per ENI) of an instance type, from DescribeInstanceTypes."""
         (described,) = self.describe_instance_types([instance_type])  # type: ignore[attr-defined]

@@ -83,6 +83,19 @@ class VpcRules:
         vpcs = self.vpcs.values()  # type: ignore[attr-defined]
         return next((vpc.id for vpc in vpcs if association_id in vpc._cidr_block_association_set), "*")
 
+    def subnet_of_acl_association(self, association_id: str) -> str:
+        """Id of the subnet that has the network ACL association, "*" when none has."""
+        acls = self.network_acls.values()  # type: ignore[attr-defined]
+        found = (acl._associations[association_id] for acl in acls if association_id in acl._associations)
+        return next((str(one.subnet_id) for one in found), "*")
+
+    def route_table_association(self, association_id: str) -> tuple[str, str]:
+        """(table, subnet) of an association, "*" when there is none."""
+        for table in self.route_tables.values():  # type: ignore[attr-defined]
+            if association_id in table._associations:
+                return table.id, table._associations[association_id]
+        return "*", "*"
+
     def _in_transition(self, association_id: str, final: str | None) -> None:
         self.transitions[association_id] = (time.monotonic() + self.transition_seconds, final)
         if not self.transition_seconds:

@@ -164,6 +164,30 @@ def subscribe(aws: LocalAws, inbox: Inbox, pattern: dict[str, Any], bus: str = "
     events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "inbox", "Arn": inbox.arn}])
 
 
+MANAGED_TAG = "ip-remediator:managed"
+
+
+def allow(*actions: str, **condition: Any) -> dict[str, Any]:
+    """A statement that allows actions on everything, under a condition if one is given."""
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def tagged(kind: str, value: str) -> list[dict[str, Any]]:
+    """TagSpecifications with MANAGED_TAG."""
+    return [{"ResourceType": kind, "Tags": [{"Key": MANAGED_TAG, "Value": value}]}]
+
+
+@pytest.fixture
+def caller(aws: LocalAws, make: Maker) -> Any:
+    """Makes a client of a role that may do what the statements allow."""
+
+    def client(*statements: dict[str, Any], service: str = "ec2") -> Any:
+        return aws.client(service, **make.session(*statements))
+
+    return client
+
+
 @dataclass
 class Network:
     """A VPC of a test."""

@@ -4,41 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.stack.aws.conftest import Maker, Network, code_of
+from tests.stack.aws.conftest import MANAGED_TAG, Maker, Network, allow, code_of, tagged, unique
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
-
-TAG = "ip-remediator:managed"
-
-
-def allow(*actions: str, **condition: Any) -> dict[str, Any]:
-    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
-    return {**statement, "Condition": condition} if condition else statement
-
-
-def tagged(kind: str, value: str) -> list[dict[str, Any]]:
-    return [{"ResourceType": kind, "Tags": [{"Key": TAG, "Value": value}]}]
-
-
-@pytest.fixture
-def caller(aws: LocalAws, make: Maker) -> Any:
-    def client(*statements: dict[str, Any], service: str = "ec2") -> Any:
-        return aws.client(service, **make.session(*statements))
-
-    return client
-
-
-def test_given_a_request_tag_condition_when_a_subnet_is_created_then_only_with_that_tag(network: Network, caller: Any):
-    condition = {"StringEquals": {f"aws:RequestTag/{TAG}": "true"}}
-    ec2 = caller(allow("ec2:CreateSubnet", **condition), allow("ec2:CreateTags"))
-    asked = {"VpcId": network.vpc, "CidrBlock": "10.0.0.0/24"}
-    assert code_of(ec2.create_subnet, **asked) == "UnauthorizedOperation"
-    wrong = code_of(ec2.create_subnet, TagSpecifications=tagged("subnet", "no"), **asked)
-    assert wrong == "UnauthorizedOperation"
-    assert code_of(ec2.create_subnet, TagSpecifications=tagged("subnet", "true"), **asked) == ""
 
 
 def test_given_a_resource_tag_condition_when_subnets_are_deleted_then_only_those_with_that_tag(
@@ -46,7 +15,7 @@ def test_given_a_resource_tag_condition_when_subnets_are_deleted_then_only_those
 ):
     ours = network.subnet("10.0.0.0/24", TagSpecifications=tagged("subnet", "true"))
     theirs = network.subnet("10.0.1.0/24")
-    ec2 = caller(allow("ec2:DeleteSubnet", StringEquals={f"aws:ResourceTag/{TAG}": "true"}))
+    ec2 = caller(allow("ec2:DeleteSubnet", StringEquals={f"aws:ResourceTag/{MANAGED_TAG}": "true"}))
     assert code_of(ec2.delete_subnet, SubnetId=theirs) == "UnauthorizedOperation"
     assert code_of(ec2.delete_subnet, SubnetId=ours) == ""
 
@@ -89,3 +58,43 @@ def test_given_leave_to_send_messages_when_they_are_sent_as_a_batch_then_it_cove
     assert allowed.send_message_batch(QueueUrl=url, Entries=entries)["Successful"]
     other = caller(allow("sqs:ReceiveMessage"), service="sqs")
     assert code_of(other.send_message_batch, QueueUrl=url, Entries=entries) == "AccessDenied"
+
+
+def test_given_leave_for_one_action_only_when_a_role_is_handed_to_an_addon_then_it_needs_pass_role(
+    aws: LocalAws, make: Maker, caller: Any
+):
+    cluster, role = unique("demo"), make.role()
+    named = {"clusterName": cluster, "addonName": "vpc-cni"}
+    aws.client("eks").create_cluster(name=cluster, roleArn=role, resourcesVpcConfig={"subnetIds": []})
+    aws.client("eks").create_addon(**named)
+    wanted = {**named, "serviceAccountRoleArn": role}
+    passed = {"StringEquals": {"iam:PassedToService": "eks.amazonaws.com"}}
+
+    without = caller(allow("eks:UpdateAddon"), service="eks")
+    strict = caller(allow("eks:UpdateAddon"), allow("iam:PassRole", **passed), service="eks")
+    if_exists = {"StringEqualsIfExists": passed["StringEquals"]}
+    lenient = caller(allow("eks:UpdateAddon"), allow("iam:PassRole", **if_exists), service="eks")
+
+    assert code_of(without.update_addon, **wanted) == "AccessDeniedException"
+    assert code_of(without.update_addon, **named, configurationValues="{}") == ""
+    with aws.settings(addon_passed_to_service=""):
+        assert code_of(strict.update_addon, **wanted) == "AccessDeniedException"
+        assert code_of(lenient.update_addon, **wanted) in ("", "ResourceInUseException")
+    assert code_of(strict.update_addon, **wanted) in ("", "ResourceInUseException")
+
+
+def test_given_the_setting_when_an_absent_addon_is_described_then_its_path_is_what_counts(
+    aws: LocalAws, make: Maker, caller: Any
+):
+    cluster = unique("demo")
+    aws.client("eks").create_cluster(name=cluster, roleArn=make.role(), resourcesVpcConfig={"subnetIds": []})
+    arn = f"arn:aws:eks:{aws.region}:000000000000"
+    by_addon = {**allow("eks:DescribeAddon"), "Resource": f"{arn}:addon/{cluster}/*/*"}
+    by_path = {**allow("eks:DescribeAddon"), "Resource": f"{arn}:/clusters/{cluster}/addons/*"}
+    asked = {"clusterName": cluster, "addonName": "vpc-cni"}
+    one, both = caller(by_addon, service="eks"), caller(by_addon, by_path, service="eks")
+
+    assert code_of(one.describe_addon, **asked) == "ResourceNotFoundException"
+    with aws.settings(addons_by_path=True):
+        assert code_of(one.describe_addon, **asked) == "AccessDeniedException"
+        assert code_of(both.describe_addon, **asked) == "ResourceNotFoundException"
