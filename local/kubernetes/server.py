@@ -35,7 +35,7 @@ def run(options: Options) -> None:
 
 async def _serve(options: Options) -> None:
     users = opts.read_token_file(options.token_file)
-    api = Api(Authenticator(users, options.token_webhook), options.version)
+    api = Api(Authenticator(users, options.token_webhook), options)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Who is asking: bearer tokens from a static file, then from a TokenReview webhook."""
+"""Who is asking: bearer tokens of a static file, of service accounts, and of a TokenReview webhook, in this order."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from local.kubernetes.options import AUTHENTICATED, WEBHOOK_CACHE_SECONDS, User
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from local.kubernetes.access.tokens import ServiceAccountTokens
+
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 WEBHOOK_TIMEOUT_SECONDS = 10.0
 _CACHE_LIMIT = 1000
@@ -23,7 +25,10 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Authenticator:
+    """`users`: by token; `webhook`: URL that answers TokenReviews; `accounts`: set once the store exists."""
+
     def __init__(self, users: Mapping[str, User], webhook: str | None) -> None:
+        self.accounts: ServiceAccountTokens | None = None
         self._users = users
         self._webhook = webhook
         self._answers: dict[str, tuple[float, User | None]] = {}
@@ -36,7 +41,8 @@ class Authenticator:
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             return ANONYMOUS
-        user = self._users.get(token) or await self._ask_webhook(token)
+        user = self._users.get(token) or (self.accounts.user_of(token) if self.accounts else None)
+        user = user or await self._ask_webhook(token)
         if user is None:
             raise errors.unauthorized()
         if AUTHENTICATED in user.groups:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
 from local.kubernetes.kinds.resources import (
+    BUILT_IN,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     RBAC_GROUP,
@@ -39,29 +40,47 @@ _REVIEWS = [
     },
     {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
 ]
-_VIEWED = [
+_ACCESS_REVIEWS = (
     {
-        "verbs": _READ,
-        "apiGroups": [""],
-        "resources": ["configmaps", "events", "namespaces", "pods", "serviceaccounts", "services"],
+        "verbs": ["create"],
+        "apiGroups": ["authentication.k8s.io"],
+        "resources": ["tokenreviews"],
     },
     {
-        "verbs": _READ,
-        "apiGroups": ["apps"],
-        "resources": ["controllerrevisions", "daemonsets", "deployments", "replicasets"],
+        "verbs": ["create"],
+        "apiGroups": ["authorization.k8s.io"],
+        "resources": ["subjectaccessreviews"],
     },
-    {"verbs": _READ, "apiGroups": ["policy"], "resources": ["poddisruptionbudgets"]},
-]
-# The bootstrap roles that clients of this project meet, and to whom the real server binds them.
+)
+# Reading these would give more rights than the role itself has.
+_NOT_VIEWED = ("secrets", "roles", "rolebindings")
+
+
+def _namespaced(verbs: list[str], without: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One rule for each API group with the namespaced built-in resources, their subresources included."""
+    by_group: dict[str, list[str]] = {}
+    for resource in BUILT_IN:
+        if resource.namespaced and resource.plural not in without:
+            names = [resource.plural, *(f"{resource.plural}/{name}" for name in resource.subresources)]
+            by_group.setdefault(resource.group, []).extend(names)
+    by_group[""].append("namespaces")
+    return [{"verbs": verbs, "apiGroups": [group], "resources": names} for group, names in by_group.items()]
+
+
+_EDIT = [*_READ, "create", "delete", "deletecollection", "patch", "update"]
+# The bootstrap roles that people bind, and to whom the real server binds them.
 _BOOTSTRAP_ROLES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...]]] = {
     "cluster-admin": (_ANYTHING, (ADMIN_GROUP,)),
+    "admin": (_namespaced(_EDIT, ()), ()),
+    "edit": (_namespaced(_EDIT, ("roles", "rolebindings")), ()),
+    "view": (_namespaced(_READ, _NOT_VIEWED), ()),
+    "system:auth-delegator": (list(_ACCESS_REVIEWS), ()),
     "system:basic-user": (_REVIEWS, ("system:authenticated",)),
     "system:discovery": ([{"verbs": ["get"], "nonResourceURLs": _DISCOVERY}], ("system:authenticated",)),
     "system:public-info-viewer": (
         [{"verbs": ["get"], "nonResourceURLs": _HEALTH}],
         ("system:authenticated", "system:unauthenticated"),
     ),
-    "view": (_VIEWED, ()),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes.kinds import resources
@@ -53,7 +54,7 @@ def _pod_spec(spec: dict[str, Any]) -> None:
     for container in (spec.get("containers") or []) + (spec.get("initContainers") or []):
         _container(container, host_network=bool(spec.get("hostNetwork")))
     for volume in spec.get("volumes") or ():
-        _volume(volume)
+        _volume_source(volume)
 
 
 def _container(container: dict[str, Any], *, host_network: bool) -> None:
@@ -80,7 +81,7 @@ def _container(container: dict[str, Any], *, host_network: bool) -> None:
             _fill(container[name], **_PROBE)
 
 
-def _volume(volume: dict[str, Any]) -> None:
+def _volume_source(volume: dict[str, Any]) -> None:
     if set(volume) <= {"name"}:
         volume["emptyDir"] = {}
     if "hostPath" in volume:
@@ -147,9 +148,80 @@ def _webhook_configuration(obj: dict[str, Any]) -> None:
 
 def _service(obj: dict[str, Any]) -> None:
     spec = obj.setdefault("spec", {})
-    _fill(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster")
+    _fill(spec, type="ClusterIP", sessionAffinity="None")
+    if spec["type"] != "ExternalName":
+        _fill(spec, internalTrafficPolicy="Cluster")
+    if spec["type"] in ("NodePort", "LoadBalancer"):
+        _fill(spec, externalTrafficPolicy="Cluster")
+    if spec["type"] == "LoadBalancer":
+        _fill(spec, allocateLoadBalancerNodePorts=True)
     for port in spec.get("ports") or ():
         _fill(port, protocol="TCP", targetPort=port.get("port"))
+
+
+def _secret(obj: dict[str, Any]) -> None:
+    """`stringData` is for writing only: it ends up encoded in `data` (conversion.go of k8s.io/kubernetes/apis/core)."""
+    _fill(obj, type="Opaque")
+    for name, text in (obj.pop("stringData", None) or {}).items():
+        obj.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
+
+
+def _job_spec(spec: dict[str, Any]) -> None:
+    _fill(spec, backoffLimit=6, completionMode="NonIndexed", suspend=False)
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = 1
+    _fill(spec, parallelism=1, podReplacementPolicy="TerminatingOrFailed")
+    template = spec.setdefault("template", {})
+    template.setdefault("metadata", {})
+    _pod_spec(template.setdefault("spec", {}))
+
+
+def _job(obj: dict[str, Any]) -> None:
+    _job_spec(obj.setdefault("spec", {}))
+
+
+def _cron_job(obj: dict[str, Any]) -> None:
+    spec = obj.setdefault("spec", {})
+    _fill(spec, concurrencyPolicy="Allow", suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
+    job = spec.setdefault("jobTemplate", {})
+    job.setdefault("metadata", {})
+    template = job.setdefault("spec", {}).setdefault("template", {})
+    template.setdefault("metadata", {})
+    _pod_spec(template.setdefault("spec", {}))
+
+
+def _autoscaler(obj: dict[str, Any]) -> None:
+    spec = obj.setdefault("spec", {})
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
+    _fill(spec, minReplicas=1, metrics=[{"type": "Resource", "resource": cpu}])
+
+
+def _network_policy(obj: dict[str, Any]) -> None:
+    spec = obj.setdefault("spec", {})
+    _fill(spec, policyTypes=["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
+
+
+def _volume_claim(obj: dict[str, Any]) -> None:
+    _fill(obj.setdefault("spec", {}), volumeMode="Filesystem")
+
+
+def _volume(obj: dict[str, Any]) -> None:
+    _fill(obj.setdefault("spec", {}), volumeMode="Filesystem", persistentVolumeReclaimPolicy="Retain")
+
+
+def _storage_class(obj: dict[str, Any]) -> None:
+    _fill(obj, reclaimPolicy="Delete", volumeBindingMode="Immediate")
+
+
+def _priority_class(obj: dict[str, Any]) -> None:
+    _fill(obj, preemptionPolicy="PreemptLowerPriority")
+
+
+def _replication_controller(obj: dict[str, Any]) -> None:
+    spec = _workload(obj, replicas=1)
+    labels = spec["template"]["metadata"].get("labels")
+    if labels:
+        _fill(spec, selector=labels)
 
 
 def _node(obj: dict[str, Any]) -> None:
@@ -186,6 +258,16 @@ _DEFAULTS: dict[Resource, Callable[[dict[str, Any]], None]] = {
     resources.NODES: _node,
     resources.NAMESPACES: _namespace,
     resources.SERVICES: _service,
+    resources.SECRETS: _secret,
+    resources.JOBS: _job,
+    resources.CRON_JOBS: _cron_job,
+    resources.AUTOSCALERS: _autoscaler,
+    resources.NETWORK_POLICIES: _network_policy,
+    resources.VOLUME_CLAIMS: _volume_claim,
+    resources.VOLUMES: _volume,
+    resources.STORAGE_CLASSES: _storage_class,
+    resources.PRIORITY_CLASSES: _priority_class,
+    resources.REPLICATION_CONTROLLERS: _replication_controller,
     resources.DEPLOYMENTS: _deployment,
     resources.DAEMONSETS: _daemon_set,
     resources.REPLICASETS: _replica_set,
@@ -263,6 +345,19 @@ def _new_daemon_set(obj: dict[str, Any]) -> None:
     obj["metadata"].setdefault("annotations", {})["deprecated.daemonset.template.generation"] = "1"
 
 
+def _new_job(job: dict[str, Any]) -> None:
+    """Jobs select their pods by their own uid (pkg/registry/batch/job/strategy.go)."""
+    job["status"] = {}
+    spec = job["spec"]
+    if spec.get("manualSelector"):
+        return
+    uid, name = job["metadata"]["uid"], job["metadata"].get("name", "")
+    labels = spec["template"]["metadata"].setdefault("labels", {})
+    labels |= {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
+    labels |= {"controller-uid": uid, "job-name": name}
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+
+
 def _new_crd(obj: dict[str, Any]) -> None:
     stored = [version["name"] for version in obj["spec"].get("versions") or () if version.get("storage")]
     obj["status"] = {"acceptedNames": {"plural": "", "kind": ""}, "conditions": [], "storedVersions": stored}
@@ -278,4 +373,12 @@ _ADMISSION: dict[Resource, Callable[[dict[str, Any]], None]] = {
     resources.STATEFULSETS: _zero_status("replicas", "availableReplicas"),
     resources.PDBS: _zero_status("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"),
     resources.CRDS: _new_crd,
+    resources.JOBS: _new_job,
+    resources.CRON_JOBS: _zero_status(),
+    resources.REPLICATION_CONTROLLERS: _zero_status("replicas"),
+    resources.SERVICES: lambda service: service.update(status={"loadBalancer": {}}),
+    resources.INGRESSES: lambda ingress: ingress.update(status={"loadBalancer": {}}),
+    resources.VOLUME_CLAIMS: lambda claim: claim.update(status={"phase": "Pending"}),
+    resources.VOLUMES: lambda volume: volume.update(status={"phase": "Pending"}),
+    resources.QUOTAS: _zero_status(),
 }

@@ -10,6 +10,11 @@ from local.kubernetes.kinds import schema
 CRD_GROUP = "apiextensions.k8s.io"
 RBAC_GROUP = "rbac.authorization.k8s.io"
 ADMISSION_GROUP = "admissionregistration.k8s.io"
+BATCH_GROUP = "batch"
+DISCOVERY_GROUP = "discovery.k8s.io"
+FLOW_GROUP = "flowcontrol.apiserver.k8s.io"
+NETWORKING_GROUP = "networking.k8s.io"
+STORAGE_GROUP = "storage.k8s.io"
 STATUS = ("status",)
 STATUS_SCALE = ("status", "scale")
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -83,7 +88,7 @@ def _builtin(group: str, plural: str, kind: str, model: str = "", **more: Any) -
     labels = more.pop("labels", "")
     return Resource(
         group=group,
-        version="v1",
+        version=more.pop("version", "v1"),
         plural=plural,
         kind=kind,
         namespaced=more.pop("namespaced", True),
@@ -191,6 +196,77 @@ CLUSTER_ROLE_BINDINGS = _builtin(
 ROLES = _builtin(RBAC_GROUP, "roles", "Role", create_on_update=True)
 ROLE_BINDINGS = _builtin(RBAC_GROUP, "rolebindings", "RoleBinding", create_on_update=True)
 
+SERVICE_ACCOUNTS = _builtin(
+    "", "serviceaccounts", "ServiceAccount", short_names=("sa",), subresources=("token",), returns_deleted=True
+)
+SECRETS = _builtin("", "secrets", "Secret", labels="type")
+CONFIG_MAPS = _builtin("", "configmaps", "ConfigMap", short_names=("cm",))
+ENDPOINTS = _builtin("", "endpoints", "Endpoints", short_names=("ep",))
+ENDPOINT_SLICES = _builtin(DISCOVERY_GROUP, "endpointslices", "EndpointSlice")
+REPLICATION_CONTROLLERS = _builtin(
+    "",
+    "replicationcontrollers",
+    "ReplicationController",
+    short_names=("rc",),
+    categories=("all",),
+    subresources=STATUS_SCALE,
+    has_generation=True,
+    labels="status.replicas",
+)
+JOBS = _builtin(
+    BATCH_GROUP,
+    "jobs",
+    "Job",
+    categories=("all",),
+    subresources=STATUS,
+    has_generation=True,
+    labels="status.successful",
+)
+CRON_JOBS = _builtin(
+    BATCH_GROUP,
+    "cronjobs",
+    "CronJob",
+    short_names=("cj",),
+    categories=("all",),
+    subresources=STATUS,
+    has_generation=True,
+)
+AUTOSCALERS = _builtin(
+    "autoscaling",
+    "horizontalpodautoscalers",
+    "HorizontalPodAutoscaler",
+    "V2HorizontalPodAutoscaler",
+    version="v2",
+    short_names=("hpa",),
+    categories=("all",),
+    subresources=STATUS,
+)
+INGRESSES = _builtin(
+    NETWORKING_GROUP, "ingresses", "Ingress", short_names=("ing",), subresources=STATUS, has_generation=True
+)
+NETWORK_POLICIES = _builtin(
+    NETWORKING_GROUP, "networkpolicies", "NetworkPolicy", short_names=("netpol",), has_generation=True
+)
+VOLUME_CLAIMS = _builtin(
+    "", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",), subresources=STATUS
+)
+VOLUMES = _builtin(
+    "", "persistentvolumes", "PersistentVolume", namespaced=False, short_names=("pv",), subresources=STATUS
+)
+STORAGE_CLASSES = _builtin(STORAGE_GROUP, "storageclasses", "StorageClass", namespaced=False, short_names=("sc",))
+PRIORITY_CLASSES = _builtin(
+    "scheduling.k8s.io", "priorityclasses", "PriorityClass", namespaced=False, short_names=("pc",), has_generation=True
+)
+QUOTAS = _builtin("", "resourcequotas", "ResourceQuota", short_names=("quota",), subresources=STATUS)
+SIGNING_REQUESTS = _builtin(
+    "certificates.k8s.io",
+    "certificatesigningrequests",
+    "CertificateSigningRequest",
+    namespaced=False,
+    short_names=("csr",),
+    subresources=("status", "approval"),
+)
+
 # Kept and listed; no request is sent to the webhooks.
 VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS = (
     _builtin(
@@ -203,6 +279,23 @@ VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS = (
     )
     for kind in ("ValidatingWebhook", "MutatingWebhook")
 )
+ADMISSION_POLICIES = _builtin(
+    ADMISSION_GROUP,
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    namespaced=False,
+    subresources=STATUS,
+    has_generation=True,
+    categories=("api-extensions",),
+)
+ADMISSION_POLICY_BINDINGS = _builtin(
+    ADMISSION_GROUP,
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+    has_generation=True,
+    categories=("api-extensions",),
+)
 
 BUILT_IN = (
     NODES,
@@ -210,15 +303,56 @@ BUILT_IN = (
     EVENTS,
     NAMESPACES,
     SERVICES,
-    _builtin("", "configmaps", "ConfigMap", short_names=("cm",)),
-    _builtin("", "secrets", "Secret", labels="type"),
-    _builtin("", "serviceaccounts", "ServiceAccount", short_names=("sa",), returns_deleted=True),
+    CONFIG_MAPS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    ENDPOINTS,
+    VOLUME_CLAIMS,
+    VOLUMES,
+    QUOTAS,
+    REPLICATION_CONTROLLERS,
+    _builtin("", "limitranges", "LimitRange", short_names=("limits",)),
+    _builtin("", "podtemplates", "PodTemplate", has_generation=True),
     DAEMONSETS,
     DEPLOYMENTS,
     REPLICASETS,
     STATEFULSETS,
     _builtin("apps", "controllerrevisions", "ControllerRevision"),
+    JOBS,
+    CRON_JOBS,
+    AUTOSCALERS,
     PDBS,
+    INGRESSES,
+    NETWORK_POLICIES,
+    _builtin(NETWORKING_GROUP, "ingressclasses", "IngressClass", namespaced=False, has_generation=True),
+    _builtin(NETWORKING_GROUP, "ipaddresses", "IPAddress", namespaced=False, short_names=("ip",)),
+    _builtin(NETWORKING_GROUP, "servicecidrs", "ServiceCIDR", namespaced=False, subresources=STATUS),
+    ENDPOINT_SLICES,
+    STORAGE_CLASSES,
+    _builtin(STORAGE_GROUP, "csidrivers", "CSIDriver", namespaced=False),
+    _builtin(STORAGE_GROUP, "csinodes", "CSINode", namespaced=False),
+    _builtin(STORAGE_GROUP, "csistoragecapacities", "CSIStorageCapacity"),
+    _builtin(STORAGE_GROUP, "volumeattachments", "VolumeAttachment", namespaced=False, subresources=STATUS),
+    PRIORITY_CLASSES,
+    SIGNING_REQUESTS,
+    _builtin("node.k8s.io", "runtimeclasses", "RuntimeClass", namespaced=False),
+    _builtin(FLOW_GROUP, "flowschemas", "FlowSchema", namespaced=False, subresources=STATUS, has_generation=True),
+    _builtin(
+        FLOW_GROUP,
+        "prioritylevelconfigurations",
+        "PriorityLevelConfiguration",
+        namespaced=False,
+        subresources=STATUS,
+        has_generation=True,
+    ),
+    _builtin(
+        "apiregistration.k8s.io",
+        "apiservices",
+        "APIService",
+        namespaced=False,
+        subresources=STATUS,
+        categories=("api-extensions",),
+    ),
     _builtin("coordination.k8s.io", "leases", "Lease", create_on_update=True, unconditional_update=False),
     CRDS,
     CLUSTER_ROLES,
@@ -227,4 +361,6 @@ BUILT_IN = (
     ROLE_BINDINGS,
     VALIDATING_WEBHOOKS,
     MUTATING_WEBHOOKS,
+    ADMISSION_POLICIES,
+    ADMISSION_POLICY_BINDINGS,
 )

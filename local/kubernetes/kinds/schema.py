@@ -7,6 +7,7 @@ OpenAPI document. The same schemas decode requests, drive server-side apply and 
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import re
@@ -172,12 +173,22 @@ def _limits(value: Any, schema: dict[str, Any], path: str) -> Iterator[Problem]:
     if schema.get("enum") and value not in schema["enum"]:
         supported = ", ".join(json.dumps(item) for item in schema["enum"])
         yield Problem(path, "enum", supported, json.dumps(value))
+    if schema.get("format") == "byte" and isinstance(value, str) and not _is_base64(value):
+        yield Problem(path, "type", "base64", "string")
     if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
         yield Problem(path, "pattern", schema["pattern"], value)
     for keyword, size in (("minLength", 1), ("minItems", 1), ("maxLength", -1), ("maxItems", -1)):
         fits = isinstance(value, str) if keyword.endswith("Length") else isinstance(value, list)
         if fits and keyword in schema and (len(value) - schema[keyword]) * size < 0:
             yield Problem(path, keyword, str(schema[keyword]), str(len(value)))
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _fits(value: Any, expected: str | None, schema: dict[str, Any]) -> bool:

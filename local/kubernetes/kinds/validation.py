@@ -44,9 +44,31 @@ _POD_SPEC_CHANGES = (
 _IMMUTABLE = "field is immutable"
 
 
+# Wherever a built-in kind has a field of this name in its spec.
+_NONNEGATIVE = (
+    "replicas",
+    "minReadySeconds",
+    "revisionHistoryLimit",
+    "progressDeadlineSeconds",
+    "parallelism",
+    "completions",
+    "backoffLimit",
+    "activeDeadlineSeconds",
+    "ttlSecondsAfterFinished",
+    "startingDeadlineSeconds",
+    "successfulJobsHistoryLimit",
+    "failedJobsHistoryLimit",
+    "minAvailable",
+    "maxUnavailable",
+)
+_NONNEGATIVE_RULE = "must be greater than or equal to 0"
+
+
 def problems(resource: Resource, new: dict[str, Any], old: dict[str, Any] | None) -> list[FieldError]:
     """Everything wrong with an object that is about to replace `old` (None: to be created)."""
     found = list(_metadata(resource, new["metadata"], old))
+    if not resource.custom:
+        found += _nonnegative(new)
     check = _KINDS.get(resource)
     if check is not None:
         found += check(new)
@@ -131,6 +153,15 @@ def _frozen_spec(spec: dict[str, Any]) -> dict[str, Any]:
     return frozen
 
 
+def _nonnegative(obj: dict[str, Any]) -> Iterator[FieldError]:
+    """Counts and seconds of a spec that must not be negative (ValidateNonnegativeField of k8s.io/kubernetes)."""
+    spec = obj.get("spec") or {}
+    for name in _NONNEGATIVE:
+        value = spec.get(name)
+        if isinstance(value, int) and value < 0:
+            yield invalid_value(f"spec.{name}", value, _NONNEGATIVE_RULE)
+
+
 def _workload(obj: dict[str, Any]) -> Iterator[FieldError]:
     spec = obj["spec"]
     selector = spec.get("selector")
@@ -146,6 +177,52 @@ def _workload(obj: dict[str, Any]) -> Iterator[FieldError]:
         field = "spec.template.metadata.labels"
         yield FieldError("FieldValueInvalid", field, f"Invalid value: {shown}: {problem}")
     yield from _pod_spec(spec["template"]["spec"], "spec.template.spec")
+
+
+def _job(job: dict[str, Any]) -> Iterator[FieldError]:
+    yield from _job_template(job["spec"]["template"], "spec.template")
+
+
+def _job_template(template: dict[str, Any], path: str) -> Iterator[FieldError]:
+    yield from _pod_spec(template["spec"], f"{path}.spec")
+    if template["spec"].get("restartPolicy") not in ("OnFailure", "Never"):
+        yield required(f"{path}.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
+
+
+def _cron_job(cron: dict[str, Any]) -> Iterator[FieldError]:
+    if not cron["spec"].get("schedule"):
+        yield required("spec.schedule")
+    yield from _job_template(cron["spec"]["jobTemplate"]["spec"]["template"], "spec.jobTemplate.spec.template")
+
+
+def _autoscaler(autoscaler: dict[str, Any]) -> Iterator[FieldError]:
+    spec = autoscaler["spec"]
+    if spec.get("maxReplicas", 0) < 1:
+        yield invalid_value("spec.maxReplicas", spec.get("maxReplicas", 0), "must be greater than 0")
+    if spec["minReplicas"] < 1:
+        yield invalid_value("spec.minReplicas", spec["minReplicas"], "must be greater than or equal to 1")
+    elif spec.get("maxReplicas", 0) < spec["minReplicas"]:
+        rule = "must be greater than or equal to `minReplicas`"
+        yield invalid_value("spec.maxReplicas", spec.get("maxReplicas", 0), rule)
+
+
+def _service(service: dict[str, Any]) -> Iterator[FieldError]:
+    spec = service["spec"]
+    if spec["type"] == "ExternalName":
+        if not spec.get("externalName"):
+            yield required("spec.externalName")
+    elif not spec.get("ports") and spec.get("clusterIP") != "None":
+        yield required("spec.ports")
+    for index, port in enumerate(spec.get("ports") or ()):
+        if not 1 <= port.get("port", 0) <= 65535:
+            rule = "must be between 1 and 65535, inclusive"
+            yield invalid_value(f"spec.ports[{index}].port", port.get("port", 0), rule)
+
+
+def _service_change(new: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
+    before, after = old["spec"].get("clusterIP"), new["spec"].get("clusterIP")
+    if before and after and before != after:
+        yield invalid_value("spec.clusterIPs[0]", [after], "may not change once set")
 
 
 def _workload_change(new: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError]:
@@ -221,6 +298,10 @@ _KINDS: dict[Resource, Callable[[dict[str, Any]], Iterator[FieldError]]] = {
     resources.DAEMONSETS: _workload,
     resources.REPLICASETS: _workload,
     resources.STATEFULSETS: _workload,
+    resources.JOBS: _job,
+    resources.CRON_JOBS: _cron_job,
+    resources.AUTOSCALERS: _autoscaler,
+    resources.SERVICES: _service,
     resources.EVENTS: _event,
     resources.CRDS: _crd,
     resources.CLUSTER_ROLES: _role,
@@ -233,6 +314,7 @@ _CHANGES: dict[Resource, Callable[[dict[str, Any], dict[str, Any]], Iterator[Fie
     resources.DAEMONSETS: _workload_change,
     resources.REPLICASETS: _workload_change,
     resources.STATEFULSETS: _workload_change,
+    resources.SERVICES: _service_change,
     resources.NODES: _node_change,
     resources.CLUSTER_ROLE_BINDINGS: _binding_change,
     resources.ROLE_BINDINGS: _binding_change,

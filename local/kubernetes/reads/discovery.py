@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.kubernetes.access import reviews
 from local.kubernetes.kinds import schema
-from local.kubernetes.kinds.resources import PODS, VERBS
+from local.kubernetes.kinds.resources import PODS, SERVICE_ACCOUNTS, VERBS
 
 if TYPE_CHECKING:
     from local.kubernetes.kinds.resources import Resource
@@ -71,9 +71,9 @@ def resource_list(store: Store, group: str, version: str) -> dict[str, Any] | No
     for resource in store.served():
         if (resource.group, resource.version) == (group, version):
             listed += _entries(resource)
-    for (own_group, own_version, plural), kind in reviews.KINDS.items():
+    for (own_group, own_version, plural), (kind, namespaced) in reviews.KINDS.items():
         if (own_group, own_version) == (group, version):
-            listed.append(_entry(plural, kind, ["create"], namespaced=False))
+            listed.append(_entry(plural, kind, ["create"], namespaced=namespaced))
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
@@ -100,6 +100,11 @@ def _entries(resource: Resource) -> list[dict[str, Any]]:
     if "scale" in resource.subresources:
         more = {"group": "autoscaling", "version": "v1"}
         listed.append(_entry(f"{plural}/scale", "Scale", _STATUS_VERBS, namespaced=True, **more))
+    if "approval" in resource.subresources:
+        listed.append(_entry(f"{plural}/approval", resource.kind, _STATUS_VERBS, namespaced=namespaced))
+    if resource is SERVICE_ACCOUNTS:
+        more = {"group": "authentication.k8s.io", "version": "v1"}
+        listed.append(_entry(f"{plural}/token", "TokenRequest", ["create"], namespaced=True, **more))
     if resource is PODS:
         listed.append(_entry("pods/binding", "Binding", ["create"], namespaced=True))
         more = {"group": "policy", "version": "v1"}

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors
+from local.kubernetes import errors, parameters
 from local.kubernetes.reads import selectors
 from local.kubernetes.store import encode
 
@@ -51,7 +51,7 @@ class Lists:
 
     def page(self, resource: Resource, namespace: str, query: Mapping[str, str]) -> Page:
         """One page by the query's labelSelector, fieldSelector, limit, continue and resourceVersion."""
-        limit = _integer(query.get("limit") or "0")
+        limit = parameters.integer(query.get("limit") or "0")
         rest = self._resume(query["continue"]) if query.get("continue") else self._start(resource, namespace, query)
         metadata: dict[str, Any] = {"resourceVersion": rest.version}
         if not limit or len(rest.items) <= limit:
@@ -64,7 +64,7 @@ class Lists:
 
     def _start(self, resource: Resource, namespace: str, query: Mapping[str, str]) -> _Rest:
         wanted = query.get("resourceVersion") or "0"
-        if _integer(wanted) > self._store.version:
+        if parameters.integer(wanted) > self._store.version:
             raise _version_too_large(wanted, self._store.version)
         labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
         items = self._store.all(resource, namespace)
@@ -96,13 +96,6 @@ def encode_list(resource: Resource, page: Page) -> bytes:
     head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": page.metadata}
     items = b",".join(stored.encoded_item for stored in page.items)
     return encode(head)[:-1] + b',"items":[' + items + b"]}"
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 def _version_too_large(wanted: str, current: int) -> errors.ApiError:

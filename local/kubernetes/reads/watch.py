@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from local.kubernetes import errors
+from local.kubernetes import errors, parameters
 from local.kubernetes.reads import selectors
 from local.kubernetes.store import encode
 
@@ -46,11 +46,11 @@ class Watch:
         loop = asyncio.get_running_loop()
         seconds = float(self.query.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS)
         ends = loop.time() + seconds
-        bookmarks = self.query.get("allowWatchBookmarks") in ("true", "1")
+        bookmarks = parameters.is_set(self.query, "allowWatchBookmarks")
         version = self.start()
         if not self.store.is_served(self.resource):
             return
-        if version == 0 or self.query.get("sendInitialEvents") == "true":
+        if version == 0 or parameters.is_set(self.query, "sendInitialEvents"):
             version = self.store.version
             yield b"".join(self._initial(version))
         bookmarked = version
@@ -80,7 +80,7 @@ class Watch:
         for stored in self.store.all(self.resource, self.namespace):
             if matches(stored.obj):
                 yield self._line("ADDED", self.render(stored))
-        if self.query.get("sendInitialEvents") == "true":
+        if parameters.is_set(self.query, "sendInitialEvents"):
             yield self._bookmark(version, {"k8s.io/initial-events-end": "true"})
 
     def _matcher(self) -> Callable[[dict[str, Any]], bool]:

@@ -39,7 +39,8 @@ def mark(resource: Resource, obj: dict[str, Any], options: dict[str, Any]) -> di
         metadata["generation"] += 1
     metadata["deletionTimestamp"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
     metadata["deletionGracePeriodSeconds"] = seconds
-    finalizer = CLEANUP if resource is CRDS else _FINALIZERS.get(options.get("propagationPolicy", ""))
+    policy = options.get("propagationPolicy") or ("Orphan" if options.get("orphanDependents") else "")
+    finalizer = CLEANUP if resource is CRDS else _FINALIZERS.get(policy)
     if finalizer and finalizer not in metadata.get("finalizers", ()):
         metadata["finalizers"] = [*metadata.get("finalizers", ()), finalizer]
     if resource is NAMESPACES:

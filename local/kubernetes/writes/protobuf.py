@@ -1,105 +1,155 @@
-"""Requests in Kubernetes' protobuf encoding, for the few kinds that kubectl sends that way.
+"""Requests in Kubernetes' protobuf encoding, which Go clients with typed structs (kubectl, helm) send unasked.
 
-kubectl's typed clients (auth can-i, drain) post protobuf without asking first; they take JSON as an answer. Field
-numbers are those of the `generated.proto` files of k8s.io/api and k8s.io/apimachinery.
+The answer is JSON, which those clients accept. No library decodes these messages: their schema says too little. Go
+writes every field that is no pointer, set or not, so that a zero means "not set" unless the field is a pointer; and
+some types (times, quantities, `IntOrString`) have a JSON form of their own (k8s.io/apimachinery).
 """
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import json
 from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
+from local.kubernetes.kinds import go_types
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 CONTENT_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
+_VARINT, _BYTES = 0, 2
+# `runtime.Unknown`, the envelope: 1 is its TypeMeta (1 apiVersion, 2 kind), 2 the encoded object.
+_TYPE_META, _RAW = 1, 2
 
-# Message shapes: field number -> (JSON name, type). A type is "string", "int", "bool", "strings" (repeated),
-# "bytes" or the shape of a message.
-_Shape = dict[int, tuple[str, Any]]
-_TYPE_META: _Shape = {1: ("apiVersion", "string"), 2: ("kind", "string")}
-_UNKNOWN: _Shape = {1: ("typeMeta", _TYPE_META), 2: ("raw", "bytes")}
-_METADATA: _Shape = {1: ("name", "string"), 2: ("generateName", "string"), 3: ("namespace", "string")}
-_PRECONDITIONS: _Shape = {1: ("uid", "string"), 2: ("resourceVersion", "string")}
-_DELETE_OPTIONS: _Shape = {
-    1: ("gracePeriodSeconds", "int"),
-    2: ("preconditions", _PRECONDITIONS),
-    3: ("orphanDependents", "bool"),
-    4: ("propagationPolicy", "string"),
-    5: ("dryRun", "strings"),
-}
-_RESOURCE_ATTRIBUTES: _Shape = {
-    1: ("namespace", "string"),
-    2: ("verb", "string"),
-    3: ("group", "string"),
-    4: ("version", "string"),
-    5: ("resource", "string"),
-    6: ("subresource", "string"),
-    7: ("name", "string"),
-}
-_PATH_ATTRIBUTES: _Shape = {1: ("path", "string"), 2: ("verb", "string")}
-_ACCESS_SPEC: _Shape = {
-    1: ("resourceAttributes", _RESOURCE_ATTRIBUTES),
-    2: ("nonResourceAttributes", _PATH_ATTRIBUTES),
-}
-_KINDS: Mapping[str, _Shape] = {
-    "DeleteOptions": _DELETE_OPTIONS,
-    "Eviction": {1: ("metadata", _METADATA), 2: ("deleteOptions", _DELETE_OPTIONS)},
-    "SelfSubjectAccessReview": {1: ("metadata", _METADATA), 2: ("spec", _ACCESS_SPEC)},
-    "SelfSubjectRulesReview": {1: ("metadata", _METADATA), 2: ("spec", {1: ("namespace", "string")})},
-    "SelfSubjectReview": {1: ("metadata", _METADATA)},
-}
+_ZEROS: tuple[Any, ...] = ("", 0, False, [], {})
+_Wire = int | bytes
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The object in a `runtime.Unknown` envelope; ApiError 415 for a kind that is not known here, 400 for garbage."""
+    """The object in an envelope, as its JSON form.
+
+    Raises ApiError 400 for bytes that are no such message, 415 for a kind that has no protobuf form (custom resources).
+    """
     if not body.startswith(_MAGIC):
         raise errors.bad_request("provided data does not appear to be a protobuf message, expected prefix k8s")
     try:
-        envelope = _message(body[len(_MAGIC) :], _UNKNOWN)
-        kind = envelope.get("typeMeta", {})
-        shape = _KINDS.get(kind.get("kind", ""))
-        if shape is None:
+        envelope = _last(body[len(_MAGIC) :])
+        names = _last(_as_bytes(envelope.get(_TYPE_META, b"")))
+        api_version, kind = (_as_bytes(names.get(number, b"")).decode() for number in (1, 2))
+        # DeleteOptions and the like are the same in every group that they are sent to.
+        type_name = go_types.type_of(api_version, kind) or go_types.type_of("v1", kind)
+        if type_name is None:
             raise errors.ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
-        return {**kind, **_message(envelope.get("raw", b""), shape)}
-    except (IndexError, UnicodeDecodeError) as error:
+        return {"apiVersion": api_version, "kind": kind, **_struct(_as_bytes(envelope.get(_RAW, b"")), type_name)}
+    except (IndexError, ValueError, TypeError) as error:
         raise errors.bad_request(f"cannot decode the protobuf message: {error}") from None
 
 
-def _message(data: bytes, shape: _Shape) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _struct(data: bytes, type_name: str) -> dict[str, Any]:
+    sent: dict[int, list[_Wire]] = {}
     for number, value in _fields(data):
-        name, kind = shape.get(number, ("", None))
-        if kind == "strings" and isinstance(value, bytes):
-            found.setdefault(name, []).append(value.decode())
-        elif isinstance(kind, dict) and isinstance(value, bytes):
-            found[name] = _message(value, kind)
-        elif kind is not None:
-            found[name] = _scalar(value, kind)
-    # Go writes every string of a message, set or not; to be unset is all that "" can mean.
-    return {name: value for name, value in found.items() if value != ""}
+        sent.setdefault(number, []).append(value)
+    decoded: dict[str, Any] = {}
+    for field in go_types.fields(type_name):
+        values = sent.get(field.number)
+        if values is None:
+            continue
+        value = _field(values, field.type)
+        if not field.name:
+            decoded |= value
+        elif value is not None and (field.type.startswith("*") or value not in _ZEROS):
+            decoded[field.name] = value
+    return decoded
 
 
-def _scalar(value: int | bytes, kind: str) -> Any:
-    if isinstance(value, bytes):
-        return value if kind == "bytes" else value.decode()
-    if kind == "bool":
+def _field(values: list[_Wire], go_type: str) -> Any:
+    if go_type.startswith("[]"):
+        return [_value(value, go_type[2:]) for value in values]
+    if go_type.startswith("map[]"):
+        entries = (_last(_as_bytes(value)) for value in values)
+        return {
+            _as_bytes(entry.get(1, b"")).decode(): _value(entry.get(2, b""), go_type.removeprefix("map[]"))
+            for entry in entries
+        }
+    return _value(values[-1], go_type.removeprefix("*"))
+
+
+def _value(value: _Wire, go_type: str) -> Any:
+    if go_type == "bool":
         return bool(value)
-    return value - (1 << 64) if value >= 1 << 63 else value
+    if go_type == "int":
+        return _signed(value)
+    data = _as_bytes(value)
+    if go_type == "string":
+        return data.decode()
+    if go_type == "bytes":
+        return base64.b64encode(data).decode()
+    if go_type in _JSON_FORMS:
+        return _JSON_FORMS[go_type](_last(data))
+    decoded = _struct(data, go_type)
+    # A named list that is a message of its own (`ExtraValue`).
+    return decoded.get("[]", []) if go_types.fields(go_type)[0].name == "[]" else decoded
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers with their varint or length-delimited values."""
+def _signed(value: _Wire) -> int:
+    number = int(value)
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def _as_bytes(value: _Wire) -> bytes:
+    if isinstance(value, int):
+        raise ValueError(f"a number ({value}) in the place of a message or a string")
+    return value
+
+
+def _time(parts: dict[int, _Wire], precision: str = "seconds") -> str | None:
+    """`Timestamp`: seconds and nanoseconds; an empty message is the zero time, which is null in JSON."""
+    if not parts:
+        return None
+    seconds, nanos = int(parts.get(1, 0)), int(parts.get(2, 0))
+    moment = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(seconds=seconds, microseconds=nanos // 1000)
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _json(parts: dict[int, _Wire]) -> Any:
+    raw = _as_bytes(parts.get(1, b""))
+    return json.loads(raw) if raw else None
+
+
+def _int_or_string(parts: dict[int, _Wire]) -> int | str:
+    return _as_bytes(parts.get(3, b"")).decode() if parts.get(1) else _signed(parts.get(2, 0))
+
+
+_JSON_FORMS: dict[str, Callable[[dict[int, _Wire]], Any]] = {
+    "Time": _time,
+    "MicroTime": lambda parts: _time(parts, "microseconds"),
+    "Duration": lambda parts: f"{int(parts.get(1, 0)) / 1e9:g}s",
+    "Quantity": lambda parts: _as_bytes(parts.get(1, b"")).decode() or "0",
+    "IntOrString": _int_or_string,
+    "RawExtension": _json,
+    "FieldsV1": _json,
+    "Unknown": lambda parts: json.loads(_as_bytes(parts.get(_RAW, b"null"))),
+}
+
+
+def _last(data: bytes) -> dict[int, _Wire]:
+    """A message by field number; of a number that repeats, the last value counts, as protobuf has it."""
+    return dict(_fields(data))
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, _Wire]]:
+    """Field numbers with their varint or length-delimited values; Kubernetes' types use no others."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
         wire_type = tag & 7
         value, at = _varint(data, at)
-        if wire_type == 0:
+        if wire_type == _VARINT:
             yield tag >> 3, value
-        elif wire_type == 2 and at + value <= len(data):
+        elif wire_type == _BYTES and at + value <= len(data):
             yield tag >> 3, data[at : at + value]
             at += value
         else:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
 from local.kubernetes.errors import FieldError
-from local.kubernetes.kinds import defaults, validation
-from local.kubernetes.kinds.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS
+from local.kubernetes.kinds import defaults, go_types, service_addresses, validation
+from local.kubernetes.kinds.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS, SERVICES
 from local.kubernetes.store import Stored
 from local.kubernetes.writes import apply, decoding, deletion, ownership, patches
 from local.kubernetes.writes.decoding import FieldValidation
 from local.kubernetes.writes.ownership import Entry
+from local.kubernetes.writes.strategic_merge import strategic_merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ class Registry:
         elif content_type == patches.MERGE:
             body = patches.merge_patch(old, patch)
         elif content_type == patches.STRATEGIC and not resource.custom:
-            body = patches.strategic_merge(old, patch)
+            body = strategic_merge(old, patch, go_types.type_of(resource.api_version, resource.kind))
         else:
             accepted = [patches.JSON, patches.MERGE, patches.APPLY]
             raise errors.unsupported_patch(accepted if resource.custom else [*accepted, patches.STRATEGIC])
@@ -182,6 +183,8 @@ class Registry:
         metadata["creationTimestamp"] = timestamp()
         defaults.set_defaults(resource, obj)
         defaults.admit_new(resource, obj)
+        if resource is SERVICES:
+            service_addresses.allocate(obj, None, self.store.objects(SERVICES))
         if resource.has_generation:
             metadata["generation"] = 1
         _finish(resource, obj, None)
@@ -207,6 +210,8 @@ class Registry:
         _carry_metadata(resource, new, old)
         new = _restrict(resource, new, old, write.subresource)
         defaults.set_defaults(resource, new)
+        if resource is SERVICES:
+            service_addresses.allocate(new, old, self.store.objects(SERVICES))
         if not write.subresource:
             _advance_generation(resource, new, old)
         _finish(resource, new, old)

@@ -97,6 +97,11 @@ class Cluster:
         verify = str(self.folder / "pki" / "ca.crt")
         return requests.request(method, self.url + path, data=data, headers=sent, verify=verify, timeout=30)
 
+    def send_bytes(self, method: str, path: str, body: bytes, content_type: str) -> Any:
+        headers = {"Content-Type": content_type, "Authorization": f"Bearer {ADMIN}"}
+        verify = str(self.folder / "pki" / "ca.crt")
+        return requests.request(method, self.url + path, data=body, headers=headers, verify=verify, timeout=30)
+
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         command = ["kubectl", f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder / 'cache'}", *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)

@@ -265,3 +265,104 @@ def test_a_binding_keeps_its_role(rbac):
 
     assert caught.value.status == 422
     assert "cannot change roleRef" in caught.value.body
+
+
+def token_review(cluster, reviewed, **more):
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": reviewed}}
+    return cluster.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body, **more)
+
+
+@pytest.mark.parametrize(
+    ("token", "name", "group"),
+    [
+        (READER, "reader", "readers"),
+        (WEBHOOK_TOKEN, "arn:aws:sts::1:assumed-role/r/s", "remediators"),
+    ],
+)
+def test_a_token_review_tells_whose_a_token_is(cluster, token, name, group):
+    answer = token_review(cluster, token)
+
+    status = answer.json()["status"]
+    assert (answer.status_code, status["authenticated"], status["user"]["username"]) == (201, True, name)
+    assert {group, "system:authenticated"} <= set(status["user"]["groups"])
+
+
+def test_a_token_review_of_a_wrong_token_says_so_and_is_no_error(cluster):
+    answer = token_review(cluster, "nobody")
+
+    status = answer.json()["status"]
+    assert (answer.status_code, status.get("authenticated", False), status["error"]) == (
+        201,
+        False,
+        "invalid bearer token",
+    )
+    assert token_review(cluster, "").status_code == 400
+    assert token_review(cluster, ADMIN, token=OUTSIDER).status_code == 403
+
+
+def test_a_service_account_gets_a_token_and_acts_with_it(cluster, core, rbac, namespace):
+    account = core.create_namespaced_service_account(namespace, {"metadata": {"name": "robot"}})
+    subjects = [{"kind": "ServiceAccount", "name": "robot", "namespace": namespace}]
+    rbac.create_namespaced_role(namespace, {"metadata": {"name": "r"}, "rules": [rule(["list"], ["pods"])]})
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": "r"}
+    body = {"metadata": {"name": "r"}, "roleRef": reference, "subjects": subjects}
+    rbac.create_namespaced_role_binding(namespace, body)
+
+    token = cluster.kubectl("create", "token", "robot", f"--namespace={namespace}", "--duration=20m").strip()
+
+    granted(cluster, f"/api/v1/namespaces/{namespace}/pods", token)
+    assert code(cluster, "GET", "/api/v1/namespaces/default/pods", token=token) == 403
+    user = token_review(cluster, token).json()["status"]["user"]
+    assert (user["username"], user["uid"]) == (f"system:serviceaccount:{namespace}:robot", account.metadata.uid)
+    assert {"system:serviceaccounts", f"system:serviceaccounts:{namespace}"} <= set(user["groups"])
+
+    core.delete_namespaced_service_account("robot", namespace)
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": "robot"}})
+    eventually(lambda: code(cluster, "GET", f"/api/v1/namespaces/{namespace}/pods", token=token) == 401, 30)
+
+
+def test_a_token_for_another_audience_or_of_a_moment_is_not_given_or_not_taken(cluster, core, namespace):
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": "robot"}})
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/robot/token"
+
+    def requested(**spec):
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        return cluster.request("POST", path, body)
+
+    foreign = requested(audiences=["vault"]).json()["status"]["token"]
+    brief = requested(expirationSeconds=5)
+
+    assert code(cluster, "GET", "/version", token=foreign) == 401
+    assert brief.json()["details"]["causes"][0]["field"] == "spec.expirationSeconds"
+
+
+def test_others_rights_can_be_asked_for_by_who_may_ask(cluster, role):
+    role("readers", rule(["patch"], ["daemonsets"], ["apps"]))
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+    def review(**spec):
+        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        return cluster.request("POST", path, body)
+
+    attributes = {"group": "apps", "resource": "daemonsets", "verb": "patch"}
+    eventually(lambda: review(user="x", groups=["readers"], resourceAttributes=attributes).json()["status"]["allowed"])
+
+    denied = review(user="x", groups=["others"], resourceAttributes=attributes)
+    assert not denied.json()["status"]["allowed"]
+    assert review(resourceAttributes=attributes).status_code == 422
+    assert cluster.request("POST", path, {}, token=READER).status_code == 403
+
+
+@pytest.mark.parametrize(("name", "reads_secrets", "writes"), [("view", 403, 403), ("edit", 200, 201)])
+def test_the_roles_that_people_bind_are_there(cluster, rbac, namespace, name, reads_secrets, writes):
+    reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}
+    subjects = [{"kind": "User", "apiGroup": RBAC, "name": "reader"}]
+    body = {"metadata": {"name": name}, "roleRef": reference, "subjects": subjects}
+    rbac.create_namespaced_role_binding(namespace, body)
+    path = f"/api/v1/namespaces/{namespace}"
+    if cluster.kind == "real":
+        pytest.skip("the real server's view and edit are filled in by a controller of kube-controller-manager")
+    granted(cluster, f"{path}/pods")
+
+    assert code(cluster, "GET", f"{path}/secrets") == reads_secrets
+    assert code(cluster, "POST", f"{path}/configmaps", {"metadata": {"name": "a"}}) == writes

@@ -16,6 +16,7 @@ from local.kubernetes.reads import tables
 from local.kubernetes.writes import ownership, patches
 from local.kubernetes.writes.apply import apply
 from local.kubernetes.writes.ownership import Entry
+from local.kubernetes.writes.strategic_merge import strategic_merge
 
 NAMES = st.sampled_from(["a", "b", "c"])
 VARIABLES = st.dictionaries(NAMES, st.sampled_from(["1", "2"]), min_size=1, max_size=3)
@@ -115,7 +116,7 @@ def test_a_json_patch_that_replaces_the_root_yields_the_value(document, value):
 
 @given(CONTAINERS, CONTAINERS)
 def test_a_strategic_patch_sets_what_it_names_and_keeps_the_rest(first, second):
-    merged = patches.strategic_merge(configuration(first), configuration(second))
+    merged = strategic_merge(configuration(first), configuration(second), "apps/v1.DaemonSet")
 
     named, before = values(configuration(second)), values(configuration(first))
     kept = {path: value for path, value in before.items() if path not in named}

@@ -188,3 +188,106 @@ def test_the_selector_of_a_workload_is_immutable(apps, namespace):
 
     assert status["details"]["causes"][0]["field"] == "spec.selector"
     assert "field is immutable" in status["message"]
+
+
+def named(*names, **more):
+    return [{"name": name, **more} for name in names]
+
+
+def env_of(daemon_set, *names):
+    """The names of aws-node's environment after `names` took the place of what was there."""
+    env = [{"$patch": "replace"}, *named(*names, value="0")]
+    daemon_set(STRATEGIC, in_template(containers=[{"name": "aws-node", "env": env}]))
+
+
+@pytest.mark.parametrize(
+    ("live", "patch", "order", "expected"),
+    [
+        # A new item goes before what only the server has.
+        ("ABC", "X", None, "XABC"),
+        ("ABC", "XY", None, "XYABC"),
+        # A known item of the patch keeps its place; a new one stands where the patch has it relative to that.
+        ("ABC", "BX", None, "ABXC"),
+        ("ABC", "XB", None, "XABC"),
+        ("ABC", "CA", None, "BCA"),
+        # $setElementOrder outranks both; what it does not name keeps its place in the live list.
+        ("ABC", "X", "AX", "AXBC"),
+        ("ABC", "", "CB", "ACB"),
+        ("ABCD", "X", "DXA", "BCDXA"),
+    ],
+)
+def test_a_strategic_patch_puts_list_items_where_the_real_server_does(daemon_set, live, patch, order, expected):
+    env_of(daemon_set, *live)
+    change = {"name": "aws-node", "env": named(*patch, value="1")}
+    if order is not None:
+        change["$setElementOrder/env"] = named(*order)
+
+    patched = daemon_set(STRATEGIC, in_template(containers=[change]))
+
+    container = next(item for item in pod_spec(patched)["containers"] if item["name"] == "aws-node")
+    assert "".join(item["name"] for item in container["env"]) == expected
+
+
+def test_a_new_container_goes_before_those_that_only_the_server_has(daemon_set):
+    patched = daemon_set(STRATEGIC, in_template(containers=[{"name": "new", "image": "new:1"}]))
+
+    assert [item["name"] for item in pod_spec(patched)["containers"]] == ["new", "aws-node", "agent"]
+
+
+def test_one_port_for_two_protocols_stays_two_ports(daemon_set):
+    ports = [{"containerPort": 53, "name": "dns", "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}]
+    daemon_set(MERGE, in_template(containers=[{"name": "dns", "image": "dns:1", "ports": ports}]))
+
+    patched = daemon_set(
+        STRATEGIC, in_template(containers=[{"name": "dns", "ports": [{"containerPort": 9153, "name": "metrics"}]}])
+    )
+
+    (container,) = pod_spec(patched)["containers"]
+    assert [(item["containerPort"], item["protocol"]) for item in container["ports"]] == [
+        (9153, "TCP"),
+        (53, "UDP"),
+        (53, "TCP"),
+    ]
+
+
+def test_a_strategic_patch_of_finalizers_adds_and_deletes_values(core, cluster, namespace):
+    core.create_namespaced_config_map(namespace, {"metadata": {"name": "a", "finalizers": ["e.x/1", "e.x/2"]}})
+    path = f"/api/v1/namespaces/{namespace}/configmaps/a"
+
+    def patched(metadata):
+        answer = cluster.request("PATCH", path, {"metadata": metadata}, content_type=STRATEGIC)
+        return answer.json()["metadata"].get("finalizers")
+
+    assert patched({"finalizers": ["e.x/3"]}) == ["e.x/3", "e.x/1", "e.x/2"]
+    assert patched({"$deleteFromPrimitiveList/finalizers": ["e.x/1", "e.x/3"]}) == ["e.x/2"]
+    assert not patched({"finalizers": None})
+
+
+def test_retain_keys_clears_the_other_members_of_a_union(daemon_set):
+    volume = {"name": "run", "$retainKeys": ["name", "configMap"], "configMap": {"name": "c"}}
+
+    patched = daemon_set(STRATEGIC, in_template(volumes=[volume]))
+
+    run = next(item for item in pod_spec(patched)["volumes"] if item["name"] == "run")
+    assert "hostPath" not in run
+    assert run["configMap"]["name"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"containers": [{"image": "x:1"}]}, 500),
+        ({"containers": [{"name": "aws-node", "$patch": "explode"}]}, 500),
+        ({"volumes": [{"name": "run", "$retainKeys": ["name"], "emptyDir": {}}]}, 400),
+        ({"containers": named("agent", image="a:1"), "$setElementOrder/containers": named("aws-node")}, 500),
+    ],
+)
+def test_a_strategic_patch_of_the_wrong_shape_is_refused(cluster, apps, namespace, change, code):
+    body = workload("DaemonSet", "a")
+    body["spec"]["template"]["spec"]["volumes"] = [{"name": "run", "hostPath": {"path": "/run"}}]
+    apps.create_namespaced_daemon_set(namespace, body)
+    path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets/a"
+
+    answer = cluster.request("PATCH", path, in_template(**change), content_type=STRATEGIC)
+
+    assert answer.status_code == code, answer.text

@@ -121,3 +121,39 @@ def test_a_bookmark_ends_a_watch_that_asks_for_them(cluster, core, namespace):
     bookmark = json.loads(lines[-1])
     assert bookmark["type"] == "BOOKMARK"
     assert int(bookmark["object"]["metadata"]["resourceVersion"]) >= int(version)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "watches"),
+    [
+        *((f"={text}", True) for text in ("1", "t", "T", "true", "TRUE", "True", "yes", "")),
+        ("", True),
+        *((f"={text}", False) for text in ("0", "false", "FALSE", "False")),
+    ],
+)
+def test_a_boolean_parameter_is_read_in_every_spelling(cluster, spelling, watches):
+    answer = cluster.request("GET", f"/api/v1/namespaces?timeoutSeconds=1&watch{spelling}")
+
+    first = json.loads(answer.text.splitlines()[0])
+    assert (first.get("type") == "ADDED", first.get("kind", "")) == (
+        watches,
+        "" if watches else "NamespaceList",
+    )
+
+
+@pytest.mark.parametrize("spelling", ["True", "T", "1"])
+def test_a_forced_apply_is_forced_in_every_spelling(cluster, core, namespace, spelling):
+    core.create_namespaced_config_map(namespace, {"metadata": {"name": "a"}, "data": {"a": "1"}})
+    path = f"/api/v1/namespaces/{namespace}/configmaps/a?fieldManager=m&force="
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "2"}}
+
+    taken = cluster.request("PATCH", path + spelling, body, content_type="application/apply-patch+yaml")
+
+    assert taken.json()["data"] == {"a": "2"}
+    body["data"] = {"a": "3"}
+    for refusing in ("False", "0"):
+        other = path.replace("fieldManager=m", "fieldManager=n")
+        assert (
+            cluster.request("PATCH", other + refusing, body, content_type="application/apply-patch+yaml").status_code
+            == 409
+        )

@@ -103,7 +103,7 @@ def _refused(why: str) -> errors.ApiError:
     return errors.ApiError(429, "TooManyRequests", _NOT_EVICTABLE, details)
 
 
-def finalize(registry: Registry, name: str, body: Any, *, dry_run: bool) -> dict[str, Any]:
+def finalize(registry: Registry, _namespace: str, name: str, body: Any, *, dry_run: bool) -> dict[str, Any]:
     """PUT namespaces/{name}/finalize: how the namespace controller lets an emptied namespace go."""
     namespace = copy.deepcopy(registry.store.get(NAMESPACES, "", name).obj)
     finalizers = ((body.get("spec") or {}) if isinstance(body, dict) else {}).get("finalizers") or []
