@@ -7,17 +7,14 @@ import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
-from ip_remediator.common.document import Document
+from ip_remediator.common.document import Document, DocumentT, typed_by_people
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator_cli.errors import BadInput
 from ip_remediator_cli.parser import STDIN
-
-DocumentT = TypeVar("DocumentT", bound=Document)
 
 
 def read_text(name: str, option: str) -> str:
@@ -59,7 +56,7 @@ def read_snapshot(name: str) -> Snapshot:
 def validated(kind: type[DocumentT], document: object, where: str) -> DocumentT:
     """`document` as `kind`. Raises BadInput that names the first wrong field, and the fields there are."""
     try:
-        return kind.model_validate(document)
+        return typed_by_people(kind, document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = [str(part) for part in first["loc"]]

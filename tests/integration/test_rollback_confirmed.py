@@ -90,7 +90,7 @@ def test_given_a_rollback_stopped_from_outside_when_started_again_then_it_is_ask
     lab.aws("stepfunctions").stop_execution(executionArn=arn)
     second = start_rollback(lab, incident.id)
     message = _question(lab, incident, 4)
-    assert lab.incidents.get(incident.id).rollback_execution == second
+    assert lab.incidents.get(incident.id).change_execution == second
     lab.click(message, "rollback_cancel")
     eventually("it is cancelled", lambda: _state(lab, incident), lambda state: state is RollbackState.CANCELLED)
     assert lab.end_of(second).status == "SUCCEEDED"

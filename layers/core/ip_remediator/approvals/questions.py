@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
+from ip_remediator.common.document import SCHEMA
 from ip_remediator.incidents.record import Approval, ApprovalState
 from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
 from ip_remediator.incidents.timeline_items import timeline_item
@@ -63,6 +64,7 @@ class Approvals:
             "task_token": task_token,
             "shown_as": shown_as,
             "approval": approval.model_dump_json(),
+            "schema": SCHEMA,
         }
         self._records.transact(
             [self._records.putting(question), *self._show(incident, approval, shown_as, State.PENDING)]

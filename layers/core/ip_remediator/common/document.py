@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# The number that every stored record carries. It grows when a field changes its meaning or its place; a field that is
+# added needs no new number. Records without one are of the first release, 1.
+SCHEMA = 2
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -19,6 +23,23 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Document(BaseModel):
-    """An immutable JSON document. Unknown fields are refused, so that a misspelt one is named, not ignored."""
+    """An immutable JSON document.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Unknown fields are ignored: after an update is taken back, the older release must read what the newer one stored.
+    Only what people write is read with `typed_by_people`, which names a misspelt field; JSON Schemas are made for
+    people, too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra={"additionalProperties": False})
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+def typed_by_people(kind: type[DocumentT], document: Any) -> DocumentT:
+    """`document` as `kind`, with an error for every field that is not known, at any depth.
+
+    Raises:
+        pydantic.ValidationError
+    """
+    return kind.model_validate(document, extra="forbid")

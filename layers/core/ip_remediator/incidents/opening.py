@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item, Records
+from ip_remediator.common.document import SCHEMA
 from ip_remediator.common.enums import Mode, incident_id
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
@@ -122,7 +123,7 @@ class IncidentOpener:
 
 
 def _new_record(id_: str, cluster: str, region: str, mode: Mode, reason: str, now: datetime) -> Item:
-    about = {"cluster": cluster, "region": region, "mode": mode.value, "reason": reason}
+    about = {"cluster": cluster, "region": region, "mode": mode.value, "reason": reason, "schema": SCHEMA}
     return {**meta_key(id_), **about, "opened_at": now.isoformat(), "steps": {}, "subnets": {}}
 
 

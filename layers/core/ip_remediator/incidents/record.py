@@ -259,6 +259,7 @@ class Incident(Document):
     """The record. What has not happened yet is None."""
 
     id: str
+    schema_number: int = Field(default=1, description="the SCHEMA of the release that opened it")
     cluster: str
     region: str
     mode: Mode
@@ -284,7 +285,7 @@ class Incident(Document):
     rollback_approval: Approval | None = None
     cidr_heir: str | None = Field(default=None, description="the later incident that keeps its CIDR, and its block")
     inherits: tuple[str, ...] = Field(default=(), description="earlier incidents whose CIDR, and block, it keeps")
-    rollback_execution: str | None = Field(
+    change_execution: str | None = Field(
         default=None,
         description="the latest execution that changes the closed incident: it rolls back, or replaces nodes",
     )

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item
-from ip_remediator.common.document import Document
+from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.diagnose import Diagnosis
@@ -68,6 +68,9 @@ _DOCUMENTS: dict[str, type[Document]] = {
     "replacement": Replacement,
     "replacement_approval": Approval,
 }
+# Whether `:seen`, or nobody, changes a closed incident. `rollback_execution` is the attribute's name in schema 1.
+_HELD = "change_execution = :seen OR (attribute_not_exists(change_execution) AND rollback_execution = :seen)"
+_NOT_HELD = "attribute_not_exists(change_execution) AND attribute_not_exists(rollback_execution)"
 
 
 class Incidents(IncidentOpener):
@@ -165,13 +168,14 @@ class Incidents(IncidentOpener):
     def claim(self, incident: Incident, execution: str) -> bool:
         """Makes `execution` the one that changes the closed incident, by a rollback or by replacing nodes. False:
         another one did since `incident` was read."""
-        holder = incident.rollback_execution
-        condition = "rollback_execution = :seen" if holder else "attribute_not_exists(rollback_execution)"
+        holder = incident.change_execution
         values = {":mine": execution} | ({":seen": holder} if holder else {})
         try:
-            self._records.update(meta_key(incident.id), "SET rollback_execution = :mine", values, condition)
+            self._records.update(
+                meta_key(incident.id), "SET change_execution = :mine", values, _HELD if holder else _NOT_HELD
+            )
         except ConditionFailed:
-            return self.get(incident.id).rollback_execution == execution  # our own write, its answer lost
+            return self.get(incident.id).change_execution == execution  # our own write, its answer lost
         return True
 
     def record_rollback(
@@ -232,7 +236,8 @@ class Incidents(IncidentOpener):
         body = zlib.compress(snapshot.model_dump_json(exclude_defaults=True).encode())
         parts = [body[start : start + _PART_BYTES] for start in range(0, len(body), _PART_BYTES)]
         for number in reversed(range(len(parts))):
-            self._records.put({**_part(incident, number), "body": parts[number], "parts": len(parts)})
+            part = {**_part(incident, number), "body": parts[number], "parts": len(parts), "schema": SCHEMA}
+            self._records.put(part)
 
     def snapshot(self, incident: str) -> Snapshot:
         """Raises IncidentNotFound when the incident was not diagnosed yet."""
@@ -266,7 +271,7 @@ def _incident(item: Item) -> Incident:
         "opened_at",
         "reason",
         "execution",
-        "rollback_execution",
+        "change_execution",
         "outcome",
         "closed_at",
         "steps",
@@ -276,6 +281,9 @@ def _incident(item: Item) -> Incident:
         "inherits",
     )
     fields = {name: item[name] for name in scalars if name in item}
+    if "rollback_execution" in item:  # its name in records of schema 1
+        fields.setdefault("change_execution", item["rollback_execution"])
+    fields["schema_number"] = int(item.get("schema", 1))
     return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=summary_of(item), **fields, **documents)
 
 

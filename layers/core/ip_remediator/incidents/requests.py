@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, StrictBool, StringConstraints, ValidationError
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.common.document import Document
+from ip_remediator.common.document import Document, DocumentT, typed_by_people
 from ip_remediator.common.enums import Mode
 from ip_remediator.incidents.record import RunRequest
 from ip_remediator.planning.strategies import RequestedStrategy
@@ -60,9 +60,6 @@ class ManualRun(Document):
         )
 
 
-DocumentT = TypeVar("DocumentT", bound=Document)
-
-
 def parsed(kind: type[DocumentT], document: Any) -> DocumentT:
     """The document as `kind`.
 
@@ -70,7 +67,7 @@ def parsed(kind: type[DocumentT], document: Any) -> DocumentT:
         InvalidInput: names the first wrong field, and what the input may have.
     """
     try:
-        return kind.model_validate(document)
+        return typed_by_people(kind, document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "input"

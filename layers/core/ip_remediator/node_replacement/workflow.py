@@ -64,7 +64,7 @@ class NodeReplacementWorkflow:
         incidents = self.lifecycle.incidents
         incident = incidents.get(run.incident)
         nodes = _replaceable(incident, run.nodes)
-        holder = incident.rollback_execution
+        holder = incident.change_execution
         if holder and holder != execution and self.is_running(holder):
             raise ReplacementRunning(f"incident {incident.id} is being changed already by {holder}")
         if not incidents.claim(incident, execution):

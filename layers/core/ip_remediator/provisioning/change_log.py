@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
+from ip_remediator.common.document import SCHEMA
 from ip_remediator.incidents.record import ChangeKind, ChangeMade
 from ip_remediator.incidents.timeline import Stage, State
 from ip_remediator.incidents.timeline_items import timeline_item
@@ -32,6 +33,7 @@ class ChangeLog:
             **change_key(self.incident, change),
             "at": self.clock().isoformat(),
             "change": change.model_dump_json(),
+            "schema": SCHEMA,
         }
         try:
             self.records.put(item, "attribute_not_exists(pk)")

@@ -59,7 +59,7 @@ class RollbackWorkflow:
         run = parsed(RollbackRun, document)
         incident = self.lifecycle.incidents.get(run.incident)
         plan = self._rollable(incident)
-        holder = incident.rollback_execution
+        holder = incident.change_execution
         if holder and holder != execution and self.is_running(holder):
             raise RollbackRunning(f"incident {incident.id} is being rolled back, or has nodes replaced, by {holder}")
         if not self.lifecycle.incidents.claim(incident, execution):
