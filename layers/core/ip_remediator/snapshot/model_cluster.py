@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ip_remediator.common.document import Count, Document, Moment
+from ip_remediator.snapshot.other_names import negated, renamed
 
 CUSTOM_NETWORK_CFG = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 ENI_CONFIG_LABEL_DEF = "ENI_CONFIG_LABEL_DEF"
@@ -20,14 +22,34 @@ DEFAULT_ENI_CONFIG_KEY = "k8s.amazonaws.com/eniConfig"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 DISCOVERY_TAG = "kubernetes.io/role/cni"
 CLUSTER_DISCOVERY_TAG = "cni.networking.k8s.aws/cluster/"
+WARM_ENI_TARGET = "WARM_ENI_TARGET"
 WARM_IP_TARGET = "WARM_IP_TARGET"
+WARM_PREFIX_TARGET = "WARM_PREFIX_TARGET"
+MINIMUM_IP_TARGET = "MINIMUM_IP_TARGET"
 MAX_ENI = "MAX_ENI"
+ENABLE_POD_ENI = "ENABLE_POD_ENI"
+DISABLE_NETWORK_RESOURCE_PROVISIONING = "DISABLE_NETWORK_RESOURCE_PROVISIONING"
+ENABLE_IMDS_ONLY_MODE = "ENABLE_IMDS_ONLY_MODE"
+MANAGE_ENIS_NON_SCHEDULABLE = "AWS_MANAGE_ENIS_NON_SCHEDULABLE"
+MANAGE_UNTAGGED_ENI = "MANAGE_UNTAGGED_ENI"
+EXTERNAL_SNAT = "AWS_VPC_K8S_CNI_EXTERNALSNAT"
+NODE_PORT_SUPPORT = "AWS_VPC_CNI_NODE_PORT_SUPPORT"
 PREFIX_SIZE = 16
 
+# strconv.ParseBool of Go.
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
 }
+# All other variables are off unless they are set (amazon-vpc-cni-k8s v1.23.1: parseBoolEnvVar and
+# GetBoolAsStringEnvVar in pkg/ipamd/ipamd.go, getBoolEnvVar in pkg/networkutils/network.go).
+_ON_UNLESS_SET = frozenset({ENABLE_SUBNET_DISCOVERY, MANAGE_UNTAGGED_ENI, NODE_PORT_SUPPORT})
+# strconv.Atoi of Go, whose int has 64 bits.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
+# A discovered subnet is used since v1.18.0; an ENI in a full subnet is passed over since v1.18.3 (CHANGELOG, #2954).
+DISCOVERS_SINCE = (1, 18, 0)
+_PASSES_FULL_INTERFACES_SINCE = (1, 18, 3)
 
 CniOwner = Literal["addon", "self-managed", "helm", "gitops"]
 Provisioner = Literal["managed", "self-managed", "karpenter", "auto", "fargate", "hybrid"]
@@ -41,6 +63,22 @@ class NodeGroup(Document):
     instance_types: tuple[str, ...] = ()
     desired: Count | None = None
     auto_scaling_group: str | None = None
+
+
+class AutoScalingGroup(Document):
+    """An Auto Scaling group that starts nodes of the cluster beside the managed node groups."""
+
+    name: str
+    subnets: tuple[str, ...] = ()
+    instance_types: tuple[str, ...] = ()
+    desired: Count | None = None
+
+
+class NodeClass(Document):
+    """An EC2NodeClass of Karpenter; `subnets` are those that its status names: where it can start nodes."""
+
+    name: str
+    subnets: tuple[str, ...] = ()
 
 
 class FargateProfile(Document):
@@ -57,7 +95,11 @@ class Webhook(Document):
 
 
 class Cluster(Document):
-    """What EKS says of the cluster. `service_cidrs` and `remote_cidrs` are taken ranges that pods must not get."""
+    """What EKS says of the cluster. `service_cidrs` and `remote_cidrs` are taken ranges that pods must not get.
+
+    `subnets` are the cluster's own (DescribeCluster, resourcesVpcConfig.subnetIds): the control plane has its ENIs
+    there. None: not read, as for `auto_scaling_groups` and `node_classes`.
+    """
 
     name: str
     arn: str | None = None
@@ -66,15 +108,23 @@ class Cluster(Document):
     ip_family: Literal["ipv4", "ipv6"] = "ipv4"
     auto_mode: bool = False
     security_group: str | None = None
+    subnets: tuple[str, ...] | None = None
     service_cidrs: tuple[str, ...] = ()
     remote_cidrs: tuple[str, ...] = ()
     node_groups: tuple[NodeGroup, ...] = ()
+    auto_scaling_groups: tuple[AutoScalingGroup, ...] | None = None
+    node_classes: tuple[NodeClass, ...] | None = None
     fargate_profiles: tuple[FargateProfile, ...] = ()
     karpenter: bool | None = Field(default=None, description="the cluster has Karpenter's NodePools")
     webhooks: tuple[Webhook, ...] = ()
     overlays: tuple[str, ...] = Field(
         default=(), description="workloads that use 100.64.0.0/10 themselves (Tailscale), as kind namespace/name"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        return renamed(document, {"subnets": ("subnet_ids", "control_plane_subnets", "cluster_subnets")})
 
 
 class Cni(Document):
@@ -88,18 +138,47 @@ class Cni(Document):
     env: dict[str, str] = Field(default_factory=dict, description="the CNI's own variables, none else")
     eni_config_crd: bool | None = None
 
+    def flag(self, name: str) -> bool:
+        """A variable as the CNI reads it: by Go's strconv.ParseBool; what that does not know counts as not set."""
+        return _BOOLEANS.get(self.env.get(name, ""), name in _ON_UNLESS_SET)
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A variable as ipamd reads it: by Go's strconv.Atoi; what is no number, or negative, counts as not set."""
+        text = self.env.get(name, "")
+        value = int(text) if _NUMBER.fullmatch(text) else -1
+        return value if value >= 0 else default
+
+    @property
+    def release(self) -> tuple[int, int, int] | None:
+        """(1, 19, 0) of "v1.19.0-eksbuild.1", (1, 23, 0) of "v1.23"; None when the version is no such name."""
+        found = _VERSION.match(self.version or "")
+        return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
     @property
     def custom_networking(self) -> bool:
-        return self._flag(CUSTOM_NETWORK_CFG, default=False)
+        return self.flag(CUSTOM_NETWORK_CFG)
 
     @property
     def prefix_delegation(self) -> bool:
-        return self._flag(ENABLE_PREFIX_DELEGATION, default=False)
+        """What the variable says. Nodes that cannot have prefixes get single addresses all the same: see node_room."""
+        return self.flag(ENABLE_PREFIX_DELEGATION)
+
+    @property
+    def pod_eni(self) -> bool:
+        """Security groups for pods: nodes get a trunk ENI."""
+        return self.flag(ENABLE_POD_ENI)
+
+    @property
+    def not_provisioning(self) -> str | None:
+        """The variable that keeps ipamd from attaching ENIs and addresses (pkg/ipamd, disableENIProvisioning)."""
+        names = (DISABLE_NETWORK_RESOURCE_PROVISIONING, ENABLE_IMDS_ONLY_MODE)
+        return next((name for name in names if self.flag(name)), None)
 
     @property
     def subnet_discovery(self) -> bool:
         """On by default since v1.18, unknown before; has no effect while custom networking is on."""
-        return not self.custom_networking and self.passes_full_interfaces
+        knows_it = self.release is None or self.release >= DISCOVERS_SINCE
+        return not self.custom_networking and knows_it and self.flag(ENABLE_SUBNET_DISCOVERY)
 
     @property
     def passes_full_interfaces(self) -> bool:
@@ -108,22 +187,17 @@ class Cni(Document):
         Since v1.18.3, with ENABLE_SUBNET_DISCOVERY, custom networking or not (pkg/ipamd, tryAssignIPs). Else it asks
         for addresses of the same full subnet for ever.
         """
-        knows_it = self.release is None or self.release >= (1, 18)
-        return knows_it and self._flag(ENABLE_SUBNET_DISCOVERY, default=True)
-
-    @property
-    def release(self) -> tuple[int, int] | None:
-        """(1, 19) of "v1.19.0-eksbuild.1"; None when the version is no such name."""
-        found = re.match(r"v?(\d+)\.(\d+)", self.version or "")
-        return (int(found[1]), int(found[2])) if found else None
-
-    def _flag(self, name: str, *, default: bool) -> bool:
-        """As ipamd reads it, with Go's strconv.ParseBool: what that does not know counts as not set."""
-        return _BOOLEANS.get(self.env.get(name, ""), default)
+        knows_it = self.release is None or self.release >= _PASSES_FULL_INTERFACES_SINCE
+        return knows_it and self.flag(ENABLE_SUBNET_DISCOVERY)
 
     @property
     def eni_config_label(self) -> str:
-        return self.env.get(ENI_CONFIG_LABEL_DEF, DEFAULT_ENI_CONFIG_KEY)
+        """An empty value counts as not set (pkg/eniconfig, getEniConfigLabelDef)."""
+        return self.env.get(ENI_CONFIG_LABEL_DEF) or DEFAULT_ENI_CONFIG_KEY
+
+    @property
+    def eni_config_annotation(self) -> str:
+        return self.env.get(ENI_CONFIG_ANNOTATION_DEF) or DEFAULT_ENI_CONFIG_KEY
 
 
 class EniConfig(Document):
@@ -136,7 +210,12 @@ class EniConfig(Document):
 
 
 class NetworkInterface(Document):
-    """An ENI of a node. `addresses` counts the primary one too; a prefix holds 16 addresses."""
+    """An ENI of a node. `addresses` counts the primary one too; a prefix holds 16 addresses.
+
+    `network_card` is the index of the card it is attached to, `interface_type` what DescribeNetworkInterfaces calls
+    InterfaceType ("interface", "trunk", "efa", "efa-only", ...). None: not read. `unmanaged`: ipamd leaves it alone,
+    for its tag node.k8s.amazonaws.com/no_manage is true (or MANAGE_UNTAGGED_ENI=false and it has no tag).
+    """
 
     id: str
     subnet_id: str
@@ -144,21 +223,66 @@ class NetworkInterface(Document):
     addresses: Count = 1
     prefixes: Count = 0
     security_groups: tuple[str, ...] = ()
+    network_card: Count | None = None
+    interface_type: str | None = None
+    unmanaged: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        document = renamed(
+            document,
+            {
+                "network_card": ("network_card_index", "card", "card_index"),
+                "interface_type": ("type", "kind", "trunk", "is_trunk", "efa_only", "efa"),
+                "unmanaged": ("no_manage",),
+            },
+            {"trunk": _type_of("trunk"), "is_trunk": _type_of("trunk"), "efa_only": _type_of("efa-only"),
+             "efa": _type_of("efa")},
+        )  # fmt: skip
+        kind = document.get("interface_type") if isinstance(document, Mapping) else None
+        return {**document, "interface_type": kind.replace("_", "-")} if isinstance(kind, str) else document
+
+
+_OF_EACH_CARD = ("max_enis_per_card", "enis_per_card", "card_enis")
+
+
+def _of_first(value: Any) -> Any:
+    """The number of the default card, where all cards are listed."""
+    return value[0] if isinstance(value, list | tuple) and value else value
+
+
+def _has_prefixes(hypervisor: Any) -> Any:
+    """From DescribeInstanceTypes' Hypervisor; what is neither is left for the model to refuse."""
+    return {"nitro": True, "xen": False}.get(str(hypervisor).lower(), hypervisor)
+
+
+def _type_of(name: str) -> Callable[[Any], Any]:
+    """From a boolean to EC2's InterfaceType."""
+    return lambda value: (name if value else "interface") if isinstance(value, bool) else value
 
 
 class Node(Document):
-    """A node and what its instance type allows (`max_enis`, `addresses_per_eni` from DescribeInstanceTypes).
+    """A node and what its instance type allows.
 
-    `max_enis` is the smaller of that and of the CNI's MAX_ENI.
+    `default_card_enis` is the number of ENIs that fit on the default network card (DescribeInstanceTypes,
+    NetworkInfo.NetworkCards[DefaultNetworkCardIndex].MaximumNetworkInterfaces), `addresses_per_eni` that of IPv4
+    addresses of each. `max_enis` is what snapshots had before: the sum over all cards, lowered to the CNI's MAX_ENI.
+    `supports_prefixes`: the hypervisor is Nitro, or there is none. None: not read; `snapshot.node_room` knows more.
+    `unschedulable`: cordoned (spec.unschedulable, or the taint that follows from it).
     """
 
     name: str
     zone: str | None = None
+    outpost_arn: str | None = None
     instance_id: str | None = None
     instance_type: str | None = None
     max_enis: Count | None = None
+    default_card_enis: Count | None = None
     addresses_per_eni: Count | None = None
+    supports_prefixes: bool | None = None
     max_pods: Count | None = None
+    unschedulable: bool = False
     provisioner: Provisioner | None = None
     group: str | None = Field(default=None, description="its managed node group or Karpenter NodePool")
     fargate: bool = False
@@ -166,6 +290,22 @@ class Node(Document):
     own_cni: bool = Field(default=False, description="a hybrid or Auto Mode node: aws-node does not run there")
     eni_config: str | None = Field(default=None, description="the ENIConfig its labels or annotations select")
     interfaces: tuple[NetworkInterface, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        return renamed(
+            document,
+            {
+                "outpost_arn": ("outpost", "outpost_id"),
+                "default_card_enis": (
+                    "default_card_max_enis", "max_enis_default_card", "max_enis_per_card", "enis_per_card", "card_enis",
+                ),
+                "supports_prefixes": ("prefixes_supported", "prefix_delegation", "nitro", "hypervisor"),
+                "unschedulable": ("cordoned", "schedulable"),
+            },
+            {"hypervisor": _has_prefixes, "schedulable": negated, **dict.fromkeys(_OF_EACH_CARD, _of_first)},
+        )  # fmt: skip
 
     @property
     def runs_vpc_cni(self) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ip_remediator.common.document import Count, Document, Moment
+from ip_remediator.snapshot.other_names import renamed
 
 
 class Reservation(Document):
@@ -14,12 +16,15 @@ class Reservation(Document):
 
     cidr: str
     kind: Literal["prefix", "explicit"]
+    id: str | None = None
 
 
 class Subnet(Document):
     """A subnet of the cluster's VPC. `free` is EC2's AvailableIpAddressCount; it lags by some seconds.
 
     `free_prefixes` counts its /28 blocks that no ENI has an address of: what prefix delegation can still take.
+    Neither tells what is reserved: see `snapshot.free_space`. `outpost_arn`: it lies on an Outpost, which shares the
+    name of its zone with the Region's.
     """
 
     id: str
@@ -33,12 +38,21 @@ class Subnet(Document):
     tags: dict[str, str] = Field(default_factory=dict)
     route_table: str | None = None
     network_acl: str | None = None
+    outpost_arn: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        return renamed(document, {"outpost_arn": ("outpost", "outpost_id")})
 
 
 class VpcCidr(Document):
     cidr: str
     state: str = "associated"
     association_id: str | None = None
+
+
+_PROPAGATED = ("EnableVgwRoutePropagation", "propagated")
 
 
 class Peering(Document):
@@ -52,22 +66,59 @@ class Peering(Document):
 
 
 class Route(Document):
-    """A route of the VPC. One to a prefix list stands once for each of the list's ranges."""
+    """A route of the VPC. One to a prefix list stands once for each of the list's ranges.
+
+    `propagated`: a gateway put it there (DescribeRouteTables, Origin EnableVgwRoutePropagation). None: not read.
+    """
 
     destination: str
     target: str
     route_table: str
     state: Literal["active", "blackhole"] = "active"
     prefix_list: str | None = None
+    propagated: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        return renamed(document, {"propagated": ("origin",)}, {"origin": lambda origin: origin in _PROPAGATED})
 
 
 class TransitGateway(Document):
     """The VPC's attachment to a transit gateway. `routes`: the ranges of others that the gateway's route table of
-    this attachment knows; None when they could not be read (the gateway is another account's)."""
+    this attachment leads to; None when they could not be read (the gateway is another account's). `blackholes`: those
+    that it drops (SearchTransitGatewayRoutes, State); None: not read apart, as in older snapshots, whose `routes` may
+    have them too."""
 
     id: str
     attachment: str
     routes: tuple[str, ...] | None = None
+    blackholes: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        return _told_apart(renamed(document, {"blackholes": ("blackhole_routes", "blackhole", "dropped")}))
+
+
+def _told_apart(document: Any) -> Any:
+    """Routes that are written out, `{destination | cidr | range, state}`, as active ranges and blackholes."""
+    routes = document.get("routes") if isinstance(document, Mapping) else None
+    if not isinstance(routes, list | tuple) or not any(isinstance(route, Mapping) for route in routes):
+        return document
+    active: list[Any] = []
+    dropped = list(document.get("blackholes") or ())
+    for route in routes:
+        if not isinstance(route, Mapping):
+            active.append(route)
+            continue
+        names = [name for name in ("destination", "cidr", "range") if name in route]
+        unknown = sorted(route.keys() - {*names[:1], "state", "blackhole"})
+        if not names or unknown:
+            raise ValueError(f"a route is {{destination, state}}, not {dict(route)}")
+        drops = route.get("state") == "blackhole" or route.get("blackhole") is True
+        (dropped if drops else active).append(route[names[0]])
+    return {**document, "routes": active, "blackholes": dropped}
 
 
 class NatGateway(Document):
