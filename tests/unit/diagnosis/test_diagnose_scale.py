@@ -61,7 +61,7 @@ def cluster_of(nodes: int, subnets: int = 60, env: dict[str, str] | None = None,
             }
             for index in range(subnets)
         ],
-        "quotas": {"interfaces_per_region": 100_000},
+        "quotas": {"interfaces_per_zone": 100_000},
         "vpc": {"id": "vpc-1", "cidrs": [{"cidr": "10.0.0.0/8"}]},
     }
     return Snapshot.model_validate(document)

@@ -125,7 +125,7 @@ def test_the_quotas_are_the_codes_with_awss_defaults() -> None:
         "L-407747CB": limits.subnets_per_vpc,
         "L-93826ACB": limits.routes_per_table,
         "L-BB24F6E5": limits.network_address_units,
-        "L-DF5E4CA3": limits.interfaces_per_region,
+        "L-DF5E4CA3": limits.interfaces_per_zone,
     }
     assert {code for code in told if _refusal_of(code)} == set(told)
 
@@ -137,7 +137,7 @@ def _refusal_of(code: str) -> bool:
         "L-407747CB": {"subnets_per_vpc": 1},
         "L-93826ACB": {"routes_per_table": 1},
         "L-BB24F6E5": {"network_address_units": 1},
-        "L-DF5E4CA3": {"interfaces_per_region": 1},
+        "L-DF5E4CA3": {"interfaces_per_zone": 1},
     }[code]
     route = Route(destination="192.168.0.0/24", target="tgw-1", route_table="rtb-a")
     facts = snapshot(*FULL, vpc=vpc(routes=(route,), network_address_units=1), quotas=Quotas(applied=True, **at_limit))

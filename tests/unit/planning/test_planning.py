@@ -23,6 +23,7 @@ from tests.unit.support.plans import first_plan
 
 NETWORK = IPv4Network
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
+READ = Quotas(applied=True)
 
 
 def needed(facts: Snapshot, **options: Any) -> BlockRequirement:
@@ -116,10 +117,18 @@ def test_given_no_pool_then_the_refusal_says_that_none_is_configured() -> None:
 
 def test_given_a_vpc_at_its_cidr_quota_then_the_refusal_names_the_quota_and_the_command() -> None:
     crowded = vpc("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
-    said = refusal(snapshot(*FULL, vpc=crowded))
+    said = refusal(snapshot(*FULL, vpc=crowded, quotas=READ))
     assert "has 5 IPv4 CIDRs and the quota is 5" in said
     assert "--quota-code L-83CA0A9D --desired-value 10" in said
     assert planned(snapshot(*FULL, vpc=crowded, quotas=Quotas(cidrs_per_vpc=50))).source == "new-cidr"
+
+
+def test_given_quotas_that_were_not_read_then_aws_defaults_refuse_nothing_and_a_risk_tells() -> None:
+    crowded = vpc("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
+    made = planned(snapshot(*FULL, vpc=crowded))
+    [risk] = [risk for risk in made.risks if risk.id == "near-quotas"]
+    assert "CIDRs of the VPC 6 of 5" in risk.found
+    assert "the quotas were not read" in risk.found
 
 
 def test_given_a_vpc_at_its_cidr_quota_with_room_in_a_cgnat_cidr_then_the_room_is_used() -> None:
@@ -128,7 +137,7 @@ def test_given_a_vpc_at_its_cidr_quota_with_room_in_a_cgnat_cidr_then_the_room_i
 
 
 def test_given_a_vpc_at_its_subnet_quota_then_the_refusal_names_the_quota_and_the_command() -> None:
-    said = refusal(snapshot(*FULL, vpc=vpc(subnet_count=199)))
+    said = refusal(snapshot(*FULL, vpc=vpc(subnet_count=199), quotas=READ))
     assert "has 199 subnets, 2 more are needed and the quota is 200" in said
     assert "--quota-code L-407747CB" in said
     assert planned(snapshot(*FULL, vpc=vpc(subnet_count=198)))
@@ -324,7 +333,7 @@ def test_given_leaked_enis_then_the_options_tell_how_many() -> None:
 
 
 def test_given_a_vpc_of_which_little_is_known_then_the_plan_says_what_the_block_was_not_held_against() -> None:
-    told = planned(snapshot(*FULL, vpc=vpc(cidrs=()))).unknown
+    told = planned(snapshot(*FULL, vpc=vpc(cidrs=()), unread=("route tables: denied",))).unknown
     assert "the CIDRs of vpc-1: AWS refuses a block that overlaps one" in told
     assert "the routes of vpc-1: the block may be in use behind one" in told
     routes = (Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a"),)
@@ -364,7 +373,7 @@ def test_given_risks_that_come_and_go_with_a_throttled_read_then_an_approval_hol
     [
         snapshot(*FULL, zone("c", free=0)),
         snapshot(*FULL, vpc=vpc("100.64.0.0/16")),
-        snapshot(*FULL, env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}),
+        snapshot(*FULL, env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}, unread=("route tables: denied",)),
         snapshot(*FULL, cni=Cni(owner="addon")),
         snapshot(FULL[0], Part((node("b"),), pods(1, "node-b0"), (subnet("b", network_acl="acl-other"),))),
     ],

@@ -272,7 +272,7 @@ def test_given_a_subnet_without_any_sign_then_nobody_meant_it_for_pods() -> None
 def test_given_a_vpc_at_its_cidr_quota_with_a_nearly_full_cgnat_cidr_then_a_smaller_block_of_it_is_used() -> None:
     used = Part(subnets=(subnet("a", id="old", cidr="100.64.0.0/25", free=0),))
     crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
-    found = first_plan(snapshot(*FULL, used, vpc=crowded))
+    found = first_plan(snapshot(*FULL, used, vpc=crowded, quotas=Quotas(applied=True)))
     assert (found.source, found.block) == ("existing-cidr", "100.64.0.128/25")
     assert "has room for a /25 only, and no CIDR can be added" in reason(found, "existing-cidr")
     assert [each.cidr for each in found.subnets] == ["100.64.0.128/26", "100.64.0.192/26"]
@@ -295,7 +295,7 @@ def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason()
     # Two times four nodes of 18 addresses: 72 each, and a /26 has 59.
     big = (zone("a", free=0, stuck=1, nodes=4), zone("b", free=0, stuck=1, nodes=4))
     with pytest.raises(CannotPlan, match="quota is 5"):
-        first_plan(snapshot(*big, used, vpc=crowded))
+        first_plan(snapshot(*big, used, vpc=crowded, quotas=Quotas(applied=True)))
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
             {"quotas": Quotas(applied=True, network_address_units=101)},
             ("100 network address units, 2 more", "L-BB24F6E5"),
         ),
-        ({"quotas": Quotas(applied=True, interfaces_per_region=3)}, ("2 network interfaces, 2 more", "L-DF5E4CA3")),
+        ({"quotas": Quotas(applied=True, interfaces_per_zone=1)}, ("1 network interfaces", "1 more", "L-DF5E4CA3")),
         ({"quotas": Quotas(applied=True, subnets_per_vpc=3)}, ("2 subnets, 2 more", "L-407747CB")),
     ],
     ids=["routes", "address-units", "interfaces", "subnets"],
@@ -443,13 +443,13 @@ def test_given_awss_defaults_that_are_exceeded_already_then_they_were_raised_and
 
 def test_given_quotas_with_room_for_exactly_this_then_there_is_a_plan() -> None:
     room = Quotas(
-        cidrs_per_vpc=2, subnets_per_vpc=4, routes_per_table=3, network_address_units=102, interfaces_per_region=4
+        cidrs_per_vpc=2, subnets_per_vpc=4, routes_per_table=3, network_address_units=102, interfaces_per_zone=4
     )
     assert first_plan(snapshot(*FULL, vpc=_busy(), quotas=room)).source == "new-cidr"
 
 
 def test_given_quotas_in_the_way_of_space_when_leaked_enis_are_enough_then_they_do_not_matter() -> None:
-    none = Quotas(applied=True, cidrs_per_vpc=1, subnets_per_vpc=1, network_address_units=1, interfaces_per_region=1)
+    none = Quotas(applied=True, cidrs_per_vpc=1, subnets_per_vpc=1, network_address_units=1, interfaces_per_zone=1)
     facts: Snapshot = snapshot(*FULL, leaked_interfaces=leaked("a", "b"), quotas=none, vpc=_busy())
     assert first_plan(facts).strategy == "delete-leaked-enis"
 
@@ -511,3 +511,25 @@ def test_given_max_pods_beyond_what_custom_networking_leaves_then_the_advice_com
 def test_given_karpenter_or_not_then_reserved_enis_is_advised_or_not(karpenter: bool | None, said: str) -> None:
     facts = snapshot(*FULL, cluster=Cluster(name="prod", vpc_id="vpc-1", karpenter=karpenter))
     assert said in reason(first_plan(facts), "reserved-enis")
+
+
+# --- Quotas of zones, and routes that propagate
+
+
+def test_given_interfaces_spread_over_zones_then_each_zone_has_the_quota() -> None:
+    # given two zones of which neither is full, though both together are over the quota
+    crowd = (zone("a", free=0, stuck=1, nodes=4), zone("b", free=0, stuck=1, nodes=4))
+    assert first_plan(snapshot(*crowd, quotas=Quotas(applied=True, interfaces_per_zone=5)))
+    with pytest.raises(CannotPlan, match=rf"4 network interfaces in {az('a')}, 1 more"):
+        first_plan(snapshot(*crowd, quotas=Quotas(applied=True, interfaces_per_zone=4)))
+
+
+def test_given_propagated_routes_then_they_do_not_count_against_the_routes_of_the_table() -> None:
+    learnt = tuple(
+        Route(destination=f"192.168.{n}.0/24", target="vgw-1", route_table="rtb-a", propagated=True) for n in range(90)
+    )
+    full = Quotas(applied=True, routes_per_table=50)
+    assert first_plan(snapshot(*FULL, vpc=vpc(routes=learnt), quotas=full)).source == "new-cidr"
+    own = tuple(route.model_copy(update={"propagated": False}) for route in learnt)
+    with pytest.raises(CannotPlan, match="91 routes"):
+        first_plan(snapshot(*FULL, vpc=vpc(routes=own), quotas=full))

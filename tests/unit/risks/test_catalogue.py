@@ -46,6 +46,7 @@ def everything_wrong(many: int, **env: str) -> Snapshot:
             version="v1.17.0",
             owner="gitops",
             owned_by=LONG,
+            managers=(f"Terraform-{LONG}", *(f"{LONG}{n}" for n in range(many))),
             env={"ENABLE_PREFIX_DELEGATION": "true", "AWS_VPC_CNI_NODE_PORT_SUPPORT": "false", **env},
         ),
         eni_configs=tuple(
@@ -87,6 +88,8 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
     """Of each strategy, with and without translation at the nodes, and of a VPC that could not be read."""
     leaving, masked = {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}, {"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "10.8.0.0/16"}
     worlds = [everything_wrong(many, **leaving), everything_wrong(many, **masked)]
+    branches = everything_wrong(many, ENABLE_POD_ENI="true")
+    worlds.append(branches.model_copy(update={"cni": branches.cni.model_copy(update={"owner": "addon"})}))
     worlds.append(ordinary(security_groups=None, network_acls=()))
     return tuple(
         risk for facts in worlds for strategy in STRATEGIES for risk in risks(facts, strategy=strategy).values()

@@ -239,7 +239,7 @@ def test_given_groups_that_were_not_read_then_none_is_missed() -> None:
         ({}, {"cidrs_per_vpc": 2}, "CIDRs of the VPC 2 of 2", "L-83CA0A9D"),
         ({"subnet_count": 180}, {}, "subnets 181 of 200", "L-407747CB"),
         ({"network_address_units": 60_000}, {}, "network address units 60,012 of 64,000", "L-BB24F6E5"),
-        ({}, {"interfaces_per_region": 3}, "ENIs of nodes 3 of 3", "L-DF5E4CA3"),
+        ({}, {"interfaces_per_zone": 3}, "ENIs of nodes in ap-northeast-2a 3 of 3", "L-DF5E4CA3"),
     ],
 )
 def test_given_a_quota_that_the_plan_comes_near_then_the_request_is_named(
@@ -267,3 +267,29 @@ def test_given_what_the_reader_was_refused_then_it_is_said() -> None:
 def test_given_a_hand_written_minimum_then_it_is_assessed() -> None:
     known = risks(Snapshot(cluster=Cluster(name="prod")))
     assert max(risk.severity for risk in known.values()) <= Severity.MEDIUM
+
+
+@pytest.mark.parametrize(
+    ("manager", "severity", "named"),
+    [
+        ("HashiCorp", Severity.MEDIUM, "Terraform (HashiCorp)"),
+        ("pulumi-kubernetes", Severity.MEDIUM, "Pulumi (pulumi-kubernetes)"),
+        ("kubectl-set", Severity.LOW, "kubectl-set"),
+        ("deploy-script", Severity.LOW, "deploy-script"),
+    ],
+)
+def test_given_another_field_manager_beside_the_add_on_then_it_is_named(
+    manager: str, severity: Severity, named: str
+) -> None:
+    cni = Cni(owner="addon", managers=("eks", manager))
+    told = risks(snapshot(FULL, cni=cni, vpc=ordinary_vpc()))["cni-written-by-others"]
+    assert told.severity is severity
+    assert named in told.found
+
+
+def test_given_the_add_on_alone_or_a_plan_that_writes_no_settings_then_no_writer_is_a_risk() -> None:
+    alone = Cni(owner="addon", managers=("eks", "kube-controller-manager", "eks-ip-remediator"))
+    assert "cni-written-by-others" not in risks(snapshot(FULL, cni=alone, vpc=ordinary_vpc()))
+    other = alone.model_copy(update={"managers": ("eks", "HashiCorp")})
+    told = risks(snapshot(FULL, cni=other, vpc=ordinary_vpc()), strategy="subnet-discovery")
+    assert "cni-written-by-others" not in told

@@ -58,7 +58,9 @@ def test_given_external_snat_and_nat_gateways_alone_then_they_translate_the_new_
 def test_given_external_snat_and_routes_that_were_not_read_then_the_worst_is_assumed() -> None:
     unread = facts(env=EXTERNAL)
     assert unread.vpc is not None
-    unread = unread.model_copy(update={"vpc": unread.vpc.model_copy(update={"routes": ()})})
+    unread = unread.model_copy(
+        update={"vpc": unread.vpc.model_copy(update={"routes": ()}), "unread": ("route tables: denied",)}
+    )
     assert risks(unread)["external-snat"].severity is Severity.HIGH
 
 

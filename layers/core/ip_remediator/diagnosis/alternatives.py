@@ -69,7 +69,7 @@ def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _for_eni_quota(snapshot: Snapshot) -> Iterator[str]:
-    yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_region + 1000)
+    yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_zone + 1000)
     yield "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters Name=status,Values=available"
 
 

@@ -209,7 +209,7 @@ def _refused_by_ec2(snapshot: Snapshot, hosts: list[ZoneNodes], causes: frozense
         return None
     full = any(group.supply in _SHORTAGES for group in asking)
     if Cause.ENI_QUOTA in causes:
-        limit = f"{snapshot.quotas.interfaces_per_region:,}"
+        limit = f"{snapshot.quotas.interfaces_per_zone:,}"
         also = ", and subnets are short of addresses besides" if full else ""
         return Verdict.ENI_QUOTA, f"the region's quota of network interfaces (L-DF5E4CA3, {limit}) is used up{also}"
     # EC2 checks permissions first, so words about a subnet prove that it was permitted to ask.

@@ -108,7 +108,7 @@ def _of_quota(snapshot: Snapshot, causes: frozenset[Cause]) -> Iterator[str]:
     if Cause.ENI_QUOTA in causes:
         quotas = snapshot.quotas
         source = "as Service Quotas says" if quotas.applied else "AWS's default; the applied value was not read"
-        yield f"the quota L-DF5E4CA3 is {quotas.interfaces_per_region:,} network interfaces in the region ({source})"
+        yield f"the quota L-DF5E4CA3 is {quotas.interfaces_per_zone:,} network interfaces in the region ({source})"
 
 
 def _of_cni(snapshot: Snapshot) -> Iterator[str]:

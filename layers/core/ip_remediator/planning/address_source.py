@@ -55,7 +55,7 @@ def _find(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) ->
     if own:
         return own
     try:
-        preconditions.where_aws_adds_no_cidr(snapshot)
+        preconditions.require_room_for_cidr(snapshot)
     except CannotPlan:
         less = next((found for size in smaller if (found := _own(snapshot, terms, size))), None)
         if less is None:
@@ -146,7 +146,7 @@ def _asked_for(snapshot: Snapshot, terms: PlanningOptions, block: IPv4Network, w
     if any(block.subnet_of(cidr) for cidr in _associated(snapshot)):
         taken = _inside_taken(snapshot, terms)
         return AddressSource("existing-cidr", reason, (block,), block.prefixlen, subnet_prefix, taken)
-    preconditions.where_aws_adds_no_cidr(snapshot)
+    preconditions.require_room_for_cidr(snapshot)
     taken = taken_ranges(snapshot) | _kept(terms)
     return AddressSource("new-cidr", reason, (block,), block.prefixlen, subnet_prefix, taken)
 

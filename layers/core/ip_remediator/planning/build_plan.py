@@ -78,13 +78,13 @@ def _unknown(snapshot: Snapshot) -> Iterator[str]:
     vpc = snapshot.vpc
     if vpc and not vpc.cidrs:
         yield f"the CIDRs of {vpc.id}: AWS refuses a block that overlaps one"
-    if vpc and not vpc.routes:
+    if vpc and not snapshot.routes_known:
         yield f"the routes of {vpc.id}: the block may be in use behind one"
     for gateway in vpc.transit_gateways if vpc else ():
         if gateway.routes is None:
             yield f"which ranges {gateway.id} routes"
     if not snapshot.quotas.applied:
-        yield "the account's quotas: AWS's defaults are assumed"
+        yield "the account's quotas: AWS's defaults are assumed, and refuse nothing"
 
 
 def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, owner: str | None) -> tuple[str, ...]:

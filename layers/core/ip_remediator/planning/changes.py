@@ -77,7 +77,11 @@ def told_settings() -> str:
 
 
 def eni_config_manifest(name: str, subnet_id: str) -> dict[str, Any]:
-    """An ENIConfig without security groups: the CNI then takes those of the node's primary ENI."""
+    """What server-side apply writes: the subnet alone, so that the security groups of an ENIConfig stay as they are.
+
+    An ENIConfig without security groups gives new ENIs those of the node's primary ENI (amazon-vpc-cni-k8s v1.23.1,
+    pkg/awsutils, createENI).
+    """
     return {
         "apiVersion": "crd.k8s.amazonaws.com/v1alpha1",
         "kind": "ENIConfig",

@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Iterator
 
+from ip_remediator.common.text import some_of
 from ip_remediator.planning.changes import cni_settings, told_settings
 from ip_remediator.planning.model import Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
@@ -23,10 +24,13 @@ def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tu
     if snapshot.cni.eni_config_crd is False:
         told.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
     told += [
-        f"kubectl apply -f - <<< {shlex.quote(json.dumps(_without_our_mark(change)))}"
+        f"kubectl apply -f - <<< {shlex.quote(json.dumps(_whole(snapshot, change)))}"
         for change in written
         if change.action == "apply_eniconfig"
     ]
+    kept = [change.target for change in written if _groups_of(snapshot, change)]
+    if kept:
+        told.append(f"of {some_of(kept)} only spec.subnet changes: securityGroups stay as they are now")
     if any(change.action == "configure_cni" for change in written):
         told.append(_settings(snapshot))
     return tuple(told)
@@ -39,11 +43,19 @@ def _settings(snapshot: Snapshot) -> str:
     return f"kubectl -n kube-system set env daemonset/aws-node {told_settings()}"
 
 
-def _without_our_mark(change: Change) -> object:
-    """Whoever applies it manages it."""
+def _whole(snapshot: Snapshot, change: Change) -> object:
+    """The ENIConfig with all of its spec, for in a source a manifest replaces what is there. Whoever applies it manages
+    it, so our mark is left out."""
     manifest = json.loads(json.dumps(change.manifest))
     manifest["metadata"].pop("labels", None)
+    if groups := _groups_of(snapshot, change):
+        manifest["spec"]["securityGroups"] = list(groups)
     return manifest
+
+
+def _groups_of(snapshot: Snapshot, change: Change) -> tuple[str, ...]:
+    config = snapshot.eni_config(change.target) if change.action == "apply_eniconfig" else None
+    return config.security_groups if config else ()
 
 
 def node_groups(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
@@ -11,6 +10,7 @@ from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.quota_use import interfaces_by_zone, routes_by_table
 
 # Tags of what we make (provisioning/ec2.py sets them).
 _INCIDENT_TAG, _CLUSTER_TAG = "eks-ip-remediator:incident", "eks-ip-remediator:cluster"
@@ -89,27 +89,26 @@ def require_below_address_quota(snapshot: Snapshot) -> None:
         _check(snapshot.quotas, told, "L-BB24F6E5", held, more, limit, limit)
 
 
-def require_below_interface_quota(snapshot: Snapshot) -> None:
-    """The quota is the Region's: the ENIs that are known of are the least there can be."""
-    held = sum(len(node.interfaces) for node in snapshot.nodes) + len(snapshot.leaked_interfaces)
+def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:
+    """The quota holds for each zone. The ENIs of this cluster are the least that the zone can have."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
-    more = sum(node.name in hosts and node.free_eni_slots != 0 for node in snapshot.nodes)
-    told = f"the cluster alone has {held:,} network interfaces, {more:,} more are needed"
-    _check(snapshot.quotas, told, "L-DF5E4CA3", held, more, snapshot.quotas.interfaces_per_region, 1000)
+    held = interfaces_by_zone(snapshot)
+    for zone in zones:
+        more = sum(node.name in hosts and node.free_eni_slots != 0 for node in snapshot.nodes_in(zone))
+        told = f"the cluster alone has {held[zone]:,} network interfaces in {zone}, {more:,} more are needed"
+        _check(snapshot.quotas, told, "L-DF5E4CA3", held[zone], more, snapshot.quotas.interfaces_per_zone, 1000)
 
 
-def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
+def require_room_for_cidr(snapshot: Snapshot) -> None:
+    """Whether AWS would add a CIDR to the VPC now."""
     vpc, quotas = snapshot.vpc, snapshot.quotas
     if vpc is None:
         return
     held = len(vpc.cidrs)
     _check(quotas, f"VPC {vpc.id} has {held} IPv4 CIDRs", "L-83CA0A9D", held, 1, quotas.cidrs_per_vpc, 5)
-    # A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide).
-    own = {cidr.cidr for cidr in vpc.cidrs}
-    counts = Counter(route.route_table for route in vpc.routes if route.destination not in own)
-    for table, routes in sorted(counts.items()):
-        told = f"route table {table} has {routes + held} routes, a new CIDR adds its local route to every table"
-        _check(quotas, told, "L-93826ACB", routes + held, 1, quotas.routes_per_table, 50)
+    for table, routes in sorted(routes_by_table(vpc).items()):
+        told = f"route table {table} has {routes} routes, a new CIDR adds its local route to every table"
+        _check(quotas, told, "L-93826ACB", routes, 1, quotas.routes_per_table, 50)
     asked = (peering for peering in vpc.peerings if peering.requester)
     pending = next((peering.id for peering in asked if peering.status == "pending-acceptance"), None)
     if pending:
@@ -120,7 +119,8 @@ def where_aws_adds_no_cidr(snapshot: Snapshot) -> None:
 
 
 def _check(quotas: Quotas, told: str, code: str, held: int, more: int, limit: int, step: int) -> None:
-    """Raises CannotPlan where `more` exceed `limit`. A default that is exceeded already must have been raised."""
-    if held + more <= limit or (held > limit and not quotas.applied):
+    """Raises CannotPlan where `more` exceed `limit`. AWS's default may have been raised, so it refuses nothing: a risk
+    (near-quotas) tells where it is reached."""
+    if held + more <= limit or not quotas.applied:
         return
     raise CannotPlan(f"{told} and the quota is {limit:,}: " + ask_for(code, max(limit + step, held + more)))

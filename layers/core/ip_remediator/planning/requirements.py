@@ -71,7 +71,7 @@ def _of_space(
     lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
     preconditions.require_below_subnet_quota(snapshot, len(lacking))
     preconditions.require_below_address_quota(snapshot)
-    preconditions.require_below_interface_quota(snapshot)
+    preconditions.require_below_interface_quota(snapshot, zones)
     found = address_source.find(snapshot, terms, lacking) if lacking else AddressSource("existing-subnets", "")
     return BlockRequirement(
         strategy=choice.strategy,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import Move, shown
+from ip_remediator.snapshot.quota_use import routes_by_table
 
 _NEAR = 0.9
 
@@ -22,23 +25,35 @@ def near_quotas(move: Move) -> Risk | None:
     return Risk(
         id="near-quotas",
         severity=Severity.LOW,
-        found=f"after the plan: {shown((words for words, *_ in near), 5)}",
+        found=f"after the plan: {shown((words for words, *_ in near), 5)}{_assumed(move)}",
         breaks="nothing now; the next block, subnet or node may be refused",
         remedy=f"`aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
         f"--desired-value {2 * limit}`",
     )
 
 
+def _assumed(move: Move) -> str:
+    return "" if move.snapshot.quotas.applied else " (AWS's defaults: the quotas were not read)"
+
+
 def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
     """What is used after the plan, by quota: name, number, limit, code, service."""
     vpc, quotas = move.snapshot.vpc, move.snapshot.quotas
-    enis = sum(len(node.interfaces) for node in move.nodes)
-    spare = sum(node.free_eni_slots or 0 for node in move.nodes)
-    found = [("ENIs of nodes", enis + spare, quotas.interfaces_per_region, "L-DF5E4CA3", "vpc")]
+    enis = Counter[str]()
+    for node in move.nodes:
+        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (node.free_eni_slots or 0)
+    found = [
+        (f"ENIs of nodes in {zone}", held, quotas.interfaces_per_zone, "L-DF5E4CA3", "vpc")
+        for zone, held in sorted(enis.items())
+    ]
     if vpc is None:
         return found
     made = 0 if move.source == "existing-subnets" else len({node.zone for node in move.nodes if node.zone})
     found.append(("CIDRs of the VPC", len(vpc.cidrs) + move.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"))
+    found += [
+        (f"routes of {table}", routes + move.new_cidr, quotas.routes_per_table, "L-93826ACB", "vpc")
+        for table, routes in sorted(routes_by_table(vpc).items())
+    ]
     if vpc.subnet_count is not None:
         found.append(("subnets", vpc.subnet_count + made, quotas.subnets_per_vpc, "L-407747CB", "vpc"))
     if vpc.network_address_units is not None:

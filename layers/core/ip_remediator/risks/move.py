@@ -9,14 +9,14 @@ from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
 from ip_remediator.common.text import counted
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_cluster import EXTERNAL_SNAT, Node
 
 CUSTOM_NETWORKING = "custom-networking"
 EXTENSION = "custom-networking-extension"
 SUBNET_DISCOVERY = "subnet-discovery"
 NODE_GROUP = "node-group"
 
-EXTERNAL_SNAT = "AWS_VPC_K8S_CNI_EXTERNALSNAT"
+ENFORCING_MODE = "POD_SECURITY_GROUP_ENFORCING_MODE"
 EXCLUDE_SNAT = "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"
 _NEW_CIDR = ("new-cidr", "ipam-pool")
 
@@ -98,7 +98,18 @@ class Move:
 
     @property
     def external_snat(self) -> bool:
-        return self.snapshot.cni.env.get(EXTERNAL_SNAT, "false").strip().lower() in ("true", "1", "t")
+        return self.snapshot.cni.flag(EXTERNAL_SNAT)
+
+    @property
+    def pod_enis(self) -> bool:
+        """Pods may have branch ENIs with security groups of their own."""
+        return self.snapshot.cni.pod_eni
+
+    @property
+    def strict_security_groups(self) -> bool:
+        """Source NAT is off for pods with security groups. What is not "standard" counts as strict, the default."""
+        mode = self.snapshot.cni.env.get(ENFORCING_MODE, "strict").strip().lower()
+        return self.pod_enis and mode != "standard"
 
     @cached_property
     def unmasked(self) -> tuple[IPv4Network, ...]:

@@ -6,7 +6,7 @@ from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, Move, shown
 from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import EniConfig
+from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL, EniConfig
 
 # Field managers of such tools, as their managedFields entries begin.
 _DECLARATIVE = (
@@ -22,6 +22,11 @@ _DECLARATIVE = (
 )
 # The vpc-cni add-on, where its configuration makes the ENIConfigs (eniConfig.create); on aws-node it is no stranger.
 _ADD_ON = "eks"
+
+
+# Who writes aws-node in the course of things: the add-on, the control plane, a restart, and the plan itself.
+_EXPECTED_WRITERS = ("eks", "kube-controller-manager", "kube-apiserver", "kubectl-rollout", "eks-ip-remediator")
+_TOOLS = {"hashicorp": "Terraform", "terraform": "Terraform", "opentofu": "OpenTofu", "pulumi": "Pulumi"}
 
 
 def foreign_owner(snapshot: Snapshot) -> str | None:
@@ -43,6 +48,24 @@ def cni_settings(move: Move) -> Risk | None:
         found=f"{owner}: its settings are handed over, not written",
         breaks="nothing; pods wait until that source has the plan's settings, and a sync undoes what is set beside it",
         remedy="after the subnets are made, put the settings that the plan hands over into that source",
+    )
+
+
+def other_writers(move: Move) -> Risk | None:
+    """Field managers that wrote aws-node beside its owner, where the plan writes its settings too."""
+    if move.strategy != CUSTOM_NETWORKING or _cni_owner(move.snapshot):
+        return None
+    writers = sorted(name for name in set(move.snapshot.cni.managers) if not _expected(name))
+    if not writers:
+        return None
+    again = any(_declarative(name) for name in writers)
+    return Risk(
+        id="cni-written-by-others",
+        severity=Severity.MEDIUM if again else Severity.LOW,
+        found=f"{shown(_named(name) for name in writers)} wrote aws-node too, by its field managers",
+        breaks="their next run may turn custom networking off again: new ENIs and nodes then use the old subnets",
+        remedy=f"put {CUSTOM_NETWORK_CFG}=true and {ENI_CONFIG_LABEL_DEF}={ZONE_LABEL} into that source as well: "
+        "`kubectl -n kube-system get daemonset aws-node --show-managed-fields -o yaml` shows which fields it keeps",
     )
 
 
@@ -85,6 +108,15 @@ def _kept(config: EniConfig) -> str:
 
 def _keeps(manager: str) -> bool:
     return manager == _ADD_ON or _declarative(manager)
+
+
+def _expected(manager: str) -> bool:
+    return manager in _EXPECTED_WRITERS
+
+
+def _named(manager: str) -> str:
+    tool = next((tool for prefix, tool in _TOOLS.items() if manager.lower().startswith(prefix)), None)
+    return f"{tool} ({manager})" if tool and tool.lower() != manager.lower() else manager
 
 
 def _declarative(manager: str) -> bool:

@@ -12,7 +12,16 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common.cidr import CGNAT
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import NODE_GROUP, Move, network, networks, shown
+from ip_remediator.risks.move import (
+    CUSTOM_NETWORKING,
+    ENFORCING_MODE,
+    EXTENSION,
+    NODE_GROUP,
+    Move,
+    network,
+    networks,
+    shown,
+)
 from ip_remediator.snapshot.model_vpc import Route
 
 # What is behind these answers to the address that the gateway gives, or is AWS's own.
@@ -26,16 +35,36 @@ def external_snat(move: Move) -> Risk | None:
     if not (move.external_snat and move.ranges) or move.known_range:
         return None
     outside = _outside(move)
-    harmless = bool(_routes(move)) and not outside
+    harmless = move.snapshot.routes_known and not outside
     return Risk(
         id="external-snat",
         severity=Severity.LOW if harmless else Severity.HIGH,
-        found=f"AWS_VPC_K8S_CNI_EXTERNALSNAT=true, {_ways(outside) if outside else 'no route to other networks seen'}",
-        breaks="nothing while all traffic leaves by NAT gateways, which translate the new range too"
+        found=f"AWS_VPC_K8S_CNI_EXTERNALSNAT=true, {_seen_routes(move, outside)}",
+        breaks="nothing: no route leads to a network that would see the new range; NAT gateways translate it too"
         if harmless
         else f"connections of pods to other networks, which see addresses of {move.words} and may not route them back",
         remedy=f"route {move.words} back on the other side, lead these routes through {_private_nat(move)}, or set "
         "AWS_VPC_K8S_CNI_EXTERNALSNAT=false",
+    )
+
+
+def security_group_pods(move: Move) -> Risk | None:
+    """In strict mode, the default, pods with security groups of their own leave with their own address, whatever
+    EXTERNALSNAT says ("Security groups for pods" of the EKS User Guide; amazon-vpc-cni-k8s#3234)."""
+    by_eni_config = move.strategy in (CUSTOM_NETWORKING, EXTENSION)
+    if not (by_eni_config and move.strict_security_groups and move.ranges) or move.external_snat or move.known_range:
+        return None
+    outside = _outside(move)
+    if move.snapshot.routes_known and not outside:
+        return None
+    return Risk(
+        id="security-group-pods-leave",
+        severity=Severity.HIGH,
+        found=f"ENABLE_POD_ENI=true with {ENFORCING_MODE} strict, {_seen_routes(move, outside)}",
+        breaks="connections of pods with security groups of their own (SecurityGroupPolicy) to other networks, which "
+        f"see addresses of {move.words}: source NAT is off for such pods",
+        remedy=f"route {move.words} back on the other side, lead these routes through {_private_nat(move)}, or set "
+        f"{ENFORCING_MODE}=standard on aws-node and restart those pods",
     )
 
 
@@ -58,7 +87,7 @@ def node_addresses(move: Move) -> Risk | None:
     if move.strategy != NODE_GROUP or not move.ranges or move.known_range:
         return None
     outside = _outside(move)
-    if _routes(move) and not outside:
+    if move.snapshot.routes_known and not outside:
         return None
     return Risk(
         id="node-addresses-leave",
@@ -85,9 +114,15 @@ def return_routes(move: Move) -> Risk | None:
         severity=Severity.LOW,
         found=f"the VPC is reached through {shown(sorted(ways))}",
         breaks="connections from there to pods by their own addresses (load balancers with IP targets, metrics); what "
-        "pods open themselves leaves with the node's address as before",
+        f"pods open themselves leaves with the node's address as before{_except_with_groups(move)}",
         remedy=f"add routes to {move.words} on the other side, where anything there calls pods directly",
     )
+
+
+def _except_with_groups(move: Move) -> str:
+    if not move.strict_security_groups:
+        return ""
+    return f", except that of pods with security groups of their own ({ENFORCING_MODE} strict)"
 
 
 def blackholes(move: Move) -> Risk | None:
@@ -190,6 +225,12 @@ def _routes(move: Move) -> list[Route]:
 
 def _outside(move: Move) -> list[Route]:
     return [route for route in _routes(move) if not route.target.startswith(_NO_WAY_TO_OTHERS)]
+
+
+def _seen_routes(move: Move, outside: list[Route]) -> str:
+    if outside:
+        return _ways(outside)
+    return "no route to other networks" if move.snapshot.routes_known else "the routes were not read"
 
 
 def _ways(routes: Iterable[Route]) -> str:

@@ -6,9 +6,12 @@ bug report. Whatever was not read (or was left out of a hand-written document) i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from ip_remediator.common.document import Count, Document, Moment
 from ip_remediator.snapshot.model_cluster import (
@@ -56,6 +59,7 @@ from ip_remediator.snapshot.model_vpc import (
     Vpc,
     VpcCidr,
 )
+from ip_remediator.snapshot.other_names import renamed
 
 __all__ = [
     "CLUSTER_DISCOVERY_TAG",
@@ -104,15 +108,28 @@ __all__ = [
 ]
 
 
+# Of `unread`: the VPC's route tables, not those of a transit gateway.
+_OF_ROUTE_TABLES = re.compile(r"\broutes?\b(?!.*transit gateway)|DescribeRouteTables", re.IGNORECASE)
+
+
 class Quotas(Document):
-    """AWS quotas that bound a plan, with AWS's defaults; `applied`: they were read from Service Quotas."""
+    """AWS quotas that bound a plan; `applied`: they were read from Service Quotas, else they are AWS's defaults.
+
+    The quota "Network interfaces per Region" holds for each Availability Zone. Routes that a gateway propagates have a
+    quota of their own, 100, and do not count against `routes_per_table` ("Amazon VPC quotas" of the VPC User Guide).
+    """
 
     applied: bool = False
     cidrs_per_vpc: Count = 5
     subnets_per_vpc: Count = 200
-    routes_per_table: Count = 50
+    routes_per_table: Count = 500
     network_address_units: Count = 64_000
-    interfaces_per_region: Count = 5_000
+    interfaces_per_zone: Count = 5_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_names(cls, document: Any) -> Any:
+        return renamed(document, {"interfaces_per_zone": ("interfaces_per_region",)})
 
 
 class Snapshot(Document):
@@ -150,6 +167,14 @@ class Snapshot(Document):
     def tagged_for_discovery(self, zone: str | None) -> tuple[Subnet, ...]:
         """The zone's subnets with the tag kubernetes.io/role/cni, whatever its value."""
         return tuple(self._tagged_by_zone.get(zone, ()))
+
+    @property
+    def routes_known(self) -> bool:
+        """Whether the VPC's route tables were read: tables with local routes only have no `Route` at all."""
+        if self.vpc is None or any(_OF_ROUTE_TABLES.search(line) for line in self.unread):
+            return False
+        told = "routes" in self.vpc.model_fields_set or any(subnet.route_table for subnet in self.subnets)
+        return bool(self.vpc.routes) or told
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copied = super().model_copy(update=update, deep=deep)

@@ -76,6 +76,7 @@ def routes(tables: Iterable[dict[str, Any]], lists: PrefixLists) -> Iterator[Rou
                     route_table=table["RouteTableId"],
                     state="blackhole" if route.get("State") == "blackhole" else "active",
                     prefix_list=list_id,
+                    propagated=route.get("Origin") == "EnableVgwRoutePropagation",
                 )
 
 
@@ -104,7 +105,8 @@ def transit(ec2: EC2Client, vpc_id: str, account_id: str | None, lists: PrefixLi
             TransitGateway(
                 id=attachment["TransitGatewayId"],
                 attachment=attachment["TransitGatewayAttachmentId"],
-                routes=None if known is None else tuple(_ranges(known, vpc_id, lists)),
+                routes=None if known is None else tuple(_ranges(_in_state(known, "active"), vpc_id, lists)),
+                blackholes=None if known is None else tuple(_ranges(_in_state(known, "blackhole"), vpc_id, lists)),
             )
         )
         neighbours |= {resource for route in known or () for resource in _vpcs(route) if resource != vpc_id}
@@ -136,6 +138,10 @@ def _search(ec2: EC2Client, table: str, what: str, unread: ReadFailures) -> list
     if answer.get("AdditionalRoutesAvailable"):
         unread.note(what, f"{table} has more than the {_MOST_ROUTES} that EC2 tells at once")
     return list(answer["Routes"])
+
+
+def _in_state(known: Iterable[dict[str, Any]], state: str) -> Iterator[dict[str, Any]]:
+    return (route for route in known if route.get("State", "active") == state)
 
 
 def _ranges(known: Iterable[dict[str, Any]], vpc_id: str, lists: PrefixLists) -> Iterator[str]:

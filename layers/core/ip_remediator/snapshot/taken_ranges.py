@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_vpc import Route, Vpc
+from ip_remediator.snapshot.model_vpc import Route, TransitGateway, Vpc
 
 # Not refused by AWS, but containers on nodes could not reach it: Docker's default bridge (EKS User Guide, VPC
 # requirements and considerations).
@@ -29,7 +29,7 @@ def _reached_by(vpc: Vpc) -> dict[str, str]:
     own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
     taken = {str(barred): f"range that AWS bars from a VPC of {own[0]}" for barred in cidrs.barred_ranges(own)}
     taken |= {
-        cidr: f"range that {gateway.id} routes elsewhere"
+        cidr: f"range that {gateway.id} routes elsewhere{_perhaps_dropped(gateway)}"
         for gateway in vpc.transit_gateways
         for cidr in gateway.routes or ()
         if IPv4Network(cidr).prefixlen > _NARROWEST_WAY_OUT
@@ -37,7 +37,7 @@ def _reached_by(vpc: Vpc) -> dict[str, str]:
     taken |= {
         route.destination: f"route to {route.target} in {route.route_table}{_of_list(route)}"
         for route in vpc.routes
-        if IPv4Network(route.destination).prefixlen > _NARROWEST_WAY_OUT
+        if IPv4Network(route.destination).prefixlen > _NARROWEST_WAY_OUT and not _leads_nowhere(vpc, route)
     }
     taken |= {
         cidr: f"peer of {peering.id}"
@@ -46,6 +46,27 @@ def _reached_by(vpc: Vpc) -> dict[str, str]:
         for cidr in peering.cidrs
     }
     return taken | {cidr.cidr: f"CIDR of {vpc.id}" for cidr in vpc.cidrs}
+
+
+def _perhaps_dropped(gateway: TransitGateway) -> str:
+    """A blackhole is nobody's range; documents of older readers list it like any other route."""
+    if gateway.blackholes is not None:
+        return ""
+    return ", unless that route is a blackhole (aws ec2 search-transit-gateway-routes tells; capture again)"
+
+
+def _leads_nowhere(vpc: Vpc, route: Route) -> bool:
+    """The route leads to a transit gateway that drops its whole destination.
+
+    AWS still refuses a CIDR that equals or contains the destination, so only one wider than any CIDR counts as free.
+    """
+    destination = IPv4Network(route.destination)
+    if destination.prefixlen >= cidrs.LARGEST_PREFIX:
+        return False
+    dropped = (
+        cidr for gateway in vpc.transit_gateways if gateway.id == route.target for cidr in gateway.blackholes or ()
+    )
+    return any(destination.subnet_of(IPv4Network(cidr)) for cidr in dropped)
 
 
 def _of_list(route: Route) -> str:

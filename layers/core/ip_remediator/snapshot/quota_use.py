@@ -1,0 +1,30 @@
+"""How much of a quota is used, counted as AWS counts it (\"Amazon VPC quotas\" of the VPC User Guide)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Vpc
+
+
+def interfaces_by_zone(snapshot: Snapshot) -> Counter[str]:
+    """The ENIs of the cluster's nodes in each zone, and those that the CNI left behind there."""
+    held = Counter[str]()
+    for node in snapshot.nodes:
+        held[node.zone or ""] += len(node.interfaces)
+    for eni in snapshot.leaked_interfaces:
+        subnet = snapshot.subnet(eni.subnet_id)
+        held[subnet.zone if subnet else ""] += 1
+    return held
+
+
+def routes_by_table(vpc: Vpc) -> Counter[str]:
+    """The routes of each table that count against its quota: local ones do, propagated ones do not.
+
+    A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide).
+    """
+    own = {cidr.cidr for cidr in vpc.cidrs}
+    counted_routes = (route for route in vpc.routes if route.destination not in own and not route.propagated)
+    counts = Counter(route.route_table for route in counted_routes)
+    return Counter({table: routes + len(vpc.cidrs) for table, routes in counts.items()})
