@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from local.cluster.disruption import budget_resource
+from local.cluster.controllers.disruption import budget_resource
 from local.cluster.informer import Informer
 from local.cluster.kube import NODES, PODS, ApiError, Resource
 from local.cluster.launching import is_haunted, join, leave, node_name, running_instances

@@ -63,6 +63,11 @@ EVENTS = Resource("", "v1", "events")
 DAEMONSETS = Resource("apps", "v1", "daemonsets")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 REPLICASETS = Resource("apps", "v1", "replicasets")
+CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions")
+NAMESPACES = Resource("", "v1", "namespaces", namespaced=False)
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts")
+CONFIG_MAPS = Resource("", "v1", "configmaps")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 ENICONFIGS = Resource("crd.k8s.amazonaws.com", "v1alpha1", "eniconfigs", namespaced=False)
 
@@ -70,9 +75,17 @@ ENICONFIGS = Resource("crd.k8s.amazonaws.com", "v1alpha1", "eniconfigs", namespa
 class KubeApi:
     """Requests to one API server. Safe to use from many threads."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(
+        self, kubeconfig: Path | None = None, *, url: str = "", ca_cert: Path | None = None, token: str = ""
+    ) -> None:
+        """Connect by a kubeconfig, or directly by URL, certificate authority and bearer token."""
         configuration = client.Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+        if kubeconfig is not None:
+            config.load_kube_config(str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            configuration.host = url
+            configuration.ssl_ca_cert = str(ca_cert)
+            configuration.api_key = {"authorization": f"Bearer {token}"}
         configuration.connection_pool_maxsize = _POOL_CONNECTIONS
         # A controller retries by reconciling again; hidden retries would only blur what happened.
         configuration.retries = urllib3.Retry(total=0)
@@ -117,6 +130,11 @@ class KubeApi:
             options["preconditions"] = {"uid": uid}
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
+        self.request("DELETE", path, body=options)
+
+    def delete_all(self, path: str) -> None:
+        """Delete every object of a collection, their dependents in the background."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         self.request("DELETE", path, body=options)
 
     def watch(self, path: str, resource_version: str, timeout_seconds: int) -> Iterator[Obj]:

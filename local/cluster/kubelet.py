@@ -7,7 +7,7 @@ import random
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Protocol
 
-from local.cluster import podstatus
+from local.cluster import leases, podstatus
 from local.cluster.events import EventRecorder, reference_to
 from local.cluster.ipamd.agent import MONITOR_SECONDS, InitError, Ipamd
 from local.cluster.ipamd.ec2 import Ec2Failure
@@ -38,6 +38,7 @@ _CRASH_BACKOFF_SECONDS = (10.0, 300.0)
 _LOG = logging.getLogger(__name__)
 _MONITOR = "ipamd"
 _NODE = "node"
+_LEASE = "lease"
 _POD = "pod "
 _HEALTHY = {
     "MemoryPressure": ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -78,6 +79,7 @@ class Kubelet:
                 self._sandboxes[key_of(pod)] = uid_of(pod)
         self.worker.start()
         self.worker.queue.add(_NODE)
+        self.worker.queue.add(_LEASE)
         for pod in self._pods():
             self.pod_changed(pod)
 
@@ -90,6 +92,8 @@ class Kubelet:
     def _reconcile(self, key: str) -> float | None:
         if key == _NODE:
             return self._sync_node()
+        if key == _LEASE:
+            return self._renew_lease()
         if key == _MONITOR:
             return self._monitor()
         name = key.removeprefix(_POD)
@@ -211,6 +215,13 @@ class Kubelet:
         node = self._state.nodes.get(self._name)
         addresses = ((node or {}).get("status") or {}).get("addresses") or []
         return next((str(item["address"]) for item in addresses if item["type"] == "InternalIP"), "")
+
+    def _renew_lease(self) -> float | None:
+        node = self._state.nodes.get(self._name)
+        if node is None:
+            return None
+        leases.renew(self._state.api, node)
+        return leases.RENEW_SECONDS
 
     def _sync_node(self) -> float | None:
         node = self._state.nodes.get(self._name)

@@ -11,16 +11,16 @@ import boto3
 from botocore.config import Config
 
 from local.cluster.addon import AddonManager
-from local.cluster.daemonsets import DaemonSetController
-from local.cluster.deployments import DeploymentController, ReplicaSetController
-from local.cluster.disruption import DisruptionController
+from local.cluster.controllers.daemonsets import DaemonSetController
+from local.cluster.controllers.deployments import DeploymentController, ReplicaSetController
+from local.cluster.controllers.disruption import DisruptionController
+from local.cluster.controllers.garbage import GarbageCollector
+from local.cluster.controllers.node_lifecycle import NodeLifecycleController
 from local.cluster.eventexporter import EventExporter
-from local.cluster.garbage import GarbageCollector
 from local.cluster.insights import ContainerInsights
 from local.cluster.karpenter import Karpenter
 from local.cluster.kube import KubeApi
 from local.cluster.nodegroups import NodeGroupController
-from local.cluster.nodes import NodeLifecycleController
 from local.cluster.pace import Pace
 from local.cluster.runtime import Nodes, VpcCni
 from local.cluster.scheduler import Scheduler

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 
 from local.cluster.informer import Informer
-from local.cluster.kube import DAEMONSETS, DEPLOYMENTS, NODES, PODS, REPLICASETS, KubeApi
+from local.cluster.kube import CONTROLLER_REVISIONS, DAEMONSETS, DEPLOYMENTS, NODES, PODS, REPLICASETS, KubeApi
 from local.cluster.pace import Pace
 
 
@@ -19,6 +19,7 @@ class ClusterState:
     daemonsets: Informer = field(init=False)
     deployments: Informer = field(init=False)
     replicasets: Informer = field(init=False)
+    controllerrevisions: Informer = field(init=False)
 
     def __post_init__(self) -> None:
         self.pods = Informer(self.api, PODS)
@@ -26,10 +27,18 @@ class ClusterState:
         self.daemonsets = Informer(self.api, DAEMONSETS)
         self.deployments = Informer(self.api, DEPLOYMENTS)
         self.replicasets = Informer(self.api, REPLICASETS)
+        self.controllerrevisions = Informer(self.api, CONTROLLER_REVISIONS)
 
     @property
     def informers(self) -> tuple[Informer, ...]:
-        return self.pods, self.nodes, self.daemonsets, self.deployments, self.replicasets
+        return (
+            self.pods,
+            self.nodes,
+            self.daemonsets,
+            self.deployments,
+            self.replicasets,
+            self.controllerrevisions,
+        )
 
     def start(self, stop: threading.Event) -> None:
         for informer in self.informers:

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local.cluster import control_plane
+from local.cluster.kube import KubeApi
 from local.kubernetes import options as opts
 
 if TYPE_CHECKING:
@@ -58,13 +60,14 @@ def _serve(options: Options, assets: Path, folder: Path, children: list[_Child],
     etcd_url = f"http://{opts.LOOPBACK}:{opts.free_port()}"
     children.append(_Child("etcd", _etcd_command(assets, folder, etcd_url), folder))
     _await(children, stopping, partial(_answers, f"{etcd_url}/health"))
+    token = opts.extend_token_file(options.token_file, folder / "tokens.csv")
     children.append(_Child("kube-apiserver", _apiserver_command(options, assets, folder, etcd_url), folder))
     trust = ssl.create_default_context(cafile=str(options.pki.ca_cert))
-    token = opts.admin_token(options.token_file)
     # Ready is not enough: the default namespace is made a moment later.
     for path in ("/readyz", "/api/v1/namespaces/default"):
         _await(children, stopping, partial(_answers, options.url + path, trust, token))
     if not stopping.is_set():
+        control_plane.start(KubeApi(url=options.url, ca_cert=options.pki.ca_cert, token=token), options.pki.ca_cert)
         opts.write_kubeconfig(options)
         print(f"kube-apiserver serves on {options.url}", file=sys.stderr, flush=True)  # noqa: T201 - a command line
     while not stopping.wait(POLL_SECONDS * 5):
@@ -94,7 +97,7 @@ def _apiserver_command(options: Options, assets: Path, folder: Path, etcd_url: s
         f"--tls-cert-file={pki.server_cert}",
         f"--tls-private-key-file={pki.server_key}",
         f"--client-ca-file={pki.ca_cert}",
-        f"--token-auth-file={options.token_file}",
+        f"--token-auth-file={folder / 'tokens.csv'}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={pki.service_account_public_key}",
         f"--service-account-signing-key-file={pki.service_account_key}",

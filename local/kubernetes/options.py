@@ -42,6 +42,10 @@ class User:
     groups: tuple[str, ...] = ()
 
 
+# Who the controllers are that run beside the API server.
+CONTROLLER_MANAGER = User("system:kube-controller-manager", groups=(ADMIN_GROUP,))
+
+
 @dataclass(frozen=True)
 class Options:
     port: int
@@ -120,6 +124,14 @@ def read_token_file(path: Path) -> dict[str, User]:
             groups = tuple(group.strip() for group in row[3].split(",")) if len(row) > 3 and row[3] else ()
             users[row[0]] = User(row[1], row[2], groups)
     return users
+
+
+def extend_token_file(path: Path, copy: Path) -> str:
+    """Write a copy of a token file with a token for the controllers, and return that token."""
+    token, user = secrets.token_urlsafe(24), CONTROLLER_MANAGER
+    copy.touch(mode=0o600)
+    copy.write_text(f'{path.read_text().rstrip()}\n{token},{user.name},{user.name},"{",".join(user.groups)}"\n')
+    return token
 
 
 def admin_token(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import sys
 from typing import TYPE_CHECKING, cast
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from local.cluster import control_plane
+from local.cluster.kube import KubeApi
 from local.kubernetes import options as opts
 from local.kubernetes.access.authentication import Authenticator
 from local.kubernetes.app import Api
@@ -34,7 +37,8 @@ def run(options: Options) -> None:
 
 
 async def _serve(options: Options) -> None:
-    users = opts.read_token_file(options.token_file)
+    token = secrets.token_urlsafe(24)
+    users = {**opts.read_token_file(options.token_file), token: opts.CONTROLLER_MANAGER}
     api = Api(Authenticator(users, options.token_webhook), options)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -46,6 +50,7 @@ async def _serve(options: Options) -> None:
         serve(cast("ASGIFramework", api.asgi), _config(options), shutdown_trigger=stopping.wait)
     )
     if await _accepts(options.port, server):
+        control_plane.start(KubeApi(url=options.url, ca_cert=options.pki.ca_cert, token=token), options.pki.ca_cert)
         opts.write_kubeconfig(options)
         print(f"embedded Kubernetes API serves on {options.url}", file=sys.stderr, flush=True)  # noqa: T201
     await asyncio.wait({server, shutdown}, return_when=asyncio.FIRST_COMPLETED)

@@ -16,7 +16,7 @@ import pytest
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.replacement_record import NodeState, ReplacementState
-from local.cluster.disruption import budget_resource
+from local.cluster.controllers.disruption import budget_resource
 from local.cluster.karpenter import NODECLAIMS
 from local.cluster.kube import NODES
 from local.cluster.objects import is_ready

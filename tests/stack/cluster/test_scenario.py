@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from local.cluster.disruption import budget_resource
+from local.cluster.controllers.disruption import budget_resource
 from local.cluster.kube import PODS, ApiError, KubeApi
 from local.cluster.scenario import Seeded, add_node, seed, wait_settled
 from local.cluster.scenario_spec import NodeSpec, Scenario

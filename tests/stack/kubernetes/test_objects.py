@@ -241,7 +241,9 @@ def test_a_collection_is_deleted_by_selector(core, namespace):
     assert [item.metadata.name for item in left] == ["c"]
 
 
-def test_a_deleted_namespace_takes_nothing_new_and_goes_when_finalized(cluster, core, namespace):
+def test_a_namespace_that_is_being_deleted_takes_nothing_new(cluster, core, namespace):
+    held = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
+    core.create_namespaced_config_map(namespace, held)
     core.delete_namespace(namespace)
 
     assert core.read_namespace(namespace).status.phase == "Terminating"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from local.cluster import manifests
-from local.cluster.nodes import wanted_taints
+from local.cluster.controllers.node_lifecycle import wanted_taints
 from local.cluster.objects import scaled_value
 from local.cluster.placement import Placed, Unschedulable, choose_node, daemon_runs_on
 

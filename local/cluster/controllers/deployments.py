@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 
+from local.cluster.controllers import revisions
+from local.cluster.controllers.revisions import REVISION_ANNOTATION
 from local.cluster.informer import owned_by
 from local.cluster.kube import DEPLOYMENTS, REPLICASETS, ApiError
 from local.cluster.objects import (
@@ -49,14 +51,29 @@ class DeploymentController:
         revision = template_hash(deployment["spec"]["template"])
         sets = list(owned_by(self._state.replicasets, uid_of(deployment)))
         current = next((s for s in sets if labels_of(s).get(HASH_LABEL) == revision), None)
+        old = [s for s in sets if s is not current]
+        annotations = revisions.replicaset_annotations(deployment, current, old)
         if current is None:
-            current = self._create_set(deployment, revision, empty=bool(sets))
-            sets.append(current)
+            current = self._create_set(deployment, revision, annotations, empty=bool(old))
+        elif annotations != revisions.annotations_of(current):
+            change = {"metadata": {"annotations": annotations}}
+            current = self._state.api.patch(REPLICASETS.path_of(current), change)
+            self._state.replicasets.observe(current)
         if not deployment["spec"].get("paused"):
-            self._roll(deployment, current, [s for s in sets if s is not current])
-        self._write_status(deployment, revision)
+            self._roll(deployment, current, old)
+        self._write_status(deployment, revision, annotations[REVISION_ANNOTATION])
+        for surplus in revisions.surplus_replicasets(deployment, old):
+            self._forget(surplus)
 
-    def _create_set(self, deployment: Obj, revision: str, *, empty: bool) -> Obj:
+    def _forget(self, replicaset: Obj) -> None:
+        try:
+            self._state.api.delete(REPLICASETS.path_of(replicaset), uid=uid_of(replicaset))
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+        self._state.replicasets.forget(key_of(replicaset))
+
+    def _create_set(self, deployment: Obj, revision: str, annotations: dict[str, str], *, empty: bool) -> Obj:
         spec = deployment["spec"]
         template = copy.deepcopy(spec["template"])
         labels = template.setdefault("metadata", {}).setdefault("labels", {})
@@ -72,6 +89,7 @@ class DeploymentController:
                     "name": f"{deployment['metadata']['name']}-{revision}",
                     "namespace": deployment["metadata"]["namespace"],
                     "labels": dict(labels),
+                    "annotations": annotations,
                     "ownerReferences": [owner_reference(deployment, "apps/v1", "Deployment")],
                 },
                 "spec": {"replicas": 0 if empty else _replicas(deployment), "selector": selector, "template": template},
@@ -99,7 +117,7 @@ class DeploymentController:
             path = REPLICASETS.path_of(replicaset)
             self._state.replicasets.observe(self._state.api.patch(path, {"spec": {"replicas": replicas}}))
 
-    def _write_status(self, deployment: Obj, revision: str) -> None:
+    def _write_status(self, deployment: Obj, revision: str, number: str) -> None:
         sets = list(owned_by(self._state.replicasets, uid_of(deployment)))
         totals = {
             field: sum((s.get("status") or {}).get(field, 0) for s in sets)
@@ -116,13 +134,21 @@ class DeploymentController:
             "observedGeneration": deployment["metadata"].get("generation", 1),
         }
         known = deployment.get("status") or {}
-        if all(known.get(field, 0) == value for field, value in status.items()) and known.get("conditions"):
-            return
         _, unavailable = _rolling_limits(deployment, desired)
-        enough = totals["availableReplicas"] >= desired - unavailable
-        status["conditions"] = [_availability(enough)]
+        done = updated == totals["replicas"] == desired <= totals["availableReplicas"]
+        conditions = [
+            _availability(totals["availableReplicas"] >= desired - unavailable),
+            _progress(f"{deployment['metadata']['name']}-{revision}", done=done),
+        ]
+        numbered = revisions.annotations_of(deployment).get(REVISION_ANNOTATION) == number
+        counted = all(known.get(field, 0) == value for field, value in status.items())
+        if numbered and counted and _reasons(known.get("conditions")) == _reasons(conditions):
+            return
+        status["conditions"] = conditions
+        # The status endpoint takes annotations too, and a change there is no new generation.
+        change = {"metadata": {"annotations": {REVISION_ANNOTATION: number}}, "status": status}
         path = DEPLOYMENTS.path_of(deployment, "status")
-        self._state.deployments.observe(self._state.api.patch(path, {"status": status}))
+        self._state.deployments.observe(self._state.api.patch(path, change))
 
 
 class ReplicaSetController:
@@ -200,6 +226,26 @@ def _availability(enough: bool) -> Obj:
         "lastTransitionTime": now,
         "lastUpdateTime": now,
     }
+
+
+def _progress(replicaset: str, *, done: bool) -> Obj:
+    """A rollout that cannot go on stays "in progress" here: `progressDeadlineSeconds` is not simulated."""
+    now = timestamp(utc_now())
+    verb, reason = (
+        ("successfully progressed", "NewReplicaSetAvailable") if done else ("is progressing", "ReplicaSetUpdated")
+    )
+    return {
+        "type": "Progressing",
+        "status": "True",
+        "reason": reason,
+        "message": f'ReplicaSet "{replicaset}" {"has " if done else ""}{verb}.',
+        "lastTransitionTime": now,
+        "lastUpdateTime": now,
+    }
+
+
+def _reasons(conditions: list[Obj] | None) -> set[tuple[str, str, str]]:
+    return {(item["type"], item["status"], item.get("reason", "")) for item in conditions or ()}
 
 
 def _keep_last(pod: Obj) -> tuple[bool, bool, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from local.cluster import leases
 from local.cluster.informer import Informer
 from local.cluster.kube import ApiError, Resource
 from local.cluster.objects import Obj, controller_of, is_deleting, key_of, node_of, uid_of
@@ -13,6 +14,7 @@ from local.cluster.workqueue import Worker
 
 _FOREGROUND = "foregroundDeletion"
 _ORPHAN = "orphan"
+_LEASE = "lease"
 
 
 class GarbageCollector:
@@ -25,7 +27,11 @@ class GarbageCollector:
             "ReplicaSet": state.replicasets,
             "DaemonSet": state.daemonsets,
         }
-        self._dependents = {"pods": state.pods, "replicasets": state.replicasets}
+        self._dependents = {
+            "pods": state.pods,
+            "replicasets": state.replicasets,
+            "controllerrevisions": state.controllerrevisions,
+        }
         self._all = {**self._dependents, "deployments": state.deployments, "daemonsets": state.daemonsets}
         self.worker = Worker("garbage-collector", self._reconcile)
         for plural in ("deployments", "replicasets", "daemonsets"):
@@ -53,6 +59,7 @@ class GarbageCollector:
 
     def _node_changed(self, old: Obj | None, new: Obj | None) -> None:
         if old is not None and new is None:
+            self.worker.queue.add(f"{_LEASE}|{old['metadata']['name']}")
             for pod in self._state.pods.all():
                 if node_of(pod) == old["metadata"]["name"]:
                     self._enqueue("pods", pod)
@@ -76,6 +83,9 @@ class GarbageCollector:
 
     def _reconcile(self, key: str) -> None:
         plural, _, name = key.partition("|")
+        if plural == _LEASE:
+            leases.remove(self._state.api, name)
+            return
         informer = self._all[plural]
         obj = informer.get(name)
         if obj is None:

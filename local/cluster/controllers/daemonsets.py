@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from local.cluster.controllers import revisions
+from local.cluster.controllers.revisions import REVISION_LABEL
 from local.cluster.informer import owned_by
-from local.cluster.kube import DAEMONSETS
+from local.cluster.kube import CONTROLLER_REVISIONS, DAEMONSETS, ApiError
 from local.cluster.objects import (
     Obj,
     controller_of,
@@ -21,8 +23,6 @@ from local.cluster.placement import daemon_runs_on
 from local.cluster.pods import create_pod, delete_pod
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
-
-REVISION_LABEL = "controller-revision-hash"
 
 
 class DaemonSetController:
@@ -52,6 +52,7 @@ class DaemonSetController:
         if daemonset is None or is_deleting(daemonset):
             return
         revision = template_hash(daemonset["spec"]["template"])
+        self._record(daemonset, revision)
         by_node = self._pods_by_node(daemonset)
         template = daemonset["spec"]["template"]
         wanted = {
@@ -67,6 +68,34 @@ class DaemonSetController:
             create_pod(self._state, daemonset, "DaemonSet", {REVISION_LABEL: revision}, node=name)
         self._roll(daemonset, revision, wanted)
         self._write_status(daemonset, revision, wanted)
+
+    def _record(self, daemonset: Obj, template_hash: str) -> None:
+        """Keep a ControllerRevision of each template, that of the present one with the highest number."""
+        known = list(owned_by(self._state.controllerrevisions, uid_of(daemonset)))
+        current = next((each for each in known if labels_of(each).get(REVISION_LABEL) == template_hash), None)
+        others = [each for each in known if each is not current]
+        observe = self._state.controllerrevisions.observe
+        if current is None:
+            made = revisions.controller_revision(daemonset, template_hash, others)
+            observe(self._state.api.create(CONTROLLER_REVISIONS, made))
+        elif int(current["revision"]) < revisions.next_revision(others):
+            # An update, no patch: a patch would write `data` in another order, and the real server compares its bytes.
+            annotations = revisions.annotations_of(daemonset)
+            changed = {**current, "revision": revisions.next_revision(others)}
+            changed["metadata"] = {**current["metadata"], "annotations": annotations}
+            observe(self._state.api.request("PUT", CONTROLLER_REVISIONS.path_of(current), body=changed))
+        pods = owned_by(self._state.pods, uid_of(daemonset))
+        used = {template_hash, *(labels_of(pod).get(REVISION_LABEL, "") for pod in pods)}
+        for surplus in revisions.surplus_revisions(daemonset, others, used):
+            self._forget(surplus)
+
+    def _forget(self, revision: Obj) -> None:
+        try:
+            self._state.api.delete(CONTROLLER_REVISIONS.path_of(revision), uid=uid_of(revision))
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+        self._state.controllerrevisions.forget(key_of(revision))
 
     def _pods_by_node(self, daemonset: Obj) -> dict[str, list[Obj]]:
         by_node: dict[str, list[Obj]] = {}

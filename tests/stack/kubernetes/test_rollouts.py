@@ -1,0 +1,127 @@
+"""`kubectl rollout`: history and undo, with the simulator's controllers beside either API server."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from local.cluster.controllers.daemonsets import DaemonSetController
+from local.cluster.controllers.deployments import DeploymentController, ReplicaSetController
+from local.cluster.controllers.garbage import GarbageCollector
+from local.cluster.kube import KubeApi
+from local.cluster.pace import Pace
+from local.cluster.state import ClusterState
+from tests.stack.kubernetes.support import eventually, workload
+
+
+@pytest.fixture(scope="module")
+def controllers(cluster):
+    """The workload controllers, at work until the module's last test."""
+    state = ClusterState(KubeApi(cluster.kubeconfig), Pace())
+    kinds = (DeploymentController, ReplicaSetController, DaemonSetController, GarbageCollector)
+    workers = [kind(state).worker for kind in kinds]
+    stop = threading.Event()
+    state.start(stop)
+    for informer in state.informers:
+        assert informer.wait_synced(20)
+    for worker in workers:
+        worker.start()
+    yield
+    stop.set()
+    for worker in workers:
+        worker.stop()
+
+
+@pytest.fixture
+def kubectl(cluster, namespace, controllers):
+    def run(*arguments, **more):
+        return cluster.kubectl(f"--namespace={namespace}", *arguments, **more)
+
+    return run
+
+
+@pytest.fixture(params=["Deployment", "DaemonSet"])
+def rolled(request, kubectl):
+    """A workload with three revisions: images :1, :2 and :3, and a change cause for each."""
+    kind = request.param.lower()
+
+    def apply(tag):
+        body = workload(request.param, "web")
+        body["metadata"]["annotations"] = {"kubernetes.io/change-cause": f"release {tag}"}
+        body["spec"]["template"]["spec"]["containers"][0]["image"] = f"web:{tag}"
+        kubectl("apply", "-f", "-", stdin=json.dumps(body))
+        eventually(lambda: revisions(kubectl, kind).get(tag) == f"release {tag}")
+
+    for tag in (1, 2, 3):
+        apply(tag)
+    return kind
+
+
+def revisions(kubectl, kind):
+    """Change causes by revision, as `rollout history` prints them."""
+    rows = [line.split(maxsplit=1) for line in kubectl("rollout", "history", f"{kind}/web").splitlines()]
+    return {int(row[0]): row[1] for row in rows if row and row[0].isdigit()}
+
+
+def image(kubectl, kind):
+    return kubectl("get", kind, "web", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+
+
+def test_history_lists_every_revision_with_its_cause(kubectl, rolled):
+    assert revisions(kubectl, rolled) == {1: "release 1", 2: "release 2", 3: "release 3"}
+    detail = kubectl("rollout", "history", f"{rolled}/web", "--revision=2")
+    assert "web:2" in detail
+
+
+def test_undo_goes_one_revision_back_which_becomes_the_newest(kubectl, rolled):
+    said = kubectl("rollout", "undo", f"{rolled}/web")
+
+    assert "rolled back" in said
+    assert image(kubectl, rolled) == "web:2"
+    eventually(lambda: sorted(revisions(kubectl, rolled)) == [1, 3, 4])
+    kubectl("rollout", "undo", f"{rolled}/web")
+    assert image(kubectl, rolled) == "web:3"
+
+
+def test_undo_goes_back_to_the_revision_that_is_named(kubectl, rolled):
+    kubectl("rollout", "undo", f"{rolled}/web", "--to-revision=1")
+
+    assert image(kubectl, rolled) == "web:1"
+    eventually(lambda: sorted(revisions(kubectl, rolled)) == [2, 3, 4])
+    assert "unable to find" in kubectl("rollout", "undo", f"{rolled}/web", "--to-revision=9", check=False)
+
+
+def test_history_is_as_long_as_its_limit_allows(kubectl, rolled):
+    patch = json.dumps({"spec": {"revisionHistoryLimit": 1}})
+    kubectl("patch", rolled, "web", "--patch", patch)
+
+    eventually(lambda: sorted(revisions(kubectl, rolled)) == [2, 3])
+
+
+def test_revisions_go_with_their_workload(kubectl, rolled):
+    kept = "replicasets" if rolled == "deployment" else "controllerrevisions"
+    assert kubectl("get", kept, "-o", "name")
+
+    kubectl("delete", rolled, "web")
+
+    eventually(lambda: kubectl("get", kept, "-o", "name") == "")
+
+
+def test_a_deployment_without_pods_to_wait_for_is_rolled_out(kubectl):
+    body = workload("Deployment", "none")
+    body["spec"]["replicas"] = 0
+    kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    assert "successfully rolled out" in kubectl("rollout", "status", "deploy/none", "--timeout=20s")
+    kubectl("wait", "deploy/none", "--for=condition=Progressing", "--timeout=20s")
+
+
+def test_a_number_of_a_revision_is_no_new_generation(kubectl):
+    kubectl("apply", "-f", "-", stdin=json.dumps(workload("Deployment", "web")))
+    eventually(lambda: revisions(kubectl, "deployment"))
+
+    live = json.loads(kubectl("get", "deployment", "web", "-o", "json"))["metadata"]
+
+    assert (live["annotations"]["deployment.kubernetes.io/revision"], live["generation"]) == ("1", 1)
