@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 
+import yaml
 from pydantic import ValidationError
 
 from ip_remediator.common.document import Document, DocumentT, typed_by_people
@@ -26,6 +27,13 @@ def read_text(name: str, option: str) -> str:
         raise BadInput(f"{option}: {name} cannot be read: {error.strerror}; give a readable file, or -") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{option}: {name} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def in_format(output: str, document: object) -> str:
+    """`document` as the `--output` that was asked for: json or yaml."""
+    if output == "yaml":
+        return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True)).rstrip("\n")
+    return json.dumps(document, indent=2)
 
 
 def parse_json(text: str, where: str) -> object:

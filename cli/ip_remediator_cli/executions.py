@@ -75,7 +75,7 @@ def follow(execution: Execution, records: IncidentRecords, incident: str, shown:
             if ending:
                 return ending
     except KeyboardInterrupt:
-        print(f"\nthe execution goes on: ip-remediator status --incident {incident}")
+        print(f"\nthe execution goes on: ip-remediator status {incident}")
         raise
     raise AssertionError("an execution without a deadline is watched until it ends")
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 from typing import NoReturn
@@ -13,17 +17,35 @@ DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
 # Beside the code, so that an installed package has it too; onboarding/rbac.yaml links to it.
 _RBAC = Path(__file__).with_name("rbac.yaml")
-# As `planning.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
+# As `planning.strategies.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
+_FORMATS = ("table", "json", "yaml")
+_SHELLS = ("bash", "zsh", "fish")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _EXIT_STATUS = """\
+examples:
+  ip-remediator incidents --open
+  ip-remediator status latest
+  ip-remediator snapshot --cluster shop | ip-remediator plan --snapshot -
+
 exit status: 0 done (diagnose, plan: curable), 1 failed, 2 bad input, 3 not needed (no shortage), 4 not curable"""
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as the rest of the tool does."""
+    """Says what is wrong in one line, as the rest of the tool does, and what may have been meant."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"error: {message} (see `{self.prog} --help`)\n")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        choices = [str(choice) for choice in action.choices or ()]
+        if not choices or value in choices:
+            return
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(choices)}"
+        raise argparse.ArgumentError(action, f"{value!r} is not known: {hint}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,47 +55,105 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"ip-remediator {_version()}")
     _add_common(parser, default=None)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
     _add_offline(commands)
-    _add_incident(commands)
+    _add_looking(commands)
+    _add_deciding(commands)
+    _add_changing(commands)
     _add_onboarding(commands)
+    _add_completion(commands)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("eks-ip-remediator")
+    except PackageNotFoundError:
+        return "(not installed as a package)"
 
 
 def _add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
     """The options that may stand before or after the command."""
-    parser.add_argument("--region", default=default, help="AWS region (default: as the AWS CLI finds it)")
-    parser.add_argument("--profile", default=default, help="AWS profile")
-    parser.add_argument("--debug", action="store_true", default=default or False, help="show the traceback of an error")
+    group = parser.add_argument_group("AWS and errors")
+    group.add_argument("--region", default=default, help="AWS region (default: as the AWS CLI finds it)")
+    group.add_argument("--profile", default=default, help="AWS profile")
+    group.add_argument("--debug", action="store_true", default=default or False, help="show the traceback of an error")
 
 
-def _command(commands: argparse._SubParsersAction[OneLineParser], name: str, text: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(module=f"ip_remediator_cli.{name}")
-    # Not given after the command: what stood before it counts.
-    _add_common(parser, default=argparse.SUPPRESS)
+def _command(
+    commands: Commands[OneLineParser], name: str, text: str, *examples: str, module: str = ""
+) -> argparse.ArgumentParser:
+    """A command without its options; `examples` are what follows the program's name."""
+    shown = "\n".join(["examples:", *(f"  ip-remediator {example}" for example in examples)])
+    parser = commands.add_parser(
+        name, help=text, description=text, epilog=shown, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(module=f"ip_remediator_cli.{module or name}")
     return parser
 
 
-def _add_offline(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    snapshot = _command(commands, "snapshot", "Read the facts about a cluster and its VPC into one JSON document.")
+def _end(parser: argparse.ArgumentParser, *, stack: bool = True) -> None:
+    """The options that every command has, after its own."""
+    if stack:
+        parser.add_argument(
+            "--stack", default=DEFAULT_STACK, help=f"CloudFormation stack it is deployed as ({DEFAULT_STACK})"
+        )
+    # Not given after the command: what stood before it counts.
+    _add_common(parser, default=argparse.SUPPRESS)
+
+
+def _add_offline(commands: Commands[OneLineParser]) -> None:
+    snapshot = _command(
+        commands,
+        "snapshot",
+        "Read the facts about a cluster and its VPC into one JSON document.",
+        "snapshot --cluster shop --output shop.json",
+    )
     snapshot.add_argument("--cluster", required=True, help="name of the EKS cluster")
     snapshot.add_argument("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    _end(snapshot, stack=False)
 
-    diagnose = _command(commands, "diagnose", "Say what is wrong, from a snapshot, off-line.")
-    plan = _command(commands, "plan", "Say what would be done, from a snapshot, off-line.")
-    for parser in (diagnose, plan):
-        parser.add_argument(
-            "--snapshot", required=True, metavar="FILE", help="snapshot document, or - for standard input"
-        )
-        parser.add_argument("--json", action="store_true", help="print JSON")
-        parser.add_argument(
-            "--cause", action="append", default=[], help="a cause that signals proved (see `ip-remediator signals`)"
-        )
-        parser.add_argument(
-            "--signals", metavar="FILE", help="events, alarms or log records of the cluster: what they prove counts"
-        )
+    diagnose = _command(
+        commands, "diagnose", "Say what is wrong, from a snapshot, off-line.", "diagnose --snapshot shop.json"
+    )
+    _add_snapshot(diagnose)
+    _end(diagnose, stack=False)
+    _add_plan(commands)
+
+    signals = _command(
+        commands,
+        "signals",
+        "Read events, alarms or log records, and say what each proves.",
+        "signals events.json",
+        "signals - --cluster shop < events.json",
+    )
+    signals.add_argument("file", metavar="FILE", help="a JSON document, a list, or JSON lines; - for standard input")
+    signals.add_argument("--cluster", help="the cluster of Kubernetes Events that do not name it")
+    _end(signals, stack=False)
+
+
+def _add_snapshot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--snapshot", required=True, metavar="FILE", help="snapshot document, or - for standard input")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--cause", action="append", default=[], help="a cause that signals proved (see `ip-remediator signals`)"
+    )
+    parser.add_argument(
+        "--signals", metavar="FILE", help="events, alarms or log records of the cluster: what they prove counts"
+    )
+
+
+def _add_plan(commands: Commands[OneLineParser]) -> None:
+    plan = _command(
+        commands,
+        "plan",
+        "Say what would be done, from a snapshot, off-line.",
+        "plan --snapshot shop.json",
+        "plan --snapshot shop.json --strategy subnet-discovery --exclude 100.100.0.0/16",
+    )
+    _add_snapshot(plan)
     plan.add_argument(
         "--exclude",
         type=_cidr,
@@ -90,14 +170,93 @@ def _add_offline(commands: argparse._SubParsersAction[OneLineParser]) -> None:
         help="where to take the block; repeatable (100.64.0.0/10)",
     )
     plan.add_argument("--strategy", choices=_STRATEGIES, help="how pods get the addresses (custom-networking)")
-
-    signals = _command(commands, "signals", "Read events, alarms or log records, and say what each proves.")
-    signals.add_argument("file", metavar="FILE", help="a JSON document, a list, or JSON lines; - for standard input")
-    signals.add_argument("--cluster", help="the cluster of Kubernetes Events that do not name it")
+    _end(plan, stack=False)
 
 
-def _add_incident(commands: argparse._SubParsersAction[OneLineParser]) -> None:
-    start = _command(commands, "start", "Start a remediation by hand.")
+def _add_looking(commands: Commands[OneLineParser]) -> None:
+    status = _command(
+        commands,
+        "status",
+        "Show an incident: its record, plan and timeline. Without options: each cluster's latest.",
+        "status latest",
+        "status shop-20260301-120000-a1b2c3 --output json",
+        "status --cluster shop --watch",
+    )
+    _add_incident(status, "show this one, or latest", cluster=True)
+    status.add_argument("--watch", action="store_true", help="print it again until it is closed")
+    _add_output(status)
+    _end(status)
+
+    incidents = _command(
+        commands,
+        "incidents",
+        "List incidents, the newest first.",
+        "incidents --open",
+        "incidents --cluster shop --since 7d --output yaml",
+    )
+    incidents.add_argument("--cluster", help="only those of this cluster")
+    incidents.add_argument("--open", action="store_true", help="only those that are not closed")
+    incidents.add_argument("--since", type=_ago, metavar="TIME", help="only those opened since then: 30m, 12h, 7d")
+    incidents.add_argument("--watch", action="store_true", help="print the list again every five seconds")
+    _add_output(incidents)
+    _end(incidents)
+
+
+def _add_deciding(commands: Commands[OneLineParser]) -> None:
+    for name, text in (
+        ("approve", "Approve the plan, rollback or replacement that an incident asks about."),
+        ("reject", "Reject it: nothing is changed."),
+    ):
+        parser = _command(commands, name, text, f"{name} latest", f"{name} --cluster shop --yes", module="decide")
+        parser.set_defaults(approved=name == "approve", evict=False)
+        _add_incident(parser, "the incident that asks, or latest", cluster=True)
+        parser.add_argument("--plan", metavar="HASH", help="answer only if the question is about the plan of this hash")
+        parser.add_argument("--yes", action="store_true", help="do not ask at the terminal")
+        if name == "approve":
+            parser.add_argument(
+                "--evict", action="store_true", help="of a rollback: move pods off the block; disruption budgets decide"
+            )
+        _end(parser)
+
+
+def _add_changing(commands: Commands[OneLineParser]) -> None:
+    _add_start(commands)
+    rollback = _command(
+        commands,
+        "rollback",
+        "Undo what an incident changed, and give its block back.",
+        "rollback latest --wait",
+        "rollback shop-20260301-120000-a1b2c3 --yes --evict",
+    )
+    _add_incident(rollback, "the incident, or latest")
+    rollback.add_argument("--evict", action="store_true", help="move pods off the block; disruption budgets decide")
+    replace = _command(
+        commands,
+        "replace",
+        "Replace nodes that can't use the new subnets because every ENI slot is taken.",
+        "replace latest --wait",
+        "replace latest --node ip-10-0-0-4.eu-west-1.compute.internal",
+    )
+    _add_incident(replace, "the incident that names the nodes, or latest")
+    replace.add_argument(
+        "--node", action="append", dest="nodes", metavar="NODE", help="only this one of them; repeatable"
+    )
+    for parser in (rollback, replace):
+        parser.add_argument(
+            "--yes", action="store_true", help="confirm it now, instead of by a click in Slack or by `approve`"
+        )
+        parser.add_argument("--wait", action="store_true", help="follow it to its end")
+        _end(parser)
+
+
+def _add_start(commands: Commands[OneLineParser]) -> None:
+    start = _command(
+        commands,
+        "start",
+        "Start a remediation by hand.",
+        "start --cluster shop --mode observe --wait",
+        "start --cluster shop --block 100.64.16.0/20 --reason 'launch day'",
+    )
     start.add_argument("--cluster", required=True, help="name of the EKS cluster")
     start.add_argument("--mode", choices=("observe", "approve", "auto"), help="instead of the stack's DefaultMode")
     start.add_argument("--reason", help="for the incident's record")
@@ -108,50 +267,52 @@ def _add_incident(commands: argparse._SubParsersAction[OneLineParser]) -> None:
     )
     start.add_argument("--dry-run", action="store_true", default=None, help="end with the plan, change nothing")
     start.add_argument("--wait", action="store_true", help="follow it to its end")
-
-    status = _command(
-        commands, "status", "Show an incident: its record and timeline. Without options: each cluster's latest."
-    )
-    subject = status.add_mutually_exclusive_group()
-    subject.add_argument("--cluster", help="the latest incident of this cluster")
-    subject.add_argument("--incident", help="the incident of this id")
-    status.add_argument("--json", action="store_true", help="print JSON")
-
-    rollback = _command(commands, "rollback", "Undo what an incident changed, and give its block back.")
-    rollback.add_argument("--incident", required=True, help="id of the incident")
-    rollback.add_argument("--yes", action="store_true", help="confirm it now, instead of by a click in Slack")
-    rollback.add_argument("--evict", action="store_true", help="move pods off the block; disruption budgets decide")
-    rollback.add_argument("--wait", action="store_true", help="follow it to its end")
-
-    replace = _command(commands, "replace", "Replace the nodes for which new subnets come too late: no free ENI slot.")
-    replace.add_argument("--incident", required=True, help="id of the incident, which names the nodes")
-    replace.add_argument(
-        "--node", action="append", dest="nodes", metavar="NODE", help="only this one of them; repeatable"
-    )
-    replace.add_argument("--yes", action="store_true", help="confirm it now, instead of by a click in Slack")
-    replace.add_argument("--wait", action="store_true", help="follow it to its end")
-    for parser in (start, status, rollback, replace):
-        _add_stack(parser)
+    _end(start)
 
 
-def _add_onboarding(commands: argparse._SubParsersAction[OneLineParser]) -> None:
+def _add_onboarding(commands: Commands[OneLineParser]) -> None:
     onboard = _command(
-        commands, "onboard", "Give the deployed functions access to a cluster. Can be run again at any time."
+        commands,
+        "onboard",
+        "Give the deployed functions access to a cluster. Can be run again at any time.",
+        "onboard --cluster shop --dry-run",
     )
-    offboard = _command(commands, "offboard", "Take that access away again.")
+    offboard = _command(commands, "offboard", "Take that access away again.", "offboard --cluster shop")
     for parser in (onboard, offboard):
         parser.add_argument("--cluster", required=True, help="name of the EKS cluster")
-        _add_stack(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
         parser.add_argument(
             "--rbac", type=Path, default=_RBAC, metavar="FILE", help="the manifests (onboarding/rbac.yaml)"
         )
+        _end(parser)
 
 
-def _add_stack(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--stack", default=DEFAULT_STACK, help=f"CloudFormation stack it is deployed as ({DEFAULT_STACK})"
+def _add_completion(commands: Commands[OneLineParser]) -> None:
+    completion = _command(
+        commands,
+        "completion",
+        "Print a script that completes commands and options in your shell.",
+        "completion bash > ~/.local/share/bash-completion/completions/ip-remediator",
+        "completion zsh > ~/.zfunc/_ip-remediator",
+        "completion fish > ~/.config/fish/completions/ip-remediator.fish",
     )
+    completion.add_argument("shell", choices=_SHELLS, help="your shell")
+    _add_common(completion, default=argparse.SUPPRESS)
+
+
+def _add_incident(parser: argparse.ArgumentParser, text: str, *, cluster: bool = False) -> None:
+    """The incident, by position or by option: scripts of earlier releases use the option."""
+    subject = parser.add_mutually_exclusive_group()
+    subject.add_argument("id", nargs="?", metavar="INCIDENT", help=text)
+    subject.add_argument("--incident", metavar="INCIDENT", help="the same")
+    if cluster:
+        subject.add_argument("--cluster", help="the latest incident of this cluster")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--output", "-o", choices=_FORMATS, default="table", help="how it is printed (table)")
+    group.add_argument("--json", action="store_const", dest="output", const="json", help="the same as --output json")
 
 
 def _cidr(text: str) -> IPv4Network:
@@ -159,3 +320,10 @@ def _cidr(text: str) -> IPv4Network:
         return IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{error}; give a CIDR such as 100.64.0.0/10") from error
+
+
+def _ago(text: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 30m, 12h or 7d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

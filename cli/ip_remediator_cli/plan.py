@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     except CannotPlan as reason:
         print(_refusal_json(diagnosis, reason) if arguments.json else _refusal(snapshot, diagnosis, reason))
         return NOT_NEEDED if status_of(diagnosis) == NOT_NEEDED else NOT_CURABLE
-    print(made.model_dump_json(indent=2) if arguments.json else _describe(snapshot, made))
+    print(made.model_dump_json(indent=2) if arguments.json else describe_plan(snapshot.cluster.name, made))
     return OK
 
 
@@ -106,7 +106,10 @@ def _refusal(snapshot: Snapshot, diagnosis: Diagnosis, reason: CannotPlan) -> st
     )
 
 
-def _describe(snapshot: Snapshot, made: Plan) -> str:
+def describe_plan(cluster: str, made: Plan | None) -> str:
+    """The plan for people; nothing when there is none."""
+    if made is None:
+        return ""
     subnets = table(
         ["zone", "subnet", "id", "route table", "network acl"],
         (
@@ -120,7 +123,7 @@ def _describe(snapshot: Snapshot, made: Plan) -> str:
     )
     options = table(["option", "taken", "reason"], ([o.option, o.taken, o.reason] for o in made.options))
     return page(
-        f"{cell(snapshot.cluster.name)}: {made.strategy} with {cell(made.space)}"
+        f"{cell(cluster)}: {made.strategy} with {cell(made.space)}"
         f"{'' if made.source == 'none' else f' ({made.source})'} in "
         f"{cell(made.vpc_id)}\n{cell(made.expectation)}\n{made.strategy}: {cell(made.strategy_reason)}",
         subnets if made.subnets else "",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
-from boto3.dynamodb.conditions import Attr
+from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from ip_remediator.clients.aws.dynamodb import Records
 from ip_remediator.clients.aws.errors import aws_call
@@ -13,9 +14,12 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator_cli.aws import Aws, Deployment
+from ip_remediator_cli.errors import BadInput
 
 # The item that names a cluster's open or last incident, see `incidents.repository`.
 _MARKER = "OPEN"
+_RECORD = "META"
+LATEST = "latest"
 
 
 class IncidentRecords:
@@ -38,17 +42,44 @@ class IncidentRecords:
         marker = Records(self._table).get(f"CLUSTER#{cluster}", _MARKER)
         return self.get(str(marker["incident_id"])) if marker else None
 
+    def chosen(self, arguments: Namespace) -> Incident:
+        """The incident that the command names: by its id, as "latest", or as the latest one of `--cluster`.
+
+        Raises:
+            BadInput: none is named, or there is none.
+        """
+        id_, cluster = arguments.id or arguments.incident, getattr(arguments, "cluster", None)
+        if id_ not in (None, LATEST):
+            return self.get(id_)
+        if cluster:
+            found = self.latest(cluster)
+            if found is None:
+                raise BadInput(
+                    f"--cluster: cluster {cluster!r} has had no incident; `ip-remediator incidents` lists all"
+                )
+            return found
+        if id_ is None:
+            raise BadInput("INCIDENT: name an incident (`ip-remediator incidents` lists them), or say latest")
+        incidents = self.latest_of_each()
+        if not incidents:
+            raise BadInput("INCIDENT: there is no incident so far")
+        return incidents[0]
+
+    def all(self, cluster: str | None = None) -> list[Incident]:
+        """Every incident, of one cluster or of all, the newest first. Scans the table."""
+        records = Attr("sk").eq(_RECORD)
+        wanted = records & Attr("cluster").eq(cluster) if cluster else records
+        ids = [str(item["pk"]).removeprefix("INCIDENT#") for item in self._scan(wanted, "pk")]
+        return sorted((self.get(id_) for id_ in ids), key=lambda incident: incident.opened_at, reverse=True)
+
     def latest_of_each(self) -> list[Incident]:
         """The latest incident of every cluster, the newest first. Scans the table: an operator's question, not a
         function's."""
-        found = [self.get(str(item["incident_id"])) for item in self._markers()]
+        found = [self.get(str(item["incident_id"])) for item in self._scan(Attr("sk").eq(_MARKER), "incident_id")]
         return sorted(found, key=lambda incident: incident.opened_at, reverse=True)
 
-    def _markers(self) -> Iterator[dict[str, Any]]:
-        arguments: dict[str, Any] = {
-            "FilterExpression": Attr("sk").eq(_MARKER),
-            "ProjectionExpression": "incident_id",
-        }
+    def _scan(self, wanted: ConditionBase, attribute: str) -> Iterator[dict[str, Any]]:
+        arguments: dict[str, Any] = {"FilterExpression": wanted, "ProjectionExpression": attribute}
         while True:
             with aws_call(f"Scan {self._table.name}"):
                 page = self._table.scan(**arguments)

@@ -19,7 +19,7 @@ def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     deployment = find_deployment(aws, arguments.stack)
     records = IncidentRecords(aws, deployment)
-    incident = records.get(arguments.incident)
+    incident = records.chosen(arguments)
     _refuse_unnamed(incident, arguments.nodes or [])
     shown = len(records.timeline(incident.id))
     document: dict[str, Any] = {
@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
     if not arguments.yes:
         print("to be confirmed in Slack, with the numbers of nodes and pods; --yes confirms it from here", flush=True)
     if not arguments.wait:
-        print(f"follow it in Slack, or: ip-remediator status --incident {incident.id}")
+        print(f"follow it in Slack, or: ip-remediator status {incident.id}")
         return OK
     ending = follow(execution, records, incident.id, shown)
     if ending.error:

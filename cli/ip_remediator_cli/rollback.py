@@ -17,7 +17,7 @@ def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     deployment = find_deployment(aws, arguments.stack)
     records = IncidentRecords(aws, deployment)
-    incident = records.get(arguments.incident)
+    incident = records.chosen(arguments)
     if incident.outcome is Outcome.ROLLED_BACK:
         print(f"{incident.id} was rolled back already")
         return OK
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
     if not arguments.yes:
         print("to be confirmed in Slack, with the numbers of pods and ENIs; --yes confirms it from here", flush=True)
     if not arguments.wait:
-        print(f"follow it in Slack, or: ip-remediator status --incident {incident.id}")
+        print(f"follow it in Slack, or: ip-remediator status {incident.id}")
         return OK
     ending = follow(execution, records, incident.id, shown)
     if ending.error:

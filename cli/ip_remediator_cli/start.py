@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
         return OK
     print(f"incident  {incident}", flush=True)
     if not arguments.wait:
-        print(f"follow it in Slack, or: ip-remediator status --incident {incident}")
+        print(f"follow it in Slack, or: ip-remediator status {incident}")
         return OK
     follow(execution, records, incident)
     closed = records.get(incident)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,40 +11,39 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.aws import Aws, find_deployment
-from ip_remediator_cli.errors import OK, BadInput
+from ip_remediator_cli.documents import in_format
+from ip_remediator_cli.errors import OK
+from ip_remediator_cli.plan import describe_plan
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.tables import cell, page, table
+from ip_remediator_cli.tables import bullets, cell, page, table
+
+_WATCH_SECONDS = 2.0
 
 
 def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
-    if arguments.cluster is None and arguments.incident is None:
-        print(_list(records.latest_of_each(), as_json=arguments.json))
+    if arguments.cluster is None and arguments.id is None and arguments.incident is None:
+        print(_list(records.latest_of_each(), arguments.output))
         return OK
-    incident = _wanted(records, arguments)
-    timeline = records.timeline(incident.id)
-    if arguments.json:
-        print(json.dumps({"incident": incident.model_dump(mode="json"), "timeline": timeline}, indent=2))
-    else:
-        print(describe(incident, timeline))
+    incident = records.chosen(arguments)
+    print(_one(records, incident, arguments.output), flush=True)
+    while arguments.watch and records.get(incident.id).open:
+        time.sleep(_WATCH_SECONDS)
+        print(f"\n{_one(records, records.get(incident.id), arguments.output)}", flush=True)
     return OK
 
 
-def _wanted(records: IncidentRecords, arguments: Namespace) -> Incident:
-    if arguments.incident is not None:
-        return records.get(arguments.incident)
-    found = records.latest(arguments.cluster)
-    if found is None:
-        raise BadInput(
-            f"--cluster: cluster {arguments.cluster!r} has had no incident; `ip-remediator status` lists all"
-        )
-    return found
+def _one(records: IncidentRecords, incident: Incident, output: str) -> str:
+    timeline = records.timeline(incident.id)
+    if output == "table":
+        return describe(incident, timeline)
+    return in_format(output, {"incident": incident.model_dump(mode="json"), "timeline": timeline})
 
 
-def _list(incidents: Sequence[Incident], *, as_json: bool) -> str:
-    if as_json:
-        return json.dumps([incident.model_dump(mode="json") for incident in incidents], indent=2)
+def _list(incidents: Sequence[Incident], output: str) -> str:
+    if output != "table":
+        return in_format(output, [incident.model_dump(mode="json") for incident in incidents])
     if not incidents:
         return "no incident so far"
     return table(
@@ -62,9 +61,27 @@ def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
     return page(
         _facts(incident),
         _steps(incident),
+        describe_plan(incident.cluster, incident.plan) if _plan_matters(incident) else "",
         _verification(incident),
         _handed_over(incident),
         table(["time (UTC)", "what", "by", "detail"], events) if events else "",
+    )
+
+
+def _plan_matters(incident: Incident) -> bool:
+    """Before anything is made, what would be made is what people want to read."""
+    return not incident.subnets
+
+
+def describe_rollback(incident: Incident) -> str:
+    """What people should know before they confirm the rollback that was asked for."""
+    seen = incident.rollback.assessment if incident.rollback else None
+    if seen is None:
+        return ""
+    return page(
+        f"{seen.pods} pods and {seen.interfaces} ENIs use the block at {_time(seen.at)}",
+        bullets("Pods", seen.pod_names),
+        bullets("Notes", seen.notes),
     )
 
 

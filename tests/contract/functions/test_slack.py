@@ -249,7 +249,7 @@ def test_a_repeated_click_is_told_that_the_first_one_was_taken(
 
     assert click(slack, ts, "approve") is None
 
-    assert "Your earlier click was taken" in reply_to(slack, ON_CALL, ts)
+    assert "Your earlier answer was taken" in reply_to(slack, ON_CALL, ts)
 
 
 def test_people_who_may_not_decide_are_told_so_privately(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import urllib3
 
+from ip_remediator.approvals.answer import answer
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
 from ip_remediator.clients.aws import session
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.slack.client import UserGroups, web_client
 from ip_remediator.common.clock import utc_now
-from ip_remediator.incidents.record import ApprovalState
 from ip_remediator.observability import logger
 from ip_remediator.slack_interactions.access import Access
 
@@ -67,24 +67,13 @@ class Clicks:
         return self._start(click) if click.action in self._machines else self._answer(click)
 
     def _answer(self, click: Click) -> str | None:
-        approved = click.action in _YES
-        state = ApprovalState.APPROVED if approved else ApprovalState.REJECTED
+        evict = click.action == _EVICT if click.action in _OF_ROLLBACK else None
         try:
-            decision = self._approvals.decide(click.subject, state, click.by)
+            return answer(
+                self._approvals, self._sfn, click.subject, approved=click.action in _YES, by=click.by, evict=evict
+            )
         except ApprovalRefused as refusal:
             return f"Nothing was changed by your click: {refusal}."
-        output: dict[str, object] = {"approved": approved, "by": click.by, "plan_hash": decision.plan_hash}
-        if click.action in _OF_ROLLBACK:
-            output["evict"] = click.action == _EVICT
-        with aws_call("SendTaskSuccess"):
-            known = self._sfn.exceptions
-            try:
-                self._sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
-            except (known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
-                if decision.repeated:
-                    return "Your earlier click was taken; the execution no longer waits for an answer."
-                return "The execution no longer waits for an answer: it has one, or it ended."
-        return None
 
     def _start(self, click: Click) -> str | None:
         """One execution for each offer: its name comes from the offer, so double clicks and replays are one start."""

@@ -1,0 +1,15 @@
+"""`ip-remediator completion`: a script for the shell, made by shtab of what the parser knows."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import shtab
+
+from ip_remediator_cli.errors import OK
+from ip_remediator_cli.parser import build_parser
+
+
+def run(arguments: Namespace) -> int:
+    print(shtab.complete(build_parser(), shell=arguments.shell))
+    return OK

@@ -1,0 +1,93 @@
+"""`ip-remediator approve` and `reject`: the answer to an open question, where Slack has no buttons or is away."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import dataclass
+
+from ip_remediator.approvals.answer import answer
+from ip_remediator.approvals.questions import ApprovalRefused, Approvals
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import Approval, ApprovalState, Incident
+from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.errors import OK, BadInput, CommandError
+from ip_remediator_cli.plan import describe_plan
+from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.status import describe_rollback
+from ip_remediator_cli.tables import page
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class OpenQuestion:
+    """`what` is asked; `shown` is what a person should have read before answering."""
+
+    what: str
+    approval: Approval
+    shown: str
+
+
+def run(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    deployment = find_deployment(aws, arguments.stack)
+    records = IncidentRecords(aws, deployment)
+    incident = records.chosen(arguments)
+    question = open_question(incident)
+    _check(arguments, question)
+    print(f"{question.shown}\n\n{question.what}; open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC")
+    if not (arguments.yes or _confirmed(arguments.approved)):
+        print("nothing was answered")
+        return OK
+    is_rollback = question.approval is incident.rollback_approval
+    try:
+        told = answer(
+            Approvals(aws.table(deployment.output("IncidentsTableName")), utc_now),
+            aws.client("stepfunctions"),
+            question.approval.id,
+            approved=arguments.approved,
+            by=aws.caller()[1][:_LONGEST_NAME],
+            evict=arguments.evict if is_rollback else None,
+        )
+    except ApprovalRefused as refusal:
+        raise CommandError(f"{incident.id}: {refusal}; see `ip-remediator status {incident.id}`") from refusal
+    print(told or f"{'approved' if arguments.approved else 'rejected'}; follow it: ip-remediator status {incident.id}")
+    return OK
+
+
+def open_question(incident: Incident) -> OpenQuestion:
+    """What the incident waits for people to decide.
+
+    Raises:
+        BadInput: it waits for nothing.
+    """
+    candidates = (
+        (incident.approval, "approve this plan?", describe_plan(incident.cluster, incident.plan)),
+        (incident.rollback_approval, f"roll {incident.id} back?", describe_rollback(incident)),
+        (incident.replacement_approval, f"replace nodes of {incident.cluster}?", ""),
+    )
+    for approval, what, shown in candidates:
+        if approval and approval.state is ApprovalState.PENDING and utc_now() < approval.expires_at:
+            return OpenQuestion(what, approval, page(f"incident {incident.id}", shown))
+    raise BadInput(
+        f"INCIDENT: {incident.id} waits for no answer; see `ip-remediator status {incident.id}`, or ask again with "
+        f"`ip-remediator start --cluster {incident.cluster}`"
+    )
+
+
+def _check(arguments: Namespace, question: OpenQuestion) -> None:
+    wanted, present = arguments.plan, question.approval.plan_hash
+    if wanted and not present.startswith(wanted):
+        raise BadInput(f"--plan: the open question is about plan {present}, not {wanted}; read that plan first")
+
+
+def _confirmed(approved: bool) -> bool:
+    """Asks at a terminal. Elsewhere `--yes` must have been given.
+
+    Raises:
+        BadInput: nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise BadInput("standard input is no terminal, so nobody can be asked: read the plan, then add --yes")
+    return input(f"{'approve' if approved else 'reject'}? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,0 +1,58 @@
+"""`ip-remediator incidents`: the incidents of a stack, the newest first."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import Incident
+from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.documents import in_format
+from ip_remediator_cli.errors import OK
+from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.tables import table
+
+_WATCH_SECONDS = 5.0
+
+
+def run(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
+    while True:
+        found = _wanted(arguments, records)
+        print(_printed(arguments, found), flush=True)
+        if not arguments.watch:
+            return OK
+        time.sleep(_WATCH_SECONDS)
+        print()
+
+
+def _wanted(arguments: Namespace, records: IncidentRecords) -> list[Incident]:
+    earliest = utc_now() - arguments.since if arguments.since else None
+    return [
+        incident
+        for incident in records.all(arguments.cluster)
+        if (incident.open or not arguments.open) and (earliest is None or incident.opened_at >= earliest)
+    ]
+
+
+def _printed(arguments: Namespace, incidents: Sequence[Incident]) -> str:
+    if arguments.output != "table":
+        return in_format(arguments.output, [incident.model_dump(mode="json") for incident in incidents])
+    if not incidents:
+        return "no incident"
+    return table(
+        ["incident", "opened (UTC)", "outcome", "verdict", "plan"],
+        (
+            [
+                incident.id,
+                f"{incident.opened_at:%m-%d %H:%M}",
+                incident.outcome or "(open)",
+                incident.diagnosis.verdict if incident.diagnosis else None,
+                incident.plan.space if incident.plan else None,
+            ]
+            for incident in incidents
+        ),
+    )

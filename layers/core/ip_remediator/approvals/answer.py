@@ -1,0 +1,43 @@
+"""Answers a question and resumes the execution that waits for it: what a click in Slack and the command line share."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.incidents.record import ApprovalState
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+    from ip_remediator.approvals.questions import Approvals
+
+
+def answer(
+    approvals: Approvals, sfn: SFNClient, question: str, *, approved: bool, by: str, evict: bool | None = None
+) -> str | None:
+    """Answers the question of that id in the name of `by`. Returns what the person should be told when the answer
+    changed nothing; None when the execution goes on with it.
+
+    `evict`: for a question about a rollback, whether pods are moved off the block; None for every other question.
+    It is safe to repeat: the first answer counts, and the same answer of the same person resumes the execution again.
+
+    Raises:
+        ApprovalRefused: the question does not exist, expired, or has another answer.
+        The errors of `common.errors`: nothing is lost, try again.
+    """
+    state = ApprovalState.APPROVED if approved else ApprovalState.REJECTED
+    decision = approvals.decide(question, state, by)
+    output: dict[str, object] = {"approved": approved, "by": by, "plan_hash": decision.plan_hash}
+    if evict is not None:
+        output["evict"] = evict
+    with aws_call("SendTaskSuccess"):
+        known = sfn.exceptions
+        try:
+            sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
+        except (known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
+            if decision.repeated:
+                return "Your earlier answer was taken. The execution no longer waits for one."
+            return "The execution no longer waits for an answer: it has one, or it ended."
+    return None

@@ -1,0 +1,58 @@
+"""Questions answered from a terminal, and incidents found there: no Slack is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ip_remediator.common.enums import Outcome
+from tests.integration.support.lab import Lab
+from tests.integration.support.patient import patient
+
+pytestmark = pytest.mark.slow
+
+
+def run(lab: Lab, *arguments: str, status: int = 0) -> str:
+    command = [str(Path(sys.executable).parent / "ip-remediator"), *arguments]
+    env = {**os.environ, **lab.stack.servers.environment}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == status, ran
+    return ran.stdout if status == 0 else ran.stderr
+
+
+def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_terminal_then_each_answer_counts(
+    lab: Lab,
+) -> None:
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        before = cluster.world()
+        execution = lab.start(cluster.name, mode="approve")
+        first = lab.incident_when_known(execution)
+        lab.message_saying(first.id, "approv")
+        assert "wrong" in run(lab, "approve", first.id, "--plan", "wrong", "--yes", status=2)
+        assert "reject" in run(lab, "reject", first.id, "--yes")
+        assert lab.end_of(execution).status == "SUCCEEDED"
+        assert lab.incidents.get(first.id).outcome is Outcome.REJECTED
+        assert cluster.world() == before
+        assert "waits for no answer" in run(lab, "approve", first.id, "--yes", status=2)
+
+        execution = lab.start(cluster.name, mode="approve")
+        second = lab.incident_when_known(execution)
+        lab.message_saying(second.id, "approv")
+        assert second.id in run(lab, "incidents", "--open", "--cluster", cluster.name)
+        said = run(lab, "approve", "--cluster", cluster.name, "--yes")
+        assert "Changes" in said
+        assert lab.end_of(execution).status == "SUCCEEDED"
+        healed = lab.incidents.get(second.id)
+        assert healed.outcome is Outcome.HEALED
+        assert healed.approval is not None
+        assert "arn:aws" in (healed.approval.decided_by or "")
+        listed = json.loads(run(lab, "incidents", "--cluster", cluster.name, "--output", "json"))
+        assert [one["id"] for one in listed] == [second.id, first.id]
+        assert second.id in run(lab, "status", "--cluster", cluster.name)
+        assert run(lab, "incidents", "--cluster", cluster.name, "--open").strip() == "no incident"

@@ -1,0 +1,56 @@
+"""`approve` and `reject`: which question is open, and what must be right before it is answered."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from datetime import timedelta
+
+import pytest
+
+from ip_remediator.common.clock import utc_now
+from ip_remediator.incidents.record import Approval, ApprovalState, Incident
+from ip_remediator_cli import decide
+from ip_remediator_cli.decide import open_question
+from ip_remediator_cli.errors import BadInput
+from tests.unit.support import records
+
+
+def asked(state: ApprovalState = ApprovalState.PENDING, minutes: int = 30) -> Approval:
+    now = utc_now()
+    return Approval(id="q1", state=state, plan_hash="ab12cd", asked_at=now, expires_at=now + timedelta(minutes=minutes))
+
+
+@pytest.fixture
+def planned() -> Incident:
+    return records.asked()
+
+
+def test_given_an_open_question_about_the_plan_then_the_plan_is_shown(planned: Incident) -> None:
+    incident = planned.model_copy(update={"approval": asked()})
+    question = open_question(incident)
+    assert question.approval.id == "q1"
+    assert incident.plan is not None
+    assert incident.plan.hash in question.shown
+    for change in incident.plan.changes:
+        assert change.description.split()[0] in question.shown
+
+
+@pytest.mark.parametrize(
+    "approval", [None, asked(ApprovalState.APPROVED), asked(ApprovalState.EXPIRED), asked(minutes=-1)]
+)
+def test_given_no_open_question_then_it_says_so_with_what_to_do(planned: Incident, approval: Approval | None) -> None:
+    with pytest.raises(BadInput, match=r"waits for no answer.*start --cluster"):
+        open_question(planned.model_copy(update={"approval": approval}))
+
+
+def test_given_another_plan_than_the_one_read_then_nothing_is_answered(planned: Incident) -> None:
+    question = open_question(planned.model_copy(update={"approval": asked()}))
+    decide._check(Namespace(plan="ab12"), question)
+    with pytest.raises(BadInput, match="--plan: the open question is about plan ab12cd, not ffff"):
+        decide._check(Namespace(plan="ffff"), question)
+
+
+def test_given_no_terminal_and_no_yes_then_nobody_is_taken_for_having_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(BadInput, match="--yes"):
+        decide._confirmed(approved=True)
