@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-slow fuzz check bench pictures schemas redrive clean lock
+.PHONY: help setup demo local test test-unit test-slow fuzz check bench pictures schemas redrive clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,6 +62,9 @@ SPREAD := --numprocesses 2 --dist loadfile
 
 test: setup ## every fast test, the integration tests on the embedded stack included
 	pytest -m "not slow" $(SPREAD) $(PYTEST_FLAGS)
+
+test-unit: setup ## the tests that need no server
+	pytest tests/unit -m "not slow" --numprocesses 2 $(PYTEST_FLAGS)
 
 test-slow: setup ## the rest: rollbacks in every set-up, second incidents, modes, the simulator, browser, the demo itself
 	pytest -m slow $(SPREAD) $(PYTEST_FLAGS)

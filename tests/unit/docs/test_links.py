@@ -10,10 +10,10 @@ import pytest
 from tests.unit.docs.documents import ROOT, sections
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "onboarding").glob("*.md")])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_to_a_file_and_a_heading(page: Path) -> None:
     # given the links of a page that stay in the repository
     links = [link for link in LINK.findall(page.read_text()) if not link.startswith("http")]
