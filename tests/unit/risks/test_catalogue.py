@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from ip_remediator.risks.catalogue import CATALOGUE, entry
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Quotas, Snapshot
-from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, Webhook
+from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, NodeGroup, Webhook
 from ip_remediator.snapshot.model_vpc import Route, Subnet, TransitGateway
 from tests.unit.support.facts import Part, node, snapshot, subnet, zone
 from tests.unit.support.moving import acl, allow, group, ordinary, ordinary_vpc, risks, rule
@@ -76,6 +76,15 @@ def everything_wrong(many: int, **env: str) -> Snapshot:
     )  # fmt: skip
 
 
+def elsewhere() -> Snapshot:
+    """Nodes on an Outpost, a node subnet that is full, and a group that can launch nodes in another zone."""
+    full = Part((node("a", outpost_arn="arn:aws:outposts:eu-west-1:1:outpost/op-1"),), (), (subnet("a", free=0),))
+    other = Part(subnets=(subnet("c", free=3),))
+    group = NodeGroup(name="workers", subnets=("subnet-a", "subnet-c"))
+    cluster = Cluster(name="prod", node_groups=(group,), subnets=("subnet-a", "subnet-c"))
+    return snapshot(full, other, cluster=cluster, vpc=ordinary_vpc())
+
+
 def with_group(number: int) -> Any:
     """max-pods is what even prefixes cannot serve."""
     host = node("a", number, max_pods=500)
@@ -89,10 +98,14 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
     leaving, masked = {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}, {"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "10.8.0.0/16"}
     worlds = [everything_wrong(many, **leaving), everything_wrong(many, **masked)]
     branches = everything_wrong(many, ENABLE_POD_ENI="true")
+    worlds.append(elsewhere())
     worlds.append(branches.model_copy(update={"cni": branches.cni.model_copy(update={"owner": "addon"})}))
     worlds.append(ordinary(security_groups=None, network_acls=()))
     return tuple(
-        risk for facts in worlds for strategy in STRATEGIES for risk in risks(facts, strategy=strategy).values()
+        risk
+        for facts in worlds
+        for strategy in STRATEGIES
+        for risk in risks(facts, strategy=strategy, zones=("ap-northeast-2a",)).values()
     )
 
 

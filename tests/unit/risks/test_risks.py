@@ -32,7 +32,7 @@ def found(*parts: Part, first_time: bool = True, **fields: Any) -> dict[str, Ris
 
 def test_given_an_ordinary_cluster_then_only_low_risks_are_named() -> None:
     known = risks(ordinary())
-    assert list(known) == ["control-plane-delay", "max-pods-on-new-nodes"]
+    assert list(known) == ["control-plane-delay", "max-pods-on-new-nodes", "node-subnets-full"]
     assert highest(tuple(known.values())) is Severity.LOW
 
 

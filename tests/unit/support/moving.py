@@ -23,6 +23,7 @@ def risks(
     source: str = "new-cidr",
     block: str | None = BLOCK,
     existing: tuple[str, ...] = (),
+    zones: tuple[str, ...] = (),
 ) -> dict[str, Risk]:
     found = assess(
         facts,
@@ -30,6 +31,7 @@ def risks(
         source=source,
         block=IPv4Network(block) if block else None,
         existing=[IPv4Network(each) for each in existing],
+        zones=zones,
     )
     assert len({risk.id for risk in found}) == len(found)
     return {risk.id: risk for risk in found}

@@ -18,12 +18,17 @@ class Mode(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What is wrong. Only the first three are cured by more address space or its ENIConfigs."""
+    """What is wrong. Only the first three are cured by more address space for pods, or its ENIConfigs.
+
+    With `node_launch` and `cluster_subnets` every pod has its address: nodes, or the cluster, need other subnets.
+    """
 
     SUBNET_EXHAUSTED = "subnet_exhausted"
     PREFIX_FRAGMENTED = "prefix_fragmented"
     ENICONFIG_MISSING = "eniconfig_missing"
     NODE_LIMIT = "node_limit"
+    NODE_LAUNCH = "node_launch"
+    CLUSTER_SUBNETS = "cluster_subnets"
     ENI_QUOTA = "eni_quota"
     CNI_FAULT = "cni_fault"
     RECOVERED = "recovered"

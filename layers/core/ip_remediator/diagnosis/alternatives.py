@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
+from ip_remediator.diagnosis.node_subnets import cures
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -38,6 +39,8 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
         "node_limit": _for_node_limit,
         "eni_quota": _for_eni_quota,
         "cni_fault": _for_cni_fault,
+        "node_launch": cures,
+        "cluster_subnets": cures,
     }
     return tuple(special[verdict](snapshot)) if verdict in special else (*_idle_subnets(snapshot), *ALTERNATIVES)
 

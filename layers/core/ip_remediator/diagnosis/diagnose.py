@@ -17,6 +17,7 @@ from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.evidence import evidence, told_forecast, unknown
 from ip_remediator.diagnosis.node_relief import NodeDiagnosis, diagnose_node
+from ip_remediator.diagnosis.node_subnets import node_launch_reason, shortage_beside_pods, told_shortages
 from ip_remediator.diagnosis.pod_messages import Words
 from ip_remediator.diagnosis.supply import AddressSupply, ZoneNodes, hosts_of
 from ip_remediator.diagnosis.unsupported import unsupported
@@ -37,8 +38,12 @@ WORST_FIRST = (
     Verdict.ENI_QUOTA,
     Verdict.CNI_FAULT,
     Verdict.NODE_LIMIT,
+    Verdict.NODE_LAUNCH,
+    Verdict.CLUSTER_SUBNETS,
     Verdict.RECOVERED,
 )
+# Every pod has its address, whatever nodes or the cluster lack.
+PODS_SERVED = frozenset({Verdict.RECOVERED, Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
 _SHORTAGES = {AddressSupply.EXHAUSTED: Verdict.SUBNET_EXHAUSTED, AddressSupply.FRAGMENTED: Verdict.PREFIX_FRAGMENTED}
 _WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
 # What holds in every zone, wherever it was said.
@@ -65,6 +70,8 @@ _NEXT = {
     Verdict.PREFIX_FRAGMENTED: "give pods a subnet with whole /28 blocks, as the plan does",
     Verdict.ENICONFIG_MISSING: "put those ENIConfigs right, as the plan does",
     Verdict.NODE_LIMIT: "add nodes or take larger ones, more addresses do not help",
+    Verdict.NODE_LAUNCH: "give nodes further subnets, more pod subnets do not help",
+    Verdict.CLUSTER_SUBNETS: "give the cluster other subnets, more pod subnets do not help",
     Verdict.ENI_QUOTA: "ask for a higher quota, more addresses do not help before",
     Verdict.CNI_FAULT: "put that right first, before any addresses are added",
     Verdict.UNSUPPORTED: "see the alternatives, no plan is possible here",
@@ -126,7 +133,10 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
         nodes=tuple(
             diagnose_node(facts, node, labelled=node.name in labelled) for node in facts.nodes if node.runs_vpc_cni
         ),
-        evidence=evidence(facts, [zone.zone for zone in zones], signals, words.examples),
+        evidence=(
+            *evidence(facts, [zone.zone for zone in zones], signals, words.examples),
+            *told_shortages(facts),
+        ),
         unknown=unknown(snapshot),
         alternatives=alternatives(facts, verdict),
     )
@@ -168,6 +178,8 @@ def _diagnose_zone(snapshot: Snapshot, zone: str, signals: frozenset[Cause], wor
     stuck = stuck_pods_of_zone(snapshot, zone)
     causes = signals | words.on(node.name for node in nodes) | (words.of_all & _REGIONAL)
     verdict, reason = _judge_zone(snapshot, nodes, stuck, causes)
+    if verdict is Verdict.RECOVERED and (unlaunchable := node_launch_reason(snapshot, zone)):
+        verdict, reason = Verdict.NODE_LAUNCH, unlaunchable
     subnets = zone_subnets(snapshot, zone)
     last = None if stuck else lasting(subnets)
     return ZoneDiagnosis(
@@ -278,8 +290,10 @@ def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: froze
     judged = in_need or list(zones)
     shown = {zone.verdict for zone in judged}
     verdict = next((verdict for verdict in WORST_FIRST if verdict in shown), Verdict.RECOVERED)
-    if verdict is Verdict.RECOVERED and (lost := _lost(snapshot, causes)):
+    if verdict in PODS_SERVED and (lost := _lost(snapshot, causes)):
         return lost
+    if verdict in PODS_SERVED and (beside := shortage_beside_pods(snapshot)):
+        return beside
     told = [f"{zone.zone}: {zone.reason}" for zone in judged if zone.verdict == verdict]
     return verdict, "; ".join(told) or "no node and no stuck pod was found: there is nothing to cure"
 

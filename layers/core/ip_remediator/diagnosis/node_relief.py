@@ -6,6 +6,7 @@ from ip_remediator.common.document import Document
 from ip_remediator.snapshot.ipamd import blocking_interfaces, held_back
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Node
+from ip_remediator.snapshot.node_places import outpost_of_node
 
 
 class NodeDiagnosis(Document):
@@ -22,7 +23,9 @@ def diagnose_node(snapshot: Snapshot, node: Node, *, labelled: bool) -> NodeDiag
     slots = node.free_eni_slots
     attached = f"{len(node.interfaces)} of {node.max_enis} ENIs attached"
     relieved, reason = False, ""
-    if slots is None:
+    if place := outpost_of_node(snapshot, node):
+        reason = f"it is on an Outpost ({place}): no ENI of a subnet in the Region can be attached there"
+    elif slots is None:
         reason = "its ENIs or its instance type's limits are unknown"
     elif slots == 0:
         reason = f"{attached}: no slot for an ENI in a new subnet, replace the node"

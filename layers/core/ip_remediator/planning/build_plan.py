@@ -20,6 +20,7 @@ from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import model_subnet
 
 
 def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:
@@ -70,7 +71,9 @@ def _risks(
     snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None, subnets: tuple[PlannedSubnet, ...]
 ) -> tuple[Risk, ...]:
     present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id]
-    return assess(snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present)
+    return assess(
+        snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present, zones=needed.zones
+    )
 
 
 def _unknown(snapshot: Snapshot) -> Iterator[str]:
@@ -143,7 +146,7 @@ def _cut(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None
 def _new_subnet(
     snapshot: Snapshot, needed: BlockRequirement, zone: str, cidrs: dict[str, IPv4Network]
 ) -> PlannedSubnet:
-    model = _node_subnet(snapshot, zone)
+    model = model_subnet(snapshot, zone)
     return PlannedSubnet(
         zone=zone,
         cidr=str(cidrs[zone]),
@@ -171,9 +174,3 @@ def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, zone: str, sub
 
 def _eni_configs(snapshot: Snapshot, needed: BlockRequirement, zone: str) -> tuple[str, ...]:
     return eni_configs_of(snapshot, zone) if needed.strategy.startswith("custom-networking") else ()
-
-
-def _node_subnet(snapshot: Snapshot, zone: str) -> Subnet | None:
-    """The subnet whose way out the new one copies: the one that holds most nodes of the zone."""
-    homes = [node.primary_subnet for node in snapshot.nodes if node.zone == zone and node.primary_subnet]
-    return snapshot.subnet(max(sorted(set(homes)), key=homes.count)) if homes else None

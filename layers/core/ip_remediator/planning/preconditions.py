@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.quota_use import interfaces_by_zone, routes_by_table
 
 # Tags of what we make (provisioning/ec2.py sets them).
@@ -28,14 +30,32 @@ class CannotPlan(Exception):
         self.field = field
 
 
-def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
-    if diagnosis.verdict not in CURABLE:
+def without_facts(snapshot: Snapshot, diagnosis: Diagnosis, strategy: str = "custom-networking") -> None:
+    """Subnets for nodes are all that `node_launch` needs, so the strategy node-group cures it."""
+    for_nodes = strategy == "node-group" and diagnosis.verdict is Verdict.NODE_LAUNCH
+    if diagnosis.verdict not in CURABLE and not for_nodes:
         raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
     if snapshot.vpc is None:
         raise CannotPlan("the snapshot has no vpc: which CIDRs are taken is unknown; capture it again")
     owner = snapshot.vpc.owner_id
     if owner and snapshot.account_id and owner != snapshot.account_id:
         raise CannotPlan(f"the VPC is shared by account {owner}, and only its owner may add CIDRs and subnets")
+
+
+def nodes_in_the_region(snapshot: Snapshot, diagnosis: Diagnosis, zones: Iterable[str]) -> None:
+    """Whether a subnet in the Region serves any node in need: on an Outpost it serves none."""
+    needy = {zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE} & set(zones)
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    nodes = [node for node in snapshot.nodes if node.zone in needy and node.runs_vpc_cni]
+    waiting = [node for node in nodes if node.name in hosts] or nodes
+    places = {place for node in waiting if (place := outpost_of_node(snapshot, node))}
+    if waiting and all(outpost_of_node(snapshot, node) for node in waiting):
+        raise CannotPlan(
+            f"the nodes in need are on an Outpost ({', '.join(sorted(places)[:3])}), and no ENI of a subnet in the "
+            "Region can be attached there: make a subnet on the Outpost (`aws ec2 create-subnet --outpost-arn ARN "
+            "--vpc-id VPC --cidr-block CIDR --availability-zone ZONE`) with an ENIConfig of its own, and label those "
+            "nodes with it (`kubectl label node NODE k8s.amazonaws.com/eniConfig=NAME`)"
+        )
 
 
 def shared_eni_configs(snapshot: Snapshot, zones: list[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.planning import address_source, existing, leaks, preconditions, sizing, unallocated_space
 from ip_remediator.planning.address_source import AddressSource
 from ip_remediator.planning.advice import advice
@@ -15,6 +17,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import Choice, choose
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.node_places import zones_of_new_nodes
 
 _LEAKS_SUFFICE = "not needed: the leaked ENIs are enough"
 
@@ -28,8 +31,8 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
     """
     terms = terms or PlanningOptions()
     try:
-        preconditions.without_facts(snapshot, diagnosis)
-        choice = choose(snapshot, terms.strategy)
+        preconditions.without_facts(snapshot, diagnosis, terms.strategy)
+        choice = choose(snapshot, terms.strategy, diagnosis.verdict)
         left_behind = leaks.examine(snapshot, diagnosis)
         if left_behind.enough and not terms.asked:
             return _of_leaks(snapshot, diagnosis, left_behind)
@@ -61,11 +64,12 @@ def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> B
 def _of_space(
     snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions, choice: Choice, left_behind: Leaks
 ) -> BlockRequirement:
-    zones = terms.zones or _zones_to_serve(diagnosis, choice)
+    zones = terms.zones or _zones_to_serve(snapshot, diagnosis, choice)
     if choice.custom_networking:
         preconditions.shared_eni_configs(snapshot, list(zones))
     if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot)):
         preconditions.prepared_already(snapshot, zones)
+    preconditions.nodes_in_the_region(snapshot, diagnosis, zones)
     demand = {zone: sizing.demand(snapshot, zone) for zone in zones}
     offered = _offered(snapshot, choice, terms, demand)
     lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
@@ -97,11 +101,16 @@ def _why_not(left_behind: Leaks, terms: PlanningOptions) -> str:
     return f"{left_behind.reason}; {terms.asked}" if left_behind.enough else left_behind.reason
 
 
-def _zones_to_serve(diagnosis: Diagnosis, choice: Choice) -> tuple[str, ...]:
-    """Every zone with nodes at the first turn to custom networking (a zone without ENIConfig loses its nodes), and
-    for node groups, which span them; else only the zones in need."""
+def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) -> tuple[str, ...]:
+    """The zones in need; at the first turn to custom networking every zone in which a node is or can appear, for
+    without an ENIConfig it stays NotReady; for node groups, which span them, every zone with nodes."""
+    if diagnosis.verdict is Verdict.NODE_LAUNCH:
+        return tuple(dict.fromkeys(subnet.zone for subnet in full_node_subnets(snapshot)))
     everywhere = choice.strategy in ("custom-networking", "node-group")
-    return tuple(zone.zone for zone in diagnosis.zones if everywhere or zone.verdict in CURABLE)
+    zones = {zone.zone for zone in diagnosis.zones if everywhere or zone.verdict in CURABLE}
+    if choice.strategy == "custom-networking":
+        zones |= zones_of_new_nodes(snapshot).keys()
+    return tuple(sorted(zones))
 
 
 def _offered(snapshot: Snapshot, choice: Choice, terms: PlanningOptions, demand: dict[str, int]) -> Existing:

@@ -35,8 +35,8 @@ class Choice:
         return self.strategy in ("custom-networking", "custom-networking-extension")
 
 
-def choose(snapshot: Snapshot, wish: RequestedStrategy) -> Choice:
-    """The strategy that `wish` comes to in this cluster.
+def choose(snapshot: Snapshot, wish: RequestedStrategy, verdict: str = "") -> Choice:
+    """The strategy that `wish` comes to in this cluster, under this verdict.
 
     Raises:
         CannotPlan: the cluster cannot have what was asked for; `field` of the error is "strategy".
@@ -45,6 +45,8 @@ def choose(snapshot: Snapshot, wish: RequestedStrategy) -> Choice:
         return _automatic(snapshot)
     if wish == "custom-networking":
         return _custom_networking(snapshot, "it works with every version of the VPC CNI")
+    if verdict == "node_launch":
+        return Choice(wish, "nodes need subnets of their own")
     refusal = discovery_refusal(snapshot) if wish == "subnet-discovery" else _node_group_refusal(snapshot)
     if refusal:
         raise CannotPlan(f"strategy {wish} is not possible: {refusal}", field="strategy")
@@ -95,6 +97,11 @@ def _reasons_against_discovery(snapshot: Snapshot) -> str | None:
     version = version_of(snapshot.cni)
     if version is None:
         return "the version of the VPC CNI is unknown, so whether it discovers tagged subnets is as well"
+    if snapshot.cni.pod_eni:
+        return (
+            "ENABLE_POD_ENI=true: branch ENIs of pods with security groups follow an ENIConfig and never a discovered "
+            "subnet; trunk ENIs that are attached already keep their subnet until their node is replaced"
+        )
     others = [name for name in (snapshot.vpc.clusters if snapshot.vpc else ()) if name != snapshot.cluster.name]
     if others and version < SCOPES_SINCE:
         return (

@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from ip_remediator.approvals.policy import in_force
-from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.abridge import abridge
-from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.diagnose import PODS_SERVED, diagnose
 from ip_remediator.forecasting.forecast import forecast
 from ip_remediator.forecasting.subnet_history import SubnetHistories
 from ip_remediator.forecasting.zone_forecast import with_forecasts
@@ -51,6 +50,6 @@ def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incident
     return {
         "verdict": diagnosis.verdict.value,
         "curable": diagnosis.curable,
-        "needed": diagnosis.verdict is not Verdict.RECOVERED,
+        "needed": diagnosis.verdict not in PODS_SERVED,
         "summary": diagnosis.summary,
     }

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from ip_remediator.risks import cni, control_plane, limits, network_acls, ownership, routing, security_groups, sharing
+from ip_remediator.risks import (
+    cni,
+    control_plane,
+    limits,
+    network_acls,
+    ownership,
+    places,
+    routing,
+    security_groups,
+    sharing,
+)
 from ip_remediator.risks.model import Risk
 from ip_remediator.risks.move import Move
 from ip_remediator.snapshot.model import Snapshot
@@ -21,6 +31,8 @@ _CHECKS = (
     ownership.eni_configs,
     ownership.other_writers,
     sharing.eni_configs,
+    places.zones_without_eni_config,
+    places.outposts,
     cni.prefix_mode,
     cni.discovery,
     routing.external_snat,
@@ -30,6 +42,7 @@ _CHECKS = (
     routing.range_in_use,
     routing.overlays,
     routing.transit_gateway_unread,
+    places.branch_enis,
     control_plane.delay,
     cni.fewer_pods,
     cni.node_ports,
@@ -39,6 +52,8 @@ _CHECKS = (
     routing.return_routes,
     routing.blackholes,
     sharing.other_clusters,
+    places.node_subnets,
+    places.cluster_subnets,
     limits.near_quotas,
     limits.unread,
 )
@@ -51,12 +66,14 @@ def assess(
     source: str,
     block: IPv4Network | None,
     existing: Iterable[IPv4Network] = (),
+    zones: Iterable[str] = (),
 ) -> tuple[Risk, ...]:
     """The risks of delivering new addresses, by a plan's `strategy` and `source`, the worst first.
 
-    `block` is None when the plan takes nothing new; `existing` are the ranges of subnets that it uses as they are.
+    `block` is None when the plan takes nothing new; `existing` are the ranges of subnets that it uses as they are,
+    and `zones` those that it serves.
     """
     ranges = (*((block,) if block else ()), *existing)
-    move = Move(snapshot, strategy, source, tuple(dict.fromkeys(ranges)))
+    move = Move(snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones))
     found = [risk for check in _CHECKS if (risk := check(move))]
     return tuple(sorted(found, key=lambda risk: -risk.severity))

@@ -40,6 +40,9 @@ CATALOGUE = (
     Entry("transit-gateway-unread", "the routes of a transit gateway are unknown", (MEDIUM,)),
     Entry("overlay-on-cgnat", "workloads use 100.64.0.0/10 themselves", (HIGH,)),
     Entry("control-plane-delay", "the control plane learns of a new CIDR late", (LOW, MEDIUM)),
+    Entry("zones-without-eniconfig", "nodes can appear in zones without ENIConfig", (HIGH,)),
+    Entry("outpost-nodes", "nodes on an Outpost are not served", (LOW, HIGH)),
+    Entry("branch-enis-not-discovered", "pods with security groups stay stuck", (MEDIUM,)),
     Entry("prefix-mode-existing-nodes", "prefix delegation on existing nodes", (HIGH,)),
     Entry("max-pods-on-new-nodes", "new nodes hold fewer pods", (LOW, MEDIUM)),
     Entry("node-port-support-off", "node ports are turned off in the CNI", (MEDIUM,)),
@@ -50,6 +53,8 @@ CATALOGUE = (
     Entry("eniconfigs-owned-by-others", "another tool keeps the ENIConfigs", (LOW,)),
     Entry("eniconfigs-refer-elsewhere", "ENIConfigs name what the VPC does not have", (LOW, HIGH)),
     Entry("other-clusters-in-vpc", "another cluster lives in the VPC", (LOW,)),
+    Entry("node-subnets-full", "no node can be launched", (LOW,)),
+    Entry("cluster-subnets-low", "cluster updates or load balancers are refused", (LOW,)),
     Entry("near-quotas", "quotas are nearly reached", (LOW,)),
     Entry("facts-unread", "facts could not be read", (LOW,)),
 )

@@ -36,12 +36,16 @@ def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
 
 @dataclass(frozen=True)
 class Move:
-    """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty: nothing moves."""
+    """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty: nothing moves.
+
+    `zones` are those that the plan serves.
+    """
 
     snapshot: Snapshot
     strategy: str
     source: str
     ranges: tuple[IPv4Network, ...]
+    zones: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:

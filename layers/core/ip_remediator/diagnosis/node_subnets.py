@@ -1,0 +1,165 @@
+"""Shortages that no pod subnet cures: nodes that cannot be launched, and a cluster that cannot be updated.
+
+A node's primary ENI takes an address of the node subnet, whatever the pods have (karpenter-provider-aws#8874). EKS
+needs up to five free addresses in the cluster's subnets to update the cluster (EKS User Guide, "Update existing cluster
+to new Kubernetes version"), and a load balancer eight in each of its subnets (Elastic Load Balancing, "Subnets for your
+load balancer").
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from ip_remediator.common.enums import Verdict
+from ip_remediator.common.text import some_of
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import launched_in, node_subnets, outpost_of
+
+FOR_UPDATES = 5
+FOR_LOAD_BALANCERS = 8
+_LOAD_BALANCER_TAGS = ("kubernetes.io/role/elb", "kubernetes.io/role/internal-elb")
+_SHOWN = 5
+_COMMANDS = 3
+
+
+def full_node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
+    """Subnets in which no node can be launched."""
+    return tuple(subnet for subnet in node_subnets(snapshot) if subnet.free == 0)
+
+
+def low_cluster_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
+    """The cluster's own subnets with too few addresses for an update of the cluster."""
+    return _with_less(snapshot, snapshot.cluster.subnets or (), FOR_UPDATES)
+
+
+def low_load_balancer_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
+    """Subnets tagged for load balancers, or else the cluster's, with too few addresses for one."""
+    tagged = [subnet.id for subnet in snapshot.subnets if any(subnet.tags.get(tag) for tag in _LOAD_BALANCER_TAGS)]
+    return _with_less(snapshot, tagged or snapshot.cluster.subnets or (), FOR_LOAD_BALANCERS)
+
+
+def _with_less(snapshot: Snapshot, ids: Iterable[str], needed: int) -> tuple[Subnet, ...]:
+    known = sorted((subnet for id_ in set(ids) if (subnet := snapshot.subnet(id_))), key=lambda subnet: subnet.id)
+    return tuple(subnet for subnet in known if subnet.free is not None and subnet.free < needed)
+
+
+def shortage_beside_pods(snapshot: Snapshot) -> tuple[Verdict, str] | None:
+    """What is wrong though every pod has its address; None where nothing is."""
+    told = told_shortages(snapshot)
+    if not told:
+        return None
+    verdict = Verdict.NODE_LAUNCH if full_node_subnets(snapshot) else Verdict.CLUSTER_SUBNETS
+    return verdict, "; ".join(told)
+
+
+def told_shortages(snapshot: Snapshot) -> tuple[str, ...]:
+    """Each shortage that is not the pods', in words, the worst first."""
+    full, low = full_node_subnets(snapshot), low_cluster_subnets(snapshot)
+    tight = low_load_balancer_subnets(snapshot)
+    found = []
+    if full:
+        zones = some_of(sorted({subnet.zone for subnet in full}))
+        ids = some_of([f"{subnet.id} ({launched_in(snapshot, subnet)})" for subnet in full], _SHOWN)
+        found.append(f"no node can be launched in {zones}: no free address in {ids}")
+    if low:
+        found.append(
+            f"EKS refuses to update the cluster ({FOR_UPDATES} free addresses are needed in each of its subnets): "
+            f"{_counts(low)}"
+        )
+    if tight:
+        found.append(
+            f"no load balancer can be created ({FOR_LOAD_BALANCERS} free addresses are needed): {_counts(tight)}"
+        )
+    return tuple(found)
+
+
+def _counts(subnets: Iterable[Subnet]) -> str:
+    return some_of([f"{subnet.id} of {subnet.zone} has {subnet.free}" for subnet in subnets], _SHOWN)
+
+
+def node_launch_reason(snapshot: Snapshot, zone: str) -> str | None:
+    """Why no node can be launched in the zone."""
+    full = [subnet.id for subnet in full_node_subnets(snapshot) if subnet.zone == zone]
+    others = [s.id for s in node_subnets(snapshot) if s.zone == zone and s.id not in full and s.free]
+    if not full:
+        return None
+    also = f" (still possible in {some_of(others)})" if others else ""
+    return f"no free address in {some_of(full)}: no node can be launched there{also}; pods have addresses"
+
+
+def cures(snapshot: Snapshot) -> Iterator[str]:
+    """Subnets for nodes and for the cluster: what to run for what the cluster has."""
+    full, low = full_node_subnets(snapshot), low_cluster_subnets(snapshot)
+    if full:
+        ids = [_substitute(snapshot, subnet) for subnet in full]
+        yield (
+            "more pod subnets do not help: nodes need further subnets of their own. Strategy node-group makes them: "
+            "ip-remediator plan --snapshot FILE --strategy node-group"
+        )
+        yield from _for_sources(snapshot, full, ids)
+    if low:
+        yield from _for_cluster(snapshot, low)
+    if low_load_balancer_subnets(snapshot):
+        tags = "Key=kubernetes.io/role/internal-elb,Value=1"
+        yield f"for load balancers, tag larger subnets: aws ec2 create-tags --resources subnet-NEW --tags {tags}"
+
+
+def _for_sources(snapshot: Snapshot, full: Iterable[Subnet], ids: list[str]) -> Iterator[str]:
+    cluster, gone = snapshot.cluster, {subnet.id for subnet in full}
+    for group in [group for group in cluster.auto_scaling_groups or () if gone & set(group.subnets)][:_COMMANDS]:
+        wanted = ",".join(dict.fromkeys((*group.subnets, *ids)))
+        yield (
+            f"Auto Scaling group {group.name}: aws autoscaling update-auto-scaling-group --auto-scaling-group-name "
+            f"{shlex.quote(group.name)} --vpc-zone-identifier {shlex.quote(wanted)}"
+        )
+    for name in _node_classes(snapshot, gone):
+        terms = ", ".join(f'{{"id": "{id_}"}}' for id_ in dict.fromkeys((*_present(snapshot, name), *ids)))
+        patch = f'{{"spec": {{"subnetSelectorTerms": [{terms}]}}}}'
+        yield f"Karpenter: kubectl patch ec2nodeclass {name} --type merge -p {shlex.quote(patch)}"
+    for managed in [group for group in cluster.node_groups if gone & set(group.subnets)][:_COMMANDS]:
+        described = f"aws eks describe-nodegroup --cluster-name {cluster.name} --nodegroup-name {managed.name}"
+        size = managed.desired or 1
+        yield (
+            f"node group {managed.name} cannot change its subnets: create one beside it: aws eks create-nodegroup "
+            f"--cluster-name {cluster.name} --nodegroup-name {managed.name}-2 "
+            f'--node-role "$({described} --query nodegroup.nodeRole --output text)" --subnets {" ".join(ids)} '
+            f"--scaling-config minSize={size},maxSize={2 * size},desiredSize={size}"
+        )
+
+
+def _node_classes(snapshot: Snapshot, gone: set[str]) -> list[str]:
+    known = snapshot.cluster.node_classes
+    if known is not None:
+        return [each.name for each in known if gone & set(each.subnets)][:_COMMANDS]
+    karpenter = snapshot.cluster.karpenter or any(node.provisioner == "karpenter" for node in snapshot.nodes)
+    return ["NAME"] if karpenter else []
+
+
+def _present(snapshot: Snapshot, node_class: str) -> tuple[str, ...]:
+    return next((each.subnets for each in snapshot.cluster.node_classes or () if each.name == node_class), ())
+
+
+def _for_cluster(snapshot: Snapshot, low: Iterable[Subnet]) -> Iterator[str]:
+    """The cluster's subnets may be replaced by others of the same zones (EKS User Guide, network requirements)."""
+    instead = {subnet.id: _substitute(snapshot, subnet, least=FOR_UPDATES) for subnet in low}
+    wanted = dict.fromkeys(instead.get(id_, id_) for id_ in snapshot.cluster.subnets or ())
+    yield (
+        "other subnets for the cluster, of the same zones: aws eks update-cluster-config --name "
+        f"{snapshot.cluster.name} --resources-vpc-config subnetIds={','.join(wanted)}"
+    )
+
+
+def _substitute(snapshot: Snapshot, subnet: Subnet, *, least: int = 16) -> str:
+    """A subnet of the same zone and route table that has room and that no pod or node uses; else a name to fill in."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    used |= {config.subnet for config in snapshot.eni_configs if config.subnet}
+    fitting = [
+        other
+        for other in snapshot.subnets
+        if other.zone == subnet.zone and other.id not in used and other.route_table == subnet.route_table
+    ]
+    fitting = [other for other in fitting if (other.free or 0) >= least and not outpost_of(snapshot, other)]
+    best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: other.free or 0, default=None)
+    return best.id if best else f"subnet-NEW-{subnet.zone}"

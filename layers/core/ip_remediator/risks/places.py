@@ -1,0 +1,109 @@
+"""Places that the plan does not serve: zones in which nodes can appear, Outposts, full node subnets, branch ENIs."""
+
+from __future__ import annotations
+
+from ip_remediator.common.text import counted
+from ip_remediator.diagnosis.node_subnets import full_node_subnets, low_cluster_subnets, low_load_balancer_subnets
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import SUBNET_DISCOVERY, Move, shown
+from ip_remediator.snapshot.node_places import (
+    outpost_of_node,
+    unread_sources,
+    zones_of_new_nodes,
+    zones_without_nodes,
+)
+
+
+def zones_without_eni_config(move: Move) -> Risk | None:
+    """ipamd on a node whose zone has no ENIConfig ends with "Failed to attach any ENIs for custom networking", and the
+    node stays NotReady (amazon-vpc-cni-k8s v1.23.1, pkg/ipamd, handlePreScaling)."""
+    if not move.first_time or not move.zones:
+        return None
+    known = {zone: names for zone, names in zones_of_new_nodes(move.snapshot).items() if zone not in move.zones}
+    unread = unread_sources(move.snapshot)
+    possible = [zone for zone in zones_without_nodes(move.snapshot) if zone not in (*move.zones, *known)]
+    if not known and not (unread and possible):
+        return None
+    told = [f"{', '.join(names)} can launch nodes in {zone}" for zone, names in known.items()]
+    if unread and possible:
+        told.append(f"{shown(unread)} were not read, and the VPC has subnets in {shown(possible)}")
+    zones = shown([*known, *(possible if unread else ())])
+    return Risk(
+        id="zones-without-eniconfig",
+        severity=Severity.HIGH,
+        found=f"{'; '.join(told)}: the plan has no ENIConfig for {zones}",
+        breaks=f"every node that is launched in {zones} stays NotReady, for custom networking finds no ENIConfig there",
+        remedy=f"keep nodes out of {zones}, or give each of these zones a subnet and an ENIConfig of its name before a "
+        "node appears there (`kubectl get eniconfigs` lists those that there are)",
+    )
+
+
+def outposts(move: Move) -> Risk | None:
+    if not move.ranges:
+        return None
+    found = {node.name: place for node in move.nodes if (place := outpost_of_node(move.snapshot, node))}
+    if not found:
+        return None
+    places = shown(sorted(set(found.values())), 2)
+    return Risk(
+        id="outpost-nodes",
+        severity=Severity.HIGH if move.first_time else Severity.LOW,
+        found=f"{counted(len(found), 'node')} on an Outpost ({shown(sorted(found))}; {places})",
+        breaks=(
+            "these nodes select the ENIConfig of their zone, whose subnet is in the Region: no ENI of it can be "
+            "attached on the Outpost, and new nodes there stay NotReady"
+            if move.first_time
+            else "nothing, and nothing gets better there: no ENI of a subnet in the Region can be attached to them"
+        ),
+        remedy="`aws ec2 create-subnet --outpost-arn ARN --vpc-id VPC --cidr-block CIDR --availability-zone ZONE`, an "
+        "ENIConfig of its own for it, and the label `kubectl label node NODE k8s.amazonaws.com/eniConfig=NAME`",
+    )
+
+
+def node_subnets(move: Move) -> Risk | None:
+    full = full_node_subnets(move.snapshot)
+    if not full or not move.ranges:
+        return None
+    ids = shown(f"{subnet.id} of {subnet.zone}" for subnet in full)
+    worse = "; custom networking makes it worse, for a node holds fewer pods and more nodes are needed"
+    return Risk(
+        id="node-subnets-full",
+        severity=Severity.LOW,
+        found=f"no free address in {ids}, in which nodes are launched",
+        breaks=f"no node can be launched there, whatever pods have{worse if move.first_time else ''}",
+        remedy="further subnets for nodes: node groups, Auto Scaling groups or Karpenter's NodeClass with other "
+        "subnets (`ip-remediator plan --snapshot FILE --strategy node-group` makes them)",
+    )
+
+
+def cluster_subnets(move: Move) -> Risk | None:
+    low, tight = low_cluster_subnets(move.snapshot), low_load_balancer_subnets(move.snapshot)
+    if not (low or tight) or not move.ranges:
+        return None
+    told = [f"{subnet.id} of {subnet.zone} has {subnet.free}" for subnet in (*low, *tight)]
+    refused = ["an update of the cluster (5 free addresses in its subnets)"] if low else []
+    refused += ["a load balancer (8 in its subnets)"] if tight else []
+    return Risk(
+        id="cluster-subnets-low",
+        severity=Severity.LOW,
+        found=f"free addresses: {shown(dict.fromkeys(told))}",
+        breaks=f"nothing that runs; refused is {' and '.join(refused)}, and pod subnets do not change that",
+        remedy=f"`aws eks update-cluster-config --name {move.snapshot.cluster.name} --resources-vpc-config "
+        "subnetIds=...` with other subnets of the same zones",
+    )
+
+
+def branch_enis(move: Move) -> Risk | None:
+    """Branch ENIs are made by the VPC resource controller in the instance's own subnet (amazon-vpc-resource-controller,
+    pkg/provider/branch/trunk; amazon-vpc-cni-k8s#2045), so discovery does not move them."""
+    if move.strategy != SUBNET_DISCOVERY or not move.pod_enis or not move.ranges:
+        return None
+    return Risk(
+        id="branch-enis-not-discovered",
+        severity=Severity.MEDIUM,
+        found="ENABLE_POD_ENI=true: pods that a SecurityGroupPolicy selects have branch ENIs",
+        breaks="nothing that runs; such pods stay stuck, for branch ENIs come from the subnet of the node itself and "
+        "never from a discovered one",
+        remedy="choose the strategy custom-networking, whose ENIConfig new trunk ENIs follow; those that are attached "
+        "already keep their subnet until the node is replaced. `kubectl get securitygrouppolicies -A` lists the pods",
+    )

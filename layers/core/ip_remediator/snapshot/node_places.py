@@ -1,0 +1,116 @@
+"""Where nodes of the cluster are, and where they can appear: zones, Outposts, and the subnets that launch them.
+
+An Outpost's subnet bears the name of the zone that the Outpost is homed to, and is another place: an ENI of a subnet in
+the Region cannot be attached to an instance there (EKS User Guide, "Deploy Amazon EKS on-premises with AWS Outposts").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ip_remediator.common.text import some_of
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_vpc import Subnet
+
+_LOCAL_GATEWAY = "lgw-"
+
+
+@dataclass(frozen=True)
+class NodeSource:
+    """What starts nodes, in words ("node group workers"), and the ids of the subnets it starts them in."""
+
+    name: str
+    subnets: tuple[str, ...]
+
+
+def node_sources(snapshot: Snapshot) -> tuple[NodeSource, ...]:
+    """Managed node groups, Auto Scaling groups and Karpenter's NodeClasses, at any size, zero included."""
+    cluster = snapshot.cluster
+    return (
+        *(NodeSource(f"node group {group.name}", group.subnets) for group in cluster.node_groups),
+        *(NodeSource(f"Auto Scaling group {group.name}", group.subnets) for group in cluster.auto_scaling_groups or ()),
+        *(NodeSource(f"EC2NodeClass {each.name}", each.subnets) for each in cluster.node_classes or ()),
+    )
+
+
+def zones_of_new_nodes(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """The zones of the Region in which a node can be launched, each with what launches it."""
+    found: dict[str, list[str]] = {}
+    for source in node_sources(snapshot):
+        subnets = [subnet for id_ in source.subnets if (subnet := snapshot.subnet(id_))]
+        for zone in sorted({subnet.zone for subnet in subnets if not outpost_of(snapshot, subnet)}):
+            found.setdefault(zone, []).append(source.name)
+    return {zone: tuple(names) for zone, names in sorted(found.items())}
+
+
+def unread_sources(snapshot: Snapshot) -> tuple[str, ...]:
+    """What starts nodes of the cluster, and was not read: in which subnets it does is unknown."""
+    cluster = snapshot.cluster
+    known = {group.name for group in cluster.node_groups}
+    managed = {node.group or "(unnamed)" for node in snapshot.nodes if node.provisioner == "managed"} - known
+    found = [f"node group {name}" for name in sorted(managed)]
+    by_karpenter = cluster.karpenter or any(node.provisioner == "karpenter" for node in snapshot.nodes)
+    if by_karpenter and cluster.node_classes is None:
+        found.append("Karpenter's EC2NodeClasses")
+    by_themselves = any(node.provisioner == "self-managed" for node in snapshot.nodes)
+    if by_themselves and cluster.auto_scaling_groups is None:
+        found.append("Auto Scaling groups of self-managed nodes")
+    return tuple(found)
+
+
+def zones_without_nodes(snapshot: Snapshot) -> tuple[str, ...]:
+    """Zones of the Region in which the VPC has subnets and the cluster has no node."""
+    inhabited = {node.zone for node in snapshot.nodes}
+    return tuple(sorted({s.zone for s in snapshot.subnets if not outpost_of(snapshot, s)} - inhabited))
+
+
+def outpost_of(snapshot: Snapshot, subnet: Subnet) -> str | None:
+    """The Outpost that the subnet lies on; a route to a local gateway gives it away as well."""
+    if subnet.outpost_arn:
+        return subnet.outpost_arn
+    routes = snapshot.vpc.routes if snapshot.vpc else ()
+    gateways = (
+        route.target
+        for route in routes
+        if route.target.startswith(_LOCAL_GATEWAY) and route.route_table == subnet.route_table
+    )
+    return next((f"the Outpost of local gateway {gateway}" for gateway in gateways), None)
+
+
+def outpost_of_node(snapshot: Snapshot, node: Node) -> str | None:
+    if node.outpost_arn:
+        return node.outpost_arn
+    home = snapshot.subnet(node.primary_subnet)
+    return outpost_of(snapshot, home) if home else None
+
+
+def node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
+    """The subnets that nodes have their primary ENIs in, or that new ones are launched in."""
+    ids = {node.primary_subnet for node in snapshot.nodes} | {
+        id_ for source in node_sources(snapshot) for id_ in source.subnets
+    }
+    return tuple(sorted((subnet for subnet in snapshot.subnets if subnet.id in ids), key=lambda subnet: subnet.id))
+
+
+def launched_in(snapshot: Snapshot, subnet: Subnet) -> str:
+    """Who starts nodes in the subnet, in words."""
+    names = [source.name for source in node_sources(snapshot) if subnet.id in source.subnets]
+    return some_of(names, 3) or "its nodes"
+
+
+def model_subnet(snapshot: Snapshot, zone: str) -> Subnet | None:
+    """The subnet whose route table and network ACL a new one of the zone gets: the one with most of the zone's nodes,
+    else one in which nodes can be launched. Never one on an Outpost."""
+    homes = [node.primary_subnet for node in snapshot.nodes if node.zone == zone and node.primary_subnet]
+    by_use = sorted(set(homes), key=lambda id_: (-homes.count(id_), id_))
+    return next((subnet for subnet in _known(snapshot, zone, by_use)), None)
+
+
+def _known(snapshot: Snapshot, zone: str, by_use: list[str]) -> Iterator[Subnet]:
+    launching = [subnet.id for subnet in node_subnets(snapshot)]
+    for id_ in (*by_use, *launching):
+        subnet = snapshot.subnet(id_)
+        if subnet and subnet.zone == zone and not outpost_of(snapshot, subnet):
+            yield subnet
