@@ -127,7 +127,7 @@ def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_ro
     lab.message_saying(incident.id, "rolled back")
 
 
-def test_given_an_undo_that_the_cluster_refuses_when_closed_then_only_the_cluster_s_part_stands(
+def test_given_an_undo_that_the_cluster_refuses_when_closed_then_nothing_that_an_eniconfig_points_at_is_deleted(
     lab: Lab, sick: Patient
 ) -> None:
     before = sick.world()
@@ -135,10 +135,12 @@ def test_given_an_undo_that_the_cluster_refuses_when_closed_then_only_the_cluste
         ended, incident = lab.remediate(sick.name)
     assert (ended.status, incident.outcome) == ("FAILED", Outcome.FAILED)
     assert incident.failure is not None
-    assert "eniconfig ap-northeast-2a" in incident.failure.stands
-    assert "vpc_cidr" not in incident.failure.stands
-    assert sick.world() == {**before, "eni_configs": sick.eni_configs()}
-    lab.message_saying(incident.id, "failed", "eniconfig ap-northeast-2a")
+    for standing in ("eniconfig ap-northeast-2a", "subnet ap-northeast-2a", "vpc_cidr"):
+        assert standing in incident.failure.stands
+    assert {config["subnet"] for config in sick.eni_configs().values()} <= set(sick.subnets())
+    assert lab.ledger.reservation_of(incident.id) is not None
+    message = lab.message_saying(incident.id, "failed", "eniconfig ap-northeast-2a")
+    assert lab.buttons(message) == ["rollback"]
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before
 

@@ -11,12 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from botocore.credentials import Credentials
 
-from ip_remediator.clients.aws.eks import Eks, merge_addon_env, token
+from ip_remediator.clients.aws.eks import Eks, token
 from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator.common.errors import ClusterNotFound, PermissionDenied, RequestRefused, ServiceUnavailable, Throttled
-from ip_remediator.planning.changes import cni_settings
 from ip_remediator.snapshot.eks import cluster_facts
-from tests.contract.conftest import EksApi, briefly, unique
+from tests.contract.conftest import EksApi, unique
 from tests.contract.support.vpcs import Vpc
 
 if TYPE_CHECKING:
@@ -46,11 +45,7 @@ def name(faults: LocalAws, eks_api: EksApi, vpc: Vpc) -> str:  # faults: none of
 
 @pytest.fixture
 def eks(eks_client: Any, name: str) -> Eks:
-    return Eks(eks_client, name, sleep=briefly)
-
-
-def updates(aws: LocalAws) -> int:
-    return len(aws.calls(service="eks", action="UpdateAddon"))
+    return Eks(eks_client, name)
 
 
 # --- The cluster
@@ -93,45 +88,6 @@ def test_given_a_cluster_without_the_addon_then_there_is_none(eks: Eks, eks_clie
     assert eks.addon() is None
 
 
-def test_given_a_configuration_then_it_is_in_force_when_the_call_returns_and_set_once(
-    eks: Eks, faults: LocalAws
-) -> None:
-    wanted = merge_addon_env(json.dumps(THEIRS), cni_settings())
-    for _ in range(2):
-        eks.set_addon_configuration(wanted)
-    present = eks.addon() or {}
-    assert (present["status"], present["configurationValues"]) == ("ACTIVE", wanted)
-    assert updates(faults) == 1
-
-
-def test_given_a_lost_answer_then_the_next_try_only_waits(eks: Eks, faults: LocalAws) -> None:
-    wanted = merge_addon_env(json.dumps(THEIRS), cni_settings())
-    faults.inject("eks", "UpdateAddon", when="after")
-    with pytest.raises(ServiceUnavailable):
-        eks.set_addon_configuration(wanted)
-    eks.set_addon_configuration(wanted)
-    assert (eks.addon() or {})["configurationValues"] == wanted
-    assert updates(faults) == 1
-
-
-def test_given_the_former_configuration_then_it_can_be_put_back(eks: Eks) -> None:
-    before = (eks.addon() or {})["configurationValues"]
-    eks.set_addon_configuration(merge_addon_env(before, cni_settings()))
-    eks.set_addon_configuration(before)
-    assert (eks.addon() or {})["configurationValues"] == before
-
-
-def test_given_an_update_in_progress_then_the_error_is_one_that_is_retried(eks: Eks, faults: LocalAws) -> None:
-    faults.inject("eks", "UpdateAddon", error="ResourceInUseException", status=409)
-    with pytest.raises(ServiceUnavailable, match="UpdateAddon: ResourceInUseException"):
-        eks.set_addon_configuration("{}")
-
-
-def test_given_a_configuration_that_eks_finds_invalid_then_it_is_refused_with_its_words(eks: Eks) -> None:
-    with pytest.raises(RequestRefused, match="ConfigurationValue provided in request is not supported"):
-        eks.set_addon_configuration("[]")
-
-
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
@@ -147,25 +103,6 @@ def test_given_an_error_of_eks_then_its_class_tells_what_to_do(
     faults.inject("eks", "DescribeCluster", error=code, status=status)
     with pytest.raises(kind, match=f"DescribeCluster: {code}"):
         eks.describe()
-
-
-# --- Merging settings
-
-
-def test_given_a_configuration_then_settings_are_merged_and_all_else_stays() -> None:
-    merged = json.loads(merge_addon_env(json.dumps(THEIRS), {"A": "1", "WARM_ENI_TARGET": "1"}))
-    assert merged == {"env": {"WARM_ENI_TARGET": "1", "A": "1"}, "resources": THEIRS["resources"]}
-
-
-@pytest.mark.parametrize("nothing", [None, "", "{}", '{"env": null}'])
-def test_given_no_configuration_then_the_settings_are_all_of_it(nothing: str | None) -> None:
-    assert json.loads(merge_addon_env(nothing, {"A": "1"})) == {"env": {"A": "1"}}
-
-
-@pytest.mark.parametrize("foreign", ["env:\n  A: '1'", "[1]", '"text"'])
-def test_given_a_configuration_that_is_no_json_object_then_it_is_left_alone(foreign: str) -> None:
-    with pytest.raises(RequestRefused, match="configurationValues of add-on vpc-cni are not"):
-        merge_addon_env(foreign, {"A": "1"})
 
 
 # --- Tokens

@@ -15,12 +15,17 @@ from ip_remediator import provisioning
 from ip_remediator.clients.kubernetes.api import Conflict, KubernetesDenied
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
-from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled
+from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled, manager_of_spec
 from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS, KubernetesReader
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import AWS_NODE, READER, WRITER, Kubernetes
 from tests.stack.kubernetes.support import eventually
 
+THEIRS: dict[str, Any] = {
+    **eni_config_manifest("zone-a", "subnet-theirs"),
+    "metadata": {"name": "zone-a", "labels": {"team": "net"}, "annotations": {"note": "kept"}},
+    "spec": {"subnet": "subnet-theirs", "securityGroups": ["sg-1", "sg-2"]},
+}
 CRD = json.loads((Path(provisioning.__file__).parent / "eniconfig_crd.json").read_text())
 
 
@@ -85,9 +90,9 @@ def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, c
 # --- ENIConfigs
 
 
-def test_given_no_eniconfig_then_applying_it_twice_makes_one_with_our_label(changes: KubeChanges, crd: str) -> None:
+def test_given_no_eniconfig_then_creating_it_twice_makes_one_with_our_label(changes: KubeChanges, crd: str) -> None:
     for _ in range(2):
-        changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+        assert changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd)
     found = essence(changes.eni_config("zone-a"))
     assert found["spec"] == {"subnet": "subnet-1"}
     assert found["labels"] == {
@@ -96,21 +101,53 @@ def test_given_no_eniconfig_then_applying_it_twice_makes_one_with_our_label(chan
     }
 
 
-def test_given_an_eniconfig_of_a_gitops_tool_then_it_is_not_taken_over_unless_forced(
+def test_given_somebody_was_faster_then_their_eniconfig_stays_and_we_are_told(
     kubernetes: Kubernetes, changes: KubeChanges, crd: str
 ) -> None:
     kubernetes.apply_as("argocd-controller", f"{ENI_CONFIGS}/zone-a", eni_config_manifest("zone-a", "subnet-theirs"))
+    assert not changes.create_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd)
+    present = changes.eni_config("zone-a")
+    assert essence(present)["spec"] == {"subnet": "subnet-theirs"}
+    assert manager_of_spec(present) == "argocd-controller"
+
+
+def test_given_an_eniconfig_of_others_when_pointed_then_only_its_subnet_and_our_labels_change(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    kubernetes.admin.create(ENI_CONFIGS, THEIRS)
+    changes.point_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd, changes.eni_config("zone-a") or {})
+    pointed = essence(changes.eni_config("zone-a"))
+    assert pointed["spec"] == {"subnet": "subnet-ours", "securityGroups": ["sg-1", "sg-2"]}
+    assert pointed["labels"]["team"] == "net"
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"), [({"spec": {"subnet": "subnet-new"}}, True), ({"metadata": {"labels": {"a": "b"}}}, False)]
+)
+def test_given_somebody_changed_it_since_it_was_seen_then_a_change_of_its_spec_is_not_overwritten(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str, changed: dict[str, Any], refused: bool
+) -> None:
+    kubernetes.admin.create(ENI_CONFIGS, THEIRS)
+    seen = changes.eni_config("zone-a") or {}
+    present = kubernetes.admin.get(f"{ENI_CONFIGS}/zone-a")
+    kubernetes.admin.replace(f"{ENI_CONFIGS}/zone-a", merged(present, changed))
     ours = eni_config_manifest("zone-a", "subnet-ours")
-    with pytest.raises(Conflict) as caught:
-        changes.apply_eni_config(ours, crd, force=False)
-    assert caught.value.owners == ("argocd-controller",)
-    assert essence(changes.eni_config("zone-a"))["spec"] == {"subnet": "subnet-theirs"}
-    changes.apply_eni_config(ours, crd, force=True)
-    assert essence(changes.eni_config("zone-a"))["spec"] == {"subnet": "subnet-ours"}
+    if refused:
+        with pytest.raises(Conflict):
+            changes.point_eni_config(ours, crd, seen)
+        assert essence(changes.eni_config("zone-a"))["spec"]["subnet"] == "subnet-new"
+    else:
+        changes.point_eni_config(ours, crd, seen)
+        assert essence(changes.eni_config("zone-a"))["spec"]["subnet"] == "subnet-ours"
+
+
+def merged(present: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+    metadata = {**present["metadata"], "labels": changed.get("metadata", {}).get("labels", {})}
+    return {**present, "metadata": metadata, "spec": {**present["spec"], **changed.get("spec", {})}}
 
 
 def test_given_our_eniconfig_then_deleting_it_twice_is_fine(changes: KubeChanges, crd: str) -> None:
-    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+    changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd)
     changes.delete_eni_config("zone-a", crd)
     changes.delete_eni_config("zone-a", crd)
     assert changes.eni_config("zone-a") is None
@@ -120,7 +157,7 @@ def test_given_an_eniconfig_of_others_then_it_is_not_deleted(
     kubernetes: Kubernetes, changes: KubeChanges, crd: str
 ) -> None:
     kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("foreign", "subnet-foreign"))
-    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), "another-incident", force=False)
+    changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), "another-incident")
     for name in ("foreign", "zone-a"):
         with pytest.raises(RequestRefused, match=f"ENIConfig {name} does not bear the label of incident {crd}"):
             changes.delete_eni_config(name, crd)
@@ -130,23 +167,37 @@ def test_given_an_eniconfig_of_others_then_it_is_not_deleted(
 def test_given_an_eniconfig_that_we_pointed_elsewhere_then_it_is_restored_as_it_was(
     kubernetes: Kubernetes, changes: KubeChanges, crd: str
 ) -> None:
-    theirs = {
-        **eni_config_manifest("zone-a", "subnet-theirs"),
-        "metadata": {"name": "zone-a", "labels": {"team": "net"}, "annotations": {"note": "kept"}},
-        "spec": {"subnet": "subnet-theirs", "securityGroups": ["sg-1", "sg-2"]},
-    }
-    kubernetes.admin.create(ENI_CONFIGS, theirs)
+    kubernetes.admin.create(ENI_CONFIGS, THEIRS)
     before = essence(changes.eni_config("zone-a"))
-    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd, force=True)
-    pointed = essence(changes.eni_config("zone-a"))
-    assert pointed["spec"] == {"subnet": "subnet-ours", "securityGroups": ["sg-1", "sg-2"]}
+    changes.point_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd, changes.eni_config("zone-a") or {})
     for _ in range(2):
-        changes.restore_eni_config("zone-a", before)
+        changes.restore_eni_config("zone-a", before, crd, {"subnet-ours"})
         assert essence(changes.eni_config("zone-a")) == before
 
 
+def test_given_others_changed_it_since_then_restoring_takes_back_what_is_ours_alone(
+    kubernetes: Kubernetes, changes: KubeChanges, crd: str
+) -> None:
+    kubernetes.admin.create(ENI_CONFIGS, THEIRS)
+    before = essence(changes.eni_config("zone-a"))
+    changes.point_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd, changes.eni_config("zone-a") or {})
+    pointed = kubernetes.admin.get(f"{ENI_CONFIGS}/zone-a")
+    theirs = {**pointed["metadata"], "annotations": {"note": "theirs"}}
+    spec = {**pointed["spec"], "securityGroups": ["sg-9"]}
+    kubernetes.admin.replace(f"{ENI_CONFIGS}/zone-a", {**pointed, "metadata": theirs, "spec": spec})
+    changes.restore_eni_config("zone-a", before, crd, {"subnet-ours"})
+    restored = essence(changes.eni_config("zone-a"))
+    assert restored["spec"] == {"subnet": "subnet-theirs", "securityGroups": ["sg-9"]}
+    assert (restored["labels"], restored["annotations"]) == (before["labels"], {"note": "theirs"})
+    again = kubernetes.admin.get(f"{ENI_CONFIGS}/zone-a")
+    kubernetes.admin.replace(f"{ENI_CONFIGS}/zone-a", {**again, "spec": {"subnet": "subnet-new"}})
+    changes.restore_eni_config("zone-a", before, crd, {"subnet-ours"})
+    assert essence(changes.eni_config("zone-a"))["spec"] == {"subnet": "subnet-new"}
+
+
 def test_given_an_eniconfig_that_is_gone_then_restoring_it_brings_nothing_back(changes: KubeChanges, crd: str) -> None:
-    changes.restore_eni_config("zone-a", {"spec": {"subnet": "subnet-1"}, "labels": {}, "annotations": {}})
+    before: dict[str, Any] = {"spec": {"subnet": "subnet-1"}, "labels": {}, "annotations": {}}
+    changes.restore_eni_config("zone-a", before, crd, {"subnet-ours"})
     assert changes.eni_config("zone-a") is None
 
 
@@ -154,8 +205,8 @@ def test_given_a_function_that_may_only_read_then_its_write_is_denied_in_the_ser
     kubernetes: Kubernetes, crd: str
 ) -> None:
     reader = KubeChanges(kubernetes.api(READER))
-    with pytest.raises(KubernetesDenied, match='User "reader" cannot patch resource "eniconfigs"'):
-        reader.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+    with pytest.raises(KubernetesDenied, match='User "reader" cannot create resource "eniconfigs"'):
+        reader.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd)
 
 
 # --- The settings of aws-node
@@ -241,7 +292,7 @@ def test_given_what_we_wrote_then_the_facts_read_it_back(
     kubernetes: Kubernetes, changes: KubeChanges, crd: str
 ) -> None:
     kubernetes.install_aws_node()
-    changes.apply_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd, force=False)
+    changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd)
     changes.apply_cni_environment(cni_settings())
     facts = KubernetesReader(kubernetes.api(READER))
     [config] = facts.eni_configs()

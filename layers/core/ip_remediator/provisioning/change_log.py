@@ -42,6 +42,17 @@ class ChangeLog:
             return ChangeMade.model_validate_json(str(kept["change"]))
         return change
 
+    def amend(self, change: ChangeMade) -> None:
+        """Adds to a recorded change what only its own write could tell, such as an id.
+
+        Raises:
+            ConditionFailed: the change is not recorded, or struck out already.
+        """
+        values = {":change": change.model_dump_json()}
+        key = change_key(self.incident, change)
+        names = {"#change": "change"}
+        self.records.update(key, "SET #change = :change", values, "attribute_exists(pk)", names)
+
     def made(self, kind: ChangeKind | None = None) -> list[ChangeMade]:
         """The changes that stand, of one kind or all."""
         prefix = f"CHANGE#{kind}#" if kind else "CHANGE#"

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ip_remediator.clients.aws.eks import merge_addon_env
+from ip_remediator.clients.kubernetes.api import Conflict
 from ip_remediator.clients.kubernetes.connect import OpenCluster
-from ip_remediator.common.errors import NotYet
+from ip_remediator.common.errors import RequestRefused
+from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
 from ip_remediator.provisioning.change_log import ChangeLog
-from ip_remediator.provisioning.kubernetes import KubeChanges
+from ip_remediator.provisioning.cni_settings import CniSettings
+from ip_remediator.provisioning.kubernetes import KubeChanges, bears_label, manager_of_spec
 from ip_remediator.snapshot.kubernetes import CRD_NAME
-from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
 
 _CRD_MANIFEST = Path(__file__).with_name("eniconfig_crd.json")
 # How long one invocation watches; the state machine's Retry carries on for large clusters.
 ROLLOUT_SECONDS = 120
-_ADDON_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -41,76 +39,67 @@ class ClusterConfiguration:
 
     def apply_eni_configs(self) -> dict[str, Any]:
         """The CRD if it is missing, and the ENIConfig of every zone, before the flag: a zone without one would lose
-        its nodes."""
+        its nodes.
+
+        Raises:
+            RequestRefused: somebody else created or changed one of them in the meantime; theirs stays.
+        """
         plan = self.incident.require_plan()
-        changes = self._changes
-        there = changes.eni_configs()
+        there = self._changes.eni_configs()
         if there is None:
             self.log.intend(ChangeMade(kind=ChangeKind.CRD, target=CRD_NAME))
-            changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), self.incident.id)
+            self._changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), self.incident.id)
         names = []
         for subnet in plan.subnets:
             for name in subnet.eni_configs:
-                present = (there or {}).get(name)
-                before = _essence(present) if present else None
-                self.log.intend(ChangeMade(kind=ChangeKind.ENICONFIG, target=name, before=before))
-                manifest = eni_config_manifest(name, self.incident.subnets[subnet.zone])
-                changes.apply_eni_config(manifest, self.incident.id, force=present is not None)
+                self._apply_eni_config(name, self.incident.subnets[subnet.zone], (there or {}).get(name))
                 names.append(name)
         self.incidents.complete(self.incident.id, Step.APPLY_ENICONFIGS, ", ".join(names))
         return {"eniconfigs": names}
+
+    def _apply_eni_config(self, name: str, subnet: str, present: dict[str, Any] | None) -> None:
+        if bears_label(present, self.incident.id) and (present or {}).get("spec", {}).get("subnet") == subnet:
+            return  # an earlier attempt wrote it
+        before = _essence(present) if present else None
+        intended = ChangeMade(kind=ChangeKind.ENICONFIG, target=name, before=before, after={"subnet": subnet})
+        recorded = self.log.intend(intended)
+        manifest = eni_config_manifest(name, subnet)
+        if present is None:
+            if not self._changes.create_eni_config(manifest, self.incident.id):
+                self._leave_theirs(recorded)
+        elif recorded.before is None and not bears_label(present, self.incident.id):
+            self._leave_theirs(recorded)
+        else:
+            try:
+                self._changes.point_eni_config(manifest, self.incident.id, present)
+            except Conflict:
+                self._leave_theirs(recorded)
+
+    def _leave_theirs(self, recorded: ChangeMade) -> None:
+        """Strikes out what was not written: an ENIConfig is recorded as changed only when the write says so."""
+        self.log.undone(recorded)
+        writer = manager_of_spec(self._changes.eni_config(recorded.target))
+        raise RequestRefused(
+            f"ENIConfig {recorded.target} was created or changed by {writer} in the meantime: it is left as it is"
+        )
 
     def configure_cni(self) -> dict[str, Any]:
         """Turns custom networking on, through the managed add-on when it owns aws-node, else by server-side apply."""
         if not self.incident.require_plan().first_time:
             return {"changed": False}
-        addon = self.cluster.eks.addon()
-        recorded = self._intend_environment(ChangeKind.CNI, cni_settings(), addon)
-        if addon is None:
-            self._changes.apply_cni_environment(cni_settings())
-        else:
-            self._configure_addon(addon, recorded, cni_settings())
-        return {"changed": True, "through": "addon" if addon is not None else "daemonset"}
+        return {"changed": True, "through": self.settings.change(ChangeKind.CNI, cni_settings())}
 
     def change_environment(self, kind: ChangeKind, wanted: dict[str, str]) -> None:
         """Sets variables of aws-node beside the plan's own, through whoever manages them; `restore` takes it back."""
-        addon = self.cluster.eks.addon()
-        recorded = self._intend_environment(kind, wanted, addon)
-        if addon is None:
-            self._changes.set_cni_environment(wanted)
-        else:
-            self._configure_addon(addon, recorded, wanted)
+        self.settings.change(kind, wanted)
 
     def environment(self) -> dict[str, str]:
         """The variables of aws-node as they are now."""
         return self._changes.cni_environment()
 
-    def _intend_environment(
-        self, kind: ChangeKind, wanted: Mapping[str, str], addon: dict[str, Any] | None
-    ) -> ChangeMade:
-        """Records the change of aws-node's variables; what it returns has what was there before the first attempt."""
-        env = self._changes.cni_environment()
-        before: dict[str, Any] = {"env": {name: env.get(name) for name in wanted}}
-        if addon is not None:
-            before["configuration"] = addon.get("configurationValues", "")
-        return self.log.intend(ChangeMade(kind=kind, target="aws-node", before=before))
-
-    def _configure_addon(self, addon: dict[str, Any], recorded: ChangeMade, wanted: dict[str, str]) -> None:
-        original = (recorded.before or {}).get("configuration")
-        self.cluster.eks.set_addon_configuration(merge_addon_env(original, wanted), addon)
-        self._await_environment(wanted)
-
-    def _await_environment(self, wanted: Mapping[str, str | None]) -> None:
-        """The add-on writes the DaemonSet after its own update; only then is there a rollout to watch.
-
-        Raises:
-            NotYet: call again. When it lasts, somebody changed the variable by hand and the add-on preserves that.
-        """
-        deadline = time.monotonic() + _ADDON_SECONDS
-        while any(self._changes.cni_environment().get(name) != value for name, value in wanted.items()):
-            if time.monotonic() > deadline:
-                raise NotYet("the vpc-cni add-on has not set the variables on aws-node: were they edited by hand?")
-            time.sleep(0.2)
+    @property
+    def settings(self) -> CniSettings:
+        return CniSettings(self.log, self._changes, self.cluster.addon)
 
     def await_rollout(self, seconds: int = ROLLOUT_SECONDS) -> dict[str, Any]:
         """Raises RolloutStalled; call again. In a rollback there may be one whatever the plan was."""
@@ -124,41 +113,57 @@ class ClusterConfiguration:
         return {"rolled_out": True}
 
     def cni_switched(self) -> dict[str, Any]:
-        """Whether our settings are in force, as the cluster itself says (a write's answer may have been lost)."""
-        env = self._changes.cni_environment()
-        written = bool(self.log.made(ChangeKind.CNI)) or not self.incident.require_plan().first_time
-        return {"switched": written and env.get(CUSTOM_NETWORK_CFG, "false").lower() == "true"}
+        """Whether our settings are in force, as the cluster itself says (a write's answer may have been lost).
+
+        Raises:
+            NotYet: an update of the add-on is in progress: it decides.
+        """
+        if self.incident.require_plan().first_time and not self.log.made(ChangeKind.CNI):
+            return {"switched": False}
+        return {"switched": self.settings.is_switched()}
 
     def restore(self, kind: ChangeKind) -> bool:
         """Whether there was something to put back."""
-        made = self.log.made(kind)
-        for change in made:
-            before = change.before or {}
-            if "configuration" in before:
-                self.cluster.eks.set_addon_configuration(before["configuration"])
-                self._await_environment(before["env"])
-            else:
-                self._changes.set_cni_environment(before["env"])
-            self.log.undone(change)
-        return bool(made)
+        return self.settings.restore(kind)
 
     def undo(self) -> dict[str, Any]:
-        """Puts ENIConfigs back as they were, and deletes those (and the CRD) that were not there.
+        """Takes the cluster's changes back in the reverse order of their making: the settings of aws-node, the
+        ENIConfigs, the CRD. ENIConfigs that were there get their former subnet, the others are deleted.
 
-        The settings of aws-node come first: a switch that failed is in the log although it never took effect.
+        The settings come first: a switch that failed is in the log although it never took effect. Whatever cannot be
+        put back ends the undo there, and the record keeps it.
+
+        Raises:
+            NotYet: an update of the add-on is in progress; call again.
+            RequestRefused: an ENIConfig still points at a subnet that the incident made.
         """
         self.restore(ChangeKind.CNI)
-        changes = self._changes
-        for change in self.log.made(ChangeKind.ENICONFIG):
+        for change in reversed(self.log.made(ChangeKind.ENICONFIG)):
             if change.before is None:
-                changes.delete_eni_config(change.target, self.incident.id)
+                self._changes.delete_eni_config(change.target, self.incident.id)
             else:
-                changes.restore_eni_config(change.target, change.before)
+                ours = {str((change.after or {}).get("subnet")), *self.incident.subnets.values()}
+                self._changes.restore_eni_config(change.target, change.before, self.incident.id, ours)
             self.log.undone(change)
+        self._require_unused_subnets()
         for change in self.log.made(ChangeKind.CRD):
-            changes.delete_unused_crd((change.after or {}).get("incident", self.incident.id))
+            self._changes.delete_unused_crd((change.after or {}).get("incident", self.incident.id))
             self.log.undone(change)
         return {"undone": True}
+
+    def _require_unused_subnets(self) -> None:
+        """An ENIConfig that points at a deleted subnet keeps its nodes from ever getting an address again."""
+        made = {change.target for change in self.log.made(ChangeKind.SUBNET)}
+        ours = {subnet: zone for zone, subnet in self.incident.subnets.items() if zone in made}
+        if not ours:
+            return
+        pointing = [
+            f"ENIConfig {name} points at {config['spec']['subnet']}"
+            for name, config in sorted((self._changes.eni_configs() or {}).items())
+            if config.get("spec", {}).get("subnet") in ours
+        ]
+        if pointing:
+            raise RequestRefused(f"{some_of(pointing)}, which this incident made: point it elsewhere, then roll back")
 
 
 def _essence(present: dict[str, Any]) -> dict[str, Any]:

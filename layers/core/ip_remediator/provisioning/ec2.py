@@ -129,13 +129,25 @@ class Ec2Changes:
                     CidrBlock=cidr,
                     TagSpecifications=self._owner.tag_specification("subnet", {"Name": name, **(tags or {})}),
                 )["Subnet"]
-        except RequestRefused:
+        except RequestRefused as error:
             # InvalidSubnet.Conflict: a lost call of ours may have made it, and DescribeSubnets lags behind.
             found = self._appears(lambda: self._subnet_of(zone))
             if found is None:
+                if "InvalidSubnet.Conflict" in str(error):
+                    self._require_visible_conflict(vpc_id, cidr)
                 raise
             return found
         return MadeSubnet(made["SubnetId"], zone, cidr, new=True)
+
+    def _require_visible_conflict(self, vpc_id: str, cidr: str) -> None:
+        """Raises NotYet unless a subnet of the VPC that EC2 lists overlaps `cidr`: what is in the way and not listed
+        may be our own, made by a call whose answer was lost."""
+        filters: Any = [{"Name": "vpc-id", "Values": [vpc_id]}]
+        with aws_call("DescribeSubnets"):
+            pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=filters)
+            listed = [subnet["CidrBlock"] for page in pages for subnet in page["Subnets"]]
+        if not any(IPv4Network(other).overlaps(IPv4Network(cidr)) for other in listed):
+            raise NotYet(f"EC2 says that {cidr} is in use in {vpc_id}, and lists no such subnet yet")
 
     def _subnet_of(self, zone: str) -> MadeSubnet | None:
         return next((subnet for subnet in self.subnets() if subnet.zone == zone), None)
@@ -223,11 +235,20 @@ class Ec2Changes:
             NotYet: ENIs are still in it.
         """
         if subnet_id not in {subnet.id for subnet in self.subnets()}:
-            if not self._subnet_exists(subnet_id):
+            if self.is_gone(subnet_id):
                 return
             raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
         with self._unless_gone(lambda: self._subnet_exists(subnet_id)), aws_call("DeleteSubnet"):
             self._ec2.delete_subnet(SubnetId=subnet_id)
+
+    def is_gone(self, subnet_id: str) -> bool:
+        """Whether EC2 says several times that there is no such subnet: a new one may not be listed at first."""
+        for look in range(_LOOKS):
+            if look:
+                self._sleep(_POLL)
+            if self._subnet_exists(subnet_id):
+                return False
+        return True
 
     def _subnet_exists(self, subnet_id: str) -> bool:
         filters: Any = [{"Name": "subnet-id", "Values": [subnet_id]}]
@@ -252,8 +273,9 @@ class Ec2Changes:
         """
         try:
             yield
-        except NotFound:
-            return
+        except NotFound as error:
+            if exists():
+                raise NotYet(f"EC2 lists what it does not find: {error}") from error
         except PermissionDenied:
             if exists():
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,10 @@ from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONFIGS, aws_node_container, environment_of
 
 INCIDENT_LABEL = "eks-ip-remediator/incident"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 _CRD_SECONDS = 15
+# Writes that meet somebody else's before a later invocation goes on.
+_ROUNDS = 5
 _DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 
 
@@ -33,10 +36,8 @@ class KubeChanges:
 
     def create_crd(self, manifest: dict[str, Any], incident: str) -> None:
         """Creates the ENIConfig CRD with our label and waits until it is served. Raises NotYet after 15 s."""
-        metadata = manifest["metadata"]
-        labelled = {**metadata, "labels": {**metadata["labels"], INCIDENT_LABEL: incident}}
         with suppress(Conflict):  # somebody, perhaps our own lost call, made it first
-            self._api.create(CRDS, {**manifest, "metadata": labelled})
+            self._api.create(CRDS, _labelled(manifest, incident))
         deadline = time.monotonic() + _CRD_SECONDS
         while self.eni_configs() is None:
             if time.monotonic() > deadline:
@@ -49,19 +50,41 @@ class KubeChanges:
         One without the incident's label is another's, who made it in the same moment: it stays.
         """
         present = self._api.find(f"{CRDS}/{CRD_NAME}")
-        if present is None or (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) != incident:
-            return
-        if not self.eni_configs():
+        if bears_label(present, incident) and not self.eni_configs():
             self._api.delete(f"{CRDS}/{CRD_NAME}")
 
     def eni_config(self, name: str) -> dict[str, Any] | None:
         return self._api.find(f"{ENI_CONFIGS}/{name}")
 
-    def apply_eni_config(self, manifest: dict[str, Any], incident: str, *, force: bool) -> None:
-        """Applies an ENIConfig with our label; `force` takes over the fields of one that exists already."""
-        metadata = manifest["metadata"]
-        labelled = {**metadata, "labels": {**metadata["labels"], INCIDENT_LABEL: incident}}
-        self._api.apply(f"{ENI_CONFIGS}/{metadata['name']}", {**manifest, "metadata": labelled}, force=force)
+    def create_eni_config(self, manifest: dict[str, Any], incident: str) -> bool:
+        """Creates an ENIConfig with our label. False: somebody else created one of this name first."""
+        labelled = _labelled(manifest, incident)
+        try:
+            self._api.create(ENI_CONFIGS, labelled)
+        except Conflict:
+            return bears_label(self.eni_config(manifest["metadata"]["name"]), incident)  # a lost call of ours
+        return True
+
+    def point_eni_config(self, manifest: dict[str, Any], incident: str, seen: dict[str, Any]) -> None:
+        """Points an ENIConfig of others at our subnet, with our label, and takes those fields over.
+
+        Raises:
+            Conflict: somebody changed its spec since it was `seen`.
+        """
+        labelled = _labelled(manifest, incident)
+        name, present = manifest["metadata"]["name"], seen
+        for _ in range(_ROUNDS):
+            version = present["metadata"]["resourceVersion"]
+            body = {**labelled, "metadata": {**labelled["metadata"], "resourceVersion": version}}
+            try:
+                self._api.apply(f"{ENI_CONFIGS}/{name}", body, force=True)
+            except Conflict:
+                present = self.eni_config(name) or {}
+                if present.get("spec") != seen["spec"]:
+                    raise
+            else:
+                return
+        raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")
 
     def delete_eni_config(self, name: str, incident: str) -> None:
         """Deletes an ENIConfig that the incident created.
@@ -72,23 +95,30 @@ class KubeChanges:
         present = self.eni_config(name)
         if present is None:
             return
-        if (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) != incident:
+        if not bears_label(present, incident):
             raise RequestRefused(f"ENIConfig {name} does not bear the label of incident {incident}: it is not deleted")
         self._api.delete(f"{ENI_CONFIGS}/{name}")
 
-    def restore_eni_config(self, name: str, before: dict[str, Any]) -> None:
-        """Puts an ENIConfig's spec, labels and annotations back as `before` has them."""
-        present = self.eni_config(name)
-        if present is None:
-            return
-        metadata = {**present["metadata"], "labels": before["labels"], "annotations": before["annotations"]}
-        self._api.replace(f"{ENI_CONFIGS}/{name}", {**present, "metadata": metadata, "spec": before["spec"]})
+    def restore_eni_config(self, name: str, before: dict[str, Any], incident: str, ours: Collection[str]) -> None:
+        """Takes back what the incident changed in an ENIConfig that was there before: its subnet and our labels.
+
+        `ours`: the ids of the incident's subnets. What others changed since stays as it is, the subnet included.
+        """
+        for _ in range(_ROUNDS):
+            present = self.eni_config(name)
+            restored = present and _without_ours(present, before, incident, ours)
+            if not present or restored == present:
+                return
+            with suppress(Conflict):  # somebody changed it since it was read: look again
+                self._api.replace(f"{ENI_CONFIGS}/{name}", restored or {})
+                return
+        raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")
 
     def cni_environment(self) -> dict[str, str]:
         """The plain environment of the container aws-node, as the DaemonSet has it."""
         return environment_of(aws_node_container(self._api.get(AWS_NODE)))
 
-    def apply_cni_environment(self, env: dict[str, str]) -> None:
+    def apply_cni_environment(self, env: Mapping[str, str]) -> None:
         """Sets variables of aws-node by server-side apply. Forced, because the manifest that installed aws-node owns
         `AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=false`; owners that would fight back are a risk of the plan."""
         container = {"name": "aws-node", "env": [{"name": name, "value": value} for name, value in env.items()]}
@@ -145,3 +175,37 @@ def _rollout(daemonset: dict[str, Any]) -> tuple[bool, str]:
     wanted = status.get("desiredNumberScheduled", 0)
     updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
     return updated >= wanted and available >= wanted, f"{updated} of {wanted} updated, {available} available"
+
+
+def bears_label(present: dict[str, Any] | None, incident: str) -> bool:
+    """Whether the object's label says that the incident made it, or changed it last."""
+    return present is not None and (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) == incident
+
+
+def manager_of_spec(present: dict[str, Any] | None) -> str:
+    """The field manager that wrote the object's spec last, for people."""
+    fields = (present or {}).get("metadata", {}).get("managedFields") or []
+    writers = [entry for entry in fields if "f:spec" in (entry.get("fieldsV1") or {})]
+    return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else "somebody else"
+
+
+def _labelled(manifest: dict[str, Any], incident: str) -> dict[str, Any]:
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "labels": {**metadata["labels"], INCIDENT_LABEL: incident}}}
+
+
+def _without_ours(
+    present: dict[str, Any], before: dict[str, Any], incident: str, ours: Collection[str]
+) -> dict[str, Any]:
+    """`present` with the subnet and the labels that it had before the incident, where it still has ours."""
+    spec, labels = dict(present.get("spec") or {}), dict(present["metadata"].get("labels") or {})
+    if spec.get("subnet") in ours:
+        spec["subnet"] = before["spec"].get("subnet")
+    if labels.get(INCIDENT_LABEL) == incident:
+        for name in (INCIDENT_LABEL, MANAGED_BY_LABEL):
+            former = before["labels"].get(name)
+            labels = {**labels, name: former} if former else {key: labels[key] for key in labels if key != name}
+    metadata = {**present["metadata"], "labels": labels}
+    if not labels:
+        del metadata["labels"]
+    return {**present, "metadata": metadata, "spec": spec}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from ip_remediator.common.errors import NotFound, RequestRefused
+from ip_remediator.clients.aws.errors import refused_at_once
+from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused
+from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan, PlannedSubnet
 from ip_remediator.provisioning.change_log import ChangeLog
-from ip_remediator.provisioning.ec2 import Ec2Changes
+from ip_remediator.provisioning.ec2 import Ec2Changes, MadeSubnet
 from ip_remediator.provisioning.subnet_tags import SubnetTags
 
 _NEW_CIDR = ("new-cidr", "ipam-pool")
+# How long EC2 may not list a new subnet, and IAM not see its tags ("Eventual consistency in the Amazon EC2 API").
+_SETTLING = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,26 @@ class Network:
         if plan.block is None or plan.source not in _NEW_CIDR:
             self.incidents.skip(self.incident.id, Step.ASSOCIATE_CIDR, "the VPC has the range already")
             return {"block": plan.block}
-        present = self.ec2.cidr(plan.vpc_id, plan.block)
-        before = {"association": present.association_id} if present else None
-        self.log.intend(ChangeMade(kind=ChangeKind.VPC_CIDR, target=plan.block, before=before))
-        association = self.ec2.associate_cidr(plan.vpc_id, plan.block, plan.ipam_pool, absent=present is None)
+        association = self._associate(plan, plan.block)
         pool = f" out of {plan.ipam_pool}" if plan.ipam_pool else ""
         note = f"{plan.block}{pool} is associated ({association})"
         self.incidents.complete(self.incident.id, Step.ASSOCIATE_CIDR, note)
         return {"block": plan.block, "association": association}
+
+    def _associate(self, plan: Plan, block: str) -> str:
+        present = self.ec2.cidr(plan.vpc_id, block)
+        before = {"association": present.association_id} if present else None
+        intended = ChangeMade(kind=ChangeKind.VPC_CIDR, target=block, before=before, after=self._now())
+        change = self.log.intend(intended)
+        try:
+            return self.ec2.associate_cidr(plan.vpc_id, block, plan.ipam_pool, absent=present is None)
+        except Exception as error:
+            if change == intended and refused_at_once(error):
+                self.log.undone(change)
+            raise
+
+    def _now(self) -> dict[str, str]:
+        return {"at": self.log.clock().isoformat()}
 
     def create_subnet(self, zone: str) -> dict[str, Any]:
         """The zone's subnet: one that is there already, or a new one with the route table and network ACL of the
@@ -57,15 +75,50 @@ class Network:
         return {"zone": zone, "subnet": id_, "cidr": planned.cidr}
 
     def _create(self, plan: Plan, planned: PlannedSubnet) -> str:
-        self.log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after={"cidr": planned.cidr}))
-        made = self.ec2.create_subnet(plan.vpc_id, planned.zone, planned.cidr, planned.tags)
-        if planned.route_table:
-            self.ec2.use_route_table(made.id, planned.route_table, new=made.new)
-        if planned.network_acl:
-            self.ec2.use_network_acl(made.id, planned.network_acl)
-        if planned.reserve_prefixes:
-            self.ec2.reserve_prefixes(made.id, planned.cidr)
+        intended = {"cidr": planned.cidr, **self._now()}
+        change = self.log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after=intended))
+        if id_ := _id_of(change):
+            made = MadeSubnet(id_, planned.zone, planned.cidr)  # DescribeSubnets may not list it yet
+        else:
+            made = self._make(plan, planned, change, first=change.after == intended)
+        with self._settling(change, NotFound, PermissionDenied):
+            if planned.route_table:
+                self.ec2.use_route_table(made.id, planned.route_table, new=made.new)
+            if planned.network_acl:
+                self.ec2.use_network_acl(made.id, planned.network_acl)
+            if planned.reserve_prefixes:
+                self.ec2.reserve_prefixes(made.id, planned.cidr)
         return made.id
+
+    def _make(self, plan: Plan, planned: PlannedSubnet, change: ChangeMade, *, first: bool) -> MadeSubnet:
+        """Creates the subnet and records its id at once: nothing else is sure to find it in the first minute."""
+        try:
+            made = self.ec2.create_subnet(plan.vpc_id, planned.zone, planned.cidr, planned.tags)
+        except Exception as error:
+            if first and refused_at_once(error):
+                self.log.undone(change)
+            raise
+        self.log.amend(change.model_copy(update={"after": {**(change.after or {}), "id": made.id}}))
+        return made
+
+    @contextmanager
+    def _settling(self, change: ChangeMade, *errors: type[Exception]) -> Iterator[None]:
+        """What EC2 or IAM does not know of a new subnet they may know soon: EC2 is eventually consistent.
+
+        Raises:
+            NotYet: instead of `errors` about the subnet, in its first minute.
+        """
+        try:
+            yield
+        except errors as error:
+            about_it = not isinstance(error, NotFound) or "InvalidSubnetID" in str(error)
+            if about_it and self._is_young(change):
+                raise NotYet(f"the subnet of {change.target} is only just made: {error}") from error
+            raise
+
+    def _is_young(self, change: ChangeMade) -> bool:
+        at = (change.after or {}).get("at")
+        return at is not None and self.log.clock() < datetime.fromisoformat(at) + _SETTLING
 
     def _use(self, planned: PlannedSubnet) -> str:
         """A subnet that is not ours: nothing but the plan's tags is changed on it."""
@@ -105,10 +158,11 @@ class Network:
         what both the tags and the change log say. ipamd may have found a tagged one already, so tags go first.
 
         Raises:
-            NotYet: an ENI is still in a subnet; call again.
-            RequestRefused: tags and change log do not agree on a subnet.
+            NotYet: an ENI is still in a subnet, or a subnet may still appear; call again.
+            RequestRefused: the cluster's part is not undone yet, or tags and change log do not agree on a subnet.
         """
         plan = self.incident.require_plan()
+        self._require_cluster_undone()
         self.stop_discovery()
         made = {subnet.zone: subnet for subnet in self.ec2.subnets()}
         logged = self.log.made(ChangeKind.SUBNET)
@@ -118,13 +172,38 @@ class Network:
             raise RequestRefused(
                 f"{ids} bear this incident's tags, but its record does not know them: look who made them"
             )
-        for change in logged:
-            subnet = made[change.target].id if change.target in made else self.incident.subnets.get(change.target)
-            if subnet:
-                self.ec2.delete_subnet(subnet)
-            self.log.undone(change)
+        removed = [self._remove(change, made.get(change.target)) for change in logged]
         for change in self.log.made(ChangeKind.VPC_CIDR):
             if change.before is None:
+                if self._is_young(change) and self.ec2.cidr(plan.vpc_id, change.target) is None:
+                    raise NotYet(f"{change.target} may still appear in {plan.vpc_id}")
                 self.ec2.disassociate_cidr(plan.vpc_id, change.target)
             self.log.undone(change)
-        return {"removed": sorted(subnet.id for subnet in made.values())}
+        return {"removed": sorted(subnet for subnet in removed if subnet)}
+
+    def _require_cluster_undone(self) -> None:
+        """Nothing is deleted that something still points at: ENIConfigs, and a CNI that is switched to them."""
+        standing = [change for change in self.log.made() if change.kind in (ChangeKind.ENICONFIG, ChangeKind.CNI)]
+        if standing:
+            names = some_of([f"{change.kind} {change.target}" for change in standing])
+            raise RequestRefused(f"the subnets stay, because the cluster still stands on them: {names}")
+
+    def _remove(self, change: ChangeMade, listed: MadeSubnet | None) -> str | None:
+        """Deletes the subnet of a recorded change; its id, or None when it was never made.
+
+        Struck out is only what is surely gone: a subnet whose CreateSubnet got no answer may still appear.
+        """
+        subnet = listed.id if listed else _id_of(change) or self.incident.subnets.get(change.target)
+        if subnet:
+            if listed is None and self.ec2.is_gone(subnet) and self._is_young(change):
+                raise NotYet(f"EC2 does not list {subnet} of {change.target} yet")
+            with self._settling(change, RequestRefused, PermissionDenied):
+                self.ec2.delete_subnet(subnet)
+        elif self._is_young(change):
+            raise NotYet(f"the subnet of {change.target} may still appear: CreateSubnet got no answer")
+        self.log.undone(change)
+        return subnet
+
+
+def _id_of(change: ChangeMade) -> str | None:
+    return (change.after or {}).get("id")

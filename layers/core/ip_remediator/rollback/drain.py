@@ -170,7 +170,8 @@ class BlockDrainer:
             cidr=next(iter(added), None),
             subnets=tuple(mine),
             recorded={
-                change.target: self.incident.subnets.get(change.target) for change in self.log.made(ChangeKind.SUBNET)
+                change.target: (change.after or {}).get("id") or self.incident.subnets.get(change.target)
+                for change in self.log.made(ChangeKind.SUBNET)
             },
             others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
             interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),

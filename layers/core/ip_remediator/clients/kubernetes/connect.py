@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.credentials import Credentials
 
 from ip_remediator.clients.aws.eks import Eks, token
+from ip_remediator.clients.aws.eks_addon import CniAddon
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.common.errors import RequestRefused
 
@@ -21,6 +22,7 @@ class OpenCluster:
 
     described: dict[str, Any]
     eks: Eks
+    addon: CniAddon
     kube: KubeApi
 
 
@@ -31,7 +33,8 @@ def open_cluster(name: str, eks_client: EKSClient, credentials: Credentials) -> 
     endpoint = described.get("endpoint")
     if described.get("status") not in ("ACTIVE", "UPDATING") or not endpoint:
         raise RequestRefused(f"cluster {name} is {described.get('status')}: it cannot be changed now")
-    return OpenCluster(described, eks, kube_api(described, eks_client.meta.region_name, credentials))
+    kube = kube_api(described, eks_client.meta.region_name, credentials)
+    return OpenCluster(described, eks, CniAddon(eks_client, name), kube)
 
 
 def kube_api(described: dict[str, Any], region: str, credentials: Credentials, seconds: float | None = None) -> KubeApi:

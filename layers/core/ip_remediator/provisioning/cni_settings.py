@@ -1,0 +1,140 @@
+"""Variables of aws-node, set and taken back through whoever manages them: the managed add-on, else the DaemonSet.
+
+Only our variables are touched. Taken back is what still has our value: a variable that somebody changed since stays.
+While an update of ours to the add-on may still be applied, nothing is taken back and nothing counts as not switched:
+the update's id decides, because DescribeAddon may be unavailable, or show the old values until the update is through.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.clients.aws.eks_addon import CniAddon, environment_in, parse_configuration
+from ip_remediator.common.errors import NotYet
+from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.planning.changes import cni_settings
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.provisioning.kubernetes import KubeChanges
+from ip_remediator.snapshot.model_cluster import Cni
+
+_ADDON_SECONDS = 30
+_TARGET = "aws-node"
+
+
+@dataclass(frozen=True)
+class CniSettings:
+    """Raises the errors of `common.errors` and `clients.kubernetes.api`."""
+
+    log: ChangeLog
+    kube: KubeChanges
+    addon: CniAddon
+
+    def change(self, kind: ChangeKind, wanted: Mapping[str, str]) -> str:
+        """Sets these variables and waits until aws-node has them; returns who manages them: `addon` or `daemonset`.
+
+        Raises:
+            NotYet: an update of the add-on, ours or another's, is in progress; call again.
+            RequestRefused: EKS refuses the configuration, or the update failed.
+        """
+        for earlier in self.log.made(kind):
+            if update := _update_of(earlier):
+                self.addon.await_update(update)
+        present = self.addon.settled()
+        change = self._intend(kind, wanted, present)
+        if present is None:
+            write = self.kube.apply_cni_environment if kind is ChangeKind.CNI else self.kube.set_cni_environment
+            write(wanted)
+            return "daemonset"
+        self.addon.change_environment(wanted, lambda update: self._note(change, update))
+        self._await(wanted)
+        return "addon"
+
+    def is_switched(self) -> bool:
+        """Whether custom networking is on, or will be once the add-on has written the DaemonSet.
+
+        Raises:
+            NotYet: an update of the add-on that may decide it is in progress; call again.
+        """
+        for change in self.log.made(ChangeKind.CNI):
+            self._settle(change)
+        present = self.addon.settled() or {}
+        configured = environment_in(parse_configuration(present.get("configurationValues")))
+        return any(Cni(env=env).custom_networking for env in (self.kube.cni_environment(), _texts(configured)))
+
+    def restore(self, kind: ChangeKind) -> bool:
+        """Takes the variables of this kind back. Whether there was something to take back.
+
+        Raises:
+            NotYet: an update of the add-on is in progress; call again, and undo nothing else before.
+        """
+        made = self.log.made(kind)
+        for change in made:
+            self._settle(change)
+            self._restore(change)
+            self.log.undone(change)
+        return bool(made)
+
+    def _restore(self, change: ChangeMade) -> None:
+        before, ours = change.before or {}, _written(change)
+        present = self.addon.settled()
+        if present is None:
+            now = self.kube.cni_environment()
+            taken_back = {name: before["env"].get(name) for name, value in ours.items() if now.get(name) == value}
+            if taken_back:
+                self.kube.set_cni_environment(taken_back)
+            return
+        original = before.get("configuration")
+        former = before["env"] if original is None else environment_in(parse_configuration(original))
+        now = environment_in(parse_configuration(present.get("configurationValues")))
+        taken_back = {name: former.get(name) for name, value in ours.items() if now.get(name) == value}
+        if taken_back:
+            self.addon.change_environment(taken_back, lambda update: self._note(change, update), original)
+        self._await({name: before["env"].get(name) for name in taken_back})
+
+    def _intend(self, kind: ChangeKind, wanted: Mapping[str, str], present: Mapping[str, Any] | None) -> ChangeMade:
+        """Records the change; what it returns has what was there before the first attempt."""
+        env = self.kube.cni_environment()
+        before: dict[str, Any] = {"env": {name: env.get(name) for name in wanted}}
+        if present is not None:
+            before["configuration"] = present.get("configurationValues", "")
+        return self.log.intend(ChangeMade(kind=kind, target=_TARGET, before=before, after={"env": dict(wanted)}))
+
+    def _note(self, change: ChangeMade, update: str) -> None:
+        self.log.amend(change.model_copy(update={"after": {**(change.after or {}), "update": update}}))
+
+    def _settle(self, change: ChangeMade) -> None:
+        """Raises NotYet while our own update may still be applied."""
+        if update := _update_of(change):
+            self.addon.await_end(update)
+
+    def _await(self, wanted: Mapping[str, str | None]) -> None:
+        """The add-on writes the DaemonSet after its own update; only then is there a rollout to watch.
+
+        Raises:
+            NotYet: call again. When it lasts, somebody changed the variable by hand and the add-on preserves that.
+        """
+        deadline = time.monotonic() + _ADDON_SECONDS
+        while any(self.kube.cni_environment().get(name) != value for name, value in wanted.items()):
+            if time.monotonic() > deadline:
+                raise NotYet("the vpc-cni add-on has not set the variables on aws-node: were they edited by hand?")
+            time.sleep(0.2)
+
+
+def _update_of(change: ChangeMade) -> str | None:
+    return (change.after or {}).get("update")
+
+
+def _written(change: ChangeMade) -> dict[str, str]:
+    """The variables as we set them. Records of former releases do not have them, and they were always these."""
+    noted = (change.after or {}).get("env")
+    if noted is not None:
+        return dict(noted)
+    names = (change.before or {}).get("env", {})
+    return cni_settings() if change.kind is ChangeKind.CNI else dict.fromkeys(names, "0")
+
+
+def _texts(env: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in env.items()}
