@@ -57,9 +57,9 @@ def remediation(usage: Usage) -> list[Line]:
     ]
 
 
-def idle_month(clusters: int = 1, subnets: int = 3, *, subnet_metrics: bool = True) -> list[Line]:
+def idle_month(clusters: int = 1, subnets: int = 3, *, subnet_metrics: bool = False) -> list[Line]:
     """What the deployed stack costs when nothing happens: the polls, and the sweep of so many clusters, whose nodes
-    use so many subnets in all. `subnet_metrics`: as with SweepMetrics=subnets, the default.
+    use so many subnets in all. `subnet_metrics`: as with SweepMetrics=subnets; the default is clusters.
 
     `notify`, `announce` and log subscriptions are not in it: Lambda reads a table's stream for nothing, and no line
     matches a subscription's filter.

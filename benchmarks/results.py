@@ -160,7 +160,7 @@ free tiers left out. Upper bounds: every DynamoDB access counts as one to the wh
 Lambda invocations: {invocations}. DynamoDB requests: {dynamodb}.
 
 An idle month with one cluster of three subnets, swept every 5 minutes (storage of a few kilobytes left out; with
-SweepMetrics=clusters it is ${cost.total(cost.idle_month(subnet_metrics=False)):.2f} in all):
+SweepMetrics=subnets it is ${cost.total(cost.idle_month(subnet_metrics=True)):.2f} in all):
 
 {_table(("", "used", "dollars"), idle)}"""
 

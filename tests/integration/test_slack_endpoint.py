@@ -22,7 +22,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(params=["http-api"])
 def endpoint(request: pytest.FixtureRequest, tmp_path: pytest.TempPathFactory) -> Iterator[tuple[str, Lab]]:
-    parameters = {"SlackEndpoint": request.param, "SlackReservedConcurrency": "5"}
+    topic = "arn:aws:sns:ap-northeast-2:000000000000:health"
+    parameters = {
+        "SlackEndpoint": request.param,
+        "SlackReservedConcurrency": "5",
+        "HealthTopicArn": topic,
+        "Dashboard": "yes",
+    }
     with Stack(tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
         stack.start()
         yield request.param, Lab(stack)

@@ -109,11 +109,16 @@ def test_what_announce_puts_on_the_bus_is_billed_there_and_nowhere_else() -> Non
     assert amounts["SQS: send, receive and delete of each signal"] == 3 * 4
 
 
-def test_an_idle_month_grows_with_what_is_swept_and_shrinks_without_the_metrics_of_subnets() -> None:
+def test_an_idle_month_grows_with_what_is_swept_and_with_the_metrics_of_subnets() -> None:
     nothing = cost.total(cost.idle_month(clusters=0, subnets=0))
     small, large = cost.idle_month(clusters=1, subnets=3), cost.idle_month(clusters=10, subnets=30)
     assert nothing < cost.total(small) < cost.total(large)
-    assert cost.total(small) - cost.total(cost.idle_month(subnet_metrics=False)) == pytest.approx(9 * 0.30)
+    with_subnets = cost.idle_month(subnet_metrics=True)
+    assert cost.total(with_subnets) - cost.total(small) == pytest.approx(9 * 0.30)
+
+
+def test_an_idle_month_of_a_cluster_costs_at_most_a_dollar_at_the_defaults() -> None:
+    assert cost.total(cost.idle_month()) <= 1.00
 
 
 def test_custom_metrics_are_told_apart_by_name_and_dimensions() -> None:

@@ -43,7 +43,7 @@ def test_every_position_of_the_month_is_its_formula(clusters: int) -> None:
 
 def test_an_idle_month_is_the_benchmarks_own_sum() -> None:
     idle = sections((ROOT / "docs" / "costs.md").read_text())["Idle"]
-    told = re.search(r"three subnets is \$([\d.]+), and \$([\d.]+) with `SweepMetrics=clusters`", idle)
+    told = re.search(r"three subnets is \$([\d.]+), and \$([\d.]+) with `SweepMetrics=subnets`", idle)
     assert told
     assert told[1] == f"{cost.total(cost.idle_month(1, 3)):.2f}"
-    assert told[2] == f"{cost.total(cost.idle_month(1, 3, subnet_metrics=False)):.2f}"
+    assert told[2] == f"{cost.total(cost.idle_month(1, 3, subnet_metrics=True)):.2f}"
