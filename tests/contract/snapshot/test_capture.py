@@ -220,6 +220,19 @@ def test_given_a_vpc_with_everything_then_the_snapshot_tells_it(site: Site) -> N
     assert found.unread == ()
 
 
+def test_given_the_managed_addon_then_its_state_and_what_it_lets_be_configured_are_told(
+    site: Site, faults: LocalAws
+) -> None:
+    site.eks.create_addon(
+        clusterName=site.name, addonName="vpc-cni", configurationValues="env:\n  WARM_ENI_TARGET: '2'"
+    )
+    with faults.settings(addon_status="DEGRADED"):
+        addon = site.capture().cni.addon
+    assert addon is not None
+    assert (addon.status, addon.lacks, addon.unreadable) == ("DEGRADED", (), None)
+    assert addon.issues != ()
+
+
 def test_given_a_node_of_karpenter_then_it_is_there_whatever_its_api_says(site: Site) -> None:
     labels = {"metadata": {"labels": {"karpenter.sh/nodepool": "default"}}}
     site.kubernetes.admin.patch(f"/api/v1/nodes/{site.node}", labels)
@@ -231,6 +244,7 @@ OPTIONAL = {
     "ec2:DescribeTransitGatewayAttachments": "transit gateways",
     "ec2:DescribeNatGateways": "NAT gateways",
     "ec2:DescribeVpcEndpoints": "VPC endpoints",
+    "eks:DescribeAddon": "whether the managed add-on vpc-cni owns aws-node",
     "eks:ListNodegroups": "node groups",
     "eks:ListFargateProfiles": "Fargate profiles",
     "servicequotas:ListServiceQuotas": "quotas, so AWS's defaults are assumed",
@@ -272,7 +286,6 @@ REQUIRED = (
     "ec2:DescribeNetworkAcls",
     "ec2:DescribeVpcPeeringConnections",
     "ec2:DescribeInstanceTypes",
-    "eks:DescribeAddon",
 )
 
 

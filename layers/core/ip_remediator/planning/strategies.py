@@ -13,7 +13,14 @@ from typing import Literal, get_args
 from ip_remediator.planning.model import Strategy
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, ENABLE_SUBNET_DISCOVERY, Cni
+from ip_remediator.snapshot.model_cluster import (
+    CLUSTER_DISCOVERY_TAG,
+    CUSTOM_NETWORK_CFG,
+    DISCOVERY_TAG,
+    ENABLE_SUBNET_DISCOVERY,
+    ENI_CONFIG_LABEL_DEF,
+    Cni,
+)
 
 # What can be asked for. "custom-networking" stands for its extension as well, where it is on already.
 RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "auto"]
@@ -71,7 +78,31 @@ def _custom_networking(snapshot: Snapshot, reason: str) -> Choice:
             "custom-networking-extension",
             "custom networking is on: its ENIConfigs are pointed at other subnets, and aws-node is not restarted",
         )
+    require_configurable_addon(snapshot.cni)
     return Choice("custom-networking", reason)
+
+
+def require_configurable_addon(cni: Cni) -> None:
+    """Turning custom networking on is the last write of a plan: whether EKS takes it is asked before the first.
+
+    Raises:
+        CannotPlan: the managed add-on's schema lacks a variable, or its present configuration cannot be read.
+    """
+    if cni.addon is None:
+        return
+    missing = [name for name in (CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF) if name in cni.addon.lacks]
+    if missing:
+        raise CannotPlan(
+            f"the vpc-cni add-on {cni.addon.version or ''} cannot set {' and '.join(missing)}: its configuration "
+            "schema has no such variable. Update the add-on, or use strategy subnet-discovery or node-group",
+            field="strategy",
+        )
+    if cni.addon.unreadable:
+        raise CannotPlan(
+            f"{cni.addon.unreadable}: custom networking cannot be set beside what is there. Give the add-on a "
+            "configuration that is a mapping, or use strategy subnet-discovery or node-group",
+            field="strategy",
+        )
 
 
 def discovery_refusal(snapshot: Snapshot) -> str | None:

@@ -51,7 +51,7 @@ def _read(
     core = CoreReader.ask(sources, cluster.name, vpc_id, pool)
     preflight = Preflight(sources, cluster, vpc_id, account_id, core, pool)
     cni, nodes = _nodes(sources, core)
-    subnets = _subnets(sources, core, cni, nodes, preflight.unread, pool)
+    subnets = _subnets(sources, core, cni, nodes, core.unread, pool)
     acls = acl_documents(core.acls.result())
     return Snapshot(
         taken_at=clock(),
@@ -65,7 +65,7 @@ def _read(
         vpc=preflight.vpc().model_copy(update={"subnet_count": len(subnets), "network_acls": acls}),
         leaked_interfaces=tuple(core.interfaces.result().leaked),
         quotas=preflight.quotas(),
-        unread=preflight.unread.lines,
+        unread=core.unread.lines,
     )
 
 
@@ -76,8 +76,9 @@ def _nodes(sources: Sources, core: CoreReader) -> tuple[Cni, tuple[Node, ...]]:
     nodes = kube.nodes(cni)
     limits = Ec2Reader(sources.ec2).instance_limits(node.instance_type for node in nodes if node.instance_type)
     interfaces = core.interfaces.result()
-    if core.addon.result() is not None and cni.installed:
-        cni = cni.model_copy(update={"owner": "addon"})
+    addon = core.addon.result()
+    if addon is not None and cni.installed:
+        cni = cni.model_copy(update={"owner": "addon", "addon": addon})
     return cni, tuple(_with_interfaces(node, cni, interfaces, limits) for node in nodes)
 
 

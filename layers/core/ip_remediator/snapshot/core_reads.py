@@ -6,13 +6,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from ip_remediator.clients.aws.eks import Eks
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.snapshot.ec2 import Ec2Reader
+from ip_remediator.snapshot.eks_addon import read_addon
 from ip_remediator.snapshot.enis import InterfaceFacts
 from ip_remediator.snapshot.kubernetes import KubernetesReader
-from ip_remediator.snapshot.model_cluster import EniConfig, StuckPod
+from ip_remediator.snapshot.model_cluster import EniConfig, ManagedAddon, StuckPod
 from ip_remediator.snapshot.model_vpc import Peering, Subnet, Vpc
+from ip_remediator.snapshot.read_failures import ReadFailures
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -44,12 +45,13 @@ class CoreReader:
     acls: Future[list[dict[str, Any]]]
     peerings: Future[list[Peering]]
     eni_configs: Future[list[EniConfig]]
-    addon: Future[dict[str, Any] | None]
+    addon: Future[ManagedAddon | None]
+    unread: ReadFailures
 
     @classmethod
     def ask(cls, sources: Sources, cluster: str, vpc_id: str, pool: Executor) -> Self:
         """What takes longest is asked first."""
-        ec2, kube = Ec2Reader(sources.ec2), KubernetesReader(sources.kube)
+        ec2, kube, unread = Ec2Reader(sources.ec2), KubernetesReader(sources.kube), ReadFailures()
         return cls(
             interfaces=pool.submit(ec2.interfaces, vpc_id),
             stuck_pods=pool.submit(kube.stuck_pods),
@@ -59,5 +61,6 @@ class CoreReader:
             acls=pool.submit(ec2.network_acls, vpc_id),
             peerings=pool.submit(ec2.peerings, vpc_id),
             eni_configs=pool.submit(kube.eni_configs),
-            addon=pool.submit(Eks(sources.eks, cluster).addon),
+            addon=pool.submit(read_addon, sources.eks, cluster, unread),
+            unread=unread,
         )

@@ -127,12 +127,25 @@ class Cluster(Document):
         return renamed(document, {"subnets": ("subnet_ids", "control_plane_subnets", "cluster_subnets")})
 
 
+class ManagedAddon(Document):
+    """The EKS add-on that owns aws-node. What it does not let be changed is known before anything is made."""
+
+    version: str | None = None
+    status: str | None = Field(default=None, description="ACTIVE, UPDATING, DEGRADED, ... (DescribeAddon)")
+    issues: tuple[str, ...] = Field(default=(), description="its health issues, in EKS's words")
+    lacks: tuple[str, ...] = Field(
+        default=(), description="variables that plans set and its configuration schema does not have"
+    )
+    unreadable: str | None = Field(default=None, description="why its configurationValues cannot be read")
+
+
 class Cni(Document):
     """The Amazon VPC CNI as it runs: the `aws-node` DaemonSet and, where there is one, the EKS add-on that owns it."""
 
     installed: bool = True
     version: str | None = None
     owner: CniOwner = "self-managed"
+    addon: ManagedAddon | None = None
     owned_by: str | None = Field(default=None, description="the Helm release, Argo CD or Flux object, if known")
     managers: tuple[str, ...] = Field(default=(), description="the field managers that wrote the DaemonSet's spec")
     env: dict[str, str] = Field(default_factory=dict, description="the CNI's own variables, none else")

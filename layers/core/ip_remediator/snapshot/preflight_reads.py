@@ -15,7 +15,6 @@ from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import Cluster, Node
 from ip_remediator.snapshot.model_vpc import Route, SecurityGroup, Vpc
 from ip_remediator.snapshot.quotas import read_quotas
-from ip_remediator.snapshot.read_failures import ReadFailures
 from ip_remediator.snapshot.routes import PrefixLists, TransitFacts, routes, transit
 from ip_remediator.snapshot.security_groups import SecurityGroupReader
 from ip_remediator.snapshot.workloads import WEBHOOK_KINDS, WORKLOAD_KINDS, KubeWorkloads
@@ -37,7 +36,7 @@ class Preflight:
         self, sources: Sources, cluster: Cluster, vpc_id: str, account_id: str | None, core: CoreReader, pool: Executor
     ) -> None:
         self._cluster, self._core, self._account_id = cluster, core, account_id
-        self._ec2, self._pool, self.unread = sources.ec2, pool, ReadFailures()
+        self._ec2, self._pool, self.unread = sources.ec2, pool, core.unread
         self._lists = PrefixLists(sources.ec2, self.unread)
         facts, workloads = Ec2Reader(sources.ec2), KubeWorkloads(sources.kube)
         nowhere, defaults = TransitFacts(), Quotas()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client import ApiClient, Configuration
+from urllib3.util.ssl_ import create_urllib3_context
 
 from ip_remediator.common.errors import NotFound, PermissionDenied, RequestRefused, ServiceUnavailable
 
@@ -75,6 +77,7 @@ class KubeApi:
         self._until = None if seconds is None else time.monotonic() + seconds
         configuration = Configuration(host=host, ca_cert_data=base64.b64decode(ca_data).decode(), retries=0)
         self._client = ApiClient(configuration)
+        self._client.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _ssl_context()
         self._host = host.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": FIELD_MANAGER}
 
@@ -188,6 +191,17 @@ class KubeApi:
         if answer.status >= 400:
             raise _refusal(method, path, answer.status, answer.read())
         return answer
+
+
+def _ssl_context() -> ssl.SSLContext:
+    """A context that verifies the server, but not strictly by RFC 5280.
+
+    Python 3.13 verifies strictly by default and then wants key identifiers. The CA of an EKS cluster that was created
+    with Kubernetes 1.16 or before has none, and no upgrade of the cluster renews it.
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def _lines(response: Any) -> Iterator[bytes]:
