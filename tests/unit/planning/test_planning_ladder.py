@@ -20,7 +20,7 @@ from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, Vpc, VpcCid
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 
-RUNGS = ["delete-leaked-enis", "existing-subnet", "existing-cidr", "new-cidr", "ipam-pool"]
+RUNGS = ["delete-leaked-enis", "existing-subnet", "sibling-subnet", "existing-cidr", "new-cidr", "ipam-pool"]
 ADVICE = ["warm-targets", "prefix-delegation", "max-pods", "reserved-enis"]
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
 TAGGED = {"eks-ip-remediator:pod-subnet": "prod"}
@@ -224,7 +224,7 @@ def test_given_eniconfigs_of_the_zones_before_custom_networking_is_on_then_their
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"free": 71}, "has 71 free addresses, 72 are needed"),
+        ({"free": 8}, "has 8 free addresses, 9 are needed"),
         ({"free": None}, "has an unknown number of free addresses"),
         ({"tags": {"eks-ip-remediator:pod-subnet": "other"}}, "is cluster other's"),
         ({"tags": TAGGED | {"kubernetes.io/cluster/other": "owned"}}, "is cluster other's"),
@@ -246,7 +246,7 @@ def test_given_a_subnet_that_belongs_to_several_clusters_and_this_one_then_it_is
     assert first_plan(snapshot(zone("a", free=0, stuck=1), spare(tags=tags))).source == "existing-subnets"
 
 
-@pytest.mark.parametrize(("prefixes", "source"), [(None, "new-cidr"), (4, "new-cidr"), (5, "existing-subnets")])
+@pytest.mark.parametrize(("prefixes", "source"), [(None, "new-cidr"), (1, "new-cidr"), (2, "existing-subnets")])
 def test_given_prefix_delegation_then_free_28s_count(prefixes: int | None, source: str) -> None:
     facts = snapshot(zone("a", free=0, stuck=1), spare(tags=TAGGED, free_prefixes=prefixes), env=PREFIXES)
     assert first_plan(facts).source == source
@@ -533,3 +533,41 @@ def test_given_propagated_routes_then_they_do_not_count_against_the_routes_of_th
     own = tuple(route.model_copy(update={"propagated": False}) for route in learnt)
     with pytest.raises(CannotPlan, match="91 routes"):
         first_plan(snapshot(*FULL, vpc=vpc(routes=own), quotas=full))
+
+
+# --- Subnets that people made, that others use, and that are another cluster's
+
+
+def test_given_subnets_made_for_pods_then_the_present_need_decides_and_not_four_times_the_most() -> None:
+    # given 60 nodes of 18 addresses at most, of which each holds 6
+    many = zone("a", free=0, stuck=21, nodes=60)
+    made = first_plan(snapshot(many, spare(tags=TAGGED, cidr="10.0.96.0/21", free=2000)))
+    assert made.source == "existing-subnets"
+    assert "has 2,000 free addresses for 381 now, less long than a new subnet" in reason(made, "existing-subnet")
+    # and it is passed over where it would be short again at once
+    assert first_plan(snapshot(many, spare(tags=TAGGED, free=251))).source == "new-cidr"
+
+
+def test_given_a_roomy_subnet_that_other_nodes_of_the_zone_use_then_the_command_is_told_before_a_new_cidr() -> None:
+    other = Part((node("a", 5, home="subnet-z"),), (), (subnet("a", id="subnet-z", cidr="10.0.40.0/24", free=180),))
+    made = first_plan(snapshot(zone("a", free=0, stuck=1), other))
+    names = [each.option for each in made.options]
+    assert names.index("sibling-subnet") < names.index("new-cidr")
+    assert "aws ec2 create-tags --resources subnet-a subnet-z" in reason(made, "sibling-subnet")
+    # but not with the tags of another cluster, nor too small for what the node asks for at once
+    for fields in ({"tags": {"kubernetes.io/cluster/other": "owned"}}, {"free": 5}):
+        kept = other.subnets[0].model_copy(update=fields)
+        told = reason(
+            first_plan(snapshot(zone("a", free=0, stuck=1), Part(other.nodes, (), (kept,)))), "sibling-subnet"
+        )
+        assert "subnet-z" not in told
+
+
+@pytest.mark.parametrize("tag", ["kubernetes.io/cluster/other", "cni.networking.k8s.aws/cluster/other"])
+def test_given_an_idle_subnet_of_another_cluster_then_no_command_offers_it(tag: str) -> None:
+    free = subnet("a", id="subnet-idle", cidr="10.0.50.0/24", free=200)
+    offered = first_plan(snapshot(zone("a", free=0, stuck=1), Part(subnets=(free,)))).alternatives
+    assert any("subnet-idle" in each for each in offered)
+    theirs = free.model_copy(update={"tags": {tag: "owned"}})
+    made = first_plan(snapshot(zone("a", free=0, stuck=1), Part(subnets=(theirs,))))
+    assert not any("--resources subnet-idle" in each for each in made.alternatives)

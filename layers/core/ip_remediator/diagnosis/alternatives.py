@@ -14,6 +14,8 @@ from ip_remediator.diagnosis.node_subnets import cures
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG, other_cluster
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 
 ALTERNATIVES = (
@@ -21,8 +23,6 @@ ALTERNATIVES = (
     "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
     "a further VPC for new node groups",
 )
-# By this people offer a subnet for pods: to the cluster of the value, or to every one with "shared".
-POD_SUBNET_TAG = "eks-ip-remediator:pod-subnet"
 _PUBLIC_TAG = "kubernetes.io/role/elb"
 _OURS = "eks-ip-remediator:"
 _TOLD = 3
@@ -60,7 +60,8 @@ def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
     idle: dict[str, Subnet] = {}
     for subnet in sorted(snapshot.subnets, key=lambda subnet: (-(subnet.free or 0), subnet.id)):
         marked = any(key == _PUBLIC_TAG or key.startswith(_OURS) for key in subnet.tags)
-        if subnet.zone in zones and subnet.id not in used and (subnet.free or 0) >= _WORTH_OFFERING and not marked:
+        ours = not marked and not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
+        if subnet.zone in zones and subnet.id not in used and (subnet.free or 0) >= _WORTH_OFFERING and ours:
             idle.setdefault(subnet.zone, subnet)
     if idle:
         told = ", ".join(f"{subnet.id} ({zone}, {subnet.free} free)" for zone, subnet in sorted(idle.items())[:_TOLD])

@@ -16,6 +16,7 @@ from ip_remediator.common.text import some_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import launched_in, node_subnets, outpost_of
+from ip_remediator.snapshot.subnet_owner import other_cluster
 
 FOR_UPDATES = 5
 FOR_LOAD_BALANCERS = 8
@@ -161,5 +162,6 @@ def _substitute(snapshot: Snapshot, subnet: Subnet, *, least: int = 16) -> str:
         if other.zone == subnet.zone and other.id not in used and other.route_table == subnet.route_table
     ]
     fitting = [other for other in fitting if (other.free or 0) >= least and not outpost_of(snapshot, other)]
+    fitting = [other for other in fitting if not other_cluster(snapshot.cluster.name, other)]
     best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: other.free or 0, default=None)
     return best.id if best else f"subnet-NEW-{subnet.zone}"

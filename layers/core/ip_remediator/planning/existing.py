@@ -1,7 +1,7 @@
 """The second rung: a subnet that is there already, and that somebody meant for pods.
 
-Meant for pods: an ENIConfig named after the zone points at it though no node selects that one, or it bears one of the
-tags `kubernetes.io/role/cni=1` and `eks-ip-remediator:pod-subnet=<cluster>` (or `=shared`).
+Meant for pods: an ENIConfig points at it that no node selects, or it bears one of the tags `kubernetes.io/role/cni=1`
+and `eks-ip-remediator:pod-subnet=<cluster>` (or `=shared`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ip_remediator.common.text import counted
-from ip_remediator.diagnosis.alternatives import POD_SUBNET_TAG
-from ip_remediator.snapshot.ipamd import eni_configs_of, zone_subnets
+from ip_remediator.planning import sizing
+from ip_remediator.snapshot.ipamd import zone_subnets
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, PREFIX_SIZE
+from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, PREFIX_SIZE
 from ip_remediator.snapshot.model_vpc import Subnet
-
-SHARED = "shared"
-_INCIDENT_TAG = "eks-ip-remediator:incident"
-_CLUSTER_TAG = "kubernetes.io/cluster/"
+from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.subnet_owner import INCIDENT_TAG, POD_SUBNET_TAG, other_cluster
 
 
 @dataclass
@@ -28,7 +26,7 @@ class Existing:
     passed_over: list[str] = field(default_factory=list)
 
     def reason(self, snapshot: Snapshot) -> str:
-        told = [f"{subnet.id} of {zone} has {subnet.free} free addresses" for zone, subnet in self.chosen.items()]
+        told = [_told(snapshot, zone, subnet) for zone, subnet in self.chosen.items()]
         told += self.passed_over
         return "; ".join(told) or (
             "no subnet is meant for pods and unused: none has the tag "
@@ -36,8 +34,18 @@ class Existing:
         )
 
 
+def _told(snapshot: Snapshot, zone: str, subnet: Subnet) -> str:
+    """With what is needed now, and that a new subnet would last longer where it would."""
+    free, later = subnet.free or 0, sizing.demand(snapshot, zone)
+    shorter = f", less long than a new subnet for {later:,}" if free < later else ""
+    return f"{subnet.id} of {zone} has {free:,} free addresses for {sizing.held_now(snapshot, zone):,} now{shorter}"
+
+
 def find(snapshot: Snapshot, needed: dict[str, int], *, first_time: bool) -> Existing:
     """A subnet for each zone of `needed`, which tells the addresses it must have free; zones may be left without.
+
+    That is what the zone needs now with some margin (amazon-vpc-cni-k8s#3067: what people made for pods is what they
+    want), not what a new subnet would be made for.
 
     `first_time`: custom networking is turned on, and may take over what the CNI discovers now.
     """
@@ -56,8 +64,9 @@ def find(snapshot: Snapshot, needed: dict[str, int], *, first_time: bool) -> Exi
 
 
 def _offered(snapshot: Snapshot, zone: str) -> list[Subnet]:
-    selected = eni_configs_of(snapshot, zone) if snapshot.cni.custom_networking else ()
-    named = {config.subnet for config in snapshot.eni_configs if zone in config.name and config.name not in selected}
+    custom = snapshot.cni.custom_networking
+    selected = {node.selected_eni_config for node in snapshot.nodes if node.runs_vpc_cni} if custom else set()
+    named = {config.subnet for config in snapshot.eni_configs if config.name not in selected}
     return [
         subnet
         for subnet in snapshot.subnets
@@ -68,25 +77,16 @@ def _offered(snapshot: Snapshot, zone: str) -> list[Subnet]:
 
 def _refusal(snapshot: Snapshot, subnet: Subnet, addresses: int) -> str | None:
     """Why the subnet is not used, as the end of a sentence about it."""
-    if _INCIDENT_TAG in subnet.tags:
-        return f"was made by incident {subnet.tags[_INCIDENT_TAG]}, whose rollback would take it away"
-    other = _other_cluster(snapshot.cluster.name, subnet)
+    if INCIDENT_TAG in subnet.tags:
+        return f"was made by incident {subnet.tags[INCIDENT_TAG]}, whose rollback would take it away"
+    other = other_cluster(snapshot.cluster.name, subnet)
     if other:
         return f"is cluster {other}'s"
+    if outpost_of(snapshot, subnet):
+        return "lies on an Outpost, which serves no node in the Region"
     if subnet.owner_id and snapshot.account_id and subnet.owner_id != snapshot.account_id:
         return f"is shared by account {subnet.owner_id}"
     return _lack(snapshot, subnet, addresses)
-
-
-def _other_cluster(cluster: str, subnet: Subnet) -> str | None:
-    meant_for = subnet.tags.get(POD_SUBNET_TAG, SHARED)
-    if meant_for not in (cluster, SHARED):
-        return meant_for
-    for prefix in (CLUSTER_DISCOVERY_TAG, _CLUSTER_TAG):
-        names = sorted(key.removeprefix(prefix) for key in subnet.tags if key.startswith(prefix))
-        if names and cluster not in names:
-            return names[0]
-    return None
 
 
 def _lack(snapshot: Snapshot, subnet: Subnet, addresses: int) -> str | None:

@@ -6,7 +6,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
-from ip_remediator.planning import address_source, existing, leaks, preconditions, sizing, unallocated_space
+from ip_remediator.planning import address_source, existing, leaks, preconditions, siblings, sizing, unallocated_space
 from ip_remediator.planning.address_source import AddressSource
 from ip_remediator.planning.advice import advice
 from ip_remediator.planning.existing import Existing
@@ -39,6 +39,7 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
         return _of_space(snapshot, diagnosis, terms, choice, left_behind)
     except CannotPlan as refusal:
         refusal.alternatives = (
+            *siblings.offers(snapshot, diagnosis),
             *unallocated_space.offers(snapshot, diagnosis),
             *alternatives(snapshot, diagnosis.verdict),
         )
@@ -46,7 +47,7 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
 
 
 def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> BlockRequirement:
-    spared = ("existing-subnet", "existing-cidr", "new-cidr", "ipam-pool")
+    spared = ("existing-subnet", siblings.SIBLING, "existing-cidr", "new-cidr", "ipam-pool")
     return BlockRequirement(
         strategy="delete-leaked-enis",
         strategy_reason="the leaked ENIs hold enough addresses, and deleting them changes nothing else",
@@ -71,7 +72,7 @@ def _of_space(
         preconditions.prepared_already(snapshot, zones)
     preconditions.nodes_in_the_region(snapshot, diagnosis, zones)
     demand = {zone: sizing.demand(snapshot, zone) for zone in zones}
-    offered = _offered(snapshot, choice, terms, demand)
+    offered = _offered(snapshot, choice, terms, {zone: sizing.present_need(snapshot, zone) for zone in zones})
     lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
     preconditions.require_below_subnet_quota(snapshot, len(lacking))
     preconditions.require_below_address_quota(snapshot)
@@ -91,6 +92,7 @@ def _of_space(
         options=(
             Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, terms)),
             Option(option="existing-subnet", taken=bool(offered.chosen), reason=offered.reason(snapshot)),
+            siblings.option(snapshot, diagnosis),
             *address_source.options(found, terms),
             *advice(snapshot, choice.strategy),
         ),
@@ -113,9 +115,9 @@ def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) ->
     return tuple(sorted(zones))
 
 
-def _offered(snapshot: Snapshot, choice: Choice, terms: PlanningOptions, demand: dict[str, int]) -> Existing:
+def _offered(snapshot: Snapshot, choice: Choice, terms: PlanningOptions, needed: dict[str, int]) -> Existing:
     if terms.block:
         return Existing(passed_over=[terms.asked])
     if choice.strategy == "node-group":
         return Existing(passed_over=["subnets meant for pods are not for whole nodes"])
-    return existing.find(snapshot, demand, first_time=choice.strategy == "custom-networking")
+    return existing.find(snapshot, needed, first_time=choice.strategy == "custom-networking")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
-from ip_remediator.snapshot.ipamd import pod_nodes, zone_subnets
+from ip_remediator.snapshot.ipamd import addresses_of_new_eni, pod_nodes, zone_subnets
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 
 # Room for the nodes to become this many times as many.
@@ -15,6 +16,45 @@ GROWTH = 4
 LASTS_DAYS = 180
 FALLBACK_PODS_PER_NODE = 30
 _DAY = 86_400
+
+
+# Room for growth in a subnet that is there already, beside what nodes hold and what hangs.
+MARGIN = 1.25
+
+
+def held_now(snapshot: Snapshot, zone: str) -> int:
+    """Addresses that the zone's nodes hold for pods now, and those that stuck pods wait for."""
+    nodes = pod_nodes(snapshot, zone)
+    names = {node.name for node in nodes}
+    stuck = sum(pod.node in names for pod in snapshot.stuck_pods)
+    return stuck + sum(_held(node) for node in nodes)
+
+
+def _held(node: Node) -> int:
+    """Of all ENIs of the node, prefixes whole; what it can hold where its ENIs are unknown."""
+    if not node.interfaces:
+        return addresses_of(node)
+    return sum(eni.addresses + PREFIX_SIZE * eni.prefixes for eni in node.interfaces)
+
+
+def present_need(snapshot: Snapshot, zone: str) -> int:
+    """What a subnet that is there must have free: as much as is held and hangs now, with some room for growth.
+
+    Pods that run keep their addresses, so this is what the zone needs once its nodes were replaced.
+    """
+    return max(math.ceil(MARGIN * held_now(snapshot, zone)), urgent_need(snapshot, zone))
+
+
+def nodes_in_need(snapshot: Snapshot, zone: str) -> list[Node]:
+    """The hosts of stuck pods; without any, all nodes of the zone."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    nodes = pod_nodes(snapshot, zone)
+    return [node for node in nodes if node.name in hosts] or nodes
+
+
+def urgent_need(snapshot: Snapshot, zone: str) -> int:
+    """What the nodes in need ask for at once: each the addresses of a new ENI."""
+    return sum(addresses_of_new_eni(snapshot, node) for node in nodes_in_need(snapshot, zone))
 
 
 def demand(snapshot: Snapshot, zone: str) -> int:

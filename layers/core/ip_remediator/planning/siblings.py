@@ -1,0 +1,79 @@
+"""Subnets of a zone that other nodes of the cluster use and that have room: told with the command, not taken.
+
+They can serve pods of the nodes in need too (EKS User Guide, "Configure subnet selection for Pod IP addresses"), but
+what they have left is for their own nodes: people decide.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.planning import sizing
+from ip_remediator.planning.model import Option
+from ip_remediator.planning.strategies import discovery_refusal
+from ip_remediator.snapshot.ipamd import next_eni_subnets
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
+from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.subnet_owner import other_cluster
+
+SIBLING = "sibling-subnet"
+_SHOWN = 3
+_LEAST = 16
+
+
+def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
+    told = list(offers(snapshot, diagnosis))
+    if not told:
+        return Option(option=SIBLING, taken=False, reason="no other subnet of the cluster's nodes has room in the zone")
+    return Option(option=SIBLING, taken=False, reason="; ".join(told))
+
+
+def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
+    """A sentence with the command for each zone in need that has such a subnet."""
+    zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
+    for zone in zones[:_SHOWN]:
+        full = _reached(snapshot, zone)
+        siblings = [subnet for subnet in _siblings(snapshot, zone, full) if _same_way_out(snapshot, subnet, full)]
+        if siblings:
+            best = max(siblings, key=lambda subnet: (subnet.free or 0, subnet.id))
+            command = _command(snapshot, zone, full, best)
+            yield f"{best.id} of {zone}, which other nodes use, has {best.free:,} free addresses: {command}"
+
+
+def _reached(snapshot: Snapshot, zone: str) -> list[Subnet]:
+    """The subnets that the nodes in need can get ENIs in."""
+    ids = {id_ for node in sizing.nodes_in_need(snapshot, zone) for id_ in next_eni_subnets(snapshot, node)}
+    return [subnet for subnet in snapshot.subnets if subnet.id in ids]
+
+
+def _siblings(snapshot: Snapshot, zone: str, full: list[Subnet]) -> list[Subnet]:
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces} - {subnet.id for subnet in full}
+    needed = max(_LEAST, sizing.urgent_need(snapshot, zone))
+    roomy = [subnet for subnet in snapshot.subnets if subnet.id in used and (subnet.free or 0) >= needed]
+    return [subnet for subnet in roomy if subnet.zone == zone and _ours(snapshot, subnet)]
+
+
+def _ours(snapshot: Snapshot, subnet: Subnet) -> bool:
+    return not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
+
+
+def _same_way_out(snapshot: Snapshot, subnet: Subnet, full: list[Subnet]) -> bool:
+    """With custom networking subnets are kept apart on purpose where their routes or network ACLs differ."""
+    if not snapshot.cni.custom_networking:
+        return True
+    return all((each.route_table, each.network_acl) == (subnet.route_table, subnet.network_acl) for each in full)
+
+
+def _command(snapshot: Snapshot, zone: str, full: list[Subnet], best: Subnet) -> str:
+    if discovery_refusal(snapshot) is None:
+        ids = " ".join(dict.fromkeys((*(subnet.id for subnet in full), best.id)))
+        return f"aws ec2 create-tags --resources {ids} --tags Key={DISCOVERY_TAG},Value=1"
+    patch = shlex.quote(json.dumps({"spec": {"subnet": best.id}}))
+    selected = sorted({node.selected_eni_config for node in sizing.nodes_in_need(snapshot, zone)})
+    name = selected[0] if snapshot.cni.custom_networking and selected else zone
+    return f"kubectl patch eniconfig {name} --type merge -p {patch}"
