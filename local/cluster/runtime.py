@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.cluster.events import EventRecorder, reference_to
-from local.cluster.ipamd.agent import EniConfigMissing, Ipamd
+from local.cluster.ipamd.agent import Ipamd
 from local.cluster.ipamd.ec2 import NodeEc2, describe_instance
+from local.cluster.ipamd.growth import EniConfigMissing
 from local.cluster.ipamd.settings import CniSettings, NodeLimits, cni_settings, eni_config_name
 from local.cluster.kube import ENICONFIGS, NODES, ApiError
 from local.cluster.kubelet import Kubelet
+from local.cluster.nodes import UNSCHEDULABLE_TAINT
 from local.cluster.objects import Obj, node_of, timestamp, utc_now
-from local.cluster.placement import allocatable_pods
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -88,7 +89,9 @@ class VpcCni:
         limits = NodeLimits(
             max_enis=instance.max_enis,
             slots_per_eni=instance.addresses_per_eni - 1,
-            max_pods=allocatable_pods(node),
+            max_pods=pod_capacity(node),
+            trunking_compatible=instance.trunking_compatible,
+            prefixes_supported=instance.prefixes_supported,
         )
         subject = reference_to(aws_node_pod, "Pod")
 
@@ -104,6 +107,7 @@ class VpcCni:
             read_eni_config=lambda settings: self._eni_config(name, settings),
             denied=denied,
             log=log,
+            is_cordoned=lambda: is_cordoned(self._state.nodes.get(name)),
         )
 
     def _eni_config(self, node_name: str, settings: CniSettings) -> tuple[str, tuple[str, ...]]:
@@ -118,6 +122,17 @@ class VpcCni:
             raise EniConfigMissing(name) from error
         spec = config["spec"]
         return spec["subnet"], tuple(spec.get("securityGroups") or ())
+
+
+def pod_capacity(node: Obj) -> int:
+    """ipamd.go:613: what the kubelet says the node can hold at most."""
+    return int(((node.get("status") or {}).get("capacity") or {}).get("pods", 110))
+
+
+def is_cordoned(node: Obj | None) -> bool:
+    """ipamd.go:2255, isNodeNonSchedulable: by the taint, which follows `spec.unschedulable`."""
+    taints = (node or {}).get("spec", {}).get("taints") or []
+    return any(taint["key"] == UNSCHEDULABLE_TAINT and taint.get("effect") == "NoSchedule" for taint in taints)
 
 
 def instance_id(node: Obj) -> str:

@@ -118,7 +118,8 @@ def _interface_requests() -> None:
     def create_network_interface(request: Any) -> Any:
         wanted = [one["Ipv4Prefix"] for one in request._get_param("Ipv4Prefixes", [])]
         count = request._get_int_param("Ipv4PrefixCount", 0)
-        with request.ec2_backend.further_prefixes(wanted, count):
+        kind = request._get_param("InterfaceType") or "interface"
+        with request.ec2_backend.further_prefixes(wanted, count), request.ec2_backend.interface_type(kind):
             return create(request)
 
     def assign_private_ip_addresses(request: Any) -> Any:

@@ -21,6 +21,7 @@ class InterfaceRules:
     nat_address: str | None = None
     # (named prefixes, count of automatic ones) of the CreateNetworkInterface request that is being answered.
     asked_prefixes: tuple[list[str], int] = ([], 0)
+    asked_type: str = "interface"
 
     # --- What is taken in a subnet
 
@@ -82,6 +83,15 @@ class InterfaceRules:
         finally:
             self.asked_prefixes = ([], 0)
 
+    @contextmanager
+    def interface_type(self, kind: str) -> Iterator[None]:
+        """ENIs created inside are of this type ("trunk", "efa-only"), which moto ignores."""
+        before, self.asked_type = self.asked_type, kind
+        try:
+            yield
+        finally:
+            self.asked_type = before
+
     def create_network_interface(
         self,
         subnet: Any,
@@ -99,6 +109,7 @@ class InterfaceRules:
         named_prefixes, prefix_count = self.asked_prefixes
         self.check_prefixes(place, named_prefixes)
         eni = super().create_network_interface(place, primary, listed, *arguments, **keywords)  # type: ignore[misc]
+        eni.interface_type = self.asked_type
         try:
             chosen = self.pick_prefixes(place, prefix_count) if prefix_count else []
         except errors.ClientError:

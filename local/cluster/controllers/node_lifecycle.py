@@ -1,4 +1,4 @@
-"""The node lifecycle controller: taints that follow the Ready condition."""
+"""The node lifecycle controller: taints that follow the Ready condition and a cordon."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
 
 NOT_READY_TAINT = "node.kubernetes.io/not-ready"
+UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 
 
 class NodeLifecycleController:
@@ -23,7 +24,8 @@ class NodeLifecycleController:
         if node is None:
             return
         taints = node["spec"].get("taints") or []
-        wanted = wanted_taints(taints, ready=is_ready(node))
+        cordoned = bool(node["spec"].get("unschedulable"))
+        wanted = wanted_taints(taints, ready=is_ready(node), cordoned=cordoned)
         if wanted != taints:
             # Taints are an atomic list: send the version read, so that a change made meanwhile is not undone.
             version = node["metadata"]["resourceVersion"]
@@ -31,10 +33,12 @@ class NodeLifecycleController:
             self._state.nodes.observe(self._state.api.patch(NODES.path_of(node), change))
 
 
-def wanted_taints(taints: list[Obj], *, ready: bool) -> list[Obj]:
-    """`taints` with the not-ready taint added or removed as the condition demands."""
-    others = [taint for taint in taints if taint["key"] != NOT_READY_TAINT]
-    if ready:
-        return others
-    present = [taint for taint in taints if taint["key"] == NOT_READY_TAINT]
-    return taints if present else [*others, {"key": NOT_READY_TAINT, "effect": "NoSchedule"}]
+def wanted_taints(taints: list[Obj], *, ready: bool, cordoned: bool = False) -> list[Obj]:
+    """`taints` with those of the controller added or removed as the node's state demands; the others stay."""
+    for key, holds in ((NOT_READY_TAINT, not ready), (UNSCHEDULABLE_TAINT, cordoned)):
+        present = any(taint["key"] == key for taint in taints)
+        if holds and not present:
+            taints = [*taints, {"key": key, "effect": "NoSchedule"}]
+        elif present and not holds:
+            taints = [taint for taint in taints if taint["key"] != key]
+    return taints

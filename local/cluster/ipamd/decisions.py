@@ -1,4 +1,4 @@
-"""What ipamd does next with a node's pool, as a pure function (pkg/ipamd/ipamd.go, updateIPPoolIfRequired)."""
+"""What ipamd does next with a node's pool: pure functions, one for each function of ipamd.go that decides."""
 
 from __future__ import annotations
 
@@ -9,155 +9,126 @@ from local.cluster.ipamd.pool import Eni, Pool, PoolStats
 from local.cluster.ipamd.settings import ADDRESSES_PER_PREFIX, CniSettings, NodeLimits
 
 MIN_ENI_LIFETIME_SECONDS = 60.0
-DECREASE_INTERVAL_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Grow:
-    """Try `on_enis` (ENI, how many addresses or prefixes) in turn until one succeeds; if there was nothing to try
-    or all subnets refused, attach a new ENI with `on_new_eni` of them (0: the node has no ENI slot left)."""
+class TargetState:
+    """Units (addresses, or prefixes in prefix mode) that WARM_IP_TARGET and MINIMUM_IP_TARGET lack or do not need."""
 
-    on_enis: tuple[tuple[str, int], ...]
-    on_new_eni: int
-    reason: str
+    short: int
+    over: int
 
 
-@dataclass(frozen=True)
-class Shrink:
-    """Give addresses or prefixes back to the subnet."""
-
-    cidrs: tuple[tuple[str, tuple[IPv4Network, ...]], ...]
-    reason: str
+def may_attach(settings: CniSettings, *, cordoned: bool) -> bool:
+    """ipamd.go:955, isENIAttachmentAllowed, and ipamd.go:849, tryFreeENI: the same rule for attaching and freeing."""
+    return settings.manage_enis_when_cordoned or not cordoned
 
 
-@dataclass(frozen=True)
-class FreeEni:
-    eni_id: str
-    reason: str
-
-
-Action = Grow | Shrink | FreeEni
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the decision needs to remember: when the pool was last decreased."""
-
-    last_decrease: float = float("-inf")
-
-
-def decide(pool: Pool, settings: CniSettings, limits: NodeLimits, memory: Memory, now: float) -> list[Action]:
-    """The actions of one round of the pool monitor, in order; empty when the pool is as it should be."""
-    actions: list[Action] = []
-    stats = pool.stats(now)
-    if is_too_low(pool, stats, settings, limits):
-        actions.append(_grow(pool, stats, settings, limits))
-    elif now - memory.last_decrease > DECREASE_INTERVAL_SECONDS:
-        shrink = _shrink(pool, stats, settings)
-        if shrink.cidrs:
-            actions.append(shrink)
-    if _may_have_extra_enis(pool, stats, settings, limits):
-        freed = _deletable_eni(pool, settings, now)
-        if freed is not None:
-            actions.append(FreeEni(freed.id, f"{stats.available} addresses are available, more than is kept warm"))
-    return actions
+def target_state(pool: Pool, stats: PoolStats, settings: CniSettings) -> TargetState | None:
+    """ipamd.go:2177, datastoreTargetState; None when neither target is set."""
+    if not settings.warm_ip_targets_defined:
+        return None
+    short = max(settings.warm_ip_target - stats.available, settings.minimum_ip_target - stats.total, 0)
+    over = max(min(stats.available - settings.warm_ip_target, stats.total - settings.minimum_ip_target), 0)
+    if not pool.prefixes:
+        return TargetState(short, over)
+    for_warm_target = _prefixes(stats.assigned + settings.warm_ip_target)
+    for_minimum = _prefixes(settings.minimum_ip_target)
+    spare = min(pool.free_prefixes(), stats.prefixes - for_warm_target, stats.prefixes - for_minimum)
+    return TargetState(_prefixes(short), max(spare, 0))
 
 
 def is_too_low(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> bool:
-    """Whether the pool is below its warm target (isDatastorePoolTooLow)."""
+    """ipamd.go:2623, isDatastorePoolTooLow."""
     if stats.total >= limits.max_pods:
         return False
-    if settings.warm_ip_targets_defined:
-        return _shortage(stats, settings) > 0
-    per_unit = ADDRESSES_PER_PREFIX if pool.prefixes else limits.slots_per_eni
-    target = settings.warm_prefix_target if pool.prefixes else settings.warm_eni_target
-    return stats.available < per_unit * target or (target == 0 and stats.available == 0)
+    target = target_state(pool, stats, settings)
+    if target is not None:
+        return target.short > 0
+    unit = ADDRESSES_PER_PREFIX if pool.prefixes else limits.slots_per_eni
+    warm = settings.warm_prefix_target if pool.prefixes else settings.warm_eni_target
+    return stats.available < unit * warm or (warm == 0 and stats.available == 0)
 
 
-def _shortage(stats: PoolStats, settings: CniSettings) -> int:
-    """Addresses missing for WARM_IP_TARGET and MINIMUM_IP_TARGET."""
-    return max(settings.warm_ip_target - stats.available, settings.minimum_ip_target - stats.total, 0)
+def units_over(pool: Pool, stats: PoolStats, settings: CniSettings) -> int:
+    """ipamd.go:2659, isDatastorePoolTooHigh, and ipamd.go:892, tryUnassignCidrsFromAll: what is given back.
+
+    Without WARM_IP_TARGET and MINIMUM_IP_TARGET only prefix mode gives back: all free prefixes over WARM_PREFIX_TARGET,
+    which counts as set even when it is 0 (ipamd.go:2679, warmPrefixTargetDefined).
+    """
+    target = target_state(pool, stats, settings)
+    if target is not None:
+        return target.over
+    return max(pool.free_prefixes() - settings.warm_prefix_target, 0) if pool.prefixes else 0
 
 
-def _grow(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> Grow:
-    wanted = _wanted_units(pool, stats, settings, limits)
-    on_enis = tuple(
-        (eni.id, min(limits.slots_per_eni - len(eni.cidrs), wanted))
-        for eni in pool.enis.values()
-        # With custom networking nothing more is put on the primary ENI (GetAllocatableENIs, skipPrimary).
-        if not (eni.primary and settings.custom_networking)
-        and not eni.excluded
-        and len(eni.cidrs) < limits.slots_per_eni
-    )
-    has_slot = len(pool.enis) < limits.max_enis
-    reason = f"available ({stats.available}) of {stats.total} is below the warm target"
-    return Grow(on_enis, min(wanted, limits.slots_per_eni) if has_slot else 0, reason)
-
-
-def _wanted_units(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> int:
-    shortage = _shortage(stats, settings)
-    if not pool.prefixes:
-        return shortage if settings.warm_ip_targets_defined else limits.slots_per_eni
-    if settings.warm_ip_targets_defined:
-        return max(1, _prefixes(shortage))
-    return max(1, settings.warm_prefix_target - _free_prefixes(pool))
-
-
-def _shrink(pool: Pool, stats: PoolStats, settings: CniSettings) -> Shrink:
-    """Free what lies over the target. With neither WARM_IP_TARGET nor prefix mode nothing is ever given back."""
-    over = _surplus(pool, stats, settings)
-    freed: list[tuple[str, tuple[IPv4Network, ...]]] = []
+def freeable(pool: Pool, over: int) -> list[tuple[str, list[IPv4Network]]]:
+    """ipamd.go:892, tryUnassignCidrsFromAll: `over` units without pods, ENI by ENI."""
+    found: list[tuple[str, list[IPv4Network]]] = []
     for eni in pool.enis.values():
-        cidrs = tuple(pool.free_cidrs(eni)[:over])
+        cidrs = pool.freeable_cidrs(eni)[: max(over, 0)]
         if cidrs:
-            freed.append((eni.id, cidrs))
+            found.append((eni.id, cidrs))
             over -= len(cidrs)
-    return Shrink(tuple(freed), f"{stats.available} addresses are available, more than the warm target")
+    return found
 
 
-def _surplus(pool: Pool, stats: PoolStats, settings: CniSettings) -> int:
-    """Units (addresses or prefixes) over the target (datastoreTargetState, computeExtraPrefixesOverWarmTarget)."""
-    if not settings.warm_ip_targets_defined:
-        extra = _free_prefixes(pool) - settings.warm_prefix_target
-        return max(extra, 0) if pool.prefixes and settings.warm_prefix_target > 0 else 0
-    if not pool.prefixes:
-        over = min(stats.available - settings.warm_ip_target, stats.total - settings.minimum_ip_target)
-        return max(over, 0)
-    total = stats.total // ADDRESSES_PER_PREFIX
-    needed = max(_prefixes(stats.assigned + settings.warm_ip_target), _prefixes(settings.minimum_ip_target))
-    return max(min(_free_prefixes(pool), total - needed), 0)
+def on_existing_enis(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> list[tuple[str, int]]:
+    """ipamd.go:1115, tryAssignIPs, and ipamd.go:1217, tryAssignPrefixes: (ENI, units to ask for), tried in turn."""
+    wanted = _wanted(pool, stats, settings, limits)
+    return [
+        (eni.id, min(limits.slots_per_eni - len(eni.cidrs), wanted))
+        for eni in _allocatable(pool, settings, limits)
+        if wanted > 0
+    ]
 
 
-def _may_have_extra_enis(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> bool:
-    """shouldRemoveExtraENIs: with WARM_ENI_TARGET alone an ENI goes only when TWO ENIs' worth of addresses is spare."""
+def on_new_eni(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> int:
+    """ipamd.go:2551, GetENIResourcesToAllocate: the whole chunk, in one call; never in part."""
+    return min(_wanted(pool, stats, settings, limits), limits.slots_per_eni)
+
+
+def has_room_for_eni(pool: Pool, settings: CniSettings, limits: NodeLimits) -> bool:
+    """ipamd.go:2592, hasRoomForEni: a slot is kept for the trunk ENI until that is attached."""
+    waits_for_trunk = settings.pod_eni and limits.trunking_compatible and pool.trunk is None
+    return len(pool.enis) < limits.max_enis - limits.unmanaged_enis - waits_for_trunk
+
+
+def has_room_for_trunk(pool: Pool, limits: NodeLimits) -> bool:
+    """ipamd.go:1467, tryEnableSecurityGroupsForPods."""
+    return len(pool.enis) < limits.max_enis - limits.unmanaged_enis
+
+
+def may_have_extra_enis(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> bool:
+    """ipamd.go:1488, shouldRemoveExtraENIs: with WARM_ENI_TARGET alone an ENI goes only when TWO ENIs are spare."""
     if settings.warm_ip_targets_defined:
         return True
-    if pool.prefixes:
-        per_eni = limits.slots_per_eni * ADDRESSES_PER_PREFIX
-        spare = stats.available >= (settings.warm_prefix_target + 1) * per_eni
-        return spare or any(not eni.primary and not pool.has_pods(eni) for eni in pool.enis.values())
-    return stats.available >= (settings.warm_eni_target + 1) * limits.slots_per_eni
+    per_eni = limits.slots_per_eni * (ADDRESSES_PER_PREFIX if pool.prefixes else 1)
+    warm = settings.warm_prefix_target if pool.prefixes else settings.warm_eni_target
+    if stats.available >= (warm + 1) * per_eni:
+        return True
+    return pool.prefixes and any(_is_unused(pool, eni) for eni in pool.enis.values())
 
 
-def _deletable_eni(pool: Pool, settings: CniSettings, now: float) -> Eni | None:
+def deletable_eni(pool: Pool, settings: CniSettings, now: float) -> Eni | None:
+    """data_store.go:1042, getDeletableENI."""
     for eni in pool.enis.values():
-        if eni.primary or now - eni.added_at < MIN_ENI_LIFETIME_SECONDS:
-            continue
-        if pool.has_cooling(eni, now) or pool.has_pods(eni):
-            continue
-        if not _is_needed(pool, eni, settings):
+        too_young = now - eni.added_at < MIN_ENI_LIFETIME_SECONDS
+        kept = too_young or not _is_unused(pool, eni) or pool.has_cooling(eni, now)
+        if not (kept or _is_needed(pool, eni, settings)):
             return eni
     return None
 
 
+def _is_unused(pool: Pool, eni: Eni) -> bool:
+    """data_store.go:1594, CheckFreeableENIexists."""
+    return not (eni.primary or eni.trunk or eni.efa or pool.has_pods(eni))
+
+
 def _is_needed(pool: Pool, eni: Eni, settings: CniSettings) -> bool:
-    """Whether the other ENIs alone would miss a warm target (isRequiredFor...)."""
-    cidrs = [
-        cidr
-        for other in pool.enis.values()
-        if other.id != eni.id and not other.excluded
-        for cidr in pool.usable_cidrs(other)
-    ]
+    """data_store.go:974-1040: whether the other ENIs alone would miss a warm target."""
+    others = [other for other in pool.enis.values() if other.id != eni.id and not other.excluded]
+    cidrs = [cidr for other in others for cidr in pool.usable_cidrs(other)]
     total = sum(cidr.num_addresses for cidr in cidrs)
     spare = total - sum(pool.assigned_in(cidr) for cidr in cidrs)
     unit = ADDRESSES_PER_PREFIX if pool.prefixes else 1
@@ -165,12 +136,29 @@ def _is_needed(pool: Pool, eni: Eni, settings: CniSettings) -> bool:
         return True
     if settings.minimum_ip_target and total < -(-settings.minimum_ip_target // unit) * unit:
         return True
-    free = sum(pool.assigned_in(cidr) == 0 for cidr in cidrs)
+    # data_store.go:1024, isRequiredForWarmPrefixTarget, counts single addresses as well.
+    free = sum(pool.assigned_in(cidr) == 0 for other in others for cidr in other.cidrs)
     return pool.prefixes and settings.warm_prefix_target > 0 and free < settings.warm_prefix_target
 
 
-def _free_prefixes(pool: Pool) -> int:
-    return sum(len(pool.free_cidrs(eni)) for eni in pool.enis.values()) if pool.prefixes else 0
+def _allocatable(pool: Pool, settings: CniSettings, limits: NodeLimits) -> list[Eni]:
+    """data_store.go:1118, GetAllocatableENIs: with custom networking nothing more is put on the primary ENI."""
+    return [
+        eni
+        for eni in pool.enis.values()
+        if not (eni.primary and settings.custom_networking)
+        and not (eni.trunk or eni.excluded)
+        and len(eni.cidrs) < limits.slots_per_eni
+    ]
+
+
+def _wanted(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> int:
+    """Units to ask EC2 for (ipamd.go:1115 and 2714, getPrefixesNeeded; ipamd.go:2234, datastorePrefixTargetState)."""
+    target = target_state(pool, stats, settings)
+    if not pool.prefixes:
+        return limits.slots_per_eni if target is None else target.short
+    short = settings.warm_prefix_target - pool.free_prefixes() if target is None else target.short
+    return max(1, short)
 
 
 def _prefixes(addresses: int) -> int:

@@ -1,4 +1,4 @@
-"""The EC2 calls of ipamd for one instance (pkg/awsutils/awsutils.go): ENIs, addresses, prefixes, subnet discovery."""
+"""The EC2 calls of ipamd for one instance (awsutils.go): ENIs, addresses, prefixes, subnet discovery."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.cluster.ipamd.limits import instance_limits
+from local.cluster.ipamd.management import EFA, MANAGED_CARD, NODE_TAG, TRUNK, AttachedEni
 from local.cluster.ipamd.pool import Eni
 from local.cluster.objects import timestamp, utc_now
 
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 
 DISCOVERY_TAG = "kubernetes.io/role/cni"
 CLUSTER_SUBNET_TAG_PREFIX = "cni.networking.k8s.aws/cluster/"
-NODE_TAG = "node.k8s.amazonaws.com/instance_id"
-NO_MANAGE_TAG = "node.k8s.amazonaws.com/no_manage"
-
 _INSUFFICIENT = ("InsufficientFreeAddressesInSubnet", "InsufficientCidrBlocks")
+# awsutils.go:64, maxENIs: device numbers are looked for below it.
+_DEVICE_NUMBERS = range(100)
 
 
 class Ec2Failure(Exception):
@@ -37,8 +38,13 @@ class Ec2Failure(Exception):
 
     @property
     def insufficient(self) -> bool:
-        """Whether the subnet ran out of addresses or of contiguous prefixes."""
+        """ipamd.go:366, containsInsufficientCIDRsOrSubnetIPs: the subnet ran out of addresses or whole prefixes."""
         return self.code in _INSUFFICIENT
+
+    @property
+    def over_the_eni_limit(self) -> bool:
+        """ipamd.go:381: the ENI has more addresses than the datastore knows of."""
+        return self.code == "PrivateIpAddressLimitExceeded"
 
 
 class NoValidSubnet(Exception):
@@ -47,6 +53,8 @@ class NoValidSubnet(Exception):
 
 @dataclass(frozen=True)
 class Instance:
+    """An instance and the limits of its type. `security_groups` are those of its primary ENI."""
+
     id: str
     vpc_id: str
     subnet_id: str
@@ -54,6 +62,8 @@ class Instance:
     security_groups: tuple[str, ...]
     max_enis: int
     addresses_per_eni: int
+    trunking_compatible: bool = True
+    prefixes_supported: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,21 +80,35 @@ class EniRequest:
 
 
 def describe_instance(ec2: EC2Client, instance_id: str) -> Instance:
-    """Raises Ec2Failure; LookupError when the instance does not exist."""
+    """The instance, with the limits that the CNI knows of its type; of other types EC2 is asked.
+
+    Raises Ec2Failure; LookupError when the instance does not exist.
+    """
     reservations = _call("DescribeInstances", lambda: ec2.describe_instances(InstanceIds=[instance_id]))["Reservations"]
     instance = reservations[0]["Instances"][0]
-    kind = instance["InstanceType"]
-    types = _call("DescribeInstanceTypes", lambda: ec2.describe_instance_types(InstanceTypes=[kind]))
-    network = types["InstanceTypes"][0]["NetworkInfo"]
+    max_enis, addresses, trunking, prefixes = _limits(ec2, instance["InstanceType"])
     return Instance(
         id=instance_id,
         vpc_id=instance["VpcId"],
         subnet_id=instance["SubnetId"],
         zone=instance["Placement"]["AvailabilityZone"],
         security_groups=tuple(sorted(group["GroupId"] for group in instance["SecurityGroups"])),
-        max_enis=network["MaximumNetworkInterfaces"],
-        addresses_per_eni=network["Ipv4AddressesPerInterface"],
+        max_enis=max_enis,
+        addresses_per_eni=addresses,
+        trunking_compatible=trunking,
+        prefixes_supported=prefixes,
     )
+
+
+def _limits(ec2: EC2Client, kind: Any) -> tuple[int, int, bool, bool]:
+    """awsutils.go:1927, FetchInstanceTypeLimits: (ENIs, addresses per ENI, trunk ENI possible, prefixes possible)."""
+    known = instance_limits(kind)
+    if known is not None:
+        return known.eni_limit, known.ips_per_eni, known.trunking_compatible, known.prefix_delegation_supported
+    types = _call("DescribeInstanceTypes", lambda: ec2.describe_instance_types(InstanceTypes=[kind]))
+    found = types["InstanceTypes"][0]
+    network, prefixes = found["NetworkInfo"], found.get("Hypervisor") == "nitro" or bool(found.get("BareMetal"))
+    return network["MaximumNetworkInterfaces"], network["Ipv4AddressesPerInterface"], True, prefixes
 
 
 class NodeEc2:
@@ -96,22 +120,16 @@ class NodeEc2:
         self._cluster = cluster
         self._log = log
 
-    def attached_enis(self) -> list[Eni]:
-        """The instance's ENIs in the order of their device index, without those tagged `no_manage`."""
+    def attached(self, *, imds_only: bool = False) -> list[AttachedEni]:
+        """All ENIs of the instance in the order of their device number (awsutils.go:1647, DescribeAllENIs).
+
+        The CNI reads which they are from IMDS and asks EC2 for types and tags only; here EC2 tells both, and
+        `imds_only` leaves out what IMDS does not know.
+        """
         filters: Any = [{"Name": "attachment.instance-id", "Values": [self.instance.id]}]
         found = _call("DescribeNetworkInterfaces", lambda: self._ec2.describe_network_interfaces(Filters=filters))
-        enis = [
-            _eni(raw) for raw in found["NetworkInterfaces"] if _tags(raw.get("TagSet")).get(NO_MANAGE_TAG) != "true"
-        ]
-        return sorted(enis, key=lambda eni: eni.device_index)
-
-    def unmanaged_count(self) -> int:
-        filters: Any = [
-            {"Name": "attachment.instance-id", "Values": [self.instance.id]},
-            {"Name": f"tag:{NO_MANAGE_TAG}", "Values": ["true"]},
-        ]
-        found = _call("DescribeNetworkInterfaces", lambda: self._ec2.describe_network_interfaces(Filters=filters))
-        return len(found["NetworkInterfaces"])
+        enis = [_attached(raw, imds_only=imds_only) for raw in found["NetworkInterfaces"]]
+        return sorted(enis, key=lambda one: (one.card, one.eni.device_index))
 
     def assign(self, eni_id: str, count: int, *, prefixes: bool) -> list[IPv4Network]:
         """Put more addresses or prefixes on an ENI."""
@@ -143,54 +161,75 @@ class NodeEc2:
             lambda: self._ec2.unassign_private_ip_addresses(NetworkInterfaceId=eni_id, **what),
         )
 
-    def create_and_attach(self, request: EniRequest, used_devices: set[int]) -> Eni:
-        """A new ENI in the first subnet that takes it. Raises NoValidSubnet when discovery excludes every subnet."""
+    def create_and_attach(self, request: EniRequest) -> Eni:
+        """awsutils.go:978, AllocENI: a new ENI in the first subnet that takes it, with all that is asked for.
+
+        Raises NoValidSubnet when the tags exclude every subnet.
+        """
         eni_id = self._create(request)
-        device = next(index for index in range(1, self.instance.max_enis + 1) if index not in used_devices)
         try:
-            attached = _call(
-                "AttachNetworkInterface",
-                lambda: self._ec2.attach_network_interface(
-                    DeviceIndex=device, InstanceId=self.instance.id, NetworkInterfaceId=eni_id
-                ),
-            )
+            attachment_id = self._attach(eni_id)
         except Ec2Failure as failure:
             self._log.error("Failed to attach ENI %s: %s", eni_id, failure)
             self._delete(eni_id)
             raise
-        attachment: Any = {"AttachmentId": attached["AttachmentId"], "DeleteOnTermination": True}
-        _call(
-            "ModifyNetworkInterfaceAttribute",
-            lambda: self._ec2.modify_network_interface_attribute(NetworkInterfaceId=eni_id, Attachment=attachment),
-        )
+        attachment: Any = {"AttachmentId": attachment_id, "DeleteOnTermination": True}
+        try:
+            _call(
+                "ModifyNetworkInterfaceAttribute",
+                lambda: self._ec2.modify_network_interface_attribute(NetworkInterfaceId=eni_id, Attachment=attachment),
+            )
+        except Ec2Failure:
+            self._detach_and_delete(eni_id, attachment_id)
+            raise
         self._log.info("Successfully created and attached a new ENI %s to instance on network card 0", eni_id)
-        return next(eni for eni in self.attached_enis() if eni.id == eni_id)
+        return next(one.eni for one in self.attached() if one.eni.id == eni_id)
+
+    def _attach(self, eni_id: str) -> str:
+        """awsutils.go:1023, attachENI, at the first free device number of network card 0."""
+        used = {one.eni.device_index for one in self.attached() if one.card == MANAGED_CARD}
+        device = next(number for number in _DEVICE_NUMBERS if number not in used)
+        attached = _call(
+            "AttachNetworkInterface",
+            lambda: self._ec2.attach_network_interface(
+                DeviceIndex=device, InstanceId=self.instance.id, NetworkInterfaceId=eni_id
+            ),
+        )
+        return str(attached["AttachmentId"])
 
     def free(self, eni: Eni) -> None:
-        """Detach and delete."""
+        """awsutils.go:1428, FreeENI: detach and delete."""
         self._log.info("Trying to free ENI: %s", eni.id)
-        _call("DetachNetworkInterface", lambda: self._ec2.detach_network_interface(AttachmentId=eni.attachment_id))
-        self._log.info("Successfully detached ENI: %s", eni.id)
-        self._delete(eni.id)
+        self._detach_and_delete(eni.id, eni.attachment_id)
         self._log.info("Successfully freed ENI: %s", eni.id)
 
-    def tag(self, eni_id: str) -> None:
-        """Mark an ENI, such as the primary one, as this node's."""
-        tags: Any = [{"Key": key, "Value": value} for key, value in self._owner_tags().items()]
-        _call("CreateTags", lambda: self._ec2.create_tags(Resources=[eni_id], Tags=tags))
+    def _detach_and_delete(self, eni_id: str, attachment_id: str) -> None:
+        _call("DetachNetworkInterface", lambda: self._ec2.detach_network_interface(AttachmentId=attachment_id))
+        self._log.info("Successfully detached ENI: %s", eni_id)
+        self._delete(eni_id)
+
+    def tag(self, one: AttachedEni) -> None:
+        """awsutils.go:1381, TagENI: mark an ENI, such as the primary one, as this node's, if it is not marked yet."""
+        missing = {key: value for key, value in self._owner_tags().items() if one.tags.get(key) != value}
+        tags: Any = [{"Key": key, "Value": value} for key, value in missing.items()]
+        if tags:
+            _call("CreateTags", lambda: self._ec2.create_tags(Resources=[one.eni.id], Tags=tags))
 
     def excluded_subnets(self, subnet_ids: set[str], cluster_tag: str) -> set[str]:
-        """Those of `subnet_ids` tagged `kubernetes.io/role/cni=0`, or `=1` for another cluster only."""
+        """awsutils.go:2578, IsSubnetExcluded: those tagged `kubernetes.io/role/cni=0`, or for other clusters only.
+
+        A subnet of another VPC or zone counts as not excluded.
+        """
         tagged = {subnet["SubnetId"]: _tags(subnet.get("Tags")) for subnet in self._zone_subnets()}
         return {subnet for subnet in subnet_ids if _is_excluded(tagged.get(subnet, {}), cluster_tag)}
 
     def _create(self, request: EniRequest) -> str:
+        """awsutils.go:1125, createENI. Every error leads to the next subnet; the last one is raised."""
         self._log.info("Trying to allocate %d IP addresses on new ENI", request.count)
         if request.subnet_id:
             return self._create_in(request.subnet_id, request)
-        candidates = self._candidates(request)
         failure: Ec2Failure | None = None
-        for subnet_id in candidates:
+        for subnet_id in self._candidates(request):
             try:
                 return self._create_in(subnet_id, request)
             except Ec2Failure as error:
@@ -204,16 +243,24 @@ class NodeEc2:
 
     def _candidates(self, request: EniRequest) -> list[str]:
         own = self.instance.subnet_id
-        subnets = self._zone_subnets()
         if not request.discovery:
-            own_tags = next((_tags(s.get("Tags")) for s in subnets if s["SubnetId"] == own), {})
-            return [] if own_tags.get(DISCOVERY_TAG) == "0" else [own]
+            return [] if self._is_own_subnet_excluded(request) else [own]
+        subnets = self._zone_subnets()
+        # awsutils.go:1223, GetVpcSubnets: the most free addresses first, equal ones in EC2's order.
         subnets.sort(key=lambda subnet: -int(subnet["AvailableIpAddressCount"]))
         return [
             subnet["SubnetId"]
             for subnet in subnets
             if subnet_is_valid(_tags(subnet.get("Tags")), request.cluster_tag, primary=subnet["SubnetId"] == own)
         ]
+
+    def _is_own_subnet_excluded(self, request: EniRequest) -> bool:
+        own = self.instance.subnet_id
+        try:
+            return own in self.excluded_subnets({own}, request.cluster_tag)
+        except Ec2Failure as failure:
+            self._log.warning("Failed to check if primary subnet is excluded: %s. Proceeding", failure)
+            return False
 
     def _create_in(self, subnet_id: str, request: EniRequest) -> str:
         groups = list(request.security_groups or self.instance.security_groups)
@@ -263,7 +310,7 @@ class NodeEc2:
 
 
 def subnet_is_valid(tags: dict[str, str], cluster: str, *, primary: bool) -> bool:
-    """isSubnetValidForENICreation: the node's own subnet unless tagged 0; others only when tagged, not 0, for us."""
+    """awsutils.go:1260, isSubnetValidForENICreation: the own subnet unless tagged 0; others only when tagged for us."""
     value = tags.get(DISCOVERY_TAG, "")
     if value == "0":
         return False
@@ -280,17 +327,25 @@ def _is_for_cluster(tags: dict[str, str], cluster: str) -> bool:
     return not cluster or not scoped or f"{CLUSTER_SUBNET_TAG_PREFIX}{cluster}" in scoped
 
 
-def _eni(raw: Any) -> Eni:
+def _attached(raw: Any, *, imds_only: bool) -> AttachedEni:
+    kind = "" if imds_only else raw.get("InterfaceType", "")
+    tags = {} if imds_only else _tags(raw.get("TagSet"))
+    return AttachedEni(_eni(raw, kind), kind, raw["Attachment"].get("NetworkCardIndex", MANAGED_CARD), tags)
+
+
+def _eni(raw: Any, kind: str) -> Eni:
     attachment = raw["Attachment"]
     addresses = [IPv4Network(item["PrivateIpAddress"]) for item in raw["PrivateIpAddresses"] if not item["Primary"]]
     prefixes = [IPv4Network(item["Ipv4Prefix"]) for item in raw.get("Ipv4Prefixes") or []]
     return Eni(
         id=raw["NetworkInterfaceId"],
-        primary=attachment["DeviceIndex"] == 0,
+        primary=attachment["DeviceIndex"] == 0 and attachment.get("NetworkCardIndex", MANAGED_CARD) == MANAGED_CARD,
         device_index=attachment["DeviceIndex"],
         subnet_id=raw["SubnetId"],
         attachment_id=attachment["AttachmentId"],
         cidrs=addresses + prefixes,
+        trunk=kind == TRUNK,
+        efa=kind == EFA,
     )
 
 

@@ -41,8 +41,7 @@ class NodeInZone:
         request = EniRequest(
             count=1, prefixes=False, subnet_id="", security_groups=(), discovery=discovery, cluster_tag="prod"
         )
-        used = {eni.device_index for eni in self.ec2.attached_enis()}
-        return self.ec2.create_and_attach(request, used).subnet_id
+        return self.ec2.create_and_attach(request).subnet_id
 
 
 @pytest.fixture

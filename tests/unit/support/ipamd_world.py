@@ -19,8 +19,9 @@ from botocore.exceptions import ClientError
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, NetworkInterface, Node, StuckPod
 from ip_remediator.snapshot.model_vpc import Subnet, Vpc, VpcCidr
-from local.cluster.ipamd.agent import EniConfigMissing, InitError, Ipamd
+from local.cluster.ipamd.agent import InitError, Ipamd
 from local.cluster.ipamd.ec2 import Ec2Failure, Instance, NodeEc2
+from local.cluster.ipamd.growth import EniConfigMissing
 from local.cluster.ipamd.settings import CniSettings, NodeLimits, cni_settings
 
 ZONE = "eu-west-1a"
