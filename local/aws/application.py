@@ -8,10 +8,12 @@ from ministack import app as ministack_app
 
 from local.aws import autoscaling, corrections
 from local.aws.control import Control
+from local.aws.control_routes import ControlRoutes
 from local.aws.corrections.guard import original
 from local.aws.ec2 import backend
 from local.aws.ec2.gateway import MotoEC2
 from local.aws.faults import Faults
+from local.aws.functions.conditions import FunctionConditions
 from local.aws.switches import Switches
 
 if TYPE_CHECKING:
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 
 def build(settings: Settings) -> Any:
     """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
-    faults, switches = Faults(), Switches()
-    corrections.install(settings, faults, switches)
+    faults, switches, conditions = Faults(), Switches(), FunctionConditions()
+    corrections.install(settings, faults, switches, conditions)
     backend.install(settings.associating_seconds)
     autoscaling.install()
     original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(switches), autoscaling=autoscaling.MotoAutoScaling())
-    return Control(original(ministack_app, "app"), faults, switches)
+    return Control(original(ministack_app, "app"), faults, ControlRoutes(faults, switches, conditions))

@@ -80,6 +80,20 @@ class LocalAws:
             raise ValueError(answer["error"])
 
     @contextlib.contextmanager
+    def function(self, name: str, **condition: Any) -> Iterator[None]:
+        """A condition of functions (see local/aws/functions/conditions.py) for a while; none holds afterwards.
+
+        ValueError with the server's words when it is not understood.
+        """
+        status, answer = self.control("POST", "/_local/functions", {"function": name, **condition})
+        if status >= 400:
+            raise ValueError(answer["error"])
+        try:
+            yield
+        finally:
+            self.control("DELETE", "/_local/functions")
+
+    @contextlib.contextmanager
     def settings(self, **values: Any) -> Iterator[None]:
         """Change settings (see local/aws/switches.py) for a while; all have their defaults afterwards.
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from local.aws.control_routes import PREFIX, ControlRoutes
 from local.aws.faults import Fault, Faults
 from local.aws.operations import Operation, identify
 from local.aws.wire import error_answer
-
-if TYPE_CHECKING:
-    from local.aws.switches import Switches
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -24,10 +21,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Control:
     """The middleware; ``faults`` may be shared with calls that services make inside the process."""
 
-    def __init__(self, application: Application, faults: Faults, switches: Switches) -> None:
+    def __init__(self, application: Application, faults: Faults, routes: ControlRoutes) -> None:
         self._application = application
         self._faults = faults
-        self._routes = ControlRoutes(faults, switches)
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

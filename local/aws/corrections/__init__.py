@@ -22,14 +22,15 @@ from local.aws.step_functions import corrections as step_functions
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
+    from local.aws.functions.conditions import FunctionConditions
     from local.aws.settings import Settings
     from local.aws.switches import Switches
 
 
-def install(settings: Settings, faults: Faults, switches: Switches) -> None:
+def install(settings: Settings, faults: Faults, switches: Switches, conditions: FunctionConditions) -> None:
     """Apply every correction once, before the first request."""
     eks.install(settings, switches)
-    lambda_functions.install()
+    lambda_functions.install(conditions)
     step_functions.install(faults, switches)
     cloudformation.install()
     cloudwatch.install()

@@ -1,20 +1,34 @@
-"""Lambda: Python functions run in execution environments of ours, and report errors as AWS does."""
+"""Lambda: Python functions run in execution environments of ours and report errors as AWS does; some cannot run."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import threading
+import time
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.services import eventbridge, lambda_svc, stepfunctions
 
 from local.aws.corrections.guard import original, replace, require
 from local.aws.functions.worker import PythonWorker, reported
+from local.aws.step_functions.errors import failure
+
+if TYPE_CHECKING:
+    from local.aws.functions.conditions import FunctionConditions, Refusal
+
+# How often an event that waits for a function tries again.
+ASYNC_RETRY_SECONDS = 0.2
 
 
-def install() -> None:
+def install(conditions: FunctionConditions) -> None:
     """Restore how Lambda runs Python."""
     run_in_own_environment()
     report_exception_class()
+    refuse_invocations(conditions)
+    invoke_targets_asynchronously()
+    describe_conditions(conditions)
 
 
 def run_in_own_environment() -> None:
@@ -48,3 +62,104 @@ def report_exception_class() -> None:
         return answer
 
     replace(lambda_svc, "_execute_function_warm", execute_and_report)
+
+
+def refuse_invocations(conditions: FunctionConditions) -> None:
+    """Invoke, tasks of Step Functions and event sources meet functions that are inactive or throttled.
+
+    Asynchronous events wait in Lambda's queue until the function can run ("Lambda retains the event … for up to six
+    hours", invocation-async.html). Batches of SQS fail and come back.
+    """
+    invoke = original(lambda_svc, "_invoke")
+    execute = original(lambda_svc, "_execute_function")
+    invoke_async = original(lambda_svc, "invoke_async_with_retry")
+    call_lambda = original(stepfunctions, "_call_lambda")
+
+    async def invoke_or_refuse(name: str, event: Any, headers: dict[str, str], *arguments: Any) -> Any:
+        kind = headers.get("x-amz-invocation-type") or headers.get("X-Amz-Invocation-Type") or "RequestResponse"
+        refusal = conditions.refusal(name) if kind == "RequestResponse" else None
+        return _answer(refusal) if refusal else await invoke(name, event, headers, *arguments)
+
+    def execute_or_refuse(function: dict[str, Any], event: Any) -> Any:
+        refusal = conditions.refusal(_name(function))
+        return {"error": True, "body": _report(refusal)} if refusal else execute(function, event)
+
+    def invoke_when_possible(function: dict[str, Any], event: Any) -> None:
+        def wait() -> None:
+            while conditions.refusal(_name(function)):
+                time.sleep(ASYNC_RETRY_SECONDS)
+            invoke_async(function, event)
+
+        if conditions.refusal(_name(function)) is None:
+            invoke_async(function, event)
+        else:
+            threading.Thread(target=copy_context().run, args=(wait,), daemon=True).start()
+
+    def call_or_fail(reference: str, event: Any) -> Any:
+        refusal = conditions.refusal(reference.partition(":function:")[2] or reference)
+        if refusal:
+            # Names of Lambda's own errors in Step Functions begin with "Lambda." (connect-lambda.html).
+            raise failure(f"Lambda.{refusal.code}", refusal.message)
+        return call_lambda(reference, event)
+
+    replace(lambda_svc, "_invoke", invoke_or_refuse)
+    replace(lambda_svc, "_execute_function", execute_or_refuse)
+    replace(lambda_svc, "invoke_async_with_retry", invoke_when_possible)
+    replace(stepfunctions, "_call_lambda", call_or_fail)
+
+
+def invoke_targets_asynchronously() -> None:
+    """EventBridge invokes functions asynchronously: a failure is tried again (invocation-async.html).
+
+    MiniStack runs the function once.
+    """
+    original(eventbridge, "_dispatch_to_lambda")
+    require(lambda_svc, "_get_func_record_for_ref", "_execution_record_for_config")
+
+    def dispatch(arn: str, payload: str) -> None:
+        function, config, _ = original(lambda_svc, "_get_func_record_for_ref")(arn)
+        if function and config:
+            record = original(lambda_svc, "_execution_record_for_config")(function, config)
+            original(lambda_svc, "invoke_async_with_retry")(record, _event(payload))
+
+    replace(eventbridge, "_dispatch_to_lambda", dispatch)
+
+
+def describe_conditions(conditions: FunctionConditions) -> None:
+    """GetFunction and GetFunctionConfiguration show State, StateReason and StateReasonCode of an inactive function."""
+    for name in ("_get_function", "_get_function_config"):
+        replace(lambda_svc, name, _described(original(lambda_svc, name), conditions))
+
+
+def _described(describe: Any, conditions: FunctionConditions) -> Any:
+    def described(name: str, *arguments: Any) -> Any:
+        status, headers, body = describe(name, *arguments)
+        changed = conditions.configuration(name)
+        if status >= 300 or not changed:
+            return status, headers, body
+        document = json.loads(body)
+        (document.get("Configuration") or document).update(changed)
+        return status, headers, json.dumps(document).encode()
+
+    return described
+
+
+def _event(payload: str) -> Any:
+    """What a function gets: an input transformer may have made a text that is no JSON."""
+    try:
+        return json.loads(payload)
+    except (json.JSONDecodeError, TypeError):
+        return {"body": payload}
+
+
+def _name(function: dict[str, Any]) -> str:
+    return str((function.get("config") or function).get("FunctionName", ""))
+
+
+def _report(refusal: Refusal) -> dict[str, Any]:
+    return {"errorType": refusal.code, "errorMessage": refusal.message}
+
+
+def _answer(refusal: Refusal) -> tuple[int, dict[str, str], bytes]:
+    headers = {"Content-Type": "application/json", "x-amzn-errortype": refusal.code}
+    return refusal.status, headers, json.dumps({**dict(refusal.fields), "message": refusal.message}).encode()

@@ -1,0 +1,172 @@
+"""Functions that cannot be invoked: inactive ones, whose VPC connection is gone, and throttled ones.
+
+POST   /_local/functions  {"function": "Diagnose", "state": "Inactive", "restore_seconds": 2, "restorable": true}
+                          {"function": "Diagnose", "state": "Throttled", "times": 3}
+GET    /_local/functions  the conditions that hold         DELETE /_local/functions  none any more
+
+``function`` is a part of the function's name. Inactive: the first invocation fails and starts the restoration, further
+ones fail until ``restore_seconds`` have passed ("Lambda function states", functions-states.html); unless it is
+``restorable``, its subnet has no address for it and it stays inactive. Throttled: the next ``times`` invocations fail,
+all of them when it is 0. Codes and texts: API_Invoke.html.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+INACTIVE, THROTTLED = "Inactive", "Throttled"
+FIELDS: dict[str, dict[str, Any]] = {INACTIVE: {"restore_seconds": 1.0, "restorable": True}, THROTTLED: {"times": 0}}
+
+
+class BadConditionError(ValueError):
+    """A condition's document is not understood; the message names the field and the remedy."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The answer of Invoke to a call that it does not carry out."""
+
+    code: str
+    message: str
+    status: int
+    fields: tuple[tuple[str, str], ...] = (("Type", "User"),)
+
+
+NOT_READY = Refusal(
+    "ResourceNotReadyException",
+    "The function is inactive and its VPC connection is no longer available. Wait for the VPC connection to "
+    "reestablish and try again.",
+    502,
+)
+PENDING = Refusal(
+    "ResourceConflictException",
+    "The operation cannot be performed at this time. The function is currently in the following state: Pending",
+    409,
+)
+NO_ADDRESS = Refusal(
+    "SubnetIPAddressLimitReachedException",
+    "Lambda couldn't set up VPC access for the Lambda function because one or more configured subnets has no "
+    "available IP addresses.",
+    502,
+)
+RATE_EXCEEDED = Refusal(
+    "TooManyRequestsException",
+    "Rate Exceeded.",
+    429,
+    (("Type", "User"), ("Reason", "ReservedFunctionConcurrentInvocationLimitExceeded")),
+)
+
+
+@dataclass
+class Condition:
+    """Why functions whose name has ``function`` in it cannot be invoked."""
+
+    function: str
+    state: str
+    times: int = 0
+    restore_seconds: float = 1.0
+    restorable: bool = True
+    # When a restoration that has begun ends, in seconds of time.monotonic().
+    restored_at: float | None = None
+
+    def matches(self, name: str) -> bool:
+        return self.function in name
+
+
+class FunctionConditions:
+    """The conditions of one server's functions. Safe for use by several threads."""
+
+    def __init__(self) -> None:
+        self._conditions: list[Condition] = []
+        self._lock = threading.Lock()
+
+    def add(self, document: Any) -> None:
+        """BadConditionError when the document is not understood."""
+        condition = parse(document)
+        with self._lock:
+            self._conditions.append(condition)
+
+    def document(self) -> list[dict[str, Any]]:
+        """The conditions that hold, without what only the server needs."""
+        with self._lock:
+            self._end_restored()
+            return [
+                {name: value for name, value in asdict(one).items() if name != "restored_at"}
+                for one in self._conditions
+            ]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._conditions.clear()
+
+    def refusal(self, name: str) -> Refusal | None:
+        """What an invocation of the function is answered; None when it may run. Counts as an invocation."""
+        with self._lock:
+            self._end_restored()
+            for one in self._conditions:
+                if one.matches(name):
+                    return self._throttled(one) if one.state == THROTTLED else self._inactive(one)
+        return None
+
+    def configuration(self, name: str) -> dict[str, str]:
+        """Fields of a function's configuration that differ from those of an active function."""
+        with self._lock:
+            self._end_restored()
+            found = next((one for one in self._conditions if one.matches(name) and one.state == INACTIVE), None)
+        if found is None:
+            return {}
+        if found.restored_at is None:
+            return {"State": INACTIVE, "StateReasonCode": "Idle", "StateReason": "The function has been idle."}
+        if time.monotonic() < found.restored_at:
+            return {
+                "State": "Pending",
+                "StateReasonCode": "Restoring",
+                "StateReason": "The function is being restored.",
+            }
+        return {"State": INACTIVE, "StateReasonCode": "SubnetOutOfIPAddresses", "StateReason": NO_ADDRESS.message}
+
+    def _throttled(self, one: Condition) -> Refusal:
+        if one.times == 1:
+            self._conditions.remove(one)
+        elif one.times > 1:
+            one.times -= 1
+        return RATE_EXCEEDED
+
+    @staticmethod
+    def _inactive(one: Condition) -> Refusal:
+        if one.restored_at is None:
+            one.restored_at = time.monotonic() + one.restore_seconds
+            return NOT_READY
+        return PENDING if time.monotonic() < one.restored_at else NO_ADDRESS
+
+    def _end_restored(self) -> None:
+        now = time.monotonic()
+        self._conditions = [
+            one
+            for one in self._conditions
+            if not (one.restorable and one.restored_at is not None and one.restored_at <= now)
+        ]
+
+
+def parse(document: Any) -> Condition:
+    """A condition from its JSON document. BadConditionError when something is missing, unknown or of a wrong kind."""
+    if not isinstance(document, dict) or not isinstance(document.get("function"), str) or not document["function"]:
+        raise BadConditionError('function is missing: give a part of its name, as in {"function": "Diagnose"}')
+    state = document.get("state")
+    if state not in FIELDS:
+        raise BadConditionError(f"state must be {INACTIVE} or {THROTTLED}")
+    known = FIELDS[state]
+    further = {name: value for name, value in document.items() if name not in ("function", "state")}
+    for name, value in further.items():
+        if name not in known:
+            raise BadConditionError(f"{name} is not a field of state {state}; its fields are {', '.join(known)}")
+        if (
+            isinstance(known[name], bool) is not isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or value < 0
+        ):
+            raise BadConditionError(f"{name} must be of the kind of its default {known[name]!r}, and not negative")
+    return Condition(document["function"], state, **further)
