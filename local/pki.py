@@ -55,15 +55,19 @@ class Pki:
         return self.folder / "sa.pub"
 
 
-def ensure_pki(folder: Path) -> Pki:
-    """Create what is missing or about to expire in `folder`; everything else is left as it is."""
+def ensure_pki(folder: Path, *, key_identifiers: bool = True) -> Pki:
+    """Create what is missing or about to expire in `folder`; everything else is left as it is.
+
+    Without `key_identifiers` the certificates are like those of EKS clusters that were created at Kubernetes 1.16 or
+    before, whose upgrades keep the CA: Python 3.13 and newer refuse them (ssl.VERIFY_X509_STRICT).
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     pki = Pki(folder)
-    if not (_usable(pki.ca_cert) and pki.ca_key.exists()):
-        _create_authority(pki)
+    if not (_usable(pki.ca_cert, key_identifiers=key_identifiers) and pki.ca_key.exists()):
+        _create_authority(pki, key_identifiers=key_identifiers)
         pki.server_cert.unlink(missing_ok=True)
-    if not (_usable(pki.server_cert) and pki.server_key.exists()):
-        _create_server_certificate(pki)
+    if not (_usable(pki.server_cert, key_identifiers=key_identifiers) and pki.server_key.exists()):
+        _create_server_certificate(pki, key_identifiers=key_identifiers)
     if not (pki.service_account_key.exists() and pki.service_account_public_key.exists()):
         # The API server signs service account tokens with RS256 unless told otherwise: an RSA key works everywhere.
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -74,14 +78,17 @@ def ensure_pki(folder: Path) -> Pki:
     return pki
 
 
-def _usable(path: Path) -> bool:
+def _usable(path: Path, *, key_identifiers: bool) -> bool:
     if not path.exists():
         return False
-    expires = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
-    return expires - RENEW_BEFORE > dt.datetime.now(dt.UTC)
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    kinds = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+    if any(isinstance(one.value, kinds) for one in certificate.extensions) is not key_identifiers:
+        return False
+    return certificate.not_valid_after_utc - RENEW_BEFORE > dt.datetime.now(dt.UTC)
 
 
-def _create_authority(pki: Pki) -> None:
+def _create_authority(pki: Pki, *, key_identifiers: bool) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "local stack CA")])
     usage = x509.KeyUsage(
@@ -95,18 +102,20 @@ def _create_authority(pki: Pki) -> None:
         encipher_only=False,
         decipher_only=False,
     )
-    certificate = (
+    builder = (
         _builder(name, name, key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    if key_identifiers:
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     _write_key(pki.ca_key, key)
     pki.ca_cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _create_server_certificate(pki: Pki) -> None:
+def _create_server_certificate(pki: Pki, *, key_identifiers: bool) -> None:
     authority = x509.load_pem_x509_certificate(pki.ca_cert.read_bytes())
     authority_key = serialization.load_pem_private_key(pki.ca_key.read_bytes(), password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
@@ -115,15 +124,17 @@ def _create_server_certificate(pki: Pki) -> None:
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVER_NAMES]
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in SERVER_ADDRESSES]
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    certificate = (
+    builder = (
         _builder(subject, authority.subject, key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        # Python 3.13 verifies strictly: a certificate without its authority's key identifier is refused.
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
     )
+    if key_identifiers:
+        # Python 3.13 verifies strictly: a certificate without its authority's key identifier is refused.
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+    certificate = builder.sign(authority_key, hashes.SHA256())
     _write_key(pki.server_key, key)
     pki.server_cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local.cluster.controllers.node_lifecycle import UNSCHEDULABLE_TAINT
 from local.cluster.events import EventRecorder, reference_to
 from local.cluster.ipamd.agent import Ipamd
 from local.cluster.ipamd.ec2 import NodeEc2, describe_instance
@@ -15,7 +16,6 @@ from local.cluster.ipamd.growth import EniConfigMissing
 from local.cluster.ipamd.settings import CniSettings, NodeLimits, cni_settings, eni_config_name
 from local.cluster.kube import ENICONFIGS, NODES, ApiError
 from local.cluster.kubelet import Kubelet
-from local.cluster.nodes import UNSCHEDULABLE_TAINT
 from local.cluster.objects import Obj, node_of, timestamp, utc_now
 
 if TYPE_CHECKING:
@@ -75,11 +75,14 @@ class Nodes:
 class VpcCni:
     """Makes the ipamd of a node out of its instance, its labels and the environment of its aws-node pod."""
 
-    def __init__(self, state: ClusterState, ec2: EC2Client, cluster: str, log_dir: Path | None) -> None:
+    def __init__(
+        self, state: ClusterState, ec2: EC2Client, cluster: str, log_dir: Path | None, *, cordons_count: bool
+    ) -> None:
         self._state = state
         self._ec2 = ec2
         self._cluster = cluster
         self._log_dir = log_dir
+        self._cordons_count = cordons_count
 
     def create(self, node: Obj, aws_node_pod: Obj, environment: dict[str, str], recorder: EventRecorder) -> Ipamd:
         """Raises Ec2Failure when the instance cannot be described."""
@@ -107,7 +110,7 @@ class VpcCni:
             read_eni_config=lambda settings: self._eni_config(name, settings),
             denied=denied,
             log=log,
-            is_cordoned=lambda: is_cordoned(self._state.nodes.get(name)),
+            is_cordoned=lambda: self._cordons_count and is_cordoned(self._state.nodes.get(name)),
         )
 
     def _eni_config(self, node_name: str, settings: CniSettings) -> tuple[str, tuple[str, ...]]:

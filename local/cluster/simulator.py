@@ -33,7 +33,10 @@ _AWS = Config(retries={"mode": "standard", "max_attempts": 2}, max_pool_connecti
 
 @dataclass(frozen=True)
 class Options:
-    """`event_bus` None: no events leave the cluster. `insights_seconds` 0: no metrics. Periods are real seconds."""
+    """`event_bus` None: no events leave the cluster. `insights_seconds` 0: no metrics. Periods are real seconds.
+
+    `cordoned_nodes_keep_enis`: ipamd attaches and frees no ENIs on cordoned nodes, as the real one; else it does.
+    """
 
     kubeconfig: Path
     cluster: str
@@ -45,6 +48,7 @@ class Options:
     addon_poll_seconds: float = 1.0
     addon_reconcile_seconds: float = 900.0
     log_dir: Path | None = None
+    cordoned_nodes_keep_enis: bool = False
 
 
 class Simulator:
@@ -53,7 +57,8 @@ class Simulator:
         self._session = boto3.session.Session()
         api = KubeApi(options.kubeconfig)
         self._state = ClusterState(api, options.pace)
-        cni = VpcCni(self._state, self._session.client("ec2", config=_AWS), options.cluster, options.log_dir)
+        ec2 = self._session.client("ec2", config=_AWS)
+        cni = VpcCni(self._state, ec2, options.cluster, options.log_dir, cordons_count=options.cordoned_nodes_keep_enis)
         self._nodes = Nodes(self._state, cni)
         self._karpenter = Karpenter(self._state, self._session.client("ec2", config=_AWS), options.cluster)
         self._workers = self._make_workers(api)

@@ -70,6 +70,12 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--port", type=int, default=6443)
     parser.add_argument("--pki", type=Path, required=True, metavar="DIR", help="CA and keys, made if missing")
+    parser.add_argument(
+        "--no-key-identifiers",
+        dest="key_identifiers",
+        action="store_false",
+        help="certificates without key identifiers, as in clusters from before Kubernetes 1.17",
+    )
     parser.add_argument("--token-file", type=Path, required=True, metavar="FILE", help="CSV: token,user,uid,groups")
     parser.add_argument("--token-webhook", metavar="URL", help="answers authentication.k8s.io/v1 TokenReviews")
     parser.add_argument("--kubeconfig", type=Path, metavar="OUT", help="admin kubeconfig, written once serving")
@@ -82,7 +88,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         admin_token(given.token_file)
     return Options(
         port=given.port,
-        pki=ensure_pki(given.pki),
+        pki=ensure_pki(given.pki, key_identifiers=given.key_identifiers),
         token_file=given.token_file,
         token_webhook=given.token_webhook,
         kubeconfig=given.kubeconfig,

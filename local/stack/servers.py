@@ -24,11 +24,17 @@ BOT_TOKEN = "xoxb-local"  # noqa: S105 - of the local Slack workspace only
 
 @dataclass
 class Servers:
-    """AWS, Slack, and one Kubernetes cluster at a time. `folder` holds everything they write."""
+    """AWS, Slack, and one Kubernetes cluster at a time. `folder` holds everything they write.
+
+    `cordoned_nodes_keep_enis`: ipamd leaves the ENIs of cordoned nodes alone, as the real one does. `key_identifiers`:
+    whether the API server's certificates have them, which those of clusters from before Kubernetes 1.17 do not.
+    """
 
     folder: Path
     ports: Ports
     wait_scale: float = 1.0
+    cordoned_nodes_keep_enis: bool = False
+    key_identifiers: bool = True
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     _running: list[Server] = field(default_factory=list)
 
@@ -67,7 +73,7 @@ class Servers:
 
     def start(self) -> None:
         """Raises NotStarted."""
-        pki = ensure_pki(self.folder / "pki")
+        pki = ensure_pki(self.folder / "pki", key_identifiers=self.key_identifiers)
         aws = self._server(
             "local.aws",
             *("--port", str(self.ports.aws), "--eks-endpoint-port", str(self.ports.kubernetes)),
@@ -90,6 +96,7 @@ class Servers:
         server = self._server(
             "local.kubernetes",
             *("--port", str(self.ports.kubernetes), "--pki", str(self.folder / "pki")),
+            *(() if self.key_identifiers else ("--no-key-identifiers",)),
             *("--token-file", str(tokens), "--kubeconfig", str(self.kubeconfig)),
             *("--token-webhook", token_webhook_url(self.ports.aws, REGION, cluster)),
             env={"KUBEBUILDER_ASSETS": assets or ""},
@@ -102,6 +109,7 @@ class Servers:
             "local.cluster",
             *("--kubeconfig", str(self.kubeconfig), "--cluster", cluster, "--speed", str(speed)),
             *("--event-bus", event_bus, "--log-dir", str(self.folder / "logs" / "nodes")),
+            *(("--cordoned-nodes-keep-enis",) if self.cordoned_nodes_keep_enis else ()),
             env=self.environment,
         )
 
@@ -122,6 +130,8 @@ class Servers:
 
     def _kubernetes_ready(self) -> bool:
         context = ssl.create_default_context(cafile=str(self.folder / "pki" / "ca.crt"))
+        # Python 3.13 verifies strictly, which certificates without key identifiers do not pass.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         try:
             url = f"https://localhost:{self.ports.kubernetes}/readyz"
             with urllib.request.urlopen(url, timeout=2, context=context):

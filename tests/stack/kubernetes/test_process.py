@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -137,3 +138,35 @@ def test_a_lost_server_key_is_made_anew_under_the_same_authority(tmp_path):
 
     assert pki.server_key.exists()
     assert pki.ca_cert.read_bytes() == authority
+
+
+@pytest.mark.parametrize("key_identifiers", [True, False])
+def test_strict_clients_accept_the_servers_certificate_only_with_key_identifiers(tmp_path, key_identifiers):
+    ensure_pki(tmp_path, key_identifiers=not key_identifiers)
+    pki = ensure_pki(tmp_path, key_identifiers=key_identifiers)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pki.server_cert, pki.server_key)
+    relaxed = ssl.create_default_context(cafile=str(pki.ca_cert))
+    relaxed.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # Python 3.13 and newer set this flag by default.
+    strict = ssl.create_default_context(cafile=str(pki.ca_cert))
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+
+    assert handshake(server, relaxed) == ""
+    assert ("Missing" in handshake(server, strict)) is not key_identifiers
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str:
+    """What the client finds wrong with the server's certificate, in memory."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(10):
+        for side in (ours, theirs):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLCertVerificationError as error:
+                return error.verify_message
+    return ""
