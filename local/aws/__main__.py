@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from local.aws import environment, server
+from local.aws import environment, partitions, server
 from local.aws.settings import DEFAULT_REGION, Settings
 
 
@@ -25,7 +25,9 @@ def parse(arguments: list[str]) -> Settings:
     )
     parser.add_argument("--state-dir", type=Path, required=True, help="folder for everything this process writes")
     parser.add_argument("--ca-file", type=Path, required=True, help="PEM file announced as the clusters' CA")
-    parser.add_argument("--region", default=DEFAULT_REGION, help=f"default region ({DEFAULT_REGION})")
+    parser.add_argument(
+        "--region", default=DEFAULT_REGION, help=f"default region, whose partition all ARNs are of ({DEFAULT_REGION})"
+    )
     parser.add_argument("--wait-scale", type=float, default=1.0, help="factor on Step Functions waits (default 1.0)")
     parser.add_argument(
         "--associating-seconds",
@@ -37,6 +39,10 @@ def parse(arguments: list[str]) -> Settings:
     settings = Settings(**vars(parser.parse_args(arguments)))
     if not settings.ca_file.is_file():
         parser.error(f"--ca-file {settings.ca_file} does not exist; create it with local.pki")
+    try:
+        partitions.partition_of(settings.region)
+    except ValueError as error:
+        parser.error(f"--region: {error}")
     return settings
 
 
@@ -48,6 +54,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"port {settings.port} of 127.0.0.1 cannot be used: {error.strerror}; choose another with --port")
     environment.prepare(settings)
+    partitions.install(settings.region)
     server.serve(settings, listener)
     # Emulator threads (long polls, timers) are not daemons and would hold the interpreter for minutes.
     sys.stdout.flush()

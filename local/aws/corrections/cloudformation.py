@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import yaml
+from ministack.core.responses import get_region
 from ministack.services import apigateway, dynamodb, eks
 from ministack.services.cloudformation import provisioners
 
 from local.aws.corrections.guard import original, replace, require
+from local.aws.partitions import partition_of
+from local.aws.step_functions.definitions import foreign_resources, unknown_resource
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 INTEGRATION = "x-amazon-apigateway-integration"
@@ -89,7 +92,10 @@ def yaml_state_machine() -> None:
         try:
             json.loads(text)
         except ValueError:
-            return json.dumps(yaml.safe_load(text))
+            text = json.dumps(yaml.safe_load(text))
+        foreign = foreign_resources(text, partition_of(get_region()))
+        if foreign:
+            raise ValueError(unknown_resource(foreign[0]))
         return text
 
     replace(provisioners, "_sfn_definition", definition)

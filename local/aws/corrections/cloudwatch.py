@@ -14,6 +14,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch, eventbridge
 
 from local.aws.corrections.guard import original, replace, require
+from local.aws.partitions import partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,5 +163,5 @@ def _event(name: str, alarm: dict[str, Any], old: str, new: str, reason: str) ->
         "Source": "aws.cloudwatch",
         "DetailType": "CloudWatch Alarm State Change",
         "Detail": json.dumps(detail),
-        "Resources": [f"arn:aws:cloudwatch:{get_region()}:{get_account_id()}:alarm:{name}"],
+        "Resources": [f"arn:{partition_of(get_region())}:cloudwatch:{get_region()}:{get_account_id()}:alarm:{name}"],
     }

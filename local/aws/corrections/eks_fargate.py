@@ -13,6 +13,7 @@ from ministack.services import eks
 
 from local.aws.corrections.eks_addons import error
 from local.aws.corrections.guard import original, replace
+from local.aws.partitions import partition_of
 from local.aws.wire import Answer
 
 _PROFILES = re.compile(r"/clusters/([^/]+)/fargate-profiles")
@@ -64,10 +65,11 @@ class FargateProfiles:
         name = body["fargateProfileName"]
         if _key(cluster, name) in self._profiles:
             return error(409, "ResourceInUseException", f"Fargate Profile already exists with name {name}")
-        region, account = get_region(), get_account_id()
+        region = get_region()
+        start = f"arn:{partition_of(region)}:eks:{region}:{get_account_id()}"
         profile = {
             "fargateProfileName": name,
-            "fargateProfileArn": f"arn:aws:eks:{region}:{account}:fargateprofile/{cluster}/{name}/{uuid4()}",
+            "fargateProfileArn": f"{start}:fargateprofile/{cluster}/{name}/{uuid4()}",
             "clusterName": cluster,
             "createdAt": datetime.now(UTC).timestamp(),
             "podExecutionRoleArn": body["podExecutionRoleArn"],

@@ -15,6 +15,7 @@ from ministack.services import eks
 from local.aws.corrections.guard import original, replace
 from local.aws.iam import dynamodb_keys as dynamodb
 from local.aws.iam import ec2_resources as ec2
+from local.aws.partitions import partition_of
 
 if TYPE_CHECKING:
     from local.aws.switches import Switches
@@ -97,9 +98,10 @@ def eks_parts(switches: Switches) -> None:
         part = EKS_PART_PATH.match(path) if service == "eks" else None
         if part:
             cluster, kind, name = part.groups()
+            start = f"arn:{partition_of(region)}:eks:{region}:{account}"
             if kind == "addons" and switches.addons_by_path and f"{cluster}/{name}" not in addons:
-                return f"arn:aws:eks:{region}:{account}:/clusters/{cluster}/addons/{name}"
-            return f"arn:aws:eks:{region}:{account}:{EKS_PARTS[kind]}/{cluster}/{name}/{UNKNOWN_PART_ID}"
+                return f"{start}:/clusters/{cluster}/addons/{name}"
+            return f"{start}:{EKS_PARTS[kind]}/{cluster}/{name}/{UNKNOWN_PART_ID}"
         arn: str = known(service, method, path, headers, body, params, region, account)
         return arn
 

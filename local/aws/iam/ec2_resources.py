@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ministack.core.responses import get_account_id, get_region
 from moto.ec2.models import ec2_backends
 
+from local.aws.partitions import partition_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -52,7 +54,7 @@ class Target:
 
     def arn(self) -> str:
         region = "" if self.kind in WITHOUT_REGION else get_region()
-        return f"arn:aws:ec2:{region}:{get_account_id()}:{self.kind}/{self.id}"
+        return f"arn:{partition_of(get_region())}:ec2:{region}:{get_account_id()}:{self.kind}/{self.id}"
 
 
 def first(params: Any, name: str) -> str:

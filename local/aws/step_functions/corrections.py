@@ -8,12 +8,13 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from ministack.core import iam_evaluator
-from ministack.core.responses import get_account_id, get_region, json_response
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import stepfunctions
 
 from local.aws.corrections.guard import original, replace, require
 from local.aws.operations import Operation
-from local.aws.step_functions import branches, executions, limits, permissions, scopes
+from local.aws.partitions import partition_of
+from local.aws.step_functions import branches, definitions, executions, limits, permissions, scopes
 from local.aws.step_functions.errors import failure
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def install(faults: Faults, switches: Switches) -> None:
     output_of_succeed()
     start_once()
     retry_after_at_most()
+    refuse_foreign_resources()
 
 
 def enforce_role(faults: Faults) -> None:
@@ -189,3 +191,21 @@ def retry_after_at_most() -> None:
         return {**retrier, "IntervalSeconds": pause, "BackoffRate": 1}, index
 
     replace(stepfunctions, "_find_matching_retrier", find_with_pause)
+
+
+def refuse_foreign_resources() -> None:
+    """A definition whose tasks name resources of another partition cannot be created; MiniStack runs them."""
+    create = original(stepfunctions, "_create_state_machine")
+    update = original(stepfunctions, "_update_state_machine")
+
+    def refusing(change: Any) -> Any:
+        def checked(request: dict[str, Any]) -> Any:
+            foreign = definitions.foreign_resources(request.get("definition") or "", partition_of(get_region()))
+            if foreign:
+                return error_response_json("InvalidDefinition", definitions.unknown_resource(foreign[0]), 400)
+            return change(request)
+
+        return checked
+
+    replace(stepfunctions, "_create_state_machine", refusing(create))
+    replace(stepfunctions, "_update_state_machine", refusing(update))

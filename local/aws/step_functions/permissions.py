@@ -10,6 +10,7 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
 from local.aws.corrections.guard import original
+from local.aws.partitions import partition_of
 
 # Names of services in "arn:aws:states:::aws-sdk:<name>:<action>" that differ from their IAM prefix.
 IAM_PREFIXES = {"sfn": "states", "cloudwatchlogs": "logs", "eventbridge": "events"}
@@ -23,7 +24,7 @@ ERROR_PREFIXES = {
     "sqs": "SQS",
 }
 SUFFIX = re.compile(r"\.(sync(:2)?|waitForTaskToken)$")
-OPTIMIZED = re.compile(r"arn:aws:states:::(?:aws-sdk:)?(\w+):(\w+)$")
+OPTIMIZED = re.compile(r"arn:aws[\w-]*:states:::(?:aws-sdk:)?(\w+):(\w+)$")
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,20 @@ def needed(resource: str, data: Any, region: str, account: str) -> list[Permissi
     action = "InvokeFunction" if (service, operation) == ("lambda", "Invoke") else operation
     return [
         Permission(service, operation, f"{service}:{action}", one)
-        for one in _resources(service, arguments, f"{region}:{account}")
+        for one in _resources(service, arguments, f"arn:{partition_of(region)}", f"{region}:{account}")
     ]
 
 
-def _resources(service: str, arguments: dict[str, Any], place: str) -> list[str]:
+def _resources(service: str, arguments: dict[str, Any], start: str, place: str) -> list[str]:
     if service == "events":
         buses = {entry.get("EventBusName", "default") for entry in arguments.get("Entries", [])}
-        return [_arn(bus, f"arn:aws:events:{place}:event-bus/") for bus in sorted(buses)]
+        return [_arn(bus, f"{start}:events:{place}:event-bus/") for bus in sorted(buses)]
     fields = {
-        "lambda": ("FunctionName", f"arn:aws:lambda:{place}:function:"),
-        "dynamodb": ("TableName", f"arn:aws:dynamodb:{place}:table/"),
+        "lambda": ("FunctionName", f"{start}:lambda:{place}:function:"),
+        "dynamodb": ("TableName", f"{start}:dynamodb:{place}:table/"),
         "states": ("StateMachineArn", ""),
         "sns": ("TopicArn", ""),
-        "sqs": ("QueueUrl", f"arn:aws:sqs:{place}:"),
+        "sqs": ("QueueUrl", f"{start}:sqs:{place}:"),
     }
     field, prefix = fields.get(service, ("", ""))
     value = str(arguments.get(field) or "")
