@@ -1,4 +1,4 @@
-"""moto's Auto Scaling as a MiniStack service module, whose groups launch the instances of moto's EC2.
+"""Serves moto's Auto Scaling as a MiniStack service module. Its groups launch instances in moto's EC2.
 
 What moto leaves out is added: the instance that is terminated gives its addresses back before its successor is
 launched, a launch that finds no free address is tried again (as Auto Scaling does, with an activity that says so), and

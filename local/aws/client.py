@@ -1,4 +1,4 @@
-"""For tests and tools: start the local AWS as its users do, and talk to it with boto3."""
+"""Start the local AWS from tests and tools, and talk to it with boto3."""
 
 from __future__ import annotations
 

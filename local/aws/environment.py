@@ -1,4 +1,4 @@
-"""The process environment in which MiniStack and moto are imported: both read theirs at import time."""
+"""The environment variables for MiniStack and moto, which read them when they are imported."""
 
 from __future__ import annotations
 

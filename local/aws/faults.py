@@ -1,4 +1,4 @@
-"""Injected errors and the record of calls: what tests ask of the local AWS through its control endpoints.
+"""Errors that tests inject, and the calls that the local AWS has recorded.
 
 POST   /_local/faults  {"service": "ec2", "action": "CreateSubnet", "error": "RequestLimitExceeded", "times": 2,
                         "when": "before", "status": 503, "message": "...", "principal": "ProvisionRole"}
@@ -38,7 +38,7 @@ STATUSES = {
 
 
 class BadFaultError(ValueError):
-    """A fault's document is not understood; the message names the field and the remedy."""
+    """A fault's document is invalid; the message names the field and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Fault:
 
 
 def parse_fault(document: Any) -> Fault:
-    """A fault from its JSON document. BadFaultError when something is missing, unknown or of a wrong kind."""
+    """Parse a fault. BadFaultError when a field is missing, unknown or of the wrong type."""
     if not isinstance(document, dict):
         raise BadFaultError('a fault is a JSON object such as {"service": "ec2", "action": "CreateSubnet"}')
     known = Fault.__dataclass_fields__

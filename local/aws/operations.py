@@ -1,4 +1,4 @@
-"""What an AWS request asks for: its service, operation and caller, read from the wire as the services do."""
+"""Finds the service, the operation and the caller of an AWS request."""
 
 from __future__ import annotations
 

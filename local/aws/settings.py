@@ -1,4 +1,4 @@
-"""What one run of the local AWS is told on its command line."""
+"""The command line settings of one run of the local AWS."""
 
 from __future__ import annotations
 

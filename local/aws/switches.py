@@ -12,7 +12,7 @@ from typing import Any
 
 
 class BadSettingError(ValueError):
-    """A setting's name or value is not accepted; the message names the setting and the remedy."""
+    """A setting is unknown or has an invalid value; the message names the setting and the remedy."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Switches:
         return asdict(self)
 
     def change(self, wanted: Any) -> None:
-        """Take over the settings of ``wanted``, all or none. BadSettingError for an unknown name or a wrong value."""
+        """Change the settings in ``wanted``, all or none. BadSettingError for an unknown name or an invalid value."""
         if not isinstance(wanted, dict):
             raise BadSettingError('settings are a JSON object such as {"execution_events": 100}')
         known = {one.name: one.default for one in fields(self)}

@@ -1,4 +1,4 @@
-"""Errors as the AWS protocols write them, so that an SDK raises the code that was meant."""
+"""Writes errors in the format of each AWS protocol, so that SDKs raise them with the right code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Corrections of MiniStack: each restores one behaviour of AWS that the project relies on.
 
-They touch private names, so every one takes what it replaces through ``original``: when a new version of MiniStack
-no longer has it, the server does not start and says which name is gone. One test each is in tests/stack/aws.
+Corrections replace private names. Each gets what it replaces through ``original``, so the server refuses to start and
+names the missing part when a new version of MiniStack no longer has it. One test each is in tests/stack/aws.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ INTEGRATION = "x-amazon-apigateway-integration"
 
 
 def install() -> None:
-    """Restore what CloudFormation makes of a template."""
+    """Add the resource types and properties that the template needs."""
     access_entry()
     table_ttl()
     yaml_state_machine()
@@ -32,7 +32,7 @@ def _handlers() -> dict[str, Any]:
 
 
 def access_entry() -> None:
-    """AWS::EKS::AccessEntry; MiniStack refuses the whole stack for it."""
+    """Support AWS::EKS::AccessEntry; MiniStack refuses a stack that contains one."""
     create_entry = original(eks, "_create_access_entry")
     delete_entry = original(eks, "_delete_access_entry")
     associate = original(eks, "_associate_access_policy")
@@ -84,7 +84,10 @@ def table_ttl() -> None:
 
 
 def yaml_state_machine() -> None:
-    """A state machine's definition may be YAML; MiniStack stores it as it is and fails its executions."""
+    """Accept state machine definitions in YAML; MiniStack stores the text unparsed, and every execution fails.
+
+    Definitions that name resources of another partition are refused.
+    """
     definition_of = original(provisioners, "_sfn_definition")
 
     def definition(properties: dict[str, Any]) -> Any:
@@ -102,7 +105,7 @@ def yaml_state_machine() -> None:
 
 
 def http_api_body() -> None:
-    """Routes and integrations of an HTTP API come from its OpenAPI Body; MiniStack makes an API without routes."""
+    """Create the routes and integrations in an HTTP API's OpenAPI Body; MiniStack creates an API without routes."""
     handler = original(_handlers(), "AWS::ApiGatewayV2::Api")
     create_api = original(handler, "create")
     require(apigateway, "_create_integration", "_create_route")

@@ -1,4 +1,4 @@
-"""CloudWatch: alarms are evaluated as documented, and their changes are events."""
+"""CloudWatch: evaluates alarms as documented and publishes an event when an alarm changes its state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Restore how CloudWatch treats alarms."""
+    """Correct the evaluation of alarms."""
     require(cloudwatch, "_metrics", "_calc_stats", "_stat_value", "_dispatch_alarm_actions", "_evaluate_parent_alarms")
     require(cloudwatch, "_alarms", "_composite_alarms")
     evaluate_documented()
@@ -84,7 +84,7 @@ def _statistic(points: list[dict[str, Any]], name: str) -> float | None:
 
 
 def _state(alarm: dict[str, Any], datapoints: list[float | None]) -> str | None:
-    """The state that the datapoints mean; None when they leave the alarm as it is."""
+    """The alarm state that follows from the datapoints; None when the state does not change."""
     missing = alarm.get("TreatMissingData") or "missing"
     if all(value is None for value in datapoints):
         return {"breaching": "ALARM", "notBreaching": "OK", "missing": INSUFFICIENT_DATA}.get(missing)
@@ -123,7 +123,7 @@ def _evaluate_forever() -> None:
 
 
 def publish_state_changes() -> None:
-    """Every change of an alarm's state is an event "CloudWatch Alarm State Change"; MiniStack sends none."""
+    """Publish "CloudWatch Alarm State Change" for every change of state; MiniStack publishes nothing."""
     record = original(cloudwatch, "_record_history")
     put_events = original(eventbridge, "_put_events")
 

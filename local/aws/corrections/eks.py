@@ -1,4 +1,4 @@
-"""EKS: one Kubernetes API server stands behind every cluster, and updates of add-ons can be watched."""
+"""EKS: every cluster uses the same Kubernetes API server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def install(settings: Settings, switches: Switches) -> None:
-    """Restore what EKS answers about its clusters and add-ons."""
+    """Correct what EKS returns for clusters and add-ons."""
     vpc_of_the_subnets()
     announce_api_server(settings)
     administrators()
@@ -32,9 +32,9 @@ def install(settings: Settings, switches: Switches) -> None:
 
 
 def vpc_of_the_subnets() -> None:
-    """A cluster lies in its subnets' VPC and has a security group there; MiniStack makes both ids up.
+    """Report the VPC of the cluster's subnets and a security group in it; MiniStack invents both ids.
 
-    The group named after the cluster, as EKS names it, is taken when it exists.
+    If a security group with the name that EKS gives the cluster's group exists, it is used.
     """
     create = original(eks, "_create_cluster")
 
@@ -59,7 +59,7 @@ def vpc_of_the_subnets() -> None:
 
 
 def announce_api_server(settings: Settings) -> None:
-    """A cluster is ACTIVE with a reachable endpoint and its CA; MiniStack without Docker has neither."""
+    """Give each cluster an endpoint and a CA and make it ACTIVE; without Docker, MiniStack does neither."""
     create = original(eks, "_create_cluster")
     clusters = original(eks, "_clusters")
     authority = base64.b64encode(settings.ca_file.read_bytes()).decode()
@@ -79,7 +79,7 @@ def announce_api_server(settings: Settings) -> None:
 
 
 def describe_present_tags() -> None:
-    """DescribeCluster tells what TagResource and UntagResource did; MiniStack only what CreateCluster was told."""
+    """DescribeCluster returns the current tags; MiniStack returns those that CreateCluster was given."""
     describe = original(eks, "_describe_cluster")
     clusters, tags = original(eks, "_clusters"), original(eks, "_tags")
 
@@ -92,7 +92,7 @@ def describe_present_tags() -> None:
 
 
 def clusters_in_pages() -> None:
-    """ListClusters answers in pages; MiniStack tells the first hundred clusters and no more."""
+    """ListClusters returns pages; MiniStack returns the first hundred clusters and stops."""
     clusters = original(eks, "_clusters")
     original(eks, "_list_clusters")
 
@@ -111,8 +111,10 @@ def clusters_in_pages() -> None:
 
 
 def administrators() -> None:
-    """Whoever has AmazonEKSClusterAdminPolicy, as a cluster's creator does, is a cluster-admin; MiniStack puts it
-    into a group that only a k3s of its own would bind. Source: "Review access policy permissions", EKS User Guide.
+    """Principals with AmazonEKSClusterAdminPolicy, such as the cluster's creator, are cluster admins.
+
+    MiniStack puts them into a group that only its own k3s binds. Source: "Review access policy permissions" in the EKS
+    User Guide.
     """
     group_of = original(eks, "_access_policy_group")
 

@@ -21,7 +21,7 @@ _FILE = Path(__file__).with_name("vpc_cni_schema.json")
 
 @cache
 def schema_of(addon: str) -> dict[str, Any]:
-    """The JSON Schema of an add-on's configuration. Of others than vpc-cni nothing is known: any object."""
+    """The JSON Schema of an add-on's configuration. Only vpc-cni has one here; other add-ons accept any object."""
     if addon != VPC_CNI:
         return {"$schema": "http://json-schema.org/draft-06/schema#", "type": "object"}
     schema: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))

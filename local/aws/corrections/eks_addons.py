@@ -1,4 +1,4 @@
-"""EKS add-ons: their configuration is checked, and an update is a record that takes time and may fail."""
+"""EKS add-ons: configurations are validated, and updates take time, can be described and can fail."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def install(switches: Switches) -> None:
-    """Restore what EKS checks, and how updates of add-ons go."""
+    """Validate configurations and keep a record of each update."""
     updates = AddonUpdates(switches)
     updates.install()
     answer_missing_routes(updates)
@@ -58,7 +58,7 @@ class Record:
 
 
 class AddonUpdates:
-    """An add-on's update is a record that takes time; MiniStack applies it at once and forgets it."""
+    """Updates of add-ons take time and can be described; MiniStack applies them at once and keeps no record."""
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
@@ -66,7 +66,7 @@ class AddonUpdates:
         self._addons = original(eks, "_addons")
 
     def install(self) -> None:
-        """Check what is asked for, keep the updates, and show the add-on as they leave it."""
+        """Replace MiniStack's CreateAddon, UpdateAddon and DescribeAddon."""
         replace(eks, "_create_addon", self._creating(original(eks, "_create_addon")))
         replace(eks, "_update_addon", self._updating(original(eks, "_update_addon")))
         replace(eks, "_describe_addon", self._describing(original(eks, "_describe_addon")))
@@ -92,7 +92,7 @@ class AddonUpdates:
             addon = body.get("addonName", "")
             answer = self._refused(addon, body) or create(cluster, body)
             if answer[0] < 300:
-                # An add-on of this name may have been deleted: its updates are gone with it.
+                # An earlier add-on of this name may have been deleted; its updates no longer exist.
                 self._records = {
                     key: one for key, one in self._records.items() if (one.cluster, one.addon) != (cluster, addon)
                 }
@@ -131,7 +131,7 @@ class AddonUpdates:
             record = self._latest(cluster, addon)
             if record is not None and record.running and record.shows_old_values:
                 shown = {**record.before, "modifiedAt": shown["modifiedAt"]}
-            # What an add-on does not have is left out, not empty (API_DescribeAddon.html).
+            # EKS omits fields that are not set instead of returning empty ones (API_DescribeAddon.html).
             shown = {name: value for name, value in shown.items() if value or name not in OPTIONAL}
             return _json(200, {"addon": {**shown, **self._state(record)}})
 

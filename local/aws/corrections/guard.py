@@ -1,4 +1,4 @@
-"""Access to MiniStack's private names that fails loudly when a version change removes one."""
+"""Access to private names of the emulators. It fails at start-up when a new version has removed one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class MissingPartError(RuntimeError):
-    """A private name which a correction needs is gone from the installed emulator."""
+    """The installed emulator no longer has a private name that a correction needs."""
 
 
 def original(owner: Any, name: str) -> Any:
@@ -31,6 +31,6 @@ def replace(owner: Any, name: str, value: Any) -> None:
 
 
 def require(owner: Any, *names: str) -> None:
-    """Check at the start what a correction will look up only when it is used. MissingPartError names what is gone."""
+    """Check at start-up the names that a correction looks up later. MissingPartError names the missing one."""
     for name in names:
         original(owner, name)

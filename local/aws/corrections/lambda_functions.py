@@ -1,4 +1,4 @@
-"""Lambda: Python functions run in execution environments of ours and report errors as AWS does; some cannot run."""
+"""Lambda: execution environments for Python, error reports as on AWS, and functions that cannot be invoked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASYNC_RETRY_SECONDS = 0.2
 
 
 def install(conditions: FunctionConditions) -> None:
-    """Restore how Lambda runs Python."""
+    """Correct how Lambda runs and refuses functions."""
     run_in_own_environment()
     report_exception_class()
     refuse_invocations(conditions)
@@ -65,10 +65,10 @@ def report_exception_class() -> None:
 
 
 def refuse_invocations(conditions: FunctionConditions) -> None:
-    """Invoke, tasks of Step Functions and event sources meet functions that are inactive or throttled.
+    """Refuse invocations of inactive and throttled functions: by Invoke, by Step Functions and by event sources.
 
     Asynchronous events wait in Lambda's queue until the function can run ("Lambda retains the event … for up to six
-    hours", invocation-async.html). Batches of SQS fail and come back.
+    hours", invocation-async.html). Batches from SQS fail and become visible again.
     """
     invoke = original(lambda_svc, "_invoke")
     execute = original(lambda_svc, "_execute_function")
@@ -109,9 +109,9 @@ def refuse_invocations(conditions: FunctionConditions) -> None:
 
 
 def invoke_targets_asynchronously() -> None:
-    """EventBridge invokes functions asynchronously: a failure is tried again (invocation-async.html).
+    """EventBridge invokes functions asynchronously, with retries (invocation-async.html).
 
-    MiniStack runs the function once.
+    MiniStack invokes the function once.
     """
     original(eventbridge, "_dispatch_to_lambda")
     require(lambda_svc, "_get_func_record_for_ref", "_execution_record_for_config")
@@ -145,7 +145,7 @@ def _described(describe: Any, conditions: FunctionConditions) -> Any:
 
 
 def _event(payload: str) -> Any:
-    """What a function gets: an input transformer may have made a text that is no JSON."""
+    """The function's event. The output of an input transformer may not be JSON."""
     try:
         return json.loads(payload)
     except (json.JSONDecodeError, TypeError):

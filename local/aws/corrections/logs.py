@@ -34,8 +34,8 @@ def install() -> None:
 def match_phrases() -> None:
     """Phrases, `?` (any of them), `-` (none of them) and %expressions% of unstructured filter patterns count.
 
-    FilterAndPatternSyntax.html, "Using filter patterns to match terms in unstructured log events". MiniStack wants
-    every word of a pattern to stand in the message.
+    FilterAndPatternSyntax.html, "Using filter patterns to match terms in unstructured log events". MiniStack
+    requires every word of the pattern to be in the message.
     """
     known: Callable[[str, str], bool] = original(cloudwatch_logs, "_subscription_pattern_matches")
 
@@ -58,9 +58,9 @@ def _matches(pattern: str, message: str) -> bool:
 
 
 def invoke_asynchronously() -> None:
-    """A subscriber that fails is tried again, then its OnFailure destination gets the payload (invocation-async.html).
+    """Retry a failing subscriber, then send the payload to its OnFailure destination (invocation-async.html).
 
-    MiniStack runs it once and forgets.
+    MiniStack invokes the subscriber once and ignores the result.
     """
 
     def fan_out(group_name: str, stream_name: str, events: list[dict[str, Any]]) -> None:
@@ -70,7 +70,7 @@ def invoke_asynchronously() -> None:
             wanted = [event for event in events if matches(subscription.get("filterPattern") or "", event["message"])]
             name = str(subscription.get("destinationArn", "")).partition(":function:")[2].partition(":")[0]
             function = original(lambda_svc, "_functions").get(name)
-            # A group of the function's own would feed itself for ever.
+            # A subscription to the function's own log group would never stop invoking it.
             if wanted and function and group_name != f"/aws/lambda/{name}":
                 payload = _payload(group_name, stream_name, subscription["filterName"], wanted)
                 original(lambda_svc, "invoke_async_with_retry")(function, payload)
@@ -95,10 +95,10 @@ def _payload(group: str, stream: str, name: str, events: list[dict[str, Any]]) -
 
 
 def count_lines() -> None:
-    """A metric filter gives its metric a value for every line that matches, at the line's time.
+    """A metric filter publishes a value for every matching line, at the line's time (MonitoringLogData.html).
 
-    MonitoringLogData.html. MiniStack only stores the filters. Known are constant values without dimensions, and the
-    default value, which is given when no line of a batch matches.
+    MiniStack only stores the filters. Supported here: constant values without dimensions, and the default value, which
+    is published when no line of a batch matches.
     """
     known = original(cloudwatch_logs, "_fanout_to_subscription_filters")
 

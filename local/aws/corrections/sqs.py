@@ -1,4 +1,4 @@
-"""SQS: messages can be moved from a dead-letter queue to where they are read."""
+"""SQS: move tasks, which return messages from a dead-letter queue to their source queue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def install() -> None:
 
 
 def _start(request: dict[str, Any], _url: str) -> dict[str, str]:
-    """All at once; a message without `DestinationArn` goes back to the queue from which SQS had moved it."""
+    """Move all messages at once. Without `DestinationArn` each one returns to the queue it came from."""
     source, destination = _queue(request.get("SourceArn")), request.get("DestinationArn")
     if not any(request["SourceArn"] in str(q["attributes"].get("RedrivePolicy", "")) for q in _queues()):
         raise original(sqs, "_Err")("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
@@ -50,7 +50,7 @@ def _start(request: dict[str, Any], _url: str) -> dict[str, str]:
 
 
 def _anew(message: dict[str, Any]) -> dict[str, Any]:
-    """A moved message is a new one: another id, received by nobody yet."""
+    """A copy of a message as SQS delivers it after a move: with a new id and a receive count of zero."""
     fresh = {"id": str(uuid4()), "receipt_handle": None, "receive_count": 0, "first_receive_at": None}
     return {**message, **fresh, "visible_at": time.time(), "sys": {**message.get("sys", {})}}
 

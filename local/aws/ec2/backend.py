@@ -1,4 +1,4 @@
-"""moto's EC2 backend with the VPC's rules, and the parts of its models that must follow them."""
+"""moto's EC2 backend with AWS's rules for VPCs and network interfaces added."""
 
 # ruff: noqa: SLF001 - a layer over moto works on its models, whose state is private
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class RuledBackend(Consistency, VpcRules, InterfaceRules, ReachRules, models.EC2Backend):
-    """EC2 as one region of one account has it."""
+    """EC2 of one region of one account."""
 
     # moto's metaclass takes the name of the service from the module's path.
     __module__ = "moto.ec2.models"
 
 
 def install(associating_seconds: float) -> None:
-    """Make moto use the rules. MissingPartError when a part of moto that they need is gone."""
+    """Make moto use the rules. MissingPartError when moto lacks a part that they need."""
     VpcRules.transition_seconds = associating_seconds
     replace(original(models, "ec2_backends"), "backend", RuledBackend)
     _subnets()
@@ -94,7 +94,7 @@ def _instances() -> None:
     terminate = original(Instance, "terminate")
 
     def terminate_with_interfaces(instance: Any) -> Any:
-        """The primary ENI ends with its instance; others stay behind unless they are set to be deleted."""
+        """Delete the primary ENI with its instance; other ENIs stay unless DeleteOnTermination is set."""
         interfaces = list(instance.nics.values())
         previous = terminate(instance)
         for eni in interfaces:
@@ -172,7 +172,7 @@ def _peerings() -> None:
         replace(VPCPeeringConnection, name, property(info))
 
     def describe_vpc_peering_connections(request: Any) -> Any:
-        """moto answers every connection, whatever the filters."""
+        """Apply the filters; moto returns every connection."""
         found = request.ec2_backend.describe_vpc_peering_connections(request._get_param("VpcPeeringConnectionIds", []))
         return ActionResult({"VpcPeeringConnections": generic_filter(request._filters_from_querystring(), found)})
 

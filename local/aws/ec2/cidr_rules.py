@@ -1,4 +1,4 @@
-"""Which IPv4 CIDR a VPC may take as a further one: pure functions of networks.
+"""Which IPv4 CIDRs can be added to a VPC, as pure functions.
 
 Source: "CIDR block association restrictions" in the Amazon VPC user guide (vpc-cidr-blocks.html).
 """

@@ -1,7 +1,6 @@
-"""EC2's eventual consistency: what was just created is not seen everywhere at once, if the settings say so.
+"""EC2's eventual consistency: new resources and tags become visible after a delay, if the settings ask for one.
 
-"After you … run a command to modify or create a resource, its … visible to all subsequent commands … might not be
-immediate" ("Ensuring idempotency" and "Eventual consistency in the Amazon EC2 API", eventual-consistency.html). Three
+Source: "Eventual consistency in the Amazon EC2 API" (eventual-consistency.html). Three
 settings of ``local/aws/switches.py`` delay three views of new subnets, VPC CIDRs, network interfaces and tags: Describe
 calls, calls that name a new resource, and the conditions of IAM.
 """
@@ -40,7 +39,7 @@ class Consistency:
 
     @contextmanager
     def seen_late(self, action: str, named: set[str], switches: Switches) -> Iterator[None]:
-        """Answer a call inside as a client sees EC2 that asks too soon. ``named``: ids in the call's parameters.
+        """Answer the calls inside as EC2 does shortly after a change. ``named``: values of the call's parameters.
 
         Raises the NotFound error of a resource that the call names and that is too new for it.
         """
@@ -74,7 +73,7 @@ class Consistency:
         return switches.ec2_policies_see_after_seconds
 
     def _note(self, now: float) -> None:
-        """Remember when what is new came into being."""
+        """Record ``now`` as the time of creation of everything that is not recorded yet."""
         for subnets in self.subnets.values():  # type: ignore[attr-defined]
             for one in subnets:
                 self._born.setdefault(one, now)
@@ -99,7 +98,7 @@ class Consistency:
 
     @contextmanager
     def _without(self, new: set[Any]) -> Iterator[None]:
-        """Hide what is ``new`` from a call that changes nothing."""
+        """Hide ``new`` resources and tags from a call that only reads."""
         subnets = {
             zone: {key: one for key, one in found.items() if key not in new}
             for zone, found in self.subnets.items()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""EC2 client errors which moto does not raise by itself.
+"""EC2 client errors that moto does not raise itself.
 
 Codes: "Error codes for the Amazon EC2 API" (errors-overview.html); texts as EC2 words them, where they are public.
 """
@@ -16,7 +16,7 @@ ClientError = EC2ClientError
 
 
 def vpc_range(cidr: object, why: str = "is invalid.") -> Any:
-    """InvalidVpc.Range, EC2's answer to every CIDR that a VPC may not take."""
+    """InvalidVpc.Range: the CIDR cannot be added to the VPC."""
     return EC2ClientError("InvalidVpc.Range", f"The CIDR '{cidr}' {why}")
 
 
@@ -31,7 +31,7 @@ def restricted_range(cidr: object) -> Any:
 
 
 def requested_peering(vpc_id: str, peering_id: str) -> Any:
-    """The CIDRs of a VPC stand still while its own peering request waits (the code is not documented)."""
+    """No CIDR can be added while the VPC's own peering request is pending (AWS does not document the code)."""
     return EC2ClientError(
         "OperationNotPermitted",
         f"The vpc '{vpc_id}' is the requester of the pending VPC peering connection '{peering_id}'.",
@@ -44,7 +44,7 @@ def cidr_in_use(vpc_id: str, cidr: IPv4Network) -> Any:
 
 
 def invalid_cidr(value: object) -> Any:
-    """InvalidParameterValue for a text that is no CIDR."""
+    """InvalidParameterValue: the value is not a CIDR."""
     return EC2ClientError(
         "InvalidParameterValue",
         f"Value ({value}) for parameter cidrBlock is invalid. This is not a valid CIDR block.",
@@ -78,12 +78,12 @@ def no_free_prefix() -> Any:
 
 
 def address_in_use(address: object) -> Any:
-    """InvalidIPAddress.InUse: an address asked for by name that something holds."""
+    """InvalidIPAddress.InUse: the requested address is taken."""
     return EC2ClientError("InvalidIPAddress.InUse", f"Address {address} is in use.")
 
 
 def address_outside(address: object) -> Any:
-    """InvalidParameterValue: an address asked for by name that the subnet cannot give."""
+    """InvalidParameterValue: the requested address is outside the subnet or reserved by AWS."""
     return EC2ClientError("InvalidParameterValue", f"Address {address} does not fall within the subnet's address range")
 
 

@@ -65,11 +65,11 @@ class MotoService:
 
     @contextmanager
     def view(self, _body: bytes) -> Iterator[None]:
-        """What the request may see. EC2ClientError when it may not see what it names."""
+        """Context in which the request is answered. EC2ClientError when it names something it cannot see yet."""
         yield
 
     def settle(self) -> None:
-        """Let happen what time brings about, before a request is answered."""
+        """Apply changes of state that are due. Called before each request."""
 
     def get_state(self) -> None:
         """Nothing is persisted."""
@@ -79,7 +79,7 @@ class MotoService:
 
 
 class MotoEC2(MotoService):
-    """EC2, eventually consistent as the server's settings say."""
+    """EC2, with the delays of visibility that the server's settings ask for."""
 
     def __init__(self, switches: Switches) -> None:
         super().__init__("ec2")
@@ -105,7 +105,7 @@ def _backend() -> Any:
 
 
 def is_dry_run(body: bytes) -> bool:
-    """Whether the request asks only if the caller may; MiniStack has checked that before it got here."""
+    """Whether the request is a dry run. MiniStack has already checked the permissions at this point."""
     if b"DryRun=" not in body:
         return False
     return parse_qs(body.decode()).get("DryRun", [""])[0].lower() == "true"

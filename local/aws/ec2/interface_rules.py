@@ -1,4 +1,4 @@
-"""Network interfaces, their addresses and prefixes: the rules of AWS that moto lacks, as a layer over its backend."""
+"""AWS's rules for network interfaces, addresses and prefixes that moto lacks, as a layer over its backend."""
 
 # ruff: noqa: SLF001 - a layer over moto works on its models, whose state is private
 
@@ -101,7 +101,7 @@ class InterfaceRules:
         secondary_ips_count: int | str | None = None,
         **keywords: Any,
     ) -> Any:
-        """Create an ENI with addresses the subnet really has, and prefixes."""
+        """Create an ENI with free addresses of the subnet, and with prefixes."""
         place = self.get_subnet(subnet) if isinstance(subnet, str) else subnet  # type: ignore[attr-defined]
         asked = self.nat_address or private_ip_address
         listed = self._choose(place, asked, private_ip_addresses or [], int(secondary_ips_count or 0))
@@ -153,7 +153,7 @@ class InterfaceRules:
         self.forget(eni_id)
 
     def forget(self, eni_id: str) -> None:
-        """Remove an ENI and its tags, whatever its state: what ends with its instance or its gateway."""
+        """Remove an ENI and its tags in any state: used when its instance or gateway is deleted."""
         super().delete_network_interface(eni_id)  # type: ignore[misc]
         self.tags.pop(eni_id, None)  # type: ignore[attr-defined]
 
@@ -247,7 +247,7 @@ class InterfaceRules:
 
 
 def prefixes(eni: Any) -> list[dict[str, str]]:
-    """Ipv4Prefixes of an ENI of moto, which has none of its own."""
+    """The Ipv4Prefixes of an ENI; moto's model has no such field."""
     held: list[dict[str, str]] = getattr(eni, "ipv4_prefixes", [])
     return held
 

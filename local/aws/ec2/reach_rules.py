@@ -1,4 +1,4 @@
-"""What a VPC reaches: endpoints, transit gateways, prefix lists. The rules of AWS that moto lacks."""
+"""AWS's rules for VPC endpoints, transit gateways and prefix lists that moto lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VPCs, their CIDRs and subnets: the rules of AWS that moto lacks, as a layer over its backend."""
+"""AWS's rules for VPCs, CIDRs and subnets that moto lacks, as a layer over its backend."""
 
 # ruff: noqa: SLF001 - a layer over moto works on its models, whose state is private
 
@@ -144,7 +144,7 @@ class VpcRules:
     # --- Subnets
 
     def create_subnet(self, vpc_id: str, cidr_block: str, *arguments: Any, **keywords: Any) -> Any:
-        """Create a subnet. InvalidSubnet.Range or InvalidSubnet.Conflict when its CIDR cannot be had."""
+        """Create a subnet. InvalidSubnet.Range outside the VPC's CIDRs, InvalidSubnet.Conflict when it overlaps."""
         if cidr_block:
             wanted = network(cidr_block)
             associated = networks_in(self.get_vpc(vpc_id), {"associated"})  # type: ignore[attr-defined]
@@ -187,7 +187,7 @@ class VpcRules:
         return super().associate_route_table(route_table_id, gateway_id, subnet_id)  # type: ignore[misc]
 
     def create_network_acl(self, vpc_id: str, *arguments: Any, **keywords: Any) -> Any:
-        """Create an ACL. Its last rules deny what no other allows; moto gives them to a VPC's default ACL only."""
+        """Create an ACL with the final deny rules; moto adds them to a VPC's default ACL only."""
         made = super().create_network_acl(vpc_id, *arguments, **keywords)  # type: ignore[misc]
         if not made.default:
             for egress in (False, True):

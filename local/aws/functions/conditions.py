@@ -22,7 +22,7 @@ FIELDS: dict[str, dict[str, Any]] = {INACTIVE: {"restore_seconds": 1.0, "restora
 
 
 class BadConditionError(ValueError):
-    """A condition's document is not understood; the message names the field and the remedy."""
+    """A condition's document is invalid; the message names the field and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class FunctionConditions:
             self._conditions.append(condition)
 
     def document(self) -> list[dict[str, Any]]:
-        """The conditions that hold, without what only the server needs."""
+        """The conditions that are in force, as JSON documents."""
         with self._lock:
             self._end_restored()
             return [
@@ -103,7 +103,7 @@ class FunctionConditions:
             self._conditions.clear()
 
     def refusal(self, name: str) -> Refusal | None:
-        """What an invocation of the function is answered; None when it may run. Counts as an invocation."""
+        """The error for an invocation of the function; None when it can run. Each call counts as an invocation."""
         with self._lock:
             self._end_restored()
             for one in self._conditions:
@@ -152,7 +152,7 @@ class FunctionConditions:
 
 
 def parse(document: Any) -> Condition:
-    """A condition from its JSON document. BadConditionError when something is missing, unknown or of a wrong kind."""
+    """Parse a condition. BadConditionError when a field is missing, unknown or of the wrong type."""
     if not isinstance(document, dict) or not isinstance(document.get("function"), str) or not document["function"]:
         raise BadConditionError('function is missing: give a part of its name, as in {"function": "Diagnose"}')
     state = document.get("state")

@@ -177,7 +177,7 @@ class PythonWorker:
                 process.stdin.flush()
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next answer; None when the process ended or the time is over."""
+        """The next answer; None when the process has ended or the time is up."""
         try:
             line = self._answers.get(timeout=seconds)
         except queue.Empty:

@@ -38,7 +38,7 @@ _passed_role: ContextVar[str] = ContextVar("passed_role", default="")
 
 
 def install(switches: Switches) -> None:
-    """Restore what IAM sees of a request."""
+    """Give IAM the resources and condition keys that AWS gives it."""
     ec2_resources(switches)
     eks_parts(switches)
     passed_roles(switches)
@@ -109,9 +109,9 @@ def eks_parts(switches: Switches) -> None:
 
 
 def passed_roles(switches: Switches) -> None:
-    """UpdateAddon and CreateAddon with a role need iam:PassRole for it (API_UpdateAddon.html); MiniStack asks nobody.
+    """UpdateAddon and CreateAddon with a role need iam:PassRole (API_UpdateAddon.html); MiniStack does not check it.
 
-    Whether iam:PassedToService is there, and what it says, is not documented: ``addon_passed_to_service`` sets it.
+    AWS does not document whether iam:PassedToService is present, or its value: ``addon_passed_to_service`` sets it.
     """
     known = original(iam_actions, "request_tag_context")
     enforce_one = original(iam_evaluator, "enforce")
@@ -136,7 +136,7 @@ def passed_roles(switches: Switches) -> None:
 
 
 def dynamodb_keys() -> None:
-    """dynamodb:LeadingKeys, and dynamodb:Attributes of everything a request names; MiniStack knows projections only."""
+    """Provide dynamodb:LeadingKeys and all dynamodb:Attributes; MiniStack reads projections only."""
     known = original(iam_actions, "dynamodb_service_context")
     enforce_one = original(iam_evaluator, "enforce")
 

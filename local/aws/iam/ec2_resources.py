@@ -1,4 +1,4 @@
-"""Which resources an EC2 call acts on, and what IAM knows of each: its ARN, its tags, the tags that the call sets.
+"""The resources that an EC2 call acts on, and the condition keys of each.
 
 AWS checks every required resource of a call, each with its own condition keys: aws:RequestTag belongs to what the call
 creates, aws:ResourceTag to what is there. So a subnet needs a permission for the VPC and one for the subnet, and a

@@ -1,4 +1,4 @@
-"""Branches of Parallel and iterations of an inline Map: they run at once, and the first that fails stops the others.
+"""Runs the branches of Parallel and the iterations of an inline Map. The first failure stops the others.
 
 Sources: state-parallel.html, and the recorded history of a Map that fails (MapIterationFailed, MapIterationAborted,
 MapStateFailed). MiniStack lets all others run to their end first.
@@ -38,7 +38,7 @@ class Branch:
 
 
 class Race:
-    """Branches that run at once: the failure that came first, and the iterations of a Map that have not ended."""
+    """The state of branches that run concurrently: the first failure, and the Map iterations that still run."""
 
     def __init__(self, made: list[Scope]) -> None:
         self.scopes = made
@@ -48,7 +48,7 @@ class Race:
 
     @contextmanager
     def run(self, index: int) -> Iterator[None]:
-        """Run a branch inside; its failure stops all others before anything else can start."""
+        """Run one branch. When it fails, stop all others before another one can start."""
         try:
             yield
         except Exception as error:
@@ -120,7 +120,10 @@ class Branches:
         return _finish(state, data, context, results)
 
     def _together(self, execution: Any, kind: str, branches: list[Branch], at_once: int) -> list[Any]:
-        """The results in order. The first failure stops the others and is raised; what they call goes on alone."""
+        """Run the branches and return their results in order. Raises the first failure.
+
+        Functions that stopped branches have called keep running; nobody reads their answers.
+        """
         race = Race([Scope(execution, scopes.current.get()) for _ in branches])
         pool = ThreadPoolExecutor(max_workers=max(at_once, 1))
         futures: list[Future[Any]] = [

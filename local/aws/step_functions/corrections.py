@@ -1,4 +1,4 @@
-"""Step Functions: roles, idempotent starts, and what the states language promises."""
+"""Step Functions: permissions of roles, idempotent starts, and parts of the states language that MiniStack lacks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _token: contextvars.ContextVar[str] = contextvars.ContextVar("token", default=""
 
 
 def install(faults: Faults, switches: Switches) -> None:
-    """Restore how Step Functions runs executions."""
+    """Correct how Step Functions runs executions."""
     branches.install(executions.install(switches))
     limits.install()
     enforce_role(faults)
@@ -173,7 +173,7 @@ def _same_input(left: str | None, right: str | None) -> bool:
 
 def retry_after_at_most() -> None:
     """MaxDelaySeconds bounds the pause before a retry, and JitterStrategy FULL draws it from zero up to that; MiniStack
-    knows neither, so that a long wait in small steps grows to pauses of a minute.
+    supports neither, so pauses that should stay short grow to a minute.
 
     Source: "Retrying after an error" of the AWS Step Functions Developer Guide.
     """

@@ -1,7 +1,7 @@
-"""The life of an execution: it starts, runs its states, and ends once, for one of five reasons.
+"""Runs executions from their start to their end: SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
 
-MiniStack knows neither TIMED_OUT nor the quota of history events, forgets an abort when a state fails afterwards, and
-keeps no history of what happens inside of Map and Parallel states.
+MiniStack has no TIMED_OUT and no quota of history events. It overwrites ABORTED when a state fails afterwards, and
+records no history inside Map and Parallel states.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _running: dict[str, Scope] = {}
 
 
 def install(switches: Switches) -> Runner:
-    """Run executions as AWS does; what runs them. MissingPartError when a part of MiniStack that this needs is gone."""
+    """Replace MiniStack's runner and return ours. MissingPartError when MiniStack lacks a part that it needs."""
     require(stepfunctions, "_state_machines", "_executions", "_ExecutionError", "_task_tokens", "_SFN_WAIT_SCALE")
     require(stepfunctions, "_fail_state_error", "_apply_input_path", "_apply_output_path")
     require(stepfunctions, *(f"_execute_{kind.lower()}" for kind in HANDLERS))
@@ -59,7 +59,7 @@ def install(switches: Switches) -> Runner:
 
 
 def end(execution: Execution, status: str, error: str = "", cause: str = "", output: str | None = None) -> bool:
-    """End an execution, unless it has ended already; whether this call did it. Stops all that runs for it."""
+    """End an execution and stop everything that runs for it. False when it had already ended."""
     with _lock:
         if execution["status"] != RUNNING:
             return False
@@ -78,7 +78,7 @@ def end(execution: Execution, status: str, error: str = "", cause: str = "", out
 
 
 def stop(request: dict[str, Any]) -> Any:
-    """StopExecution: the execution is ABORTED, whatever its states do (API_StopExecution.html)."""
+    """StopExecution: the execution becomes ABORTED and stays so (API_StopExecution.html)."""
     execution = original(stepfunctions, "_executions").get(request.get("executionArn"))
     if execution is None:
         message = f"Execution Does Not Exist: '{request.get('executionArn')}'"
@@ -91,7 +91,7 @@ def stop(request: dict[str, Any]) -> Any:
 
 
 def pause(seconds: float) -> None:
-    """A Wait state's or a retrier's pause, shortened by the server's ``--wait-scale``; it ends with its execution."""
+    """The pause of a Wait state or of a retry, scaled by ``--wait-scale``. Raises Stopped when the execution ends."""
     scaled = seconds * original(stepfunctions, "_SFN_WAIT_SCALE")
     scope = scopes.current.get()
     if scaled > 0:
@@ -112,9 +112,9 @@ class Runner:
         self._switches = switches
 
     def add_event(self, execution: Execution, kind: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Add an event to the history, or end the execution that has no room for it.
+        """Add an event to the history; when the history is full, fail the execution.
 
-        Every step of every state comes by here, so a stopped one is left here: raises Stopped.
+        Every step of a state calls this, so this is where stopped branches end: it raises Stopped.
         """
         scope = scopes.current.get()
         if scope is not None:
@@ -150,7 +150,7 @@ class Runner:
         try:
             self._run_to_end(execution)
         except Stopped:
-            # Nothing to add when the execution has ended; a child ends when what started it was stopped.
+            # No effect when the execution has ended; a nested execution is aborted with its parent.
             end(execution, ABORTED)
         except original(stepfunctions, "_ExecutionError") as error:
             end(execution, FAILED, error.error, error.cause)
@@ -176,7 +176,7 @@ class Runner:
                 timer.cancel()
 
     def _timer(self, execution: Execution, own: float | None) -> threading.Timer | None:
-        """TimeoutSeconds of a state machine, in real seconds: no state sees it coming, so none can catch it."""
+        """Start the timer for TimeoutSeconds of a state machine, in real seconds. States cannot catch it."""
         limits = [one for one in (own, self._switches.execution_timeout_seconds) if one]
         if not limits:
             return None
@@ -199,7 +199,7 @@ class Runner:
             _running.pop(execution["executionArn"], None)
 
     def walk(self, states: Any, start_at: str, data: Any, execution: Execution, context: Any) -> Any:
-        """Run states from ``start_at`` to one that ends; the output. Executions and their branches run alike."""
+        """Run the states from ``start_at`` to the end and return the output. Used for executions and branches."""
         name: str | None = start_at
         while name:
             state = states.get(name)

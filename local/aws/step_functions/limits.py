@@ -1,4 +1,4 @@
-"""What the service refuses: payloads over 256 KiB, conditions that are not boolean, and catching what ends a workflow.
+"""Limits: payloads of at most 256 KiB, boolean conditions, and errors that States.ALL does not catch.
 
 Sources: "Quotas related to task executions" (service-quotas.html), "Error names" (concepts-error-handling.html) and
 "Choice state fields (JSONata)" (state-choice.html) of the AWS Step Functions Developer Guide.
@@ -38,7 +38,7 @@ def check_size(payload: Any, what: str) -> None:
 
 
 def payloads() -> None:
-    """The result of a task, and what a state passes on, have at most 256 KiB; MiniStack takes any size."""
+    """Limit task results and the input and output of states to 256 KiB; MiniStack accepts any size."""
     for name in ("_invoke_resource", "_invoke_with_callback"):
         replace(stepfunctions, name, _measured_task(original(stepfunctions, name)))
     for name in ("_apply_jsonata_arguments", "_apply_jsonata_output"):
@@ -64,7 +64,7 @@ def _measured_field(evaluate: Any) -> Any:
 
 
 def boolean_conditions() -> None:
-    """A Condition must come to true or false; MiniStack takes whatever JSONata calls truthy."""
+    """Require conditions to be true or false; MiniStack accepts every value that JSONata treats as true."""
     original(stepfunctions, "_evaluate_jsonata_choice_rule")
     evaluate = original(stepfunctions, "_apply_jsonata_template")
     name_of_type = original(stepfunctions, "_json_type")
@@ -84,7 +84,7 @@ def boolean_conditions() -> None:
 
 
 def terminal_errors() -> None:
-    """Errors that end the workflow are retried and caught by their own name only."""
+    """Retry and catch terminal errors only by their own names."""
     known = original(stepfunctions, "_error_matches")
 
     def matches(names: list[str], error: str) -> bool:

@@ -1,4 +1,4 @@
-"""What of an execution runs, and how it is stopped: a scope for the execution and one for each of its branches.
+"""Stops executions and branches: each execution has a scope, and each of its branches has one inside it.
 
 AWS stops the branches of a Parallel state, and the iterations of an inline Map, as soon as one of them fails, and all
 of an execution when it ends ("If any branch fails, … the entire Parallel state is considered to have failed and all
@@ -17,7 +17,7 @@ from typing import Any
 class Stopped(BaseException):
     """The branch or execution that runs in this thread was stopped.
 
-    No Exception: code of the emulator that handles errors of tasks must let it pass.
+    It is not an Exception, so that the emulator's error handling for tasks does not catch it.
     """
 
 
