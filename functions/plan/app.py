@@ -11,11 +11,12 @@ from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.approvals.daily_limit import DailyLimit
 from ip_remediator.clients.aws import session
 from ip_remediator.common.clock import utc_now
+from ip_remediator.common.handler_edge import one_transient_error
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.observability import logger
-from ip_remediator.remediation.close import waits
-from ip_remediator.remediation.plan import Approved, Proposer
+from ip_remediator.remediation.plan import Proposer
+from ip_remediator.remediation.plan_actions import PLAN, PlanWork
 from ip_remediator.remediation.requests import stack_options
 from ip_remediator.settings import PlanSettings
 
@@ -24,23 +25,18 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context
+@one_transient_error
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
-    """`{"incident", "approved"?: {"plan_hash", "by", "questions"}}` -> see `Proposer.propose`, and `waits`."""
-    settings = PlanSettings.read(os.environ)
+    """Performs the action of `PLAN`."""
+    call, settings = PLAN.parse(event), PlanSettings.read(os.environ)
     terms = stack_options(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
-    table = session.table(settings.incidents_table)
+    table, ledger = session.table(settings.incidents_table), Ledger(session.table(settings.ledger_table), utc_now)
     proposer = Proposer(
         incidents=Incidents(table, utc_now),
-        blocks=Blocks(
-            Ledger(session.table(settings.ledger_table), utc_now),
-            Ipam(session.client("ec2")) if terms.ipam_pool else None,
-        ),
+        blocks=Blocks(ledger, Ipam(session.client("ec2")) if terms.ipam_pool else None),
         lock=VpcLock(table, utc_now),
         limit=DailyLimit(table, utc_now, int(settings.max_per_vpc_per_day)),
         terms=terms,
         clock=utc_now,
     )
-    approved = Approved(**event["approved"]) if event.get("approved") else None
-    return proposer.propose(event["incident"], approved) | waits(
-        int(settings.approval_minutes), again=approved is not None
-    )
+    return call.perform(PlanWork(proposer, int(settings.approval_minutes)))

@@ -17,8 +17,9 @@ from ip_remediator.incidents.requests import InvalidInput
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.delete_leaked_enis import LeakedInterfaces
 from ip_remediator.provisioning.leaked_enis import LeakedEnis
-from ip_remediator.remediation.close import Lifecycle, failure_of
-from ip_remediator.rollback.workflow import RollbackWorkflow
+from ip_remediator.remediation.caught import Caught, failure_of
+from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.rollback.workflow import ROLLBACK, RollbackWorkflow
 from ip_remediator.snapshot.cni_tags import CLUSTER_TAG
 from ip_remediator.snapshot.model_vpc import LeakedInterface
 from tests.unit.support.records import PLAN
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-CAUGHT = {"step": "delete_leaked_enis", "error": "Throttled", "cause": "slow down"}
+CAUGHT = Caught.model_validate({"step": "Delete the leaked ENIs", "Error": "Throttled", "Cause": "slow down"})
 
 
 @dataclass
@@ -113,6 +114,6 @@ def test_given_deleted_enis_when_it_fails_afterwards_then_the_failure_says_what_
 def test_given_only_deleted_enis_when_rolled_back_then_there_is_nothing_to_do(case: Case) -> None:
     case.delete(case.eni())
     case.lifecycle.close(case.incident, Outcome.HEALED, None)
-    rolling_back = RollbackWorkflow(case.lifecycle, lambda _: False, 60)
+    rolling_back = RollbackWorkflow(ROLLBACK, case.lifecycle, lambda _: False, 60)
     with pytest.raises(InvalidInput, match="nothing to roll back"):
         rolling_back.begin({"incident": case.incident}, "execution-1")

@@ -22,9 +22,15 @@ from ip_remediator.incidents.replacement_record import (
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import InvalidInput
 from ip_remediator.incidents.vpc_lock import VpcLock, VpcLocked
-from ip_remediator.node_replacement.workflow import ClusterBusy, NodeReplacementWorkflow, ReplacementRunning
+from ip_remediator.node_replacement.workflow import (
+    REPLACEMENT,
+    ClusterBusy,
+    NodeReplacementWorkflow,
+    ReplacementRunning,
+)
+from ip_remediator.remediation.caught import Caught
 from ip_remediator.remediation.close import Lifecycle
-from ip_remediator.rollback.workflow import RollbackRunning, RollbackWorkflow
+from ip_remediator.rollback.workflow import ROLLBACK, RollbackRunning, RollbackWorkflow
 from tests.contract.conftest import unique
 from tests.unit.support.records import PLAN
 
@@ -54,7 +60,7 @@ class Course:
     @property
     def steps(self) -> NodeReplacementWorkflow:
         ledger: Any = None  # a block is neither taken nor given back
-        return NodeReplacementWorkflow(Lifecycle(self.table, ledger, utc_now), lambda _: self.running, 60)
+        return NodeReplacementWorkflow(REPLACEMENT, Lifecycle(self.table, ledger, utc_now), lambda _: self.running, 60)
 
     def begin(self, execution: str = "mine", **more: Any) -> dict[str, Any]:
         return self.steps.begin({"incident": self.incident, **more}, execution)
@@ -84,9 +90,9 @@ def course(table: Any, cluster: str) -> Course:
     return Course(table, cluster, vpc, incident)
 
 
-def failure(error: str, message: str) -> dict[str, str]:
+def failure(error: str, message: str) -> Caught:
     cause = json.dumps({"errorType": error, "errorMessage": message})
-    return {"step": "replace_nodes", "zone": ZONE, "error": error, "cause": cause}
+    return Caught.model_validate({"step": "Drain the node", "zone": ZONE, "Error": error, "Cause": cause})
 
 
 def test_it_begins_with_all_the_named_nodes_or_with_those_asked_for(course: Course) -> None:
@@ -135,7 +141,7 @@ def test_one_execution_at_a_time_replaces_or_rolls_back(course: Course) -> None:
     course.running = True
     with pytest.raises(ReplacementRunning, match="by first"):
         course.begin("second")
-    rolling = RollbackWorkflow(course.steps.lifecycle, course.steps.is_running, 60)
+    rolling = RollbackWorkflow(ROLLBACK, course.steps.lifecycle, course.steps.is_running, 60)
     made = course.incidents
     made.record_rollback(
         course.incident, Rollback(state=RollbackState.CANCELLED, requested_by="x"), StepState.SKIPPED, ""
@@ -180,6 +186,33 @@ def test_silence_and_a_stop_before_anything_was_looked_at_give_the_lock_back(cou
     course.begin()
     course.steps.cancel(course.incident, None)
     assert course.record.steps[Step.REPLACE_NODES].note == "nobody confirmed it, nothing was changed"
-    stopped = course.steps.stop(course.incident, failure("ReplacementBlocked", "n1: in no Auto Scaling group"))
-    assert stopped == {"error": "ReplacementBlocked", "cause": "n1: in no Auto Scaling group"}
+    stopped = course.steps.interrupt(course.incident, failure("ReplacementBlocked", "n1: in no Auto Scaling group"))
+    assert (stopped.error, stopped.message) == ("ReplacementBlocked", "n1: in no Auto Scaling group")
     assert course.lock_is_free()
+
+
+@pytest.mark.parametrize("execution", ["second", ""])
+def test_an_execution_that_came_too_late_touches_nothing_of_the_first_ones(course: Course, execution: str) -> None:
+    # given an execution that waits for its confirmation, and another one that could not begin
+    course.assessed()
+    course.steps.ask(course.incident, "token", "mine")
+    course.running = True
+    with pytest.raises(ReplacementRunning):
+        course.begin("second")
+    before = course.record
+
+    # when it stops, cancels, confirms or finishes all the same
+    told = course.steps.interrupt(course.incident, failure("Throttled", "slow down"), execution)
+    for act in (
+        lambda: course.steps.cancel(course.incident, None, execution),
+        lambda: course.steps.confirm(course.incident, None, execution),
+        lambda: course.steps.ask(course.incident, "other token", execution),
+        lambda: course.steps.finish(course.incident, Outcome.HEALED, [], execution),
+    ):
+        with pytest.raises(ReplacementRunning, match="is being changed by mine"):
+            act()
+
+    # then it says why it ended, and the first one's record, question and lock are as before
+    assert told.message == "slow down"
+    assert course.record == before
+    assert not course.lock_is_free()

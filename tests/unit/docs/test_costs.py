@@ -14,6 +14,7 @@ HEALED = {
     "Has the incident been opened?": "Diagnose",
     "Do more addresses cure it?": "Plan",
     "Who decides?": "Add the CIDR to the VPC",
+    "Does every zone have its subnet?": "Who takes addresses from the subnets?",
     "Who takes addresses from the subnets?": "Create the ENIConfigs",
     "Did it fail?": "Done",
 }

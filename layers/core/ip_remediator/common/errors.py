@@ -1,7 +1,7 @@
 """The errors that the state machines retry or catch by class name.
 
-Retried are only the subclasses of `Transient`; each is listed by name in `statemachine/*.asl.json`, because Step
-Functions knows no inheritance.
+Retried are only the subclasses of `Transient`. The handlers' edge (`handler_edge`) gives those that are worth trying
+again at once the one name `Transient`; each `Waiting` error is named in `statemachine/*.asl.json` where it can occur.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ class ServiceUnavailable(Transient):
     """AWS or Kubernetes did not answer, or answered that it cannot now."""
 
 
-class NotYet(Transient):
+class Waiting(Transient):
+    """Something is under way; each kind is waited for as long as it may take."""
+
+
+class NotYet(Waiting):
     """What was asked for is under way: a CIDR associating, a rollout running, a subnet still held by an ENI."""
 
 

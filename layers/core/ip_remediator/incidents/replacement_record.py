@@ -87,6 +87,7 @@ class Replacement(Document):
     since: datetime
     waiting: tuple[WaitingPod, ...] = ()
     in_the_way: tuple[str, ...] = ()
+    gone: tuple[str, ...] = Field(default=(), description="nodes that somebody else ended before they were replaced")
     notes: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
 

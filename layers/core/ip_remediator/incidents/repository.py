@@ -129,6 +129,18 @@ class Incidents(IncidentOpener):
     def fail(self, incident: str, step: Step, failure: Failure) -> None:
         self._step(incident, step, StepState.FAILED, failure.message, {"failure": failure})
 
+    def record(
+        self,
+        incident: str,
+        step: Step,
+        state: StepState,
+        note: str,
+        documents: dict[str, Document],
+        by: str = AUTOMATIC,
+    ) -> None:
+        """How far a step is, together with the documents that tell more, by attribute."""
+        self._step(incident, step, state, note, documents, by)
+
     def _step(
         self,
         incident: str,

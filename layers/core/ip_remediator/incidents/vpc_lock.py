@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
-from ip_remediator.common.errors import Transient
+from ip_remediator.common.errors import Waiting
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HELD_FOR = timedelta(hours=25)
 
 
-class VpcLocked(Transient):
+class VpcLocked(Waiting):
     """Another incident writes to the VPC; the state machine tries again later."""
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ip_remediator.clients.kubernetes.api import EvictionRefused, KubeApi
+from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
 from ip_remediator.clients.kubernetes.objects import NodePod
-from ip_remediator.clients.kubernetes.pods import KubePods
 from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
@@ -34,9 +34,6 @@ from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 
-# As for a rollback: a deployment's pods shall come up elsewhere before too many of them are gone.
-_EVICTIONS_PER_SECOND = 5.0
-_EVICTIONS_AT_ONCE = 50
 _NO_WAY_BACK = (NodeState.TERMINATING, NodeState.REPLACED)
 
 
@@ -71,7 +68,7 @@ class NodeReplacer:
         """
         known = self.incidents.snapshot(self.incident.id)
         before = self.incident.replacement
-        found, notes = self._candidates(nodes, known)
+        found, gone = self._candidates(nodes, known)
         budgets = KubeDrain(self.kube).budgets() if found else []
         reasons = {each.name: obstacles(each, self.incident.cluster, budgets) for each in found}
         fit = [each for each in found if not reasons[each.name]]
@@ -82,7 +79,8 @@ class NodeReplacer:
             since=before.since if before else self.clock(),
             waiting=self._waiting(known, before),
             in_the_way=tuple(reason for each in reasons.values() for reason in each),
-            notes=(*notes, *blocking(fit, budgets)),
+            gone=tuple(gone),
+            notes=(*(f"{name} is gone already" for name in gone), *blocking(fit, budgets)),
         )
         note = summary(zones)
         self.incidents.record_replacement(self.incident.id, replacement, StepState.RUNNING, note, zones=zones)
@@ -92,18 +90,18 @@ class NodeReplacer:
         return {"zones": sorted(zones), "nodes": len(left), "pods": sum(node.pods for node in left)}
 
     def _candidates(self, nodes: list[str], known: Snapshot) -> tuple[list[Candidate], list[str]]:
-        """Those that are still there, and what became of the others."""
+        """Those that are still there, and the names of those that others ended."""
         present = KubeNodes(self.kube).by_instance()
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
         ended = {node.instance for node in begun if node.state in _NO_WAY_BACK}
-        there, notes = [], []
+        there, gone = [], []
         for name in nodes:
             node = known.node(name)
             if node is None or node.instance_id is None or present.get(node.instance_id) != name:
-                notes.append(f"{name} is gone already")
+                gone.append(name)
             elif node.instance_id not in ended:
                 there.append(node)
-        return self._described(there), notes
+        return self._described(there), gone
 
     def _described(self, nodes: list[Node]) -> list[Candidate]:
         claims = NodeClaims(self.kube).by_instance() if any(node.provisioner == "karpenter" for node in nodes) else {}
@@ -183,15 +181,9 @@ class NodeReplacer:
 
     def _evict(self, pods: list[NodePod]) -> list[str]:
         """The disruption budgets' refusals."""
-        api, refused = KubePods(self.kube), []
-        for pod in pods[:_EVICTIONS_AT_ONCE]:
-            try:
-                api.evict(pod)
-            except EvictionRefused:
-                refused.append(pod)
-            self.sleep(1 / _EVICTIONS_PER_SECOND)
-        budgets = KubeDrain(self.kube).budgets() if refused else []
-        return [refusal(pod, budgets) for pod in refused]
+        refusals = Evictor(self.kube, self.sleep).evict(pods)
+        budgets = KubeDrain(self.kube).budgets() if refusals else []
+        return [refusal(refused.pod, budgets) for refused in refusals]
 
     def end(self, zone: str) -> dict[str, Any]:
         """Has the zone's node ended and another one made by its owner; a repeat is fine."""

@@ -42,7 +42,7 @@ class VerifierAfterReplacement(Verifier):
         every = len(found.healed) + len(found.still_stuck)
         note = f"after the replacement of nodes: {len(found.healed)} of {every} pods run"
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
-        return {"outcome": outcome.value, "still_stuck": list(found.still_stuck)}
+        return {"outcome": outcome.value, "healed": len(found.healed), "still_stuck": len(found.still_stuck)}
 
     @property
     def _replacement(self) -> Replacement:
@@ -110,8 +110,7 @@ class VerifierAfterReplacement(Verifier):
     def _ended(self) -> set[str]:
         """The nodes that were replaced, or ended by others."""
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
-        gone = {note.partition(" ")[0] for note in self._replacement.notes if note.endswith("is gone already")}
-        return {node.name for node in begun if node.state is NodeState.REPLACED} | gone
+        return {node.name for node in begun if node.state is NodeState.REPLACED} | set(self._replacement.gone)
 
     def _successor(self, pod: Pod, interfaces: Mapping[str, str]) -> HealedPod:
         address, node = pod["status"].get("podIP"), pod["spec"].get("nodeName")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,13 +10,12 @@ from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.enums import Mode, Outcome
-from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step
+from ip_remediator.incidents.record import ApprovalState, Failure, Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import InvalidInput, ManualRun, parsed
 from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.provisioning.change_log import ChangeLog
-
-__all__ = ["InvalidInput", "Lifecycle", "ManualRun", "failure_of", "parsed"]
+from ip_remediator.remediation.caught import Caught, failure_of, step_of
 
 # Of the time to answer, how much passes before people are reminded.
 _REMINDED_AFTER = 0.75
@@ -75,18 +72,16 @@ class Lifecycle:
             "plan_hash": settled.plan_hash,
         }
 
-    def close(self, incident_id: str, outcome: Outcome, caught: dict[str, str] | None) -> dict[str, Any]:
+    def close(self, incident_id: str, outcome: Outcome, caught: Caught | None) -> dict[str, Any]:
         """Ends the incident; returns the report that is the execution's output and goes onto the event bus.
 
         A failure that left nothing behind is `undone`, whoever undid it, and one that left anything is not.
-
-        `caught` is what a Catch saw: `{"step", "error", "cause"}`, and `undo_error`, `undo_cause` when the undo failed.
         """
         incident = self.incidents.get(incident_id)
         made = ChangeLog(self.table, self.clock, incident_id).made()
         standing = [change for change in made if change.kind.outstanding]
         if caught:
-            self.incidents.fail(incident_id, Step(caught["step"]), failure_of(caught, made))
+            self.incidents.fail(incident_id, step_of(caught.step), failure_of(caught, made))
         self._settle_approval(incident)
         # A CIDR that a later incident keeps stays reserved, until that one goes as well.
         if incident.cidr_heir is None and not any(change.kind.in_vpc for change in standing):
@@ -118,33 +113,6 @@ class Lifecycle:
         if approval and approval.state is ApprovalState.PENDING:
             expired = approval.model_copy(update={"state": ApprovalState.EXPIRED})
             self.incidents.set_approval(incident.id, expired)
-
-
-def failure_of(caught: dict[str, str], made: Sequence[ChangeMade]) -> Failure:
-    """What a Catch saw (see `Lifecycle.close`) and what is left in place, in words for people."""
-    message = _message(caught["cause"])
-    if "undo_cause" in caught:
-        undo = _message(caught["undo_cause"])
-        message += (
-            "; for the same reason not all was undone" if undo == message else f"; the undo failed as well: {undo}"
-        )
-    left = ", ".join(f"{change.kind} {change.target}" for change in made if change.kind.outstanding)
-    stands = f"still there: {left}" if left else "nothing that was made is left"
-    gone = ", ".join(change.target for change in made if not change.kind.outstanding)
-    return Failure(
-        step=caught["step"],
-        error=caught["error"],
-        message=message,
-        stands=f"deleted for good: {gone}" if gone and not left else stands,
-    )
-
-
-def _message(cause: str) -> str:
-    """The exception's message out of a Lambda error's Cause, which is JSON unless Step Functions itself speaks."""
-    try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
 
 
 def waits(minutes: int, *, again: bool = False) -> dict[str, int]:

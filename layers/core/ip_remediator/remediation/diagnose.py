@@ -42,7 +42,7 @@ def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
     """Stores the snapshot and the diagnosis, abridge if it is large; returns what the state machine branches on.
 
-    `{"verdict", "curable", "needed", "summary"}`; not `needed`: the cluster has recovered.
+    `{"verdict", "curable", "needed"}`; not `needed`: the cluster has recovered.
     """
     diagnosis = diagnose(snapshot, [Cause(cause) for cause in incident.signals.causes])
     incidents.save_snapshot(incident.id, snapshot)
@@ -51,5 +51,4 @@ def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incident
         "verdict": diagnosis.verdict.value,
         "curable": diagnosis.curable,
         "needed": diagnosis.verdict not in PODS_SERVED,
-        "summary": diagnosis.summary,
     }

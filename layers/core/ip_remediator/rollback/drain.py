@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from ip_remediator.clients.kubernetes.api import EvictionRefused, KubeApi
+from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
-from ip_remediator.clients.kubernetes.pods import KubePods
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import counted, some_of
@@ -22,7 +22,6 @@ from ip_remediator.rollback.block_pods import pods_on_block
 from ip_remediator.rollback.block_usage import Ec2Block
 from ip_remediator.rollback.pass_on import pass_on
 from ip_remediator.rollback.rules import (
-    BlockPod,
     BlockSubnet,
     BlockUse,
     PointedEniConfig,
@@ -34,10 +33,6 @@ from ip_remediator.rollback.rules import (
 from ip_remediator.rollback.successor import heirs_of_eni_configs, successions
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
-
-# A deployment's pods shall come up elsewhere before too many of them are gone, where no disruption budget says so.
-_EVICTIONS_PER_SECOND = 5.0
-_EVICTIONS_AT_ONCE = 50
 
 
 class RollbackBlocked(RequestRefused):
@@ -127,8 +122,8 @@ class BlockDrainer:
             return {"pods": 0}
         if not evict:
             raise PodsInTheWay(pods_remain(use))
-        refused = self._evict([pod for pod in use.pods if not pod.leaving])
-        why = f"; refused: {some_of(refused)}" if refused else ""
+        refusals = Evictor(self.kube, self.sleep).evict([pod for pod in use.pods if not pod.leaving])
+        why = f"; refused: {some_of([refusal.message for refusal in refusals])}" if refusals else ""
         raise NotYet(f"{counted(len(use.pods), 'pod')} on addresses of the block, being moved{why}")
 
     def _cordon(self, use: BlockUse) -> None:
@@ -137,18 +132,6 @@ class BlockDrainer:
             if nodes.is_cordoned(name) is False:
                 self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
                 nodes.cordon(name)
-
-    def _evict(self, pods: list[BlockPod]) -> list[str]:
-        """The disruption budgets' refusals."""
-        api = KubePods(self.kube)
-        refused = []
-        for pod in pods[:_EVICTIONS_AT_ONCE]:
-            try:
-                api.evict(pod)
-            except EvictionRefused as error:
-                refused.append(str(error))
-            self.sleep(1 / _EVICTIONS_PER_SECOND)
-        return refused
 
     def uncordon(self) -> dict[str, Any]:
         """Gives back the nodes that this rollback cordoned; one that people had cordoned before stays so."""

@@ -1,0 +1,114 @@
+"""What a function can be asked to do, as a typed table. Its handler reads it, and so does the state machines' lint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field
+
+from ip_remediator.common.document import Document
+
+
+class Effect(StrEnum):
+    """What an action does to the cluster or the VPC. `restores`: it only puts back what is recorded as changed."""
+
+    READS = "reads"
+    WRITES = "writes"
+    RESTORES = "restores"
+
+
+class Request(Document):
+    """What a state sends. Unknown fields are ignored, and fields that were added later have a default, because an
+    execution that began before an update goes on with the definition that it began with."""
+
+
+class OfIncident(Request):
+    incident: str = Field(min_length=1)
+
+
+class Result(Document):
+    """What a state gets back: outcomes and counts. Lists grow with the cluster, and a payload may have 256 KiB."""
+
+
+WorkT = TypeVar("WorkT")
+RequestT = TypeVar("RequestT", bound=Request)
+ResultT = TypeVar("ResultT", bound=Result)
+Run = Callable[[WorkT, RequestT], ResultT]
+
+
+@dataclass(frozen=True)
+class Action(Generic[WorkT]):
+    name: str
+    request: type[Request]
+    result: type[Result]
+    effect: Effect
+    run: Callable[[WorkT, Any], Result]
+
+
+@dataclass(frozen=True)
+class Call(Generic[WorkT]):
+    """An action with its checked input."""
+
+    action: Action[WorkT]
+    request: Any
+
+    @property
+    def effect(self) -> Effect:
+        return self.action.effect
+
+    def perform(self, work: WorkT) -> dict[str, Any]:
+        """The result as JSON, without fields that the action left at their default. Raises what the action raises."""
+        return self.action.run(work, self.request).model_dump(mode="json", exclude_unset=True)
+
+
+class UnknownAction(Exception):
+    """A state asks for what this function cannot do; the message names what it can."""
+
+
+class ActionTable(Generic[WorkT]):
+    """The actions of one function. `based_on`: tables of lower packages for the same function."""
+
+    def __init__(self, *based_on: ActionTable[WorkT]) -> None:
+        self._actions: dict[str, Action[WorkT]] = {action.name: action for table in based_on for action in table}
+
+    def __iter__(self) -> Iterator[Action[WorkT]]:
+        return iter(self._actions.values())
+
+    def action(
+        self, request: type[RequestT], result: type[ResultT], effect: Effect
+    ) -> Callable[[Run[WorkT, RequestT, ResultT]], Run[WorkT, RequestT, ResultT]]:
+        """Adds the decorated function under its own name."""
+
+        def add(run: Run[WorkT, RequestT, ResultT]) -> Run[WorkT, RequestT, ResultT]:
+            name = run.__name__
+            if name in self._actions:
+                raise ValueError(f"action {name!r} is there already")
+            self._actions[name] = Action(name, request, result, effect, run)
+            return run
+
+        return add
+
+    def find(self, name: str | None) -> Action[WorkT]:
+        """The action of this name; a function with a single one needs no name.
+
+        Raises:
+            UnknownAction
+        """
+        if name is None and len(self._actions) == 1:
+            return next(iter(self))
+        if name not in self._actions:
+            raise UnknownAction(f"field 'action': {name!r} is none; this function has {', '.join(self._actions)}")
+        return self._actions[name]
+
+    def parse(self, event: Mapping[str, Any]) -> Call[WorkT]:
+        """The event as a call.
+
+        Raises:
+            UnknownAction
+            pydantic.ValidationError: a field is missing or of the wrong type.
+        """
+        action = self.find(event.get("action"))
+        return Call(action, action.request.model_validate(event))

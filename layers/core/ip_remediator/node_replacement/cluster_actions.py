@@ -1,0 +1,75 @@
+"""The actions of the function `cluster`: those of plan and rollback, and the replacement of a zone's nodes."""
+
+from __future__ import annotations
+
+from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.node_replacement.owners import AutoScalingGroups
+from ip_remediator.node_replacement.replace import NodeReplacer
+from ip_remediator.provisioning.cluster_actions import ClusterWork
+from ip_remediator.rollback.cluster_actions import ROLLBACK_CLUSTER
+from ip_remediator.snapshot.ec2 import Ec2Reader
+
+CLUSTER: ActionTable[ClusterWork] = ActionTable(ROLLBACK_CLUSTER)
+
+
+class AssessReplacement(OfIncident):
+    requested_by: str
+    nodes: list[str]
+
+
+class NodesAssessed(Result):
+    """`zones`: the names of those with nodes to replace."""
+
+    zones: list[str]
+    nodes: int
+    pods: int
+
+
+class InZone(OfIncident):
+    zone: str
+
+
+class NodeDrained(Result):
+    zone: str
+    pods: int = 0
+
+
+class ZoneResult(Result):
+    zone: str
+
+
+class NodeReplaced(Result):
+    """`left`: how many nodes of the zone remain to be replaced."""
+
+    zone: str
+    left: int
+
+
+def _replacer(work: ClusterWork) -> NodeReplacer:
+    groups, ec2 = AutoScalingGroups(work.client("autoscaling")), Ec2Reader(work.client("ec2"))
+    return NodeReplacer(work.incident, work.incidents, work.log, work.cluster.kube, groups, ec2, work.clock)
+
+
+@CLUSTER.action(AssessReplacement, NodesAssessed, Effect.READS)
+def assess_replacement(work: ClusterWork, asked: AssessReplacement) -> NodesAssessed:
+    return NodesAssessed(**_replacer(work).assess(asked.requested_by, asked.nodes))
+
+
+@CLUSTER.action(InZone, NodeDrained, Effect.WRITES)
+def drain_node(work: ClusterWork, asked: InZone) -> NodeDrained:
+    return NodeDrained(**_replacer(work).drain(asked.zone))
+
+
+@CLUSTER.action(InZone, ZoneResult, Effect.WRITES)
+def end_node(work: ClusterWork, asked: InZone) -> ZoneResult:
+    return ZoneResult(**_replacer(work).end(asked.zone))
+
+
+@CLUSTER.action(InZone, NodeReplaced, Effect.READS)
+def await_successor(work: ClusterWork, asked: InZone) -> NodeReplaced:
+    return NodeReplaced(**_replacer(work).await_successor(asked.zone))
+
+
+@CLUSTER.action(InZone, ZoneResult, Effect.WRITES)
+def give_node_back(work: ClusterWork, asked: InZone) -> ZoneResult:
+    return ZoneResult(**_replacer(work).give_back(asked.zone))

@@ -1,0 +1,53 @@
+"""What the function `verify` does: proof after a remediation, and after nodes were replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ip_remediator.clients.kubernetes.connect import OpenCluster
+from ip_remediator.clients.kubernetes.pods import KubePods
+from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
+from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.node_replacement.verify import VerifierAfterReplacement
+from ip_remediator.remediation.verify import Verifier
+from ip_remediator.snapshot.ec2 import Ec2Reader
+
+
+@dataclass(frozen=True)
+class VerifyWork:
+    incident: Incident
+    incidents: Incidents
+    connect: Callable[[], OpenCluster]
+    ec2: Ec2Reader
+
+
+class Verify(OfIncident):
+    """`final`: judge what is there, wait no more. `replaced`: after nodes were replaced."""
+
+    final: bool
+    replaced: bool = False
+
+
+class Verified(Result):
+    """`healed`, `still_stuck`: how many pods; the record names them."""
+
+    outcome: Outcome
+    healed: int
+    still_stuck: int
+
+
+VERIFY: ActionTable[VerifyWork] = ActionTable()
+
+
+@VERIFY.action(Verify, Verified, Effect.READS)
+def verify(work: VerifyWork, asked: Verify) -> Verified:
+    kube, snapshot = work.connect().kube, work.incidents.snapshot(work.incident.id)
+    pods = KubePods(kube)
+    if asked.replaced:
+        again = VerifierAfterReplacement(work.incident, work.incidents, snapshot, pods, work.ec2, KubeDrain(kube))
+        return Verified(**again.verify(final=asked.final))
+    return Verified(**Verifier(work.incident, work.incidents, snapshot, pods, work.ec2).verify(final=asked.final))

@@ -1,0 +1,94 @@
+"""What the function `cluster` does of a plan in EKS and Kubernetes, and its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ip_remediator.clients.kubernetes.connect import OpenCluster
+from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.clock import Clock
+from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.provisioning.cluster import ClusterConfiguration
+
+
+@dataclass(frozen=True)
+class ClusterWork:
+    """One incident's work in its cluster, which `connect` reaches. `client` gives boto3's client of a service."""
+
+    incident: Incident
+    incidents: Incidents
+    log: ChangeLog
+    connect: Callable[[], OpenCluster]
+    client: Callable[[str], Any]
+    clock: Clock
+
+    @cached_property
+    def cluster(self) -> OpenCluster:
+        return self.connect()
+
+    @cached_property
+    def nothing_to_restore(self) -> bool:
+        """Nothing in the cluster is recorded as changed: then an undo does not depend on a cluster that may be away."""
+        return all(change.kind.in_vpc for change in self.log.made())
+
+    @property
+    def configuration(self) -> ClusterConfiguration:
+        return ClusterConfiguration(self.incident, self.incidents, self.log, self.cluster)
+
+
+class EniConfigsApplied(Result):
+    eniconfigs: int
+
+
+class CniConfigured(Result):
+    """`through`: "addon" or "daemonset"; None where nothing was to be changed."""
+
+    changed: bool
+    through: str | None = None
+
+
+class RolledOut(Result):
+    rolled_out: bool
+
+
+class Switched(Result):
+    switched: bool
+
+
+class ClusterUndone(Result):
+    undone: bool = True
+
+
+PROVISIONING_CLUSTER: ActionTable[ClusterWork] = ActionTable()
+
+
+@PROVISIONING_CLUSTER.action(OfIncident, EniConfigsApplied, Effect.WRITES)
+def apply_eni_configs(work: ClusterWork, asked: OfIncident) -> EniConfigsApplied:  # noqa: ARG001 - every action's signature
+    return EniConfigsApplied(eniconfigs=len(work.configuration.apply_eni_configs()["eniconfigs"]))
+
+
+@PROVISIONING_CLUSTER.action(OfIncident, CniConfigured, Effect.WRITES)
+def configure_cni(work: ClusterWork, asked: OfIncident) -> CniConfigured:  # noqa: ARG001
+    return CniConfigured(**work.configuration.configure_cni())
+
+
+@PROVISIONING_CLUSTER.action(OfIncident, RolledOut, Effect.READS)
+def await_rollout(work: ClusterWork, asked: OfIncident) -> RolledOut:  # noqa: ARG001
+    return RolledOut(**work.configuration.await_rollout())
+
+
+@PROVISIONING_CLUSTER.action(OfIncident, Switched, Effect.READS)
+def cni_switched(work: ClusterWork, asked: OfIncident) -> Switched:  # noqa: ARG001
+    return Switched(**work.configuration.cni_switched())
+
+
+@PROVISIONING_CLUSTER.action(OfIncident, ClusterUndone, Effect.RESTORES)
+def undo(work: ClusterWork, asked: OfIncident) -> ClusterUndone:  # noqa: ARG001
+    if not work.nothing_to_restore:
+        work.configuration.undo()
+    return ClusterUndone()

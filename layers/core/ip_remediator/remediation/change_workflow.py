@@ -1,0 +1,191 @@
+"""The course of a change of a closed incident in its record: begun once, put to people, interrupted or finished.
+
+A rollback and a replacement of nodes walk the same way; what tells them apart is a `ClosedChange`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from ip_remediator.approvals.questions import Approvals
+from ip_remediator.common.document import Document
+from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step, StepState
+from ip_remediator.incidents.timeline import AUTOMATIC
+from ip_remediator.incidents.vpc_lock import VpcLock
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.remediation.caught import Caught, failure_of
+from ip_remediator.remediation.close import Lifecycle
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+@dataclass(frozen=True)
+class ClosedChange(Generic[DocumentT]):
+    """What tells one kind of change from another.
+
+    `document`, `question`: the attributes of the record that hold its latest one and the question about it. `blank`:
+    the document to be stored where it ended before anything was looked at. `on_interruption`: what of a failure the
+    document keeps. `keeps_failure`: the record's failure tells what interrupted it. `restarts_cooldown`: what pods
+    signal when it ends belongs to the incident.
+    """
+
+    step: Step
+    document: str
+    question: str
+    running: StrEnum
+    cancelled: StrEnum
+    interrupted: StrEnum
+    blank: Callable[[datetime], DocumentT]
+    on_interruption: Callable[[tuple[str, ...]], dict[str, object]]
+    keeps_failure: bool
+    restarts_cooldown: bool
+    taken: type[Exception]
+
+
+@dataclass(frozen=True)
+class ChangeWorkflow(Generic[DocumentT]):
+    """`is_running` tells whether an execution, named by its ARN, still runs; `minutes`: how long a question is open.
+
+    Every method that writes checks first that `execution` is the one that changes the incident, so that an execution
+    that came too late touches nothing of another one's record, question or lock. None: an execution that began before
+    the update which made the state machines tell.
+    """
+
+    change: ClosedChange[DocumentT]
+    lifecycle: Lifecycle
+    is_running: Callable[[str], bool]
+    minutes: int
+
+    @property
+    def confirmation_seconds(self) -> int:
+        return 60 * self.minutes
+
+    def claim(self, incident: Incident, execution: str) -> None:
+        """Makes `execution` the one that changes the incident. A repeat is fine.
+
+        Raises:
+            the change's `taken`: another execution changes it, and runs.
+        """
+        holder = incident.change_execution
+        if holder and holder != execution and self.is_running(holder):
+            raise self.change.taken(f"incident {incident.id} is being rolled back, or has nodes replaced, by {holder}")
+        if not self.lifecycle.incidents.claim(incident, execution):
+            raise self.change.taken(f"incident {incident.id} is being changed already: another run was faster")
+
+    def start(self, incident: Incident, requested_by: str) -> None:
+        """Takes the VPC's lock and notes that it runs.
+
+        Raises:
+            VpcLocked
+        """
+        self._lock.acquire(incident.require_plan().vpc_id, incident.id)
+        note = f"asked for by {requested_by}"
+        self.lifecycle.incidents.start(incident.id, self.change.step, note, requested_by)
+
+    def ask(self, incident_id: str, task_token: str, execution: str | None = None) -> None:
+        """Puts the assessment to people; the state machine waits on `task_token`."""
+        incident = self.own(incident_id, execution)
+        expires_at = self.lifecycle.clock() + timedelta(minutes=self.minutes)
+        Approvals(self.lifecycle.table, self.lifecycle.clock).ask(
+            incident_id, incident.require_plan().hash, task_token, expires_at, shown_as=self.change.question
+        )
+
+    def own(self, incident_id: str, execution: str | None) -> Incident:
+        """The incident, which `execution` changes.
+
+        Raises:
+            the change's `taken`: another execution does.
+        """
+        incident = self.lifecycle.incidents.get(incident_id)
+        if not _owns(incident, execution):
+            raise self.change.taken(f"incident {incident_id} is being changed by {incident.change_execution}")
+        return incident
+
+    def go_ahead(self, incident: Incident, by: str | None, told: str, **update: object) -> None:
+        """Notes that it was confirmed. `by`: who confirmed, None when nobody was asked."""
+        self._record(incident, self.change.running, StepState.RUNNING, told, by or self._requested_by(incident), update)
+
+    def cancel(self, incident_id: str, by: str | None, execution: str | None = None) -> str:
+        """Nobody wants it (`by` None: nobody answered): nothing was changed, and it can be asked for again.
+
+        Returns what the record tells.
+        """
+        incident = self.own(incident_id, execution)
+        self.settle(incident)
+        note = f"cancelled by {by}" if by else "nobody confirmed it"
+        self._record(
+            incident, self.change.cancelled, StepState.SKIPPED, f"{note}, nothing was changed", by or AUTOMATIC
+        )
+        self.release(incident)
+        return note
+
+    def interrupt(self, incident_id: str | None, caught: Caught, execution: str | None = None) -> Failure:
+        """Records what is in the way and gives the lock back; the next run goes on from here.
+
+        An execution that did not come to change the incident records and releases nothing.
+        """
+        incident = self.lifecycle.incidents.get(incident_id) if incident_id else None
+        if incident is None or not _owns(incident, execution):
+            return failure_of(caught, ())
+        self.settle(incident)
+        failure = failure_of(caught, self.outstanding(incident.id) if self.change.keeps_failure else ())
+        self.record_interruption(incident, (failure.message,), failure if self.change.keeps_failure else None)
+        self.release(incident)
+        return failure
+
+    def record_interruption(self, incident: Incident, reasons: tuple[str, ...], failure: Failure | None = None) -> None:
+        update = self.change.on_interruption(reasons)
+        documents: dict[str, Document] = {"failure": failure} if failure else {}
+        told = "; ".join(reasons)
+        self._record(incident, self.change.interrupted, StepState.FAILED, told, AUTOMATIC, update, documents)
+
+    def settle(self, incident: Incident) -> None:
+        """A question that is still open has expired."""
+        asked = getattr(incident, self.change.question)
+        if asked and asked.state is ApprovalState.PENDING:
+            expired = asked.model_copy(update={"state": ApprovalState.EXPIRED})
+            self.lifecycle.incidents.set_approval(incident.id, expired, shown_as=self.change.question)
+
+    def release(self, incident: Incident) -> None:
+        """Gives the VPC's lock back."""
+        if self.change.restarts_cooldown:
+            self.lifecycle.incidents.restart_cooldown(incident)
+        if incident.plan:
+            self._lock.release(incident.plan.vpc_id, incident.id)
+
+    def outstanding(self, incident_id: str) -> list[ChangeMade]:
+        return ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).outstanding()
+
+    def latest(self, incident: Incident) -> DocumentT:
+        """The stored document, or what is to be said when it ended before anything was looked at."""
+        stored: DocumentT | None = getattr(incident, self.change.document)
+        return stored or self.change.blank(self.lifecycle.clock())
+
+    def _requested_by(self, incident: Incident) -> str:
+        return str(getattr(self.latest(incident), "requested_by", AUTOMATIC))
+
+    def _record(
+        self,
+        incident: Incident,
+        state: StrEnum,
+        step_state: StepState,
+        note: str,
+        by: str,
+        update: dict[str, object] | None = None,
+        documents: dict[str, Document] | None = None,
+    ) -> None:
+        changed = self.latest(incident).model_copy(update={"state": state, **(update or {})})
+        stored: dict[str, Document] = {self.change.document: changed, **(documents or {})}
+        self.lifecycle.incidents.record(incident.id, self.change.step, step_state, note, stored, by)
+
+    @property
+    def _lock(self) -> VpcLock:
+        return VpcLock(self.lifecycle.table, self.lifecycle.clock)
+
+
+def _owns(incident: Incident, execution: str | None) -> bool:
+    return execution is None or incident.change_execution == execution

@@ -1,0 +1,103 @@
+"""What the function `incident` does in a remediation: opened by hand, put to people, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Request, Result
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.remediation.caught import Caught
+from ip_remediator.remediation.close import Lifecycle
+
+
+@dataclass(frozen=True)
+class IncidentWork:
+    """`minutes`: how long a question is open. `is_running` tells whether an execution, named by its ARN, still runs;
+    `resume` gives the task that waits with a token its answer."""
+
+    lifecycle: Lifecycle
+    region: str
+    default_mode: Mode
+    minutes: int
+    is_running: Callable[[str], bool]
+    resume: Callable[[str, dict[str, Any]], None]
+
+
+class Begin(Request):
+    """`input`: what was given to the execution of this ARN; whatever it is, the action checks it."""
+
+    input: Any
+    execution: str
+
+
+class Opened(Result):
+    incident: str
+    cluster: str
+
+
+class Ask(OfIncident):
+    """`why`: what made the remediator ask."""
+
+    task_token: str
+    minutes: int
+    why: str
+
+
+class Remind(OfIncident):
+    task_token: str
+
+
+class Asked(Result):
+    """The answer comes from people, to the task's token."""
+
+
+class Close(OfIncident):
+    outcome: Outcome
+    failure: Caught | None = None
+
+
+class FailureTold(Result):
+    error: str
+    message: str
+
+
+class Report(Result):
+    """The output of a remediation. `plan`: of a dry run, which is asked for because of it."""
+
+    incident: str
+    cluster: str
+    outcome: Outcome
+    verdict: str | None = None
+    block: str | None = None
+    failure: FailureTold | None = None
+    plan: dict[str, Any] | None = Field(default=None)
+
+
+REMEDIATION_INCIDENT: ActionTable[IncidentWork] = ActionTable()
+
+
+@REMEDIATION_INCIDENT.action(Begin, Opened, Effect.READS)
+def open(work: IncidentWork, asked: Begin) -> Opened:  # noqa: A001 - the action's name
+    return Opened(**work.lifecycle.open(asked.input, work.region, work.default_mode, asked.execution))
+
+
+@REMEDIATION_INCIDENT.action(Ask, Asked, Effect.READS)
+def ask(work: IncidentWork, asked: Ask) -> Asked:
+    work.lifecycle.ask(asked.incident, asked.task_token, asked.minutes, asked.why)
+    return Asked()
+
+
+@REMEDIATION_INCIDENT.action(Remind, Asked, Effect.READS)
+def remind(work: IncidentWork, asked: Remind) -> Asked:
+    if answered := work.lifecycle.remind(asked.incident, asked.task_token):
+        work.resume(asked.task_token, answered)
+    return Asked()
+
+
+@REMEDIATION_INCIDENT.action(Close, Report, Effect.READS)
+def close(work: IncidentWork, asked: Close) -> Report:
+    return Report(**work.lifecycle.close(asked.incident, asked.outcome, asked.failure))

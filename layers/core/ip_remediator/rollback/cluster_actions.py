@@ -1,0 +1,80 @@
+"""What the function `cluster` does in a rollback."""
+
+from __future__ import annotations
+
+from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.provisioning.cluster_actions import PROVISIONING_CLUSTER, ClusterWork
+from ip_remediator.rollback.block_usage import Ec2Block
+from ip_remediator.rollback.drain import BlockDrainer
+from ip_remediator.rollback.enis import EniRelease
+
+ROLLBACK_CLUSTER: ActionTable[ClusterWork] = ActionTable(PROVISIONING_CLUSTER)
+
+
+class Assess(OfIncident):
+    requested_by: str
+    evict: bool
+
+
+class BlockInUse(Result):
+    pods: int
+    interfaces: int
+
+
+class NewEnisStopped(Result):
+    """`restored`: the CNI's settings were put back. `lowered`: how many of its warm targets."""
+
+    restored: bool
+    lowered: int = 0
+
+
+class MovePods(OfIncident):
+    evict: bool
+
+
+class PodsMoved(Result):
+    pods: int
+
+
+class NodesGivenBack(Result):
+    uncordoned: int = 0
+
+
+class WarmTargetsRestored(Result):
+    restored: bool = False
+
+
+def _drainer(work: ClusterWork) -> BlockDrainer:
+    return BlockDrainer(
+        work.incident, work.incidents, work.log, work.cluster.kube, Ec2Block(work.client("ec2")), work.clock
+    )
+
+
+@ROLLBACK_CLUSTER.action(Assess, BlockInUse, Effect.READS)
+def assess(work: ClusterWork, asked: Assess) -> BlockInUse:
+    return BlockInUse(**_drainer(work).assess(asked.requested_by, asked.evict))
+
+
+@ROLLBACK_CLUSTER.action(OfIncident, NewEnisStopped, Effect.WRITES)
+def stop_new_enis(work: ClusterWork, asked: OfIncident) -> NewEnisStopped:  # noqa: ARG001 - every action's signature
+    done = EniRelease(work.configuration).stop_new_enis(interfaces=_drainer(work).recheck_and_transfer())
+    return NewEnisStopped(restored=done["restored"], lowered=len(done.get("lowered", ())))
+
+
+@ROLLBACK_CLUSTER.action(MovePods, PodsMoved, Effect.WRITES)
+def move_pods(work: ClusterWork, asked: MovePods) -> PodsMoved:
+    return PodsMoved(**_drainer(work).move_pods(asked.evict))
+
+
+@ROLLBACK_CLUSTER.action(OfIncident, NodesGivenBack, Effect.RESTORES)
+def uncordon(work: ClusterWork, asked: OfIncident) -> NodesGivenBack:  # noqa: ARG001
+    if work.nothing_to_restore:
+        return NodesGivenBack()
+    return NodesGivenBack(uncordoned=len(_drainer(work).uncordon()["uncordoned"]))
+
+
+@ROLLBACK_CLUSTER.action(OfIncident, WarmTargetsRestored, Effect.RESTORES)
+def restore_warm_targets(work: ClusterWork, asked: OfIncident) -> WarmTargetsRestored:  # noqa: ARG001
+    if work.nothing_to_restore:
+        return WarmTargetsRestored()
+    return WarmTargetsRestored(**EniRelease(work.configuration).restore_warm_targets())
