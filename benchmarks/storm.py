@@ -26,7 +26,7 @@ from ip_remediator.clients.aws.step_functions import start_remediation
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode
 from ip_remediator.incidents.repository import Incidents
-from ip_remediator.intake.handle import ingest
+from ip_remediator.intake.handle import Intake
 from ip_remediator.intake.window import SignalWindow
 from ip_remediator.signals.correlation import Rules
 from ip_remediator.signals.events import Signal
@@ -112,7 +112,7 @@ def run(table: Any, sfn: Any, machine: str, events: Sequence[dict[str, Any]]) ->
     def invoke(batch: Sequence[dict[str, Any]]) -> int:
         records = [{"messageId": event["id"], "body": json.dumps(event)} for event in batch]
         begun = time.thread_time()
-        failures = ingest(records, remediate, _unread, utc_now())["batchItemFailures"]
+        failures = Intake(remediate, _unread).ingest(records, utc_now())["batchItemFailures"]
         cpu.append(time.thread_time() - begun)
         return len(failures)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
 from ip_remediator.signals.error_catalogue import Cause
-from ip_remediator.signals.events import Signal
+from ip_remediator.signals.model import Signal
 from ip_remediator_cli.documents import read_snapshot, read_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
 from ip_remediator_cli.parser import STDIN
@@ -51,7 +51,7 @@ def _proven(arguments: Namespace, cluster: str) -> list[Cause]:
             f"--signals {name}: no record of it is a signal of cluster {cluster}; see what they are with "
             f"`ip-remediator signals {name}`"
         )
-    return sorted({signal.cause for signal in found})
+    return sorted({cause for signal in found for cause in signal.causes})
 
 
 def status_of(diagnosis: Diagnosis) -> int:

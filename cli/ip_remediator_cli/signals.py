@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ip_remediator.signals.events import Dropped, Signal, at, is_kubernetes_event, parse_kubernetes_event, text_at
-from ip_remediator.signals.logs import parse_logs, parse_message
+from ip_remediator.signals.documents import at, text_at
+from ip_remediator.signals.events import parse_message
+from ip_remediator.signals.model import Dropped, DropReason, Outcome, UnplacedSignal
 from ip_remediator_cli.documents import parse_json, read_text
 from ip_remediator_cli.errors import OK, BadInput
 
@@ -23,11 +22,15 @@ def run(arguments: Namespace) -> int:
     return OK
 
 
-def to_json(found: Signal | Dropped) -> dict[str, object]:
-    """A signal with all of its fields, absent facts null; or `{"dropped": reason}`."""
-    if isinstance(found, Dropped):
-        return {"dropped": found.reason.value}
-    return found.model_dump(mode="json")
+def to_json(outcome: Outcome) -> dict[str, object]:
+    """A signal with all of its fields, absent facts null; or `{"dropped": reason}`.
+
+    Where no cluster is named, `cluster` is null and `place` says where it happened.
+    """
+    if isinstance(outcome, Dropped):
+        return {"dropped": outcome.reason.value}
+    document = outcome.model_dump(mode="json")
+    return {name: document.pop(name) for name in ("source", "cluster")} | document
 
 
 def read_records(text: str, name: str, option: str = "FILE") -> list[object]:
@@ -62,13 +65,13 @@ def _unwrapped(document: object) -> list[object]:
     for messages, body in (("Records", "body"), ("Messages", "Body")):
         found = at(document, messages)
         if isinstance(found, list):
-            return [_from_body(text_at(message, body) or "") for message in found]
+            return [_from_body(at(message, body)) if at(message, body) is not None else message for message in found]
     return [document]
 
 
-def _from_body(body: str) -> object:
+def _from_body(body: object) -> object:
     try:
-        return json.loads(body)
+        return json.loads(body) if isinstance(body, str) else body
     except (ValueError, RecursionError):
         return body  # no event, as any other text
 
@@ -81,20 +84,17 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def parse_record(record: object, cluster: str | None, received_at: datetime) -> Iterator[Signal | Dropped]:
-    """The signals of one record: what a message of the queue holds, a bare Kubernetes Event, or a CloudWatch Logs
-    payload, as Lambda gets it or already unpacked. `cluster` names the cluster of bare Events."""
-    if at(record, "awslogs") is not None:
-        yield from parse_logs(record, received_at=received_at)
-    elif isinstance(at(record, "logEvents"), list) or at(record, "messageType") == "CONTROL_MESSAGE":
-        yield from parse_logs(_packed(record), received_at=received_at)
-    elif is_kubernetes_event(record):
-        yield parse_kubernetes_event(record, cluster=cluster, received_at=received_at)
-    else:
-        yield from parse_message(record, received_at=received_at)
+def parse_record(record: object, cluster: str | None, received_at: datetime) -> Iterator[Outcome]:
+    """The signals of one record: what a message of the queue holds, an event or alarm in any envelope, or a CloudWatch
+    Logs payload, as Lambda gets it or already unpacked. `cluster` names the cluster of records that name none."""
+    for outcome in parse_message(record, received_at=received_at, cluster=cluster):
+        yield _placed(outcome, cluster)
 
 
-def _packed(batch: object) -> dict[str, dict[str, str]]:
-    """The payload that Lambda would get for a batch of log events."""
-    data = gzip.compress(json.dumps(batch).encode(), compresslevel=1)
-    return {"awslogs": {"data": base64.b64encode(data).decode()}}
+def _placed(outcome: Outcome, cluster: str | None) -> Outcome:
+    """Without the sweep's knowledge, only what is certainly about some cluster is more than a drop."""
+    if not isinstance(outcome, UnplacedSignal):
+        return outcome
+    if not outcome.place.certain:
+        return Dropped(reason=DropReason.NO_CLUSTER)
+    return outcome.in_cluster(cluster) if cluster else outcome

@@ -34,7 +34,8 @@ class IncidentSettings(_Settings):
 
 @dataclass(frozen=True)
 class IngestSettings(IncidentSettings):
-    """`weak_signals_needed`, within `signal_window_minutes`, open an incident; `cool_down_minutes` after one closed."""
+    """`weak_signals_needed`, within `signal_window_minutes`, open an incident; `cool_down_minutes` after one closed.
+    `log_group_clusters`: "GROUP=CLUSTER, PREFIX*=CLUSTER", or "none"."""
 
     state_machine_arn: str
     default_mode: str
@@ -43,6 +44,7 @@ class IngestSettings(IncidentSettings):
     weak_signals_needed: str
     signal_window_minutes: str
     cool_down_minutes: str
+    log_group_clusters: str
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tests.unit.cli.conftest import Run, one_error_line
 DATA = Path(__file__).parents[2] / "data" / "signals"
 FIELDS = [
     "source", "cluster", "cause", "strength", "node", "zone", "pod", "first_seen", "last_seen", "id", "excerpt",
+    "affected",
 ]  # fmt: skip
 
 

@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "WEAK_SIGNALS_NEEDED": "2",
     "SIGNAL_WINDOW_MINUTES": "15",
     "COOL_DOWN_MINUTES": "15",
+    "LOG_GROUP_CLUSTERS": "none",
 }
 
 
@@ -83,6 +84,7 @@ def deployed(monkeypatch):
         monkeypatch.setattr(app.session, "client", lambda service: service)
         monkeypatch.setattr(app, "IncidentOpener", lambda table, clock: store)
         monkeypatch.setattr(app, "SignalWindow", lambda *_: store)
+        monkeypatch.setattr(app, "SubnetClusters", lambda table: store)
         monkeypatch.setattr(app, "SignalQueue", lambda *_: store)
         monkeypatch.setattr(app, "DeadLetterQueue", lambda *_: store)
         monkeypatch.setattr(app, "start_remediation", store.start)
@@ -303,7 +305,7 @@ def test_every_record_is_joined_dropped_buried_or_failed_exactly_once(given_reco
         for n, (cluster, readable) in enumerate(given_records)
     ]
 
-    response = handle.ingest(records, remediate, lambda body, _reason: buried.append(body), NOW)
+    response = handle.Intake(remediate, lambda body, _reason: buried.append(body)).ingest(records, NOW)
 
     expected = Counter(cluster for cluster, readable in given_records if readable and cluster in {"a", "b", "c"} - down)
     unjoined = {str(n) for n, (cluster, readable) in enumerate(given_records) if readable and cluster in down}

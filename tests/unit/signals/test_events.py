@@ -123,6 +123,7 @@ def test_a_signal_has_exactly_the_fields_of_its_contract():
         "cluster": "shop-prod",
         "cause": "no_address",
         "strength": "weak",
+        "affected": "pods",
         "node": None,
         "zone": None,
         "pod": None,

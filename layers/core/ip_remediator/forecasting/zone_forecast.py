@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ip_remediator.forecasting.forecast import Forecast
 from ip_remediator.signals.error_catalogue import Cause, Strength
-from ip_remediator.signals.events import Dropped, Signal, Source, build
+from ip_remediator.signals.model import Outcome, Source, build
 from ip_remediator.snapshot.ipamd import lasting, zone_subnets, zones_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -54,7 +54,7 @@ def is_news(full_at: datetime, now: datetime, told_at: datetime | None, told_ful
     return (full_at - now) < (told_full_at - told_at) / 2 or now - told_at >= REMINDED_AFTER
 
 
-def foretelling(cluster: str, outlook: Outlook, forecast: Forecast, now: datetime) -> Signal | Dropped:
+def foretelling(cluster: str, outlook: Outlook, forecast: Forecast, now: datetime) -> Outcome:
     """The signal that a zone will be full: strong, because the counts are EC2's own."""
     return build(
         source=Source.SWEEP,

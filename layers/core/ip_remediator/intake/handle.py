@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,77 +18,110 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from ip_remediator.observability import NAMESPACE, logger
 from ip_remediator.signals.correlation import by_cluster
 from ip_remediator.signals.error_catalogue import Cause
-from ip_remediator.signals.events import Dropped, Signal
-from ip_remediator.signals.logs import fold, parse_logs, parse_message
+from ip_remediator.signals.events import parse_message
+from ip_remediator.signals.log_groups import LogGroups
+from ip_remediator.signals.logs import fold, parse_logs
+from ip_remediator.signals.model import Dropped, DropReason, Outcome, Signal, UnplacedSignal
 
-Outcome = Signal | Dropped
+Placed = Signal | Dropped
+_NO_GROUPS = LogGroups()
 
 
-def ingest(
-    records: list[Any],
-    remediate: Callable[[str, Sequence[Signal]], None],
-    add_dead_letter: Callable[[str, str], None],
-    now: datetime,
-) -> dict[str, Any]:
-    """The partial batch response: the records of a cluster that could not be joined fail together.
+def leave_unplaced(_signal: UnplacedSignal) -> Sequence[Placed]:
+    """Who knows no cluster's subnets finds no cluster."""
+    return [Dropped(reason=DropReason.NO_CLUSTER)]
 
-    Retrying can't fix a body that isn't JSON, so it goes to the dead-letter queue; it is reported as failed only if
-    that send fails.
 
-    Powertools' BatchProcessor does the first half as well, but imports as long as everything else here together.
+@dataclass(frozen=True)
+class Intake:
+    """What ingest does with what it read.
+
+    `take`: joins the signals of one cluster. `add_dead_letter`: a body and the reason. `place`: finds the clusters of
+    a signal that names none. `groups`: clusters of log groups with names of their owners' own.
     """
-    read: list[tuple[str, Outcome]] = []
-    failures: list[str] = []
-    for record in records:
-        try:
-            document = json.loads(record["body"])
-            read += [(record["messageId"], found) for found in parse_message(document, received_at=now)]
-        except Exception as error:  # whatever is in a message, the others of its batch go on
-            about = {"message_id": record["messageId"], "body": record["body"][:200]}
-            logger.error("message not read", reason=_reason(error), **about)
-            failures += _dead_letter(record, _reason(error), add_dead_letter)
-    signals = [(message, found) for message, found in read if isinstance(found, Signal)]
-    for cluster, observed in by_cluster(signal for _, signal in signals).items():
-        try:
-            remediate(cluster, observed)
-        except Exception as error:  # the other clusters go on; SQS delivers these again, and then to the dead letters
-            messages = list(dict.fromkeys(message for message, signal in signals if signal.cluster == cluster))
-            logger.exception("signals not joined", cluster=cluster, message_ids=messages, reason=_reason(error))
-            failures += messages
-    count(found for _, found in read)
-    # A message may hold signals of several clusters, but fails once.
-    return {"batchItemFailures": [{"itemIdentifier": message} for message in dict.fromkeys(failures)]}
 
+    take: Callable[[str, Sequence[Signal]], None]
+    add_dead_letter: Callable[[str, str], None]
+    place: Callable[[UnplacedSignal], Sequence[Placed]] = leave_unplaced
+    groups: LogGroups = field(default_factory=LogGroups)
 
-def _dead_letter(record: Any, reason: str, add_dead_letter: Callable[[str, str], None]) -> list[str]:
-    """Nothing, or the message's id when it could not be buried: SQS delivers it again, and buries it itself."""
-    try:
-        add_dead_letter(record["body"], reason)
-    except Exception as error:
-        logger.error("message not buried", message_id=record["messageId"], reason=_reason(error))
-        return [record["messageId"]]
-    return []
+    def ingest(self, records: list[Any], now: datetime) -> dict[str, Any]:
+        """The partial batch response: the records of a cluster that could not be joined fail together.
+
+        Retrying can't fix a body that isn't JSON, so it goes to the dead-letter queue; it is reported as failed only
+        if that send fails.
+
+        Powertools' BatchProcessor does the first half as well, but imports as long as everything else here together.
+        """
+        outcomes: list[tuple[str, Placed]] = []
+        failures: list[str] = []
+        for record in records:
+            message = record["messageId"]
+            try:
+                document = json.loads(record["body"])
+                read = list(parse_message(document, received_at=now, groups=self.groups))
+            except Exception as error:  # whatever is in a message, the others of its batch go on
+                logger.error("message not read", reason=_reason(error), message_id=message, body=record["body"][:200])
+                failures += self._dead_letter(record, _reason(error))
+                continue
+            try:
+                outcomes += [(message, placed) for outcome in read for placed in self._placed(outcome)]
+            except Exception as error:  # SQS delivers it again
+                logger.exception("cluster not found", message_ids=[message], reason=_reason(error))
+                failures.append(message)
+        failures += self._join(outcomes)
+        count(outcome for _, outcome in outcomes)
+        # A message may hold signals of several clusters, but fails once.
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in dict.fromkeys(failures)]}
+
+    def _placed(self, outcome: Outcome) -> Sequence[Placed]:
+        return self.place(outcome) if isinstance(outcome, UnplacedSignal) else [outcome]
+
+    def _join(self, outcomes: Sequence[tuple[str, Placed]]) -> list[str]:
+        """The ids of the messages whose signals could not be joined."""
+        signals = [(message, outcome) for message, outcome in outcomes if isinstance(outcome, Signal)]
+        failures: list[str] = []
+        for cluster, observed in by_cluster(signal for _, signal in signals).items():
+            try:
+                self.take(cluster, observed)
+            except Exception as error:  # the other clusters go on; SQS delivers these again, then to the dead letters
+                messages = list(dict.fromkeys(message for message, signal in signals if signal.cluster == cluster))
+                logger.exception("signals not joined", cluster=cluster, message_ids=messages, reason=_reason(error))
+                failures += messages
+        return failures
+
+    def _dead_letter(self, record: Any, reason: str) -> list[str]:
+        """Nothing, or the message's id when the dead-letter queue did not take it: SQS delivers it again."""
+        try:
+            self.add_dead_letter(record["body"], reason)
+        except Exception as error:
+            logger.error("message not buried", message_id=record["messageId"], reason=_reason(error))
+            return [record["messageId"]]
+        return []
 
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def forward(payload: object, send: Callable[[Sequence[Signal]], None], now: datetime) -> dict[str, int]:
-    """The signals of a CloudWatch Logs payload, put into the queue; how many there were, of how many lines."""
-    found = list(parse_logs(payload, received_at=now))
-    signals = fold(one for one in found if isinstance(one, Signal))
+def forward(
+    payload: object, send: Callable[[Sequence[Signal]], None], now: datetime, groups: LogGroups = _NO_GROUPS
+) -> dict[str, int]:
+    """Puts the signals of a CloudWatch Logs payload into the queue; how many there were, of how many lines."""
+    outcomes = list(parse_logs(payload, received_at=now, groups=groups))
+    signals = fold(outcome for outcome in outcomes if isinstance(outcome, Signal))
     if signals:
         send(signals)
-    count(one for one in found if isinstance(one, Dropped))
-    return {"lines": len(found), "signals": len(signals)}
+    count(outcome for outcome in outcomes if isinstance(outcome, Dropped))
+    return {"lines": len(outcomes), "signals": len(signals)}
 
 
 def count(outcomes: Iterable[Outcome]) -> None:
     """Metrics of what was read, and the words that nobody knew, in the log."""
-    found = list(outcomes)
-    if unknown := {one.excerpt for one in found if isinstance(one, Signal) and one.cause is Cause.OTHER}:
+    read = list(outcomes)
+    unknown = {outcome.excerpt for outcome in read if isinstance(outcome, Signal) and outcome.cause is Cause.OTHER}
+    if unknown:
         logger.info("unknown wordings", excerpts=sorted(unknown)[:5])
-    for (name, dimension, value), number in Counter(one.tally for one in found).items():
+    for (name, dimension, value), number in Counter(outcome.tally for outcome in read).items():
         with single_metric(name, MetricUnit.Count, number, namespace=NAMESPACE) as metric:
             metric.add_dimension(dimension, value)

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ip_remediator.common.document import Document
 from ip_remediator.signals.error_catalogue import Cause, Strength
-from ip_remediator.signals.events import Signal, Source, merged
+from ip_remediator.signals.model import Signal, Source, merged
 
 # The kubelet tries a failed sandbox again every 10 to 15 seconds, and ipamd fills an empty pool within a few: a pod
 # that still fails after two minutes does not wait for a pool that is just being filled.
@@ -145,7 +145,7 @@ def summarize(known: SignalSummary, signals: Sequence[Signal]) -> SignalSummary:
     learnt = SignalSummary(
         count=known.count + len(counted),
         counted=tuple(sorted([*known.counted, *counted])),
-        causes=_names(known.causes, (signal.cause.value for signal in signals)),
+        causes=_names(known.causes, (cause.value for signal in signals for cause in signal.causes)),
         pods=_names(known.pods, (signal.pod for signal in signals)),
         nodes=_names(known.nodes, (signal.node for signal in signals)),
         zones=_names(known.zones, (signal.zone for signal in signals)),

@@ -1,0 +1,255 @@
+"""Alarms in every form -> one small model -> a signal.
+
+Forms: CloudWatch's state changes on EventBridge (of metrics, metric math, Metrics Insights, PromQL, composite alarms
+and single contributors), the same as CloudWatch sends them to SNS or Lambda, and Alertmanager's alerts (webhook, and
+the text that it or Amazon Managed Prometheus sends to SNS).
+
+An alarm names no cause: pods wait or addresses run low, the facts must tell the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from ip_remediator.signals.causes import Cause, Strength
+from ip_remediator.signals.documents import at, list_at, mapping_at, text_at, time_of
+from ip_remediator.signals.model import Dropped, DropReason, Outcome, Place, Source, build, cluster_name
+
+# Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
+ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
+# Namespaces that hold other metrics, too: cni-metrics-helper's, Container Insights for Prometheus, VPC IPAM's.
+MIXED_NAMESPACES = frozenset({"Kubernetes", "ContainerInsights/Prometheus", "AWS/IPAM"})
+# An alarm that names no cluster otherwise (composite, or on other metrics) has it in its name or description.
+# (AWS's examples of composite alarms' events show no description.)
+ALARM_CLUSTER = re.compile(r"\beks-ip-remediator:cluster=([0-9A-Za-z_-]+)")
+# Metrics about addresses, ENIs or pods that wait: of cni-metrics-helper and the CNI (awscni_...), Container Insights,
+# kube-state-metrics, VPC IPAM.
+_METRIC = re.compile(
+    r"IPAddresses|ip_addresses|SubnetIPUsage|\beni(?:Allocated|MaxAvailable)|awscni_|pod_status_pending"
+    r"|kube_pod_status_(?:phase|scheduled|ready)|kube_pod_container_status_waiting|node_status_allocatable_pods"
+    r"|node_number_of_running_pods|FreeAddresses|FreePrefixes"
+)
+_CLUSTER_KEYS = (
+    "ClusterName",
+    "CLUSTER_ID",
+    "cluster_name",
+    "clusterName",
+    "cluster",
+    "eks_cluster",
+    "k8s_cluster_name",
+    "k8s_cluster",
+    "k8s.cluster.name",
+    "@resource.k8s.cluster.name",
+    "@aws.eks.cluster.name",
+)
+_NODE_KEYS = ("NodeName", "node", "k8s.node.name", "@resource.k8s.node.name", "nodename")
+_KEY = "|".join(re.escape(key) for key in _CLUSTER_KEYS)
+# A matcher of Metrics Insights (ClusterName = 'x') or PromQL ({"@resource.k8s.cluster.name"="x"}).
+_MATCHER = re.compile(rf"""(?<![\w.])["']?(?:{_KEY})["']?\s*=~?\s*["']([^"']{{1,300}})["']""")
+_QUERY_NAMESPACE = re.compile(r'"([A-Za-z/]{1,80})"')
+
+
+class Metric(NamedTuple):
+    """One metric that an alarm looks at."""
+
+    namespace: str | None
+    name: str
+    dimensions: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """`queries`: the texts of Metrics Insights and PromQL; `attributes`: those of the one contributor that went off."""
+
+    name: str
+    description: str
+    state: str | None
+    reason: str | None
+    changed: datetime | None
+    identity: str | None
+    metrics: tuple[Metric, ...] = ()
+    queries: tuple[str, ...] = ()
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+
+def of_eventbridge(event: object, detail: Mapping[str, object]) -> Alarm:
+    """`detail` of a state change; of Lambda's alarm action: `alarmData`."""
+    configuration = at(detail, "configuration")
+    return Alarm(
+        name=text_at(detail, "alarmName") or "",
+        description=text_at(configuration, "description") or "",
+        state=text_at(detail, "state", "value"),
+        reason=text_at(detail, "state", "reason"),
+        changed=time_of(at(detail, "state", "timestamp")) or time_of(at(event, "time")),
+        identity=text_at(event, "id"),
+        metrics=tuple(_metrics(list_at(configuration, "metrics"))),
+        queries=tuple(_queries(configuration)),
+        attributes=mapping_at(detail, "alarmContributor", "attributes"),
+    )
+
+
+def of_notification(message: Mapping[str, object], identity: str | None) -> Alarm:
+    """What CloudWatch sends to SNS."""
+    trigger = mapping_at(message, "Trigger")
+    contributor = mapping_at(message, "AlarmContributor") or mapping_at(message, "alarmContributor")
+    return Alarm(
+        name=text_at(message, "AlarmName") or "",
+        description=text_at(message, "AlarmDescription") or "",
+        state=text_at(message, "NewStateValue"),
+        reason=text_at(message, "NewStateReason"),
+        changed=time_of(at(message, "StateChangeTime")),
+        identity=identity,
+        metrics=tuple(_metrics([{"MetricStat": {"Metric": trigger}}, *list_at(trigger, "Metrics")])),
+        queries=tuple(_queries(message)),
+        attributes=mapping_at(contributor, "attributes") or mapping_at(contributor, "Attributes"),
+    )
+
+
+def _metrics(entries: list[object]) -> Iterator[Metric]:
+    """The metrics among the entries; expressions are passed over. EventBridge and SNS differ in the case of keys."""
+    for entry in entries:
+        metric = mapping_at(entry, "metricStat", "metric") or mapping_at(entry, "MetricStat", "Metric")
+        namespace = text_at(metric, "namespace") or text_at(metric, "Namespace")
+        name = text_at(metric, "name") or text_at(metric, "MetricName") or text_at(metric, "metricName")
+        dimensions = at(metric, "dimensions") or at(metric, "Dimensions")
+        if namespace or name:
+            yield Metric(namespace, name or "", _dimensions(dimensions))
+
+
+def _dimensions(value: object) -> Mapping[str, object]:
+    """An object, or a list of {"name", "value"}."""
+    if isinstance(value, dict):
+        return value
+    pairs = value if isinstance(value, list) else []
+    named = ((text_at(one, "name") or text_at(one, "Name"), at(one, "value") or at(one, "Value")) for one in pairs)
+    return {name: inner for name, inner in named if name}
+
+
+_QUERY_KEYS = frozenset({"query", "Query", "expression", "Expression"})
+_MAX_QUERY_DEPTH = 6
+
+
+def _queries(value: object, depth: int = _MAX_QUERY_DEPTH) -> Iterator[str]:
+    if depth == 0:
+        return
+    if isinstance(value, list):
+        for inner in value[:500]:
+            yield from _queries(inner, depth - 1)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str):
+                if key in _QUERY_KEYS:
+                    yield inner
+            else:
+                yield from _queries(inner, depth - 1)
+
+
+def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Outcome:
+    """The signal of an alarm; `cluster` names the cluster of one that names none."""
+    if alarm.state != "ALARM":
+        return Dropped(reason=DropReason.NOT_IN_ALARM)
+    relevant = [metric for metric in alarm.metrics if _concerns_addresses(metric)]
+    queries = [query for query in alarm.queries if _asks_for_addresses(query)]
+    named = ALARM_CLUSTER.search(f"{alarm.description} {alarm.name}")
+    if not relevant and not queries and not named:
+        foreign = alarm.metrics or alarm.queries
+        return Dropped(reason=DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
+    clusters = {named.group(1)} if named else _clusters(alarm, relevant, queries)
+    nodes = {node for metric in relevant if (node := _text_of(metric.dimensions, _NODE_KEYS))}
+    return build(
+        source=Source.ALARM,
+        cluster=clusters.pop() if len(clusters) == 1 else None if clusters else cluster,
+        cause=Cause.NO_ADDRESS,
+        strength=Strength.WEAK,
+        node=nodes.pop() if len(nodes) == 1 else _text_of(alarm.attributes, _NODE_KEYS),
+        seen=(alarm.changed, alarm.changed),
+        received_at=received_at,
+        identity=alarm.identity,
+        excerpt=": ".join(filter(None, (alarm.name, alarm.reason))),
+        place=_place(relevant),
+    )
+
+
+def _concerns_addresses(metric: Metric) -> bool:
+    if metric.namespace in ALARM_NAMESPACES:
+        return True
+    return metric.namespace in MIXED_NAMESPACES and bool(_METRIC.search(metric.name))
+
+
+def _asks_for_addresses(query: str) -> bool:
+    """Whether a query looks at a namespace that is all about clusters, or at a metric about addresses."""
+    return bool(_METRIC.search(query)) or not ALARM_NAMESPACES.isdisjoint(_QUERY_NAMESPACE.findall(query))
+
+
+def _clusters(alarm: Alarm, metrics: list[Metric], queries: list[str]) -> set[str]:
+    """The clusters that contributor, dimensions or queries name, whichever of these names one first."""
+    contributor = _text_of(alarm.attributes, _CLUSTER_KEYS)
+    if contributor:
+        return {contributor}
+    dimensions = {name for metric in metrics if (name := _text_of(metric.dimensions, _CLUSTER_KEYS))}
+    return dimensions or {name for query in queries for name in _MATCHER.findall(query) if cluster_name(name)}
+
+
+def _text_of(attributes: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
+    return next((value for key in keys if isinstance(value := attributes.get(key), str) and value), None)
+
+
+def _place(metrics: list[Metric]) -> Place | None:
+    """VPC IPAM measures subnets, whoever uses them."""
+    keys = ("SubnetId", "SubnetID", "subnetId", "ResourceId")
+    subnets = {name for metric in metrics if (name := _text_of(metric.dimensions, keys)) and name.startswith("subnet-")}
+    return Place(certain=True, subnets=tuple(sorted(subnets))) if subnets else None
+
+
+# ------------------------------------------------------------------------------------------------ Alertmanager
+_ALERT = re.compile(
+    r"awscni|ip[ _-]?address|\bIPAMD?\b|\bENIs?\b|\bVPC[ _-]?CNI\b|aws-node|subnet|FailedCreatePodSandBox"
+    r"|PodSandbox|ContainerCreating|KubePodNotReady|KubeContainerWaiting|pods?[ _-]?(?:is |are )?(?:pending|wait)"
+    r"|pending[ _-]?pods?",
+    re.IGNORECASE,
+)
+_TEXT_LINE = re.compile(r"^[ \t]*-[ \t]*([A-Za-z_][\w.@-]{0,100})[ \t]*=[ \t]*(\S.{0,1000}?)[ \t]*$", re.MULTILINE)
+# Pods of exporters: an alert on their metrics names them, not the pod that waits.
+_EXPORTERS = ("aws-node-", "kube-state-metrics", "cni-metrics-helper", "prometheus-")
+
+
+def alerts_in(text: str) -> list[dict[str, object]]:
+    """The firing alerts of Alertmanager's plain text, as Prometheus and Amazon Managed Prometheus send it to SNS."""
+    firing, _, _ = text[:100_000].partition("Alerts Resolved")
+    if "Labels:" not in firing:
+        return []
+    blocks = firing.split("Labels:")[1:]
+    return [{"status": "firing", "labels": dict(_TEXT_LINE.findall(block))} for block in blocks]
+
+
+def signal_of_alert(alert: object, common: Mapping[str, object], cluster: str | None, received_at: datetime) -> Outcome:
+    """The signal of one alert; `common` are the labels that all alerts of its message have."""
+    if at(alert, "status") not in ("firing", None) or text_at(alert, "state") in ("inactive", "pending"):
+        return Dropped(reason=DropReason.NOT_IN_ALARM)
+    labels = {**common, **mapping_at(alert, "labels")}
+    texts = [text for text in (*labels.values(), *mapping_at(alert, "annotations").values()) if isinstance(text, str)]
+    if not any(_ALERT.search(text[:2_000]) for text in texts):
+        return Dropped(reason=DropReason.FOREIGN_NAMESPACE)
+    began = time_of(at(alert, "startsAt"))
+    namespace, pod = text_at(labels, "namespace"), text_at(labels, "pod")
+    return build(
+        source=Source.ALARM,
+        cluster=_text_of(labels, _CLUSTER_KEYS) or cluster,
+        cause=Cause.NO_ADDRESS,
+        strength=Strength.WEAK,
+        node=_text_of(labels, _NODE_KEYS),
+        pod=f"{namespace}/{pod}" if namespace and pod and not pod.startswith(_EXPORTERS) else None,
+        seen=(began, None),
+        received_at=received_at,
+        identity=text_at(alert, "fingerprint"),
+        excerpt=": ".join(filter(None, (text_at(labels, "alertname"), _summary(alert)))),
+    )
+
+
+def _summary(alert: object) -> str | None:
+    annotations = mapping_at(alert, "annotations")
+    return _text_of(annotations, ("summary", "description", "message"))

@@ -1,0 +1,104 @@
+"""Reading JSON that others wrote: every function takes any JSON value and never raises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+_FIRST_YEAR = 1970
+# Times as numbers: seconds (of this century), milliseconds or nanoseconds since 1970, told apart by their size.
+_SECONDS_FROM, _MILLISECONDS_FROM, _NANOSECONDS_FROM = 1e9, 1e11, 1e17
+
+
+def at(document: object, *path: str) -> object:
+    """The value at `path`, or None where the document has another shape."""
+    for key in path:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(key)
+    return document
+
+
+def text_at(document: object, *path: str) -> str | None:
+    """The text at `path`; empty text and other types count as absent."""
+    value = at(document, *path)
+    return value if isinstance(value, str) and value else None
+
+
+def first_text(document: object, *keys: str) -> str | None:
+    """The text under the first of `keys` that has one."""
+    if not isinstance(document, dict):
+        return None
+    for key in keys:
+        value = document.get(key)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def mapping_at(document: object, *path: str) -> Mapping[str, object]:
+    """The object at `path`; an empty one where there is none."""
+    value = at(document, *path)
+    return value if isinstance(value, dict) else {}
+
+
+def list_at(document: object, *path: str) -> list[object]:
+    """The list at `path`; an empty one where there is none."""
+    value = at(document, *path)
+    return value if isinstance(value, list) else []
+
+
+def json_value(text: str) -> object:
+    """The object or list in a JSON text; None for any other text."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def to_utc(moment: datetime) -> datetime:
+    """Raises ValueError for what is no time of an observation, such as Go's zero time, or one that UTC has not."""
+    if moment.tzinfo is not UTC:
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError(f"{moment} is outside the range of UTC times") from error
+    if moment.year < _FIRST_YEAR:
+        raise ValueError(f"{moment} is no time of an observation")
+    return moment
+
+
+def time_of(value: object) -> datetime | None:
+    """The time in an ISO 8601 text (one without an offset is UTC) or a number since 1970."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+            return to_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        except ValueError:
+            return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= _SECONDS_FROM:
+        return _since_1970(value)
+    return None
+
+
+def _since_1970(number: float) -> datetime | None:
+    try:
+        if number >= _NANOSECONDS_FROM:
+            number /= 1e9
+        elif number >= _MILLISECONDS_FROM:
+            number /= 1e3
+        return datetime.fromtimestamp(number, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def first_time(document: object, *paths: tuple[str, ...]) -> datetime | None:
+    """The first of `paths` that holds a time."""
+    for path in paths:
+        moment = time_of(at(document, *path))
+        if moment is not None:
+            return moment
+    return None

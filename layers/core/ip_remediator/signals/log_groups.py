@@ -1,0 +1,115 @@
+"""What the names of a CloudWatch log group and of a log stream say: which cluster, which node, whose words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ip_remediator.signals.causes import Speaker
+from ip_remediator.signals.model import cluster_name
+
+
+class Origin(NamedTuple):
+    """Where a line comes from, as far as group and stream tell."""
+
+    cluster: str | None = None
+    node: str | None = None
+    speaker: Speaker = Speaker.UNKNOWN
+
+
+@dataclass(frozen=True)
+class LogGroups:
+    """Groups that their owner maps to a cluster: by name, or by a beginning that ends in `*`; the longest counts."""
+
+    mapped: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> LogGroups:
+        """Reads "group=cluster, prefix*=cluster"; "none" and empty are none.
+
+        Raises:
+            ValueError: an entry without `=`, or a cluster name that EKS does not allow.
+        """
+        entries = [entry.strip() for entry in text.split(",") if entry.strip() and entry.strip() != "none"]
+        return cls(tuple(sorted(map(_mapping, entries), key=lambda pair: -len(pair[0]))))
+
+    def cluster_of(self, group: str) -> str | None:
+        for name, cluster in self.mapped:
+            if group == name or (name.endswith("*") and group.startswith(name[:-1])):
+                return cluster
+        return _cluster_of_known_group(group)
+
+
+def _mapping(entry: str) -> tuple[str, str]:
+    group, equals, cluster = entry.rpartition("=")
+    if not equals or not group.strip() or cluster_name(cluster.strip()) is None:
+        raise ValueError(f"log group {entry!r}: write GROUP=CLUSTER, such as /shop/eks/*=shop-prod")
+    return group.strip(), cluster.strip()
+
+
+# Container Insights (application, dataplane, host, performance); EKS Blueprints and the EKS workshop's Fluent Bit;
+# vended logs of EKS Auto Mode (AUTO_MODE_IPAM_LOGS, ...); older Blueprints.
+_GROUPS = (
+    re.compile(r"^/aws/containerinsights/([^/]+)/"),
+    re.compile(r"^/aws/vendedlogs/eks/cluster/[A-Z_]+/([^/]+)"),
+    re.compile(r"^/aws/eks/([^/]+)/"),
+    re.compile(r"^/([^/]+)/worker-fluentbit-logs"),
+)
+# The chart aws-for-fluent-bit calls its groups so by default, whatever the cluster.
+_NO_CLUSTERS = frozenset({"fluentbit-cloudwatch", "blueprints"})
+
+
+def _cluster_of_known_group(group: str) -> str | None:
+    found = next((match.group(1) for pattern in _GROUPS if (match := pattern.match(group))), None)
+    return None if found in _NO_CLUSTERS else cluster_name(found)
+
+
+# Fluent Bit names a stream of a container after the file of its log; Container Insights puts the node in front.
+_CONTAINER = re.compile(r"containers\.([a-z0-9.-]{1,253})_([a-z0-9-]{1,63})_([a-z0-9.-]{1,253})-[0-9a-f]{64}")
+_NODE = re.compile(r"^([a-z0-9.-]{1,253}?)(?:-(?:application|dataplane)\.|\.host\.)")
+_UNIT = re.compile(r"systemd\.([a-z0-9-]{1,100})(?:\.service|$)")
+_VENDED = re.compile(r"^/aws/vendedlogs/eks/cluster/([A-Z_]+)/")
+_INSTANCE = re.compile(r"^i-[0-9a-f]{8,17}$")
+
+_CNI_PROGRAMS = ("aws-node", "aws-vpc-cni", "ipamd", "aws-k8s-agent", "vpc-resource-controller", "eks-ipam")
+_RUNTIME_PROGRAMS = frozenset({"kubelet", "containerd", "dockerd", "docker", "crio", "cri-o"})
+
+
+def speaker_of(program: str) -> Speaker:
+    """Whose words a program's are, by the name of its container, unit or process."""
+    name = program.removesuffix(".service").rpartition("/")[2]
+    if name.startswith(_CNI_PROGRAMS):
+        return Speaker.CNI
+    return Speaker.RUNTIME if name in _RUNTIME_PROGRAMS else Speaker.OTHER
+
+
+def origin_of(group: str, stream: str, groups: LogGroups) -> Origin:
+    """What group and stream tell of every line of a batch."""
+    cluster = groups.cluster_of(group)
+    vended = _VENDED.match(group)
+    if vended:
+        ipam = vended.group(1) == "AUTO_MODE_IPAM_LOGS"
+        # Nodes of EKS Auto Mode are called after their instance.
+        node = stream if _INSTANCE.match(stream) else None
+        return Origin(cluster, node, Speaker.CNI if ipam else Speaker.OTHER)
+    named = _NODE.match(stream)
+    return Origin(cluster, named.group(1) if named else None, _speaker_of_stream(stream))
+
+
+def _speaker_of_stream(stream: str) -> Speaker:
+    container = _CONTAINER.search(stream)
+    if container:
+        return speaker_of_container(container.group(3), container.group(1))
+    unit = _UNIT.search(stream)
+    return speaker_of(unit.group(1)) if unit else Speaker.UNKNOWN
+
+
+def speaker_of_container(container: str, pod: str | None) -> Speaker:
+    """A pod of aws-node has containers of other names (aws-eks-nodeagent, the network policy agent)."""
+    return speaker_of("aws-node" if (pod or "").startswith("aws-node-") else container)
+
+
+def first_known(speakers: Iterable[Speaker]) -> Speaker:
+    return next((speaker for speaker in speakers if speaker is not Speaker.UNKNOWN), Speaker.UNKNOWN)

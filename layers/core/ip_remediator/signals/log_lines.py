@@ -1,0 +1,241 @@
+"""One line of a log -> a signal.
+
+Nearly all lines are about something else, so a line is read only when it holds a word that could matter; and here,
+unlike in events, unknown words count only in lines of the CNI or about a pod sandbox that failed. What a line proves
+also depends on whose words it is (`causes.SaidBy`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
+from ip_remediator.signals.documents import at, first_text, json_value, mapping_at, text_at
+from ip_remediator.signals.error_catalogue import CLASSIFIED_CHARACTERS, about_sandbox, deciding_wording
+from ip_remediator.signals.kubernetes_events import EVENT_REASONS
+from ip_remediator.signals.log_groups import Origin, first_known, speaker_of, speaker_of_container
+from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
+from ip_remediator.signals.wordings import WORDINGS
+
+
+def _shortest(needles: Iterable[str]) -> tuple[str, ...]:
+    """The needles that contain no other: a text with any of them has one of these."""
+    kept: list[str] = []
+    for needle in sorted(set(needles), key=len):
+        if not any(shorter in needle for shorter in kept):
+            kept.append(needle)
+    return tuple(kept)
+
+
+# A line with none of these holds no words of the catalogue, no Kubernetes Event and nothing about a sandbox. Plain
+# substrings, because a regular expression of as many words is ten times slower.
+_MARKERS = _shortest(
+    [
+        *(needle for wording in WORDINGS if wording.cause is not Cause.OTHER for needle in wording.needles),
+        *(reason.lower() for reason in EVENT_REASONS),
+        "sandbox",
+        "aws-cni",
+        '"reason',
+        "event.reason",
+    ]
+)
+
+
+class Line(NamedTuple):
+    """A line as it was said: `words` are those of the program, without what its shipper put around them."""
+
+    words: str
+    excerpt: str
+    speaker: Speaker
+    node: str | None
+    zone: str | None
+
+
+def may_matter(raw: str) -> bool:
+    """A cheap look at a raw line before anything is parsed."""
+    lowered = raw[: 2 * CLASSIFIED_CHARACTERS].lower()
+    return any(marker in lowered for marker in _MARKERS)
+
+
+_TEXTS = ("message", "log", "MESSAGE", "msg", "body", "line")
+
+
+def line_of(raw: str, record: object, origin: Origin) -> Line:
+    """`record`: the JSON object that `raw` is, or anything else for plain text."""
+    if not isinstance(record, dict):
+        return _plain(raw, origin)
+    words = first_text(record, *_TEXTS) or text_at(record, "body", "stringValue") or raw
+    inner = _plain(words, origin)
+    speaker = first_known((_speaker_in(record), origin.speaker, inner.speaker))
+    node = _node_in(record) or inner.node or origin.node
+    return Line(inner.words, inner.excerpt, speaker, node, text_at(record, "az") or text_at(record, "zone"))
+
+
+# --- plain text: prefixes of CRI logs and syslog, and what the form of a line tells of its program
+_CRI = re.compile(r"^\d{4}-\d\d-\d\dT\S{8,40} (?:stdout|stderr) [FP] ")
+_SYSLOG = re.compile(
+    r"^(?:<\d{1,3}>\d? ?)?(?:[A-Z][a-z]{2} +\d{1,2} [\d:]{8}|\d{4}-\d\d-\d\dT\S{8,40}) ([A-Za-z0-9.-]{1,253}) "
+    r"([A-Za-z0-9_./-]{1,100})(?:\[\d+\])?: "
+)
+_IPAMD_CALLER = re.compile(
+    r'"caller": ?"(?:ipamd|awsutils|datastore|rpc|networkutils|eniconfig|entrypoint|aws-k8s-agent|routed-eni-cni-plugin'
+    r"|runtime|k8sapi|driver|cni|ipam)[\w-]*[/.]"
+)
+_KUBELET_FILE = re.compile(r"\b(?:pod_workers|kuberuntime_\w+|remote_runtime|kubelet(?:_\w+)?)\.go:\d+\]")
+_CONTAINERD = re.compile(r'level=\w+ msg="?(?:RunPodSandbox|StopPodSandbox|PullImage)')
+
+
+def _plain(text: str, origin: Origin) -> Line:
+    text = _CRI.sub("", text[:CLASSIFIED_CHARACTERS], count=1)
+    syslog = _SYSLOG.match(text)
+    if syslog:
+        speaker = speaker_of(syslog.group(2))
+        return Line(text[syslog.end() :], text, speaker, syslog.group(1), None)
+    return Line(text, _said(text), first_known((origin.speaker, _speaker_by_form(text))), origin.node, None)
+
+
+def _said(text: str) -> str:
+    """A program's own words where it writes JSON, with the error that it names beside them."""
+    record = json_value(text)
+    message = text_at(record, "msg") or text_at(record, "message")
+    if message is None:
+        return text
+    error = text_at(record, "error") or text_at(record, "err")
+    return f"{message}: {error}" if error else message
+
+
+def _speaker_by_form(text: str) -> Speaker:
+    if _IPAMD_CALLER.search(text):
+        return Speaker.CNI
+    if _KUBELET_FILE.search(text) or _CONTAINERD.search(text):
+        return Speaker.RUNTIME
+    return Speaker.UNKNOWN
+
+
+# --- records of log shippers: Fluent Bit (Container Insights), Fluentd, Vector, the OpenTelemetry Collector, journald
+_CONTAINER_KEYS = ("container_name", "container", "k8s.container.name")
+_POD_KEYS = ("pod_name", "pod", "k8s.pod.name")
+_NODE_KEYS = ("host", "pod_node_name", "node_name", "node", "k8s.node.name")
+_PROGRAM_KEYS = ("systemd_unit", "_SYSTEMD_UNIT", "ident", "SYSLOG_IDENTIFIER", "appname", "program", "unit")
+_HOST_KEYS = ("hostname", "host", "_HOSTNAME", "node_name", "node", "k8s.node.name")
+
+
+def _parts(record: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+    resource = mapping_at(record, "resource")
+    return (mapping_at(record, "kubernetes"), resource, mapping_at(resource, "attributes"), record)
+
+
+def _speaker_in(record: Mapping[str, object]) -> Speaker:
+    parts = _parts(record)
+    container = next((name for part in parts if (name := first_text(part, *_CONTAINER_KEYS))), None)
+    if container:
+        pod = next((name for part in parts if (name := first_text(part, *_POD_KEYS))), None)
+        return speaker_of_container(container, pod)
+    program = first_text(record, *_PROGRAM_KEYS)
+    return speaker_of(program) if program else Speaker.UNKNOWN
+
+
+def _node_in(record: Mapping[str, object]) -> str | None:
+    *others, own = _parts(record)
+    named = next((name for part in others if (name := first_text(part, *_NODE_KEYS))), None)
+    return first_text(own, "hostname") or named or first_text(own, *_HOST_KEYS)
+
+
+# --- the pod that a line is about
+_PODS = (
+    re.compile(r'\bpod=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*"'),  # klog of the kubelet
+    re.compile(r'object=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*".{0,60}kind=\\*"Pod'),  # events in klog
+    re.compile(r"K8S_POD_NAMESPACE=([a-z0-9.-]{1,253});.{0,300}?K8S_POD_NAME=([a-z0-9.-]{1,253})"),  # CNI's arguments
+)
+_PODS_NAME_FIRST = (
+    re.compile(
+        r"PodSandboxMetadata\{Name:([a-z0-9.-]{1,253}),Uid:[^,]{0,60},Namespace:([a-z0-9.-]{1,253}),"
+    ),  # containerd
+    re.compile(r'\\*"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\([0-9a-f-]{1,60}\)\\*"'),  # older kubelets
+    re.compile(r'set up pod \\*"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\\*" network'),  # dockershim
+)
+
+
+def pod_in(text: str) -> str | None:
+    """The pod ("namespace/name") that a line of kubelet, container runtime or CNI plugin is about."""
+    for pattern in _PODS:
+        if match := pattern.search(text):
+            return f"{match.group(1)}/{match.group(2)}"
+    for pattern in _PODS_NAME_FIRST:
+        if match := pattern.search(text):
+            return f"{match.group(2)}/{match.group(1)}"
+    return None
+
+
+# --- weighing
+_DEBUG = re.compile(r'"level": ?"debug"|\[DEBUG\]|\blevel=debug\b', re.IGNORECASE)
+_FAILURE = re.compile(r"fail|error|unable|panic|fatal|refused|denied|timed out|timeout", re.IGNORECASE)
+_OF_THE_CNI = re.compile(r"aws-cni|PodSandbox")
+# Programs that start nodes: what EC2 refuses them, new nodes lack.
+_LAUNCHERS = ("cluster-autoscaler", "karpenter", "requested number of instances", "NodeClaim")
+
+
+class Judged(NamedTuple):
+    """What a line proves, and by which wording; `reason` is set where it proves nothing."""
+
+    cause: Cause = Cause.OTHER
+    strength: Strength = Strength.WEAK
+    wording: Wording | None = None
+    reason: DropReason | None = None
+
+
+def judge(line: Line) -> Judged:
+    wording = deciding_wording(line.words, line.speaker)
+    if wording is None or wording.cause is Cause.OTHER:
+        return _judge_unknown(line, wording)
+    node_limit_at_debug = wording.cause is Cause.NODE_LIMIT and _DEBUG.search(line.words)
+    if wording.harmless or node_limit_at_debug:
+        return Judged(wording=wording, reason=DropReason.HARMLESS)
+    return Judged(wording.cause, wording.strength, wording)
+
+
+def _judge_unknown(line: Line, wording: Wording | None) -> Judged:
+    """Unknown words go along as evidence only where a sandbox or the CNI failed."""
+    if line.speaker is not Speaker.OTHER and _OF_THE_CNI.search(line.words) and _FAILURE.search(line.words):
+        return Judged(wording=wording)
+    if line.speaker in (Speaker.OTHER, Speaker.RUNTIME) and (said := deciding_wording(line.words)):
+        return Judged(wording=said, reason=DropReason.OTHER_PROGRAM)
+    return Judged(wording=wording, reason=DropReason.UNRELATED_LINE)
+
+
+def signal_of(
+    line: Line, *, cluster: str | None, moment: datetime | None, identity: str | None, received_at: datetime
+) -> Outcome:
+    """The signal in a line. A line of a controller names no node: it runs on one, but is about others."""
+    judged = judge(line)
+    if judged.reason:
+        return Dropped(reason=judged.reason)
+    own_node = line.speaker is not Speaker.OTHER
+    launcher = not own_node and any(words in line.words for words in _LAUNCHERS)
+    return build(
+        source=Source.LOGS,
+        cluster=cluster,
+        cause=judged.cause,
+        strength=judged.strength,
+        affected=Affected.NODES if launcher else Affected.PODS,
+        node=line.node if own_node else None,
+        zone=line.zone if own_node else None,
+        pod=pod_in(line.words) if own_node or about_sandbox(line.words.lower()) else None,
+        seen=(moment, moment),
+        received_at=received_at,
+        identity=identity,
+        excerpt=line.excerpt,
+    )
+
+
+def record_in(raw: str) -> object:
+    """The JSON object that a line is; None for plain text, which is as good."""
+    return json_value(raw) if raw.startswith("{") else None
+
+
+def written_in(record: object) -> object:
+    """What a container wrote as JSON: a text in the shipper's record, or read by it."""
+    return json_value(text_at(record, "log") or "") or at(record, "log_processed")

@@ -1,0 +1,141 @@
+"""Finds what a document is about inside whatever envelopes it came in, by structure and in one place.
+
+Envelopes: lists of any kind (Kubernetes lists, batches of SQS, Kinesis and Firehose, OTLP), SNS, Lambda's record of a
+failed invocation, watch frames, exporters' wrappers; objects, and JSON in texts. A document is bounded in depth and in
+the number of its objects that are looked at, because others wrote it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ip_remediator.signals.documents import first_text, json_value, mapping_at, text_at
+from ip_remediator.signals.model import Dropped, DropReason, cluster_name
+
+# CloudWatch Logs sends at most some MiB per batch; what inflates further is a bomb, and Lambda's memory is bounded.
+MAX_INFLATED_BYTES = 16 * 1024 * 1024
+# In memory an empty object takes twenty times its text: 16 MiB of them would be more than Lambda gives, and minutes of
+# work. PutLogEvents takes 10,000 log events; this leaves each of them ten objects or arrays, quoted ones included.
+MAX_CONTAINERS = 100_000
+MAX_DEPTH = 12
+MAX_VISITED = 50_000
+_GZIP = 31
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the envelopes around a record say: its cluster, an id that is the same for every delivery, and of OTLP the
+    resource that many records share."""
+
+    cluster: str | None = None
+    identity: str | None = None
+    resource: Mapping[str, object] | None = None
+
+
+_BARE = Envelope()
+_Found = TypeVar("_Found")
+Recognise = Callable[[Mapping[str, object], Envelope], "_Found | None"]
+
+
+def inflate(data: str) -> object:
+    """The JSON in base64 and gzip; `Dropped` where it is none or too large."""
+    inflater = zlib.decompressobj(_GZIP)
+    try:
+        text = inflater.decompress(base64.b64decode(data, validate=True), MAX_INFLATED_BYTES)
+        if not inflater.eof and len(text) >= MAX_INFLATED_BYTES:
+            return Dropped(reason=DropReason.TOO_LARGE)
+        if text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
+            return Dropped(reason=DropReason.TOO_LARGE)
+        return json.loads(text)
+    except (binascii.Error, zlib.error, ValueError, RecursionError):
+        return Dropped(reason=DropReason.UNREADABLE)
+
+
+def find(document: object, recognise: Recognise[_Found], envelope: Envelope = _BARE) -> Iterator[_Found]:
+    """What `recognise` makes of the objects in `document`: of a list all of them, of an object the first that is any.
+
+    An object that is recognised is not looked into.
+    """
+    yield from _Search(recognise).search(document, envelope, MAX_DEPTH)
+
+
+class _Search(Generic[_Found]):
+    def __init__(self, recognise: Recognise[_Found]) -> None:
+        self._recognise = recognise
+        self._left = MAX_VISITED
+
+    def search(self, value: object, envelope: Envelope, depth: int) -> Iterator[_Found]:
+        if isinstance(value, str):
+            value = _json_in(value)
+        if depth == 0 or self._left <= 0 or not isinstance(value, dict | list):
+            return
+        self._left -= 1
+        if isinstance(value, list):
+            for inner in value:
+                yield from self.search(inner, envelope, depth - 1)
+            return
+        if envelope.resource is not None and "body" in value:
+            value = {"resource": envelope.resource, **value}
+        found = self._recognise(value, envelope)
+        if found is not None:
+            yield found
+            return
+        yield from self._inside(value, envelope, depth)
+
+    def _inside(self, value: Mapping[str, object], envelope: Envelope, depth: int) -> Iterator[_Found]:
+        envelope = _with_names_of(value, envelope)
+        for inner in value.values():
+            if isinstance(inner, dict | list | str):
+                found = False
+                for one in self.search(inner, envelope, depth - 1):
+                    found = True
+                    yield one
+                if found:
+                    return
+
+
+def _json_in(text: str) -> object:
+    """A JSON text, or one in base64 as Kinesis and Firehose carry it, also compressed."""
+    if text[:1] in ("{", "[", " ", "\n", "\t"):
+        return json_value(text)
+    # base64 of '{"' and of gzip's first bytes
+    if text.startswith(("eyJ", "ewo", "ewog", "W3")):
+        try:
+            return json_value(base64.b64decode(text, validate=True).decode())
+        except (binascii.Error, ValueError):
+            return None
+    return inflate(text) if text.startswith("H4sI") else None
+
+
+_CLUSTER_KEYS = ("clusterName", "cluster_name", "cluster", "ClusterName", "k8s.cluster.name", "kube_cluster_name")
+_CLUSTER_PARTS = (("resource",), ("resource", "attributes"), ("attributes",), ("kubernetes",), ("labels",), ("fields",))
+_IDENTITY_KEYS = ("MessageId", "messageId", "id", "eventID", "recordId")
+
+
+def _with_names_of(value: Mapping[str, object], envelope: Envelope) -> Envelope:
+    """The inner of two envelopes names the cluster better, the outer one the delivery."""
+    cluster = cluster_name(first_text(value, *_CLUSTER_KEYS))
+    for path in _CLUSTER_PARTS if cluster is None else ():
+        if path[0] in value:
+            cluster = cluster or cluster_name(first_text(mapping_at(value, *path), *_CLUSTER_KEYS))
+    if cluster is None and "resource" in value:
+        cluster = _cluster_in_otlp(mapping_at(value, "resource").get("attributes"))
+    identity = envelope.identity or first_text(value, *_IDENTITY_KEYS)
+    resource = mapping_at(value, "resource") if "scopeLogs" in value else envelope.resource
+    if cluster is None and identity is envelope.identity and resource is envelope.resource:
+        return envelope
+    return Envelope(cluster or envelope.cluster, identity, resource)
+
+
+def _cluster_in_otlp(attributes: object) -> str | None:
+    for entry in attributes[:100] if isinstance(attributes, list) else ():
+        if text_at(entry, "key") in _CLUSTER_KEYS:
+            return cluster_name(text_at(entry, "value", "stringValue"))
+    return None
