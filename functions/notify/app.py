@@ -13,10 +13,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws import session
-from ip_remediator.clients.aws.secrets import read_slack_secret
+from ip_remediator.clients.aws.secrets import CachedSlackSecret, read_slack_secret
 from ip_remediator.clients.slack.client import web_client
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.notifier import Delivery, Notifier, changed_incidents
 from ip_remediator.notifications.slack_message import Slack
 from ip_remediator.observability import metrics
@@ -27,17 +28,26 @@ if TYPE_CHECKING:
 
 
 @cache
+def _settings() -> NotifySettings:
+    return NotifySettings.read(os.environ)
+
+
+@cache
+def _secret() -> CachedSlackSecret:
+    return CachedSlackSecret(lambda: read_slack_secret(session.client("ssm"), _settings().slack_secret))
+
+
 def _slack() -> Slack:
-    settings = NotifySettings.read(os.environ)
-    secret = read_slack_secret(session.client("ssm"), settings.slack_secret)
-    return Slack(web_client(secret.bot_token, settings.slack_api_url), settings.slack_channel)
+    settings = _settings()
+    return Slack(web_client(_secret().get().bot_token, settings.slack_api_url), settings.slack_channel)
 
 
 @cache
 def _notifier() -> Notifier:
-    settings = NotifySettings.read(os.environ)
+    settings = _settings()
     incidents = Incidents(session.table(settings.incidents_table), utc_now)
-    return Notifier(incidents, _slack, session.client("sns"), settings.fallback_topic)
+    site = Site(settings.docs_url, int(settings.cool_down_minutes))
+    return Notifier(incidents, _slack, session.client("sns"), settings.fallback_topic, site, settings.slack_mention)
 
 
 @metrics.log_metrics

@@ -15,10 +15,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws import session
-from ip_remediator.clients.aws.secrets import SlackSecret, read_slack_secret
+from ip_remediator.clients.aws.secrets import CachedSlackSecret, read_slack_secret
+from ip_remediator.common.slack_actions import SlackAction
 from ip_remediator.observability import logger
 from ip_remediator.settings import SlackSettings
-from ip_remediator.slack_interactions.requests import DETAILS, Click, Refused, read_click
+from ip_remediator.slack_interactions.requests import Click, Refused, read_click
 from ip_remediator.slack_interactions.views import open_loading_view
 
 if TYPE_CHECKING:
@@ -31,22 +32,22 @@ def _settings() -> SlackSettings:
 
 
 @cache
-def _secret() -> SlackSecret:
-    return read_slack_secret(session.client("ssm"), _settings().slack_secret)
+def _secret() -> CachedSlackSecret:
+    return CachedSlackSecret(lambda: read_slack_secret(session.client("ssm"), _settings().slack_secret))
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if "requestContext" not in event:  # not from the URL: only this function's role may invoke it otherwise
-        _act(Click(**event["click"]))
+        _act(Click(**{**event["click"], "action": SlackAction(event["click"]["action"])}))
         return {}
     try:
-        click = read_click(event, _secret().signing_secret, time.time())
+        click = read_click(event, _secret().get().signing_secret, time.time())
     except Refused as refusal:
         logger.warning("refused", extra={"status": refusal.status, "reason": str(refusal)})
         return {"statusCode": refusal.status.value}
     if click:
-        if click.action == DETAILS:
-            open_loading_view(_settings().slack_api_url, _secret().bot_token, click)
+        if click.action == SlackAction.DETAILS:
+            open_loading_view(_settings().slack_api_url, _secret().get().bot_token, click)
         payload = json.dumps({"click": asdict(click)})
         session.client("lambda").invoke(
             FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
@@ -58,5 +59,5 @@ def _act(click: Click) -> None:
     from ip_remediator.slack_interactions.clicks import clicks_of, perform  # noqa: PLC0415 - see above
     from ip_remediator.slack_interactions.details import details_of  # noqa: PLC0415 - see above
 
-    worker = details_of if click.action == DETAILS else clicks_of
-    perform(worker(_settings(), _secret()), click)
+    worker = details_of if click.action == SlackAction.DETAILS else clicks_of
+    perform(worker(_settings(), _secret().get()), click)

@@ -19,7 +19,9 @@ pytestmark = [
         find_chromium() is None, reason="no Chromium or Chrome on this machine: install one to press the buttons"
     ),
 ]
-MESSAGE = "#messages > .message:last-child"
+# The newest one with a headline: replies that are shown in the channel as well stand below it.
+LEAVE = "Leave as it is"
+MESSAGE = "#messages > :nth-last-child(1 of .message:has(.block-header))"
 CURE_SECONDS, ROLLBACK_SECONDS = 90.0, 180.0
 
 
@@ -39,12 +41,19 @@ def sick(lab: Lab) -> Iterator[Patient]:
         yield cluster
 
 
+def add_block(lab: Lab, execution: str) -> str:
+    """What the button reads that carries the plan out."""
+    plan = lab.incident_of(execution).plan
+    assert plan is not None
+    return f"Add {plan.block}"
+
+
 def asked(lab: Lab, cluster: Patient, browser: Browser) -> str:
     """Starts a run and waits until the page shows its question; the execution."""
     execution = lab.start(cluster.name)
     incident = eventually("the incident is open", lambda: lab.incidents.open_incident(cluster.name))
     browser.wait_for_text(str(incident), within=MESSAGE, timeout=CURE_SECONDS)
-    browser.wait_for_text("waits for approval", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text("If nobody answers", within=MESSAGE, timeout=CURE_SECONDS)
     return execution
 
 
@@ -54,16 +63,16 @@ def test_given_a_question_when_somebody_presses_reject_then_nothing_is_changed(
     before = sick.world()
     execution = asked(lab, sick, browser)
 
-    browser.click("Reject", within=MESSAGE)
-    browser.wait_for_text(f"Nothing is changed in {sick.name}: 2 pods go on waiting", within="#confirm")
-    browser.click("Reject", within="#confirm")
+    browser.click(LEAVE, within=MESSAGE)
+    browser.wait_for_text(f"Nothing changes in {sick.name}: 2 pods go on waiting", within="#confirm")
+    browser.click(LEAVE, within="#confirm")
 
-    browser.wait_for_text("rejected, nothing was changed", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=CURE_SECONDS)
     lab.end_of(execution)
     incident = lab.incident_of(execution)
     assert incident.outcome is Outcome.REJECTED
     assert sick.world() == before
-    assert "Approve" not in browser.text(MESSAGE)
+    assert LEAVE not in browser.buttons()
 
 
 def test_given_a_question_when_the_confirmation_is_cancelled_then_it_stays_open(
@@ -71,13 +80,13 @@ def test_given_a_question_when_the_confirmation_is_cancelled_then_it_stays_open(
 ) -> None:
     execution = asked(lab, sick, browser)
 
-    browser.click("Approve", within=MESSAGE, confirm="Cancel")
+    browser.click(add_block(lab, execution), within=MESSAGE, confirm="Cancel")
 
     incident = lab.incident_of(execution)
     assert incident.approval is not None
     assert incident.approval.state is ApprovalState.PENDING
-    browser.click("Reject", within=MESSAGE, confirm="Reject")
-    browser.wait_for_text("rejected, nothing was changed", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.click(LEAVE, within=MESSAGE, confirm=LEAVE)
+    browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=CURE_SECONDS)
     lab.end_of(execution)
 
 
@@ -87,9 +96,10 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
     before = sick.world()
     execution = asked(lab, sick, browser)
 
-    browser.click("Approve", within=MESSAGE)
+    add = add_block(lab, execution)
+    browser.click(add, within=MESSAGE)
     browser.wait_for_text(f"6 changes in {sick.name}", within="#confirm")
-    browser.click("Approve", within="#confirm")
+    browser.click(add, within="#confirm")
     browser.wait_for_text(f"{sick.name}: healed", within=MESSAGE, timeout=CURE_SECONDS)
 
     lab.end_of(execution)
@@ -100,7 +110,7 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
     assert "U0000ONCALL" in str(incident.approval.decided_by)
     assert_details_are_in_a_modal(browser, incident)
 
-    browser.click("Rollback", within=MESSAGE, confirm="Look")
+    browser.click("Roll back…", within=MESSAGE, confirm="Check")
     browser.wait_for_text("2 pods have addresses of its subnets", within=MESSAGE, timeout=CURE_SECONDS)
     assert len(sick.moved()) == 2
     browser.click("Roll back, evict 2 pods", within=MESSAGE)
@@ -115,7 +125,7 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
 def assert_details_are_in_a_modal(browser: Browser, incident: Incident) -> None:
     """One message in the channel; every change and manifest is one click away."""
     assert incident.plan is not None
-    browser.click("Details", within=MESSAGE)
+    browser.click(f"All {len(incident.plan.changes)} changes", within=MESSAGE)
     for change in incident.plan.changes:
         browser.wait_for_text(change.description, within="#view")
     browser.wait_for_text('"kind": "ENIConfig"', within="#view")

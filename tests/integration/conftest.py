@@ -40,5 +40,5 @@ def unanswered(lab: Lab) -> str:
     """The execution of a question that nobody will answer. A minute later it has expired."""
     with patient(lab, replace(NO_PODS, cluster=UNANSWERED)) as cluster:
         execution = lab.start(cluster.name, mode="approve")
-        lab.message_saying(lab.incident_when_known(execution).id, "waits for approval")
+        lab.message_saying(lab.incident_when_known(execution).id, "If nobody answers")
     return execution

@@ -31,28 +31,28 @@ def test_given_mode_observe_when_diagnosed_then_the_plan_is_shown_and_everything
     assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.OBSERVED)
     assert sick.world() == before
     message = lab.message_saying(incident.id, "plan ready, nothing was changed")
-    assert lab.buttons(message) == []
+    assert lab.buttons(message) == ["run_again"]
 
 
 def test_given_a_question_when_rejected_then_everything_is_as_before(lab: Lab, sick: Patient) -> None:
     before = sick.world()
     execution = lab.start(sick.name, mode="approve")
     incident = lab.incident_when_known(execution)
-    lab.click(lab.message_saying(incident.id, "waits for approval"), "reject")
+    lab.click(lab.message_saying(incident.id, "If nobody answers"), "reject")
     assert lab.end_of(execution).status == "SUCCEEDED"
     rejected = lab.incidents.get(incident.id)
     assert rejected.outcome is Outcome.REJECTED
     assert rejected.approval is not None
     assert rejected.approval.state is ApprovalState.REJECTED
     assert sick.world() == before
-    message = lab.message_saying(incident.id, "rejected, nothing was changed")
-    assert lab.buttons(message) == []
+    message = lab.message_saying(incident.id, "left as it is, nothing was changed")
+    assert lab.buttons(message) == ["run_again"]
 
 
 def test_given_a_question_when_approved_by_a_click_then_the_pods_are_healed(lab: Lab, sick: Patient) -> None:
     execution = lab.start(sick.name, mode="approve")
     incident = lab.incident_when_known(execution)
-    lab.click(lab.message_saying(incident.id, "waits for approval"), "approve")
+    lab.click(lab.message_saying(incident.id, "If nobody answers"), "approve")
     assert lab.end_of(execution).status == "SUCCEEDED"
     healed = lab.incidents.get(incident.id)
     assert healed.outcome is Outcome.HEALED

@@ -76,7 +76,7 @@ def assert_undone(lab: Lab, sick: Patient, before: dict[str, Any], ended: Ended,
     assert sick.world() == before
     assert lab.changes(incident.id) == []
     message = lab.message_saying(incident.id, "failed, everything made was removed", ended.error)
-    assert lab.buttons(message) == []
+    assert lab.buttons(message) == ["run_again"]
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -121,7 +121,7 @@ def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_ro
     assert f"vpc_cidr {incident.plan.block}" in incident.failure.stands
     assert lab.ledger.reservation_of(incident.id) is not None
     message = lab.message_saying(incident.id, "failed", f"vpc_cidr {incident.plan.block}")
-    assert lab.buttons(message) == ["rollback"]
+    assert lab.buttons(message) == ["run_again", "rollback"]
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before
     lab.message_saying(incident.id, "rolled back")

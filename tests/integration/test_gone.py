@@ -37,7 +37,7 @@ def test_given_a_cluster_that_goes_away_after_the_approval_when_undone_then_the_
     with patient(lab, NO_PODS) as doomed:
         before = vpc_of(doomed)
         execution = lab.start(doomed.name, mode="approve")
-        message = lab.message_saying(lab.incident_when_known(execution).id, "waits for approval")
+        message = lab.message_saying(lab.incident_when_known(execution).id, "If nobody answers")
         # Throttled subnets leave time to take the cluster away between two writes.
         throttled = {"service": "ec2", "action": "CreateSubnet", "error": "RequestLimitExceeded", "times": 10}
         with lab.faults(throttled):

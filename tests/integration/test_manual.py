@@ -124,7 +124,7 @@ def test_given_an_open_incident_when_another_run_starts_then_it_is_refused_by_th
     second = run(lab, {"cluster": sick.name})
     assert (second.status, second.error) == ("FAILED", "IncidentOpen")
     assert second.cause == f"cluster {sick.name} has an open incident: {incident}"
-    lab.click(lab.message_saying(incident, "approval"), "reject")
+    lab.click(lab.message_saying(incident, "If nobody answers"), "reject")
     assert lab.end_of(first).status == "SUCCEEDED"
 
 

@@ -262,9 +262,9 @@ def test_given_a_run_by_hand_when_it_is_cancelled_in_slack_then_nothing_was_chan
         incident = remediated(lab, cluster)
         before = instances(cluster)
         execution = start(lab, incident.id, requested_by="somebody at a terminal")
-        asked = "replace nodes? It waits for your confirmation"
+        asked = "Replace nodes? It waits for your confirmation"
         question = lab.message_saying(incident.id, asked, "6 pods to be moved")
-        assert lab.buttons(question) == ["replace_confirm", "replace_cancel"]
+        assert lab.buttons(question) == ["replace_cancel", "replace_confirm"]
 
         lab.click(question, "replace_cancel")
 

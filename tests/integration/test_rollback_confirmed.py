@@ -22,7 +22,7 @@ from tests.integration.support.rollbacks import SPEED, dump, roll_back, start_ro
 from tests.integration.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
-ASKED = "roll back? It waits for your confirmation"
+ASKED = "Roll back? It waits for your confirmation"
 
 
 @pytest.fixture(scope="module")

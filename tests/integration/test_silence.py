@@ -29,7 +29,7 @@ def test_given_a_question_when_nobody_answers_then_it_expires_and_the_block_is_f
     assert lab.ledger.reservation_of(incident.id) is None
     assert lab.lock_holder(incident.plan.vpc_id) is None
     message = lab.message_saying(incident.id, "nobody answered, nothing was changed")
-    assert lab.buttons(message) == []
+    assert lab.buttons(message) == ["run_again"]
 
 
 def test_given_a_rollbacks_question_when_nobody_answers_in_time_then_nothing_was_changed_and_it_is_offered_again(
@@ -42,7 +42,7 @@ def test_given_a_rollbacks_question_when_nobody_answers_in_time_then_nothing_was
         eventually("the warm ENIs are there", lambda: len(cluster.interfaces_in(*subnets)), lambda number: number == 4)
         standing = dump(cluster)
         execution = start_rollback(lab, incident.id, requested_by="a person who went home")
-        lab.message_saying(incident.id, "roll back? It waits for your confirmation")
+        lab.message_saying(incident.id, "Roll back? It waits for your confirmation")
 
         ended = lab.end_of(execution)
 

@@ -114,20 +114,29 @@ class AnnounceSettings(IncidentSettings):
 
 @dataclass(frozen=True)
 class NotifySettings(IncidentSettings):
+    """`slack_mention`: whom a reply that needs people mentions unless the cluster's tag names others: the id of a user
+    or a user group, "here", or "none". `docs_url`: where the documentation is to be read, or "none"."""
+
     slack_secret: str
     slack_api_url: str
     slack_channel: str
+    slack_mention: str
+    docs_url: str
+    cool_down_minutes: str
     fallback_topic: str
 
 
 @dataclass(frozen=True)
 class SlackSettings(IncidentSettings):
     """`allowed_users`: who may decide, as ids of users and user groups separated by commas, or "any".
-    `allowed_channels`: where, as ids of channels separated by commas, or "any"."""
+    `allowed_channels`: where, as ids of channels separated by commas, or "any". `docs_url`: where the documentation is
+    to be read, or "none"."""
 
     slack_secret: str
     slack_api_url: str
     allowed_users: str
     allowed_channels: str
+    remediation_state_machine_arn: str
     rollback_state_machine_arn: str
     replacement_state_machine_arn: str
+    docs_url: str

@@ -15,7 +15,7 @@ from functions.notify import app
 from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
-from ip_remediator.incidents.record import Policy, Step
+from ip_remediator.incidents.record import ApprovalState, Policy, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.settings import SettingMissing
 from tests.stack.slack.harness import CHANNEL, Slack
@@ -62,15 +62,19 @@ def function(
         "SLACK_SECRET": secret,
         "SLACK_API_URL": f"{slack.url}/api/",
         "SLACK_CHANNEL": CHANNEL,
+        "SLACK_MENTION": "S0000ONCALL",
+        "DOCS_URL": "none",
+        "COOL_DOWN_MINUTES": "15",
         "FALLBACK_TOPIC": mailbox.topic,
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    app._slack.cache_clear()
-    app._notifier.cache_clear()
+    caches = (app._settings, app._secret, app._notifier)
+    for cached in caches:
+        cached.cache_clear()
     yield
-    app._slack.cache_clear()
-    app._notifier.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 @pytest.fixture
@@ -112,7 +116,7 @@ def test_a_new_incident_is_posted_and_the_record_knows_where(
     deliver(image_of(table, opened))
 
     [message] = of(opened, slack)
-    assert "pods cannot get an address" in message["text"]
+    assert "looking for the cause" in message["text"]
     place = incidents.get(opened).slack
     assert place is not None
     assert (place.channel, place.ts) == (CHANNEL, message["ts"])
@@ -179,7 +183,39 @@ def test_an_image_from_before_the_message_was_posted_posts_no_second_one(
     assert "subnet exhausted" in message["text"], "a stale image must not take the message back"
 
 
-def test_people_are_reminded_in_the_thread_once_for_each_question(
+def replies(incidents: Incidents, slack: Slack, incident: str) -> list[dict[str, Any]]:
+    """Those in the thread of the incident's message."""
+    place = incidents.get(incident).slack
+    assert place is not None
+    return [message for message in slack.messages() if message["thread_ts"] == place.ts]
+
+
+def test_a_decision_that_is_wanted_is_heard_once_with_a_mention_and_settled_when_it_is_answered(
+    table: Table, incidents: Incidents, slack: Slack, opened: str
+):
+    approvals = Approvals(table, utc_now)
+    incidents.complete(opened, Step.DIAGNOSE, diagnosis=DIAGNOSIS)
+    incidents.complete(opened, Step.PLAN, plan=PLAN)
+    deliver(image_of(table, opened))
+    assert replies(incidents, slack, opened) == []
+
+    asked = approvals.ask(opened, PLAN.hash, "token", utc_now() + timedelta(minutes=15))
+    deliver(image_of(table, opened))
+    deliver(image_of(table, opened))
+    [question] = replies(incidents, slack, opened)
+    assert question["broadcast"]
+    assert "<!subteam^S0000ONCALL>" in question["text"]
+    assert "Add 100.64.0.0/22?" in question["text"]
+
+    approvals.decide(asked.id, ApprovalState.APPROVED, "U0000ONCALL (on-call)")
+    deliver(image_of(table, opened))
+    [answered] = replies(incidents, slack, opened)
+    assert answered["ts"] == question["ts"]
+    assert "settled, approved by <@U0000ONCALL>" in answered["text"]
+    assert "<!subteam" not in answered["text"], "nobody is called for what is settled"
+
+
+def test_people_are_reminded_once_for_each_question_and_both_replies_are_settled(
     table: Table, incidents: Incidents, slack: Slack, opened: str
 ):
     approvals = Approvals(table, utc_now)
@@ -192,28 +228,44 @@ def test_people_are_reminded_in_the_thread_once_for_each_question(
         incidents.complete(opened, Step.VERIFY, f"the message changes after {token}")
         deliver(image_of(table, opened))
 
-    place = incidents.get(opened).slack
-    assert place is not None
-    replies = [message for message in slack.messages() if message["thread_ts"] == place.ts]
-    assert [("still waits for an answer" in reply["text"], reply["broadcast"]) for reply in replies] == [
-        (True, True)
-    ] * 2
+    said = ["settled" in reply["text"] for reply in replies(incidents, slack, opened)]
+    assert said == [True, True, False, False], "a newer question took the place of the first"
+    assert "still waits for an answer" in replies(incidents, slack, opened)[-1]["text"]
 
 
-def test_a_reminder_that_slack_does_not_take_loses_nothing_else(
+@pytest.mark.parametrize("own", ["none", "here"])
+def test_the_tag_of_a_cluster_says_who_is_mentioned(
+    table: Table, incidents: Incidents, slack: Slack, opened: str, own: str
+):
+    incidents.record_policy(opened, Policy(mode=Mode.AUTO, slack_mention=own))
+    incidents.complete(opened, Step.DIAGNOSE, diagnosis=DIAGNOSIS)
+    incidents.close(incidents.get(opened), Outcome.FAILED)
+
+    deliver(image_of(table, opened))
+
+    [call] = replies(incidents, slack, opened)
+    assert "failed" in call["text"]
+    assert ("<!here>" in call["text"]) == (own == "here")
+    assert "<!subteam" not in call["text"]
+
+
+def test_a_call_that_slack_does_not_take_goes_by_mail_and_is_made_again(
     table: Table, incidents: Incidents, slack: Slack, mailbox: Mailbox, opened: str
 ):
     incidents.complete(opened, Step.PLAN, plan=PLAN)
     deliver(image_of(table, opened))
     approvals = Approvals(table, utc_now)
-    approvals.remind(opened, approvals.ask(opened, PLAN.hash, "token", utc_now() + timedelta(minutes=15)), "again")
+    approvals.ask(opened, PLAN.hash, "token", utc_now() + timedelta(minutes=15))
     slack.fault(method="chat.postMessage", error="fatal_error")
 
     deliver(image_of(table, opened))
-
     [message] = of(opened, slack)
-    assert "expires soon" in message["text"]
-    assert mailbox.read() == []
+    assert "Add 100.64.0.0/22?" in message["text"]
+    assert len(mailbox.read()) == 1
+    assert replies(incidents, slack, opened) == []
+
+    deliver(image_of(table, opened))
+    assert len(replies(incidents, slack, opened)) == 1
 
 
 def test_what_looks_the_same_is_not_sent_again(table: Table, slack: Slack, opened: str):
@@ -272,7 +324,7 @@ def test_a_lasting_fault_is_told_by_mail_once_and_the_stream_goes_on(
     deliver(image_of(table, opened))
 
     [mail] = mailbox.read()
-    assert mail["Subject"] == "prod: pods cannot get an address, looking for the cause"
+    assert mail["Subject"] == "prod: pods may have no IP address, looking for the cause"
     assert opened in mail["Message"]
     assert reason in mail["Message"]
 

@@ -21,9 +21,10 @@ import urllib3
 
 from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.clock import utc_now
-from ip_remediator.common.enums import Mode
-from ip_remediator.incidents.record import Approval, ApprovalState, Step
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import Approval, ApprovalState, RunRequest, Step
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.requests import ManualRun, parsed
 from ip_remediator.notifications.messages.message import Message, render
 from tests.contract.functions.conftest import ROOT
 from tests.contract.functions.test_slack_requests import request
@@ -102,6 +103,11 @@ def rollback_machine(table: Table) -> str:
     return _state_machine(f"rollback-{table.name}", {"Type": "Wait", "Seconds": 60, "End": True}, allow("*", "sts:x"))
 
 
+@pytest.fixture
+def remediation_machine(table: Table) -> str:
+    return _state_machine(f"remediate-{table.name}", {"Type": "Wait", "Seconds": 60, "End": True}, allow("*", "sts:x"))
+
+
 def bundle() -> bytes:
     """The function; instead of a layer, a path file leads to the library and to the packages of the tests."""
     archive = io.BytesIO()
@@ -112,7 +118,9 @@ def bundle() -> bytes:
 
 
 @pytest.fixture
-def endpoint(table: Table, secret: str, slack: Slack, rollback_machine: str, aws: str) -> Endpoint:
+def endpoint(
+    table: Table, secret: str, slack: Slack, remediation_machine: str, rollback_machine: str, aws: str
+) -> Endpoint:
     """The function, deployed with a URL that the workspace sends clicks to."""
     name = f"slack-{uuid4().hex[:8]}"
     statements = (
@@ -121,6 +129,7 @@ def endpoint(table: Table, secret: str, slack: Slack, rollback_machine: str, aws
         allow(f"arn:aws:lambda:*:*:function:{name}", "lambda:InvokeFunction"),
         allow("*", "states:SendTaskSuccess"),
         allow(rollback_machine, "states:StartExecution"),
+        allow(remediation_machine, "states:StartExecution"),
     )
     variables = {
         "INCIDENTS_TABLE": table.name,
@@ -128,7 +137,9 @@ def endpoint(table: Table, secret: str, slack: Slack, rollback_machine: str, aws
         "SLACK_API_URL": f"{slack.url}/api/",
         "ALLOWED_USERS": f"U0SOMEBODY, {GROUP}",
         "ALLOWED_CHANNELS": CHANNEL,
+        "REMEDIATION_STATE_MACHINE_ARN": remediation_machine,
         "ROLLBACK_STATE_MACHINE_ARN": rollback_machine,
+        "DOCS_URL": "none",
         "REPLACEMENT_STATE_MACHINE_ARN": rollback_machine,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
@@ -394,6 +405,33 @@ def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
     later = record.model_copy(update={"closed_at": utc_now()})
     assert click(slack, show(slack, render(later)), "rollback") is None
     until("the second rollback", lambda: len(executions()) == 2)
+
+
+def test_a_run_is_asked_for_again_once_and_only_while_none_is_open(
+    table: Table, slack: Slack, endpoint: Endpoint, remediation_machine: str
+):
+    sfn, incidents = boto3.client("stepfunctions"), Incidents(table, utc_now)
+
+    def executions() -> list[Any]:
+        return list(sfn.list_executions(stateMachineArn=remediation_machine)["executions"])
+
+    rejected = incidents.open("prod", "ap-northeast-2", Mode.AUTO, "", RunRequest(zones=("ap-northeast-2a",)))
+    incidents.close(incidents.get(rejected), Outcome.REJECTED)
+    ts = show(slack, render(incidents.get(rejected)))
+
+    assert click(slack, ts, "run_again") is None
+    [started] = until("the new run", executions)
+    assert click(slack, ts, "run_again", PLATFORM_LEAD) is None
+    assert "asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
+
+    document = json.loads(sfn.describe_execution(executionArn=started["executionArn"])["input"])
+    assert parsed(ManualRun, document).mode is Mode.APPROVE, "a click asks for a question, whatever the mode"
+    assert document["zones"] == ["ap-northeast-2a"]
+    assert rejected in document["reason"]
+    present = incidents.open("prod", "ap-northeast-2", Mode.APPROVE, "")
+    assert click(slack, show(slack, render(incidents.get(rejected))), "run_again") is None
+    until("a reply", lambda: any(present in text for text in private_replies(slack, ON_CALL, ts)))
+    assert len(executions()) == 1
 
 
 def test_a_stranger_is_refused_and_nothing_of_the_request_is_logged(endpoint: Endpoint):

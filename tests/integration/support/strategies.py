@@ -87,4 +87,4 @@ def assert_undone(lab: Lab, cluster: Patient, before: dict[str, Any], ended: End
     assert incident.failure.stands == "nothing that was made is left"
     assert dump(cluster) == before
     assert lab.changes(incident.id) == []
-    assert lab.buttons(lab.message_saying(incident.id, "failed, everything made was removed")) == []
+    assert lab.buttons(lab.message_saying(incident.id, "failed, everything made was removed")) == ["run_again"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from ip_remediator.common.enums import Mode, Outcome, Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.incidents.record import ApprovalState, Failure, Incident, Policy, RunRequest, Step, StepState
-from ip_remediator.notifications.messages.message import Message, digest, plain, render, subject
+from ip_remediator.notifications.messages.links import Site
+from ip_remediator.notifications.messages.message import Message, details_view, digest, plain, render, subject
 from tests.unit.support.records import (
     DIAGNOSIS,
     MADE,
@@ -26,14 +28,16 @@ from tests.unit.support.records import (
     undone,
 )
 
+REFERENCE = re.compile(r"<(?:!date\^[0-9]+\^[^|<>]+|https?://[^|<>\s]+)\|([^<>|]+)>|<(@[UW][A-Z0-9]+)>")
+
 
 def texts(message: Message) -> str:
-    """All that the blocks show, buttons left out."""
-    shown = []
+    """All that the blocks show, buttons left out; times, links and people as their labels."""
+    shown: list[str] = []
     for block in message.blocks:
         objects = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
         shown += [each["text"] for each in objects if each and isinstance(each.get("text"), str)]
-    return "\n".join(shown)
+    return REFERENCE.sub(lambda reference: reference[1] or reference[2], "\n".join(shown))
 
 
 def buttons(record: Incident) -> dict[str, dict[str, Any]]:
@@ -59,7 +63,7 @@ def test_once_there_is_a_plan_its_details_are_a_click_away(record: Incident):
 def test_a_new_incident_names_cluster_pods_and_the_signal():
     shown = texts(render(incident()))
 
-    assert "prod: pods cannot get an address" in shown
+    assert "prod: 2 pods have no IP address, looking for the cause" in shown
     assert "ap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC" in shown
     assert "2 pods (`default/nginx-7c5ddbdf54-8x2kq`, `default/nginx-7c5ddbdf54-tq9zl`) wait for an address" in shown
     assert "`failed to assign an IP address`" in shown
@@ -96,38 +100,64 @@ def test_zones_are_told_apart_only_where_they_differ():
     calm = DIAGNOSIS.zones[0].model_copy(update={"verdict": Verdict.RECOVERED, "free": 100, "stuck_pods": 0})
     differing = DIAGNOSIS.model_copy(update={"zones": (calm, DIAGNOSIS.zones[1])})
 
-    shown = texts(render(asked().model_copy(update={"diagnosis": differing})))
+    shown = plain(asked().model_copy(update={"diagnosis": differing}))
 
     assert "ap-northeast-2a: 100 free addresses, 1 node, no pod waits" in shown
     assert "ap-northeast-2b: no free address, 1 node, 1 pod waits" in shown
-    assert "no pod waits" not in texts(render(asked()))
-    assert "*Zones*" not in texts(render(asked()))
+    assert "no pod waits" not in plain(asked())
+    assert "Zones" not in plain(asked())
 
 
-def test_a_question_shows_block_subnets_changes_and_risks_with_the_worst_first():
-    shown = texts(render(asked()))
+def test_a_question_is_four_short_fields_above_the_buttons_with_the_worst_risk_first():
+    message = render(asked())
 
-    assert "add `100.64.0.0/22` to `vpc-0123456789` as a further CIDR" in shown
-    assert "ap-northeast-2a: subnet `100.64.0.0/24` (251 addresses)" in shown
-    assert "ENIConfig `ap-northeast-2a`" in shown
-    assert "*Expected*  heals 2 of 2 pods now" in shown
-    assert "turn on custom networking on `aws-node` (`AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true`)" in shown
-    assert shown.index(":red_circle: EXTERNALSNAT=true") < shown.index(":large_blue_circle: a new CIDR")
+    header, setting, quick, pressed, *_ = message.blocks
+    assert header["text"]["text"] == ":rotating_light: prod: 2 pods have no IP address. Add 100.64.0.0/22?"
+    assert "decide by" in setting["elements"][0]["text"]
+    wrong, does, touches, risk = (field["text"] for field in quick["fields"])
+    assert wrong.startswith("*What is wrong*\nSubnet exhausted in ap-northeast-2a and ap-northeast-2b: 2 pods wait")
+    assert "Adds `100.64.0.0/22` (502 pod addresses), with 2 subnets in 2 zones, and switches new pods to it" in does
+    assert "Free of charge" in does
+    assert touches == ("*What it touches*\n`aws-node` restarts on 2 nodes. No running pod moves or changes its address")
+    assert risk == "*Risk: high (2)*\n:red_circle: *High:* egress\n:large_blue_circle: *Low:* kubectl exec"
+    assert pressed["type"] == "actions"
 
 
-def test_the_remedy_of_a_risk_can_be_copied_and_its_page_is_named():
+def test_how_long_it_takes_is_told_only_where_it_was_measured():
+    measured = asked().model_copy(update={"approval": approval(usual_seconds=130)})
+
+    assert "Took 2 min in earlier incidents" in texts(render(measured))
+    assert "earlier incidents" not in texts(render(asked()))
+
+
+def test_where_there_is_no_button_the_whole_plan_is_told():
+    shown = plain(asked())
+
+    assert "add 100.64.0.0/22 to vpc-0123456789 as a secondary CIDR" in shown
+    assert "ap-northeast-2a: subnet 100.64.0.0/24 (251 addresses)" in shown
+    assert "ENIConfig ap-northeast-2a" in shown
+    assert "Expected: heals 2 of 2 pods now" in shown
+    assert "turn on custom networking on aws-node (AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true)" in shown
+    assert shown.index("- high: EXTERNALSNAT=true") < shown.index("- low: a new CIDR")
+
+
+def test_the_remedy_of_a_risk_can_be_copied_and_its_page_is_a_link():
     remedy = "`aws ec2 authorize-security-group-ingress --group-id sg-1 --cidr 100.64.0.0/22`; likewise for 2 others"
     risk = PLAN.risks[0].model_copy(update={"id": "security-groups-old-ranges", "remedy": remedy})
     record = asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})})
 
-    assert f"\nRemedy: {remedy}. See `docs/risks.md#security-groups-old-ranges`" in texts(render(record))
-    assert f"Remedy: {remedy.replace('`', '')}. See docs/risks.md#security-groups-old-ranges" in plain(record)
+    shown = str(details_view(record, Site(docs="https://docs.example.com/remediator")))
+    assert f"Remedy: {remedy}" in shown
+    assert "<https://docs.example.com/remediator/risks.md#security-groups-old-ranges|More>" in shown
+    assert f"Remedy: {remedy.replace('`', '')}" in plain(record)
+    assert "More (docs/risks.md#security-groups-old-ranges)" in plain(record)
 
 
 @pytest.mark.parametrize("remedy", ["one ` alone <!channel>", "`a\u202eb\n<!here>`", "`" * 900, "`" + "x" * 900 + "`"])
 def test_a_remedy_with_foreign_parts_formats_nothing(remedy: str):
     risk = PLAN.risks[0].model_copy(update={"remedy": remedy})
-    shown = texts(render(asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})})))
+    view = details_view(asked().model_copy(update={"plan": PLAN.model_copy(update={"risks": (risk,)})}))
+    shown = json.dumps(view, ensure_ascii=False)
 
     assert "<!" not in shown
     assert "\u202e" not in shown
@@ -138,7 +168,7 @@ def test_a_change_of_a_kind_that_the_message_does_not_know_is_told_in_its_own_wo
     settings = PLAN.changes[-1].model_copy(update={"description": "set a warm target", "manifest": None})
     record = asked().model_copy(update={"plan": PLAN.model_copy(update={"changes": (settings,)})})
 
-    assert "• set a warm target" in texts(render(record))
+    assert "- set a warm target" in plain(record)
 
 
 @pytest.mark.parametrize("stage", ["running", "healed", "undone"])
@@ -153,18 +183,21 @@ def test_after_the_decision_the_plan_takes_one_line(stage: str):
     shown = texts(render(record))
 
     assert "CIDR `100.64.0.0/22`, 2 subnets, 2 ENIConfigs, custom networking" in shown
-    assert "Risks" not in shown
+    assert ("Risks that stay" in shown) == (stage == "healed")
     assert "EXTERNALSNAT" not in shown
     assert shown.count("100.64.0.0/24") <= 1
-    assert len(shown) < 1200
+    assert len(shown) < 1300
 
 
-def test_a_plan_that_is_only_observed_is_shown_in_full():
-    shown = texts(render(incident(mode=Mode.OBSERVE, diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED)))
+def test_a_plan_that_is_only_observed_is_shown_like_a_question_and_can_be_run():
+    record = incident(mode=Mode.OBSERVE, diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED)
+    shown = texts(render(record))
 
-    assert "subnet `100.64.1.0/24` (251 addresses)" in shown
-    assert ":red_circle: EXTERNALSNAT=true" in shown
-    assert "the mode is observe" in shown
+    assert "*What it does*" in shown
+    assert ":red_circle: *High:* egress" in shown
+    assert "press Run this plan" in shown
+    assert buttons(record)["run_again"]["text"]["text"] == "Run this plan"
+    assert "subnet 100.64.1.0/24 (251 addresses)" in plain(record)
 
 
 def test_a_dry_run_says_how_to_carry_the_plan_out():
@@ -173,12 +206,13 @@ def test_a_dry_run_says_how_to_carry_the_plan_out():
     assert "start it again without dry_run" in texts(render(record))
 
 
-def test_a_block_of_a_cidr_that_the_vpc_has_is_not_called_a_further_cidr():
+def test_a_block_of_a_cidr_that_the_vpc_has_is_not_called_a_new_cidr():
     plan = PLAN.model_copy(update={"source": "existing-cidr"})
 
-    assert "use `100.64.0.0/22`, free in a CIDR that `vpc-0123456789` already has" in texts(
-        render(asked().model_copy(update={"plan": plan}))
-    )
+    record = asked().model_copy(update={"plan": plan})
+
+    assert "use 100.64.0.0/22, free in a CIDR that vpc-0123456789 already has" in plain(record)
+    assert "Use 100.64.0.0/22?" in texts(render(record))
 
 
 @pytest.mark.parametrize(
@@ -226,8 +260,13 @@ def test_a_pending_question_says_when_it_expires_and_what_silence_means():
 
     shown = texts(render(record))
 
-    assert "waits for approval" in shown
-    assert "*If nobody answers*  by 2026-03-01 11:00 UTC, that is a rejection: nothing is changed" in shown
+    assert "decide by 11:00 UTC · no answer changes nothing" in shown
+    assert "*If nobody answers*  by 11:00 UTC, the plan is rejected: nothing changes and `100.64.0.0/22`" in shown
+    assert "*Undo*  can be rolled back later; pods that use the new addresses then have to move" in shown
+    assert buttons(record)["approve"]["text"]["text"] == "Add 100.64.0.0/22"
+    assert buttons(record)["approve"]["style"] == "primary"
+    assert buttons(record)["reject"]["text"]["text"] == "Leave as it is"
+    assert "style" not in buttons(record)["reject"]
     assert set(buttons(record)) == {"approve", "reject"}
     for button in buttons(record).values():
         assert json.loads(button["value"]) == {"approval": "Zk3-x_9"}
@@ -237,13 +276,23 @@ def test_the_confirmations_of_a_question_say_the_numbers():
     pressed = buttons(asked())
 
     approve = pressed["approve"]["confirm"]["text"]["text"]
-    assert approve.startswith(
-        "4 changes in prod: CIDR 100.64.0.0/22, 2 subnets, 2 ENIConfigs, custom networking; "
-        "aws-node restarts on 2 nodes"
+    assert approve == (
+        "Expected: heals 2 of 2 pods now. 4 changes in prod. aws-node restarts on 2 nodes. No running pod moves or "
+        "changes its address. 2 risks, the highest high."
     )
-    assert "Expected: heals 2 of 2 pods now. 2 risks, the highest high." in approve
     reject = pressed["reject"]["confirm"]["text"]["text"]
-    assert reject == "Nothing is changed in prod: 2 pods go on waiting, and 100.64.0.0/22 is released."
+    assert reject == "Nothing changes in prod: 2 pods go on waiting, and 100.64.0.0/22 is released."
+
+
+def test_the_confirmation_never_cuts_how_many_pods_are_helped():
+    plan = PLAN.model_copy(
+        update={"heals_now": 1, "replace_nodes": tuple(f"ip-{number}.internal" for number in range(9))}
+    )
+    record = asked().model_copy(update={"plan": plan, "cluster": "c" * 100})
+
+    text = buttons(record)["approve"]["confirm"]["text"]["text"]
+    assert text.startswith("1 pod gets an address now; the others after 9 nodes are replaced.")
+    assert "the highest high" in text
 
 
 def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
@@ -252,7 +301,8 @@ def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
     shown = texts(render(asked().model_copy(update={"approval": question, "mode": Mode.AUTO})))
 
     assert "*Why you are asked*  mode auto: external-snat exceeds low" in shown
-    assert ":alarm_clock: prod: waits for approval, expires soon" in shown
+    assert ":alarm_clock: prod: 2 pods have no IP address. Add 100.64.0.0/22?" in shown
+    assert "decide by 11:00 UTC, expires soon" in shown
 
 
 def test_settings_that_were_not_understood_are_told_while_the_incident_is_open():
@@ -262,12 +312,15 @@ def test_settings_that_were_not_understood_are_told_while_the_incident_is_open()
     assert "yolo" not in texts(render(healed(policy=policy)))
 
 
-@pytest.mark.parametrize("state", [ApprovalState.APPROVED, ApprovalState.REJECTED])
-def test_an_answered_question_names_who_and_when_and_has_no_buttons(state: ApprovalState):
+@pytest.mark.parametrize(
+    ("state", "label"), [(ApprovalState.APPROVED, "Approved"), (ApprovalState.REJECTED, "Left as it is")]
+)
+def test_an_answered_question_names_who_and_when_and_has_no_buttons(state: ApprovalState, label: str):
     answer = approval(state, decided_by="U0000ONCALL (on-call)", decided_at=OPENED + timedelta(minutes=5))
     record = asked().model_copy(update={"approval": answer})
 
-    assert f"*{state.capitalize()}*  by U0000ONCALL (on-call), 2026-03-01 10:05 UTC" in texts(render(record))
+    assert f"*{label}*  by @U0000ONCALL, 2026-03-01 10:05 UTC" in texts(render(record))
+    assert f"{label}: by U0000ONCALL (on-call), 2026-03-01 10:05 UTC" in plain(record)
     assert buttons(record) == {}
 
 
@@ -287,7 +340,7 @@ def test_a_healed_incident_shows_pods_with_addresses_and_subnets_before_and_afte
 
     assert ":white_check_mark: prod: healed" in shown
     assert "closed after 60 s" in shown
-    assert "2 of 2 pods run again" in shown
+    assert "2 of 2 pods are running" in shown
     assert "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` (ap-northeast-2a)" in shown
     assert "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in the new `100.64.0.0/24`" in shown
 
@@ -298,7 +351,7 @@ def test_a_partly_healed_incident_names_the_pods_still_stuck_and_the_nodes_to_re
 
     shown = texts(render(record))
 
-    assert "2 of 3 pods run" in shown
+    assert "2 of 3 pods are running" in shown
     assert ":x: `default/nginx-9` still waits" in shown
     assert "replace these nodes, which have no free ENI slot: `ip-10-0-1-7`" in shown
 
@@ -309,7 +362,7 @@ def test_a_failure_says_what_went_wrong_what_stands_and_what_to_do():
     assert ":x: Create the subnets: QuotaReached" in shown
     assert "`CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.`" in shown
     assert "*What stands*  nothing: the CIDR was disassociated and the block released" in shown
-    assert "ask AWS for a higher quota, then start again" in shown
+    assert "ask AWS for a higher quota, then press Retry" in shown
 
 
 def test_what_was_made_and_removed_again_shows_as_undone():
@@ -322,7 +375,7 @@ def test_an_error_without_advice_of_its_own_points_to_the_execution():
 
     shown = texts(render(record))
 
-    assert "the execution's history has every call's answer" in shown
+    assert "the execution's history has the answer to every call" in shown
     assert "press Rollback to remove what was made" in shown
 
 
@@ -370,10 +423,10 @@ def test_the_rollback_button_names_the_incident_only_and_asks_first():
     button = buttons(healed())["rollback"]
 
     assert json.loads(button["value"]) == {"incident": "prod-20260301-100000-a1b2c3"}
-    assert button["style"] == "danger"
+    assert "style" not in button
     asks = button["confirm"]["text"]["text"]
-    assert "First it is looked at who uses 100.64.0.0/22 now. 2 pods got addresses of it." in asks
-    assert "confirm them before anything is changed" in asks
+    assert "We first check what is using 100.64.0.0/22. 2 pods got addresses of it." in asks
+    assert "Nothing changes until you have seen the result and confirmed." in asks
 
 
 def test_a_later_offer_of_a_rollback_differs_from_the_first():
@@ -391,14 +444,16 @@ def test_a_later_offer_of_a_rollback_differs_from_the_first():
 def test_the_digest_changes_with_what_is_shown_and_only_then():
     before = incident(steps=steps(Step.DIAGNOSE))
 
-    assert digest(render(before)) == digest(render(before.model_copy(update={"execution": "arn:aws:states:x"})))
+    assert digest(render(before)) == digest(render(before.model_copy(update={"inherits": ("earlier",)})))
     assert digest(render(before)) != digest(render(incident(steps=steps(Step.DIAGNOSE, Step.PLAN))))
 
 
 def test_plain_text_tells_the_same_without_slacks_syntax():
     text = plain(healed())
 
-    assert text.startswith("prod: healed\nap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC, closed after 60 s")
+    assert text.startswith(
+        "prod: healed, 2 pods are running\nap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC, closed after 60 s"
+    )
     assert "\nCause: subnet exhausted in" in text
     assert "[x] default/nginx-7c5ddbdf54-8x2kq has 100.64.0.17 (ap-northeast-2a)" in text
     assert "`" not in text

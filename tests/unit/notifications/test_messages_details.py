@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.views import View
 
-from ip_remediator.incidents.record import ApprovalState, Incident
-from ip_remediator.notifications.messages.message import Message, details, details_view, reminder
+from ip_remediator.incidents.record import Incident
+from ip_remediator.notifications.messages.message import Message, details, details_view
 from ip_remediator.planning.model import Change, Option
-from tests.unit.support.records import OPENED, PLAN, approval, asked, incident
+from tests.unit.support.records import PLAN, asked, incident
 
 
 def shown(message: Message | None) -> str:
@@ -43,7 +42,7 @@ def test_the_modal_has_every_change_and_every_manifest_in_full():
         assert f"{number}. {change.description}" in text
         if change.manifest:
             assert json.dumps(change.manifest, indent=2) in text
-    assert ":red_circle: EXTERNALSNAT=true" in text
+    assert ":red_circle: *High:* EXTERNALSNAT=true" in text
     assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
 
 
@@ -103,23 +102,6 @@ def test_before_there_is_a_plan_the_modal_says_so():
     assert read(details_view(incident())) == "There is no plan yet."
 
 
-def test_a_reminder_says_until_when_and_what_silence_means_and_mentions_nobody():
-    soon = OPENED + timedelta(minutes=45)
-    message = reminder(asked().model_copy(update={"approval": approval(reminded_at=soon)}))
-
-    assert message is not None
-    assert "prod: the plan still waits for an answer, until 2026-03-01 11:00 UTC (about 15 min)" in message.text
-    assert "Silence is a rejection" in message.text
-    assert "<" not in message.text
-
-
-def test_nobody_is_reminded_of_a_question_that_is_young_or_answered():
-    answered = approval(ApprovalState.APPROVED, reminded_at=OPENED)
-
-    assert reminder(asked()) is None
-    assert reminder(asked().model_copy(update={"approval": answered})) is None
-
-
 def test_before_there_is_a_plan_there_are_no_details():
     assert details(incident()) is None
 
@@ -130,7 +112,7 @@ def test_the_details_have_every_change_manifest_risk_and_fact():
     for number, change in enumerate(PLAN.changes, 1):
         assert f"{number}. {change.description}" in text
     assert '"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"' in text
-    assert ":red_circle: EXTERNALSNAT=true" in text
+    assert ":red_circle: *High:* EXTERNALSNAT=true" in text
     assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
     assert "`ip-10-0-0-4`: 1 of 3 ENIs attached" in text
 

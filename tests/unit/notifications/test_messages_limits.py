@@ -14,6 +14,7 @@ from slack_sdk.models.blocks import Block
 from ip_remediator.incidents.record import Incident, Step
 from ip_remediator.notifications.messages.message import Message, details, plain, render, subject
 from ip_remediator.notifications.messages.text import mrkdwn, words
+from tests.unit.notifications.test_messages import REFERENCE
 from tests.unit.support.records import PLAN, asked, healed, incident, steps
 
 HOSTILE = (
@@ -115,7 +116,7 @@ def test_any_record_gives_a_message_that_slack_accepts(record: Incident):
 def test_nothing_foreign_becomes_a_mention_or_a_link(record: Incident):
     for message in filter(None, [render(record), details(record)]):
         mrkdwn_texts = [each["text"] for each in all_texts(message.blocks) if each["type"] == "mrkdwn"]
-        for text in [message.text, *mrkdwn_texts]:
+        for text in [REFERENCE.sub("", text) for text in (message.text, *mrkdwn_texts)]:
             assert "<" not in text
             assert ">" not in text
             assert re.sub("&(amp|lt|gt);", "", text).count("&") == 0
@@ -151,7 +152,7 @@ def test_a_cluster_of_5000_nodes_is_counted_not_listed():
     unread = record.model_copy(update={"diagnosis": None})
     shown = "\n".join(each["text"] for each in all_texts(render(record).blocks + render(unread).blocks))
     assert "5,000 pods" in shown or "and 4998 more" in shown
-    assert "and 194 more" in shown
+    assert "and 194 more" in plain(record)
     more = details(record)
     assert more is not None
     assert "and 1985 more" in str(more.blocks)

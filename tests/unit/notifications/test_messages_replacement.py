@@ -54,7 +54,7 @@ def test_nodes_to_replace_are_offered_with_the_numbers() -> None:
     assert list(shown) == ["replace", "rollback"]
     assert shown["replace"]["text"]["text"] == "Replace 2 nodes"
     confirmation = shown["replace"]["confirm"]["text"]["text"]
-    assert "2 nodes of prod will be drained and ended" in confirmation
+    assert "2 nodes of prod will be drained, terminated and recreated by their node group or Karpenter" in confirmation
     assert "1 pod" in confirmation
     assert "press Replace, or replace these nodes" in texts(render(record))
 
@@ -86,7 +86,7 @@ def test_while_nodes_are_replaced_nothing_else_can_be_started_and_each_node_is_t
     record = replacing(ReplacementState.RUNNING, replacements=zones)
     shown = texts(render(record))
     assert "prod: nodes are being replaced" in shown
-    assert ":white_check_mark: `ip-10-0-0-4` (ap-northeast-2a) gave way to `ip-10-0-0-9 i-9`" in shown
+    assert ":white_check_mark: `ip-10-0-0-4` (ap-northeast-2a) was replaced by `ip-10-0-0-9 i-9`" in shown
     assert "`ip-10-0-1-4` (ap-northeast-2b, Karpenter, NodeClaim `default-x`): 5 pods to be moved" in shown
     assert "replace these nodes" not in shown
     assert list(buttons(record)) == []
@@ -94,9 +94,9 @@ def test_while_nodes_are_replaced_nothing_else_can_be_started_and_each_node_is_t
 
 def test_a_question_shows_the_numbers_and_both_answers() -> None:
     record = replacing(ReplacementState.ASSESSED, replacement_approval=approval())
-    assert "replace nodes? It waits for your confirmation" in texts(render(record))
+    assert "Replace nodes? It waits for your confirmation" in texts(render(record))
     shown = buttons(record)
-    assert list(shown) == ["replace_confirm", "replace_cancel"]
+    assert list(shown) == ["replace_cancel", "replace_confirm"]
     assert "2 nodes in 2 zones, 11 pods to be moved" in shown["replace_confirm"]["confirm"]["text"]["text"]
 
 

@@ -59,7 +59,7 @@ def told(document: Plan) -> str:
         (DISCOVERY, ["`100.64.0.0/22`", "tagged `kubernetes.io/role/cni=1`", "route tables"], ["ENIConfig"]),
         (THEIRS, ["`subnet-their` (100.64.0.0/24), which is there already"], ["CIDR", "route tables", "ENIConfig"]),
         (NODE_GROUP, ["for node groups", "Afterwards the rest is yours to run: 2 instructions"], ["ENIConfig"]),
-        (IPAM, ["as a further CIDR, out of the IPAM pool `ipam-pool-1`", "ENIConfig"], []),
+        (IPAM, ["as a secondary CIDR, out of the IPAM pool `ipam-pool-1`", "ENIConfig"], []),
         (LEAKS, ["delete eni-1, left in subnet-0aa"], ["CIDR", "route tables", "subnet `"]),
     ],
 )
@@ -137,7 +137,7 @@ def test_given_leaked_enis_that_are_deleted_then_nothing_is_offered_to_roll_back
     assert "this room does not last" in plain(healed(plan=LEAKS, steps=done))
     failed = steps(Step.DIAGNOSE, Step.PLAN, delete_leaked_enis=StepState.FAILED)
     assert not rollback_offered(healed(plan=LEAKS, steps=failed, outcome=Outcome.FAILED))
-    assert "failed, nothing was changed" in plain(healed(plan=LEAKS, steps=failed, outcome=Outcome.UNDONE))
+    assert "failed before anything was changed" in plain(healed(plan=LEAKS, steps=failed, outcome=Outcome.UNDONE))
 
 
 @pytest.mark.parametrize(("expected", "said"), [(4, True), (2, False), (1, False), (None, False)])

@@ -7,6 +7,7 @@ Tags of the EKS cluster, each instead of the stack's parameter (AWS allows no co
     eks-ip-remediator:change-window   Mon-Fri 08:00-18:00 Europe/Berlin | always
     eks-ip-remediator:accept-risks    ids of risks that mode auto may take, whatever their severity, between spaces
     eks-ip-remediator:slack-channel   the channel's name or id
+    eks-ip-remediator:slack-mention   id of a user (U0...) or a user group (S0...) | here | none
     eks-ip-remediator:strategy        custom-networking | subnet-discovery | node-group | auto
     eks-ip-remediator:kill-switch     on | off
 
@@ -33,7 +34,7 @@ from ip_remediator.risks.model import DOCS, Risk, Severity
 PREFIX = "eks-ip-remediator:"
 MODE, AUTO_MAX_RISK, CHANGE_WINDOW = f"{PREFIX}mode", f"{PREFIX}auto-max-risk", f"{PREFIX}change-window"
 ACCEPT_RISKS, SLACK_CHANNEL, KILL_SWITCH = f"{PREFIX}accept-risks", f"{PREFIX}slack-channel", f"{PREFIX}kill-switch"
-STRATEGY = f"{PREFIX}strategy"
+STRATEGY, SLACK_MENTION = f"{PREFIX}strategy", f"{PREFIX}slack-mention"
 ALWAYS = "always"
 # In place of a window that cannot be read.
 NEVER = "never"
@@ -41,6 +42,7 @@ NEVER = "never"
 PEOPLE_DECIDE = "mode approve: people decide"
 _SAFER_FIRST = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)
 _CHANNEL = re.compile(r"#?[\w-]{1,80}")
+_MENTION = re.compile(r"none|here|[UWS][A-Z0-9]{1,20}")
 
 
 class Action(StrEnum):
@@ -69,11 +71,11 @@ class Allowance:
 
 def in_force(defaults: Policy, tags: Mapping[str, str], wanted: Mode | None = None) -> Policy:
     """The policy of a cluster with `tags`. `wanted`: the mode that a run by hand asks for goes before the tag."""
-    readers = (_mode, _max_risk, _change_window, _accepted_risks, _slack_channel, _strategy)
+    readers = (_mode, _max_risk, _change_window, _accepted_risks, _slack_channel, _slack_mention, _strategy)
     policy = defaults.model_copy(update={"kill_switch": defaults.kill_switch or switched_on(tags)})
     for read in readers:
         policy = read(policy, tags)
-    known = {MODE, AUTO_MAX_RISK, CHANGE_WINDOW, ACCEPT_RISKS, SLACK_CHANNEL, STRATEGY, KILL_SWITCH}
+    known = {MODE, AUTO_MAX_RISK, CHANGE_WINDOW, ACCEPT_RISKS, SLACK_CHANNEL, SLACK_MENTION, STRATEGY, KILL_SWITCH}
     strange = sorted(name for name in tags if name.startswith(PREFIX) and name not in known)
     for name in strange:
         policy = _noted(policy, f"the cluster's tag {name} means nothing here: is it misspelt?")
@@ -190,3 +192,13 @@ def _slack_channel(policy: Policy, tags: Mapping[str, str]) -> Policy:
         return policy.model_copy(update={"slack_channel": value})
     note = f"the cluster's tag {SLACK_CHANNEL} is {value!r}, no channel's name or id: the stack's channel is used"
     return _noted(policy, note)
+
+
+def _slack_mention(policy: Policy, tags: Mapping[str, str]) -> Policy:
+    if SLACK_MENTION not in tags:
+        return policy
+    value = tags[SLACK_MENTION].strip()
+    if _MENTION.fullmatch(value):
+        return policy.model_copy(update={"slack_mention": value})
+    note = f"the cluster's tag {SLACK_MENTION} is {value!r}: use the id of a user or user group, here or none"
+    return _noted(policy, f"{note}; the stack's is used")

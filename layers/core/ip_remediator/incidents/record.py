@@ -36,6 +36,7 @@ __all__ = [
     "RunRequest",
     "SignalSummary",
     "SlackMessage",
+    "SlackReply",
     "Step",
     "StepResult",
     "StepState",
@@ -87,6 +88,7 @@ class Approval(Document):
     """A question to people, bound to the plan's hash. The task token behind `id` never leaves DynamoDB.
 
     `why`: what made the remediator ask. `reminded_at`: when people were reminded that it expires soon.
+    `usual_seconds`: how long plans of this kind took in earlier incidents, None where none was measured.
     """
 
     id: str
@@ -98,6 +100,7 @@ class Approval(Document):
     decided_by: str | None = None
     why: str = ""
     reminded_at: datetime | None = None
+    usual_seconds: int | None = None
 
 
 class Policy(Document):
@@ -111,6 +114,7 @@ class Policy(Document):
     change_window: str = ""
     accepted_risks: tuple[str, ...] = ()
     slack_channel: str | None = None
+    slack_mention: str | None = None
     strategy: RequestedStrategy | None = None
     kill_switch: bool = False
     notes: tuple[str, ...] = ()
@@ -173,14 +177,26 @@ class Verification(Document):
         return max(0, (self.expected or 0) - len(self.healed))
 
 
+class SlackReply(Document):
+    """A reply in the message's thread. `about` is what it calls people for (`notifications.messages.calls`);
+    `settled`: it says by now what became of that."""
+
+    about: str
+    ts: str
+    settled: bool = False
+
+
 class SlackMessage(Document):
-    """Where the incident's message stands, the digest of what it last showed, and the id of the question that people
-    were last reminded of in its thread."""
+    """Where the incident's message stands, the digest of what it last showed, and the replies in its thread.
+
+    `reminded`: the id of the question that people were last reminded of, as releases before the replies wrote it.
+    """
 
     channel: str
     ts: str
     digest: str
     reminded: str = ""
+    replies: tuple[SlackReply, ...] = ()
 
 
 class ChangeKind(StrEnum):
@@ -238,6 +254,7 @@ class RollbackAssessment(Document):
     pods: int = Field(ge=0, description="pods with an address of the incident's subnets")
     pod_names: tuple[str, ...] = Field(default=(), description="the first of them, namespace/name")
     interfaces: int = Field(ge=0, description="ENIs in the incident's subnets")
+    free_elsewhere: int | None = Field(default=None, ge=0, description="free addresses in the VPC's other subnets")
     in_the_way: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -253,6 +270,7 @@ class Rollback(Document):
     assessment: RollbackAssessment | None = None
     evict: bool = False
     heir: str | None = Field(default=None, description="the later incident that keeps what it stands on")
+    hanging: tuple[str, ...] = Field(default=(), description="pods without an address when all was taken back")
 
 
 class Incident(Document):

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, StrictBool, StringConstraints, Valid
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.document import Document, DocumentT, typed_by_people
-from ip_remediator.common.enums import Mode
-from ip_remediator.incidents.record import RunRequest
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import Incident, RunRequest
 from ip_remediator.planning.strategies import RequestedStrategy
 
 if TYPE_CHECKING:
@@ -58,6 +58,19 @@ class ManualRun(Document):
         return RunRequest(
             mode=self.mode, block=self.block, zones=self.zones or (), strategy=self.strategy, dry_run=self.dry_run
         )
+
+
+def run_again(incident: Incident, by: str) -> dict[str, object]:
+    """The input of a new run for the incident's cluster, as `ManualRun` reads it. It asks people before it changes
+    anything, whatever the cluster's mode, and otherwise wants what the first run wanted; after an observation, whose
+    plan `by` has seen, the block of that plan as well."""
+    earlier = incident.request or RunRequest()
+    seen = incident.plan if incident.outcome is Outcome.OBSERVED else None
+    block = seen.block if seen and seen.source == "new-cidr" else earlier.block
+    wanted = {"block": block, "zones": list(earlier.zones), "strategy": earlier.strategy}
+    reason = f"asked for again by {by}, after incident {incident.id}"[:300]
+    given = {name: value for name, value in wanted.items() if value}
+    return {"cluster": incident.cluster, "mode": Mode.APPROVE.value, "reason": reason, **given}
 
 
 def parsed(kind: type[DocumentT], document: Any) -> DocumentT:

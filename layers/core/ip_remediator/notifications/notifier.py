@@ -10,9 +10,12 @@ from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.secrets import SecretUnusable
 from ip_remediator.clients.slack.client import SlackUnavailable
 from ip_remediator.common.errors import IncidentNotFound, NotFound, PermissionDenied, Transient
-from ip_remediator.incidents.record import Incident, SlackMessage
+from ip_remediator.incidents.record import Incident, SlackMessage, SlackReply
 from ip_remediator.incidents.repository import Incidents, from_stream_image
-from ip_remediator.notifications.messages.message import digest, plain, reminder, render, subject
+from ip_remediator.notifications.messages.calls import calls, settled
+from ip_remediator.notifications.messages.links import Site
+from ip_remediator.notifications.messages.message import digest, plain, render, subject
+from ip_remediator.notifications.messages.message import reply as reply_message
 from ip_remediator.notifications.slack_message import Slack
 from ip_remediator.observability import logger
 
@@ -30,13 +33,24 @@ class Delivery(StrEnum):
 
 
 class Notifier:
-    """`connect` gives the Slack to use; it is asked each time, so that a secret put right is found."""
+    """`connect` gives the Slack to use; it is asked each time, so that a new secret is found. `mention`: whom replies
+    mention unless the cluster's tag names others."""
 
-    def __init__(self, incidents: Incidents, connect: Callable[[], Slack], sns: SNSClient, topic: str) -> None:
+    def __init__(
+        self,
+        incidents: Incidents,
+        connect: Callable[[], Slack],
+        sns: SNSClient,
+        topic: str,
+        site: Site,
+        mention: str = "",
+    ) -> None:
         self._incidents = incidents
         self._connect = connect
         self._sns = sns
         self._topic = topic
+        self._site = site
+        self._mention = mention
         self._published: dict[str, str] = {}
 
     def tell(self, incident_ids: Iterable[str]) -> list[Delivery]:
@@ -61,36 +75,50 @@ class Notifier:
             return Delivery.UNKNOWN, outage
         if incident.open and incident.policy is None:
             return Delivery.UNCHANGED, outage  # the cluster's tags name its channel; they are read first of all
-        message = render(incident)
-        if incident.slack and incident.slack.digest == digest(message):
-            return Delivery.UNCHANGED, outage
-        if not outage:
-            try:
-                shown = self._connected().post_or_update(incident, message)
-            except SlackUnavailable as error:
-                outage = str(error)
-            else:
-                self._incidents.set_slack_message(incident_id, shown)
-                self._remind(incident, shown)
-                return Delivery.POSTED, ""
-        self._publish(incident, outage)
-        return Delivery.FALLBACK, outage
-
-    def _remind(self, incident: Incident, shown: SlackMessage) -> None:
-        """A reply under the message, once for each question: an edited message makes nobody look.
-
-        It is worth no e-mail of its own. If the answer to it or the record of it is lost, a second one may appear.
-        """
-        message = reminder(incident)
-        asked = incident.approval.id if incident.approval else ""
-        if message is None or shown.reminded == asked:
-            return
+        if outage:
+            self._publish(incident, outage)
+            return Delivery.FALLBACK, outage
         try:
-            self._connected().reply(shown, message)
+            return self._show(incident), ""
         except SlackUnavailable as error:
-            logger.warning("no reminder", extra={"incident": incident.id, "reason": str(error)})
-            return
-        self._incidents.set_slack_message(incident.id, shown.model_copy(update={"reminded": asked}))
+            self._publish(incident, str(error))
+            return Delivery.FALLBACK, str(error)
+
+    def _show(self, incident: Incident) -> Delivery:
+        """Brings the message and the replies in its thread up to date.
+
+        Raises:
+            SlackUnavailable
+        """
+        message = render(incident, self._site)
+        place = incident.slack
+        changed = place is None or place.digest != digest(message)
+        if place is None or changed:
+            place = self._connected().post_or_update(incident, message)
+            self._incidents.set_slack_message(incident.id, place)
+        replied = self._call_people(incident, place)
+        return Delivery.POSTED if changed or replied else Delivery.UNCHANGED
+
+    def _call_people(self, incident: Incident, place: SlackMessage) -> bool:
+        """Replies to what people are wanted for, once for each, and settles what they are not wanted for any more.
+
+        If the answer to a reply or the record of it is lost, a second one may appear.
+        """
+        whom = (incident.policy and incident.policy.slack_mention) or self._mention
+        wanted = {call.about: call for call in calls(incident, whom)}
+        done = {reply.about for reply in place.replies}
+        obsolete = [reply for reply in place.replies if not reply.settled and reply.about not in wanted]
+        fresh = [call for about, call in wanted.items() if about not in done]
+        for reply in obsolete:
+            settlement = reply_message(settled(incident, reply.about))
+            self._connected().edit_reply(place, reply.ts, settlement)
+            place = _with_reply(place, reply.model_copy(update={"settled": True}))
+            self._incidents.set_slack_message(incident.id, place)
+        for call in fresh:
+            ts = self._connected().reply(place, reply_message(call))
+            place = _with_reply(place, SlackReply(about=call.about, ts=ts))
+            self._incidents.set_slack_message(incident.id, place)
+        return bool(obsolete or fresh)
 
     def _connected(self) -> Slack:
         try:
@@ -103,10 +131,15 @@ class Notifier:
         state = subject(incident)
         if self._published.get(incident.id) == state:
             return
-        text = f"{plain(incident)}\n\nSent by Amazon SNS because Slack could not be used: {reason}"
+        text = f"{plain(incident, self._site)}\n\nSent by Amazon SNS because Slack could not be used: {reason}"
         with aws_call("Publish"):
             self._sns.publish(TopicArn=self._topic, Subject=state, Message=text)
         self._published[incident.id] = state
+
+
+def _with_reply(place: SlackMessage, changed: SlackReply) -> SlackMessage:
+    others = tuple(reply for reply in place.replies if reply.about != changed.about)
+    return place.model_copy(update={"replies": (*others, changed)})
 
 
 def changed_incidents(records: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -57,16 +57,29 @@ class Slack:
                     raise
         return self._send(post, message, channel=self._channel, **how)
 
-    def reply(self, place: SlackMessage, message: Message) -> None:
+    def reply(self, place: SlackMessage, message: Message) -> str:
         """Puts `message` into the thread under the incident's message, and shows it in the channel as well: a reply
-        alone makes a channel unread for nobody but those who follow the thread.
+        alone makes a channel unread for nobody but those who follow the thread. Returns its ts.
 
         Raises:
             SlackUnavailable
         """
         where = {"channel": place.channel, "thread_ts": place.ts, "reply_broadcast": True}
         with outages():
-            self._send(self._client.chat_postMessage, message, **where)
+            return str(self._send(self._client.chat_postMessage, message, **where)["ts"])
+
+    def edit_reply(self, place: SlackMessage, ts: str, message: Message) -> None:
+        """Puts `message` in place of a reply; one that is gone stays so.
+
+        Raises:
+            SlackUnavailable
+        """
+        with outages():
+            try:
+                self._send(self._client.chat_update, message, channel=place.channel, ts=ts)
+            except SlackApiError as error:
+                if error_code(error) not in GONE:
+                    raise
 
     def _send(self, method: Callable[..., SlackResponse], message: Message, **arguments: Any) -> SlackResponse:
         try:

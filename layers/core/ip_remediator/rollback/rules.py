@@ -128,6 +128,7 @@ def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
         pods=len(use.pods),
         pod_names=tuple(sorted(pod.path for pod in use.pods)[:SHOWN_PODS]),
         interfaces=len(use.interfaces),
+        free_elsewhere=sum(subnet.free for subnet in use.others),
         in_the_way=tuple(in_the_way(use)),
         notes=tuple(_notes(use)),
     )

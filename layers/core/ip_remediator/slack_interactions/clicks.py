@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,6 +17,11 @@ from ip_remediator.clients.aws import session
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.slack.client import UserGroups, web_client
 from ip_remediator.common.clock import utc_now
+from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.common.slack_actions import SlackAction
+from ip_remediator.incidents.opening import IncidentOpen
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.requests import run_again
 from ip_remediator.observability import logger
 from ip_remediator.slack_interactions.access import Access
 
@@ -27,9 +32,7 @@ if TYPE_CHECKING:
     from ip_remediator.settings import SlackSettings
     from ip_remediator.slack_interactions.requests import Click
 
-_YES = ("approve", "rollback_confirm", "rollback_confirm_evict", "replace_confirm")
-_EVICT = "rollback_confirm_evict"
-_OF_ROLLBACK = ("rollback_confirm", "rollback_confirm_evict", "rollback_cancel")
+_OF_ROLLBACK = (SlackAction.ROLLBACK_CONFIRM, SlackAction.ROLLBACK_EVICT, SlackAction.ROLLBACK_CANCEL)
 _REPLY_TIMEOUT_SECONDS = 5.0
 
 
@@ -40,14 +43,26 @@ class _Started(NamedTuple):
     prefix: str
 
 
-_STARTED = {"rollback": _Started("rollback", "rb"), "replace": _Started("replacement of nodes", "rn")}
+_STARTED = {
+    SlackAction.ROLLBACK: _Started("rollback", "rb"),
+    SlackAction.REPLACE: _Started("replacement of nodes", "rn"),
+    SlackAction.RUN_AGAIN: _Started("new run", "ra"),
+}
 
 
 class Clicks:
     """`machines`: the ARN of the state machine that a button starts, by the button's action."""
 
-    def __init__(self, approvals: Approvals, sfn: SFNClient, machines: Mapping[str, str], access: Access) -> None:
+    def __init__(
+        self,
+        approvals: Approvals,
+        incidents: Incidents,
+        sfn: SFNClient,
+        machines: Mapping[SlackAction, str],
+        access: Access,
+    ) -> None:
         self._approvals = approvals
+        self._incidents = incidents
         self._sfn = sfn
         self._machines = machines
         self._access = access
@@ -67,10 +82,10 @@ class Clicks:
         return self._start(click) if click.action in self._machines else self._answer(click)
 
     def _answer(self, click: Click) -> str | None:
-        evict = click.action == _EVICT if click.action in _OF_ROLLBACK else None
+        evict = click.action is SlackAction.ROLLBACK_EVICT if click.action in _OF_ROLLBACK else None
         try:
             return answer(
-                self._approvals, self._sfn, click.subject, approved=click.action in _YES, by=click.by, evict=evict
+                self._approvals, self._sfn, click.subject, approved=click.action.agrees, by=click.by, evict=evict
             )
         except ApprovalRefused as refusal:
             return f"Nothing was changed by your click: {refusal}."
@@ -78,9 +93,10 @@ class Clicks:
     def _start(self, click: Click) -> str | None:
         """One execution for each offer: its name comes from the offer, so double clicks and replays are one start."""
         offer = hashlib.sha256(click.offer.encode()).hexdigest()[:8]
-        document: dict[str, object] = {"incident": click.subject, "requested_by": click.by}
-        if click.action == "replace":
-            document["confirmed"] = True  # by the button's own dialog, which has the numbers
+        try:
+            document = self._input(click)
+        except (IncidentNotFound, IncidentOpen) as reason:
+            return f"Nothing was started: {reason}."
         what = _STARTED[click.action]
         with aws_call("StartExecution"):
             try:
@@ -93,15 +109,38 @@ class Clicks:
                 return f"This {what.name} was asked for already; the message shows how far it is."
         return None
 
+    def _input(self, click: Click) -> dict[str, object]:
+        """The input of the execution that the button starts.
 
-@cache
+        Raises:
+            IncidentNotFound
+            IncidentOpen: a new run is asked for, and the cluster has one that is not closed.
+        """
+        document: dict[str, object] = {"incident": click.subject, "requested_by": click.by}
+        if click.action is SlackAction.REPLACE:
+            document["confirmed"] = True  # by the button's own dialog, which has the numbers
+        if click.action is not SlackAction.RUN_AGAIN:
+            return document
+        incident = self._incidents.get(click.subject)
+        present = self._incidents.open_incident(incident.cluster)
+        if present:
+            raise IncidentOpen(f"cluster {incident.cluster} has an open incident, {present}: look at its message")
+        return run_again(incident, click.by)
+
+
+@lru_cache(maxsize=1)
 def clicks_of(settings: SlackSettings, secret: SlackSecret) -> Clicks:
-    """What works on the deployed table, state machine and Slack; one per container."""
+    """What works on the deployed table, state machine and Slack; one per container and secret."""
     approvals = Approvals(session.table(settings.incidents_table), utc_now)
     groups = UserGroups(web_client(secret.bot_token, settings.slack_api_url))
     access = Access(settings.allowed_users, settings.allowed_channels, groups.members)
-    machines = {"rollback": settings.rollback_state_machine_arn, "replace": settings.replacement_state_machine_arn}
-    return Clicks(approvals, session.client("stepfunctions"), machines, access)
+    machines = {
+        SlackAction.ROLLBACK: settings.rollback_state_machine_arn,
+        SlackAction.REPLACE: settings.replacement_state_machine_arn,
+        SlackAction.RUN_AGAIN: settings.remediation_state_machine_arn,
+    }
+    incidents = Incidents(session.table(settings.incidents_table), utc_now)
+    return Clicks(approvals, incidents, session.client("stepfunctions"), machines, access)
 
 
 class Worker(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws import session
@@ -10,6 +10,7 @@ from ip_remediator.clients.slack.client import SlackUnavailable, fill_view, web_
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.message import details, details_view
 from ip_remediator.observability import logger
 from ip_remediator.slack_interactions.clicks import reply_privately
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
 
 class Details:
-    def __init__(self, incidents: Incidents, client: WebClient) -> None:
+    def __init__(self, incidents: Incidents, client: WebClient, site: Site) -> None:
         self._incidents = incidents
         self._client = client
+        self._site = site
 
     def act(self, click: Click) -> str | None:
         """Fills the modal that was opened for the click; where it is not open (Slack was slow, a proxy was in the
-        way), tells the details in a message that only this person sees.
+        way), shows the details in a message that only this person sees.
 
         Raises:
             The errors of `common.errors`: the click can be tried again.
@@ -39,21 +41,21 @@ class Details:
         except IncidentNotFound as error:
             return f"There are no details: {error}."
         try:
-            if fill_view(self._client, click.view, details_view(incident)):
+            if fill_view(self._client, click.view, details_view(incident, self._site)):
                 return None
             reason = "the modal is not open"
         except SlackUnavailable as error:
             reason = str(error)
         logger.warning("details told privately", extra={"incident": incident.id, "reason": reason})
-        message = details(incident)
+        message = details(incident, self._site)
         if message is None:
             return "There is no plan yet."
         reply_privately(click, message.text, message.blocks)
         return None
 
 
-@cache
+@lru_cache(maxsize=1)
 def details_of(settings: SlackSettings, secret: SlackSecret) -> Details:
-    """What works on the deployed table and Slack; one per container."""
+    """What works on the deployed table and Slack; one per container and secret."""
     incidents = Incidents(session.table(settings.incidents_table), utc_now)
-    return Details(incidents, web_client(secret.bot_token, settings.slack_api_url))
+    return Details(incidents, web_client(secret.bot_token, settings.slack_api_url), Site(docs=settings.docs_url))

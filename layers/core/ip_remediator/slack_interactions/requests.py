@@ -1,6 +1,6 @@
 """Slack in: is a request really Slack's, and which button was clicked.
 
-Only the standard library is imported: this runs before Slack is answered, also when the function starts cold.
+Little but the standard library is imported: this runs before Slack is answered, also when the function starts cold.
 """
 
 from __future__ import annotations
@@ -17,24 +17,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
+from ip_remediator.common.slack_actions import SlackAction
+
 MAX_BODY_BYTES = 100_000
 MAX_AGE_SECONDS = 300
 
-DETAILS = "details"
-# action_id -> the key of the button's value
-_ACTIONS = {
-    "approve": "approval",
-    "reject": "approval",
-    "rollback": "incident",
-    "rollback_confirm": "approval",
-    "rollback_confirm_evict": "approval",
-    "rollback_cancel": "approval",
-    "replace": "incident",
-    "replace_confirm": "approval",
-    "replace_cancel": "approval",
-    DETAILS: "incident",
-}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
+_OURS = frozenset(SlackAction)
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
@@ -54,7 +43,7 @@ class Click:
     may open a modal within 3 seconds.
     """
 
-    action: str
+    action: SlackAction
     subject: str
     offer: str
     user_id: str
@@ -135,17 +124,18 @@ def _parse(body: bytes) -> Click | None:
 
 
 def _click(payload: dict[str, Any]) -> Click | None:
-    action = next((each for each in payload["actions"] if each["action_id"] in _ACTIONS), None)
-    if action is None:
+    pressed = next((button for button in payload["actions"] if button["action_id"] in _OURS), None)
+    if pressed is None:
         return None
-    subject = _text(json.loads(action["value"])[_ACTIONS[action["action_id"]]])
+    action = SlackAction(pressed["action_id"])
+    subject = _text(json.loads(pressed["value"])["approval" if action.answers else "incident"])
     if not _ID.fullmatch(subject):
         raise ValueError(subject)
     user = payload["user"]
     return Click(
-        action=_text(action["action_id"]),
+        action=action,
         subject=subject,
-        offer=_text(action["block_id"])[:80],
+        offer=_text(pressed["block_id"])[:80],
         user_id=_text(user["id"]),
         user_name=_text(user.get("username") or user.get("name") or "")[:80],
         channel=_text(payload.get("channel", {}).get("id", "")),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.errors import Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
+
+
+KEPT_SECONDS = 60.0
 
 
 class SecretUnusable(Exception):
@@ -40,6 +46,32 @@ def read_slack_secret(ssm: SSMClient, parameter: str) -> SlackSecret:
     if not (secret.bot_token and secret.signing_secret):
         raise SecretUnusable(_remedy(parameter))
     return secret
+
+
+class CachedSlackSecret:
+    """The secret, read again when it is older than `KEPT_SECONDS`: one that was replaced is in use within that time,
+    without a deployment. `now` is in seconds."""
+
+    def __init__(self, read: Callable[[], SlackSecret], now: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._now = now
+        self._secret: SlackSecret | None = None
+        self._read_at = float("-inf")
+
+    def get(self) -> SlackSecret:
+        """The secret as it is stored, or was at most `KEPT_SECONDS` ago; longer only while AWS does not answer.
+
+        Raises:
+            As `read_slack_secret`; `Transient` only if it was never read.
+        """
+        if self._secret is None or self._now() - self._read_at > KEPT_SECONDS:
+            try:
+                self._secret = self._read()
+            except Transient:
+                if self._secret is None:
+                    raise
+            self._read_at = self._now()
+        return self._secret
 
 
 def _remedy(parameter: str) -> str:

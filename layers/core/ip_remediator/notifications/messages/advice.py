@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from ip_remediator.common.enums import Outcome, Verdict
+from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES
 from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.incidents.record import Incident, Step, StepState
+from ip_remediator.notifications.messages.cause import waiting
+from ip_remediator.notifications.messages.links import Site
+from ip_remediator.notifications.messages.rolling_back import rollback_shown
 from ip_remediator.notifications.messages.state import (
     NO_PLAN,
+    current_failure,
     replacement_offered,
     replacement_under_way,
     rollback_offered,
 )
-from ip_remediator.notifications.messages.text import names
+from ip_remediator.notifications.messages.text import Line, clock, names
 
 # By the class names of `common.errors`: the state machine records the name, which is the error's contract.
 _FOR_ERROR = {
-    "PermissionDenied": "grant the permission that the message names (see docs/security.md), then start again",
-    "QuotaReached": "ask AWS for a higher quota, then start again",
+    "PermissionDenied": "grant the permission that the message names, then press Retry",
+    "QuotaReached": "ask AWS for a higher quota, then press Retry",
     "PoolExhausted": "add a range to the Pools parameter, or roll back incidents that are no longer needed",
     "ClusterNotFound": "check the cluster's name and region in the event or in the request",
-    "Throttled": "AWS kept throttling the calls: start again later",
-    "KillSwitchOn": "nothing is written while the kill switch is on, not even an undo: turn it off, then start again",
-    "ServiceUnavailable": "the other side did not answer: check that the function reaches it, then start again",
+    "Throttled": "AWS kept throttling the calls: press Retry later",
+    "KillSwitchOn": "nothing is written while the kill switch is on, not even an undo: turn it off, then try again",
+    "ServiceUnavailable": "the other side did not answer: check that the function reaches it, then press Retry",
 }
-_OTHER_ERROR = "read the message above; the execution's history has every call's answer"
+_OTHER_ERROR = "read the message above; the execution's history has the answer to every call"
 _FOR_VERDICT = {
     Verdict.NODE_LIMIT: (
         "use larger instance types or more nodes, or turn on prefix delegation",
@@ -37,35 +43,45 @@ _FOR_VERDICT = {
     Verdict.PREFIX_FRAGMENTED: ALTERNATIVES,
 }
 
+# Outcomes after which pods are without an address, as far as is known.
+_UNCURED = (
+    Outcome.PARTLY,
+    Outcome.FAILED,
+    Outcome.UNDONE,
+    Outcome.REJECTED,
+    Outcome.OBSERVED,
+    Outcome.NOT_CURABLE,
+    Outcome.ROLLED_BACK,
+)
 
-def next_steps(incident: Incident) -> list[str]:
+
+def next_steps(incident: Incident, site: Site) -> list[str]:
     """Advice in the order of its worth; empty where nothing is left to do."""
-    return list(_advice(incident))
+    return list(_advice(incident, site))
 
 
-def _advice(incident: Incident) -> Iterator[str]:
+def _advice(incident: Incident, site: Site) -> Iterator[str]:
     verification = incident.verification
     if verification and verification.nodes_to_replace and not replacement_under_way(incident):
         how = "press Replace, or replace" if replacement_offered(incident) else "replace"
         yield f"{how} these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
-    if _failure_to_advise(incident) and incident.failure:
-        yield _FOR_ERROR.get(incident.failure.error, _OTHER_ERROR)
+    failure = current_failure(incident)
+    if failure and failure.error != NO_PLAN and not _rollback_failed(incident):
+        yield _FOR_ERROR.get(failure.error, _OTHER_ERROR)
+        if failure.error == "PermissionDenied":
+            yield f"every permission and why it is needed: {site.page('permissions.md')}"
     if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
         yield from _instead(incident.diagnosis)
     if incident.outcome in (Outcome.HEALED, Outcome.PARTLY) and incident.plan and incident.plan.leaked_interfaces:
         yield "this room does not last: it is what the deleted ENIs held. Plan more subnets before it is used up"
     if incident.outcome == Outcome.OBSERVED:
         yield _after_observing(incident)
+    if incident.outcome == Outcome.HEALED and incident.plan and incident.plan.block and not rollback_shown(incident):
+        yield "put the CIDR and the subnets into Terraform or CloudFormation, so that the next run of it keeps them"
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
         yield "press Rollback to remove what was made and restore the CNI's settings"
     if _rollback_failed(incident) and rollback_offered(incident):
         yield "clear what stands in the way of the rollback, then press Rollback again: it continues where it stopped"
-
-
-def _failure_to_advise(incident: Incident) -> bool:
-    """The reason why there is no plan names its own remedy, and so does what is in the way of a rollback."""
-    told = incident.failure is None or incident.failure.error == NO_PLAN
-    return not told and incident.outcome != Outcome.ROLLED_BACK and not _rollback_failed(incident)
 
 
 def _rollback_failed(incident: Incident) -> bool:
@@ -74,9 +90,53 @@ def _rollback_failed(incident: Incident) -> bool:
 
 
 def _after_observing(incident: Incident) -> str:
+    if incident.policy and incident.policy.kill_switch:
+        return "the kill switch is on: turn it off before you start a run"
     if incident.request and incident.request.dry_run:
-        return "this was a dry run: start it again without dry_run to carry the plan out"
-    return "the mode is observe: start a run by hand with mode approve, or set the cluster's mode to approve or auto"
+        return "this was a dry run: press Run this plan, or start it again without dry_run"
+    return "press Run this plan, or set the cluster's mode to approve or auto"
+
+
+def remaining(incident: Incident, site: Site) -> list[Line]:
+    """What is not cured when the incident ended, and whether it will be noticed by itself."""
+    if incident.outcome not in _UNCURED:
+        return []
+    lines = [*_still_stuck(incident)]
+    if lines and site.cool_down_minutes and incident.closed_at:
+        until = incident.closed_at + timedelta(minutes=site.cool_down_minutes)
+        lines.append(Line(f"signals of this cluster open no new incident before {clock(until)}"))
+    return lines
+
+
+def _still_stuck(incident: Incident) -> Iterator[Line]:
+    verification = incident.verification
+    if incident.outcome is Outcome.ROLLED_BACK:
+        yield from _after_rollback(incident)
+    elif verification:
+        if verification.still_stuck:
+            number = len(verification.still_stuck)
+            have = "has" if number == 1 else "have"
+            yield Line(f"{counted(number, 'pod')} {have} no IP address: {names(verification.still_stuck)}", "failed")
+    elif pods := waiting(incident):
+        named = f", such as {names(incident.signals.pods, shown=2)}" if incident.signals.pods else ""
+        yield Line(
+            f"as far as is known, {counted(pods, 'pod')} {'has' if pods == 1 else 'have'} no IP address{named}",
+            "failed",
+        )
+
+
+def _after_rollback(incident: Incident) -> Iterator[Line]:
+    """The pods that the new addresses served lose them; whether others are free, the assessment counted."""
+    assessment = incident.rollback.assessment if incident.rollback else None
+    if incident.rollback and incident.rollback.hanging:
+        hanging = incident.rollback.hanging
+        have = "has" if len(hanging) == 1 else "have"
+        yield Line(f"{counted(len(hanging), 'pod')} {have} no IP address again: {names(hanging)}", "failed")
+    elif assessment and assessment.pods:
+        yield Line(
+            f"{counted(assessment.pods, 'pod')} lost their addresses; see `kubectl get pods` for those that wait"
+        )
+    yield Line("the shortage that opened this incident is back: the same subnets are as full as before", "failed")
 
 
 def _instead(diagnosis: Diagnosis) -> tuple[str, ...]:

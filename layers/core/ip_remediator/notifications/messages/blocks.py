@@ -9,10 +9,14 @@ from typing import Any, Literal
 from ip_remediator.notifications.messages.text import cut, literal
 
 Block = dict[str, Any]
+Style = Literal["primary", "danger"]
 
 MAX_HEADER = 150
 MAX_FIELDS = 10
+MAX_BUTTON = 75
+MAX_CONFIRM_TITLE = 100
 MAX_CONFIRM_TEXT = 300
+MAX_CONFIRM_BUTTON = 30
 
 
 def header(emoji: str, text: str) -> Block:
@@ -41,23 +45,27 @@ def button(
     label: str,
     value: dict[str, str],
     confirm: Block | None = None,
-    style: Literal["primary", "danger"] | None = None,
+    style: Style | None = None,
 ) -> Block:
-    """As prominent as its confirmation, unless `style` says otherwise."""
-    block: Block = {"type": "button", "action_id": action_id, "text": _plain(label), "value": json.dumps(value)}
-    if confirm:
-        block |= {"confirm": confirm, "style": style or confirm["style"]}
-    return block
+    """Without a `style` it is neutral. `confirm`: what it asks before it counts as pressed."""
+    text = _plain(cut(literal(label), MAX_BUTTON))
+    block: Block = {"type": "button", "action_id": action_id, "text": text, "value": json.dumps(value)}
+    return block | ({"confirm": confirm} if confirm else {}) | ({"style": style} if style else {})
 
 
-def confirm(title: str, text: str, yes: str, *, style: Literal["primary", "danger"]) -> Block:
+def confirm(title: str, text: str, yes: str, *, style: Style) -> Block:
+    """The dialog of a button; `style` colours its `yes`."""
     return {
-        "title": _plain(title),
+        "title": _plain(cut(literal(title), MAX_CONFIRM_TITLE)),
         "text": _plain(cut(literal(text), MAX_CONFIRM_TEXT)),
-        "confirm": _plain(yes),
+        "confirm": _plain(cut(literal(yes), MAX_CONFIRM_BUTTON)),
         "deny": _plain("Cancel"),
         "style": style,
     }
+
+
+def divider() -> Block:
+    return {"type": "divider"}
 
 
 def modal(title: str, blocks: Sequence[Block]) -> Block:

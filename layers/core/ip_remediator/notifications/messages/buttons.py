@@ -1,14 +1,20 @@
-"""The buttons under a message. A value names the question or the incident and nothing else."""
+"""The buttons of a message: green for what is asked, red for what destroys, the rest neutral.
+
+A button's value names the question or the incident and nothing else.
+"""
 
 from __future__ import annotations
 
 import hashlib
 
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.slack_actions import SlackAction
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import Approval, Incident, RollbackAssessment, Step
 from ip_remediator.incidents.replacement_record import MOST_AT_ONCE
 from ip_remediator.notifications.messages import blocks as kit
-from ip_remediator.notifications.messages.planned import brief, undoing
+from ip_remediator.notifications.messages.cause import waiting
+from ip_remediator.notifications.messages.planned import action, touches, undoing
 from ip_remediator.notifications.messages.replacing import numbers
 from ip_remediator.notifications.messages.rolling_back import found
 from ip_remediator.notifications.messages.state import (
@@ -17,31 +23,28 @@ from ip_remediator.notifications.messages.state import (
     replacement_offered,
     rollback_asked,
     rollback_offered,
+    run_offered,
 )
 from ip_remediator.notifications.messages.text import cut, words
 from ip_remediator.planning.model import Plan
 
-APPROVE = "approve"
-REJECT = "reject"
-ROLLBACK = "rollback"
-ROLLBACK_CONFIRM = "rollback_confirm"
-ROLLBACK_EVICT = "rollback_confirm_evict"
-ROLLBACK_CANCEL = "rollback_cancel"
-REPLACE = "replace"
-REPLACE_CONFIRM = "replace_confirm"
-REPLACE_CANCEL = "replace_cancel"
-DETAILS = "details"
-
 
 def buttons(incident: Incident) -> list[kit.Block]:
-    """The open question's buttons, or those that start something: Replace while nodes are to be replaced, Rollback
-    while there is something to roll back; and Details, once there is a plan."""
+    """Those of the open question, or the next steps that are possible; and Details, once there is a plan."""
     deciding = _deciding(incident)
     if incident.plan is None:
         return [deciding] if deciding else []
-    shown = kit.button(DETAILS, "Details", {"incident": incident.id})
+    shown = kit.button(SlackAction.DETAILS, _all_changes(incident.plan), {"incident": incident.id})
     block = deciding or kit.actions(_unique("details", incident.id))
-    return [{**block, "elements": [*block["elements"], shown]}]
+    elements = block["elements"]
+    # What undoes stands last, where no finger is that just approved.
+    last = elements[-1:] if elements and elements[-1]["action_id"] == SlackAction.ROLLBACK else []
+    first = elements[: len(elements) - len(last)]
+    return [{**block, "elements": [*first, shown, *last]}]
+
+
+def _all_changes(plan: Plan) -> str:
+    return f"All {len(plan.changes)} changes" if len(plan.changes) > 1 else "Details"
 
 
 def _deciding(incident: Incident) -> kit.Block | None:
@@ -60,34 +63,46 @@ def _deciding(incident: Incident) -> kit.Block | None:
 def _question(incident: Incident, approval: Approval) -> kit.Block:
     value = {"approval": approval.id}
     plan = incident.plan
-    does = _what_happens(incident, plan) if plan else "The plan is carried out."
+    does = action(plan) if plan else "Carry out the plan"
+    destroys = plan is not None and bool(plan.leaked_interfaces)
+    style: kit.Style = "danger" if destroys else "primary"
+    sure = kit.confirm(f"{does}?", _what_happens(incident, plan), cut(does, kit.MAX_CONFIRM_BUTTON), style=style)
     free = f", and {_block(plan)} is released" if plan and plan.block else ""
-    stays = f"Nothing is changed in {_cluster(incident)}: {_still_waiting(incident)}{free}."
+    stays = f"Nothing changes in {_cluster(incident)}: {_still_waiting(incident)}{free}."
+    leave = kit.confirm("Leave it as it is?", stays, "Leave as it is", style="primary")
     return kit.actions(
         _unique("approval", approval.id),
-        kit.button(APPROVE, "Approve", value, kit.confirm("Approve the plan?", does, "Approve", style="primary")),
-        kit.button(REJECT, "Reject", value, kit.confirm("Reject the plan?", stays, "Reject", style="danger")),
+        kit.button(SlackAction.APPROVE, does, value, sure, style),
+        kit.button(SlackAction.REJECT, "Leave as it is", value, leave),
     )
 
 
-def _what_happens(incident: Incident, plan: Plan) -> str:
-    """What the click sets going, with the numbers."""
-    made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}: {brief(plan).replace('`', '')}"
+def _what_happens(incident: Incident, plan: Plan | None) -> str:
+    """What the click sets going, with the numbers; what it is expected to bring comes first and is never cut."""
+    if plan is None:
+        return "The plan is carried out."
     nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
-    if any(change.action == "configure_cni" and not change.by_hand for change in plan.changes):
-        made += f"; aws-node restarts on {counted(nodes, 'node')}"
     worst = max((risk.severity for risk in plan.risks), default=None)
     risk = f" {counted(len(plan.risks), 'risk')}, the highest {worst.name.lower()}." if worst else ""
-    return f"{made}. Expected: {cut(words(plan.expectation), 60)}.{risk}"
+    made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}."
+    return f"{_expected(plan)} {made} {touches(plan, nodes).replace('`', '')}.{risk}"
+
+
+def _expected(plan: Plan) -> str:
+    now = f"{counted(plan.heals_now, 'pod')} get an address now" if plan.heals_now != 1 else "1 pod gets an address now"
+    nodes = len(plan.replace_nodes)
+    rest = f"; the others after {counted(nodes, 'node')} {'is' if nodes == 1 else 'are'} replaced" if nodes else ""
+    return f"{now}{rest}." if plan.heals_now or nodes else f"Expected: {cut(words(plan.expectation), 100)}."
 
 
 def _still_waiting(incident: Incident) -> str:
-    pods = sum(zone.stuck_pods for zone in incident.diagnosis.zones) if incident.diagnosis else 0
+    pods = waiting(incident)
     return f"{counted(pods, 'pod')} {'goes' if pods == 1 else 'go'} on waiting" if pods else "its pods go on waiting"
 
 
 def _offers(incident: Incident) -> kit.Block | None:
     offered = [_replace(incident)] if replacement_offered(incident) else []
+    offered += [_run(incident)] if run_offered(incident) else []
     offered += [_rollback(incident)] if rollback_offered(incident) else []
     if not offered:
         return None
@@ -99,63 +114,99 @@ def _offers(incident: Incident) -> kit.Block | None:
     return kit.actions(_unique("rollback", f"{incident.id} {since.isoformat()} {earlier}"), *offered)
 
 
+def _run(incident: Incident) -> kit.Block:
+    """A new run, which asks before it changes anything."""
+    label = _run_label(incident)
+    text = (
+        f"A new incident of {_cluster(incident)} is opened. The cluster is diagnosed again, and a new message asks for "
+        "your decision before anything changes."
+    )
+    sure = kit.confirm(f"{label}?", text, label, style="primary")
+    return kit.button(SlackAction.RUN_AGAIN, label, {"incident": incident.id}, sure, "primary")
+
+
+def _run_label(incident: Incident) -> str:
+    match incident.outcome:
+        case Outcome.OBSERVED:
+            return "Run this plan"
+        case Outcome.REJECTED:
+            return "Ask again"
+        case Outcome.ROLLED_BACK:
+            return "Start again"
+        case _:
+            return "Retry"
+
+
 def _rollback(incident: Incident) -> kit.Block:
+    """Neutral: its click only looks, and the question that follows has the red button."""
     healed = len(incident.verification.healed) if incident.verification else 0
     used = f"{counted(healed, 'pod')} got {'an address' if healed == 1 else 'addresses'} of it. " if healed else ""
     sure = kit.confirm(
         "Roll back?",
-        f"First it is looked at who uses {_block(incident.plan)} now. {used}"
-        "You see the numbers and confirm them before anything is changed.",
-        "Look",
+        f"We first check what is using {_block(incident.plan)}. {used}"
+        "Nothing changes until you have seen the result and confirmed.",
+        "Check",
         style="primary",
     )
-    return kit.button(ROLLBACK, "Rollback", {"incident": incident.id}, sure, "danger")
+    return kit.button(SlackAction.ROLLBACK, "Roll back…", {"incident": incident.id}, sure)
 
 
 def _replace(incident: Incident) -> kit.Block:
-    found = incident.verification
-    nodes = counted(min(len(found.nodes_to_replace), MOST_AT_ONCE) if found else 0, "node")
-    waiting = counted(len(found.still_stuck) if found else 0, "pod")
+    verification = incident.verification
+    number = min(len(verification.nodes_to_replace), MOST_AT_ONCE) if verification else 0
+    pods = len(verification.still_stuck) if verification else 0
+    nodes, waits = counted(number, "node"), "still waits" if pods == 1 else "still wait"
     text = (
-        f"{nodes} of {_cluster(incident)} will be drained and ended, and made anew by their owners, for {waiting} that "
-        "still wait: in each zone one after the other, as disruption budgets allow. A drained node cannot be had back."
+        f"{nodes} of {_cluster(incident)} will be drained, terminated and recreated by their node group or Karpenter, "
+        f"for {counted(pods, 'pod')} that {waits}: one at a time per zone, as disruption budgets allow. "
+        "This can't be undone."
     )
     sure = kit.confirm(f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
-    return kit.button(REPLACE, f"Replace {nodes}", {"incident": incident.id}, sure, "primary")
+    return kit.button(SlackAction.REPLACE, f"Replace {nodes}", {"incident": incident.id}, sure, "danger")
 
 
 def _replacement_question(incident: Incident, approval: Approval) -> kit.Block:
     value = {"approval": approval.id}
-    left = [node for zone in incident.replacements.values() for node in zone.nodes]
-    nodes = counted(len(left), "node")
-    text = f"{_cluster(incident)}: {numbers(incident)}. In each zone one after the other, as disruption budgets allow."
-    sure = kit.confirm(f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
+    nodes = counted(sum(len(zone.nodes) for zone in incident.replacements.values()), "node")
+    text = f"{_cluster(incident)}: {numbers(incident)}. One at a time per zone, as disruption budgets allow."
+    sure = kit.confirm(f"Replace {nodes}?", f"{text} This can't be undone.", f"Replace {nodes}", style="danger")
     return kit.actions(
         _unique("replacement-question", approval.id),
-        kit.button(REPLACE_CONFIRM, f"Replace {nodes}", value, sure, "danger"),
-        kit.button(REPLACE_CANCEL, "Cancel", value),
+        kit.button(SlackAction.REPLACE_CANCEL, "Keep the nodes", value),
+        kit.button(SlackAction.REPLACE_CONFIRM, f"Replace {nodes}", value, sure, "danger"),
     )
 
 
 def _rollback_question(incident: Incident, approval: Approval, assessment: RollbackAssessment) -> kit.Block:
+    """The choice that keeps everything comes first; red is what moves pods or deletes at once."""
     value = {"approval": approval.id}
-    numbers = f"{_block(incident.plan)}: {found(assessment)}."
+    numbers_found = f"{_block(incident.plan)}: {found(assessment)}."
     restored = undoing(incident.plan)
+    choices = [kit.button(SlackAction.ROLLBACK_CANCEL, "Keep it", value)]
+    if not assessment.pods:
+        now = kit.confirm("Roll back?", f"{numbers_found} {restored}", "Roll back", style="danger")
+        choices.append(kit.button(SlackAction.ROLLBACK_CONFIRM, "Roll back", value, now, "danger"))
+        return kit.actions(_unique("rollback-question", approval.id), *choices)
+    pods = counted(assessment.pods, "pod")
     stay = (
-        " No pod is moved: subnets that pods use stay until those are gone and you press Rollback again."
-        if assessment.pods
-        else ""
+        f"{numbers_found} {restored} No pod is moved, so it pauses at once: the subnets stay until their pods are gone "
+        "and you roll back again."
     )
-    wait = kit.confirm("Roll back?", f"{numbers} {restored}{stay}", "Roll back", style="danger")
-    choices = [kit.button(ROLLBACK_CONFIRM, "Roll back, move no pod" if stay else "Roll back", value, wait, "danger")]
-    if assessment.pods:
-        pods = counted(assessment.pods, "pod")
-        text = f"{numbers} {restored} {pods} will be evicted, a few at a time, as their disruption budgets allow."
-        evict = kit.confirm(f"Roll back and evict {pods}?", text, f"Evict {pods}", style="danger")
-        choices.append(kit.button(ROLLBACK_EVICT, f"Roll back, evict {pods}", value, evict, "danger"))
-    return kit.actions(
-        _unique("rollback-question", approval.id), *choices, kit.button(ROLLBACK_CANCEL, "Cancel", value)
-    )
+    wait = kit.confirm("Roll back without moving pods?", stay, "Roll back", style="danger")
+    text = f"{_hang(assessment)} {pods} will be evicted, as disruption budgets allow. {numbers_found} {restored}"
+    evict = kit.confirm(f"Roll back and evict {pods}?", text.strip(), f"Evict {pods}", style="danger")
+    choices.append(kit.button(SlackAction.ROLLBACK_CONFIRM, "Roll back, move no pod", value, wait))
+    choices.append(kit.button(SlackAction.ROLLBACK_EVICT, f"Roll back, evict {pods}", value, evict, "danger"))
+    return kit.actions(_unique("rollback-question", approval.id), *choices)
+
+
+def _hang(assessment: RollbackAssessment) -> str:
+    """What the eviction leads to, as far as it was counted."""
+    free = assessment.free_elsewhere
+    if free is None or free >= assessment.pods:
+        return ""
+    hang = counted(assessment.pods - free, "pod")
+    return f"{hang} will have no address again ({counted(free, 'free address', 'free addresses')} elsewhere)."
 
 
 def _cluster(incident: Incident) -> str:

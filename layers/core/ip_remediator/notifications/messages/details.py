@@ -15,6 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import evidence
+from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.text import Line, Part, code, cut, escape, items, slack_part, words
 from ip_remediator.planning.model import Change, Plan, handover_of
 
@@ -35,9 +36,9 @@ def details_text(plan: Plan) -> str:
     return f"Details of plan {escape(words(plan.hash[:12]))}: {counted(len(plan.changes), 'change')}"
 
 
-def details_blocks(incident: Incident, plan: Plan) -> list[kit.Block]:
+def details_blocks(incident: Incident, plan: Plan, site: Site) -> list[kit.Block]:
     """As many whole paragraphs as fit; what does not is counted."""
-    texts = [slack_part(part) for part in _parts(incident, plan) if part.lines]
+    texts = [slack_part(part) for part in _parts(incident, plan, site) if part.lines]
     texts += _handed_over(incident, plan)
     texts += [_manifest(change) for change in plan.changes if change.manifest]
     blocks: list[kit.Block] = []
@@ -51,10 +52,10 @@ def details_blocks(incident: Incident, plan: Plan) -> list[kit.Block]:
     return blocks
 
 
-def details_paragraphs(incident: Incident, plan: Plan) -> list[str]:
+def details_paragraphs(incident: Incident, plan: Plan, site: Site) -> list[str]:
     """Every change first, then what speaks for and against the plan, then every manifest in full."""
     changes = Part(details_text(plan), [Line(change, "none") for change in _changes(plan)])
-    parts = [changes, *_reasons(incident, plan, shown=_SHOWN_IN_VIEW)]
+    parts = [changes, *_reasons(incident, plan, site, shown=_SHOWN_IN_VIEW)]
     told = [text for part in parts if part.lines for text in _filled(_unabridged(part))]
     manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
     return [*told, *_filled(_handed_over(incident, plan)), *_filled(manifests)]
@@ -95,17 +96,17 @@ def _filled(texts: Iterable[str]) -> Iterator[str]:
         yield section
 
 
-def _parts(incident: Incident, plan: Plan) -> Iterator[Part]:
+def _parts(incident: Incident, plan: Plan, site: Site) -> Iterator[Part]:
     yield Part("Changes", items(_changes(plan), shown=15, mark="none"), limit=_PART_LIMIT)
-    yield from _reasons(incident, plan)
+    yield from _reasons(incident, plan, site)
 
 
 def _changes(plan: Plan) -> Iterator[str]:
     return (f"{number}. {words(change.description)}" for number, change in enumerate(plan.changes, 1))
 
 
-def _reasons(incident: Incident, plan: Plan, shown: int = 6) -> Iterator[Part]:
-    yield planned.risks(plan, shown)
+def _reasons(incident: Incident, plan: Plan, site: Site, shown: int = 6) -> Iterator[Part]:
+    yield planned.risks(plan, site, shown)
     yield evidence(incident)
     chosen = [f"strategy {code(plan.strategy)}: {words(plan.strategy_reason)}"] if plan.strategy_reason else []
     options = [f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options]

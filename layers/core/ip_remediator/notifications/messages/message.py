@@ -9,25 +9,36 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages.buttons import buttons
+from ip_remediator.notifications.messages.calls import Call
 from ip_remediator.notifications.messages.details import details_blocks, details_paragraphs, details_text, modal
-from ip_remediator.notifications.messages.parts import parts
-from ip_remediator.notifications.messages.state import asked, headline
-from ip_remediator.notifications.messages.text import code, cut, moment, mrkdwn, plain_part, slack_part, words
+from ip_remediator.notifications.messages.headline import headline
+from ip_remediator.notifications.messages.links import Site, console_links
+from ip_remediator.notifications.messages.parts import decision_fields, in_full, parts
+from ip_remediator.notifications.messages.question import deadline, lasted
+from ip_remediator.notifications.messages.state import asked
+from ip_remediator.notifications.messages.text import (
+    code,
+    cut,
+    moment,
+    mrkdwn,
+    plain_part,
+    slack_part,
+    without_references,
+    words,
+)
 
-__all__ = ["Message", "details", "details_view", "digest", "plain", "reminder", "render", "subject"]
+__all__ = ["Message", "details", "details_view", "digest", "plain", "render", "reply", "subject"]
 
 # Slack recommends 4,000 characters and cuts at 40,000 (chat.postMessage).
 _MAX_TEXT = 3900
 # Amazon SNS: fewer than 100 ASCII characters, no line break.
 _MAX_SUBJECT = 99
-# Durations up to this many seconds are told in seconds, up to this many minutes in minutes.
-_TELL_MINUTES = 120
+NO_SITE = Site()
 
 
 @dataclass(frozen=True)
@@ -38,55 +49,51 @@ class Message:
     blocks: list[dict[str, Any]]
 
 
-def render(incident: Incident) -> Message:
+def render(incident: Incident, site: Site = NO_SITE) -> Message:
     """The message for Slack. It holds no task token, no credentials and no pod specs."""
     state = headline(incident)
     title = _title(incident)
-    told = [slack_part(part) for part in parts(incident)]
+    quick = [slack_part(part) for part in decision_fields(incident)]
+    told = [slack_part(part) for part in parts(incident, site)]
+    shown, pressed = [kit.section(part) for part in told], buttons(incident)
     return Message(
-        text=_joined(f"{state.emoji} {mrkdwn(title)}", told, mrkdwn(_footer(incident))),
+        text=_joined(f"{state.emoji} {mrkdwn(title)}", [*quick, *told], mrkdwn(_footer(incident, site))),
         blocks=[
             kit.header(state.emoji, title),
             kit.context(mrkdwn(_setting(incident))),
-            *(kit.section(part) for part in told),
-            *buttons(incident),
-            kit.context(mrkdwn(_footer(incident))),
+            *([kit.fields(quick)] if quick else []),
+            # Who decides must see headline and buttons at once, also on a phone: what else there is comes below.
+            *((*pressed, *shown) if quick else (*shown, *pressed)),
+            kit.context(mrkdwn(_footer(incident, site))),
         ],
     )
 
 
-def details(incident: Incident) -> Message | None:
+def details(incident: Incident, site: Site = NO_SITE) -> Message | None:
     """Everything about the plan as far as it fits into a message; None while there is no plan."""
     if incident.plan is None:
         return None
-    return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan))
+    return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan, site))
 
 
-def details_view(incident: Incident) -> dict[str, Any]:
+def details_view(incident: Incident, site: Site = NO_SITE) -> dict[str, Any]:
     """Everything about the plan, with every change and manifest, as a modal view."""
     if incident.plan is None:
         return modal(["There is no plan yet."])
-    return modal(details_paragraphs(incident, incident.plan))
+    return modal(details_paragraphs(incident, incident.plan, site))
 
 
-def reminder(incident: Incident) -> Message | None:
-    """For the thread, when the question about the plan expires soon; None when there is nothing to remind of."""
-    question = asked(incident)
-    if question is None or question.reminded_at is None:
-        return None
-    minutes = max(1, round((question.expires_at - question.reminded_at).total_seconds() / 60))
-    text = mrkdwn(
-        f"{words(incident.cluster)}: the plan still waits for an answer, until {moment(question.expires_at)} "
-        f"(about {minutes} min). Silence is a rejection: nothing is changed, and the pods go on waiting."
-    )
-    return Message(text=f":alarm_clock: {text}", blocks=[kit.section(f":alarm_clock: {text}")])
+def reply(call: Call) -> Message:
+    """For the thread."""
+    return Message(text=call.mrkdwn, blocks=[kit.section(call.mrkdwn)])
 
 
-def plain(incident: Incident) -> str:
-    """The same for e-mail and terminals."""
-    told = [plain_part(part) for part in parts(incident)]
-    head = f"{_title(incident)}\n{_setting(incident)}".replace("`", "")
-    return "\n\n".join([head, *told, _footer(incident).replace("`", "")])
+def plain(incident: Incident, site: Site = NO_SITE) -> str:
+    """The same for e-mail and terminals, with the whole plan where there is no button to see it."""
+    told = [*decision_fields(incident), *in_full(incident, site), *parts(incident, site)]
+    head = f"{_title(incident)}\n{_setting(incident)}"
+    texts = [without_references(head), *map(plain_part, told), without_references(_footer(incident, site))]
+    return "\n\n".join(text.replace("`", "") for text in texts)
 
 
 def subject(incident: Incident) -> str:
@@ -106,24 +113,25 @@ def _title(incident: Incident) -> str:
 
 def _setting(incident: Incident) -> str:
     """Where and when, for the small print under the headline."""
+    question = asked(incident)
+    if question:
+        return f"{words(cut(incident.region, 30))} · {deadline(question)} · no answer changes nothing{_plan(incident)}"
     opened = f"opened {moment(incident.opened_at)}"
     if incident.closed_at:
-        opened += f", closed after {_lasted(incident.closed_at - incident.opened_at)}"
+        opened += f", closed after {lasted((incident.closed_at - incident.opened_at).total_seconds())}"
     mode = incident.policy.mode if incident.policy else incident.mode
-    planned = f" · plan {code(incident.plan.hash[:12])}" if incident.plan and incident.plan.hash else ""
-    return f"{words(cut(incident.region, 30))} · mode {mode} · {opened}{planned}"
+    return f"{words(cut(incident.region, 30))} · mode {mode} · {opened}{_plan(incident)}"
 
 
-def _lasted(time: timedelta) -> str:
-    seconds = max(0, round(time.total_seconds()))
-    if seconds < _TELL_MINUTES:
-        return f"{seconds} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < _TELL_MINUTES else f"{minutes // 60} h {minutes % 60} min"
+def _plan(incident: Incident) -> str:
+    return f" · plan {code(incident.plan.hash[:12])}" if incident.plan and incident.plan.hash else ""
 
 
-def _footer(incident: Incident) -> str:
-    return code(f"ip-remediator status --incident {cut(incident.id, 80)}")
+def _footer(incident: Incident, site: Site) -> str:
+    """The command that shows everything, and where to look further."""
+    command = code(f"ip-remediator status --incident {cut(incident.id, 80)}")
+    pages = [site.page("operations.md", "Run book")] if site.docs else []
+    return " · ".join([command, *console_links(incident), *pages])
 
 
 def _joined(head: str, told: list[str], footer: str) -> str:

@@ -1,65 +1,101 @@
-"""What the message tells at each stage: while people decide, everything they need; afterwards what became of it."""
+"""What the message tells at each stage: while people decide, what a decision needs; afterwards what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ip_remediator.approvals.policy import PEOPLE_DECIDE
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import (
     Approval,
     ApprovalState,
+    Failure,
     HealedPod,
     Incident,
     Step,
+    StepState,
     SubnetBalance,
     Verification,
 )
 from ip_remediator.notifications.messages import planned
-from ip_remediator.notifications.messages.advice import next_steps
+from ip_remediator.notifications.messages.advice import next_steps, remaining
 from ip_remediator.notifications.messages.cause import cause_line, evidence, signals, zones
+from ip_remediator.notifications.messages.links import Site
+from ip_remediator.notifications.messages.question import conditions, fields
 from ip_remediator.notifications.messages.replacing import replacement
 from ip_remediator.notifications.messages.rolling_back import rollback, rollback_shown
-from ip_remediator.notifications.messages.state import NO_PLAN, STEP_WORDS, asked, step_lines
-from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, moment, names, words
+from ip_remediator.notifications.messages.state import (
+    NO_PLAN,
+    STEP_WORDS,
+    anything_made,
+    asked,
+    current_failure,
+    step_lines,
+)
+from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, moment, names, person, words
 
 _SUBNETS_NAMED = 4
 _UNTOUCHED = (Outcome.OBSERVED, Outcome.REJECTED, Outcome.NOT_CURABLE, Outcome.NOT_NEEDED)
 
 
-def parts(incident: Incident) -> list[Part]:
+def decision_fields(incident: Incident) -> list[Part]:
+    """The four fields of a plan that people decide about; empty at every other stage."""
+    if incident.plan and (asked(incident) or incident.outcome is Outcome.OBSERVED):
+        return fields(incident, incident.plan)
+    return []
+
+
+def parts(incident: Incident, site: Site) -> list[Part]:
     """The paragraphs, in the order in which a person who was just woken up asks for them."""
-    return [part for part in _parts(incident) if part.lines]
+    return [part for part in _parts(incident, site) if part.lines]
 
 
-def _parts(incident: Incident) -> Iterator[Part]:
+def in_full(incident: Incident, site: Site) -> list[Part]:
+    """What the button Details has and a terminal shows at once: every change and risk of a plan to decide about."""
+    if incident.plan is None or not decision_fields(incident):
+        return []
+    told = [zones(incident), planned.in_full(incident.plan), planned.risks(incident.plan, site)]
+    return [part for part in told if part.lines]
+
+
+def _parts(incident: Incident, site: Site) -> Iterator[Part]:
     question = asked(incident)
-    yield Part("", _summary(incident, in_full=question is not None or incident.outcome == Outcome.OBSERVED))
+    yield Part("", [Line(words(note), "note") for note in _settings_not_understood(incident)])
+    if question and incident.plan:
+        yield Part("", list(conditions(incident.plan, question)))
+        return
+    yield Part("", _summary(incident))
     if incident.diagnosis is None:
         yield signals(incident)
     if incident.outcome == Outcome.NOT_CURABLE:
         yield zones(incident) if incident.diagnosis and incident.diagnosis.curable else evidence(incident)
-    if incident.plan and (question or incident.outcome == Outcome.OBSERVED):
-        yield zones(incident)
-        yield planned.in_full(incident.plan)
-        yield planned.risks(incident.plan)
-    yield Part("", [Line(words(note), "medium") for note in _settings_not_understood(incident)])
-    if question:
-        yield Part("", list(_question(question, incident)))
-        return
-    if incident.outcome not in (*_UNTOUCHED, Outcome.ROLLED_BACK, Outcome.HEALED):
+    if incident.outcome not in (*_UNTOUCHED, Outcome.ROLLED_BACK, Outcome.HEALED) and not _failed_at_once(incident):
         yield Part("Steps", step_lines(incident), limit=1200)
-    if incident.verification and not rollback_shown(incident):
-        yield _result(incident.verification)
-    if incident.outcome == Outcome.PREPARED and incident.plan and not rollback_shown(incident):
-        yield planned.handed_over(incident.plan, incident.subnets)
-    if not rollback_shown(incident):
-        yield replacement(incident)
+    yield from _results(incident)
     yield rollback(incident)
-    if _failed(incident):
-        yield _failure(incident)
-    yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident)], limit=600)
+    failure = current_failure(incident)
+    if failure:
+        yield _failure(failure)
+    yield Part("Still wrong", remaining(incident, site), limit=700)
+    yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident, site)], limit=900)
+
+
+def _results(incident: Incident) -> Iterator[Part]:
+    """What came of it, while no rollback is what people care about."""
+    if rollback_shown(incident):
+        return
+    if incident.verification:
+        yield _result(incident.verification)
+    if incident.outcome == Outcome.PREPARED and incident.plan:
+        yield planned.handed_over(incident.plan, incident.subnets)
+    yield replacement(incident)
+    if incident.plan and incident.outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.PREPARED):
+        yield Part("Risks that stay", planned.risk_lines(incident.plan), limit=900)
+
+
+def _failed_at_once(incident: Incident) -> bool:
+    """Nothing was tried that changes anything: the failure says it all."""
+    return incident.outcome is Outcome.UNDONE and not anything_made(incident)
 
 
 def _advice_title(incident: Incident) -> str:
@@ -67,18 +103,28 @@ def _advice_title(incident: Incident) -> str:
     return "What else would help" if refused else "What to do"
 
 
-def _summary(incident: Incident, *, in_full: bool) -> list[Line]:
-    """Cause, plan and decision, a line each; the plan is left out where it is told in full."""
-    lines = [cause_line(incident)]
-    if incident.plan and not in_full:
+def _summary(incident: Incident) -> list[Line]:
+    """Cause, plan and decision, a line each; cause and plan are left out where the fields have them."""
+    lines = [] if decision_fields(incident) else [cause_line(incident)]
+    if incident.plan and not decision_fields(incident):
         lines.append(Line(planned.brief(incident.plan), "none", label=_plan_label(incident.outcome)))
     approval = incident.approval
     if approval and approval.state != ApprovalState.PENDING:
         lines.append(_decision(approval))
-    decided = incident.steps.get(Step.PLAN)
+    ahead, decided = incident.steps.get(Step.APPROVE), incident.steps.get(Step.PLAN)
+    if ahead and ahead.state is StepState.SKIPPED and approval is None:
+        lines.append(Line(f"{words(ahead.note)}{_risks_taken(incident)}", "none", label="Went ahead without asking"))
     if decided and decided.note and incident.outcome == Outcome.OBSERVED:
         lines.append(Line(words(decided.note), "none", label="Decision"))
     return lines
+
+
+def _risks_taken(incident: Incident) -> str:
+    risks = incident.plan.risks if incident.plan else ()
+    ordered = sorted(risks, key=lambda risk: -risk.severity)
+    taken = [f"{words(risk.id)} ({risk.severity.name.lower()})" for risk in ordered[:5]]
+    more = f" and {len(ordered) - 5} more" if ordered[5:] else ""
+    return f"; risks taken: {', '.join(taken)}{more}" if taken else "; no risk is known"
 
 
 def _plan_label(outcome: Outcome | None) -> str:
@@ -90,26 +136,19 @@ def _plan_label(outcome: Outcome | None) -> str:
 def _decision(approval: Approval) -> Line:
     if approval.state == ApprovalState.EXPIRED:
         return Line(f"until {moment(approval.expires_at)}, which is a rejection", "none", label="No answer")
-    who, when = words(approval.decided_by or "somebody"), approval.decided_at or approval.expires_at
-    return Line(f"by {who}, {moment(when)}", "none", label=approval.state.capitalize())
+    who, when = person(approval.decided_by or "somebody"), approval.decided_at or approval.expires_at
+    label = "Approved" if approval.state is ApprovalState.APPROVED else "Left as it is"
+    return Line(f"by {who}, {moment(when)}", "none", label=label)
 
 
 def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
     return incident.policy.notes[:3] if incident.policy and incident.open else ()
 
 
-def _question(approval: Approval, incident: Incident) -> Iterator[Line]:
-    if approval.why and approval.why != PEOPLE_DECIDE:
-        yield Line(words(approval.why), "none", label="Why you are asked")
-    free = f" and {code(incident.plan.block)} becomes free again" if incident.plan and incident.plan.block else ""
-    silence = f"by {moment(approval.expires_at)}, that is a rejection: nothing is changed{free}"
-    yield Line(silence, "none", label="If nobody answers")
-
-
 def _result(verification: Verification) -> Part:
     healed, stuck = verification.healed, verification.still_stuck
     every = len(healed) + len(stuck)
-    lines = [Line(f"{len(healed)} of {counted(every, 'pod')} {'runs' if every == 1 else 'run'} again", "none")]
+    lines = [Line(f"{len(healed)} of {counted(every, 'pod')} {'is' if every == 1 else 'are'} running", "none")]
     lines += items((_healed(pod) for pod in healed), shown=6, mark="done")
     lines += [Line(f"{names(stuck)} still {'waits' if len(stuck) == 1 else 'wait'}", "failed")] if stuck else []
     if verification.shortfall:
@@ -139,15 +178,7 @@ def _told_free(subnet: SubnetBalance) -> str:
     return f"{free} in {'the new ' if subnet.before is None else ''}{code(subnet.cidr)}"
 
 
-def _failed(incident: Incident) -> bool:
-    """Whether the failure recorded last is still true: a rollback that was done at last has none."""
-    return incident.failure is not None and incident.outcome != Outcome.ROLLED_BACK
-
-
-def _failure(incident: Incident) -> Part:
-    failure = incident.failure
-    if failure is None:
-        return Part("What happened", [])
+def _failure(failure: Failure) -> Part:
     if failure.error == NO_PLAN:
         return Part("Why there is no plan", [Line(words(failure.message), "none")])
     step = next((text for step, text in STEP_WORDS.items() if step == failure.step), words(failure.step))

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common.cidr import usable_addresses
 from ip_remediator.common.text import counted
+from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.text import Line, Part, code, items, names, prose, words
 from ip_remediator.planning.model import Change, Plan, PlannedSubnet, handover_of
 
@@ -33,7 +34,86 @@ def _space(plan: Plan) -> str:
     if plan.source not in _NEW_CIDR:
         return f"use {code(plan.space)}, free in a CIDR that {code(plan.vpc_id)} already has"
     pool = f", out of the IPAM pool {code(plan.ipam_pool)}" if plan.ipam_pool else ""
-    return f"add {code(plan.space)} to {code(plan.vpc_id)} as a further CIDR{pool}"
+    return f"add {code(plan.space)} to {code(plan.vpc_id)} as a secondary CIDR{pool}"
+
+
+def action(plan: Plan) -> str:
+    """What carrying it out does, in a few words for the headline and the button: Add 100.64.0.0/22."""
+    if plan.leaked_interfaces:
+        return f"Delete {counted(len(plan.leaked_interfaces), 'leaked ENI')}"
+    if plan.block is None:
+        return f"Use {counted(len(plan.subnets), 'subnet')} of yours"
+    return f"{'Add' if plan.source in _NEW_CIDR else 'Use'} {words(plan.block)}"
+
+
+def does(plan: Plan) -> str:
+    """What carrying it out does, in a sentence."""
+    if plan.leaked_interfaces:
+        addresses = sum(interface.addresses for interface in plan.leaked_interfaces)
+        freed = counted(addresses, "address", "addresses")
+        return f"Deletes {counted(len(plan.leaked_interfaces), 'ENI')} that the CNI left behind, which frees {freed}"
+    made = [subnet for subnet in plan.subnets if subnet.id is None]
+    addresses = sum(_usable(subnet.cidr) for subnet in plan.subnets)
+    room = f" ({counted(addresses, 'pod address', 'pod addresses')})" if addresses else ""
+    verb = "Adds" if plan.source in _NEW_CIDR else "Uses"
+    pool = f" from the IPAM pool {code(plan.ipam_pool)}" if plan.ipam_pool else ""
+    zones = counted(len({subnet.zone for subnet in plan.subnets}), "zone")
+    subnets = f", with {counted(len(made), 'subnet')} in {zones}," if made else ""
+    return f"{verb} {code(plan.space)}{room}{pool}{subnets} and {_THEN[plan.strategy]}"
+
+
+_THEN = {
+    "custom-networking": "switches new pods to it",
+    "custom-networking-extension": "switches new pods to it",
+    "subnet-discovery": "tags it so that the CNI gives new pods its addresses",
+    "node-group": "prepares it for new node groups, which you make",
+    "delete-leaked-enis": "",
+}
+
+
+def touches(plan: Plan, nodes: int) -> str:
+    """What is disturbed, and what is not. `nodes`: how many run the CNI."""
+    if _by_us(plan, "configure_cni"):
+        first = f"{code('aws-node')} restarts on {counted(nodes, 'node')}"
+    elif any(change.action == "configure_cni" for change in plan.changes):
+        first = "The CNI's settings stay as they are until you change them"
+    else:
+        first = "Nothing restarts"
+    return f"{first}. No running pod moves or changes its address"
+
+
+def cost(plan: Plan) -> str:
+    """What AWS charges for it.
+
+    VPC CIDRs, subnets and ENIs have no price; the addresses that IPAM manages in its advanced tier do
+    (https://aws.amazon.com/vpc/pricing), and node groups consist of instances.
+    """
+    if plan.ipam_pool:
+        return "AWS charges for each active address where IPAM runs in its advanced tier"
+    if plan.strategy == "node-group":
+        return "subnets are free of charge, the nodes that you add are not"
+    return "free of charge"
+
+
+def undoable(plan: Plan) -> str:
+    """Until when, and how, it can be undone."""
+    if plan.leaked_interfaces:
+        return "cannot be undone, and nothing uses what is deleted"
+    return "can be rolled back later; pods that use the new addresses then have to move"
+
+
+def risk_lines(plan: Plan, shown: int = 3) -> list[Line]:
+    """What may break, the worst first, each in a line."""
+    ordered = sorted(plan.risks, key=lambda risk: -risk.severity)
+    lines = [Line(words(risk.breaks), risk.severity.name.lower()) for risk in ordered[:shown]]
+    return lines + ([Line(f"{counted(len(ordered) - shown, 'more risk')} in the details")] if ordered[shown:] else [])
+
+
+def _usable(cidr: str) -> int:
+    try:
+        return usable_addresses(IPv4Network(cidr))
+    except ValueError:
+        return 0
 
 
 def brief(plan: Plan) -> str:
@@ -100,14 +180,14 @@ def handed_over(plan: Plan, made: dict[str, str]) -> Part:
     return Part("Yours to run now", lines, limit=1800)
 
 
-def risks(plan: Plan, shown: int = 6) -> Part:
+def risks(plan: Plan, site: Site, shown: int = 6) -> Part:
     """What may break, the worst first."""
     ordered = sorted(plan.risks, key=lambda risk: -risk.severity)
     lines = [
         Line(
             f"{words(risk.found)}. May break: {words(risk.breaks)}.",
             risk.severity.name.lower(),
-            more=f"Remedy: {prose(risk.remedy)}. See {code(risk.doc)}",
+            more=f"Remedy: {prose(risk.remedy)}. {site.page(risk.doc.removeprefix('docs/'), 'More')}",
         )
         for risk in ordered[:shown]
     ]
@@ -129,10 +209,7 @@ def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
 
 
 def _size(cidr: str) -> str:
-    try:
-        return f" ({usable_addresses(IPv4Network(cidr)):,} addresses)"
-    except ValueError:
-        return ""
+    return f" ({_usable(cidr):,} addresses)" if _usable(cidr) else ""
 
 
 def _change(change: Change) -> str:

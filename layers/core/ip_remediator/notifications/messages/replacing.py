@@ -14,7 +14,7 @@ from ip_remediator.incidents.replacement_record import (
     summary,
 )
 from ip_remediator.notifications.messages.state import replacement_asked
-from ip_remediator.notifications.messages.text import Line, Part, code, items, moment, words
+from ip_remediator.notifications.messages.text import Line, Part, code, items, moment, person, words
 
 _TITLES = {
     ReplacementState.ASSESSED: "Replacement of nodes",
@@ -24,7 +24,7 @@ _TITLES = {
     ReplacementState.DONE: "Nodes replaced",
 }
 _MARKS = {NodeState.WAITING: "open", NodeState.REPLACED: "done"}
-_PACE = "Zones side by side, in each zone one node after the other; disruption budgets are respected"
+_PACE = "All zones in parallel, one node at a time per zone; disruption budgets are respected"
 
 
 def replacement(incident: Incident) -> Part:
@@ -41,12 +41,12 @@ def numbers(incident: Incident) -> str:
 
 
 def _lines(incident: Incident, latest: Replacement) -> Iterator[Line]:
-    yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
+    yield Line(f"by {person(latest.requested_by)}", "none", label="Asked for")
     answer = incident.replacement_approval
     if answer and answer.decided_by:
         label = "Cancelled" if latest.state is ReplacementState.CANCELLED else "Confirmed"
         when = answer.decided_at or answer.expires_at
-        yield Line(f"by {words(answer.decided_by)}, {moment(when)}", "none", label=label)
+        yield Line(f"by {person(answer.decided_by)}, {moment(when)}", "none", label=label)
     if latest.state is not ReplacementState.CANCELLED:
         told = [_node(zone, node) for zone, found in sorted(incident.replacements.items()) for node in found.nodes]
         yield from told[:8]
@@ -71,8 +71,8 @@ def _node(zone: str, node: NodeReplacement) -> Line:
         case NodeState.DRAINING:
             told = f"{name} ({words(zone)}) is cordoned and drained of {counted(node.pods, 'pod')}"
         case NodeState.TERMINATING:
-            told = f"{name} ({words(zone)}) is ended by its {owner}, a fresh node is awaited"
+            told = f"{name} ({words(zone)}) is being terminated by its {owner}; waiting for its replacement"
         case NodeState.REPLACED:
             fresh = code(node.successor) if node.successor else "nodes that were there already"
-            told = f"{name} ({words(zone)}) gave way to {fresh}"
+            told = f"{name} ({words(zone)}) was replaced by {fresh}"
     return Line(told, _MARKS.get(node.state, "running"))

@@ -9,7 +9,7 @@ from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import Incident, Rollback, RollbackAssessment, RollbackState
 from ip_remediator.notifications.messages.planned import undone
 from ip_remediator.notifications.messages.state import rollback_asked
-from ip_remediator.notifications.messages.text import Line, Part, code, items, moment, names, words
+from ip_remediator.notifications.messages.text import Line, Part, code, items, moment, names, person, words
 
 _TITLES = {
     RollbackState.ASSESSED: "Rollback",
@@ -46,7 +46,7 @@ def found(assessment: RollbackAssessment) -> str:
 
 def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     block = code(incident.plan.space) if incident.plan else "the block"
-    yield Line(f"by {words(latest.requested_by)}", "none", label="Asked for")
+    yield Line(f"by {person(latest.requested_by)}", "none", label="Asked for")
     if latest.state is RollbackState.DONE:
         yield from _answered(incident, latest)
         if latest.heir:
@@ -73,7 +73,7 @@ def _answered(incident: Incident, latest: Rollback) -> Iterator[Line]:
     if answer and answer.decided_by and not earlier:
         label = "Cancelled" if latest.state is RollbackState.CANCELLED else "Confirmed"
         when = answer.decided_at or answer.expires_at
-        yield Line(f"by {words(answer.decided_by)}, {moment(when)}", "none", label=label)
+        yield Line(f"by {person(answer.decided_by)}, {moment(when)}", "none", label=label)
     elif earlier and latest.state is RollbackState.RUNNING:
         yield Line("when it was started", "none", label="Confirmed")
 
@@ -81,7 +81,7 @@ def _answered(incident: Incident, latest: Rollback) -> Iterator[Line]:
 def _assessed(latest: Rollback, block: str) -> Iterator[Line]:
     assessment = latest.assessment
     if assessment is None:
-        yield Line(f"it is being looked at who uses {block}; nothing is changed yet", "running")
+        yield Line(f"Checking what is using {block}; nothing has changed yet", "running")
         return
     yield Line(f"{block}: {found(assessment)}", "none", label="Found")
     if assessment.pods:

@@ -3,6 +3,10 @@
 Texts are plain, with `` `names` `` in backticks. What came from a cluster, from AWS or from a person enters through
 `words` or `code`; `mrkdwn` then escapes everything outside and inside the backticks, so nothing foreign can format
 text, mention people or forge a link. Escaping: https://docs.slack.dev/messaging/formatting-message-text
+
+Our own times, links and people are references (`moment`, `link`, `person`). Slack shows a time in the reader's zone, a
+link by its label and a person by name; terminals show the plain text. A reference is framed by characters of Unicode's
+private use area, which `words` takes out of everything foreign.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote, urlsplit
 
 LONGEST_LINE = 400
 _LONGEST_WRITTEN = 450
@@ -18,7 +23,14 @@ _LONGEST_WRITTEN = 450
 _FORMATTING = re.compile(r"(?<![^\W_])[*_~]|[*_~](?![^\W_])")
 _LOOKALIKE = {"*": "\u2217", "_": "\uff3f", "~": "\u223c"}
 _EMOJI = re.compile(r":(?=[a-zA-Z0-9_+'-]+:)")
+# Shown as code, where Slack looks for no emoji: `:aws:` is one in many workspaces, and an ARN is there to be copied.
+_ARN = re.compile(r"\barn:[a-z0-9-]+:[\w./:+=,@*-]*[\w*]")
 _NO_EMOJI = ":\u200b"
+_OPEN, _MIDDLE, _CLOSE = "\ue000", "\ue001", "\ue002"
+_REFERENCE = re.compile(f"{_OPEN}([^{_OPEN}{_MIDDLE}{_CLOSE}]*){_MIDDLE}([^{_OPEN}{_MIDDLE}{_CLOSE}]*){_CLOSE}")
+_CUT_REFERENCE = re.compile(f"{_OPEN}.*|[{_MIDDLE}{_CLOSE}]", re.DOTALL)
+# Ids of users: https://docs.slack.dev/reference/objects/user-object
+_SLACK_USER = re.compile(r"([UW](?=[A-Z]*[0-9])[A-Z0-9]{6,20})(?: \(.{1,80}\))?")
 
 # name -> (Slack, terminal)
 MARKS = {
@@ -30,9 +42,10 @@ MARKS = {
     "skipped": (":heavy_minus_sign:", "[-]"),
     "undone": (":leftwards_arrow_with_hook:", "[<]"),
     "open": (":white_small_square:", "[ ]"),
-    "high": (":red_circle:", "- high:"),
-    "medium": (":large_orange_circle:", "- medium:"),
-    "low": (":large_blue_circle:", "- low:"),
+    "high": (":red_circle: *High:*", "- high:"),
+    "medium": (":large_orange_circle: *Medium:*", "- medium:"),
+    "low": (":large_blue_circle: *Low:*", "- low:"),
+    "note": (":information_source:", "- note:"),
 }
 
 
@@ -96,7 +109,57 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def moment(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+    """The date and time, in the reader's zone where Slack shows it and in UTC elsewhere.
+
+    Source: https://docs.slack.dev/messaging/formatting-message-text#date-formatting
+    """
+    return _reference(f"!date^{int(time.timestamp())}^{{date_short_pretty}} {{time}}", f"{time:%Y-%m-%d %H:%M} UTC")
+
+
+def clock(time: datetime) -> str:
+    """The time of day without the date, for what happens within hours."""
+    return _reference(f"!date^{int(time.timestamp())}^{{time}}", f"{time:%H:%M} UTC")
+
+
+def link(label: str, url: str) -> str:
+    """`label` leads to `url`; without a usable URL it is the label alone."""
+    safe = quote(url, safe=":/?#[]@!$'()*+,;=%-._~&")
+    if urlsplit(safe).scheme not in ("http", "https"):
+        return label
+    return _reference(safe, label)
+
+
+def person(by: str) -> str:
+    """Who acted. A click's author is written as `U0123 (name)` (`Click.by`), and Slack shows the name behind the id."""
+    user = slack_user(by)
+    return _reference(f"@{user}", words(by)) if user else words(by)
+
+
+def slack_user(by: str) -> str:
+    """The Slack user of `by`, "" where it was somebody else."""
+    user = _SLACK_USER.fullmatch(by)
+    return user[1] if user else ""
+
+
+def mention(whom: str) -> str:
+    """What makes Slack notify a user, a user group or everybody who is there; "" for nobody.
+
+    Source: https://docs.slack.dev/messaging/formatting-message-text#mentioning-groups
+    """
+    if whom == "here":
+        return "<!here>"
+    if re.fullmatch(r"[UW][A-Z0-9]{2,20}", whom):
+        return f"<@{whom}>"
+    return f"<!subteam^{whom}>" if re.fullmatch(r"S[A-Z0-9]{2,20}", whom) else ""
+
+
+def _reference(target: str, label: str) -> str:
+    return f"{_OPEN}{target}{_MIDDLE}{label}{_CLOSE}"
+
+
+def without_references(text: str) -> str:
+    """Their labels in their places, for terminals."""
+    return _CUT_REFERENCE.sub("", _REFERENCE.sub(lambda reference: reference[2], text))
 
 
 def cut(text: str, limit: int) -> str:
@@ -105,11 +168,25 @@ def cut(text: str, limit: int) -> str:
 
 def literal(text: str) -> str:
     """For plain_text objects, where only emoji are interpreted."""
-    return _EMOJI.sub(_NO_EMOJI, text.replace("`", ""))
+    return _EMOJI.sub(_NO_EMOJI, without_references(text).replace("`", ""))
 
 
 def mrkdwn(text: str) -> str:
-    """`text` for Slack: backticked names as code, nothing else formatted."""
+    """`text` for Slack: backticked names as code, our references as Slack writes them, nothing else formatted."""
+    written, end = "", 0
+    for reference in _REFERENCE.finditer(text):
+        written += _mrkdwn(text[end : reference.start()]) + _slack_reference(reference[1], reference[2])
+        end = reference.end()
+    return written + _mrkdwn(_CUT_REFERENCE.sub("", text[end:]))
+
+
+def _slack_reference(target: str, label: str) -> str:
+    if target.startswith("@"):
+        return f"<{target}>"
+    return f"<{escape(target)}|{escape(label.replace('|', '/').replace('`', ''))}>"
+
+
+def _mrkdwn(text: str) -> str:
     pieces = text.split("`")
     if len(pieces) % 2 == 0:  # a cut went through a name
         pieces[-2:] = [f"{pieces[-2]}{pieces[-1]}"]
@@ -121,6 +198,14 @@ def _as_code(piece: str) -> str:
 
 
 def _as_prose(piece: str) -> str:
+    written, end = "", 0
+    for arn in _ARN.finditer(piece):
+        written += _unformatted(piece[end : arn.start()]) + _as_code(arn[0])
+        end = arn.end()
+    return written + _unformatted(piece[end:])
+
+
+def _unformatted(piece: str) -> str:
     unformatted = _FORMATTING.sub(lambda found: _LOOKALIKE[found[0]], piece)
     return escape(_EMOJI.sub(_NO_EMOJI, unformatted))
 
@@ -148,7 +233,7 @@ def slack_part(part: Part) -> str:
 def _fitting(text: str) -> str:
     """As much of a line as leaves room for the others: escaping can make five characters of one."""
     size = LONGEST_LINE
-    while len(written := mrkdwn(cut(text, size))) > _LONGEST_WRITTEN:
+    while len(written := mrkdwn(cut(text, size))) > _LONGEST_WRITTEN and size > 1:
         size //= 2
     return written
 
@@ -165,5 +250,5 @@ def plain_part(part: Part) -> str:
 
 
 def _unmarked(line: Line) -> str:
-    text = f"{line.text} {line.more}".strip().replace("`", "")
+    text = without_references(f"{line.text} {line.more}".strip()).replace("`", "")
     return f"{line.label}: {text}" if line.label else text

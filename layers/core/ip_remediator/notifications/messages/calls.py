@@ -1,0 +1,131 @@
+"""What people are called for: replies in the thread of the incident's message.
+
+An edited message notifies nobody, a new reply does. So whenever a decision is wanted, and when something failed,
+healed only partly or expired, a reply says so, mentions who is to act, and is edited once it is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.text import counted
+from ip_remediator.incidents.record import Approval, ApprovalState, Incident, RollbackState, Step, StepState
+from ip_remediator.incidents.replacement_record import ReplacementState
+from ip_remediator.notifications.messages.cause import diagnosed, problem, since_diagnosis
+from ip_remediator.notifications.messages.headline import headline
+from ip_remediator.notifications.messages.planned import action
+from ip_remediator.notifications.messages.state import (
+    asked,
+    current_failure,
+    replacement_asked,
+    rollback_asked,
+    state_of,
+)
+from ip_remediator.notifications.messages.text import clock, cut, mention, moment, mrkdwn, person, slack_user, words
+
+_CALLING = (Outcome.FAILED, Outcome.UNDONE, Outcome.PARTLY, Outcome.NOT_CURABLE)
+_QUESTION = "question"
+_DECIDED = {
+    ApprovalState.APPROVED: "approved",
+    ApprovalState.REJECTED: "left as it is",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """`about` tells it from every other call of the incident, and stays the same while it is about the same thing.
+    `text`: plain, with references. `whom`: as for `mention`."""
+
+    about: str
+    emoji: str
+    text: str
+    whom: str = ""
+
+    @property
+    def mrkdwn(self) -> str:
+        return " ".join(piece for piece in (self.emoji, mention(self.whom), mrkdwn(self.text)) if piece)
+
+
+def calls(incident: Incident, whom: str) -> list[Call]:
+    """What people are wanted for now. `whom` is mentioned (see `mention`), unless a person asked for it in Slack."""
+    return [*_questions(incident, whom), *_endings(incident, whom)]
+
+
+def settled(incident: Incident, about: str) -> Call:
+    """The reply about something that people are no longer wanted for."""
+    kind, _, id_ = about.partition(" ")
+    became = _answer(incident, id_) if kind == _QUESTION else f"now: {headline(incident).words}"
+    return Call(about, ":heavy_check_mark:", f"{_cluster(incident)}: settled, {became}")
+
+
+def _questions(incident: Incident, whom: str) -> Iterator[Call]:
+    question = asked(incident)
+    if question and incident.plan:
+        what = f"{_cluster(incident)}: {problem(incident)}. {action(incident.plan)}?"
+        until = f"Decide by {clock(question.expires_at)}"
+        yield Call(
+            f"{_QUESTION} {question.id}", ":rotating_light:", f"{what} {until}, no answer changes nothing.", whom
+        )
+        if question.reminded_at:
+            yield Call(f"{_QUESTION} {question.id} reminder", ":alarm_clock:", _reminder(incident, question), whom)
+        if since_diagnosis(incident) and not diagnosed(incident):
+            pods = counted(since_diagnosis(incident), "pod")
+            text = f"{_cluster(incident)}: since the question was asked, {pods} came to wait for an address. {until}."
+            yield Call(f"{_QUESTION} {question.id} urgent", ":rotating_light:", text, whom)
+    for answer, by in (
+        (rollback_asked(incident), incident.rollback),
+        (replacement_asked(incident), incident.replacement),
+    ):
+        if answer and by:
+            text = f"{_cluster(incident)}: {headline(incident).words}, until {clock(answer.expires_at)}."
+            yield Call(f"{_QUESTION} {answer.id}", ":raised_hand:", text, slack_user(by.requested_by) or whom)
+
+
+def _reminder(incident: Incident, question: Approval) -> str:
+    minutes = max(1, round((question.expires_at - (question.reminded_at or question.asked_at)).total_seconds() / 60))
+    return (
+        f"{_cluster(incident)}: the plan still waits for an answer, until {moment(question.expires_at)} "
+        f"(about {minutes} min). No answer changes nothing, and the pods go on waiting."
+    )
+
+
+def _endings(incident: Incident, whom: str) -> Iterator[Call]:
+    ended = f"{_cluster(incident)}: {headline(incident).words}."
+    if incident.outcome in _CALLING:
+        why = current_failure(incident)
+        reason = f" {words(cut(why.message, 200))}" if why else ""
+        yield Call(f"outcome {incident.outcome}", ":warning:", f"{ended}{reason}", whom)
+    expired = incident.approval is not None and incident.approval.state is ApprovalState.EXPIRED
+    if incident.outcome is Outcome.REJECTED and expired:
+        yield Call("outcome expired", ":warning:", f"{ended} {problem(incident).capitalize()}.", whom)
+    rollback, replacement = incident.rollback, incident.replacement
+    stopped = rollback is not None and rollback.state is RollbackState.PAUSED
+    if (
+        stopped
+        and incident.outcome is not Outcome.ROLLED_BACK
+        and state_of(incident, Step.ROLLBACK) is StepState.FAILED
+    ):
+        yield Call(f"rollback {incident.steps[Step.ROLLBACK].at.isoformat()}", ":warning:", ended, whom)
+    held = replacement is not None and replacement.state is ReplacementState.STOPPED
+    if held and state_of(incident, Step.REPLACE_NODES) is StepState.FAILED:
+        yield Call(f"replacement {incident.steps[Step.REPLACE_NODES].at.isoformat()}", ":warning:", ended, whom)
+
+
+def _answer(incident: Incident, id_: str) -> str:
+    """What became of the question; `id_` may have a word behind it that says which reply about it is meant."""
+    questions = (incident.approval, incident.rollback_approval, incident.replacement_approval)
+    answer = next((question for question in questions if question and question.id == id_.partition(" ")[0]), None)
+    if answer is None:
+        return "a newer question took its place"
+    if answer.state is ApprovalState.EXPIRED:
+        return f"nobody answered until {moment(answer.expires_at)}"
+    if answer.state is ApprovalState.PENDING:
+        return f"now: {headline(incident).words}"
+    when = answer.decided_at or answer.expires_at
+    return f"{_DECIDED[answer.state]} by {person(answer.decided_by or 'somebody')}, {moment(when)}"
+
+
+def _cluster(incident: Incident) -> str:
+    return cut(words(incident.cluster), 60)
