@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.planning.address_map import MappedCidr, address_map, map_lines, map_svg
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.signals.model import Signal
-from ip_remediator_cli.documents import read_snapshot, read_text
+from ip_remediator_cli.documents import read_snapshot, read_text, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
 from ip_remediator_cli.parser import STDIN
 from ip_remediator_cli.signals import parse_record, read_records
-from ip_remediator_cli.tables import bullets, cell, page, table
+from ip_remediator_cli.tables import bullets, cell, page, printable, table
 
 
 def run(arguments: Namespace) -> int:
     snapshot = read_snapshot(arguments.snapshot)
     diagnosis = diagnose(snapshot, causes(arguments, snapshot.cluster.name))
-    print(diagnosis.model_dump_json(indent=2) if arguments.json else describe(snapshot.cluster.name, diagnosis))
+    shown = address_map(snapshot)
+    if arguments.map:
+        write_text(arguments.map, map_svg(shown, f"{snapshot.cluster.name}: address space"), "--map")
+    told = page(describe(snapshot.cluster.name, diagnosis), describe_map(shown))
+    print(diagnosis.model_dump_json(indent=2) if arguments.json else told)
     return status_of(diagnosis)
 
 
@@ -58,6 +64,11 @@ def status_of(diagnosis: Diagnosis) -> int:
     if diagnosis.verdict is Verdict.RECOVERED:
         return NOT_NEEDED
     return OK if diagnosis.curable else NOT_CURABLE
+
+
+def describe_map(cidrs: Sequence[MappedCidr]) -> str:
+    """The address space for people; nothing when the VPC was not read."""
+    return "\n".join(["Address space", *(printable(line) for line in map_lines(cidrs))]) if cidrs else ""
 
 
 def describe(cluster: str, diagnosis: Diagnosis) -> str:

@@ -36,6 +36,16 @@ def in_format(output: str, document: object) -> str:
     return json.dumps(document, indent=2)
 
 
+def write_text(file: Path, text: str, option: str) -> None:
+    """Raises BadInput that names `option`."""
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            f"{option}: {file} cannot be written: {error.strerror}; name a file in a folder of yours"
+        ) from error
+
+
 def parse_json(text: str, where: str) -> object:
     """Raises BadInput that names `where`, with line and column."""
     try:

@@ -16,13 +16,14 @@ from ip_remediator.common import cidr as cidrs
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
 from ip_remediator.planning import build_plan
+from ip_remediator.planning.address_map import address_map, map_svg
 from ip_remediator.planning.model import BlockRequirement, Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator_cli.diagnose import causes, status_of
-from ip_remediator_cli.documents import read_snapshot
+from ip_remediator_cli.diagnose import causes, describe_map, status_of
+from ip_remediator_cli.documents import read_snapshot, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK
 from ip_remediator_cli.tables import bullets, cell, page, table
 
@@ -35,7 +36,11 @@ def run(arguments: Namespace) -> int:
     except CannotPlan as reason:
         print(_refusal_json(diagnosis, reason) if arguments.json else _refusal(snapshot, diagnosis, reason))
         return NOT_NEEDED if status_of(diagnosis) == NOT_NEEDED else NOT_CURABLE
-    print(made.model_dump_json(indent=2) if arguments.json else describe_plan(snapshot.cluster.name, made))
+    shown = address_map(snapshot, made)
+    if arguments.map:
+        write_text(arguments.map, map_svg(shown, f"{snapshot.cluster.name}: address space after the plan"), "--map")
+    told = page(describe_plan(snapshot.cluster.name, made), describe_map(shown))
+    print(made.model_dump_json(indent=2) if arguments.json else told)
     return OK
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator.common.clock import utc_now
@@ -12,7 +11,8 @@ from ip_remediator.snapshot.capture import capture
 from ip_remediator.snapshot.core_reads import Sources
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.aws import Aws
-from ip_remediator_cli.errors import OK, BadInput
+from ip_remediator_cli.documents import write_text
+from ip_remediator_cli.errors import OK
 
 
 def run(arguments: Namespace) -> int:
@@ -23,7 +23,7 @@ def run(arguments: Namespace) -> int:
     if arguments.output is None:
         print(document)
     else:
-        _write(arguments.output, document)
+        write_text(arguments.output, document, "--output")
     return OK
 
 
@@ -34,12 +34,3 @@ def read(aws: Aws, cluster: str) -> Snapshot:
     account_id, _ = aws.caller()
     sources = Sources(eks, aws.client("ec2"), aws.client("service-quotas"), opened.kube)
     return capture(opened.described, sources, utc_now, account_id)
-
-
-def _write(file: Path, document: str) -> None:
-    try:
-        file.write_text(document + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            f"--output: {file} cannot be written: {error.strerror}; name a file in a folder of yours"
-        ) from error

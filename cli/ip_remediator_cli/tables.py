@@ -13,8 +13,12 @@ def cell(value: object) -> str:
         return ABSENT
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = " ".join(str(value).split())
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return printable(" ".join(str(value).split()))
+
+
+def printable(line: str) -> str:
+    """The line without what could steer a terminal; its spaces stay."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
