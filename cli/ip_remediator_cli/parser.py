@@ -55,11 +55,12 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"ip-remediator {_version()}")
+    parser.add_argument("--version", action="version", version=f"ip-remediator {installed_version()}")
     _add_common(parser, default=None)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
     _add_offline(commands)
     _add_looking(commands)
+    _add_report(commands)
     _add_deciding(commands)
     _add_changing(commands)
     _add_onboarding(commands)
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> str:
+def installed_version() -> str:
     try:
         return version("eks-ip-remediator")
     except PackageNotFoundError:
@@ -201,6 +202,19 @@ def _add_looking(commands: Commands[OneLineParser]) -> None:
     incidents.add_argument("--watch", action="store_true", help="print the list again every five seconds")
     _add_output(incidents)
     _end(incidents)
+
+
+def _add_report(commands: Commands[OneLineParser]) -> None:
+    report = _command(
+        commands,
+        "report",
+        "Write an incident as one HTML page: what happened, evidence, changes, risks, timeline.",
+        "report latest",
+        "report --cluster shop --file /tmp/shop.html",
+    )
+    _add_incident(report, "the incident, or latest", cluster=True)
+    report.add_argument("--file", type=Path, metavar="FILE", help="write there (INCIDENT.html)")
+    _end(report)
 
 
 def _add_deciding(commands: Commands[OneLineParser]) -> None:

@@ -13,6 +13,7 @@ from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.aws import Aws, Deployment
 from ip_remediator_cli.errors import BadInput
 
@@ -36,6 +37,10 @@ class IncidentRecords:
     def timeline(self, incident: str) -> list[dict[str, str]]:
         """`{"at", "by", "what", "detail"}` in order."""
         return self._incidents.timeline(incident)
+
+    def snapshot(self, incident: str) -> Snapshot:
+        """Raises IncidentNotFound when the incident was not diagnosed yet."""
+        return self._incidents.snapshot(incident)
 
     def latest(self, cluster: str) -> Incident | None:
         """The open incident of a cluster, else its last one."""

@@ -131,8 +131,8 @@ def map_svg(cidrs: Sequence[MappedCidr], title: str) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
-            f'aria-labelledby="map-title map-text" font-family="system-ui, sans-serif" font-size="12">',
-            f'<title id="map-title">{escape(title)}</title><desc id="map-text">{escape(described)}</desc>',
+            f'aria-label="{escape(f"{title}: {described}")}" font-family="system-ui, sans-serif" font-size="12">',
+            f"<title>{escape(title)}</title>",
             "<style>.f{fill:none;stroke:currentColor}.u{fill:#c2410c}.o{fill:#15803d}.n{stroke:#15803d;stroke-width:2}"
             "text{fill:currentColor}</style>",
             f'<text x="{_MARGIN}" y="{_MARGIN + 8}" font-weight="600">{escape(title)}</text>',

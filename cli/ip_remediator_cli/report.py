@@ -1,0 +1,148 @@
+"""`ip-remediator report`: an incident as one self-contained HTML page, for a review or a ticket."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ip_remediator.common.clock import utc_now
+from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.common.text import counted
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
+from ip_remediator.planning.address_map import address_map, map_svg
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.risks.model import Risk
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.documents import write_text
+from ip_remediator_cli.errors import OK
+from ip_remediator_cli.parser import installed_version
+from ip_remediator_cli.records import IncidentRecords
+
+_UNDO = {
+    ChangeKind.VPC_CIDR: "disassociated from the VPC, once no subnet lies in it",
+    ChangeKind.SUBNET: "deleted, once no ENI is in it",
+    ChangeKind.SUBNET_TAGS: "its tags become as they were before",
+    ChangeKind.CRD: "deleted, if no ENIConfig of others needs it",
+    ChangeKind.ENICONFIG: "becomes as it was before, or is deleted if it was not there",
+    ChangeKind.CNI: "the variables become as they were before",
+    ChangeKind.WARM_TARGETS: "the warm targets become as they were before",
+    ChangeKind.CORDON: "the node is uncordoned",
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a report tells. `snapshot`: None when the incident was never diagnosed."""
+
+    incident: Incident
+    timeline: Sequence[Mapping[str, str]]
+    changes: Sequence[ChangeMade]
+    snapshot: Snapshot | None
+
+
+def run(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    deployment = find_deployment(aws, arguments.stack)
+    records = IncidentRecords(aws, deployment)
+    incident = records.chosen(arguments)
+    log = ChangeLog(aws.table(deployment.output("IncidentsTableName")), utc_now, incident.id)
+    try:
+        snapshot = records.snapshot(incident.id)
+    except IncidentNotFound:
+        snapshot = None
+    file = arguments.file or Path(f"{incident.id}.html")
+    page = render(Material(incident, records.timeline(incident.id), log.made(), snapshot), utc_now())
+    write_text(file, page, "--file")
+    print(f"written to {file}")
+    return OK
+
+
+def render(material: Material, now: datetime) -> str:
+    """The page. It loads nothing from anywhere, and everything that comes from clusters and people is escaped."""
+    incident = material.incident
+    environment = Environment(
+        loader=PackageLoader("ip_remediator_cli", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        incident=incident,
+        sentences=_sentences(incident),
+        facts=_facts(incident),
+        evidence=incident.diagnosis.evidence if incident.diagnosis else (),
+        unknown=incident.diagnosis.unknown if incident.diagnosis else (),
+        maps=_maps(material),
+        changes=[_change(change) for change in material.changes],
+        risks=[{**risk.model_dump(), "severity": risk.severity.name.lower()} for risk in _risks(incident)],
+        pods=_pods(incident),
+        timeline=material.timeline,
+        written=_time(now),
+        version=installed_version(),
+    )
+
+
+def _sentences(incident: Incident) -> list[str]:
+    """What happened, in three sentences: what was wrong, what was done, how it ended."""
+    wrong = incident.diagnosis.summary if incident.diagnosis else "it was not diagnosed"
+    done = "Nothing was planned."
+    if incident.plan:
+        done = f"The plan was {incident.plan.strategy} with {incident.plan.space}: {incident.plan.expectation}."
+    ended = f"It is still open since {_time(incident.opened_at)}."
+    if incident.outcome and incident.closed_at:
+        ended = f"It ended as {incident.outcome} at {_time(incident.closed_at)}."
+    return [f"On cluster {incident.cluster}: {wrong}.", done, ended]
+
+
+def _facts(incident: Incident) -> list[tuple[str, str]]:
+    approval = incident.approval
+    answered = f"{approval.state} by {approval.decided_by or 'nobody'}" if approval else "not asked for"
+    failure = incident.failure
+    facts = {
+        "cluster": f"{incident.cluster} in {incident.region}",
+        "opened": f"{_time(incident.opened_at)} ({incident.reason or 'by signals'})",
+        "mode": str(incident.mode),
+        "signals": f"{counted(incident.signals.count, 'signal')} of {counted(len(incident.signals.pods), 'pod')}",
+        "approval": answered,
+        "plan": incident.plan.hash if incident.plan else "",
+        "failure": f"{failure.error} in {failure.step}: {failure.message}" if failure else "",
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def _maps(material: Material) -> list[tuple[str, Markup]]:
+    if material.snapshot is None or not (before := address_map(material.snapshot)):
+        return []
+    # map_svg escapes what it draws.
+    maps = [("Before", Markup(map_svg(before, "Before")))]  # noqa: S704 # nosec B704
+    if material.incident.plan and material.incident.subnets:
+        after = address_map(material.snapshot, material.incident.plan)
+        maps.append(("After", Markup(map_svg(after, "After"))))  # noqa: S704 # nosec B704
+    return maps
+
+
+def _change(change: ChangeMade) -> dict[str, str]:
+    before = "nothing" if change.before is None else json.dumps(change.before, indent=1, sort_keys=True)
+    undo = _UNDO.get(change.kind, "cannot be undone")
+    return {"kind": str(change.kind), "target": change.target, "before": before, "undo": undo}
+
+
+def _risks(incident: Incident) -> Iterable[Risk]:
+    return incident.plan.risks if incident.plan else ()
+
+
+def _pods(incident: Incident) -> list[tuple[str, ...]]:
+    found = incident.verification
+    if found is None:
+        return []
+    healed = [(f"{p.namespace}/{p.name}", p.address or "", p.zone or "", p.node or "") for p in found.healed]
+    return [*healed, *((name, "still waits", "", "") for name in found.still_stuck)]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

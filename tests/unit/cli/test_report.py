@@ -1,0 +1,81 @@
+"""The report of an incident: one page that says what the record says, and runs nothing that a cluster sent."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
+from ip_remediator_cli.report import Material, render
+from tests.unit.support import records
+from tests.unit.support.facts import snapshot, zone
+
+NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+FACTS = snapshot(zone("a", stuck=1), zone("b", free=100))
+TIMELINE = [
+    {"at": "2026-03-01T10:00:00.000000+00:00", "what": "incident opened", "by": "signals", "detail": "<script>"}
+]
+CHANGE = ChangeMade(kind=ChangeKind.ENICONFIG, target="ap-northeast-2a", before={"spec": {"subnet": "subnet-old"}})
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(incident: Incident, *changes: ChangeMade, facts: object = FACTS) -> _Page:
+    parsed = _Page()
+    parsed.feed(render(Material(incident, TIMELINE, changes, facts), NOW))  # type: ignore[arg-type]
+    return parsed
+
+
+def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and_their_undo() -> None:
+    incident = records.healed()
+    found = page(incident, CHANGE)
+    assert incident.diagnosis is not None
+    assert incident.plan is not None
+    assert incident.verification is not None
+    for told in (
+        incident.id,
+        incident.diagnosis.summary,
+        incident.plan.expectation,
+        incident.plan.hash,
+        "subnet-old",
+        "becomes as it was before",
+        f"ip-remediator rollback {incident.id}",
+        *(pod.address for pod in incident.verification.healed),
+        *(risk.id for risk in incident.plan.risks),
+    ):
+        assert str(told) in found.text
+
+
+@pytest.mark.parametrize("incident", [records.incident(), records.asked(), records.healed(), records.undone()])
+def test_given_an_incident_at_any_stage_then_there_is_a_page(incident: Incident) -> None:
+    assert incident.id in page(incident, facts=None).text
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    found = page(records.healed(reason="<img src=x onerror=alert(1)>"), CHANGE)
+    assert {tag for tag, _ in found.tags} & {"script", "img", "link", "iframe", "object"} == set()
+    assert [attributes for _, attributes in found.tags if {"src", "href", "onerror"} & attributes.keys()] == []
+    assert "<script>" in found.text  # shown as what was written
+    assert re.search(r"url\(", render(Material(records.healed(), TIMELINE, (), FACTS), NOW)) is None
+
+
+def test_tables_have_headers_and_the_page_a_language_a_title_and_one_heading_of_the_first_order() -> None:
+    found = page(records.healed(), CHANGE)
+    tags = [tag for tag, _ in found.tags]
+    assert ("html", {"lang": "en"}) in found.tags
+    assert tags.count("h1") == tags.count("main") == 1
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in found.tags if tag == "th")
