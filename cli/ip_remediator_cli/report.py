@@ -115,14 +115,14 @@ def _facts(incident: Incident) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts.items() if value]
 
 
-def _maps(material: Material) -> list[tuple[str, Markup]]:
+def _maps(material: Material) -> list[Markup]:
     if material.snapshot is None or not (before := address_map(material.snapshot)):
         return []
     # map_svg escapes what it draws.
-    maps = [("Before", Markup(map_svg(before, "Before")))]  # noqa: S704 # nosec B704
+    maps = [Markup(map_svg(before, "Before"))]  # noqa: S704 # nosec B704
     if material.incident.plan and material.incident.subnets:
         after = address_map(material.snapshot, material.incident.plan)
-        maps.append(("After", Markup(map_svg(after, "After"))))  # noqa: S704 # nosec B704
+        maps.append(Markup(map_svg(after, "After")))  # noqa: S704 # nosec B704
     return maps
 
 

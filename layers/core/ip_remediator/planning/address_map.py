@@ -100,8 +100,16 @@ def map_lines(cidrs: Sequence[MappedCidr]) -> list[str]:
 
 
 def _line(subnet: MappedSubnet) -> str:
-    free = "free: unknown" if subnet.free is None else f"{subnet.free:,} of {subnet.usable:,} free"
+    free = _free(subnet)
     return f"{_sign(subnet.new)}   {subnet.network!s:<18} {subnet.zone:<16} {_gauge(subnet)}  {free:<18} {subnet.name}"
+
+
+def _label(subnet: MappedSubnet) -> str:
+    return f"{subnet.network}  {subnet.zone}  {_free(subnet)}  {subnet.name}"
+
+
+def _free(subnet: MappedSubnet) -> str:
+    return "free: unknown" if subnet.free is None else f"{subnet.free:,} of {subnet.usable:,} free"
 
 
 def _sign(new: bool) -> str:
@@ -155,7 +163,7 @@ def _svg_cidr(cidr: MappedCidr, y: int) -> tuple[list[str], int]:
         parts += _svg_subnet(subnet, cidr.network, y + _LINE, width)
     y += _LINE + _BAR + _LINE
     for subnet in cidr.subnets:
-        parts.append(f'<text x="{2 * _MARGIN}" y="{y}">{escape(_line(subnet).strip("+ ").replace("  ", " "))}</text>')
+        parts.append(f'<text x="{2 * _MARGIN}" y="{y}">{escape(_label(subnet))}</text>')
         y += _LINE
     return parts, y + _MARGIN
 
