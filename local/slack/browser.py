@@ -105,7 +105,7 @@ class Browser:
         ) as process:
             try:
                 browser = cls(_connect(process, folder / "DevToolsActivePort"))
-                browser._resize(width, height, scale)
+                browser.resize(width, height, scale)
                 yield browser
             finally:
                 # Chromium's children are in the session that was started for it.
@@ -198,7 +198,8 @@ class Browser:
             }
         path.write_bytes(base64.b64decode(self._command("Page.captureScreenshot", **options)["data"]))
 
-    def _resize(self, width: int, height: int, scale: float) -> None:
+    def resize(self, width: int, height: int, scale: float = 1) -> None:
+        """The window's size in CSS pixels."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         self._command("Emulation.setDeviceMetricsOverride", **metrics)
 

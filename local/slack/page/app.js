@@ -2,6 +2,7 @@
 import { renderBlocks } from "./blocks.js";
 import { person, send } from "./client.js";
 import { confirmed, showView } from "./dialogs.js";
+import { emoji } from "./emoji.js";
 import { element, link, mrkdwn } from "./mrkdwn.js";
 
 const byId = (id) => document.getElementById(id);
@@ -70,6 +71,8 @@ function draw() {
   drawPeople();
   const here = state.messages.filter((each) => each.channel === page.channel);
   drawMessages(byId("messages"), here.filter((each) => !isReply(each) || each.broadcast));
+  byId("empty").hidden = here.length > 0;
+  byId("messages").hidden = here.length === 0;
   byId("thread").hidden = page.thread === null;
   if (page.thread !== null) {
     drawMessages(byId("thread-messages"), here.filter((each) => [each.ts, each.thread_ts].includes(page.thread)));
@@ -158,7 +161,7 @@ function messageNode(message) {
     { class: message.ephemeral ? "message ephemeral" : "message", "data-ts": message.ts, "aria-label": `Message of ${author.name}` },
     element("div", { class: isBot ? "avatar app" : "avatar", "aria-hidden": "true" }, initials(author.real_name)),
     element("div", { class: "content" }, byline(message, author, isBot), broadcastNote(message), ...body, replies(message),
-      problem && element("p", { class: "problem", role: "alert" }, `⚠️ ${problem}`)),
+      problem && element("p", { class: "problem", role: "alert" }, `${emoji("warning")} ${problem}`)),
   );
   if (busy) node.querySelector(`[data-action-id="${CSS.escape(busy)}"]`)?.setAttribute("aria-busy", "true");
   return node;
@@ -178,7 +181,7 @@ function byline(message, author, isBot) {
     element("span", { class: "author" }, isBot ? author.real_name : author.name),
     isBot && element("span", { class: "badge" }, "APP"),
     element("a", { class: "stamp", href: message.permalink, "aria-label": `Link to this message, ${time}` }, stamp),
-    message.ephemeral ? element("span", { class: "only-you" }, "👁 Only visible to you") : null,
+    message.ephemeral ? element("span", { class: "only-you" }, "Only visible to you") : null,
   );
 }
 

@@ -47,7 +47,7 @@ function contextBlock(block, { names }) {
 
 // Pictures from elsewhere are not loaded (the page talks to its own server only): the description stands for them.
 function image({ alt_text: alt, image_url: url }) {
-  return link(url, `🖼 ${alt}`);
+  return link(url, `[${alt}]`);
 }
 
 function button(block, item, { act }) {

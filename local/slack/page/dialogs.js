@@ -1,5 +1,6 @@
 // The confirmation of a button and the modals that an app opens.
 import { inputValues, renderBlocks, textObject } from "./blocks.js";
+import { emoji } from "./emoji.js";
 import { send } from "./client.js";
 
 const byId = (id) => document.getElementById(id);
@@ -76,7 +77,7 @@ byId("view-form").addEventListener("submit", async (event) => {
   if (Object.keys(missing).length) return;
   const { problem, errors } = await send("submit", { view_id: shown.id, values });
   showErrors(errors ?? {});
-  if (problem) show(byId("view-problem"), `⚠️ ${problem}`);
+  if (problem) show(byId("view-problem"), `${emoji("warning")} ${problem}`);
 });
 
 function closeView() {

@@ -22,8 +22,33 @@ const EMOJI = {
   white_small_square: "▫️", wrench: "🔧", x: "❌", zap: "⚡", zzz: "💤",
 };
 
+// What stands for the marks that carry meaning where no font draws emoji. The others stay shortcodes, as in Slack's text.
+const PLAIN = {
+  alarm_clock: "(!)", heavy_check_mark: "[ok]", heavy_minus_sign: "[-]", hourglass_flowing_sand: "[..]", mag: "[?]",
+  large_blue_circle: "(i)", large_orange_circle: "(!)", leftwards_arrow_with_hook: "[<]", no_entry: "[x]",
+  information_source: "(i)", no_entry_sign: "[x]", raised_hand: "[?]", red_circle: "(!!)", rewind: "[<<]", rotating_light: "(!)",
+  warning: "(!)", white_check_mark: "[ok]", white_small_square: "[ ]", x: "[x]",
+};
+// `?emoji=none` shows the page as on a machine without such a font.
+const drawn = new URL(location.href).searchParams.get("emoji") !== "none" && drawsEmoji();
+
+// An emoji looks different from a code point that no font has.
+function drawsEmoji() {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 24;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const pixels = (text) => {
+    context.clearRect(0, 0, 24, 24);
+    context.font = "16px sans-serif, 'Noto Color Emoji'";
+    context.fillText(text, 2, 18);
+    return context.getImageData(0, 0, 24, 24).data.join();
+  };
+  return pixels("\u{1F6A8}") !== pixels("\u{10FFFD}");
+}
+
 export function emoji(name) {
-  return Object.hasOwn(EMOJI, name) ? EMOJI[name] : null;
+  if (!Object.hasOwn(EMOJI, name)) return null;
+  return drawn ? EMOJI[name] : (PLAIN[name] ?? `:${name}:`);
 }
 
 export function withEmoji(text) {

@@ -222,3 +222,41 @@ def test_a_picture_of_one_message_is_a_png_of_its_size(browser: Browser, slack: 
 def test_a_button_that_is_not_there_is_reported_with_those_that_are(browser: Browser) -> None:
     with pytest.raises(BrowserError, match=r"one button 'Nowhere', but see \[.*'Send'"):
         browser.click("Nowhere", timeout=0.2)
+
+
+def test_an_empty_channel_says_what_to_do(browser: Browser, slack: Slack) -> None:
+    browser.open(f"{slack.url}/archives/C0RANDOM?user={ON_CALL}")
+
+    browser.wait_for_text("Nothing here yet", within="#empty")
+    assert "kubectl scale deployment" in browser.text("#empty")
+
+
+def test_on_a_phone_the_message_has_the_width_of_the_screen_and_fields_stand_one_below_the_other(
+    browser: Browser, slack: Slack
+) -> None:
+    fields = {"type": "section", "fields": [{"type": "mrkdwn", "text": f"field {number}"} for number in range(2)]}
+    ts = post(slack, "fields", blocks=[fields])
+    browser.wait_for_text("field 1", within=at(ts))
+    place = f"[...document.querySelectorAll('{at(ts)} .field')].map((each) => each.getBoundingClientRect().x)"
+    wide = browser.evaluate(place)
+
+    browser.resize(390, 844)
+    try:
+        narrow = browser.evaluate(place)
+        width = browser.evaluate(f"document.querySelector('{at(ts)}').getBoundingClientRect().width")
+        scrolls = browser.evaluate("document.documentElement.scrollWidth > innerWidth")
+    finally:
+        browser.resize(1280, 900)
+
+    assert wide[0] < wide[1]
+    assert narrow[0] == narrow[1]
+    assert width > 380
+    assert not scrolls
+
+
+def test_without_an_emoji_font_marks_are_read_as_letters(browser: Browser, slack: Slack) -> None:
+    ts = post(slack, ":white_check_mark: done :x: failed :tada:")
+
+    browser.open(f"{slack.url}/?user={ON_CALL}&emoji=none")
+
+    browser.wait_for_text("[ok] done [x] failed :tada:", within=at(ts))
