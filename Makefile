@@ -52,7 +52,7 @@ check: setup ## every static check: format, lint, types, imports, template, stat
 	ruff check .
 	mypy $(PYTHON_CODE)
 	lint-imports
-	cfn-lint template.yaml $(wildcard onboarding/cluster.yaml)
+	cfn-lint template.yaml $(wildcard onboarding/cluster.yaml onboarding/pagerduty.yaml onboarding/teams.yaml)
 	AWS_DEFAULT_REGION=eu-west-1 sam validate --lint
 	python scripts/lint_state_machines.py
 	bandit --quiet --recursive --configfile pyproject.toml layers/core/ip_remediator functions cli
