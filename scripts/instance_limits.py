@@ -1,4 +1,4 @@
-"""Writes the CNI's limits of EC2 instance types as JSON, from the CNI's Go sources.
+"""Writes the CNI's limits of EC2 instance types as JSON, from the CNI's Go sources, for the product and the simulator.
 
 python -m scripts.instance_limits CNI_REPOSITORY CNI_REVISION CONTROLLER_REPOSITORY CONTROLLER_REVISION
 
@@ -17,7 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OUTPUT = Path(__file__).parents[1] / "local" / "cluster" / "ipamd" / "instance_limits.json"
+ROOT = Path(__file__).parents[1]
+OUTPUT = ROOT / "local" / "cluster" / "ipamd" / "instance_limits.json"
+PRODUCT_OUTPUT = ROOT / "layers" / "core" / "ip_remediator" / "snapshot" / "node_room" / "instance_limits.json"
 CNI_FILE = "pkg/vpc/vpc_ip_resource_limit.go"
 CONTROLLER_FILE = "pkg/aws/vpc/limits.go"
 ENTRY = re.compile(r'^\t"([^"]+)": +\{$(.*?)^\t\},$', re.DOTALL | re.MULTILINE)
@@ -75,6 +77,24 @@ def document(cni: tuple[str, str], controller: tuple[str, str]) -> dict[str, Any
     }
 
 
+def of_product(made: dict[str, Any]) -> dict[str, Any]:
+    """What a decision needs of `made`, by instance type: [ENIs of the default network card, addresses of an ENI,
+    network cards, whether it can have prefixes (awsutils.go, IsPrefixDelegationSupported), and a trunk ENI]."""
+    return {
+        **made,
+        "instances": {
+            kind: [
+                found["network_card_enis"][found["default_network_card"]],
+                found["ips_per_eni"],
+                len(found["network_card_enis"]),
+                found["hypervisor"] == "nitro" or found["bare_metal"],
+                found.get("trunking_compatible", True),
+            ]
+            for kind, found in made["instances"].items()
+        },
+    }
+
+
 def text(made: dict[str, Any]) -> str:
     """JSON with one line for each instance type, so that a new version of the CNI gives a readable difference."""
     head = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in made.items() if key != "instances"]
@@ -85,5 +105,7 @@ def text(made: dict[str, Any]) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit(__doc__)
-    OUTPUT.write_text(text(document((sys.argv[1], sys.argv[2]), (sys.argv[3], sys.argv[4]))), encoding="utf-8")
-    print(f"wrote {OUTPUT}")
+    written = document((sys.argv[1], sys.argv[2]), (sys.argv[3], sys.argv[4]))
+    for output, content in ((OUTPUT, written), (PRODUCT_OUTPUT, of_product(written))):
+        output.write_text(text(content), encoding="utf-8")
+        print(f"wrote {output}")

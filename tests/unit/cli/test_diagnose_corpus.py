@@ -13,7 +13,7 @@ from ip_remediator.planning.model import Plan, digest
 from tests.unit.cli.conftest import Run, one_error_line
 from tests.unit.support.corpus import CASES, Case
 
-DIAGNOSIS_FIELDS = {"verdict", "zones", "nodes", "evidence", "summary", "unknown", "alternatives"}
+DIAGNOSIS_FIELDS = {"verdict", "zones", "groups", "nodes", "evidence", "summary", "unknown", "alternatives"}
 STATUS_OF = {"subnet_exhausted": 0, "prefix_fragmented": 0, "eniconfig_missing": 0, "recovered": 3}
 EVENTS = Path(__file__).parents[2] / "data" / "signals"
 

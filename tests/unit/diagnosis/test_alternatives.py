@@ -72,10 +72,11 @@ def test_given_an_unsupported_cluster_then_what_fits_it_is_told_by_diagnosis_and
 
 
 def test_given_a_node_limit_then_larger_types_prefixes_and_max_pods_are_told() -> None:
-    told = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6, 6)))).alternatives
+    told = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6, 6), max_pods=29))).alternatives
     assert told[0] == "add nodes, or use instance types with more ENIs than t3.medium (3 ENIs of 6 addresses)"
     assert "ENABLE_PREFIX_DELEGATION=true" in told[1]
-    assert told[2] == "keep pods off full nodes: --max-pods=17 for t3.medium"
+    assert told[2].startswith("keep pods off full nodes: max-pods is 29 and the ENIs of t3.medium hold 17 pods")
+    assert "--max-pods=17 for t3.medium" in told[2]
 
 
 def test_given_an_eni_quota_then_the_command_that_asks_for_more_is_told() -> None:

@@ -15,10 +15,10 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages.cause import cause_line
 from ip_remediator.signals.error_catalogue import Cause, Strength
 from ip_remediator.signals.events import Signal, Source
-from ip_remediator.snapshot.ipamd import lasting
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, NetworkInterface, Node, StuckPod
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.free_space import lasting
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

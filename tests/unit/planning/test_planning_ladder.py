@@ -133,7 +133,9 @@ def test_given_leaked_enis_where_the_needy_nodes_cannot_grow_then_they_do_not_he
 
 @pytest.mark.parametrize("lacking", ["max_enis", "addresses_per_eni"])
 def test_given_a_node_of_unknown_limits_then_nothing_is_proved_and_space_is_added(lacking: str) -> None:
-    facts = snapshot(zone("a", free=0, stuck=1, **{lacking: None}), leaked_interfaces=leaked("a"))
+    facts = snapshot(
+        zone("a", free=0, stuck=1, **{lacking: None, "instance_type": None}), leaked_interfaces=leaked("a")
+    )
     assert first_plan(facts).strategy == "custom-networking"
 
 
@@ -499,7 +501,9 @@ def test_given_warm_targets_then_the_advice_counts_what_they_hold_back(
 
 
 def test_given_max_pods_beyond_what_custom_networking_leaves_then_the_advice_computes_it() -> None:
-    assert "--max-pods=12 for t3.medium (now 17)" in reason(first_plan(snapshot(*FULL)), "max-pods")
+    assert "max-pods is 17 and the ENIs of t3.medium hold 12 pods (custom networking keeps the primary ENI" in reason(
+        first_plan(snapshot(*FULL)), "max-pods"
+    )
     discovered = first_plan(snapshot(*FULL), PlanningOptions(strategy="subnet-discovery"))
     assert "no node's max-pods exceeds" in reason(discovered, "max-pods")
 

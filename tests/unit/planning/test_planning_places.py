@@ -165,13 +165,13 @@ def test_given_a_full_node_subnet_and_a_shortage_that_nobody_waits_for_then_comi
 
 def test_given_cluster_subnets_below_what_eks_needs_then_they_are_told_whatever_the_verdict() -> None:
     low = cluster(subnets=("subnet-b",))
-    facts = snapshot(zone("a", free=90), zone("b", free=4), cluster=low)
+    facts = snapshot(zone("a", free=90), zone("b", free=4), cluster=low, env={"WARM_IP_TARGET": "1"})
     assert diagnose(facts).verdict is Verdict.CLUSTER_SUBNETS
     assert "aws eks update-cluster-config" in "\n".join(diagnose(facts).alternatives)
     stuck = snapshot(zone("a", free=0, stuck=1), zone("b", free=4), cluster=low)
     assert diagnose(stuck).verdict is Verdict.SUBNET_EXHAUSTED
     assert risk(first_plan(stuck), "cluster-subnets-low")
-    unread = snapshot(zone("a", free=90), zone("b", free=4))
+    unread = snapshot(zone("a", free=90), zone("b", free=4), env={"WARM_IP_TARGET": "1"})
     assert diagnose(unread).verdict is Verdict.RECOVERED
 
 

@@ -286,7 +286,9 @@ def test_given_a_node_that_a_setting_holds_back_then_its_pods_are_not_promised()
 
 
 def test_given_a_node_whose_enis_are_unknown_then_nothing_is_promised_and_no_replacement_is_asked_for() -> None:
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=2, max_enis=None)))
+    found = first_plan(
+        snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=2, max_enis=None, instance_type=None))
+    )
     assert found.expectation == "heals 1 of 3 pods now, 2 if node-b0 can take another ENI, which is unknown"
     assert (found.heals_now, found.replace_nodes) == (1, ())
 

@@ -99,7 +99,7 @@ def test_given_nodes_whose_max_pods_others_set_then_it_weighs_more(
 
 
 def test_given_nodes_of_unknown_limits_then_that_is_said() -> None:
-    risk = max_pods(zone("a", max_enis=None))
+    risk = max_pods(zone("a", max_enis=None, instance_type=None))
     assert risk is not None
     assert "unknown" in risk.found
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ip_remediator.common.document import typed_by_people
 from ip_remediator.snapshot.model_cluster import Cluster, NetworkInterface, Node
 from ip_remediator.snapshot.model_vpc import Route, Subnet, TransitGateway
 
@@ -14,11 +15,11 @@ OUTPOST = "arn:aws:outposts:eu-west-1:111122223333:outpost/op-0a1"
 
 
 def interface(**fields: Any) -> NetworkInterface:
-    return NetworkInterface.model_validate({"id": "eni-1", "subnet_id": "subnet-1", **fields})
+    return typed_by_people(NetworkInterface, {"id": "eni-1", "subnet_id": "subnet-1", **fields})
 
 
 def node(**fields: Any) -> Node:
-    return Node.model_validate({"name": "n", **fields})
+    return typed_by_people(Node, {"name": "n", **fields})
 
 
 @pytest.mark.parametrize("name", ["network_card", "network_card_index", "card", "card_index"])

@@ -208,6 +208,11 @@ class World:
             if len(seen) > 4 and all(state == seen[-1] for state in seen[-4:]):
                 return
 
+    @property
+    def held(self) -> int:
+        """Addresses that somebody has."""
+        return sum(len(each.held) for each in self.ec2.ranges.values())
+
     def restart(self) -> None:
         """What a new pod template does to aws-node."""
         for host in self.hosts:

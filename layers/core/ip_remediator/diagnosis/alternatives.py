@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
+from ip_remediator.common.text import some_of
+from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.diagnosis.node_subnets import cures
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_cluster import Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, free_slots, supports_prefixes
 from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG, other_cluster
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 
@@ -167,23 +170,32 @@ def _for_fargate(snapshot: Snapshot) -> Iterator[str]:
 
 def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
     hosts = {pod.node for pod in snapshot.stuck_pods}
-    full = [node for node in snapshot.nodes if node.name in hosts and node.free_eni_slots == 0]
-    kinds = sorted({_limits(node) for node in full if node.instance_type})
+    cni = snapshot.cni
+    full = [node for node in snapshot.nodes if node.name in hosts and free_slots(cni, node) == 0]
+    kinds = sorted({_limits(cni, node) for node in full if node.instance_type})
     yield "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
-    if not snapshot.cni.prefix_delegation:
-        yield (
-            "turn on prefix delegation, 16 addresses in a slot: ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on "
-            "aws-node, for new nodes"
-        )
-    for node in full[:1]:
-        if node.max_enis and node.addresses_per_eni and not snapshot.cni.prefix_delegation:
-            enis = node.max_enis - (1 if snapshot.cni.custom_networking else 0)
-            fitting = enis * (node.addresses_per_eni - 1) + 2
-            yield f"keep pods off full nodes: --max-pods={fitting} for {node.instance_type or 'their type'}"
+    yield from _prefix_delegation(snapshot, full)
+    too_high = excesses(snapshot, full, custom_networking=cni.custom_networking)
+    yield from (f"keep pods off full nodes: {excess.told}" for excess in too_high[:_TOLD])
 
 
-def _limits(node: Node) -> str:
-    return f"{node.instance_type} ({node.max_enis} ENIs of {node.addresses_per_eni} addresses)"
+def _prefix_delegation(snapshot: Snapshot, full: list[Node]) -> Iterator[str]:
+    """It needs Nitro or bare metal (EC2 User Guide, "Prefix delegation for network interfaces")."""
+    if snapshot.cni.prefix_delegation or (full and all(supports_prefixes(node) is False for node in full)):
+        return
+    able = sorted({node.instance_type or node.name for node in full if supports_prefixes(node)})
+    unable = sorted({node.instance_type or node.name for node in full if supports_prefixes(node) is False})
+    which = (
+        f" on {some_of(able, _TOLD)}, which are Nitro or bare metal" if able else " where they are Nitro or bare metal"
+    )
+    yield (
+        "turn on prefix delegation, 16 addresses in a slot: ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on "
+        f"aws-node, for new nodes{which}" + (f" (not {some_of(unable, _TOLD)})" if unable else "")
+    )
+
+
+def _limits(cni: Cni, node: Node) -> str:
+    return f"{node.instance_type} ({eni_limit(cni, node)} ENIs of {addresses_per_eni(node)} addresses)"
 
 
 def _new_cidr(snapshot: Snapshot) -> str:

@@ -15,18 +15,31 @@ from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.alternatives import alternatives
-from ip_remediator.diagnosis.evidence import evidence, told_forecast, unknown
+from ip_remediator.diagnosis.evidence import evidence, unknown
+from ip_remediator.diagnosis.groups import AddressGroup, address_groups
+from ip_remediator.diagnosis.judge import judge, told_recovered
 from ip_remediator.diagnosis.node_relief import NodeDiagnosis, diagnose_node
 from ip_remediator.diagnosis.node_subnets import node_launch_reason, shortage_beside_pods, told_shortages
 from ip_remediator.diagnosis.pod_messages import Words
-from ip_remediator.diagnosis.supply import AddressSupply, ZoneNodes, hosts_of
+from ip_remediator.diagnosis.supply import Supply
 from ip_remediator.diagnosis.unsupported import unsupported
 from ip_remediator.signals.error_catalogue import Cause
-from ip_remediator.snapshot.ipamd import free_addresses, lasting, next_eni_subnets, pod_nodes, zone_subnets, zones_of
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import ZONE_LABEL, EniConfig, Node, StuckPod
+from ip_remediator.snapshot.model_cluster import ZONE_LABEL, Node, StuckPod
+from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets, zones_of
+from ip_remediator.snapshot.node_room.free_space import free_addresses, lasting
+from ip_remediator.snapshot.node_room.limits import uses_prefixes
 
-__all__ = ["CURABLE", "Diagnosis", "NodeDiagnosis", "Verdict", "ZoneDiagnosis", "diagnose", "stuck_pods_of_zone"]
+__all__ = [
+    "CURABLE",
+    "Diagnosis",
+    "GroupDiagnosis",
+    "NodeDiagnosis",
+    "Verdict",
+    "ZoneDiagnosis",
+    "diagnose",
+    "stuck_pods_of_zone",
+]
 
 
 CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})
@@ -44,18 +57,8 @@ WORST_FIRST = (
 )
 # Every pod has its address, whatever nodes or the cluster lack.
 PODS_SERVED = frozenset({Verdict.RECOVERED, Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
-_SHORTAGES = {AddressSupply.EXHAUSTED: Verdict.SUBNET_EXHAUSTED, AddressSupply.FRAGMENTED: Verdict.PREFIX_FRAGMENTED}
-_WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
 # What holds in every zone, wherever it was said.
 _REGIONAL = frozenset({Cause.ENI_QUOTA})
-_FAULTS = {
-    Cause.CNI_IAM: "EC2 refuses the CNI's calls (IAM): give the aws-node role AmazonEKS_CNI_Policy",
-    Cause.CNI_THROTTLED: "EC2 throttles the CNI's calls: wait, or ask for a higher API rate",
-    Cause.CNI_DOWN: "ipamd does not answer on the node, it is down: look at the aws-node pod",
-    Cause.SUBNET_TAGS: "the discovery tags exclude every subnet: correct the kubernetes.io/role/cni tags",
-    Cause.ENICONFIG_MISSING: "the ENIConfigs are there and their subnets fit, yet ipamd attaches no ENI by them: are "
-    "their security groups of the cluster's VPC?",
-}
 # What the words of events and signals come to where no fact can be held against them, the most telling first.
 _BY_WORD = {
     Cause.ENI_QUOTA: Verdict.ENI_QUOTA,
@@ -92,10 +95,28 @@ class ZoneDiagnosis(Document):
     full_at: datetime | None = None
 
 
+class GroupDiagnosis(Document):
+    """Nodes of one place that take addresses from the same `subnets`: those that select `eni_config`, where custom
+    networking is on. `free`: what can be had there for sure."""
+
+    zone: str
+    outpost: str | None = None
+    eni_config: str | None = None
+    subnets: tuple[str, ...] = ()
+    verdict: Verdict
+    reason: str
+    free: int | None
+    nodes: int
+    stuck_pods: int
+
+
 class Diagnosis(Document):
+    """`groups` are what is judged; the verdict on a zone is the worst of its groups in which pods hang."""
+
     verdict: Verdict
     summary: str
     zones: tuple[ZoneDiagnosis, ...] = ()
+    groups: tuple[GroupDiagnosis, ...] = ()
     nodes: tuple[NodeDiagnosis, ...] = ()
     evidence: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -123,13 +144,16 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
         )
     signals = frozenset(causes)
     words = Words.of(facts.stuck_pods)
-    zones = tuple(_diagnose_zone(facts, zone, signals, words) for zone in zones_of(facts))
+    supply = Supply(facts)
+    judged = [_diagnose_group(facts, group, supply, signals, words) for group in address_groups(facts)]
+    zones = tuple(_diagnose_zone(facts, zone, [one for one in judged if one.zone == zone]) for zone in zones_of(facts))
     verdict, reason = _overall(facts, zones, signals | words.of_all)
     labelled = {node.name for node in snapshot.nodes if node.zone}
     return Diagnosis(
         verdict=verdict,
         summary=_with_next_step(verdict, reason),
         zones=zones,
+        groups=tuple(judged),
         nodes=tuple(
             diagnose_node(facts, node, labelled=node.name in labelled) for node in facts.nodes if node.runs_vpc_cni
         ),
@@ -173,115 +197,47 @@ def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
     return [pod for pod in snapshot.stuck_pods if pod.node in names]
 
 
-def _diagnose_zone(snapshot: Snapshot, zone: str, signals: frozenset[Cause], words: Words) -> ZoneDiagnosis:
-    nodes = pod_nodes(snapshot, zone)
-    stuck = stuck_pods_of_zone(snapshot, zone)
-    causes = signals | words.on(node.name for node in nodes) | (words.of_all & _REGIONAL)
-    verdict, reason = _judge_zone(snapshot, nodes, stuck, causes)
-    if verdict is Verdict.RECOVERED and (unlaunchable := node_launch_reason(snapshot, zone)):
-        verdict, reason = Verdict.NODE_LAUNCH, unlaunchable
-    subnets = zone_subnets(snapshot, zone)
-    last = None if stuck else lasting(subnets)
-    return ZoneDiagnosis(
-        zone=zone,
+def _diagnose_group(
+    snapshot: Snapshot, group: AddressGroup, supply: Supply, signals: frozenset[Cause], words: Words
+) -> GroupDiagnosis:
+    causes = signals | words.on(node.name for node in group.nodes) | (words.of_all & _REGIONAL)
+    verdict, reason = judge(snapshot, group, supply, causes)
+    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
+    return GroupDiagnosis(
+        zone=group.zone,
+        outpost=group.outpost,
+        eni_config=group.eni_config,
+        subnets=group.subnets,
         verdict=verdict,
         reason=reason,
-        free=free_addresses(subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone]),
-        nodes=len(nodes),
-        stuck_pods=len(stuck),
-        full_at=last.full_at if last else None,
+        free=free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes),
+        nodes=len(group.nodes),
+        stuck_pods=sum(supply.waiting.get(node.name, 0) for node in group.nodes),
     )
 
 
-def _judge_zone(
-    snapshot: Snapshot, nodes: list[Node], stuck: list[StuckPod], causes: frozenset[Cause]
-) -> tuple[Verdict, str]:
-    """Facts come before what signals prove: signals are of the whole cluster, and some minutes old."""
-    faulty = _faulty_eni_configs(snapshot, nodes)
-    if faulty:
-        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {some_of(faulty, _SHOWN)}"
-    if not stuck:
-        return _judge_without_stuck_pods(snapshot, nodes)
-    hosts = hosts_of(snapshot, nodes, stuck, causes)
-    refused = _refused_by_ec2(snapshot, hosts, causes)
-    if refused:
-        return refused
-    for supply, verdict in _SHORTAGES.items():
-        short = sorted(group.reason for group in hosts if group.supply is supply)
-        if short:
-            return verdict, some_of(short, _SHOWN)
-    return _judge_with_free_addresses(hosts, causes)
-
-
-def _refused_by_ec2(snapshot: Snapshot, hosts: list[ZoneNodes], causes: frozenset[Cause]) -> tuple[Verdict, str] | None:
-    """What EC2 answers before it looks into a subnet, however full that is: no cure works until it is put right,
-    because each needs new ENIs. Nodes at their limit ask for none."""
-    asking = [group for group in hosts if group.supply is not AddressSupply.AT_LIMIT]
-    if not asking:
-        return None
-    full = any(group.supply in _SHORTAGES for group in asking)
-    if Cause.ENI_QUOTA in causes:
-        limit = f"{snapshot.quotas.interfaces_per_zone:,}"
-        also = ", and subnets are short of addresses besides" if full else ""
-        return Verdict.ENI_QUOTA, f"the region's quota of network interfaces (L-DF5E4CA3, {limit}) is used up{also}"
-    # EC2 checks permissions first, so words about a subnet prove that it was permitted to ask.
-    if full and Cause.CNI_IAM in causes and not causes & _WORDS_ABOUT_SUBNETS:
-        return Verdict.CNI_FAULT, f"{_FAULTS[Cause.CNI_IAM]}; subnets are short of addresses besides"
-    return None
-
-
-def _judge_without_stuck_pods(snapshot: Snapshot, nodes: list[Node]) -> tuple[Verdict, str]:
-    ids = {id_ for node in nodes for id_ in next_eni_subnets(snapshot, node)}
-    free = free_addresses(snapshot.subnet(id_) for id_ in ids)
-    if free == 0:
-        return Verdict.SUBNET_EXHAUSTED, f"no free address in {some_of(sorted(ids))}; no pod waits for one yet"
-    last = lasting(subnet for id_ in ids if (subnet := snapshot.subnet(id_)))
-    if last and last.full_at:
-        left = f"{some_of(sorted(ids))} {'have' if len(ids) > 1 else 'has'} {free} free"
-        return Verdict.SUBNET_EXHAUSTED, f"{left} and {told_forecast(snapshot, last.full_at)}; no pod waits yet"
-    known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
-    return Verdict.RECOVERED, f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"
-
-
-def _judge_with_free_addresses(hosts: list[ZoneNodes], causes: frozenset[Cause]) -> tuple[Verdict, str]:
-    """No subnet is short: what else keeps the pods from an address."""
-    told = {supply: sorted(group.reason for group in hosts if group.supply is supply) for supply in AddressSupply}
-    others = sorted(group.reason for group in hosts if group.supply is not AddressSupply.AT_LIMIT)
-    at_limit = some_of(told[AddressSupply.AT_LIMIT], _SHOWN)
-    if not others:
-        return Verdict.NODE_LIMIT, at_limit
-    if told[AddressSupply.BARRED]:
-        return Verdict.CNI_FAULT, some_of(told[AddressSupply.BARRED], _SHOWN)
-    fault = next((cause for cause in _FAULTS if cause in causes), None)
-    if fault:
-        return Verdict.CNI_FAULT, _FAULTS[fault]
-    if at_limit:
-        return Verdict.NODE_LIMIT, at_limit
-    if Cause.NODE_LIMIT in causes and told[AddressSupply.UNKNOWN]:
-        return Verdict.NODE_LIMIT, "EC2 or ipamd says that the node's limit of ENIs or addresses is reached"
-    return Verdict.CNI_FAULT, some_of(others, _SHOWN)
-
-
-def _faulty_eni_configs(snapshot: Snapshot, nodes: list[Node]) -> list[str]:
-    """What is wrong with the ENIConfigs that the nodes select: ipamd can attach no ENI by such a one."""
-    if not snapshot.cni.custom_networking:
-        return []
-    told = (_fault_of(snapshot, node, snapshot.eni_config(node.selected_eni_config)) for node in nodes)
-    return sorted({fault for fault in told if fault})
-
-
-def _fault_of(snapshot: Snapshot, node: Node, config: EniConfig | None) -> str | None:
-    if config is None:
-        return f"there is no ENIConfig {node.selected_eni_config}"
-    if not config.subnet:
-        return f"ENIConfig {config.name} names no subnet"
-    subnet = snapshot.subnet(config.subnet)
-    if subnet is None:
-        missing = f"ENIConfig {config.name} names {config.subnet}, which the VPC does not have"
-        return missing if snapshot.subnets else None  # no subnet was read: nothing is known
-    if subnet.zone != node.zone:
-        return f"ENIConfig {config.name} names {subnet.id} of {subnet.zone}, and nodes of {node.zone} select it"
-    return None
+def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) -> ZoneDiagnosis:
+    """The worst of the groups that are in need; reasons of several name what each is about."""
+    in_need = [group for group in groups if group.stuck_pods or group.verdict is Verdict.ENICONFIG_MISSING] or groups
+    verdict = next(verdict for verdict in WORST_FIRST if any(group.verdict is verdict for group in in_need))
+    told = list(dict.fromkeys(group.reason for group in in_need if group.verdict is verdict))
+    if verdict is Verdict.RECOVERED and (unlaunchable := node_launch_reason(snapshot, zone)):
+        verdict, told = Verdict.NODE_LAUNCH, [unlaunchable]
+    subnets = zone_subnets(snapshot, zone)
+    stuck = sum(group.stuck_pods for group in groups)
+    last = None if stuck else lasting(subnets)
+    free = free_addresses(subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone])
+    others = [group for group in groups if group not in in_need and group.verdict in CURABLE]
+    also = f"; besides, {some_of([group.reason for group in others], _SHOWN)}" if others else ""
+    return ZoneDiagnosis(
+        zone=zone,
+        verdict=verdict,
+        reason=told_recovered(free) if len(told) > 1 and verdict is Verdict.RECOVERED else some_of(told, _SHOWN) + also,
+        free=free,
+        nodes=sum(group.nodes for group in groups),
+        stuck_pods=stuck,
+        full_at=last.full_at if last else None,
+    )
 
 
 def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: frozenset[Cause]) -> tuple[Verdict, str]:

@@ -6,11 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ip_remediator.common.text import counted, some_of
+from ip_remediator.diagnosis.node_relief import told_attached
 from ip_remediator.signals.error_catalogue import Cause
-from ip_remediator.snapshot.ipamd import pod_nodes, zone_subnets
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Node, StuckPod
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
+from ip_remediator.snapshot.node_room.limits import (
+    addresses_per_eni,
+    eni_limit,
+    free_slots,
+    may_be_trunk,
+    on_default_card,
+)
 
 # What EC2 says when it means this.
 _EC2_WORDS = {
@@ -85,13 +93,14 @@ def _kind(node: Node) -> str:
 def _of_full_nodes(snapshot: Snapshot) -> Iterator[str]:
     """The hosts of stuck pods that can attach no further ENI."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
-    full = [node for node in snapshot.nodes if node.name in hosts and node.free_eni_slots == 0 and node.runs_vpc_cni]
+    served = [node for node in snapshot.nodes if node.name in hosts and node.runs_vpc_cni]
+    full = [node for node in served if free_slots(snapshot.cni, node) == 0]
     for node in full[:_NODES_SHOWN]:
-        held = sum(eni.addresses + eni.prefixes for eni in node.interfaces)
-        most = f" of {node.max_enis * node.addresses_per_eni}" if node.max_enis and node.addresses_per_eni else ""
+        enis, most = on_default_card(node) or (), (eni_limit(snapshot.cni, node) or 0) * (addresses_per_eni(node) or 0)
+        held = sum(eni.addresses + eni.prefixes for eni in enis)
         kind = f" ({node.instance_type})" if node.instance_type else ""
-        attached = f"{len(node.interfaces)} of {node.max_enis} ENIs attached"
-        yield f"node {node.name}{kind} has {attached} with {held}{most} addresses or prefixes"
+        of_most = f" of {most}" if most else ""
+        yield f"node {node.name}{kind} has {told_attached(snapshot, node)} with {held}{of_most} addresses or prefixes"
     if len(full) > _NODES_SHOWN:
         yield f"{counted(len(full) - _NODES_SHOWN, 'more node')} with stuck pods and no free ENI slot"
 
@@ -151,7 +160,9 @@ def _gaps(snapshot: Snapshot) -> Iterator[str]:
         )
         yield from _gap("free /28 prefixes of", uncounted)
     served = [node for node in snapshot.nodes if node.runs_vpc_cni]
-    yield from _gap("ENI slots of", (node.name for node in served if node.free_eni_slots is None))
+    yield from _gap("ENI slots of", (node.name for node in served if free_slots(snapshot.cni, node) is None))
+    yield from _of_cards(served)
+    yield from _of_trunks(snapshot, served)
     yield from _gap("the zone of", (node.name for node in served if not node.zone))
     yield from _gap("the node of", (f"{pod.namespace}/{pod.name}" for pod in snapshot.stuck_pods if not pod.node))
     if snapshot.stuck_pods and not snapshot.nodes:
@@ -162,6 +173,23 @@ def _gaps(snapshot: Snapshot) -> Iterator[str]:
         yield "the VPC CNI's version: one of 1.22 or later is assumed"
     if snapshot.vpc is None:
         yield "the VPC's CIDRs, peers and routes"
+
+
+def _of_cards(served: Iterable[Node]) -> Iterator[str]:
+    """Pods use the default network card only, and older snapshots do not tell which ENI is on which."""
+    several = [node.name for node in served if node.interfaces and on_default_card(node) is None]
+    yield from _gap(
+        "which network cards (of several) the ENIs are on, so how many slots the default card has, of", several
+    )
+
+
+def _of_trunks(snapshot: Snapshot, served: Iterable[Node]) -> Iterator[str]:
+    for node in served:
+        if eni := may_be_trunk(snapshot.cni, node):
+            yield (
+                f"whether {eni.id} of {node.name} is the trunk ENI, which has no addresses for other pods: it has one "
+                "address beside ENABLE_POD_ENI=true, and is taken for it"
+            )
 
 
 def _gap(what: str, names: Iterable[str]) -> Iterator[str]:

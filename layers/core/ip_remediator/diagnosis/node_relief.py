@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from ip_remediator.common.document import Document
-from ip_remediator.snapshot.ipamd import blocking_interfaces, held_back
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
+from ip_remediator.snapshot.node_room.free_space import free_space
+from ip_remediator.snapshot.node_room.limits import (
+    eni_limit,
+    free_slots,
+    keeps_slot_for_trunk,
+    on_default_card,
+    uses_prefixes,
+)
+from ip_remediator.snapshot.node_room.pools import blocking_interfaces, hindrance, serving_interfaces, told_hindrance
 
 
 class NodeDiagnosis(Document):
@@ -20,42 +28,55 @@ class NodeDiagnosis(Document):
 
 def diagnose_node(snapshot: Snapshot, node: Node, *, labelled: bool) -> NodeDiagnosis:
     """Whether an ENI in a new subnet comes to the node by itself. `labelled`: it has the label of its zone."""
-    slots = node.free_eni_slots
-    attached = f"{len(node.interfaces)} of {node.max_enis} ENIs attached"
-    relieved, reason = False, ""
+    relieved, reason = _relief(snapshot, node, labelled=labelled)
+    return NodeDiagnosis(name=node.name, zone=node.zone, relieved_now=relieved, reason=reason)
+
+
+def told_attached(snapshot: Snapshot, node: Node) -> str:
+    """How many ENI slots are taken, and of how many."""
+    enis = len(on_default_card(node) or ())
+    beside = len(node.interfaces) - enis
+    others = f" (and {beside} on other network cards, which pods do not use)" if beside else ""
+    return f"{enis} of {eni_limit(snapshot.cni, node)} ENIs attached{others}"
+
+
+def _relief(snapshot: Snapshot, node: Node, *, labelled: bool) -> tuple[bool, str]:
+    cni, slots = snapshot.cni, free_slots(snapshot.cni, node)
     if place := outpost_of_node(snapshot, node):
-        reason = f"it is on an Outpost ({place}): no ENI of a subnet in the Region can be attached there"
-    elif slots is None:
-        reason = "its ENIs or its instance type's limits are unknown"
-    elif slots == 0:
-        reason = f"{attached}: no slot for an ENI in a new subnet, replace the node"
-    elif not labelled:
-        reason = (
-            f"{attached}, but it lacks the label {ZONE_LABEL}={node.zone}, and so selects no zone's ENIConfig: add it"
-        )
-    elif held_back(snapshot, node):
-        reason = f"{attached}, but MINIMUM_IP_TARGET without WARM_IP_TARGET keeps ipamd from asking for more"
-    elif waiting_for := _waits_for(snapshot, node):
-        reason = (
+        return False, f"it is on an Outpost ({place}): no ENI of a subnet in the Region can be attached there"
+    if slots is None:
+        if on_default_card(node) is None:
+            return False, "which network card each of its ENIs is on is not known, and pods use the default card only"
+        return False, "its ENIs or its instance type's limits are unknown"
+    attached = told_attached(snapshot, node)
+    if slots == 0 and keeps_slot_for_trunk(cni, node):
+        return False, f"{attached}, and ipamd keeps the last slot for the trunk ENI (ENABLE_POD_ENI): replace the node"
+    if slots == 0:
+        return False, f"{attached}: no slot for an ENI in a new subnet, replace the node"
+    if not labelled:
+        told = f"it lacks the label {ZONE_LABEL}={node.zone}, and so selects no zone's ENIConfig: add it"
+        return False, f"{attached}, but {told}"
+    if obstacle := hindrance(snapshot, node):
+        return False, f"{attached}, but {told_hindrance(snapshot, obstacle)}"
+    if waiting_for := _waits_for(snapshot, node):
+        return False, (
             f"{attached}, but this ipamd asks for no further ENI while {waiting_for} has room in a full subnet: "
             "replace the node, or update the VPC CNI to 1.18.3 or later with ENABLE_SUBNET_DISCOVERY"
         )
-    elif snapshot.cni.prefix_delegation and not snapshot.cni.custom_networking:
-        relieved = True
-        reason = f"{attached}; prefix mode: turning on custom networking may drop its present prefixes"
-    else:
-        relieved, reason = True, f"{attached}: the next ENI comes from the new subnet"
-    return NodeDiagnosis(name=node.name, zone=node.zone, relieved_now=relieved, reason=reason)
+    if uses_prefixes(cni, node) and not cni.custom_networking:
+        return True, f"{attached}; prefix mode: turning on custom networking may drop its present prefixes"
+    return True, f"{attached}: the next ENI comes from the new subnet"
 
 
 def _waits_for(snapshot: Snapshot, node: Node) -> str | None:
     """An ENI with room in a full subnet, where ipamd does not pass over it. The primary one is out of the question
     with custom networking, which is what brings the new subnet."""
-    secondary = [eni for eni in node.interfaces if not eni.primary]
+    secondary = [eni for eni in serving_interfaces(snapshot, node) if not eni.primary]
     blocking = set(blocking_interfaces(snapshot, node, secondary))
-    needed = PREFIX_SIZE if snapshot.cni.prefix_delegation else 1
+    prefixes = uses_prefixes(snapshot.cni, node)
     for eni in secondary:
         subnet = snapshot.subnet(eni.subnet_id)
-        if eni.id in blocking and subnet and subnet.free is not None and subnet.free < needed:
+        free = free_space(subnet, prefixes=prefixes).addresses if subnet else None
+        if eni.id in blocking and free is not None and free < (PREFIX_SIZE if prefixes else 1):
             return eni.id
     return None

@@ -1,166 +1,274 @@
-"""Where stuck pods wait, and whether the subnets that their nodes can grow into have what those nodes need."""
+"""What the nodes of stuck pods can still get: whether addresses are what they lack, and if not, what is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from ip_remediator.common.text import counted, some_of
+from ip_remediator.diagnosis.allocation import Allocation, Lack, allocate
 from ip_remediator.signals.error_catalogue import Cause
-from ip_remediator.snapshot.ipamd import MINIMUM_IP_TARGET, GrowthOption, free_addresses, held_back, ways
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node, StuckPod
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.free_space import free_addresses, free_space
+from ip_remediator.snapshot.node_room.limits import (
+    free_slots,
+    keeps_slot_for_trunk,
+    on_default_card,
+    pods_that_fit,
+    trunks,
+    uses_prefixes,
+)
+from ip_remediator.snapshot.node_room.pools import GrowthOption, Hindrance, hindrance, told_hindrance, ways
 
 
 class AddressSupply(StrEnum):
     """What the nodes of a group can still get. `OPEN`: enough for the pods, so addresses are not what they lack.
-    `BARRED`: settings or tags keep ipamd from every subnet."""
+    `BARRED`: settings, tags or a cordon keep ipamd from every subnet. `RESERVED`: enough is free, but all of it may lie
+    in reservations."""
 
     OPEN = "open"
     EXHAUSTED = "exhausted"
     FRAGMENTED = "fragmented"
     AT_LIMIT = "at_limit"
     BARRED = "barred"
+    RESERVED = "reserved"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class ZoneNodes:
-    """Nodes with stuck pods that can grow in the same ways: they compete for the same subnets."""
+class NeedyNodes:
+    """Nodes with stuck pods that can grow in the same ways, with what they can get."""
 
     nodes: tuple[str, ...]
     supply: AddressSupply
     reason: str
 
 
-def hosts_of(
-    snapshot: Snapshot, nodes: Iterable[Node], stuck: Iterable[StuckPod], causes: frozenset[Cause]
-) -> list[ZoneNodes]:
-    """The nodes of the stuck pods in groups, each with its supply."""
-    waiting: dict[str | None, int] = {}
-    for pod in stuck:
-        waiting[pod.node] = waiting.get(pod.node, 0) + 1
-    groups: dict[tuple[frozenset[GrowthOption], AddressSupply | None], list[Node]] = {}
-    for node in nodes:
-        if node.name in waiting:
-            options = ways(snapshot, node)
-            groups.setdefault((options, None if options else _obstacle(snapshot, node)), []).append(node)
-    return [
-        _judge(snapshot, options, members, sum(waiting[node.name] for node in members), causes)
-        if obstacle is None
-        else _without_ways(snapshot, obstacle, members, sum(waiting[node.name] for node in members))
-        for (options, obstacle), members in groups.items()
-    ]
+class Supply:
+    """Judges nodes with stuck pods; they compete for what is free, all of the snapshot's at once."""
 
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        names = Counter(pod.node for pod in snapshot.stuck_pods if pod.node)
+        served = {name: node for name in names if (node := snapshot.node(name)) and node.runs_vpc_cni}
+        self._ways = {name: ways(snapshot, node) for name, node in served.items()}
+        self.waiting: Mapping[str, int] = {name: names[name] for name in served}
 
-def _obstacle(snapshot: Snapshot, node: Node) -> AddressSupply:
-    """Why no subnet can help the node."""
-    if not node.interfaces:
-        return AddressSupply.UNKNOWN
-    return (
-        AddressSupply.AT_LIMIT if node.free_eni_slots == 0 and not held_back(snapshot, node) else AddressSupply.BARRED
-    )
+    @cached_property
+    def _asking(self) -> dict[str, int]:
+        """Those that ask for addresses in subnets whose free addresses are known."""
+        return {name: pods for name, pods in self.waiting.items() if self._free(self._ways[name]) is not None}
 
+    @cached_property
+    def _at_best(self) -> Allocation:
+        return allocate(self._snapshot, self._asking, optimistic=True)
 
-def _judge(
-    snapshot: Snapshot, options: frozenset[GrowthOption], nodes: list[Node], pods: int, causes: frozenset[Cause]
-) -> ZoneNodes:
-    names = tuple(sorted(node.name for node in nodes))
-    subnets = {way.subnet: snapshot.subnet(way.subnet) for way in options}
-    told = some_of(sorted(subnets))
-    free = free_addresses(subnets.values())
-    if free is None:
-        return _by_word(names, told, pods, causes)
-    found = sorted((way for way in options if _has(subnets[way.subnet], way)), key=lambda way: way.subnet)
-    serving = free_addresses(subnets[id_] for id_ in {way.subnet for way in found}) or 0
-    if serving < pods:
-        need = min(way.addresses for way in options)
+    @cached_property
+    def _at_worst(self) -> Allocation:
+        return allocate(self._snapshot, self._asking, optimistic=False)
+
+    def of(self, nodes: Iterable[Node], causes: frozenset[Cause]) -> list[NeedyNodes]:
+        """Those of `nodes` that have stuck pods, by what they can get. `causes`: what events and signals prove."""
+        alike: dict[tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None], list[Node]] = {}
+        for node in nodes:
+            if node.name in self.waiting:
+                options = self._ways[node.name]
+                obstacle = None if options else self._obstacle(node)
+                alike.setdefault((options, hindrance(self._snapshot, node), obstacle), []).append(node)
+        return [
+            self._judge(options, hindered, members, causes)
+            if obstacle is None
+            else self._without_ways(obstacle, hindered, members)
+            for (options, hindered, obstacle), members in alike.items()
+        ]
+
+    def _obstacle(self, node: Node) -> AddressSupply:
+        """Why no subnet can help the node."""
+        if not node.interfaces or on_default_card(node) is None:
+            return AddressSupply.UNKNOWN
+        hindered = hindrance(self._snapshot, node) not in (None, Hindrance.CORDONED)
+        at_limit = free_slots(self._snapshot.cni, node) == 0 and not hindered
+        return AddressSupply.AT_LIMIT if at_limit else AddressSupply.BARRED
+
+    def _free(self, options: frozenset[GrowthOption]) -> int | None:
+        """What can be had for sure; None where some subnet's free addresses are unknown."""
+        subnets = [self._snapshot.subnet(id_) for id_ in {way.subnet for way in options}]
+        return free_addresses(subnets, prefixes=any(way.prefixes for way in options))
+
+    def _judge(
+        self,
+        options: frozenset[GrowthOption],
+        hindered: Hindrance | None,
+        nodes: list[Node],
+        causes: frozenset[Cause],
+    ) -> NeedyNodes:
+        names = tuple(sorted(node.name for node in nodes))
+        if self._free(options) is None:
+            return self._by_word(names, options, causes)
+        lack = self._lack(options, names, self._at_best)
+        certain = lack or not self._lack(options, names, self._at_worst)
+        if not certain and causes & _WORDS_ABOUT_SUBNETS:
+            # Where what is left may be none, EC2's own code decides.
+            lack = Lack.PREFIXES if Cause.PREFIX_FRAGMENTED in causes else Lack.ADDRESSES
+        elif not certain:
+            return NeedyNodes(names, AddressSupply.RESERVED, self._told_reserved(options, names))
+        prefixes = uses_prefixes(self._snapshot.cni, nodes[0])
+        if not lack and prefixes and self._fragmented(options, causes):
+            lack = Lack.PREFIXES
+        if lack is Lack.ADDRESSES:
+            return NeedyNodes(names, AddressSupply.EXHAUSTED, self._told_exhausted(options, names))
+        if lack is Lack.PREFIXES:
+            return NeedyNodes(names, AddressSupply.FRAGMENTED, self._told_fragments(options))
+        if hindered:
+            told = f"{some_of(names)}: {told_hindrance(self._snapshot, hindered)}"
+            return NeedyNodes(names, AddressSupply.BARRED, told)
+        return NeedyNodes(names, AddressSupply.OPEN, self._told_open(options, names, causes))
+
+    def _lack(self, options: frozenset[GrowthOption], names: Sequence[str], outcome: Allocation) -> Lack | None:
+        """What one of the nodes does not get; or, where others found no room in any of their subnets, what all lack."""
+        lacking = {outcome.lacking[name] for name in names if name in outcome.lacking}
+        if not lacking and {way.subnet for way in options} <= outcome.exhausted:
+            return Lack.ADDRESSES
+        return max(lacking, key=lambda lack: lack is Lack.ADDRESSES) if lacking else None
+
+    def _fragmented(self, options: frozenset[GrowthOption], causes: frozenset[Cause]) -> bool:
+        """Where no one counted the /28, EC2's refusal proves it: ipamd's wrapper says the same words of a full subnet
+        and of a fragmented one, and full they are not."""
+        if Cause.PREFIX_FRAGMENTED in causes:
+            return True
+        subnets = [subnet for id_ in {way.subnet for way in options} if (subnet := self._snapshot.subnet(id_))]
+        return Cause.SUBNET_FULL in causes and any(subnet.free_prefixes is None for subnet in subnets)
+
+    # What is said
+
+    def _pods(self, names: Iterable[str]) -> int:
+        return sum(self.waiting[name] for name in names)
+
+    def _told_exhausted(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
+        subnets, free = _subnets(options), self._free(options) or 0
+        need, asked = min(way.addresses for way in options), sum(self._at_best.asked.get(name, 0) for name in names)
         at_once = f", of which a node needs {need} at once" if free and need > 1 else ""
-        return ZoneNodes(
-            names,
-            AddressSupply.EXHAUSTED,
-            f"{counted(free, 'free address', 'free addresses')} in {told} for {counted(pods, 'stuck pod')}{at_once}",
+        if free and len(names) > 1:
+            at_once += f"{' and' if at_once else ', of which'} {len(names)} nodes ask for {asked} in all"
+        told = f"{counted(free, 'free address', 'free addresses')} in {subnets}"
+        return f"{told} for {counted(self._pods(names), 'stuck pod')}{at_once}{self._beside_reserved(options)}"
+
+    def _beside_reserved(self, options: frozenset[GrowthOption]) -> str:
+        """What EC2 counts as free and does not give."""
+        reserved = self._reservations(options)
+        if not reserved:
+            return ""
+        counted_free = sum((subnet.free or 0) for subnet in self._known(options))
+        return f": EC2 counts {counted_free} as free, but {some_of(reserved)} is reserved"
+
+    def _told_reserved(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
+        counted_free = sum((subnet.free or 0) for subnet in self._known(options))
+        return (
+            f"whether any of the {counted(counted_free, 'address', 'addresses')} that EC2 counts as free in "
+            f"{_subnets(options)} can be had is not known, for {some_of(self._reservations(options))} is reserved: "
+            f"that may be why {counted(self._pods(names), 'pod')} on {some_of(names)} get none"
         )
-    if snapshot.cni.prefix_delegation and _fragmented(found, subnets, causes):
-        return ZoneNodes(names, AddressSupply.FRAGMENTED, _told_fragments(options, subnets, told, free))
-    can = f"{counted(free, 'address', 'addresses')} {'is' if free == 1 else 'are'} free in {told}"
-    hang = f"{counted(pods, 'pod')} {'hangs' if pods == 1 else 'hang'}"
-    reason = (
-        f"{can} and {some_of(names)} can use that, yet {hang}: ipamd asks again two minutes after a refusal; "
-        "if it is still so then, look at aws-node"
-    )
-    return ZoneNodes(names, AddressSupply.OPEN, reason)
+
+    def _known(self, options: frozenset[GrowthOption]) -> list[Subnet]:
+        return [subnet for id_ in sorted({way.subnet for way in options}) if (subnet := self._snapshot.subnet(id_))]
+
+    def _reservations(self, options: frozenset[GrowthOption]) -> list[str]:
+        prefixes = any(way.prefixes for way in options)
+        return [one.cidr for subnet in self._known(options) for one in free_space(subnet, prefixes=prefixes).reserved]
+
+    def _told_fragments(self, options: frozenset[GrowthOption]) -> str:
+        known, told = self._known(options), _subnets(options)
+        whole, free = sum(subnet.free_prefixes or 0 for subnet in known), self._free(options) or 0
+        needed = min((way.prefixes for way in options if way.prefixes), default=1)
+        if whole:
+            return f"a node asks for {needed} /28 at once, and {told} has {free} free addresses in {whole} whole /28"
+        return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
+
+    def _told_open(self, options: frozenset[GrowthOption], names: Sequence[str], causes: frozenset[Cause]) -> str:
+        free, pods = self._free(options) or 0, self._pods(names)
+        can = f"{counted(free, 'address', 'addresses')} {'is' if free == 1 else 'are'} free in {_subnets(options)}"
+        hang = f"{counted(pods, 'pod')} {'hangs' if pods == 1 else 'hang'}"
+        if Cause.SUBNET_FULL in causes:
+            return (
+                f"{can} by EC2's count, yet EC2 refused addresses to {some_of(names)}, where {hang}: they came free "
+                "since, or a subnet CIDR reservation that was not read holds them (aws ec2 "
+                f"get-subnet-cidr-reservations --subnet-id {min(way.subnet for way in options)}); ipamd asks again two "
+                "minutes after a refusal, and if it is still so then, look at aws-node"
+            )
+        return (
+            f"{can} and {some_of(names)} can use that, yet {hang}: ipamd asks again two minutes after a refusal; "
+            "if it is still so then, look at aws-node"
+        )
+
+    def _without_ways(self, obstacle: AddressSupply, hindered: Hindrance | None, nodes: list[Node]) -> NeedyNodes:
+        names = tuple(sorted(node.name for node in nodes))
+        told = some_of(names)
+        if obstacle is AddressSupply.AT_LIMIT:
+            return NeedyNodes(names, obstacle, told_limit(self._snapshot, nodes))
+        if obstacle is AddressSupply.UNKNOWN:
+            return self._wherever_they_are(nodes, names)
+        if hindered:
+            return NeedyNodes(names, obstacle, f"{told}: {told_hindrance(self._snapshot, hindered)}")
+        reason = f"{told}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
+        return NeedyNodes(names, obstacle, reason)
+
+    def _wherever_they_are(self, nodes: list[Node], names: tuple[str, ...]) -> NeedyNodes:
+        """The nodes' ENIs are unknown: they lack addresses if all known subnets of their zone together have too few."""
+        zones, pods = {node.zone for node in nodes}, self._pods(names)
+        subnets = [subnet for subnet in self._snapshot.subnets if subnet.zone in zones]
+        free = free_addresses(subnets)
+        if free is not None and free < pods:
+            told = some_of(sorted(subnet.id for subnet in subnets))
+            left = counted(free, "free address", "free addresses")
+            reason = f"{left} in {told}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
+            return NeedyNodes(names, AddressSupply.EXHAUSTED, reason + counted(pods, "stuck pod"))
+        what = "the ENIs" if any(not node.interfaces for node in nodes) else "the network cards of the ENIs"
+        reason = f"{what} of {some_of(names)} are unknown, so nothing proves a lack of addresses"
+        return NeedyNodes(
+            names, AddressSupply.UNKNOWN, f"{reason}: capture the snapshot again, or add these interfaces to it"
+        )
+
+    def _by_word(
+        self, names: tuple[str, ...], options: frozenset[GrowthOption], causes: frozenset[Cause]
+    ) -> NeedyNodes:
+        """Free addresses are unknown: EC2's own refusal, in the signals, still proves a full subnet."""
+        told, pods = _subnets(options), counted(self._pods(names), "stuck pod")
+        if Cause.SUBNET_FULL in causes:
+            return NeedyNodes(names, AddressSupply.EXHAUSTED, f"EC2 refused addresses of {told} for {pods}")
+        if Cause.PREFIX_FRAGMENTED in causes:
+            return NeedyNodes(names, AddressSupply.FRAGMENTED, f"EC2 has no contiguous /28 in {told} for {pods}")
+        reason = f"the free addresses of {told} are unknown, so nothing proves a lack of them"
+        return NeedyNodes(
+            names, AddressSupply.UNKNOWN, f"{reason}: capture the snapshot again, or add what is free to it"
+        )
 
 
-def _told_fragments(options: frozenset[GrowthOption], subnets: dict[str, Subnet | None], told: str, free: int) -> str:
-    whole = sum(subnet.free_prefixes or 0 for subnet in subnets.values() if subnet)
-    needed = min(way.prefixes for way in options)
-    if whole:
-        return f"a node asks for {needed} /28 at once, and {told} has {free} free addresses in {whole} whole /28"
-    return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
+_WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
 
 
-def _without_ways(snapshot: Snapshot, obstacle: AddressSupply, nodes: list[Node], pods: int) -> ZoneNodes:
-    names = tuple(sorted(node.name for node in nodes))
-    told = some_of(names)
-    if obstacle is AddressSupply.AT_LIMIT:
-        reason = f"{told}: every ENI of the instance type is attached and full; more pods need more nodes"
-        return ZoneNodes(names, obstacle, reason)
-    if obstacle is AddressSupply.UNKNOWN:
-        return _wherever_they_are(snapshot, nodes, names, pods)
-    minimum = snapshot.cni.env.get(MINIMUM_IP_TARGET)
-    if any(held_back(snapshot, node) for node in nodes):
-        reason = (
-            f"{MINIMUM_IP_TARGET}={minimum} without WARM_IP_TARGET keeps ipamd from asking for more on {told}, however "
-            "many addresses are free: set WARM_IP_TARGET to 1 or more on aws-node"
+def told_limit(snapshot: Snapshot, nodes: Sequence[Node]) -> str:
+    """Why nodes can attach no further ENI, and what they hold; `nodes` are alike."""
+    told = some_of(sorted(node.name for node in nodes))
+    cni, first = snapshot.cni, nodes[0]
+    if any(keeps_slot_for_trunk(cni, node) for node in nodes):
+        why = "ENABLE_POD_ENI=true makes ipamd keep the last ENI slot for the trunk ENI, and every other ENI is full"
+    elif any(trunks(cni, node) for node in nodes):
+        why = (
+            "every ENI is attached and full; the trunk ENI (ENABLE_POD_ENI) has a slot and no addresses for other pods"
         )
     else:
-        reason = f"{told}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
-    return ZoneNodes(names, obstacle, reason)
+        why = "every ENI of the instance type is attached and full"
+    fitting = pods_that_fit(cni, first, custom_networking=cni.custom_networking)
+    holds = f"; {first.instance_type or 'such a node'} holds {fitting} pods" if fitting is not None else ""
+    if fitting is not None and (first.max_pods or 0) > fitting:
+        holds += f", and max-pods allows {first.max_pods}"
+    return f"{told}: {why}{holds}; more pods need more nodes"
 
 
-def _wherever_they_are(snapshot: Snapshot, nodes: list[Node], names: tuple[str, ...], pods: int) -> ZoneNodes:
-    """The nodes' ENIs are unknown: they lack addresses if all known subnets of their zone together have too few."""
-    zones = {node.zone for node in nodes}
-    subnets = [subnet for subnet in snapshot.subnets if subnet.zone in zones]
-    free = free_addresses(subnets)
-    if free is not None and free < pods:
-        told = some_of(sorted(subnet.id for subnet in subnets))
-        left = counted(free, "free address", "free addresses")
-        reason = f"{left} in {told}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
-        return ZoneNodes(names, AddressSupply.EXHAUSTED, reason + counted(pods, "stuck pod"))
-    reason = f"the ENIs of {some_of(names)} are unknown, so nothing proves a lack of addresses"
-    return ZoneNodes(
-        names, AddressSupply.UNKNOWN, f"{reason}: capture the snapshot again, or add these interfaces to it"
-    )
-
-
-def _by_word(names: tuple[str, ...], told: str, pods: int, causes: frozenset[Cause]) -> ZoneNodes:
-    """Free addresses are unknown: EC2's own refusal, in the signals, still proves a full subnet."""
-    if Cause.SUBNET_FULL in causes:
-        return ZoneNodes(
-            names, AddressSupply.EXHAUSTED, f"EC2 refused addresses of {told} for {counted(pods, 'stuck pod')}"
-        )
-    if Cause.PREFIX_FRAGMENTED in causes:
-        return ZoneNodes(
-            names, AddressSupply.FRAGMENTED, f"EC2 has no contiguous /28 in {told} for {counted(pods, 'stuck pod')}"
-        )
-    reason = f"the free addresses of {told} are unknown, so nothing proves a lack of them"
-    return ZoneNodes(names, AddressSupply.UNKNOWN, f"{reason}: capture the snapshot again, or add what is free to it")
-
-
-def _has(subnet: Subnet | None, way: GrowthOption) -> bool:
-    return subnet is not None and subnet.free is not None and subnet.free >= way.addresses
-
-
-def _fragmented(found: list[GrowthOption], subnets: dict[str, Subnet | None], causes: frozenset[Cause]) -> bool:
-    """No subnet with enough addresses has a free /28. Where that was not counted, EC2's refusal proves it: ipamd's
-    wrapper says the same words of a full subnet and of a fragmented one, and full they are not."""
-    if Cause.PREFIX_FRAGMENTED in causes:
-        return True
-    counts = {way: subnet.free_prefixes for way in found if (subnet := subnets[way.subnet])}
-    if None in counts.values():
-        return Cause.SUBNET_FULL in causes
-    return all((count or 0) < way.prefixes for way, count in counts.items())
+def _subnets(options: frozenset[GrowthOption]) -> str:
+    return some_of(sorted({way.subnet for way in options}))

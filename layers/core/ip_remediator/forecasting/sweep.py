@@ -26,10 +26,10 @@ from ip_remediator.intake.queue import SignalQueue
 from ip_remediator.observability import logger, measure
 from ip_remediator.signals.events import Signal, Source, parse_kubernetes_event
 from ip_remediator.snapshot.ec2 import Ec2Reader
-from ip_remediator.snapshot.ipamd import zone_subnets, zones_of
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
 
 # As many as a boto3 client keeps connections for.
 WORKERS = 10

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from ip_remediator.forecasting.forecast import Forecast
 from ip_remediator.signals.error_catalogue import Cause, Strength
 from ip_remediator.signals.model import Outcome, Source, build
-from ip_remediator.snapshot.ipamd import lasting, zone_subnets, zones_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
+from ip_remediator.snapshot.node_room.free_space import lasting
 
 # A forecast that stays as it is, or a full subnet that nobody cured, is told again this much later.
 REMINDED_AFTER = timedelta(hours=12)

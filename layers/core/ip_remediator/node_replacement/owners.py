@@ -8,6 +8,7 @@ from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.objects import instance_id
 from ip_remediator.node_replacement.rules import AutoScalingGroup
 
 _NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
@@ -77,8 +78,8 @@ class NodeClaims:
         """The claim's name, by instance id."""
         named = {}
         for claim in self.kube.items(_NODE_CLAIMS):
-            instance = str((claim.get("status") or {}).get("providerID", "")).rpartition("/")[2]
-            named[instance] = claim["metadata"]["name"]
+            if instance := instance_id((claim.get("status") or {}).get("providerID")):
+                named[instance] = claim["metadata"]["name"]
         return named
 
     def is_leaving(self, name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
-from ip_remediator.clients.kubernetes.objects import NodePod
+from ip_remediator.clients.kubernetes.objects import NodePod, instance_id
 from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
@@ -225,7 +225,7 @@ class NodeReplacer:
         ready = [each for each in fresh if _is_ready(each)]
         for each in ready:
             if self._has_eni(each):
-                return f"{each['metadata']['name']} {_instance(each)}"
+                return f"{each['metadata']['name']} {_instance_of(each)}"
         if node.host == "karpenter" and not fresh and not KubeDrain(self.kube).unschedulable(_began(node)):
             return None
         state = "has no ENI in a new subnet yet" if ready else "is not Ready yet" if fresh else "has not joined yet"
@@ -235,7 +235,7 @@ class NodeReplacer:
         """With custom networking every node that runs pods has one in its ENIConfig's subnet."""
         if not self.incident.require_plan().strategy.startswith("custom-networking"):
             return True
-        return self.ec2.has_interface(_instance(node), self.incident.subnets.values())
+        return self.ec2.has_interface(_instance_of(node), self.incident.subnets.values())
 
     # ------------------------------------------------------------------------------------------ giving back
     def give_back(self, zone: str) -> dict[str, Any]:
@@ -277,8 +277,8 @@ def _owner(node: NodeReplacement) -> str:
     return f"Karpenter (NodeClaim {node.owner})" if node.host == "karpenter" else f"Auto Scaling group {node.owner}"
 
 
-def _instance(node: dict[str, Any]) -> str:
-    return str(node["spec"].get("providerID", "")).rpartition("/")[2]
+def _instance_of(node: dict[str, Any]) -> str:
+    return instance_id(node["spec"].get("providerID")) or ""
 
 
 def _began(node: NodeReplacement) -> datetime | None:
@@ -291,8 +291,8 @@ def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) 
     metadata = node["metadata"]
     joined = datetime.fromisoformat(metadata["creationTimestamp"])
     began = _began(old) or joined
-    named = f"{metadata['name']} {_instance(node)}"
-    return _instance(node) != old.instance and joined >= began and named not in taken
+    named = f"{metadata['name']} {_instance_of(node)}"
+    return _instance_of(node) != old.instance and joined >= began and named not in taken
 
 
 def _is_ready(node: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from ip_remediator.incidents.record import HealedPod, Step, Verification
 from ip_remediator.incidents.replacement_record import NodeState, Replacement, WaitingPod
 from ip_remediator.incidents.requests import InvalidInput
 from ip_remediator.remediation.verify import WATCH_SECONDS, PodsStillPending, Verifier
+from ip_remediator.snapshot.node_room.limits import free_slots
 
 Pod = dict[str, Any]
 
@@ -103,7 +104,7 @@ class VerifierAfterReplacement(Verifier):
     def _full(self) -> set[str]:
         """The nodes on which no pod gets an address however long we wait: still there, and no slot for an ENI."""
         named = self.incident.verification.nodes_to_replace if self.incident.verification else ()
-        full = {node.name for node in self.snapshot.nodes if node.free_eni_slots == 0}
+        full = {node.name for node in self.snapshot.nodes if free_slots(self.snapshot.cni, node) == 0}
         return {*named, *full} - self._ended
 
     @property

@@ -6,9 +6,8 @@ Sources: amazon-vpc-cni-k8s, docs/eni-and-ip-target.md and docs/prefix-and-ip-ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ip_remediator.common.text import counted
+from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.planning.model import Option
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import WARM_IP_TARGET
@@ -82,23 +81,11 @@ def _prefix_delegation(snapshot: Snapshot) -> str:
 
 
 def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> str:
-    told = sorted(set(_too_high(snapshot, custom_networking=custom_networking)))
-    if not told:
+    too_high = excesses(snapshot, snapshot.nodes, custom_networking=custom_networking or snapshot.cni.custom_networking)
+    if not too_high:
         return "no node's max-pods exceeds what its ENIs hold, as far as its limits are known"
-    more = f"; and {len(told) - 3} more instance types" if len(told) > 3 else ""
-    return "set max-pods of new nodes: " + "; ".join(told[:3]) + more
-
-
-def _too_high(snapshot: Snapshot, *, custom_networking: bool) -> Iterator[str]:
-    """ENIs x (IPs - 1) + 2, less an ENI with custom networking: its primary one then serves no pods."""
-    if snapshot.cni.prefix_delegation:
-        return
-    for node in snapshot.nodes:
-        if node.runs_vpc_cni and node.max_enis and node.addresses_per_eni and node.max_pods and node.instance_type:
-            enis = node.max_enis - 1 if custom_networking else node.max_enis
-            fitting = max(0, enis) * (node.addresses_per_eni - 1) + 2
-            if node.max_pods > fitting:
-                yield f"--max-pods={fitting} for {node.instance_type} (now {node.max_pods})"
+    more = f"; and {counted(len(too_high) - 3, 'more kind')} of nodes" if len(too_high) > 3 else ""
+    return "set max-pods of new nodes: " + "; ".join(excess.told for excess in too_high[:3]) + more
 
 
 def _reserved_enis(snapshot: Snapshot, *, custom_networking: bool) -> str:

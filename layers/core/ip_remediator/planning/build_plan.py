@@ -17,10 +17,10 @@ from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
 from ip_remediator.risks.assess import assess
 from ip_remediator.risks.model import Risk
 from ip_remediator.risks.ownership import foreign_owner
-from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import model_subnet
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 
 def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:

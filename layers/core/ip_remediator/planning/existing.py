@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from ip_remediator.common.text import counted
 from ip_remediator.planning import sizing
-from ip_remediator.snapshot.ipamd import zone_subnets
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, PREFIX_SIZE
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets
 from ip_remediator.snapshot.subnet_owner import INCIDENT_TAG, POD_SUBNET_TAG, other_cluster
 
 

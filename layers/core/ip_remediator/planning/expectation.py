@@ -10,12 +10,14 @@ from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.node_relief import diagnose_node
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.planning.model import BlockRequirement
-from ip_remediator.snapshot.ipamd import held_back
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, enis_for_pods, free_slots, uses_prefixes
+from ip_remediator.snapshot.node_room.pools import Hindrance, hindrance
 
 _NAMED = 5
+_REPLACED = "after replacing {}"
 # The plan is kept in one item of at most 400 KB.
 _LISTED = 500
 
@@ -46,10 +48,10 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     served = [node for node in snapshot.nodes if node.name in waiting and _is_served(snapshot, node, needed)]
     relieved = [node for node in served if diagnose_node(snapshot, node, labelled=True).relieved_now]
     helped = {node.name for node in relieved}
-    others = [node for node in served if node.name not in helped]
-    dark = _hosts(node.name for node in others if node.free_eni_slots is None)
-    held = _hosts(node.name for node in others if node.free_eni_slots and held_back(snapshot, node))
-    later = tuple(sorted({node.name for node in others} - {*dark, *held}))
+    others: dict[str, list[str]] = {}
+    for node in served:
+        if node.name not in helped:
+            others.setdefault(_comes_with(snapshot, needed, node), []).append(node.name)
     now = sum(min(waiting[node.name], _room(snapshot, node)) for node in relieved)
     beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in relieved}
     full = _hosts(name for name, pods in beyond.items() if pods > 0)
@@ -60,16 +62,17 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
             now if not by_hand and _may_have_branch_enis(snapshot, needed) else 0,
             "unless they have security groups of their own (ENABLE_POD_ENI): branch ENIs are not discovered",
         ),
-        (_pods(waiting, later), f"after replacing {_named(later)}"),
         (sum(beyond[name] for name in full), f"only on further nodes: the ENIs of {_named(full)} hold no more"),
-        (_pods(waiting, held), f"on {_named(held)} not before WARM_IP_TARGET is set"),
-        (_pods(waiting, dark), f"if {_named(dark)} can take another ENI, which is unknown"),
+        *(
+            (sum(waiting[name] for name in names), words.format(_named(_hosts(names))))
+            for words, names in others.items()
+        ),
         (left, "on nodes that it does not serve"),
     ]
     surely = 0 if by_hand or _may_have_branch_enis(snapshot, needed) else now
     told = [_now(surely, len(stuck)), *(f"{pods} {words}" for pods, words in parts if pods)]
     unlaunchable = "" if stuck else _on_present_nodes(snapshot)
-    return Expectation(", ".join(told) + unlaunchable, surely, later[:_LISTED])
+    return Expectation(", ".join(told) + unlaunchable, surely, _hosts(others.get(_REPLACED, ()))[:_LISTED])
 
 
 def _may_have_branch_enis(snapshot: Snapshot, needed: BlockRequirement) -> bool:
@@ -83,21 +86,39 @@ def _on_present_nodes(snapshot: Snapshot) -> str:
     return f" on the present nodes, for no node can be launched in {some_of(full)}" if full else ""
 
 
+def _comes_with(snapshot: Snapshot, needed: BlockRequirement, node: Node) -> str:
+    """What the pods of a node wait for that is not relieved at once; `{}` stands for the nodes."""
+    cni, slots = snapshot.cni, free_slots(snapshot.cni, node)
+    custom = cni.custom_networking or needed.strategy == "custom-networking"
+    if enis_for_pods(cni, node, custom_networking=custom) == 0:
+        return "not at all on {}, nor on new nodes like them: with custom networking they have no ENI for pods"
+    if cni.not_provisioning:
+        return f"on {{}} not before {cni.not_provisioning} is unset: ipamd attaches nothing"
+    if slots is None:
+        return "if {} can take another ENI, which is unknown"
+    match hindrance(snapshot, node) if slots else None:
+        case Hindrance.MINIMUM_IP_TARGET:
+            return "on {} not before WARM_IP_TARGET is set"
+        case Hindrance.CORDONED:
+            return "on {} not before they are uncordoned, or replaced"
+    return _REPLACED
+
+
 def _is_served(snapshot: Snapshot, node: Node, needed: BlockRequirement) -> bool:
     """A subnet of the Region is of no use to a node on an Outpost."""
-    return node.runs_vpc_cni and node.zone in needed.zones and outpost_of_node(snapshot, node) is None
+    if not node.runs_vpc_cni or node.zone not in needed.zones or outpost_of_node(snapshot, node):
+        return False
+    pointed = needed.eni_configs.get(node.zone)
+    return pointed is None or needed.strategy == "custom-networking" or node.selected_eni_config in pointed
 
 
 def _room(snapshot: Snapshot, node: Node) -> int:
     """Pods that the ENIs hold which the node can still take; the first address of each is its own."""
-    if node.addresses_per_eni is None:
+    addresses = addresses_per_eni(node)
+    if addresses is None:
         return len(snapshot.stuck_pods)
-    each = PREFIX_SIZE if snapshot.cni.prefix_delegation else 1
-    return (node.free_eni_slots or 0) * (node.addresses_per_eni - 1) * each
-
-
-def _pods(waiting: Counter[str | None], hosts: tuple[str, ...]) -> int:
-    return sum(waiting[name] for name in hosts)
+    each = PREFIX_SIZE if uses_prefixes(snapshot.cni, node) else 1
+    return (free_slots(snapshot.cni, node) or 0) * (addresses - 1) * each
 
 
 def _now(count: int, total: int) -> str:

@@ -15,10 +15,12 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.diagnose import Diagnosis, stuck_pods_of_zone
 from ip_remediator.planning.sizing import used_a_day
-from ip_remediator.snapshot.ipamd import addresses_of_new_eni, next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import LeakedInterface
+from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes, zone_subnets
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots
+from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni, hindrance, room_on, serving_interfaces
 
 _NAMED = 5
 # A plan lists each deletion, and is kept in one item of at most 400 KB.
@@ -116,16 +118,17 @@ def _enough_for_the_next(snapshot: Snapshot, zone: str, free: dict[str, int | No
 
 def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None]) -> bool:
     """Lets the node take addresses for its pods; False when it cannot, or when that is unknown."""
-    if node.addresses_per_eni is None or node.free_eni_slots is None:
+    slots = free_slots(snapshot.cni, node)
+    if slots is None or addresses_per_eni(node) is None or hindrance(snapshot, node):
         return False
-    for eni in node.interfaces:
-        if pods <= 0 or (eni.primary and snapshot.cni.custom_networking):
-            continue
-        taken = min(max(0, node.addresses_per_eni - eni.addresses - eni.prefixes), free.get(eni.subnet_id) or 0)
+    for eni in serving_interfaces(snapshot, node):
+        if pods <= 0:
+            break
+        taken = min(room_on(node, eni) or 0, free.get(eni.subnet_id) or 0)
         free[eni.subnet_id] = (free.get(eni.subnet_id) or 0) - taken
         pods -= taken
     size = addresses_of_new_eni(snapshot, node)
-    for _ in range(node.free_eni_slots):
+    for _ in range(slots):
         options = [id_ for id_ in next_eni_subnets(snapshot, node) if (free.get(id_) or 0) >= size]
         if pods <= 0 or not options:
             break

@@ -32,7 +32,8 @@ class BlockRequirement(Document):
 
     `source` tells where the addresses come from: leaked ENIs ("none"), `existing` subnets, CG-NAT CIDRs that the VPC
     already has (`pools`), a pool for a new CIDR (`pools`), or the VPC IPAM pool `ipam_pool`. `zones` are all that are
-    served; those in `existing` (zone to subnet) take nothing of the block.
+    served; those in `existing` (zone to subnet) take nothing of the block. `eni_configs`: by zone, those that are
+    pointed at its subnet.
     """
 
     strategy: Strategy
@@ -43,6 +44,7 @@ class BlockRequirement(Document):
     subnet_prefix: int = 0
     zones: tuple[str, ...]
     existing: dict[str, str] = Field(default_factory=dict)
+    eni_configs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     leaked: tuple[LeakedInterface, ...] = ()
     ipam_pool: str | None = None
     excluded: dict[str, str] = Field(default_factory=dict)

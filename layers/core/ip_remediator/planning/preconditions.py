@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
-from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of_node
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
+from ip_remediator.snapshot.node_room.limits import free_slots
 from ip_remediator.snapshot.quota_use import interfaces_by_zone, routes_by_table
 
 # Tags of what we make (provisioning/ec2.py sets them).
@@ -114,7 +115,7 @@ def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> N
     hosts = {pod.node for pod in snapshot.stuck_pods}
     held = interfaces_by_zone(snapshot)
     for zone in zones:
-        more = sum(node.name in hosts and node.free_eni_slots != 0 for node in snapshot.nodes_in(zone))
+        more = sum(node.name in hosts and free_slots(snapshot.cni, node) != 0 for node in snapshot.nodes_in(zone))
         told = f"the cluster alone has {held[zone]:,} network interfaces in {zone}, {more:,} more are needed"
         _check(snapshot.quotas, told, "L-DF5E4CA3", held[zone], more, snapshot.quotas.interfaces_per_zone, 1000)
 

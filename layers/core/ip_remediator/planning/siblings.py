@@ -14,11 +14,11 @@ from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.model import Option
 from ip_remediator.planning.strategies import discovery_refusal
-from ip_remediator.snapshot.ipamd import next_eni_subnets
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets
 from ip_remediator.snapshot.subnet_owner import other_cluster
 
 SIBLING = "sibling-subnet"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from ip_remediator.snapshot.ipamd import addresses_of_new_eni, pod_nodes, zone_subnets
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
+from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
 
 # Room for the nodes to become this many times as many.
 GROWTH = 4

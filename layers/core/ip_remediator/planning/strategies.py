@@ -6,7 +6,6 @@ EKS User Guide, "Configure subnet selection for Pod IP addresses".
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,6 +15,7 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import (
     CLUSTER_DISCOVERY_TAG,
     CUSTOM_NETWORK_CFG,
+    DISCOVERS_SINCE,
     DISCOVERY_TAG,
     ENABLE_SUBNET_DISCOVERY,
     ENI_CONFIG_LABEL_DEF,
@@ -26,7 +26,6 @@ from ip_remediator.snapshot.model_cluster import (
 RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "auto"]
 REQUESTED_STRATEGIES: tuple[str, ...] = get_args(RequestedStrategy)
 
-DISCOVERS_SINCE = (1, 18, 0)
 SCOPES_SINCE = (1, 22, 1)
 
 
@@ -113,7 +112,7 @@ def discovery_refusal(snapshot: Snapshot) -> str | None:
             "custom networking is on, and the VPC CNI then uses the subnets of ENIConfigs only; use "
             "custom-networking, which points them at other subnets"
         )
-    version = version_of(cni)
+    version = cni.release
     if version and version < DISCOVERS_SINCE:
         return (
             f"the VPC CNI {cni.version} does not discover subnets, 1.18.0 and later do; update it, or use "
@@ -125,7 +124,7 @@ def discovery_refusal(snapshot: Snapshot) -> str | None:
 
 
 def _reasons_against_discovery(snapshot: Snapshot) -> str | None:
-    version = version_of(snapshot.cni)
+    version = snapshot.cni.release
     if version is None:
         return "the version of the VPC CNI is unknown, so whether it discovers tagged subnets is as well"
     if snapshot.cni.pod_eni:
@@ -153,12 +152,6 @@ def _node_group_refusal(snapshot: Snapshot) -> str | None:
 
 def discovery_tags(snapshot: Snapshot) -> dict[str, str]:
     """The tags by which the CNI discovers a subnet; for this cluster alone where its version knows how."""
-    version = version_of(snapshot.cni)
+    version = snapshot.cni.release
     scope = {CLUSTER_DISCOVERY_TAG + snapshot.cluster.name: "shared"} if version and version >= SCOPES_SINCE else {}
     return {DISCOVERY_TAG: "1"} | scope
-
-
-def version_of(cni: Cni) -> tuple[int, int, int] | None:
-    """(1, 22, 1) of "v1.22.1-eksbuild.1"; None when the version is no such name."""
-    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", cni.version or "")
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None

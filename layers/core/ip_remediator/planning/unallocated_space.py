@@ -8,8 +8,8 @@ from ipaddress import IPv4Network
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
-from ip_remediator.snapshot.ipamd import pod_nodes
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes
 from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG
 
 _TOLD = 3

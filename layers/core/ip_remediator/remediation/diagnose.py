@@ -15,8 +15,8 @@ from ip_remediator.forecasting.zone_forecast import with_forecasts
 from ip_remediator.incidents.record import Incident, Policy, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.signals.error_catalogue import Cause
-from ip_remediator.snapshot.ipamd import zone_subnets, zones_of
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
 
 
 def record_policy(incident: Incident, incidents: Incidents, defaults: Policy, tags: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from ip_remediator.planning.model import Plan
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import StuckPod
+from ip_remediator.snapshot.node_room.limits import free_slots
 
 # How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
 # full subnet before it asks EC2 again.
@@ -64,7 +65,7 @@ class Verifier:
     def _must_be_replaced(self, name: str) -> bool:
         """The plan says so, or the node has no slot for an ENI in a new subnet."""
         node = self.snapshot.node(name)
-        full = self._in_subnets and node is not None and node.free_eni_slots == 0
+        full = self._in_subnets and node is not None and free_slots(self.snapshot.cni, node) == 0
         return full or name in self.plan.replace_nodes
 
     @property

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import SUBNET_DISCOVERY, Move, shown
-from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
+from ip_remediator.snapshot.model_cluster import NODE_PORT_SUPPORT, Node
+from ip_remediator.snapshot.node_room.limits import pods_that_fit
 
-_NODE_PORTS = "AWS_VPC_CNI_NODE_PORT_SUPPORT"
-_HOST_NETWORK_PODS = 2
 _OWN_MAX_PODS = ("karpenter", "self-managed")
 
 
@@ -28,15 +27,15 @@ def prefix_mode(move: Move) -> Risk | None:
 
 def node_ports(move: Move) -> Risk | None:
     """Its rules send answers back through the primary ENI; with custom networking no pod is on that one any more."""
-    if not move.first_time or move.snapshot.cni.env.get(_NODE_PORTS, "").strip().lower() not in ("false", "f", "0"):
+    if not move.first_time or move.snapshot.cni.flag(NODE_PORT_SUPPORT):
         return None
     return Risk(
         id="node-port-support-off",
         severity=Severity.MEDIUM,
-        found=f"{_NODE_PORTS}=false",
+        found=f"{NODE_PORT_SUPPORT}=false",
         breaks="Services of type NodePort, and load balancers with instance targets, for pods in the new range: their "
         "answers leave through another ENI than the request came by",
-        remedy=f"{_set_to_true(move, _NODE_PORTS)}, or IP targets",
+        remedy=f"{_set_to_true(move, NODE_PORT_SUPPORT)}, or IP targets",
     )
 
 
@@ -51,15 +50,12 @@ def fewer_pods(move: Move) -> Risk | None:
     """The primary ENI holds no pods any more: (ENIs - 1) x (addresses - 1) + 2 of them, and their prefixes."""
     if not move.first_time:
         return None
-    prefixes = move.snapshot.cni.prefix_delegation
     tight = [
-        (node, room)
-        for node in move.nodes
-        if (room := _room(node, prefixes=prefixes)) is not None and (node.max_pods or 0) > room
+        (node, room) for node in move.nodes if (room := _room(move, node)) is not None and (node.max_pods or 0) > room
     ]
     changes = {f"{node.instance_type or node.name} {node.max_pods} -> {room}" for node, room in tight}
     own = any(node.provisioner in _OWN_MAX_PODS for node, _ in tight)
-    unknown = [node for node in move.nodes if _room(node, prefixes=prefixes) is None or node.max_pods is None]
+    unknown = [node for node in move.nodes if _room(move, node) is None or node.max_pods is None]
     if not (changes or unknown):
         return None
     karpenter = bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
@@ -77,11 +73,8 @@ def fewer_pods(move: Move) -> Risk | None:
     )
 
 
-def _room(node: Node, *, prefixes: bool) -> int | None:
-    if node.max_enis is None or node.addresses_per_eni is None:
-        return None
-    slots = max(0, node.max_enis - 1) * (node.addresses_per_eni - 1)
-    return slots * (PREFIX_SIZE if prefixes else 1) + _HOST_NETWORK_PODS
+def _room(move: Move, node: Node) -> int | None:
+    return pods_that_fit(move.snapshot.cni, node, custom_networking=True)
 
 
 def discovery(move: Move) -> Risk | None:

@@ -6,6 +6,7 @@ from collections import Counter
 
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import Move, shown
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots
 from ip_remediator.snapshot.quota_use import routes_by_table
 
 _NEAR = 0.9
@@ -38,10 +39,10 @@ def _assumed(move: Move) -> str:
 
 def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
     """What is used after the plan, by quota: name, number, limit, code, service."""
-    vpc, quotas = move.snapshot.vpc, move.snapshot.quotas
+    vpc, quotas, cni = move.snapshot.vpc, move.snapshot.quotas, move.snapshot.cni
     enis = Counter[str]()
     for node in move.nodes:
-        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (node.free_eni_slots or 0)
+        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (free_slots(cni, node) or 0)
     found = [
         (f"ENIs of nodes in {zone}", held, quotas.interfaces_per_zone, "L-DF5E4CA3", "vpc")
         for zone, held in sorted(enis.items())
@@ -57,7 +58,7 @@ def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
     if vpc.subnet_count is not None:
         found.append(("subnets", vpc.subnet_count + made, quotas.subnets_per_vpc, "L-407747CB", "vpc"))
     if vpc.network_address_units is not None:
-        growth = sum((node.free_eni_slots or 0) * (node.addresses_per_eni or 0) for node in move.nodes)
+        growth = sum((free_slots(cni, node) or 0) * (addresses_per_eni(node) or 0) for node in move.nodes)
         after = vpc.network_address_units + growth
         found.append(("network address units", after, quotas.network_address_units, "L-BB24F6E5", "vpc"))
     return found

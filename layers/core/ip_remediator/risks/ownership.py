@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, Move, shown
-from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL, EniConfig
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 # Field managers of such tools, as their managedFields entries begin.
 _DECLARATIVE = (

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, SUBNET_DISCOVERY, Move, shown
-from ip_remediator.snapshot.ipamd import eni_configs_of
 from ip_remediator.snapshot.model_cluster import EniConfig
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 _SCOPED_SINCE = (1, 22, 1)
 
@@ -30,7 +28,7 @@ def discovery_reaches_others(move: Move) -> Risk | None:
     if move.strategy != SUBNET_DISCOVERY or not move.ranges:
         return None
     others, vpc = _others(move), move.snapshot.vpc
-    scoped = _release(move) >= _SCOPED_SINCE
+    scoped = (move.snapshot.cni.release or (0,)) >= _SCOPED_SINCE
     if not others and (scoped or (vpc and vpc.clusters)):
         return None
     scope = "carries this cluster's scope" if scoped else "cannot be scoped to this cluster before CNI v1.22.1"
@@ -97,9 +95,3 @@ def _others(move: Move) -> list[str]:
 
 def _clusters(others: list[str]) -> str:
     return f"the cluster{'s' if len(others) > 1 else ''} {shown(others)}"
-
-
-def _release(move: Move) -> tuple[int, ...]:
-    """(1, 22, 1) of "v1.22.1-eksbuild.1"; (0,) when the version is no such name."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", move.snapshot.cni.version or "")
-    return tuple(int(part) for part in found.groups()) if found else (0,)

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.objects import instance_id
 from ip_remediator.snapshot.model_cluster import (
-    DEFAULT_ENI_CONFIG_KEY,
-    ENI_CONFIG_ANNOTATION_DEF,
+    DEFAULT_ENI_CONFIG,
     EXTERNAL_ENI_CONFIG_LABEL,
     ZONE_LABEL,
     Cni,
@@ -38,6 +38,7 @@ _GITOPS_MARKS = (
     "kustomize.toolkit.fluxcd.io/name",
     "helm.toolkit.fluxcd.io/name",
 )
+_UNSCHEDULABLE = ("node.kubernetes.io/unschedulable", "NoSchedule")
 _HELM_MARK = "meta.helm.sh/release-name"
 # The variables that the VPC CNI's README and its add-on's schema name. Others (a proxy with its password, say) are no
 # settings of the CNI and stay out of a snapshot.
@@ -146,16 +147,16 @@ def environment_of(container: dict[str, Any]) -> dict[str, str]:
 def _node(item: dict[str, Any], cni: Cni) -> Node:
     labels = item["metadata"].get("labels") or {}
     annotations = item["metadata"].get("annotations") or {}
-    provider_id = item.get("spec", {}).get("providerID", "")
-    instance = provider_id.rpartition("/")[2]
+    spec = item.get("spec") or {}
     pods = (item.get("status", {}).get("allocatable") or {}).get("pods")
     provisioner, group = _provisioner(labels)
     return Node(
         name=item["metadata"]["name"],
         zone=labels.get(ZONE_LABEL),
-        instance_id=instance if instance.startswith("i-") else None,
+        instance_id=instance_id(spec.get("providerID")),
         instance_type=labels.get("node.kubernetes.io/instance-type"),
         max_pods=int(pods) if pods else None,
+        unschedulable=_is_cordoned(spec),
         provisioner=provisioner,
         group=group,
         fargate=labels.get(_COMPUTE_TYPE) == "fargate",
@@ -163,6 +164,12 @@ def _node(item: dict[str, Any], cni: Cni) -> Node:
         own_cni=labels.get(_COMPUTE_TYPE) in ("hybrid", "auto"),
         eni_config=_selected_eni_config(labels, annotations, cni),
     )
+
+
+def _is_cordoned(spec: dict[str, Any]) -> bool:
+    """By the taint that ipamd looks for (ipamd.go, isNodeNonSchedulable); Kubernetes sets it by spec.unschedulable."""
+    taints = ((taint.get("key"), taint.get("effect")) for taint in spec.get("taints") or [])
+    return bool(spec.get("unschedulable")) or _UNSCHEDULABLE in taints
 
 
 def _provisioner(labels: dict[str, str]) -> tuple[Provisioner, str | None]:
@@ -182,9 +189,9 @@ def _provisioner(labels: dict[str, str]) -> tuple[Provisioner, str | None]:
 
 def _selected_eni_config(labels: dict[str, str], annotations: dict[str, str], cni: Cni) -> str:
     """As ipamd chooses: the external label, else the annotation, else the label, else `default`."""
-    annotation = cni.env.get(ENI_CONFIG_ANNOTATION_DEF, DEFAULT_ENI_CONFIG_KEY)
-    candidates = (labels.get(EXTERNAL_ENI_CONFIG_LABEL), annotations.get(annotation), labels.get(cni.eni_config_label))
-    return next((name for name in candidates if name), "default")
+    marks = (labels.get(EXTERNAL_ENI_CONFIG_LABEL), annotations.get(cni.eni_config_annotation))
+    candidates = (*marks, labels.get(cni.eni_config_label))
+    return next((name for name in candidates if name), DEFAULT_ENI_CONFIG)
 
 
 def _waits(pod: dict[str, Any], failures: dict[str, Any]) -> bool:

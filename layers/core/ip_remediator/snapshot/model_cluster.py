@@ -330,12 +330,6 @@ class Node(Document):
         return self.eni_config or DEFAULT_ENI_CONFIG
 
     @property
-    def free_eni_slots(self) -> int | None:
-        if self.max_enis is None or not self.interfaces:
-            return None
-        return max(0, self.max_enis - len(self.interfaces))
-
-    @property
     def primary_subnet(self) -> str | None:
         """Where none is marked as primary, as in documents written by hand, the first one is."""
         marked = (eni.subnet_id for eni in self.interfaces if eni.primary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.objects import instance_id
 
 _NODES = "/api/v1/nodes"
 
@@ -17,7 +18,7 @@ class KubeNodes:
         """Node name by instance id."""
         named = {}
         for node in self._api.items(_NODES):
-            instance = node.get("spec", {}).get("providerID", "").rpartition("/")[2]
+            instance = instance_id(node.get("spec", {}).get("providerID"))
             if instance:
                 named[instance] = node["metadata"]["name"]
         return named
@@ -25,7 +26,7 @@ class KubeNodes:
     def instance_of(self, name: str) -> str | None:
         """The EC2 instance behind the node; None when there is none, or no such node (any more)."""
         node = self._api.find(f"{_NODES}/{name}")
-        return None if node is None else node.get("spec", {}).get("providerID", "").rpartition("/")[2] or None
+        return None if node is None else instance_id(node.get("spec", {}).get("providerID"))
 
     def is_cordoned(self, name: str) -> bool | None:
         """None: there is no such node (any more)."""

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 _MIRROR = "kubernetes.io/config.mirror"
+_INSTANCE = "i-"
+
+
+def instance_id(provider_id: object) -> str | None:
+    """i-0a1 of "aws:///eu-west-1a/i-0a1", the providerID of a node or a NodeClaim; None where no instance is behind it
+    (Fargate, hybrid nodes, one that is being started)."""
+    name = str(provider_id or "").rpartition("/")[2]
+    return name if name.startswith(_INSTANCE) else None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,174 @@
+"""Whether what is free is enough for what all needy nodes will ask for.
+
+Each node asks for its own chunk: what an ENI with room still holds, or all addresses of a new ENI in one call
+(snapshot.node_room.pools). Nodes that share a subnet share what is free, so the requests are played as ipamd makes
+them: first on ENIs with room, then for new ENIs, in the subnet with most free addresses (awsutils.go, GetVpcSubnets).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, PREFIX_SIZE, WARM_IP_TARGET, Node
+from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets
+from ip_remediator.snapshot.node_room.free_space import free_space
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots, uses_prefixes
+from ip_remediator.snapshot.node_room.pools import (
+    Hindrance,
+    addresses_of_new_eni,
+    hindrance,
+    pool_of,
+    prefixes_of_new_eni,
+    room_on,
+    serving_interfaces,
+)
+
+
+class Lack(StrEnum):
+    ADDRESSES = "addresses"
+    PREFIXES = "prefixes"
+
+
+@dataclass
+class Allocation:
+    """The outcome: what `lacking` nodes did not get, by name; `asked` are the addresses that each node asks for in all;
+    `exhausted` the subnets in which some request found no room."""
+
+    lacking: dict[str, Lack] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+    exhausted: set[str] = field(default_factory=set)
+
+
+def allocate(snapshot: Snapshot, waiting: Mapping[str, int], *, optimistic: bool) -> Allocation:
+    """`waiting`: stuck pods by the name of a node that can ask for addresses in known subnets.
+
+    `optimistic`: all that EC2 counts as free lies outside of reservations, as far as it fits there; else inside.
+    """
+    requests = _Requests(snapshot, _FreeSpace(snapshot, optimistic=optimistic))
+    nodes = [node for name in sorted(waiting) if (node := snapshot.node(name))]
+    # A cordoned node asks for nothing before the others have what they need.
+    nodes.sort(key=lambda node: hindrance(snapshot, node) is Hindrance.CORDONED)
+    left = {node.name: requests.on_present_enis(node, waiting[node.name]) for node in nodes}
+    for node in nodes:
+        if left[node.name] > 0 and node.name not in requests.outcome.lacking:
+            requests.for_new_enis(node, left[node.name])
+    return requests.outcome
+
+
+class _FreeSpace:
+    """What is left of each subnet, as requests take from it. `prefixes`: for nodes that take prefixes."""
+
+    def __init__(self, snapshot: Snapshot, *, optimistic: bool) -> None:
+        self._snapshot = snapshot
+        self._optimistic = optimistic
+        self._taken: Counter[str] = Counter()
+        self._taken_prefixes: Counter[str] = Counter()
+
+    def addresses(self, subnet: str, *, prefixes: bool) -> int:
+        known = self._snapshot.subnet(subnet)
+        if known is None:
+            return 0
+        space = free_space(known, prefixes=prefixes)
+        free = space.most_addresses if self._optimistic else space.addresses
+        return max(0, (free or 0) - self._taken[subnet])
+
+    def prefixes(self, subnet: str) -> int:
+        """Free /28; where they were not counted, as many as the free addresses can make up."""
+        known = self._snapshot.subnet(subnet)
+        if known is None:
+            return 0
+        space = free_space(known, prefixes=True)
+        free = space.most_prefixes if self._optimistic else space.prefixes
+        most = self.addresses(subnet, prefixes=True) // PREFIX_SIZE
+        return most if free is None else max(0, min(most, free - self._taken_prefixes[subnet]))
+
+    def take(self, subnet: str, addresses: int, prefixes: int) -> None:
+        self._taken[subnet] += addresses
+        self._taken_prefixes[subnet] += prefixes
+
+
+class _Requests:
+    def __init__(self, snapshot: Snapshot, free: _FreeSpace) -> None:
+        self._snapshot = snapshot
+        self._free = free
+        self.outcome = Allocation()
+
+    def on_present_enis(self, node: Node, pods: int) -> int:
+        """Fills the ENIs that have room, with one address where EC2 has no more; the pods that are left."""
+        prefixes = uses_prefixes(self._snapshot.cni, node)
+        for eni in serving_interfaces(self._snapshot, node):
+            room = room_on(node, eni)
+            if pods <= 0 or room == 0:
+                continue
+            wanted = self._wanted(node, pods, room)
+            got = self._take(node, eni.subnet_id, wanted)
+            pods -= got * _unit(prefixes)
+            if pods <= 0 or got == wanted:
+                continue
+            self.outcome.exhausted.add(eni.subnet_id)
+            if not self._snapshot.cni.passes_full_interfaces:
+                self._lacks(node, (eni.subnet_id,), _unit(prefixes))
+                return pods
+        return pods
+
+    def _wanted(self, node: Node, pods: int, room: int | None) -> int:
+        """How many addresses, or prefixes, ipamd asks for in the end to serve the pods on an ENI with that room."""
+        cni, prefixes = self._snapshot.cni, uses_prefixes(self._snapshot.cni, node)
+        warm, minimum = cni.number(WARM_IP_TARGET), cni.number(MINIMUM_IP_TARGET)
+        if warm or minimum:  # datastoreTargetState
+            pods = max(pods + warm, minimum - pool_of(self._snapshot, node))
+        elif not prefixes and room is not None:
+            return room
+        units = -(-pods // _unit(prefixes))
+        return units if room is None else min(room, units)
+
+    def _take(self, node: Node, subnet: str, wanted: int) -> int:
+        """Takes so many addresses, or prefixes, as far as there are."""
+        prefixes = uses_prefixes(self._snapshot.cni, node)
+        left = self._free.prefixes(subnet) if prefixes else self._free.addresses(subnet, prefixes=False)
+        got = min(wanted, left)
+        self._free.take(subnet, got * _unit(prefixes), got if prefixes else 0)
+        self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + wanted * _unit(prefixes)
+        return got
+
+    def for_new_enis(self, node: Node, pods: int) -> None:
+        """As many as the pods need and the node has slots for. A node that has none left lacks no addresses."""
+        snapshot, prefixes = self._snapshot, uses_prefixes(self._snapshot.cni, node)
+        slots = free_slots(snapshot.cni, node)
+        addresses, blocks = addresses_of_new_eni(snapshot, node), prefixes_of_new_eni(snapshot, node)
+        candidates = next_eni_subnets(snapshot, node)
+        at_once = blocks * PREFIX_SIZE if prefixes else max(1, addresses - 1)
+        most = ((addresses_per_eni(node) or 1) - 1) * _unit(prefixes)
+        for _ in range(pods if slots is None else slots):
+            if pods <= 0:
+                return
+            self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + addresses
+            fitting = [id_ for id_ in candidates if self._has(id_, addresses, blocks)]
+            if not fitting:
+                self.outcome.exhausted.update(candidates)
+                self._lacks(node, candidates, addresses)
+                return
+            chosen = max(fitting, key=lambda id_: self._free.addresses(id_, prefixes=prefixes))
+            self._free.take(chosen, addresses, blocks)
+            pods -= at_once
+            further = min(pods, most - at_once)  # where warm targets or prefixes make the first request small
+            if further > 0:
+                pods -= self._take(node, chosen, -(-further // _unit(prefixes))) * _unit(prefixes)
+
+    def _has(self, subnet: str, addresses: int, prefixes: int) -> bool:
+        enough = self._free.addresses(subnet, prefixes=prefixes > 0) >= addresses
+        return enough and (not prefixes or self._free.prefixes(subnet) >= prefixes)
+
+    def _lacks(self, node: Node, subnets: Iterable[str], addresses: int) -> None:
+        """Prefixes, where so many addresses are free, yet not side by side."""
+        prefixes = uses_prefixes(self._snapshot.cni, node)
+        free = max((self._free.addresses(id_, prefixes=prefixes) for id_ in subnets), default=0)
+        self.outcome.lacking[node.name] = Lack.PREFIXES if prefixes and free >= addresses else Lack.ADDRESSES
+
+
+def _unit(prefixes: bool) -> int:
+    return PREFIX_SIZE if prefixes else 1

@@ -1,0 +1,161 @@
+"""The verdict on one group of nodes that take addresses from the same place.
+
+Facts come before what signals prove: signals are of the whole cluster, and some minutes old.
+"""
+
+from __future__ import annotations
+
+from ip_remediator.common.enums import Verdict
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.diagnosis.evidence import told_forecast
+from ip_remediator.diagnosis.groups import AddressGroup
+from ip_remediator.diagnosis.supply import AddressSupply, NeedyNodes, Supply
+from ip_remediator.diagnosis.unselected import told_unselected
+from ip_remediator.signals.error_catalogue import Cause
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import EniConfig, Node
+from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
+from ip_remediator.snapshot.node_room.free_space import free_addresses, free_space, lasting
+from ip_remediator.snapshot.node_room.limits import uses_prefixes
+from ip_remediator.snapshot.node_room.pools import GrowthOption, addresses_of_new_eni, prefixes_of_new_eni, ways
+
+_SHORTAGES = {AddressSupply.EXHAUSTED: Verdict.SUBNET_EXHAUSTED, AddressSupply.FRAGMENTED: Verdict.PREFIX_FRAGMENTED}
+_WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
+_FAULTS = {
+    Cause.CNI_IAM: "EC2 refuses the CNI's calls (IAM): give the aws-node role AmazonEKS_CNI_Policy",
+    Cause.CNI_THROTTLED: "EC2 throttles the CNI's calls: wait, or ask for a higher API rate",
+    Cause.CNI_DOWN: "ipamd does not answer on the node, it is down: look at the aws-node pod",
+    Cause.SUBNET_TAGS: "the discovery tags exclude every subnet: correct the kubernetes.io/role/cni tags",
+    Cause.ENICONFIG_MISSING: "the ENIConfigs are there and their subnets fit, yet ipamd attaches no ENI by them: are "
+    "their security groups of the cluster's VPC?",
+}
+_SHOWN = 4
+
+
+def judge(snapshot: Snapshot, group: AddressGroup, supply: Supply, causes: frozenset[Cause]) -> tuple[Verdict, str]:
+    """`causes`: what the signals and the group's own events prove."""
+    fault = eni_config_fault(snapshot, group)
+    if fault:
+        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {fault}{told_unselected(snapshot, group)}"
+    hosts = supply.of(group.nodes, causes)
+    if not hosts:
+        return _judge_without_stuck_pods(snapshot, group)
+    refused = _refused_by_ec2(snapshot, hosts, causes)
+    if refused:
+        return refused
+    for shortage, verdict in _SHORTAGES.items():
+        short = sorted(needy.reason for needy in hosts if needy.supply is shortage)
+        if short:
+            return verdict, some_of(short, _SHOWN)
+    return _judge_with_free_addresses(hosts, causes)
+
+
+def _refused_by_ec2(
+    snapshot: Snapshot, hosts: list[NeedyNodes], causes: frozenset[Cause]
+) -> tuple[Verdict, str] | None:
+    """What EC2 answers before it looks into a subnet, however full that is: no cure works until it is put right,
+    because each needs new ENIs. Nodes at their limit ask for none."""
+    asking = [group for group in hosts if group.supply is not AddressSupply.AT_LIMIT]
+    if not asking:
+        return None
+    full = any(group.supply in _SHORTAGES for group in asking)
+    if Cause.ENI_QUOTA in causes:
+        limit = f"{snapshot.quotas.interfaces_per_zone:,}"
+        also = ", and subnets are short of addresses besides" if full else ""
+        return Verdict.ENI_QUOTA, f"the region's quota of network interfaces (L-DF5E4CA3, {limit}) is used up{also}"
+    # EC2 checks permissions first, so words about a subnet prove that it was permitted to ask.
+    if full and Cause.CNI_IAM in causes and not causes & _WORDS_ABOUT_SUBNETS:
+        return Verdict.CNI_FAULT, f"{_FAULTS[Cause.CNI_IAM]}; subnets are short of addresses besides"
+    return None
+
+
+def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str]:
+    """Short as soon as no node can get its next addresses, whether pods wait there yet or not."""
+    subnets = [subnet for id_ in group.subnets if (subnet := snapshot.subnet(id_))]
+    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
+    free = free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
+    told = some_of(sorted(group.subnets))
+    if free is not None and not _can_grow(snapshot, group):
+        need = max(addresses_of_new_eni(snapshot, node) for node in group.nodes)
+        few = "no free address" if free == 0 else counted(free, "free address", "free addresses")
+        asks = f", where a node asks for {need} at once" if free else ""
+        whole = free >= need and prefixes
+        verdict = Verdict.PREFIX_FRAGMENTED if whole else Verdict.SUBNET_EXHAUSTED
+        return verdict, f"{few} in {told}{asks}{' and side by side' if whole else ''}; no pod waits for one yet"
+    last = lasting(subnets) if len(subnets) == len(group.subnets) else None
+    if last and last.full_at:
+        left = f"{told} {'have' if len(group.subnets) > 1 else 'has'} {free} free"
+        return Verdict.SUBNET_EXHAUSTED, f"{left} and {told_forecast(snapshot, last.full_at)}; no pod waits yet"
+    return Verdict.RECOVERED, told_recovered(free)
+
+
+def told_recovered(free: int | None) -> str:
+    known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
+    return f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"
+
+
+def _can_grow(snapshot: Snapshot, group: AddressGroup) -> bool:
+    """Whether any node gets its next addresses. Where all are at their limit, a new one like them must get its own."""
+    options = {way for node in group.nodes for way in ways(snapshot, node)}
+    options = options or {
+        GrowthOption(id_, addresses_of_new_eni(snapshot, node), prefixes_of_new_eni(snapshot, node))
+        for node in group.nodes
+        for id_ in group.subnets
+    }
+    return any(_has(snapshot, way) for way in options)
+
+
+def _has(snapshot: Snapshot, way: GrowthOption) -> bool:
+    """True as well where it is not known."""
+    subnet = snapshot.subnet(way.subnet)
+    if subnet is None:
+        return True
+    space = free_space(subnet, prefixes=way.prefixes > 0)
+    enough = space.addresses is None or space.addresses >= way.addresses
+    return enough and (not way.prefixes or space.prefixes is None or space.prefixes >= way.prefixes)
+
+
+def _judge_with_free_addresses(hosts: list[NeedyNodes], causes: frozenset[Cause]) -> tuple[Verdict, str]:
+    """No subnet is short: what else keeps the pods from an address."""
+    told = {supply: sorted(group.reason for group in hosts if group.supply is supply) for supply in AddressSupply}
+    others = sorted(group.reason for group in hosts if group.supply is not AddressSupply.AT_LIMIT)
+    at_limit = some_of(told[AddressSupply.AT_LIMIT], _SHOWN)
+    if not others:
+        return Verdict.NODE_LIMIT, at_limit
+    if told[AddressSupply.BARRED]:
+        return Verdict.CNI_FAULT, some_of(told[AddressSupply.BARRED], _SHOWN)
+    if told[AddressSupply.RESERVED]:
+        return Verdict.CNI_FAULT, some_of(told[AddressSupply.RESERVED], _SHOWN)
+    fault = next((cause for cause in _FAULTS if cause in causes), None)
+    if fault:
+        return Verdict.CNI_FAULT, _FAULTS[fault]
+    if at_limit:
+        return Verdict.NODE_LIMIT, at_limit
+    if Cause.NODE_LIMIT in causes and told[AddressSupply.UNKNOWN]:
+        return Verdict.NODE_LIMIT, "EC2 or ipamd says that the node's limit of ENIs or addresses is reached"
+    return Verdict.CNI_FAULT, some_of(others, _SHOWN)
+
+
+def eni_config_fault(snapshot: Snapshot, group: AddressGroup) -> str | None:
+    """What is wrong with the ENIConfig that the nodes select: ipamd can attach no ENI by such a one."""
+    if group.eni_config is None:
+        return None
+    return _fault_of(snapshot, group.nodes[0], snapshot.eni_config(group.eni_config))
+
+
+def _fault_of(snapshot: Snapshot, node: Node, config: EniConfig | None) -> str | None:
+    if config is None:
+        return f"there is no ENIConfig {node.selected_eni_config}"
+    if not config.subnet:
+        return f"ENIConfig {config.name} names no subnet"
+    subnet = snapshot.subnet(config.subnet)
+    if subnet is None:
+        missing = f"ENIConfig {config.name} names {config.subnet}, which the VPC does not have"
+        return missing if snapshot.subnets else None  # no subnet was read: nothing is known
+    if subnet.zone != node.zone:
+        return f"ENIConfig {config.name} names {subnet.id} of {subnet.zone}, and nodes of {node.zone} select it"
+    place, outpost = outpost_of(snapshot, subnet), outpost_of_node(snapshot, node)
+    if place != outpost:
+        places = f"{place or 'the Region'}, and nodes of {outpost or 'the Region'}"
+        return f"ENIConfig {config.name} names {subnet.id} of {places} select it"
+    return None

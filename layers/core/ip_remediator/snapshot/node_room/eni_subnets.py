@@ -1,0 +1,79 @@
+"""In which subnets ipamd may create a node's next ENI.
+
+Restates amazon-vpc-cni-k8s v1.23.1: pkg/eniconfig (MyENIConfig), pkg/awsutils (createENI, isSubnetValidForENICreation,
+IsSubnetExcluded).
+"""
+
+from __future__ import annotations
+
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DEFAULT_ENI_CONFIG, DISCOVERY_TAG, Node
+from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
+
+_EXCLUDED = "0"
+# ipamd minds the tag's value and the cluster's tag from here on; before, it looked only for the tag (CHANGELOG).
+EXCLUDES_SINCE = (1, 22, 1)
+
+
+def pod_nodes(snapshot: Snapshot, zone: str) -> list[Node]:
+    """The zone's nodes whose pods the VPC CNI serves."""
+    return [node for node in snapshot.nodes_in(zone) if node.runs_vpc_cni]
+
+
+def zones_of(snapshot: Snapshot) -> list[str]:
+    return sorted({node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni})
+
+
+def next_eni_subnets(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
+    """The subnets that ipamd may create the node's next ENI in."""
+    if snapshot.cni.custom_networking:
+        config = snapshot.eni_config(node.selected_eni_config)
+        return (config.subnet,) if config and config.subnet else ()
+    home = node.primary_subnet
+    known = snapshot.subnet(home)
+    # A home subnet that is not among the facts cannot be seen to be excluded.
+    own = () if home is None or (known and excluded(snapshot, known)) else (home,)
+    if not snapshot.cni.subnet_discovery:
+        return own
+    place = outpost_of_node(snapshot, node)
+    tagged = (subnet for subnet in snapshot.tagged_for_discovery(node.zone) if _discovered(snapshot, subnet))
+    return (*own, *(subnet.id for subnet in tagged if subnet.id != home and outpost_of(snapshot, subnet) == place))
+
+
+def zone_subnets(snapshot: Snapshot, zone: str) -> list[Subnet]:
+    """The subnets that the next ENIs of the zone's nodes may come from."""
+    ids = {id_ for node in pod_nodes(snapshot, zone) for id_ in next_eni_subnets(snapshot, node)}
+    return [subnet for subnet in snapshot.subnets if subnet.id in ids]
+
+
+def eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
+    """The ENIConfigs that the zone's nodes select, or would.
+
+    Before the first turn to custom networking that is the one named after the zone, and whatever a node selects by
+    the external label or its annotation, which go before the label of the zone.
+    """
+    selected = {node.selected_eni_config for node in pod_nodes(snapshot, zone)}
+    if not snapshot.cni.custom_networking:
+        selected = selected - {DEFAULT_ENI_CONFIG} | {zone}
+    return tuple(sorted(selected))
+
+
+def excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Tagged out of ipamd's reach: by the value 0, or in favour of other clusters. Without the tag a primary subnet is
+    in reach, whatever clusters its other tags name."""
+    value = subnet.tags.get(DISCOVERY_TAG)
+    if not value or not _minds_values(snapshot):
+        return False
+    scopes = [key for key in subnet.tags if key.startswith(CLUSTER_DISCOVERY_TAG)]
+    return value == _EXCLUDED or (bool(scopes) and CLUSTER_DISCOVERY_TAG + snapshot.cluster.name not in scopes)
+
+
+def _discovered(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Whether a subnet with the tag is used beside the primary one: any value will do but 0 and none."""
+    return not excluded(snapshot, subnet) and (bool(subnet.tags[DISCOVERY_TAG]) or not _minds_values(snapshot))
+
+
+def _minds_values(snapshot: Snapshot) -> bool:
+    release = snapshot.cni.release
+    return release is None or release >= EXCLUDES_SINCE

@@ -1,0 +1,64 @@
+"""What can be had of a subnet: EC2's count of free addresses does not tell which of them are reserved.
+
+VPC User Guide, "Subnet CIDR reservations": AWS assigns none of a reservation's addresses by itself; one of type prefix
+gives prefixes only, an explicit one only what is asked for by name. The CNI asks for no address by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from ip_remediator.common.cidr import RESERVED_PER_SUBNET
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE
+from ip_remediator.snapshot.model_vpc import Reservation, Subnet
+
+
+@dataclass(frozen=True)
+class FreeSpace:
+    """Free addresses and /28 prefixes: `addresses` surely, `most_addresses` perhaps; None: not known.
+
+    `reserved` are the reservations that make the difference.
+    """
+
+    addresses: int | None
+    most_addresses: int | None
+    prefixes: int | None
+    most_prefixes: int | None
+    reserved: tuple[Reservation, ...] = ()
+
+
+def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
+    """What nodes can have of the subnet; `prefixes`: they take prefixes.
+
+    How much of what a reservation holds is in use is not known: between nothing and all of it.
+    """
+    barred = tuple(one for one in subnet.reservations if one.kind == "explicit" or not prefixes)
+    blocks = [IPv4Network(one.cidr, strict=False) for one in barred]
+    held = sum(block.num_addresses for block in blocks)
+    if not barred or subnet.free is None:
+        return FreeSpace(subnet.free, subnet.free, subnet.free_prefixes, subnet.free_prefixes, barred)
+    outside = max(0, IPv4Network(subnet.cidr, strict=False).num_addresses - RESERVED_PER_SUBNET - held)
+    whole, most = subnet.free_prefixes, -(-outside // PREFIX_SIZE)
+    return FreeSpace(
+        addresses=max(0, subnet.free - held),
+        most_addresses=min(subnet.free, outside),
+        prefixes=None if whole is None else max(0, whole - held // PREFIX_SIZE),
+        most_prefixes=None if whole is None else min(whole, most),
+        reserved=barred,
+    )
+
+
+def free_addresses(subnets: Iterable[Subnet | None], *, prefixes: bool = False) -> int | None:
+    """The sum of what can surely be had; None when there is no subnet, or one is unknown."""
+    counts = [free_space(subnet, prefixes=prefixes).addresses if subnet else None for subnet in subnets]
+    known = [count for count in counts if count is not None]
+    return sum(known) if counts and len(known) == len(counts) else None
+
+
+def lasting(subnets: Iterable[Subnet]) -> Subnet | None:
+    """Of `subnets` the last one to be full; None unless each of them will be."""
+    known = list(subnets)
+    dated = [(subnet.full_at, subnet.id, subnet) for subnet in known if subnet.full_at]
+    return max(dated)[-1] if dated and len(dated) == len(known) else None
