@@ -128,6 +128,6 @@ def assert_details_are_in_a_modal(browser: Browser, incident: Incident) -> None:
     browser.click(f"All {len(incident.plan.changes)} changes", within=MESSAGE)
     for change in incident.plan.changes:
         browser.wait_for_text(change.description, within="#view")
-    browser.wait_for_text('"kind": "ENIConfig"', within="#view")
+    browser.wait_for_text("kind: ENIConfig", within="#view")
     browser.click("Close", within="#view")
     browser.wait_until("!document.querySelector('dialog:modal')")

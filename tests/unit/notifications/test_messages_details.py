@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.views import View
 
 from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages.message import Message, details, details_view
+from ip_remediator.notifications.messages.yaml_text import as_yaml
 from ip_remediator.planning.model import Change, Option
 from tests.unit.support.records import PLAN, asked, incident
 
@@ -41,7 +44,7 @@ def test_the_modal_has_every_change_and_every_manifest_in_full():
     for number, change in enumerate(PLAN.changes, 1):
         assert f"{number}. {change.description}" in text
         if change.manifest:
-            assert json.dumps(change.manifest, indent=2) in text
+            assert as_yaml(change.manifest) in text
     assert ":red_circle: *High:* EXTERNALSNAT=true" in text
     assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
 
@@ -68,7 +71,7 @@ def test_the_modal_has_two_hundred_changes_with_their_manifests():
 
     for number in range(200):
         assert f"{number + 1}. change number {number}\n" in text + "\n"
-        assert f'"number": {number}\n' in text
+        assert f"number: {number}\n" in text + "\n" or f"number: {number}```" in text
 
 
 def test_a_manifest_longer_than_a_section_goes_on_in_the_next_one():
@@ -76,7 +79,7 @@ def test_a_manifest_longer_than_a_section_goes_on_in_the_next_one():
 
     text = read(details_view(with_changes(change)))
 
-    assert all(f'"zone-{number:04}"' in text for number in range(900))
+    assert all(f"- zone-{number:04}" in text for number in range(900))
     assert text.count("```") % 2 == 0
 
 
@@ -111,7 +114,7 @@ def test_the_details_have_every_change_manifest_risk_and_fact():
 
     for number, change in enumerate(PLAN.changes, 1):
         assert f"{number}. {change.description}" in text
-    assert '"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"' in text
+    assert 'AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG: "true"' in text
     assert ":red_circle: *High:* EXTERNALSNAT=true" in text
     assert "subnet subnet-0aa (10.0.0.0/28, ap-northeast-2a) has 0 free addresses" in text
     assert "`ip-10-0-0-4`: 1 of 3 ENIs attached" in text
@@ -132,3 +135,31 @@ def test_a_manifest_cannot_leave_its_code_block():
 
     assert text.count("```") == 2
     assert "'''&lt;!channel&gt;" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "shown_as"),
+    [(None, "not read"), ({}, "not set"), ({"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "false"}, "`false`")],
+    ids=["not read", "not set", "set"],
+)
+def test_variables_are_shown_as_they_are_and_will_be(before: dict[str, str] | None, shown_as: str):
+    text = read(details_view(asked(), before=before))
+
+    assert f"`AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG`: {shown_as} → `true`" in text
+
+
+def test_a_line_is_drawn_between_changes_reasons_and_manifests():
+    kinds = [block["type"] for block in details_view(asked())["blocks"]]
+
+    assert kinds.count("divider") >= 3
+    assert kinds[0] == kinds[-1] == "section"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_yaml_says_what_the_document_says(document: object):
+    assert yaml.safe_load(as_yaml(document)) == document

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.client import WebClient
 
     from ip_remediator.clients.aws.secrets import SlackSecret
+    from ip_remediator.incidents.record import Incident
     from ip_remediator.settings import SlackSettings
     from ip_remediator.slack_interactions.requests import Click
 
@@ -40,18 +41,27 @@ class Details:
             incident = self._incidents.get(click.subject)
         except IncidentNotFound as error:
             return f"There are no details: {error}."
+        before = self._settings_before(incident)
         try:
-            if fill_view(self._client, click.view, details_view(incident, self._site)):
+            if fill_view(self._client, click.view, details_view(incident, self._site, before)):
                 return None
             reason = "the modal is not open"
         except SlackUnavailable as error:
             reason = str(error)
         logger.warning("details told privately", extra={"incident": incident.id, "reason": reason})
-        message = details(incident, self._site)
+        message = details(incident, self._site, before)
         if message is None:
             return "There is no plan yet."
         reply_privately(click, message.text, message.blocks)
         return None
+
+    def _settings_before(self, incident: Incident) -> dict[str, str] | None:
+        """aws-node's variables when the incident was diagnosed, before anything was changed; None where no facts are
+        stored."""
+        try:
+            return self._incidents.snapshot(incident.id).cni.env
+        except IncidentNotFound:
+            return None
 
 
 @lru_cache(maxsize=1)

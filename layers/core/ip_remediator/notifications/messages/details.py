@@ -8,7 +8,7 @@ five characters of one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import Incident
@@ -17,7 +17,11 @@ from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import evidence
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.text import Line, Part, code, cut, escape, items, slack_part, words
+from ip_remediator.notifications.messages.yaml_text import as_yaml
 from ip_remediator.planning.model import Change, Plan, handover_of
+
+# Variables by name; None where they were not read.
+Settings = Mapping[str, str] | None
 
 _MAX_SECTION = 2900
 _MAX_VIEW_BLOCKS = 98
@@ -36,9 +40,9 @@ def details_text(plan: Plan) -> str:
     return f"Details of plan {escape(words(plan.hash[:12]))}: {counted(len(plan.changes), 'change')}"
 
 
-def details_blocks(incident: Incident, plan: Plan, site: Site) -> list[kit.Block]:
+def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[kit.Block]:
     """As many whole paragraphs as fit; what does not is counted."""
-    texts = [slack_part(part) for part in _parts(incident, plan, site) if part.lines]
+    texts = [slack_part(part) for part in _parts(incident, plan, site, before) if part.lines]
     texts += _handed_over(incident, plan)
     texts += [_manifest(change) for change in plan.changes if change.manifest]
     blocks: list[kit.Block] = []
@@ -52,27 +56,49 @@ def details_blocks(incident: Incident, plan: Plan, site: Site) -> list[kit.Block
     return blocks
 
 
-def details_paragraphs(incident: Incident, plan: Plan, site: Site) -> list[str]:
-    """Every change first, then what speaks for and against the plan, then every manifest in full."""
+def details_groups(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[list[str]]:
+    """Every change first, then what speaks for and against the plan, what is yours to run, and every manifest in
+    full: paragraphs in groups, between which the modal draws a line. `before`: see `_settings`."""
     changes = Part(details_text(plan), [Line(change, "none") for change in _changes(plan)])
-    parts = [changes, *_reasons(incident, plan, site, shown=_SHOWN_IN_VIEW)]
-    told = [text for part in parts if part.lines for text in _filled(_unabridged(part))]
+    parts = [changes, _settings(plan, before), *_reasons(incident, plan, site, shown=_SHOWN_IN_VIEW)]
+    groups = [list(_filled(_unabridged(part))) for part in parts if part.lines]
     manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
-    return [*told, *_filled(_handed_over(incident, plan)), *_filled(manifests)]
+    commands = [list(_filled(_handed_over(incident, plan))), list(_filled(manifests))]
+    return [group for group in groups + commands if group]
 
 
-def modal(paragraphs: Sequence[str]) -> kit.Block:
+def _settings(plan: Plan, before: Settings) -> Part:
+    """aws-node's variables as they are and will be. `before`: what was read when the incident was diagnosed, None where
+    that is not known."""
+    lines = []
+    for change in plan.changes:
+        environment = (change.manifest or {}).get("env")
+        if change.action == "configure_cni" and isinstance(environment, dict):
+            lines += [_variable(str(name), str(value), before) for name, value in environment.items()]
+    return Part("Variables of aws-node, before → after", lines)
+
+
+def _variable(name: str, value: str, before: Settings) -> Line:
+    was = "not read" if before is None else code(before[name]) if name in before else "not set"
+    return Line(f"{code(name)}: {was} → {code(value)}")
+
+
+def modal(groups: Sequence[Sequence[str]]) -> kit.Block:
     """A modal view with as many paragraphs as Slack takes; what does not fit is counted."""
     blocks: list[kit.Block] = []
-    left = _MAX_VIEW_BYTES
-    for text in paragraphs[:_MAX_VIEW_BLOCKS]:
-        block = kit.section(text)
-        left -= len(json.dumps(block))
-        if left < 0:
+    paragraphs = [
+        (text, at == 0 and number > 0) for number, group in enumerate(groups) for at, text in enumerate(group)
+    ]
+    shown, left = 0, _MAX_VIEW_BYTES
+    for text, begins in paragraphs:
+        added = [*([kit.divider()] if begins else []), kit.section(text)]
+        left -= len(json.dumps(added))
+        if left < 0 or len(blocks) + len(added) > _MAX_VIEW_BLOCKS:
             break
-        blocks.append(block)
-    if len(blocks) < len(paragraphs):
-        more = counted(len(paragraphs) - len(blocks), "more paragraph does", "more paragraphs do")
+        blocks += added
+        shown += 1
+    if shown < len(paragraphs):
+        more = counted(len(paragraphs) - shown, "more paragraph does", "more paragraphs do")
         blocks.append(kit.context(f"{more} not fit here: ip-remediator status has them"))
     return kit.modal("Details of the plan", blocks)
 
@@ -96,8 +122,9 @@ def _filled(texts: Iterable[str]) -> Iterator[str]:
         yield section
 
 
-def _parts(incident: Incident, plan: Plan, site: Site) -> Iterator[Part]:
+def _parts(incident: Incident, plan: Plan, site: Site, before: Settings) -> Iterator[Part]:
     yield Part("Changes", items(_changes(plan), shown=15, mark="none"), limit=_PART_LIMIT)
+    yield _settings(plan, before)
     yield from _reasons(incident, plan, site)
 
 
@@ -153,8 +180,8 @@ def _whole_manifest(change: Change) -> Iterator[str]:
 
 
 def _document(change: Change) -> str:
-    """JSON, which kubectl and the add-on's configurationValues take as it is."""
-    return json.dumps(change.manifest, indent=2, ensure_ascii=False).replace("`", "'")
+    """YAML, which kubectl and the add-on's configurationValues take as it is."""
+    return as_yaml(change.manifest).replace("`", "'")
 
 
 def _title(change: Change) -> str:

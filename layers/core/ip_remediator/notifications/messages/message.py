@@ -15,7 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages.buttons import buttons
 from ip_remediator.notifications.messages.calls import Call
-from ip_remediator.notifications.messages.details import details_blocks, details_paragraphs, details_text, modal
+from ip_remediator.notifications.messages.details import Settings, details_blocks, details_groups, details_text, modal
 from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.links import Site, console_links
 from ip_remediator.notifications.messages.parts import decision_fields, in_full, parts
@@ -69,18 +69,19 @@ def render(incident: Incident, site: Site = NO_SITE) -> Message:
     )
 
 
-def details(incident: Incident, site: Site = NO_SITE) -> Message | None:
-    """Everything about the plan as far as it fits into a message; None while there is no plan."""
+def details(incident: Incident, site: Site = NO_SITE, before: Settings = None) -> Message | None:
+    """Everything about the plan as far as it fits into a message; None while there is no plan. `before`:
+    aws-node's variables as they were read, None where they were not."""
     if incident.plan is None:
         return None
-    return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan, site))
+    return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan, site, before))
 
 
-def details_view(incident: Incident, site: Site = NO_SITE) -> dict[str, Any]:
+def details_view(incident: Incident, site: Site = NO_SITE, before: Settings = None) -> dict[str, Any]:
     """Everything about the plan, with every change and manifest, as a modal view."""
     if incident.plan is None:
-        return modal(["There is no plan yet."])
-    return modal(details_paragraphs(incident, incident.plan, site))
+        return modal([["There is no plan yet."]])
+    return modal(details_groups(incident, incident.plan, site, before))
 
 
 def reply(call: Call) -> Message:
