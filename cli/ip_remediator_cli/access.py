@@ -70,6 +70,10 @@ class AccessEntries:
                 self._eks.update_access_entry(clusterName=self._cluster, principalArn=arn, kubernetesGroups=[group])
         return f"updated    access entry {arn} -> {group}"
 
+    def groups_of(self, role: str) -> list[str]:
+        """The groups of the role's entry; empty when it has none."""
+        return list((self._find(self._deployment.output(role)) or {}).get("kubernetesGroups", []))
+
     def revoke(self, role: str) -> str:
         """Deletes the role's entry if `grant` made it; returns what was done, or with `dry_run` would be."""
         arn = self._deployment.output(role)

@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_offline(commands)
     _add_looking(commands)
     _add_report(commands)
+    _add_doctor(commands)
     _add_deciding(commands)
     _add_changing(commands)
     _add_onboarding(commands)
@@ -215,6 +216,19 @@ def _add_report(commands: Commands[OneLineParser]) -> None:
     _add_incident(report, "the incident, or latest", cluster=True)
     report.add_argument("--file", type=Path, metavar="FILE", help="write there (INCIDENT.html)")
     _end(report)
+
+
+def _add_doctor(commands: Commands[OneLineParser]) -> None:
+    doctor = _command(
+        commands,
+        "doctor",
+        "Try a deployed stack, and a cluster, and say what does not work. Changes nothing.",
+        "doctor",
+        "doctor --cluster shop --output json",
+    )
+    doctor.add_argument("--cluster", help="try this cluster, too")
+    _add_output(doctor)
+    _end(doctor)
 
 
 def _add_deciding(commands: Commands[OneLineParser]) -> None:

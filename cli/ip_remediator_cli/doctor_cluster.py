@@ -1,0 +1,116 @@
+"""Checks of a cluster for a deployed stack: access entries, RBAC, the network path, the CNI and its owner, quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ip_remediator.clients.kubernetes.connect import OpenCluster, open_cluster
+from ip_remediator.diagnosis.unsupported import unsupported
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator_cli.access import GROUPS, READERS, WRITERS, AccessEntries, check_authentication, endpoint_warnings
+from ip_remediator_cli.aws import Aws, Deployment
+from ip_remediator_cli.errors import CommandError
+from ip_remediator_cli.finding import Finding
+from ip_remediator_cli.snapshot import read
+
+# What each group must be able to do, of what onboarding/rbac.yaml grants.
+_NEEDED = {
+    READERS: [("", "pods", "list"), ("", "nodes", "list"), ("", "events", "list")],
+    WRITERS: [
+        ("apps", "daemonsets", "patch"),
+        ("crd.k8s.amazonaws.com", "eniconfigs", "create"),
+        ("", "nodes", "patch"),
+    ],
+}
+_REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+@dataclass(frozen=True)
+class ClusterDoctor:
+    """Raises the errors of `common.errors` and `clients.kubernetes.api`; the caller makes findings of them."""
+
+    aws: Aws
+    deployment: Deployment
+    name: str
+
+    def checks(self) -> dict[str, Callable[[], Finding]]:
+        return {
+            "cluster": self._cluster,
+            "access entries": self._entries,
+            "rbac": self._rbac,
+            "network path": self._network,
+            "vpc cni": self._cni,
+            "facts": self._facts,
+        }
+
+    @cached_property
+    def _open(self) -> OpenCluster:
+        return open_cluster(self.name, self.aws.client("eks"), self.aws.credentials())
+
+    @cached_property
+    def _snapshot(self) -> Snapshot:
+        return read(self.aws, self.name)
+
+    def _cluster(self) -> Finding:
+        try:
+            check_authentication(self._open.described)
+        except CommandError as error:
+            return Finding.broken("it takes no access entries", str(error))
+        version = self._open.described.get("version")
+        return Finding.ok(f"{self.name}, Kubernetes {version}, status {self._open.described.get('status')}")
+
+    def _entries(self) -> Finding:
+        entries = AccessEntries(self.aws.client("eks"), self.name, self.deployment, dry_run=True)
+        missing = [role for role, group in GROUPS.items() if group not in entries.groups_of(role)]
+        if missing:
+            return Finding.broken(
+                f"no access entry with its group for {', '.join(missing)}",
+                f"ip-remediator onboard --cluster {self.name}",
+            )
+        return Finding.ok("the four roles have theirs")
+
+    def _rbac(self) -> Finding:
+        lacking = [
+            f"{group} may not {verb} {resource}"
+            for group, needed in _NEEDED.items()
+            for api_group, resource, verb in needed
+            if not self._allowed(group, api_group, resource, verb)
+        ]
+        if lacking:
+            return Finding.broken("; ".join(lacking), f"ip-remediator onboard --cluster {self.name}")
+        return Finding.ok("readers and writers have their rights")
+
+    def _allowed(self, group: str, api_group: str, resource: str, verb: str) -> bool:
+        attributes: dict[str, Any] = {"group": api_group, "resource": resource, "verb": verb}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": "ip-remediator-doctor", "groups": [group], "resourceAttributes": attributes},
+        }
+        answer = self._open.kube.create(_REVIEW, body)
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    def _network(self) -> Finding:
+        warnings = endpoint_warnings(self._open.described)
+        if warnings:
+            return Finding.doubtful(
+                "; ".join(warnings), "give the stack KubernetesSubnetIds, unless it has them: see onboarding/README.md"
+            )
+        return Finding.ok("the endpoint is public")
+
+    def _cni(self) -> Finding:
+        reason = unsupported(self._snapshot)
+        if reason:
+            return Finding.broken(f"not supported: {reason}", "see docs/limits.md")
+        cni = self._snapshot.cni
+        return Finding.ok(f"version {cni.version or 'unknown'}, settings owned by: {cni.owner}")
+
+    def _facts(self) -> Finding:
+        unread = self._snapshot.unread
+        if unread:
+            return Finding.doubtful(f"not read with your rights: {'; '.join(unread)}")
+        nodes, subnets = len(self._snapshot.nodes), len(self._snapshot.subnets)
+        return Finding.ok(f"{nodes} nodes and {subnets} subnets read, quotas read: {self._snapshot.quotas.applied}")

@@ -1,0 +1,45 @@
+"""What a check of `ip-remediator doctor` finds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+
+
+class Health(StrEnum):
+    OK = "ok"
+    DOUBTFUL = "doubtful"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`detail` says what was found, `remedy` what to do about it; empty when nothing is to be done."""
+
+    health: Health
+    detail: str
+    remedy: str = ""
+    name: str = ""
+
+    @classmethod
+    def ok(cls, detail: str) -> Finding:
+        return cls(Health.OK, detail)
+
+    @classmethod
+    def broken(cls, detail: str, remedy: str = "") -> Finding:
+        return cls(Health.BROKEN, detail, remedy)
+
+    @classmethod
+    def doubtful(cls, detail: str, remedy: str = "") -> Finding:
+        return cls(Health.DOUBTFUL, detail, remedy)
+
+    @classmethod
+    def unknown(cls, detail: str, remedy: str = "") -> Finding:
+        return cls(Health.UNKNOWN, detail, remedy)
+
+    def named(self, name: str) -> Finding:
+        return replace(self, name=name)
+
+    def document(self) -> dict[str, str]:
+        return {name: str(value) for name, value in asdict(self).items()}
