@@ -1,4 +1,5 @@
-"""`ip-remediator doctor`: tries a deployed stack, and a cluster if one is named; says what does not work, and the remedy.
+"""`ip-remediator doctor`: tries a deployed stack, and a cluster if one is named; says what does not work,
+and what to do about it.
 
 Nothing is changed. One signal is sent that `ingest` counts and drops, and one request that the Slack endpoint
 acknowledges and does nothing about.
@@ -31,7 +32,7 @@ def run(arguments: Namespace) -> int:
 
 def _all(aws: Aws, arguments: Namespace) -> Iterator[Finding]:
     deployment = find_deployment(aws, arguments.stack)
-    stack = StackDoctor(aws, deployment)
+    stack = StackDoctor(aws, deployment, arguments.slack_url)
     for name, check in stack.checks().items():
         yield _tried(name, check)
     if arguments.cluster:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from ip_remediator.clients.kubernetes.connect import OpenCluster, open_cluster
+from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.unsupported import unsupported
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.access import GROUPS, READERS, WRITERS, AccessEntries, check_authentication, endpoint_warnings
 from ip_remediator_cli.aws import Aws, Deployment
 from ip_remediator_cli.errors import CommandError
 from ip_remediator_cli.finding import Finding
+from ip_remediator_cli.parser import RBAC_FILE
+from ip_remediator_cli.rbac import read_manifests
 from ip_remediator_cli.snapshot import read
 
-# What each group must be able to do, of what onboarding/rbac.yaml grants.
-_NEEDED = {
-    READERS: [("", "pods", "list"), ("", "nodes", "list"), ("", "events", "list")],
-    WRITERS: [
-        ("apps", "daemonsets", "patch"),
-        ("crd.k8s.amazonaws.com", "eniconfigs", "create"),
-        ("", "nodes", "patch"),
-    ],
-}
+_READER_ROLE, _WRITER_ROLE = "eks-ip-remediator-reader", "eks-ip-remediator-writer"
 _REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
@@ -73,18 +69,18 @@ class ClusterDoctor:
         return Finding.ok("the four roles have theirs")
 
     def _rbac(self) -> Finding:
+        """Every right that the manifests of onboarding grant, asked of the API server for the group that gets it."""
         lacking = [
-            f"{group} may not {verb} {resource}"
-            for group, needed in _NEEDED.items()
-            for api_group, resource, verb in needed
-            if not self._allowed(group, api_group, resource, verb)
+            f"{group} may not {attributes['verb']} {attributes['resource']}"
+            for group, role in ((READERS, _READER_ROLE), (WRITERS, _WRITER_ROLE))
+            for attributes in _rights(role)
+            if not self._allowed(group, attributes)
         ]
         if lacking:
-            return Finding.broken("; ".join(lacking), f"ip-remediator onboard --cluster {self.name}")
-        return Finding.ok("readers and writers have their rights")
+            return Finding.broken(some_of(lacking), f"ip-remediator onboard --cluster {self.name}")
+        return Finding.ok("readers and writers have all the rights of onboarding/rbac.yaml")
 
-    def _allowed(self, group: str, api_group: str, resource: str, verb: str) -> bool:
-        attributes: dict[str, Any] = {"group": api_group, "resource": resource, "verb": verb}
+    def _allowed(self, group: str, attributes: dict[str, str]) -> bool:
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -114,3 +110,19 @@ class ClusterDoctor:
             return Finding.doubtful(f"not read with your rights: {'; '.join(unread)}")
         nodes, subnets = len(self._snapshot.nodes), len(self._snapshot.subnets)
         return Finding.ok(f"{nodes} nodes and {subnets} subnets read, quotas read: {self._snapshot.quotas.applied}")
+
+
+def _rights(role: str) -> Iterator[dict[str, str]]:
+    """The role's rights as resourceAttributes of a review."""
+    for manifest in read_manifests(RBAC_FILE):
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("ClusterRole", role):
+            for rule in manifest["rules"]:
+                yield from _rights_of_rule(rule)
+
+
+def _rights_of_rule(rule: dict[str, Any]) -> Iterator[dict[str, str]]:
+    for group, resource, name, verb in product(
+        rule["apiGroups"], rule["resources"], rule.get("resourceNames", [""]), rule["verbs"]
+    ):
+        kind, _, subresource = resource.partition("/")
+        yield {"group": group, "resource": kind, "subresource": subresource, "name": name, "verb": verb}

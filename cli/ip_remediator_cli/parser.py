@@ -16,7 +16,7 @@ from ip_remediator_cli.errors import BAD_INPUT
 DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
 # Beside the code, so that an installed package has it too; onboarding/rbac.yaml links to it.
-_RBAC = Path(__file__).with_name("rbac.yaml")
+RBAC_FILE = Path(__file__).with_name("rbac.yaml")
 # As `planning.strategies.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
 _FORMATS = ("table", "json", "yaml")
@@ -227,6 +227,7 @@ def _add_doctor(commands: Commands[OneLineParser]) -> None:
         "doctor --cluster shop --output json",
     )
     doctor.add_argument("--cluster", help="try this cluster, too")
+    doctor.add_argument("--slack-url", metavar="URL", help="Slack's request URL, where it is not the stack's output")
     _add_output(doctor)
     _end(doctor)
 
@@ -311,7 +312,7 @@ def _add_onboarding(commands: Commands[OneLineParser]) -> None:
         parser.add_argument("--cluster", required=True, help="name of the EKS cluster")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
         parser.add_argument(
-            "--rbac", type=Path, default=_RBAC, metavar="FILE", help="the manifests (onboarding/rbac.yaml)"
+            "--rbac", type=Path, default=RBAC_FILE, metavar="FILE", help="the manifests (onboarding/rbac.yaml)"
         )
         _end(parser)
 

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 def examine(lab: Lab, *arguments: str) -> dict[str, tuple[str, str]]:
     """Health and remedy by check."""
     command = [str(Path(sys.executable).parent / "ip-remediator"), "doctor", "--output", "json", *arguments]
+    command += ["--slack-url", lab.outputs["SlackRequestUrl"]]  # its host name exists on AWS only
     env = {**os.environ, **lab.stack.servers.environment}
     ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=180)
     found = json.loads(ran.stdout)
