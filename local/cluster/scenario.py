@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class NotSettled(Exception):
-    """The cluster did not reach the state the scenario describes; the message says what it reached."""
+    """The cluster did not reach the scenario's state; the message says which state it reached."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def seed(api: KubeApi, session: boto3.session.Session, scenario: Scenario) -> Se
     scenario_aws.fill_subnets(ec2, network, scenario.cluster, scenario.free_per_subnet)
     role_arn = scenario_aws.ensure_cluster_role(session.client("iam"), scenario.cluster)
     scenario_aws.seed_cluster(eks, scenario, network, role_arn)
+    scenario_groups.seed_node_groups(session, scenario, network)
     if scenario.eniconfig_crd:
         api.create(CRDS, manifests.load("eniconfig-crd"))
     if not scenario.managed_addon:
@@ -77,7 +78,7 @@ def _launch(session: boto3.session.Session, scenario: Scenario, network: SeededN
 
 
 def add_node(api: KubeApi, session: boto3.session.Session, seeded: Seeded, spec: NodeSpec) -> SeededNode:
-    """Launch and register one more node, as a node group does that scales up or replaces a node."""
+    """Launch and register one more node, as a node group does when it scales up or replaces a node."""
     node = scenario_aws.launch_node(session.client("ec2"), seeded.scenario, seeded.network, spec)
     register_node(api, session, seeded.scenario, node)
     return node
@@ -156,7 +157,7 @@ def _node_object(scenario: Scenario, node: SeededNode) -> Obj:
         "beta.kubernetes.io/arch": "amd64",
         "beta.kubernetes.io/os": "linux",
         "eks.amazonaws.com/capacityType": "ON_DEMAND",
-        "eks.amazonaws.com/nodegroup": f"{scenario.cluster}-nodes",
+        "eks.amazonaws.com/nodegroup": scenario_groups.node_group(scenario, node.zone),
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/hostname": node.name,
         "kubernetes.io/os": "linux",

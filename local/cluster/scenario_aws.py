@@ -74,11 +74,19 @@ def seed_cluster(eks: EKSClient, scenario: Scenario, network: SeededNetwork, rol
 
 
 def ensure_cluster_role(iam: Any, cluster: str) -> str:
-    """ARN of the role the control plane assumes; `iam` is boto3's client."""
-    name = f"{cluster}-cluster"
+    """ARN of the role that the control plane assumes; `iam` is boto3's client."""
+    return _ensure_role(iam, f"{cluster}-cluster", "eks.amazonaws.com")
+
+
+def ensure_node_role(iam: Any, cluster: str) -> str:
+    """ARN of the role that the nodes' instances assume; `iam` is boto3's client."""
+    return _ensure_role(iam, f"{cluster}-node", "ec2.amazonaws.com")
+
+
+def _ensure_role(iam: Any, name: str, service: str) -> str:
     trust = {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
     }
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from local.cluster import manifests
+from local.cluster import manifests, scenario_aws
 from local.cluster.karpenter import (
     DISCOVERY_TAG,
     NODECLAIMS,
@@ -19,6 +19,7 @@ from local.cluster.nodegroups import CLUSTER_TAG, GROUP_LABEL, GROUP_TAG, TEMPLA
 from local.cluster.scenario_spec import NodeSpec, Scenario, SeededNetwork, SeededNode
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_ec2 import EC2Client
 
 POOL = "default"
@@ -59,10 +60,41 @@ def launch_groups(
     return launched
 
 
+def seed_node_groups(session: boto3.session.Session, scenario: Scenario, network: SeededNetwork) -> None:
+    """The managed node groups of EKS that the nodes' labels name: one for each zone, or one for all nodes.
+
+    Karpenter's nodes are in none.
+    """
+    if scenario.provisioner == "karpenter":
+        return
+    role = scenario_aws.ensure_node_role(session.client("iam"), scenario.cluster)
+    eks = session.client("eks")
+    members: dict[str, list[NodeSpec]] = {}
+    for spec in scenario.nodes:
+        members.setdefault(node_group(scenario, spec.zone), []).append(spec)
+    for name, specs in members.items():
+        zones = dict.fromkeys(spec.zone for spec in specs)
+        scaling = {"minSize": len(specs), "maxSize": len(specs) + 1, "desiredSize": len(specs)}
+        eks.create_nodegroup(
+            clusterName=scenario.cluster,
+            nodegroupName=name,
+            nodeRole=role,
+            subnets=[network.subnets[zone] for zone in zones],
+            instanceTypes=list(dict.fromkeys(spec.instance_type for spec in specs)),
+            scalingConfig=scaling,  # type: ignore[arg-type]
+            amiType="AL2023_x86_64_STANDARD",
+        )
+
+
+def node_group(scenario: Scenario, zone: str) -> str:
+    """The group that a node's label `eks.amazonaws.com/nodegroup` names."""
+    return group_name(scenario.cluster, zone) if scenario.provisioner == "managed" else f"{scenario.cluster}-nodes"
+
+
 def hand_over(
     api: KubeApi, ec2: EC2Client, scenario: Scenario, network: SeededNetwork, nodes: list[SeededNode]
 ) -> None:
-    """Marks the nodes as those of whoever replaces them, once all are there."""
+    """Label the nodes as those of a node group or Karpenter, once all of them exist."""
     if scenario.provisioner == "karpenter":
         _discoverable(ec2, scenario, network)
         api.create(CRDS, manifests.load("nodeclaim-crd"))
@@ -78,7 +110,7 @@ def hand_over(
 
 
 def _await_served(api: KubeApi, resource: Resource) -> None:
-    """A new definition is established after a moment."""
+    """Wait until a new definition is served."""
     deadline = time.monotonic() + _SERVED_SECONDS
     while True:
         try:
@@ -105,6 +137,6 @@ def _claim(api: KubeApi, name: str, node: SeededNode) -> None:
 
 
 def matched(launched: dict[str, list[str]], specs: tuple[NodeSpec, ...]) -> list[tuple[NodeSpec, str]]:
-    """Each node of the scenario with an instance of its zone."""
+    """Pair each node of the scenario with an instance of its zone."""
     left = {zone: list(instances) for zone, instances in launched.items()}
     return [(spec, left[spec.zone].pop(0)) for spec in specs]

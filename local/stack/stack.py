@@ -106,6 +106,8 @@ class Stack:
         eks: Any = self.servers.client("eks")
         for addon in eks.list_addons(clusterName=cluster.name)["addons"]:
             eks.delete_addon(clusterName=cluster.name, addonName=addon)
+        for group in eks.list_nodegroups(clusterName=cluster.name)["nodegroups"]:
+            eks.delete_nodegroup(clusterName=cluster.name, nodegroupName=group)
         eks.delete_cluster(name=cluster.name)
 
     def onboard(self, cluster: str) -> None:

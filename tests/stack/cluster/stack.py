@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 from kubernetes import client, config
 
+from local.aws.settings import token_webhook_url
 from local.cluster.kube import KubeApi
 
 REGION = "ap-northeast-2"
@@ -80,6 +81,7 @@ class Stack:
             "kubernetes",
             *("--port", str(self.kubernetes_port), "--pki", str(pki)),
             *("--token-file", str(self.folder / "tokens.csv"), "--kubeconfig", str(self.kubeconfig)),
+            *("--token-webhook", token_webhook_url(self.aws_port, REGION, "demo")),
             env={"KUBEBUILDER_ASSETS": assets},
         )
         eventually(
