@@ -1,4 +1,4 @@
-"""EKS's side of the managed add-on `vpc-cni`: its configuration becomes the aws-node DaemonSet, again and again."""
+"""EKS's side of the managed add-on `vpc-cni`: applies its configuration to the aws-node DaemonSet, repeatedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The controllers of a control plane that need no nodes. They run beside either API server, embedded or real."""
+"""The control plane's controllers that need no nodes. They run beside the embedded and the real API server."""
 
 from __future__ import annotations
 

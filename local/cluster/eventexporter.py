@@ -1,4 +1,4 @@
-"""Warning events out to EventBridge, as kubernetes-event-exporter sends them."""
+"""Sends Warning events to EventBridge, as kubernetes-event-exporter does."""
 
 from __future__ import annotations
 
@@ -88,6 +88,6 @@ class EventExporter:
 
 
 def age_seconds(event: Obj, now: datetime) -> float:
-    """Since the event was last seen."""
+    """How long ago the event was last seen."""
     seen = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
     return (now - parse_timestamp(seen)).total_seconds()

@@ -62,7 +62,7 @@ class _Bucket:
 
 
 class Correlator:
-    """Decides what becomes of an occurrence. Pure but for its memory: time is passed in.
+    """Decides how an occurrence is recorded. It keeps state, but takes the time as an argument.
 
     `now` is in simulated seconds (any origin), `moment` the wall time to put on the event.
     """
@@ -128,7 +128,7 @@ class EventRecorder:
         self._correlator = Correlator()
 
     def record(self, subject: Obj, event_type: str, reason: str, message: str) -> None:
-        """Never raises for an API that refuses or is away: events are best effort, as in Kubernetes."""
+        """Never raises when the API refuses or does not answer: events are best effort, as in Kubernetes."""
         occurrence = Occurrence(subject, event_type, reason, message[:_MAX_MESSAGE_BYTES])
         decided = self._correlator.correlate(occurrence, self._clock(), utc_now())
         if decided is None:

@@ -52,7 +52,7 @@ class Informer:
         self._store(obj)
 
     def forget(self, key: str) -> None:
-        """Drop an object which the API server says is gone."""
+        """Drop an object that the API server reports as gone."""
         self._drop(key, None)
 
     def _run(self, stop: threading.Event) -> None:
@@ -110,7 +110,7 @@ class Informer:
     def _drop(self, key: str, last: Obj | None) -> None:
         with self._lock:
             old = self._objects.get(key)
-            # A late DELETED of an earlier object of the same name must not remove its successor.
+            # A late DELETED of an object must not remove a newer one of the same name.
             if old is None or (last is not None and _version(last) < _version(old)):
                 return
             del self._objects[key]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from local.cluster.controllers.disruption import budget_resource
 from local.cluster.informer import Informer
 from local.cluster.kube import NODES, PODS, ApiError, Resource
-from local.cluster.launching import is_haunted, join, leave, node_name, running_instances
+from local.cluster.launching import is_name_taken, join, leave, node_name, running_instances
 from local.cluster.nodegroups import CLUSTER_TAG
 from local.cluster.objects import (
     Obj,
@@ -164,7 +164,7 @@ class Karpenter:
     def _register(self, claim: Obj, model: Obj) -> float | None:
         zone, id_ = labels_of(claim)[_ZONE], claim["status"]["providerID"].rpartition("/")[2]
         instance = running_instances(self._ec2, [id_]).get(id_)
-        if instance is None or is_haunted(self._state, node_name(instance, zone)):
+        if instance is None or is_name_taken(self._state, node_name(instance, zone)):
             return _AGAIN_SECONDS
         node = join(self._state.api, model, instance, zone, claim_reference(claim))
         self._note(claim, {"nodeName": node["metadata"]["name"]})

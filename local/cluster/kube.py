@@ -87,7 +87,7 @@ class KubeApi:
             configuration.ssl_ca_cert = str(ca_cert)
             configuration.api_key = {"authorization": f"Bearer {token}"}
         configuration.connection_pool_maxsize = _POOL_CONNECTIONS
-        # A controller retries by reconciling again; hidden retries would only blur what happened.
+        # A controller retries by reconciling again; retries hidden in the client would only obscure failures.
         configuration.retries = urllib3.Retry(total=0)
         self._client = client.ApiClient(configuration)
 

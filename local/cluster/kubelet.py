@@ -48,13 +48,13 @@ _HEALTHY = {
 
 
 class CniRuntime(Protocol):
-    """What starts ipamd on a node."""
+    """Creates the ipamd of a node."""
 
     def create(self, node: Obj, aws_node_pod: Obj, environment: dict[str, str], recorder: EventRecorder) -> Ipamd: ...
 
 
 class Kubelet:
-    """All work of the node is done by one thread, in the order of the queue."""
+    """One thread does all work of the node, in the order of the queue."""
 
     def __init__(self, state: ClusterState, node_name: str, cni: CniRuntime) -> None:
         self._state = state
@@ -70,7 +70,7 @@ class Kubelet:
         self.worker = Worker(f"kubelet-{node_name}", self._reconcile)
 
     def start(self) -> None:
-        """Take over what runs on the node already, then follow changes."""
+        """Adopt the pods that run on the node already, then follow changes."""
         node = self._state.nodes.get(self._name)
         self._network_ready = node is not None and is_ready(node)
         for pod in self._pods():
@@ -152,7 +152,7 @@ class Kubelet:
             return self._crash(pod, error)
         self._ipamd, self._aws_node_uid, self._crashes = ipamd, uid_of(pod), 0
         self._set_running(pod, self._host_ip())
-        # The entry point of aws-node writes the CNI configuration once ipamd serves; it stays there ever after.
+        # aws-node's entry point writes the CNI configuration once ipamd serves, and the file stays.
         self._network_ready = True
         self.worker.queue.add(_NODE)
         self.worker.queue.add(_MONITOR, self._state.pace.real(MONITOR_SECONDS))
@@ -205,7 +205,7 @@ class Kubelet:
         try:
             changed = self._state.api.patch(path, {"metadata": {"uid": uid_of(pod)}, "status": status})
         except ApiError as error:
-            # Gone, or another pod by the same name: the watch will tell.
+            # The pod is gone or replaced by one of the same name; the watch will show it.
             if error.status not in (404, 409):
                 raise
             return
@@ -258,7 +258,7 @@ def _is_aws_node(pod: Obj) -> bool:
 
 
 def _environment(pod: Obj, container: str) -> dict[str, str]:
-    """Literal environment values; those from field references play no part here."""
+    """Literal environment values; those from field references are left out."""
     spec = next(item for item in pod["spec"]["containers"] if item["name"] == container)
     return {item["name"]: item.get("value", "") for item in spec.get("env") or [] if "valueFrom" not in item}
 

@@ -1,4 +1,4 @@
-"""Nodes that take the place of others: the Node as the kubelet of a fresh instance registers it."""
+"""Replacement nodes: registers the Node of a fresh instance, and removes that of a terminated one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def node_name(instance: Any, zone: str) -> str:
     return f"ip-{instance['PrivateIpAddress'].replace('.', '-')}.{zone[:-1]}.compute.internal"
 
 
-def is_haunted(state: ClusterState, name: str) -> bool:
-    """Whether a node of this name is still there, or pods of it: an address that was freed is soon taken again, while
-    a real instance takes longer to boot than the pods of the last one to go."""
+def is_name_taken(state: ClusterState, name: str) -> bool:
+    """Whether a node of this name or pods on it still exist. A freed address is reused soon, so names repeat; a real
+    instance boots so slowly that the old pods are gone by then."""
     return state.nodes.get(name) is not None or any(node_of(pod) == name for pod in state.pods.all())
 
 
 def join(api: KubeApi, model: Obj, instance: Any, zone: str, owner: Obj | None = None) -> Obj:
-    """Registers `instance` (of DescribeInstances) as a node like `model`, which may be gone: not ready until its CNI
-    works. `owner`: an owner reference. One that is registered already is fine."""
+    """Register `instance` (of DescribeInstances) as a node like `model`, which may be gone. It is not ready until its
+    CNI works. `owner` is an owner reference. A node that is registered already is not an error."""
     address, name = instance["PrivateIpAddress"], node_name(instance, zone)
     labels = {**model["metadata"]["labels"], _HOST: name, _ZONE: zone}
     node: Obj = {
@@ -54,7 +54,7 @@ def join(api: KubeApi, model: Obj, instance: Any, zone: str, owner: Obj | None =
 
 
 def leave(api: KubeApi, name: str) -> None:
-    """Removes the Node of an instance that is no more, as the cloud controller manager does."""
+    """Remove the Node of a terminated instance, as the cloud controller manager does."""
     try:
         api.delete(NODES.path(name=name))
     except ApiError as error:
@@ -63,7 +63,7 @@ def leave(api: KubeApi, name: str) -> None:
 
 
 def running_instances(ec2: EC2Client, instance_ids: list[str]) -> dict[str, Any]:
-    """Those of the instances that run, by id."""
+    """The running ones of the instances, by id."""
     if not instance_ids:
         return {}
     filters: Any = [{"Name": "instance-id", "Values": instance_ids}]

@@ -11,7 +11,7 @@ _DURATION_SECONDS = 40
 
 
 def renew(api: KubeApi, node: Obj) -> None:
-    """Renew the lease of a node, or make it the first time. A namespace that is not there is no error."""
+    """Renew a node's lease, or create it the first time. A missing namespace is not an error."""
     name = node["metadata"]["name"]
     spec = {"holderIdentity": name, "leaseDurationSeconds": _DURATION_SECONDS, "renewTime": _now()}
     try:
@@ -20,7 +20,7 @@ def renew(api: KubeApi, node: Obj) -> None:
     except ApiError as error:
         if error.status != 404:
             raise
-    # Without `controller`: nothing makes leases but the kubelet, and they go with the node.
+    # As the kubelet does it: an owner, but no controller.
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid_of(node)}
     metadata = {"name": name, "namespace": NAMESPACE, "ownerReferences": [owner]}
     try:
@@ -33,7 +33,7 @@ def renew(api: KubeApi, node: Obj) -> None:
 
 
 def remove(api: KubeApi, node_name: str) -> None:
-    """Take the lease of a node away that is gone, as the garbage collector does by its owner."""
+    """Delete the lease of a node that is gone, as the garbage collector does."""
     try:
         api.delete(LEASES.path(NAMESPACE, node_name))
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""Managed node groups: what joins the cluster when an Auto Scaling group launches an instance, and what leaves it.
+"""Managed node groups: nodes join when an Auto Scaling group launches an instance, and leave when it ends one.
 
 EKS, the kubelets and the cloud controller manager have their share in this; none of them drains anything here, which
 EKS's own lifecycle hook would do for some minutes before the instance ends.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.cluster.launching import is_haunted, join, leave, node_name, running_instances
+from local.cluster.launching import is_name_taken, join, leave, node_name, running_instances
 from local.cluster.objects import Obj, labels_of
 from local.cluster.runtime import instance_id
 from local.cluster.state import ClusterState
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"
-# Only nodes that a group launched by its launch template bear it.
+# Only nodes that a group launched from its launch template have it.
 TEMPLATE_LABEL = "eks.amazonaws.com/sourceLaunchTemplateId"
 CLUSTER_TAG = "eks:cluster-name"
 GROUP_TAG = "eks:nodegroup-name"
@@ -27,7 +27,7 @@ _ALL = "groups"
 
 
 class NodeGroupController:
-    """Asks Auto Scaling (`autoscaling`: boto3's client) only in clusters that have such a node, or had one."""
+    """Calls Auto Scaling (`autoscaling`: boto3's client) only in clusters that have or had such a node."""
 
     def __init__(self, state: ClusterState, autoscaling: Any, ec2: EC2Client, cluster: str) -> None:
         self._state = state
@@ -64,5 +64,5 @@ class NodeGroupController:
         for id_ in nodes.keys() - running.keys():
             leave(self._state.api, nodes[id_]["metadata"]["name"])
         for id_ in running.keys() & zones.keys() - nodes.keys():
-            if not is_haunted(self._state, node_name(running[id_], zones[id_])):
+            if not is_name_taken(self._state, node_name(running[id_], zones[id_])):
                 join(self._state.api, self._models[name], running[id_], zones[id_])

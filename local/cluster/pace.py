@@ -1,4 +1,4 @@
-"""Time in the simulation: every wait is divided by one speed, so that a test need not sit through it."""
+"""Simulated time: every wait is divided by one speed, so that tests and demos need not wait."""
 
 from __future__ import annotations
 

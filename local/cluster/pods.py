@@ -1,4 +1,4 @@
-"""Pods as controllers make them from a template, and how they count."""
+"""Creating, deleting and counting the pods of a controller."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def create_pod(
 
 
 def delete_pod(state: ClusterState, pod: Obj) -> None:
-    """Ask for the deletion of exactly this pod; one that is gone already is no error."""
+    """Delete exactly this pod, by uid. A pod that is gone already is not an error."""
     try:
         state.api.delete(PODS.path_of(pod), uid=uid_of(pod))
     except ApiError as error:

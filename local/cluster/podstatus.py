@@ -1,4 +1,4 @@
-"""The status documents a kubelet writes for a pod, and the words of its sandbox failures."""
+"""The status documents that a kubelet writes for a pod, and the messages of sandbox failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that come and go: one kubelet each, and the ipamd their aws-node pods start."""
+"""One kubelet for each node, and the ipamd that its aws-node pod starts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IAM_HELP = (
 
 
 class Nodes:
-    """Starts a kubelet for each node backed by an EC2 instance, and ends it with the node."""
+    """Starts a kubelet for each node that is an EC2 instance, and stops it with the node."""
 
     def __init__(self, state: ClusterState, cni: VpcCni) -> None:
         self._state = state
@@ -42,7 +42,7 @@ class Nodes:
         state.nodes.on_change(self._node_changed)
 
     def start(self) -> None:
-        """To be called once all caches are filled: a kubelet must see what runs on its node before it does anything."""
+        """Call it once all informers are synced: a kubelet must know its pods before it acts."""
         with self._lock:
             self._started = True
         for node in self._state.nodes.all():
@@ -73,7 +73,7 @@ class Nodes:
 
 
 class VpcCni:
-    """Makes the ipamd of a node out of its instance, its labels and the environment of its aws-node pod."""
+    """Creates the ipamd of a node from its instance, its labels and the environment of its aws-node pod."""
 
     def __init__(
         self, state: ClusterState, ec2: EC2Client, cluster: str, log_dir: Path | None, *, cordons_count: bool

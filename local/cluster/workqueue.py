@@ -1,4 +1,4 @@
-"""A queue of keys to reconcile: no key twice, delays, and one worker thread per queue."""
+"""A queue of keys to reconcile, without duplicates and with delays, and one worker thread for each queue."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class WorkQueue:
 
 
 class Worker:
-    """Runs `reconcile(key)` for each key. Its answer, if a number, is when to look again (real seconds).
+    """Runs `reconcile(key)` for each key. A number that it returns is the delay until the next run (real seconds).
 
     An API error is retried with back-off: the object is looked at again as it is then, so a conflict or an object
     that is gone needs no special care in `reconcile`.

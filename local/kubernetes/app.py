@@ -1,4 +1,4 @@
-"""HTTP: from a request to the right verb on the right resource, and back."""
+"""The HTTP side of the API server: authentication, authorization, routing, discovery."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Api:
-    """The API server. Create it on a running event loop; `closing` set ends every watch."""
+    """The API server. Create it on a running event loop; `close` ends every watch."""
 
     def __init__(self, authenticator: Authenticator, options: Options) -> None:
         self.store = Store()
@@ -62,7 +62,7 @@ class Api:
         self.store.wake_all()
 
     async def handle(self, request: Request) -> Response:
-        # Read in any case: an answer before the end of the body would cost the client its connection.
+        # Read the body in any case: answering before its end would cost the client its connection.
         await request.body()
         try:
             user = await self._authenticator.authenticate(request.headers.get("authorization"))
@@ -96,7 +96,7 @@ class Api:
         return await self._handlers.serve(Call(request, target, resource, verb))
 
     def _describe(self, path: str) -> Response:
-        """Everything that is no resource: health, version, discovery, OpenAPI."""
+        """Everything that is not a resource: health, version, discovery, OpenAPI."""
         if path in _HEALTH:
             return PlainTextResponse("ok")
         documents: dict[str, Callable[[], dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""What an API server makes by itself when it starts: namespaces, roles, and the service through which pods reach it."""
+"""What an API server creates when it starts: namespaces, roles, and the service through which pods reach it."""
 
 from __future__ import annotations
 

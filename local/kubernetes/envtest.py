@@ -34,7 +34,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class ServerDied(opts.UsageError):
-    """etcd or kube-apiserver ended by itself; the message carries the end of its log."""
+    """etcd or kube-apiserver exited; the message ends with its last log lines."""
 
 
 def run(options: Options, assets: Path) -> None:
@@ -103,7 +103,7 @@ def _apiserver_command(options: Options, assets: Path, folder: Path, etcd_url: s
         f"--service-account-signing-key-file={pki.service_account_key}",
         "--service-cluster-ip-range=172.20.0.0/16",
         "--authorization-mode=RBAC",
-        # No controller makes the default service account of a namespace here, and pods would be refused without it.
+        # The plugin wants token Secrets for every service account (Kubernetes 1.20), which no controller makes here.
         "--disable-admission-plugins=ServiceAccount",
     ]
     if options.token_webhook:
@@ -118,7 +118,7 @@ def _apiserver_command(options: Options, assets: Path, folder: Path, etcd_url: s
 
 
 class _Child:
-    """A process that never outlives this one."""
+    """A child process that never outlives this one."""
 
     def __init__(self, name: str, command: list[str], folder: Path) -> None:
         self.name = name
@@ -173,7 +173,7 @@ def _await(children: list[_Child], stopping: threading.Event, ready: Callable[[]
 
 
 def _answers(url: str, trust: ssl.SSLContext | None = None, token: str = "") -> bool:
-    # On this machine: a proxy from the environment must not stand in between.
+    # Loopback: a proxy from the environment must not be used.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:

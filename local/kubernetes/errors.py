@@ -1,4 +1,4 @@
-"""Failures as the Kubernetes API words them: every one is a `v1 Status` object."""
+"""Failures in the words of the Kubernetes API: each is a `v1 Status` object."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class FieldError:
-    """One complaint about one field; `reason` is a CauseType such as `FieldValueRequired`."""
+    """One invalid field; `reason` is a CauseType such as `FieldValueRequired`."""
 
     reason: str
     field: str

@@ -1,4 +1,4 @@
-"""What both servers, the embedded one and the real one, are started with."""
+"""The command line of both API servers, the embedded and the real one, and the files it names."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LOOPBACK = "127.0.0.1"
 ADMIN_GROUP = "system:masters"
 AUTHENTICATED = "system:authenticated"
 DEFAULT_VERSION = "v1.33.0"
-# How long an answer of the token webhook is trusted. The real server's default is two minutes; an access entry that
-# was just created must work at once on a laptop.
+# How long an answer of the token webhook is cached. The real server's default is two minutes, but on a laptop a new
+# access entry should work at once.
 WEBHOOK_CACHE_SECONDS = 5
 
 
 class UsageError(Exception):
-    """A start-up mistake that the person who typed the command can mend."""
+    """A mistake in the command line or its files; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class User:
     groups: tuple[str, ...] = ()
 
 
-# Who the controllers are that run beside the API server.
+# The user of the controllers that run beside the API server.
 CONTROLLER_MANAGER = User("system:kube-controller-manager", groups=(ADMIN_GROUP,))
 
 
@@ -148,7 +148,7 @@ def admin_token(path: Path) -> str:
 
 
 def write_kubeconfig(options: Options) -> None:
-    """Write the administrator's kubeconfig, if asked for; it is complete as soon as it can be seen."""
+    """Write the administrator's kubeconfig, if asked for. It appears complete or not at all."""
     if options.kubeconfig is None:
         return
     name = "local"
@@ -183,7 +183,7 @@ def write_webhook_config(url: str, path: Path) -> None:
 
 def require_free_port(port: int) -> None:
     with socket.socket() as probe:
-        # As the servers do: a port in TIME_WAIT is free, one that is listened on is not.
+        # As the servers do it: a port in TIME_WAIT is free, one with a listener is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""What a URL and a method ask for."""
+"""Parses the URL and method of a request into a resource, a name and a verb."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Target:
 
 
 def parse_path(path: str) -> Target | None:
-    """The resource that a URL names; None for URLs of the server itself and of discovery."""
+    """The resource that a URL names; None for health, version and discovery URLs."""
     parts = [unquote(part) for part in path.split("/") if part]
     if len(parts) >= 3 and parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
@@ -44,7 +44,7 @@ def parse_path(path: str) -> Target | None:
 
 
 def verb_of(method: str, target: Target, *, watching: bool) -> str:
-    """The API verb that roles name; ApiError 405 for a method that the URL does not have."""
+    """The verb as RBAC roles name it. Raises ApiError 405 for a method that the URL does not support."""
     method = "GET" if method == "HEAD" else method
     if method == "GET" and watching:
         return "watch"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from local.kubernetes.options import Options
 
-# Clients keep connections in pools; the server must not be the one that closes them under a request.
+# Clients pool connections. The server must not close one just as a request arrives.
 KEEP_ALIVE_SECONDS = 600
 SHUTDOWN_SECONDS = 0.5
 
@@ -58,8 +58,8 @@ async def _serve(options: Options) -> None:
     await asyncio.wait({server}, timeout=SHUTDOWN_SECONDS)
     if server.done():
         return server.result()
-    # TLS waits half a minute for idle clients to say goodbye, and so would the end of the loop; whoever stopped the
-    # server does not. There is nothing to save.
+    # Closing TLS waits half a minute for idle clients, and so would the end of the event loop. Nothing needs saving,
+    # so exit at once.
     sys.stderr.flush()
     os._exit(0)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from local.kubernetes.kinds.resources import Resource
 
-# Events kept per resource. A watch that asks for older ones is told 410 and lists again, as with the real server.
+# Events kept for each resource. A watch for older ones gets a 410 and lists again, as with the real server.
 LOG_LIMIT = 10_000
 Key = tuple[str, str]  # namespace ("" at cluster scope), name
 
@@ -68,7 +68,7 @@ class EventLog:
         self._changed = asyncio.Event()
 
     def since(self, version: int) -> list[Event]:
-        """The events after `version`; ApiError 410 when some of them are forgotten."""
+        """The events after `version`. Raises ApiError 410 if some of them are no longer kept."""
         if version < self._forgotten:
             raise errors.expired(f"too old resource version: {version} ({self._forgotten})")
         return self._events[bisect.bisect_right(self._events, version, key=lambda event: event.version) :]
@@ -93,7 +93,7 @@ class Store:
             self.serve(resource)
 
     def serve(self, resource: Resource) -> None:
-        """Start to serve a resource, or serve it with new properties (its objects stay)."""
+        """Serve a new resource, or a known one with new properties; its objects stay."""
         key = (resource.group, resource.version, resource.plural)
         previous = self._resources.get(key)
         self._resources[key] = resource
@@ -155,7 +155,7 @@ class Store:
         return stored
 
     def remove(self, resource: Resource, obj: dict[str, Any]) -> Stored:
-        """Forget an object; watches see its last state `obj` with a new resourceVersion."""
+        """Remove an object; watches see its last state `obj` with a new resourceVersion."""
         old = self._objects[resource].pop(object_key(obj))
         stored = self._next(resource, obj)
         self._logs[resource].append(Event(self.version, "DELETED", stored, old))

@@ -1,4 +1,4 @@
-"""The subresources with which others act on pods and workloads: binding, eviction, scale; and finalize."""
+"""Subresources that act on an object: binding and eviction of pods, scale of workloads, finalize of namespaces."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _refused(why: str) -> errors.ApiError:
 
 
 def finalize(registry: Registry, _namespace: str, name: str, body: Any, *, dry_run: bool) -> dict[str, Any]:
-    """PUT namespaces/{name}/finalize: how the namespace controller lets an emptied namespace go."""
+    """PUT namespaces/{name}/finalize, by which the namespace controller completes a deletion."""
     namespace = copy.deepcopy(registry.store.get(NAMESPACES, "", name).obj)
     finalizers = ((body.get("spec") or {}) if isinstance(body, dict) else {}).get("finalizers") or []
     namespace["spec"] = {"finalizers": finalizers} if finalizers else {}

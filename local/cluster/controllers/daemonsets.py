@@ -1,4 +1,4 @@
-"""The DaemonSet controller: a pod per fitting node, replaced a few at a time when the template changes."""
+"""The DaemonSet controller: one pod on each matching node, replaced a few at a time when the template changes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class DaemonSetController:
         self._write_status(daemonset, revision, wanted)
 
     def _record(self, daemonset: Obj, template_hash: str) -> None:
-        """Keep a ControllerRevision of each template, that of the present one with the highest number."""
+        """Keep a ControllerRevision for each template; the current template has the highest number."""
         known = list(owned_by(self._state.controllerrevisions, uid_of(daemonset)))
         current = next((each for each in known if labels_of(each).get(REVISION_LABEL) == template_hash), None)
         others = [each for each in known if each is not current]
@@ -79,7 +79,7 @@ class DaemonSetController:
             made = revisions.controller_revision(daemonset, template_hash, others)
             observe(self._state.api.create(CONTROLLER_REVISIONS, made))
         elif int(current["revision"]) < revisions.next_revision(others):
-            # An update, no patch: a patch would write `data` in another order, and the real server compares its bytes.
+            # A PUT, not a patch: a patch would reorder `data`, which is immutable, and the real server compares bytes.
             annotations = revisions.annotations_of(daemonset)
             changed = {**current, "revision": revisions.next_revision(others)}
             changed["metadata"] = {**current["metadata"], "annotations": annotations}
@@ -119,7 +119,7 @@ class DaemonSetController:
             for pod in by_node.get(name, [])
             if not is_deleting(pod) and labels_of(pod).get(REVISION_LABEL) != revision
         ]
-        # A pod which serves nobody costs nothing to replace.
+        # A pod that is not ready can be replaced without using the budget.
         for pod in sorted(outdated, key=_serves):
             if _serves(pod):
                 if budget <= 0:

@@ -145,7 +145,7 @@ class DeploymentController:
         if numbered and counted and _reasons(known.get("conditions")) == _reasons(conditions):
             return
         status["conditions"] = conditions
-        # The status endpoint takes annotations too, and a change there is no new generation.
+        # Through the status endpoint, so that the annotation does not count as a new generation.
         change = {"metadata": {"annotations": {REVISION_ANNOTATION: number}}, "status": status}
         path = DEPLOYMENTS.path_of(deployment, "status")
         self._state.deployments.observe(self._state.api.patch(path, change))
@@ -204,7 +204,7 @@ def _replicas(obj: Obj) -> int:
 
 
 def _rolling_limits(deployment: Obj, desired: int) -> tuple[int, int]:
-    """(maxSurge, maxUnavailable); `Recreate` is a rolling update which may take everything away first."""
+    """(maxSurge, maxUnavailable); `Recreate` is treated as a rolling update that may remove all old pods first."""
     strategy = deployment["spec"].get("strategy") or {}
     if strategy.get("type") == "Recreate":
         return 0, desired
@@ -229,7 +229,7 @@ def _availability(enough: bool) -> Obj:
 
 
 def _progress(replicaset: str, *, done: bool) -> Obj:
-    """A rollout that cannot go on stays "in progress" here: `progressDeadlineSeconds` is not simulated."""
+    """The Progressing condition. `progressDeadlineSeconds` is not simulated: a stuck rollout stays in progress."""
     now = timestamp(utc_now())
     verb, reason = (
         ("successfully progressed", "NewReplicaSetAvailable") if done else ("is progressing", "ReplicaSetUpdated")
@@ -249,7 +249,7 @@ def _reasons(conditions: list[Obj] | None) -> set[tuple[str, str, str]]:
 
 
 def _keep_last(pod: Obj) -> tuple[bool, bool, float]:
-    """Sorts first what a ReplicaSet gives up first: unbound, then not ready, then the most recently ready."""
+    """Sort key: pods that a ReplicaSet deletes first come first (unbound, then not ready, then most recently ready)."""
     since = next(
         (
             parse_timestamp(condition["lastTransitionTime"]).timestamp()

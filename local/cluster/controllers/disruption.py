@@ -29,7 +29,7 @@ class DisruptionController:
         state.pods.on_change(lambda old, new: self._pod_changed(new or old))
 
     def start(self, stop: threading.Event) -> None:
-        """Once the API answers: which version of the group it serves decides what is watched."""
+        """Call it once the API answers: the version to watch depends on what the server offers."""
         budgets = Informer(self._state.api, budget_resource(self._state.api))
         budgets.on_change(lambda _old, new: self.worker.queue.add(key_of(new)) if new else None)
         self._budgets = budgets
@@ -51,7 +51,7 @@ class DisruptionController:
         status = budget_status(budget, pods, self._state.replicasets.all())
         known = budget.get("status") or {}
         if any(known.get(field) != value for field, value in status.items()):
-            # A merge patch: entries of disrupted pods which are done must be named to go away.
+            # In a merge patch an entry goes away only if it is named with null.
             forgotten = (known.get("disruptedPods") or {}).keys() - status["disruptedPods"].keys()
             disrupted = {**status["disruptedPods"], **dict.fromkeys(forgotten)}
             change = {"status": {**status, "disruptedPods": disrupted}}
@@ -91,7 +91,7 @@ def budget_status(budget: Obj, pods: list[Obj], replicasets: list[Obj]) -> Obj:
 
 
 def _expected(pods: list[Obj], replicasets: list[Obj]) -> int:
-    """The replicas wanted by the pods' ReplicaSets; pods without one count for themselves."""
+    """The desired replicas of the pods' ReplicaSets; a pod without one counts as one."""
     owners = {uid for pod in pods if (uid := (controller_of(pod) or {}).get("uid"))}
     scales = {s["metadata"]["uid"]: int(s["spec"].get("replicas", 1)) for s in replicasets}
     alone = sum((controller_of(pod) or {}).get("uid") not in scales for pod in pods)

@@ -98,7 +98,7 @@ class GarbageCollector:
             self._delete(informer.resource, obj, grace_seconds=0)
 
     def _is_orphaned(self, obj: Obj) -> bool:
-        """Whether the owner is gone (asked of the API server: our copy may lag) or is going in the foreground."""
+        """Whether the owner is gone (by the API server: the informer may lag) or is being deleted in the foreground."""
         reference = controller_of(obj)
         if reference is None or reference["kind"] not in self._owners:
             return False

@@ -39,7 +39,7 @@ class NamespaceController:
         return None
 
     def _empty(self, name: str) -> dict[str, int]:
-        """Delete what is in the namespace; what is still there, as counts by resource."""
+        """Delete what is in the namespace. Returns what is still there as counts by resource."""
         left = {}
         for resource in _namespaced_resources(self._api):
             path = resource.path(name)
@@ -95,7 +95,7 @@ def _resource_list(api: KubeApi, group: str, version: str) -> list[Obj]:
     try:
         answer = api.get(f"/apis/{group}/{version}" if group else f"/api/{version}")
     except ApiError as error:
-        # The definition of a custom resource went meanwhile, and its group with it.
+        # A custom resource's definition was deleted meanwhile, and its group with it.
         if error.status != 404:
             raise
         return []

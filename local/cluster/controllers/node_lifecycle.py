@@ -12,7 +12,7 @@ UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 
 
 class NodeLifecycleController:
-    """The API server taints a new node `not-ready:NoSchedule` (TaintNodesByCondition); somebody must take it away."""
+    """The API server taints a new node `not-ready:NoSchedule` (TaintNodesByCondition); this controller removes it."""
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
@@ -27,7 +27,7 @@ class NodeLifecycleController:
         cordoned = bool(node["spec"].get("unschedulable"))
         wanted = wanted_taints(taints, ready=is_ready(node), cordoned=cordoned)
         if wanted != taints:
-            # Taints are an atomic list: send the version read, so that a change made meanwhile is not undone.
+            # Taints are an atomic list. Sending the resourceVersion keeps a concurrent change from being undone.
             version = node["metadata"]["resourceVersion"]
             change = {"metadata": {"resourceVersion": version}, "spec": {"taints": wanted or None}}
             self._state.nodes.observe(self._state.api.patch(NODES.path_of(node), change))

@@ -23,12 +23,12 @@ def annotations_of(obj: Obj) -> dict[str, str]:
 
 
 def number_of(replicaset: Obj) -> int:
-    """The revision of a ReplicaSet; 0 for one that has none yet."""
+    """The revision of a ReplicaSet; 0 if it has none yet."""
     return int(annotations_of(replicaset).get(REVISION_ANNOTATION) or 0)
 
 
 def replicaset_annotations(deployment: Obj, current: Obj | None, old: list[Obj]) -> dict[str, str]:
-    """The annotations of the ReplicaSet with the Deployment's present template.
+    """The annotations of the ReplicaSet with the Deployment's current template.
 
     `current` is that ReplicaSet, None before it exists. It gets the Deployment's annotations (among them
     `kubernetes.io/change-cause`) and a revision above those of `old`: going back to a template makes its ReplicaSet the
@@ -58,7 +58,7 @@ def surplus_replicasets(deployment: Obj, old: list[Obj]) -> list[Obj]:
 
 
 def controller_revision(daemonset: Obj, template_hash: str, known: list[Obj]) -> Obj:
-    """The ControllerRevision of the DaemonSet's present template, to be created."""
+    """The ControllerRevision to create for the DaemonSet's current template."""
     template = daemonset["spec"]["template"]
     labels = ((template.get("metadata") or {}).get("labels") or {}) | {REVISION_LABEL: template_hash}
     metadata = daemonset["metadata"]
@@ -82,7 +82,7 @@ def next_revision(known: list[Obj]) -> int:
 
 
 def surplus_revisions(daemonset: Obj, known: list[Obj], used: set[str]) -> list[Obj]:
-    """ControllerRevisions beyond `revisionHistoryLimit` whose hash no pod bears (`used`), the oldest first."""
+    """ControllerRevisions beyond `revisionHistoryLimit` whose hash no pod has (`used`), the oldest first."""
     unused = [revision for revision in known if labels_of(revision).get(REVISION_LABEL) not in used]
     excess = len(unused) - _limit(daemonset)
     return sorted(unused, key=lambda revision: int(revision["revision"]))[: max(excess, 0)]

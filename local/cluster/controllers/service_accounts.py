@@ -1,4 +1,4 @@
-"""What every namespace gets by itself: the service account `default` and the ConfigMap with the cluster's authority."""
+"""What the control plane puts into every namespace: the service account `default` and the cluster's authority."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT_CA = "kube-root-ca.crt"
 
 
 class ServiceAccountController:
-    """Makes them in new namespaces, and again when somebody deletes them."""
+    """Creates both in new namespaces, and the account again when somebody deletes it."""
 
     def __init__(self, api: KubeApi, namespaces: Informer, accounts: Informer, ca_cert: Path) -> None:
         self._api = api

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 WEBHOOK_TIMEOUT_SECONDS = 10.0
 _CACHE_LIMIT = 1000
-# The webhook is on this machine: a proxy from the environment must not stand in between.
+# Loopback: a proxy from the environment must not be used.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -34,7 +34,7 @@ class Authenticator:
         self._answers: dict[str, tuple[float, User | None]] = {}
 
     async def authenticate(self, authorization: str | None) -> User:
-        """The user behind an Authorization header; anonymous without one, ApiError 401 for a token unknown."""
+        """The user of an Authorization header; anonymous without one. Raises ApiError 401 for an unknown token."""
         if not authorization:
             return ANONYMOUS
         scheme, _, token = authorization.partition(" ")

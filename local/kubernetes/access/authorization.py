@@ -1,4 +1,4 @@
-"""RBAC: what a user may do, by the roles and bindings in the store."""
+"""RBAC: decides by the roles and bindings in the store what a user may do."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ _BOOTSTRAP_ROLES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Attributes:
-    """What is asked for; `path` alone for URLs that are no resources."""
+    """The attributes of a request; only verb and `path` for URLs that are not resources."""
 
     verb: str
     group: str = ""
@@ -115,7 +115,7 @@ class Authorizer:
         self._store = store
 
     def allows(self, user: User, wanted: Attributes) -> bool:
-        # The authorizer before RBAC: this group may do everything, whatever the bindings say.
+        # An authorizer before RBAC allows this group everything, whatever the bindings say.
         if ADMIN_GROUP in user.groups:
             return True
         return any(_covers(rule, wanted) for rule in self.rules(user, wanted.namespace))
@@ -147,7 +147,7 @@ class Authorizer:
         return User(name, groups=(*groups, AUTHENTICATED))
 
     def rules(self, user: User, namespace: str) -> Iterator[dict[str, Any]]:
-        """Every rule that binds the user, at the cluster scope and in the namespace."""
+        """Every rule that applies to the user at cluster scope and in the namespace."""
         bindings = [*self._store.objects(CLUSTER_ROLE_BINDINGS)]
         if namespace:
             bindings += self._store.objects(ROLE_BINDINGS, namespace)

@@ -14,7 +14,7 @@ from local.kubernetes.writes.registry import timestamp
 if TYPE_CHECKING:
     from local.kubernetes.writes.registry import Registry
 
-# The real server needs a moment as well: a client that does not wait for `Established` must fail here too.
+# The real server needs a moment, too. A client that does not wait for `Established` must fail here as well.
 ESTABLISH_SECONDS = 0.2
 
 
@@ -42,7 +42,7 @@ class CustomResources:
             asyncio.get_running_loop().call_soon(self._clean_up, name)
         else:
             served, defined = self._served(crd), _resource(crd)
-            # Only a change of what is served: to serve anew ends the watches of the resource.
+            # Only when the served resource changes: serving it again ends its watches.
             if served is None or vars(served) != vars(defined):
                 self._store.serve(defined)
 
@@ -72,7 +72,7 @@ class CustomResources:
         self._finish_cleanup(name)
 
     def _finish_cleanup(self, name: str) -> None:
-        """Let a definition go once the last of its custom resources has gone."""
+        """Remove a definition's finalizer once its last custom resource is gone."""
         found = self._store.find(CRDS, "", name)
         if found is None or not found.obj["metadata"].get("deletionTimestamp"):
             return

@@ -67,7 +67,7 @@ def field(type_name: str, name: str) -> GoField | None:
 
 
 def item_type(go_type: str) -> str:
-    """What a list or map holds, or a pointer points at."""
+    """The element type of a list, map or pointer."""
     for prefix in ("*", "[]", "map[]"):
         go_type = go_type.removeprefix(prefix)
     return go_type

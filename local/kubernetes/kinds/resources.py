@@ -1,4 +1,4 @@
-"""The kinds that the server knows: names, scope, subresources and the switches that set them apart."""
+"""The kinds that the server knows: names, scope, subresources and how they differ in behaviour."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ SIGNING_REQUESTS = _builtin(
     subresources=("status", "approval"),
 )
 
-# Kept and listed; no request is sent to the webhooks.
+# Stored and listed only: the server never calls a webhook.
 VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS = (
     _builtin(
         ADMISSION_GROUP,

@@ -131,13 +131,13 @@ def components(schema: dict[str, Any], found: dict[str, Any] | None = None) -> d
 
 
 def for_custom_resource(declared: dict[str, Any]) -> dict[str, Any]:
-    """The declared schema with what every object has."""
+    """The declared schema plus apiVersion, kind and metadata."""
     base = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": METADATA}
     return {**declared, "properties": {**(declared.get("properties") or {}), **base}}
 
 
 def check(value: Any, schema: dict[str, Any], path: str = "") -> Iterator[Problem]:
-    """What does not fit, in document order; nulls stand for "not set"."""
+    """Yield what does not fit the schema, in document order; null counts as not set."""
     schema = resolve(schema)
     expected = schema.get("type")
     if value is None or not (expected or schema.get("properties")):

@@ -16,7 +16,7 @@ _FIRST = str(SERVICE_RANGE[1])  # always the `kubernetes` service, which is the 
 
 
 def allocate(service: dict[str, Any], old: dict[str, Any] | None, others: Iterable[dict[str, Any]]) -> None:
-    """Give a Service what its type needs; what `old`, its stored version, has already is kept. Changes `service`."""
+    """Allocate what the Service's type needs and `old`, its stored version, does not have yet. Changes `service`."""
     spec, kind = service["spec"], service["spec"].get("type", "ClusterIP")
     before = (old or {}).get("spec") or {}
     if kind == "ExternalName":

@@ -1,4 +1,4 @@
-"""What the API server refuses with 422, as far as clients of this project can meet it."""
+"""What the API server refuses with 422, as far as clients of the stack meet it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _NONNEGATIVE_RULE = "must be greater than or equal to 0"
 
 
 def problems(resource: Resource, new: dict[str, Any], old: dict[str, Any] | None) -> list[FieldError]:
-    """Everything wrong with an object that is about to replace `old` (None: to be created)."""
+    """Every problem of an object that is about to replace `old` (None: to be created)."""
     found = list(_metadata(resource, new["metadata"], old))
     if not resource.custom:
         found += _nonnegative(new)
@@ -141,7 +141,7 @@ def _pod_change(new: dict[str, Any], old: dict[str, Any]) -> Iterator[FieldError
 
 
 def _frozen_spec(spec: dict[str, Any]) -> dict[str, Any]:
-    """A pod's spec without what may change in place."""
+    """A pod's spec without the fields that may change in place."""
     frozen = {
         name: value
         for name, value in spec.items()

@@ -1,4 +1,4 @@
-"""Which groups, versions and resources there are, and their OpenAPI v3 documents."""
+"""Discovery: groups, versions and resources, and their OpenAPI v3 documents."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def legacy_versions() -> dict[str, Any]:
 
 
 def group_versions(store: Store) -> list[tuple[str, str]]:
-    """Named groups only; the core group is `legacy_versions`."""
+    """Groups with a name; the core group is in `legacy_versions`."""
     found = {(resource.group, resource.version) for resource in store.served() if resource.group}
     return sorted(found | set(_REVIEW_GROUPS))
 

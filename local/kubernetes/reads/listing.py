@@ -1,4 +1,4 @@
-"""LIST: selection, consistent paging, and the response put together from already encoded objects."""
+"""LIST: selection, consistent paging, and a response made of objects that are encoded already."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from local.kubernetes.kinds.resources import Resource
     from local.kubernetes.store import Store, Stored
 
-# Lists that are being paged through at the same time; an older one is told 410 and starts again.
+# How many lists can be paged through at the same time. The next page of an older one gets a 410.
 _OPEN_LISTS = 128
 _EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list "
@@ -35,7 +35,7 @@ class Page:
 
 @dataclass(frozen=True)
 class _Rest:
-    """What is left of a list, as it was when its first page was read."""
+    """The rest of a list, as it was when its first page was read."""
 
     items: Sequence[Stored]
     version: str

@@ -1,4 +1,4 @@
-"""Label and field selectors, with the real server's words for what it cannot read."""
+"""Label and field selectors, with the real server's errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def labels(selector: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def _split(selector: str) -> list[str]:
-    """Split at the commas which are not inside parentheses."""
+    """Split at commas outside parentheses."""
     return re.split(r",(?![^()]*\))", selector)
 
 

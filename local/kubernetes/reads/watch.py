@@ -1,4 +1,4 @@
-"""WATCH: a stream of changes from a resourceVersion on, as lines of JSON."""
+"""WATCH: the changes since a resourceVersion, as a stream of JSON lines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Watch:
     is_closing: Callable[[], bool]
 
     def start(self) -> int:
-        """The version to start from, 0 for "from now"; ApiError for a version that is no number."""
+        """The version to start from, 0 for "from now". Raises ApiError for a version that is not a number."""
         text = self.query.get("resourceVersion") or "0"
         if not text.isdigit():
             raise errors.internal(
@@ -93,7 +93,7 @@ class Watch:
         return lambda obj: obj["metadata"].get("namespace") == namespace and selected(obj)
 
     def _lines(self, events: list[Event]) -> Iterator[bytes]:
-        """An object that starts or stops to match the selectors is ADDED or DELETED for this watch."""
+        """An object that starts to match the selectors is ADDED for this watch; one that stops is DELETED."""
         matches = self._matcher()
         for event in events:
             was = event.old is not None and matches(event.old.obj)

@@ -39,7 +39,7 @@ def apply(
         entry.paths.discard(path)
     kept_by_others = {path[:length] for entry in others for path in entry.paths for length in range(len(path) + 1)}
     merged = copy.deepcopy(live) if live is not None else {}
-    # Whole list items first: without its key fields an item could no longer be found.
+    # Whole list items first: without its key fields an item cannot be found any more.
     for path in sorted(mine.paths - declared.keys() - kept_by_others, key=len):
         _remove(merged, path)
     body = {name: value for name, value in applied.items() if name not in skip}
@@ -51,7 +51,7 @@ def apply(
 
 
 def _reset_fields(resource: Resource, subresource: str) -> frozenset[str]:
-    """What an apply to this endpoint neither sets nor owns."""
+    """The root fields that an apply to this endpoint neither sets nor owns."""
     if subresource == "status":
         return frozenset({"spec"})
     return frozenset({"status"}) if "status" in resource.subresources else frozenset()

@@ -1,4 +1,4 @@
-"""From a request's bytes to an object of the kind that the URL names."""
+"""Decodes a request's body into an object of the kind that the URL names."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _field_error(problem: Problem) -> FieldError:
         return errors.required(problem.path)
     if problem.kind == "type":
         rule = f'{problem.path} in body must be of type {problem.expected}: "{problem.got}"'
-        # Kubernetes reports the type of the value in the place of the value.
+        # Kubernetes reports the value's type instead of the value.
         path = problem.path.partition("[")[0]
         return errors.invalid_value(path, problem.got, rule.replace(problem.path, path))
     if problem.kind == "enum":

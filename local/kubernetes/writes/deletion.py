@@ -1,4 +1,4 @@
-"""When an object that was told to go is really gone: grace periods, finalizers, propagation."""
+"""Deletion: grace periods, finalizers, propagation, and when a deleted object is gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _FINISHED = ("Succeeded", "Failed")
 _PERMANENT_NAMESPACES = ("default", "kube-system", "kube-public")
-# Holds a definition until the last of its custom resources is gone.
+# The finalizer that keeps a definition until its last custom resource is gone.
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _FINALIZERS = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
@@ -49,7 +49,7 @@ def mark(resource: Resource, obj: dict[str, Any], options: dict[str, Any]) -> di
 
 
 def is_over(resource: Resource, obj: dict[str, Any]) -> bool:
-    """Whether a marked object has nothing left to wait for."""
+    """Whether an object that is marked for deletion can go now."""
     metadata = obj["metadata"]
     if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
         return False

@@ -1,4 +1,4 @@
-"""Who owns which field: `metadata.managedFields` and the paths it is made of.
+"""Field ownership: `metadata.managedFields` and the paths in it.
 
 A path is a tuple of the elements that `fieldsV1` uses as keys: `f:<field>`, `k:{"<key>":<value>}` for an item of a
 keyed list and `v:<value>` for an item of a set. Only leaves and list items are owned.
@@ -57,7 +57,7 @@ ATOMIC_MAPS = frozenset(
     ]
 )
 _KEY_DEFAULTS = {"protocol": "TCP"}
-# Written by the server alone: never owned.
+# Only the server writes these, so nobody owns them.
 _SERVER_METADATA = frozenset(
     [
         "name",
@@ -179,7 +179,7 @@ def is_atomic(name: str, schema: dict[str, Any] | None) -> bool:
 
 
 def custom_schema(resource: Resource) -> dict[str, Any] | None:
-    """The schema that decides about list types; None for built-in kinds, which go by field name."""
+    """The schema with a custom resource's list types; None for built-in kinds, whose list types go by field name."""
     return resource.schema if resource.custom else None
 
 

@@ -1,4 +1,4 @@
-"""Requests in Kubernetes' protobuf encoding, which Go clients with typed structs (kubectl, helm) send unasked.
+"""Requests in Kubernetes' protobuf encoding, which kubectl and helm send without negotiation.
 
 The answer is JSON, which those clients accept. No library decodes these messages: their schema says too little. Go
 writes every field that is no pointer, set or not, so that a zero means "not set" unless the field is a pointer; and

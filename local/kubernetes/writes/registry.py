@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import secrets
 import uuid
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from local.kubernetes import errors
 from local.kubernetes.errors import FieldError
-from local.kubernetes.kinds import defaults, go_types, service_addresses, validation
-from local.kubernetes.kinds.resources import DAEMONSETS, DEPLOYMENTS, NAMESPACES, PODS, SERVICES
+from local.kubernetes.kinds import admission, defaults, go_types, service_addresses
+from local.kubernetes.kinds.resources import NAMESPACES, PODS, SERVICES
 from local.kubernetes.store import Stored
-from local.kubernetes.writes import apply, decoding, deletion, ownership, patches
+from local.kubernetes.writes import apply, decoding, deletion, ownership, patches, updates
 from local.kubernetes.writes.decoding import FieldValidation
 from local.kubernetes.writes.ownership import Entry
 from local.kubernetes.writes.strategic_merge import strategic_merge
@@ -28,23 +27,11 @@ if TYPE_CHECKING:
 # No vowels and no look-alikes: Kubernetes' alphabet for generated names.
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH = 5
-_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
-_CARRIED = [
-    "name",
-    "namespace",
-    "generateName",
-    "uid",
-    "creationTimestamp",
-    "resourceVersion",
-    "generation",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-]
 
 
 @dataclass
 class Write:
-    """The circumstances of one write."""
+    """The parameters of one write request."""
 
     manager: str
     subresource: str = ""
@@ -57,7 +44,7 @@ class Write:
 
 
 class Registry:
-    """Writes to the store by Kubernetes' rules; `observers` hear of every stored change."""
+    """Writes to the store by Kubernetes' rules and calls `observers` after each stored change."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -77,7 +64,7 @@ class Registry:
             return self.create(resource, namespace, body, write)
         old = self.store.get(resource, namespace, name).obj
         new = decoding.decode(resource, body, write.validation)
-        _require_same_place(new, old)
+        updates.require_same_place(new, old)
         if not new["metadata"].get("resourceVersion") and not resource.unconditional_update:
             # The zero value of the field's Go type, as the real server prints it.
             problem = FieldError(
@@ -103,11 +90,11 @@ class Registry:
             accepted = [patches.JSON, patches.MERGE, patches.APPLY]
             raise errors.unsupported_patch(accepted if resource.custom else [*accepted, patches.STRATEGIC])
         new = decoding.decode(resource, body, write.validation)
-        _require_same_place(new, old)
+        updates.require_same_place(new, old)
         return self._replace(resource, old, new, write, None), False
 
     def _apply(self, resource: Resource, namespace: str, name: str, body: Any, write: Write) -> tuple[Stored, bool]:
-        _check_applied(resource, name, body, write)
+        updates.check_applied(resource, name, body, write.manager)
         undeclared = FieldValidation("Warn")
         applied = decoding.decode(resource, body, undeclared, partial=True)
         if undeclared.warnings:
@@ -133,7 +120,7 @@ class Registry:
     def delete(
         self, resource: Resource, namespace: str, name: str, options: dict[str, Any], *, dry_run: bool
     ) -> tuple[Stored, bool]:
-        """The object's last state, and whether it is gone (else a finalizer or a kubelet still holds it)."""
+        """The object's last state, and whether it is gone. If not, a finalizer or a kubelet still holds it."""
         stored = self.store.get(resource, namespace, name)
         marked = deletion.mark(resource, stored.obj, options)
         gone = deletion.is_over(resource, marked)
@@ -151,7 +138,7 @@ class Registry:
         return Stored(obj, typed=not resource.custom) if dry_run else self._settle(resource, obj)
 
     def _place(self, resource: Resource, namespace: str, obj: dict[str, Any]) -> None:
-        """Put a new object into the URL's namespace, which must exist and not be on its way out."""
+        """Put a new object into the URL's namespace, which must exist and must not be terminating."""
         metadata = obj["metadata"]
         if not resource.namespaced:
             metadata.pop("namespace", None)
@@ -182,12 +169,12 @@ class Registry:
         metadata["uid"] = str(uuid.uuid4())
         metadata["creationTimestamp"] = timestamp()
         defaults.set_defaults(resource, obj)
-        defaults.admit_new(resource, obj)
+        admission.admit_new(resource, obj)
         if resource is SERVICES:
             service_addresses.allocate(obj, None, self.store.objects(SERVICES))
         if resource.has_generation:
             metadata["generation"] = 1
-        _finish(resource, obj, None)
+        updates.finish(resource, obj, None)
 
     def _insert(self, resource: Resource, obj: dict[str, Any], managed: list[dict[str, Any]], write: Write) -> Stored:
         metadata = obj["metadata"]
@@ -206,15 +193,15 @@ class Registry:
         write: Write,
         managed: list[dict[str, Any]] | None,
     ) -> Stored:
-        """Store `new` in the place of `old`; without a change the old version stays, resourceVersion and all."""
-        _carry_metadata(resource, new, old)
-        new = _restrict(resource, new, old, write.subresource)
+        """Replace `old` by `new`. Without a change the old version stays, with its resourceVersion."""
+        updates.carry_metadata(resource, new, old)
+        new = updates.restrict(resource, new, old, write.subresource)
         defaults.set_defaults(resource, new)
         if resource is SERVICES:
             service_addresses.allocate(new, old, self.store.objects(SERVICES))
         if not write.subresource:
-            _advance_generation(resource, new, old)
-        _finish(resource, new, old)
+            updates.advance_generation(resource, new, old)
+        updates.finish(resource, new, old)
         if managed is None:
             managed = ownership.record_update(old, new, resource, write.entry(resource, "Update"))
         new["metadata"]["managedFields"] = managed
@@ -223,7 +210,7 @@ class Registry:
         return self._settle(resource, new)
 
     def _settle(self, resource: Resource, obj: dict[str, Any]) -> Stored:
-        """Store an object, or remove it when this was the change its deletion had waited for."""
+        """Store an object, or remove it if this change completes its deletion."""
         if deletion.is_over(resource, obj):
             return self._remove(resource, obj)
         return self._put(resource, obj)
@@ -245,98 +232,3 @@ class Registry:
 
 def timestamp() -> str:
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _require_same_place(new: dict[str, Any], old: dict[str, Any]) -> None:
-    name, given = old["metadata"]["name"], new["metadata"].get("name") or old["metadata"]["name"]
-    if given != name:
-        raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-    namespace = old["metadata"].get("namespace")
-    if namespace and new["metadata"].get("namespace", namespace) != namespace:
-        raise errors.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-
-
-def _check_applied(resource: Resource, name: str, body: Any, write: Write) -> None:
-    if not write.manager:
-        problem = errors.required("fieldManager", "is required for apply patch")
-        raise errors.invalid("PatchOptions", "meta.k8s.io", "", [problem])
-    version = body.get("apiVersion", "") if isinstance(body, dict) else ""
-    if version != resource.api_version:
-        raise errors.bad_request(
-            f"Incorrect version specified in apply patch. Specified patch version: {version}, "
-            f"expected: {resource.api_version}"
-        )
-    metadata = body.get("metadata") or {}
-    if metadata.get("managedFields"):
-        raise errors.bad_request("metadata.managedFields must be nil")
-    given = metadata.get("name", name)
-    if given != name:
-        raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
-
-
-def _carry_metadata(resource: Resource, new: dict[str, Any], old: dict[str, Any]) -> None:
-    """Keep what only the server writes; a stale resourceVersion or another uid is refused."""
-    metadata, kept = new["metadata"], old["metadata"]
-    name = kept["name"]
-    if (metadata.get("resourceVersion") or kept["resourceVersion"]) != kept["resourceVersion"]:
-        raise errors.conflict(resource, name)
-    if (metadata.get("uid") or kept["uid"]) != kept["uid"]:
-        problem = errors.invalid_value("metadata.uid", metadata["uid"], "field is immutable")
-        raise errors.invalid(resource.kind, resource.group, name, [problem])
-    for field_name in _CARRIED:
-        metadata.pop(field_name, None)
-        if field_name in kept:
-            metadata[field_name] = kept[field_name]
-    metadata.pop("selfLink", None)
-
-
-def _restrict(resource: Resource, new: dict[str, Any], old: dict[str, Any], subresource: str) -> dict[str, Any]:
-    """What this endpoint may change: the status endpoint the status, the main one everything else."""
-    if subresource == "status":
-        restricted = copy.deepcopy(old)
-        if "status" in new:
-            restricted["status"] = new["status"]
-        else:
-            restricted.pop("status", None)
-        if not resource.custom:
-            restricted["metadata"] = new["metadata"]
-        return restricted
-    if "status" in resource.subresources:
-        new.pop("status", None)
-        if "status" in old:
-            new["status"] = copy.deepcopy(old["status"])
-    return new
-
-
-def _advance_generation(resource: Resource, new: dict[str, Any], old: dict[str, Any]) -> None:
-    if not resource.has_generation:
-        return
-    changed = _counted(resource, new) != _counted(resource, old)
-    if resource is DEPLOYMENTS:
-        changed |= new["metadata"].get("annotations") != old["metadata"].get("annotations")
-    if changed:
-        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-    if resource is DAEMONSETS:
-        before = (old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1")
-        same = new["spec"]["template"] == old["spec"]["template"]
-        annotations = new["metadata"].setdefault("annotations", {})
-        annotations[_TEMPLATE_GENERATION] = before if same else str(int(before) + 1)
-
-
-def _counted(resource: Resource, obj: dict[str, Any]) -> Any:
-    """The part of an object whose changes count as generations."""
-    if not resource.custom:
-        return obj.get("spec")
-    left_out = {"metadata", "status"} if "status" in resource.subresources else {"metadata"}
-    return {name: value for name, value in obj.items() if name not in left_out}
-
-
-def _finish(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None) -> None:
-    """Zero values and validation: the last look at an object before it is stored."""
-    if not resource.custom:
-        decoding.fill_required(obj, resource.schema)
-    found = validation.problems(resource, obj, old)
-    if found:
-        raise errors.invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), found)

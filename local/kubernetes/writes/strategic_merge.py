@@ -71,7 +71,7 @@ def _merge_field(live: dict[str, Any], name: str, value: Any, field: GoField | N
 
 
 def _retain_keys(live: dict[str, Any], patch: dict[str, Any]) -> None:
-    """`$retainKeys`: fields of the live object that it does not name go, for unions such as `strategy` and volumes."""
+    """`$retainKeys`: drop the live fields that it does not name, for unions such as `strategy` and volumes."""
     kept = patch.pop(_RETAIN, None)
     if kept is None:
         return
@@ -85,7 +85,7 @@ def _retain_keys(live: dict[str, Any], patch: dict[str, Any]) -> None:
 
 
 def _merge_in_order(live: dict[str, Any], patch: dict[str, Any], directive: str, go_type: str | None) -> None:
-    """A list whose order `$setElementOrder` gives: the order counts for live items that the patch leaves alone too."""
+    """Merge a list in the order of `$setElementOrder`, which may name live items that the patch does not change."""
     name = directive.removeprefix(_ORDER)
     order, changes = patch.pop(directive), patch.pop(name, None)
     field, current = _field(go_type, name), live.get(name)
@@ -123,7 +123,7 @@ def _merge_list(live: list[Any], patch: list[Any], field: GoField | None) -> lis
         return added
     merged = list(kept)
     for item in added:
-        # The first of several: a port may stand twice, once for each protocol.
+        # The first match only: a port can be there twice, once for each protocol.
         at = next((at for at, old in enumerate(merged) if identity(old) == identity(item)), None)
         if at is None:
             merged.append(_without_directives(item))
@@ -154,7 +154,7 @@ def _arrange(items: list[Any], order: list[Any], live: list[Any], identity: Call
 
 
 def _identity(field: GoField | None, items: list[Any]) -> Callable[[Any], Any]:
-    """What tells the items of a merged list apart: their merge key, or in a list of scalars the value itself."""
+    """The identity of a list's items: their merge key, or the value itself in a list of scalars."""
     key = field.merge_key if field else ""
     if not key:
         return lambda item: item
@@ -179,7 +179,7 @@ def _type_inside(field: GoField | None) -> str | None:
 
 
 def _without_directives(value: Any) -> Any:
-    """A value that the live object does not have yet: nulls and directives in it mean nothing."""
+    """A value that the live object does not have yet, without nulls and directives: they have nothing to act on."""
     if isinstance(value, dict):
         return {
             name: _without_directives(item)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes import client
 
+from local.cluster.controllers.daemonsets import DaemonSetController
+from local.cluster.controllers.deployments import DeploymentController, ReplicaSetController
+from local.cluster.controllers.garbage import GarbageCollector
+from local.cluster.kube import KubeApi
+from local.cluster.pace import Pace
+from local.cluster.state import ClusterState
 from tests.stack.kubernetes.support import (
     ADMIN,
     ASSETS,
@@ -92,6 +99,24 @@ def node(core: client.CoreV1Api) -> Iterator[str]:
     core.create_node({"metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": "a"}}})
     yield name
     core.delete_node(name)
+
+
+@pytest.fixture(scope="module")
+def controllers(cluster: Cluster) -> Iterator[None]:
+    """The simulator's workload controllers, at work until the module's last test."""
+    state = ClusterState(KubeApi(cluster.kubeconfig), Pace())
+    kinds = (DeploymentController, ReplicaSetController, DaemonSetController, GarbageCollector)
+    workers = [kind(state).worker for kind in kinds]
+    stop = threading.Event()
+    state.start(stop)
+    for informer in state.informers:
+        assert informer.wait_synced(20)
+    for worker in workers:
+        worker.start()
+    yield
+    stop.set()
+    for worker in workers:
+        worker.stop()
 
 
 @pytest.fixture(scope="session")

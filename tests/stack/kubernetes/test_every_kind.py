@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -145,6 +146,19 @@ def test_services_get_addresses_and_ports_of_their_own_and_keep_them(made, kubec
     assert "Invalid value" in refused_change
 
 
+def test_get_prints_what_people_look_for(made, kubectl):
+    made("service nodeport", "web", "--tcp=80")
+    made("service externalname", "out", "--external-name=example.com")
+    made("secret generic", "s", "--from-literal=a=1", "--from-literal=b=2")
+
+    services = {line.split()[0]: line.split() for line in kubectl("get", "services").splitlines()}
+    secrets = {line.split()[0]: line.split() for line in kubectl("get", "secrets").splitlines()}
+
+    assert re.fullmatch(r"80:3\d{4}/TCP", services["web"][4])
+    assert services["out"][3] == "example.com"
+    assert secrets["s"][1:3] == ["Opaque", "2"]
+
+
 def test_a_job_selects_its_pods_by_its_uid_and_must_not_restart_always(cluster, core, namespace, made):
     job = made("job", "once", "--image=busybox", "--", "date")
 
@@ -243,3 +257,52 @@ def outcome(body):
     except ApiError as error:
         return error.code
     return 200
+
+
+TEMPLATE = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "a", "image": "b"}]}}
+VOLUME = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"}}
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+# The least that makes an object of a kind: what people put into manifests, beside the kinds above.
+MANIFESTS = [
+    ("v1", "LimitRange", {"spec": {"limits": [{"type": "Container", "default": {"cpu": "1"}}]}}),
+    ("v1", "PersistentVolume", {"spec": VOLUME}),
+    ("v1", "PersistentVolumeClaim", {"spec": CLAIM}),
+    ("v1", "PodTemplate", {"template": TEMPLATE}),
+    ("v1", "ReplicationController", {"spec": {"replicas": 0, "template": TEMPLATE}}),
+    ("v1", "Endpoints", {"subsets": [{"addresses": [{"ip": "10.1.2.3"}], "ports": [{"port": 80}]}]}),
+    ("apps/v1", "ControllerRevision", {"revision": 1, "data": {"any": ["thing"]}}),
+    (
+        "apps/v1",
+        "StatefulSet",
+        {"spec": {"serviceName": "x", "selector": {"matchLabels": {"app": "x"}}, "template": TEMPLATE}},
+    ),
+    (
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        {"spec": {"maxReplicas": 2, "scaleTargetRef": {"kind": "Deployment", "name": "x"}}},
+    ),
+    ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {}}}),
+    ("networking.k8s.io/v1", "IngressClass", {"spec": {"controller": "example.com/ingress"}}),
+    ("storage.k8s.io/v1", "StorageClass", {"provisioner": "ebs.csi.aws.com"}),
+    ("storage.k8s.io/v1", "CSIDriver", {"spec": {"attachRequired": False}}),
+    ("discovery.k8s.io/v1", "EndpointSlice", {"addressType": "IPv4", "endpoints": [{"addresses": ["10.1.2.3"]}]}),
+    ("node.k8s.io/v1", "RuntimeClass", {"handler": "runc"}),
+    ("coordination.k8s.io/v1", "Lease", {"spec": {"holderIdentity": "me"}}),
+    ("rbac.authorization.k8s.io/v1", "Role", {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}),
+]
+
+
+@pytest.mark.parametrize(("version", "kind", "body"), MANIFESTS, ids=[kind for _, kind, _ in MANIFESTS])
+def test_a_manifest_of_each_kind_is_taken_shown_and_deleted(cluster, kubectl, namespace, version, kind, body):
+    path = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    if cluster.request("GET", path).status_code == 404:
+        pytest.skip(f"the server does not serve {version}")
+    manifest = json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": namespace}, **body})
+
+    created = kubectl("create", "-f", "-", stdin=manifest)
+    applied = kubectl("apply", "-f", "-", stdin=manifest)
+    shown = json.loads(kubectl("get", "-f", "-", "--output=json", stdin=manifest))
+    deleted = kubectl("delete", "-f", "-", stdin=manifest)
+
+    assert (created.split()[-1], applied.split()[-1], shown["kind"]) == ("created", "configured", kind)
+    assert "deleted" in deleted

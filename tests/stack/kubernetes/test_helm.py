@@ -76,3 +76,9 @@ def test_a_release_goes_back_to_an_earlier_revision(releases, chart, apps, names
 def test_a_chart_that_breaks_a_rule_is_refused_with_the_field(releases, chart):
     with pytest.raises(helm.HelmError, match=r"spec\.replicas"):
         releases.install(chart, "shop", {"replicas": -1})
+
+
+def test_helm_waits_until_a_rollout_is_complete(releases, chart, controllers):
+    installed = releases.install(chart, "shop", wait="watcher", timeout=60)
+
+    assert installed["status"] == "deployed"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from local.kubernetes import store
 from local.kubernetes.errors import ApiError
 from local.kubernetes.kinds import resources
-from local.kubernetes.reads import tables
+from local.kubernetes.reads import columns, tables
 from local.kubernetes.writes import ownership, patches
 from local.kubernetes.writes.apply import apply
 from local.kubernetes.writes.ownership import Entry
@@ -159,7 +159,7 @@ def test_the_event_log_forgets_and_says_so():
     ],
 )
 def test_ages_read_as_kubectl_prints_them(seconds, text):
-    assert tables.duration(seconds) == text
+    assert columns.duration(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import pytest
 
-from local.cluster.controllers.daemonsets import DaemonSetController
-from local.cluster.controllers.deployments import DeploymentController, ReplicaSetController
-from local.cluster.controllers.garbage import GarbageCollector
-from local.cluster.kube import KubeApi
-from local.cluster.pace import Pace
-from local.cluster.state import ClusterState
 from tests.stack.kubernetes.support import eventually, workload
-
-
-@pytest.fixture(scope="module")
-def controllers(cluster):
-    """The workload controllers, at work until the module's last test."""
-    state = ClusterState(KubeApi(cluster.kubeconfig), Pace())
-    kinds = (DeploymentController, ReplicaSetController, DaemonSetController, GarbageCollector)
-    workers = [kind(state).worker for kind in kinds]
-    stop = threading.Event()
-    state.start(stop)
-    for informer in state.informers:
-        assert informer.wait_synced(20)
-    for worker in workers:
-        worker.start()
-    yield
-    stop.set()
-    for worker in workers:
-        worker.stop()
 
 
 @pytest.fixture
