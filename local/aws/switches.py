@@ -42,7 +42,7 @@ class Switches:
     addon_shows_old_values: bool = False
     addon_updates_fail: bool = False
     addon_status: str = "ACTIVE"
-    addon_refuses_empty_values: bool = False
+    addon_refuses_empty_values: bool = True
     addons_by_path: bool = False
     addon_passed_to_service: str = "eks.amazonaws.com"
     ec2_reads_after_seconds: float = 0.0

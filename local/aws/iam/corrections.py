@@ -16,6 +16,7 @@ from local.aws.corrections.guard import original, replace
 from local.aws.iam import dynamodb_keys as dynamodb
 from local.aws.iam import ec2_resources as ec2
 from local.aws.partitions import partition_of
+from local.aws.step_functions.permissions import put_events_context
 
 if TYPE_CHECKING:
     from local.aws.switches import Switches
@@ -44,6 +45,7 @@ def install(switches: Switches) -> None:
     passed_roles(switches)
     dynamodb_keys()
     metric_namespaces()
+    event_sources()
     batches_of_messages()
 
 
@@ -166,6 +168,19 @@ def metric_namespaces() -> None:
         found: dict[str, Any] = known(service, action, body, params)
         if action == "cloudwatch:PutMetricData":
             found["cloudwatch:namespace"] = _namespace(body, params)
+        return found
+
+    replace(iam_actions, "request_tag_context", context)
+
+
+def event_sources() -> None:
+    """events:source and events:detail-type of PutEvents, which are arrays; MiniStack has neither."""
+    known = original(iam_actions, "request_tag_context")
+
+    def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
+        found: dict[str, Any] = known(service, action, body, params)
+        if action == "events:PutEvents" and body[:1] == b"{":
+            found.update(put_events_context(json.loads(body).get("Entries")))
         return found
 
     replace(iam_actions, "request_tag_context", context)

@@ -172,25 +172,26 @@ def _same_input(left: str | None, right: str | None) -> bool:
 
 
 def retry_after_at_most() -> None:
-    """MaxDelaySeconds bounds the pause before a retry, and JitterStrategy FULL draws it from zero up to that; MiniStack
-    supports neither, so pauses that should stay short grow to a minute.
+    """MaxDelaySeconds limits the pause before a retry, and JitterStrategy FULL picks a random part of it.
 
-    Source: "Retrying after an error" of the AWS Step Functions Developer Guide.
+    MiniStack supports neither and cuts every pause at a minute. Source: "Retrying after an error" of the AWS Step
+    Functions Developer Guide.
     """
     find = original(stepfunctions, "_find_matching_retrier")
 
-    def find_with_pause(retriers: Any, error: str, counts: dict[int, int]) -> Any:
+    def find_and_pause(retriers: Any, error: str, counts: dict[int, int]) -> Any:
         retrier, index = find(retriers, error, counts)
-        if retrier is None:
+        if retrier is None or scopes.current.get() is None:
             return retrier, index
         pause = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** counts.get(index, 0)
         pause = min(pause, retrier.get("MaxDelaySeconds", pause))
         if retrier.get("JitterStrategy") == "FULL":
             pause = random.uniform(0, pause)
-        # What the caller multiplies is the pause itself.
-        return {**retrier, "IntervalSeconds": pause, "BackoffRate": 1}, index
+        executions.pause(pause)
+        # The caller's own pause has to be zero.
+        return {**retrier, "IntervalSeconds": 0}, index
 
-    replace(stepfunctions, "_find_matching_retrier", find_with_pause)
+    replace(stepfunctions, "_find_matching_retrier", find_and_pause)
 
 
 def refuse_foreign_resources() -> None:

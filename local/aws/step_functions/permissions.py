@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
 from local.aws.corrections.guard import original
+from local.aws.iam import dynamodb_keys
 from local.aws.partitions import partition_of
 
 # Names of services in "arn:aws:states:::aws-sdk:<name>:<action>" that differ from their IAM prefix.
@@ -35,6 +36,8 @@ class Permission:
     operation: str
     action: str
     resource: str
+    # Condition keys of the request (events:source, dynamodb:LeadingKeys).
+    context: dict[str, Any] = field(default_factory=dict)
 
     def error(self, code: str) -> str:
         """The error name that a state sees for ``code`` of this service."""
@@ -62,10 +65,26 @@ def needed(resource: str, data: Any, region: str, account: str) -> list[Permissi
     service = IAM_PREFIXES.get(match[1].lower(), match[1].lower())
     operation = match[2][0].upper() + match[2][1:]
     action = "InvokeFunction" if (service, operation) == ("lambda", "Invoke") else operation
+    context = _context(service, arguments)
     return [
-        Permission(service, operation, f"{service}:{action}", one)
+        Permission(service, operation, f"{service}:{action}", one, context)
         for one in _resources(service, arguments, f"arn:{partition_of(region)}", f"{region}:{account}")
     ]
+
+
+def _context(service: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    if service == "events":
+        return put_events_context(arguments.get("Entries"))
+    return dynamodb_keys.item_context(arguments) if service == "dynamodb" else {}
+
+
+def put_events_context(entries: Any) -> dict[str, Any]:
+    """events:source and events:detail-type of PutEvents, which are arrays (list_amazoneventbridge.html)."""
+    listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return {
+        "events:source": sorted({str(entry.get("Source", "")) for entry in listed}),
+        "events:detail-type": sorted({str(entry.get("DetailType", "")) for entry in listed}),
+    }
 
 
 def _resources(service: str, arguments: dict[str, Any], start: str, place: str) -> list[str]:
@@ -94,6 +113,12 @@ def allowed(role: str, permission: Permission) -> bool:
     """Whether the policies of ``role`` (its ARN) allow ``permission``."""
     policies = original(iam_evaluator, "_gather_role_policies")(role.rsplit("/", 1)[-1], get_account_id())
     context = iam_evaluator.EvalContext(
-        role, "AssumedRole", get_account_id(), permission.action, permission.resource, get_region()
+        role,
+        "AssumedRole",
+        get_account_id(),
+        permission.action,
+        permission.resource,
+        get_region(),
+        service_context={name.lower(): value for name, value in permission.context.items()},
     )
     return bool(iam_evaluator.evaluate(context, policies).decision == "Allow")

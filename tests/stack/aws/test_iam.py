@@ -98,3 +98,47 @@ def test_given_the_setting_when_an_absent_addon_is_described_then_its_path_is_wh
     with aws.settings(addons_by_path=True):
         assert code_of(one.describe_addon, **asked) == "AccessDeniedException"
         assert code_of(both.describe_addon, **asked) == "ResourceNotFoundException"
+
+
+def test_given_a_condition_on_the_sources_of_events_when_put_then_every_entry_must_have_one_of_them(
+    aws: LocalAws, make: Maker, caller: Any
+):
+    condition = {"ForAllValues:StringEquals": {"events:source": ["ours"]}, "Null": {"events:source": "false"}}
+    events = caller(allow("events:PutEvents", **condition), service="events")
+    entry = {"DetailType": "d", "Detail": "{}"}
+    ours, theirs = {"Source": "ours", **entry}, {"Source": "theirs", **entry}
+
+    assert code_of(events.put_events, Entries=[ours, ours]) == ""
+    assert code_of(events.put_events, Entries=[ours, theirs]) == "AccessDeniedException"
+
+    def put(*entries: dict[str, Any]) -> str:
+        task = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::events:putEvents",
+            "Arguments": {"Entries": list(entries)},
+            "End": True,
+        }
+        machine = make.machine({"StartAt": "A", "States": {"A": task}}, allow("events:PutEvents", **condition))
+        return str(make.run(machine)["status"])
+
+    assert (put(ours), put(theirs)) == ("SUCCEEDED", "FAILED")
+
+
+def test_given_a_condition_on_partition_keys_when_a_state_machine_writes_then_it_counts(aws: LocalAws, make: Maker):
+    table = unique("table")
+    aws.client("dynamodb").create_table(
+        TableName=table,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    keys = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CLICK#*"]}}
+
+    def put(pk: str) -> str:
+        arguments = {"TableName": table, "Item": {"pk": {"S": pk}}}
+        resource = "arn:aws:states:::dynamodb:putItem"
+        task = {"Type": "Task", "Resource": resource, "Arguments": arguments, "End": True}
+        machine = make.machine({"StartAt": "A", "States": {"A": task}}, allow("dynamodb:PutItem", **keys))
+        return str(make.run(machine)["status"])
+
+    assert (put("CLICK#1"), put("INCIDENT#1")) == ("SUCCEEDED", "FAILED")
