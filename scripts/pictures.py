@@ -28,7 +28,12 @@ CALM, BUSY = 8, 10
 INCIDENT_SECONDS, CURE_SECONDS, ROLLBACK_SECONDS = 60.0, 90.0, 180.0
 # The simulated cluster lives ten times as fast, the state machines' waits are cut to a thirtieth.
 SPEED, WAIT_SCALE = 10.0, 0.03
-MESSAGE = "#messages > .message:last-child"
+# The newest one with a headline: replies that are shown in the channel as well stand below it.
+MESSAGE = "#messages > :nth-last-child(1 of .message:has(.block-header))"
+REPLY = "#messages > :nth-last-child(1 of .message:not(:has(.block-header)))"
+DESK, PHONE = (1000, 1500), (390, 844)
+# What the button reads that adds the first block of the pool; it is free again after each story.
+ADD = "Add 100.64.0.0/22"
 # A VPC with its primary CIDR and these is at the default quota of five.
 FULL_VPC = ("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
 NO_CHROMIUM = (
@@ -65,6 +70,20 @@ class Studio:
         self.browser.wait_for_text(text, within=MESSAGE, timeout=seconds)
 
     def take(self, name: str, selector: str = MESSAGE) -> None:
+        """At the width of a desk and of a phone."""
+        self._take(name, selector)
+        self.browser.resize(*PHONE, scale=2)
+        self._take(f"{name}-phone", selector)
+        self.browser.resize(*DESK, scale=2)
+
+    def take_window_on_phone(self, name: str) -> None:
+        """What is seen of the newest message when it is scrolled to its headline."""
+        self.browser.resize(*PHONE, scale=2)
+        self.browser.evaluate(f"document.querySelector({json.dumps(MESSAGE)}).scrollIntoView({{block: 'start'}})")
+        self._take(name, None)
+        self.browser.resize(*DESK, scale=2)
+
+    def _take(self, name: str, selector: str | None) -> None:
         path = IMAGES / f"{name}.png"
         self.browser.screenshot(path, selector)
         sys.stdout.write(f"{path.relative_to(ROOT)}  {path.stat().st_size // 1024} KiB\n")
@@ -73,26 +92,41 @@ class Studio:
 
 def healed_and_rolled_back(studio: Studio) -> None:
     with studio.incident(Scenario(cluster="shop-prod")):
-        studio.reads("waits for approval")
+        studio.reads("If nobody answers")
+        studio.browser.wait_for_text("Decide by", within=REPLY)
         studio.take("approval-asked")
-        studio.browser.click("Details", within=MESSAGE)
+        studio.take("reply-asked", REPLY)
+        studio.take_window_on_phone("approval-asked-window-phone")
+        studio.browser.click("All 6 changes", within=MESSAGE)
         studio.browser.wait_for_text("ENIConfig", within="#view")
         studio.take("details", "#view")
         studio.browser.click("Close", within="#view")
-        studio.browser.click("Approve", within=MESSAGE)
-        studio.browser.wait_for_text("Approve the plan?", within="#confirm")
+        studio.browser.click(ADD, within=MESSAGE)
+        studio.browser.wait_for_text(f"{ADD}?", within="#confirm")
         studio.take("approval-confirm", "#confirm")
-        studio.browser.click("Approve", within="#confirm")
-        studio.reads("✅ Add the CIDR to the VPC")
+        studio.browser.click(ADD, within="#confirm")
+        studio.reads("Add the CIDR to the VPC")
         studio.take("running")
         studio.reads("shop-prod: healed")
+        studio.browser.wait_for_text("settled, approved", within=REPLY)
         studio.take("healed")
-        studio.press("Rollback", "Look")
+        studio.take("reply-settled", REPLY)
+        studio.press("Roll back…", "Check")
         studio.reads("If nobody answers")
         studio.take("rollback-assessed")
         studio.press("Roll back, evict 2 pods", "Evict 2 pods")
+        studio.reads("so far", ROLLBACK_SECONDS)
+        studio.take("rolling-back")
         studio.reads("is free again", ROLLBACK_SECONDS)
         studio.take("rolled-back")
+
+
+def left_as_it_is(studio: Studio) -> None:
+    with studio.incident(Scenario(cluster="blog-prod")):
+        studio.reads("If nobody answers")
+        studio.press("Leave as it is", "Leave as it is")
+        studio.reads("left as it is, nothing was changed")
+        studio.take("left-as-it-is")
 
 
 def refused(studio: Studio) -> None:
@@ -105,10 +139,10 @@ def failed_and_undone(studio: Studio) -> None:
     fault = {"service": "ec2", "action": "CreateSubnet", "error": "SubnetLimitExceeded", "times": 20}
     fault["message"] = "The maximum number of subnets has been reached for this VPC."
     with studio.incident(Scenario(cluster="search-prod")):
-        studio.reads("waits for approval")
+        studio.reads("If nobody answers")
         _control(studio.stack, "POST", fault)
         try:
-            studio.press("Approve", "Approve")
+            studio.press(ADD, ADD)
             studio.reads("everything made was removed")
         finally:
             _control(studio.stack, "DELETE")
@@ -128,13 +162,19 @@ def main() -> int:
         sys.stderr.write(f"{NO_CHROMIUM}\n")
         return 1
     IMAGES.mkdir(parents=True, exist_ok=True)
-    stack = Stack(FOLDER, Ports.free(), {"DefaultMode": "approve"}, speed=SPEED, wait_scale=WAIT_SCALE)
+    stack = Stack(
+        FOLDER,
+        Ports.free(),
+        {"DefaultMode": "approve", "SlackMention": "S0000ONCALL"},
+        speed=SPEED,
+        wait_scale=WAIT_SCALE,
+    )
     try:
-        with TemporaryDirectory() as profile, stack, Browser.launch(Path(profile), 1000, 1500, scale=2) as browser:
+        with TemporaryDirectory() as profile, stack, Browser.launch(Path(profile), *DESK, scale=2) as browser:
             stack.start()
             browser.open(stack.servers.slack_url)
             browser.wait_for_text("# eks-incidents")
-            for story in (healed_and_rolled_back, refused, failed_and_undone):
+            for story in (healed_and_rolled_back, left_as_it_is, refused, failed_and_undone):
                 story(Studio(stack, browser))
     except (BrowserError, DeploymentFailed, NotSettled, NotStarted) as error:
         sys.stderr.write(f"error: {error}\n")

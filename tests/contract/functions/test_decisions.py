@@ -14,10 +14,11 @@ from ip_remediator.approvals import kill_switch
 from ip_remediator.approvals.daily_limit import TTL, DailyLimit
 from ip_remediator.approvals.policy import KILL_SWITCH
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
-from ip_remediator.common.enums import Mode
-from ip_remediator.incidents.record import Approval, ApprovalState
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import Approval, ApprovalState, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.remediation.close import Lifecycle, waits
+from tests.unit.support.records import PLAN
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -192,3 +193,28 @@ def test_the_kill_switch_of_a_cluster_is_its_tag(aws: str):
     kill_switch.check(ssm, "/no/such", {"team": "payments"})
     with pytest.raises(kill_switch.KillSwitchOn, match=KILL_SWITCH):
         kill_switch.check(ssm, "/no/such", {KILL_SWITCH: "on"})
+
+
+def test_a_question_says_how_long_healed_incidents_of_its_kind_took_from_the_decision_to_the_proof(
+    table: Table,
+) -> None:
+    clock = Clock()
+    lifecycle = Lifecycle(table, Ledger(table, clock), clock)
+
+    def asked(cluster: str) -> Approval:
+        incident = lifecycle.incidents.open(cluster, "ap-northeast-2", Mode.APPROVE, "")
+        lifecycle.incidents.complete(incident, Step.PLAN, plan=PLAN)
+        lifecycle.ask(incident, "token", 60, "")
+        found = lifecycle.incidents.get(incident)
+        assert found.approval is not None
+        if cluster != "last":
+            Approvals(table, clock).decide(found.approval.id, APPROVED, ANN)
+            clock.now += timedelta(seconds=100 if cluster == "one" else 140)
+            lifecycle.close(incident, Outcome.HEALED if cluster != "failed" else Outcome.PARTLY, None)
+        clock.now += timedelta(minutes=1)
+        return found.approval
+
+    assert asked("one").usual_seconds is None, "nothing was measured yet"
+    assert asked("two").usual_seconds == 100
+    assert asked("failed").usual_seconds == 120
+    assert asked("last").usual_seconds == 120, "only what was healed counts"

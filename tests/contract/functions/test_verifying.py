@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.common.enums import Outcome
-from ip_remediator.incidents.record import Incident, Step, Verification
+from ip_remediator.incidents.record import Incident, Progress, Step, Verification
 from ip_remediator.planning.model import Plan
 from ip_remediator.remediation.verify import PodsStillPending, Verifier
 from ip_remediator.snapshot.model import Snapshot
@@ -32,6 +32,7 @@ class Cured:
     in_subnets: Collection[str] = ()
     free: dict[str, int] = field(default_factory=lambda: {"subnet-nodes": 0, NEW: 200})
     noted: tuple[str, Verification] | None = None
+    progress: list[Progress] = field(default_factory=list)
 
     # --- of KubePods
     def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
@@ -52,6 +53,9 @@ class Cured:
         return [Subnet(id=id_, zone="a", cidr="100.64.0.0/24", free=free) for id_, free in self.free.items()]
 
     # --- of Incidents
+    def record_progress(self, incident_id: str, progress: Progress) -> None:
+        self.progress.append(progress)
+
     def complete(self, incident_id: str, step: Step, note: str, verification: Verification) -> None:
         assert step is Step.VERIFY
         self.noted = note, verification

@@ -46,10 +46,11 @@ class Approvals:
         expires_at: datetime,
         shown_as: str = "approval",
         why: str = "",
+        usual_seconds: int | None = None,
     ) -> Approval:
         """Puts a question into the record, as its attribute `shown_as` ("approval" is about the plan,
         "rollback_approval" about a rollback); the answer goes to whoever waits on `task_token`. `why`: what made the
-        remediator ask."""
+        remediator ask. `usual_seconds`: how long such plans took earlier."""
         approval = Approval(
             id=secrets.token_urlsafe(12),
             state=ApprovalState.PENDING,
@@ -57,6 +58,7 @@ class Approvals:
             asked_at=self._clock(),
             expires_at=expires_at,
             why=why,
+            usual_seconds=usual_seconds,
         )
         question = {
             **_key(approval.id),

@@ -30,6 +30,7 @@ __all__ = [
     "Mode",
     "Outcome",
     "Policy",
+    "Progress",
     "Rollback",
     "RollbackAssessment",
     "RollbackState",
@@ -177,6 +178,15 @@ class Verification(Document):
         return max(0, (self.expected or 0) - len(self.healed))
 
 
+class Progress(Document):
+    """How far a step is that waits for many: `done` of `total` pods run, or ENIs have left."""
+
+    step: Step
+    what: Literal["pod", "ENI"]
+    done: int = Field(ge=0)
+    total: int = Field(ge=0)
+
+
 class SlackReply(Document):
     """A reply in the message's thread. `about` is what it calls people for (`notifications.messages.calls`);
     `settled`: it says by now what became of that."""
@@ -270,7 +280,6 @@ class Rollback(Document):
     assessment: RollbackAssessment | None = None
     evict: bool = False
     heir: str | None = Field(default=None, description="the later incident that keeps what it stands on")
-    hanging: tuple[str, ...] = Field(default=(), description="pods without an address when all was taken back")
 
 
 class Incident(Document):
@@ -294,6 +303,7 @@ class Incident(Document):
     subnets: dict[str, str] = Field(
         default_factory=dict, description="the subnet for pods, by zone: made, or used as it was"
     )
+    progress: Progress | None = Field(default=None, description="of the step that waits, or waited last")
     verification: Verification | None = None
     failure: Failure | None = None
     outcome: Outcome | None = None

@@ -11,6 +11,7 @@ One table, keys `pk` and `sk`:
     APPROVAL#<id>       TOKEN             a question to people, with the task token that waits (`approvals`)
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
     VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
+    DURATION#<strategy> HEALED            how long the latest healed incidents took (`durations`)
     SUBNET#<id>         HISTORY           what was free in each hour of 14 days (`subnet_history`)
 
 Every write of the record touches only the attributes it is about, so writers do not undo each other.
@@ -34,6 +35,7 @@ from ip_remediator.incidents.record import (
     Failure,
     Incident,
     Policy,
+    Progress,
     Rollback,
     RunRequest,
     SlackMessage,
@@ -60,6 +62,7 @@ _DOCUMENTS: dict[str, type[Document]] = {
     "diagnosis": Diagnosis,
     "plan": Plan,
     "approval": Approval,
+    "progress": Progress,
     "verification": Verification,
     "failure": Failure,
     "slack": SlackMessage,
@@ -239,6 +242,10 @@ class Incidents(IncidentOpener):
             self._records.update(marker_key(incident.cluster), "SET closed_at = :now", values, condition)
         except ConditionFailed:
             return  # the cluster has a newer incident
+
+    def record_progress(self, incident: str, progress: Progress) -> None:
+        """How far a step is, for people who watch: no entry of the timeline."""
+        self._records.update(meta_key(incident), "SET progress = :now", {":now": progress.model_dump_json()})
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
         self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})

@@ -10,7 +10,8 @@ from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.enums import Mode, Outcome
-from ip_remediator.incidents.record import ApprovalState, Failure, Incident
+from ip_remediator.incidents.durations import Durations
+from ip_remediator.incidents.record import ApprovalState, Failure, Incident, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import InvalidInput, ManualRun, parsed
 from ip_remediator.incidents.vpc_lock import VpcLock
@@ -53,7 +54,8 @@ class Lifecycle:
         if incident.plan is None:
             raise InvalidInput(f"incident {incident_id} has no plan to approve")
         expires_at = self.clock() + timedelta(minutes=minutes)
-        self._approvals.ask(incident_id, incident.plan.hash, task_token, expires_at, why=why)
+        usual = Durations(self.table).usual(incident.plan.strategy)
+        self._approvals.ask(incident_id, incident.plan.hash, task_token, expires_at, why=why, usual_seconds=usual)
 
     def remind(self, incident_id: str, task_token: str) -> dict[str, Any] | None:
         """Reminds people of the open question; from now on its answer goes to `task_token`.
@@ -90,8 +92,17 @@ class Lifecycle:
         if outcome in (Outcome.FAILED, Outcome.UNDONE):
             outcome = Outcome.FAILED if made else Outcome.UNDONE
         self._unlock(incident)
+        if outcome is Outcome.HEALED and incident.open:
+            self._measure(incident)
         self.incidents.close(incident, outcome)
         return _report(incident, outcome, failure_of(caught, made) if caught else None)
+
+    def _measure(self, incident: Incident) -> None:
+        """Notes how long it took from the decision to the proof."""
+        planned = incident.steps.get(Step.PLAN)
+        began = incident.approval.decided_at if incident.approval else planned.at if planned else None
+        if incident.plan and began:
+            Durations(self.table).add(incident.plan.strategy, (self.clock() - began).total_seconds())
 
     def _unlock(self, incident: Incident) -> None:
         """Gives the lock back, the one included that was taken for a plan which then could not be made."""

@@ -10,7 +10,7 @@ from ip_remediator.clients.kubernetes.pods import KubePods
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import NotYet
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.incidents.record import HealedPod, Incident, Step, SubnetBalance, Verification
+from ip_remediator.incidents.record import HealedPod, Incident, Progress, Step, SubnetBalance, Verification
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan
 from ip_remediator.snapshot.ec2 import Ec2Reader
@@ -21,6 +21,8 @@ from ip_remediator.snapshot.node_room.limits import free_slots
 # How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
 # full subnet before it asks EC2 again.
 WATCH_SECONDS = 60
+# How long it watches before it tells how many still wait.
+_SLICE_SECONDS = 10.0
 
 
 class PodsStillPending(NotYet):
@@ -49,7 +51,7 @@ class Verifier:
             PodsStillPending: not `final`, and pods are still waiting.
         """
         uids = {pod.uid for pod in self.snapshot.stuck_pods if pod.uid and self._can_get_address(pod)}
-        waiting = self.pods.await_not_pending(uids, 0 if final else seconds)
+        waiting = self._watch(uids, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
         found = self._verification(waiting)
@@ -57,6 +59,23 @@ class Verifier:
         note = self._note(found)
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
         return {"outcome": outcome.value, "healed": len(found.healed), "still_stuck": len(found.still_stuck)}
+
+    def _watch(self, uids: set[str], seconds: float) -> set[str]:
+        """The pods that are still waiting after at most `seconds`; people see their number fall meanwhile."""
+        waiting = self.pods.await_not_pending(uids, 0)
+        self._tell_progress(len(uids) - len(waiting), len(uids))
+        while waiting and seconds > 0:
+            before, slice_ = len(waiting), min(seconds, _SLICE_SECONDS)
+            waiting = self.pods.await_not_pending(uids, slice_)
+            seconds -= slice_
+            if len(waiting) != before:
+                self._tell_progress(len(uids) - len(waiting), len(uids))
+        return waiting
+
+    def _tell_progress(self, done: int, total: int) -> None:
+        progress = Progress(step=Step.VERIFY, what="pod", done=done, total=total)
+        if total and progress != self.incident.progress:
+            self.incidents.record_progress(self.incident.id, progress)
 
     def _can_get_address(self, pod: StuckPod) -> bool:
         """False when only a new node helps, however long we wait."""

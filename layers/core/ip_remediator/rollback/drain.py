@@ -14,7 +14,16 @@ from ip_remediator.clients.kubernetes.nodes import KubeNodes
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Rollback, RollbackState, StepState
+from ip_remediator.incidents.record import (
+    ChangeKind,
+    ChangeMade,
+    Incident,
+    Progress,
+    Rollback,
+    RollbackState,
+    Step,
+    StepState,
+)
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges
@@ -122,6 +131,11 @@ class BlockDrainer:
             return {"pods": 0}
         if not evict:
             raise PodsInTheWay(pods_remain(use))
+        assessed = self.incident.rollback.assessment if self.incident.rollback else None
+        total = max(assessed.pods if assessed else 0, len(use.pods))
+        progress = Progress(step=Step.ROLLBACK, what="pod", done=total - len(use.pods), total=total)
+        if progress != self.incident.progress:
+            self.incidents.record_progress(self.incident.id, progress)
         refusals = Evictor(self.kube, self.sleep).evict([pod for pod in use.pods if not pod.leaving])
         why = f"; refused: {some_of([refusal.message for refusal in refusals])}" if refusals else ""
         raise NotYet(f"{counted(len(use.pods), 'pod')} on addresses of the block, being moved{why}")

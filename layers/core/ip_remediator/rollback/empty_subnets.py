@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ip_remediator.common.errors import NotYet
+from ip_remediator.incidents.record import Progress, Step
 from ip_remediator.provisioning.vpc import Network
 from ip_remediator.rollback.block_usage import Ec2Block
 from ip_remediator.rollback.rules import interfaces_remain
@@ -25,5 +26,14 @@ def await_empty(network: Network, block: Ec2Block) -> dict[str, Any]:
     if leaked:
         left = block.interfaces(made)
     if left:
+        _tell_progress(network, len(left))
         raise NotYet(interfaces_remain(left))
     return {"interfaces": 0}
+
+
+def _tell_progress(network: Network, left: int) -> None:
+    rollback = network.incident.rollback
+    total = max(rollback.assessment.interfaces if rollback and rollback.assessment else 0, left)
+    progress = Progress(step=Step.ROLLBACK, what="ENI", done=total - left, total=total)
+    if progress != network.incident.progress:
+        network.incidents.record_progress(network.incident.id, progress)

@@ -128,14 +128,15 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
 def _after_rollback(incident: Incident) -> Iterator[Line]:
     """The pods that the new addresses served lose them; whether others are free, the assessment counted."""
     assessment = incident.rollback.assessment if incident.rollback else None
-    if incident.rollback and incident.rollback.hanging:
-        hanging = incident.rollback.hanging
-        have = "has" if len(hanging) == 1 else "have"
-        yield Line(f"{counted(len(hanging), 'pod')} {have} no IP address again: {names(hanging)}", "failed")
-    elif assessment and assessment.pods:
-        yield Line(
-            f"{counted(assessment.pods, 'pod')} lost their addresses; see `kubectl get pods` for those that wait"
-        )
+    if assessment and assessment.pods:
+        free = assessment.free_elsewhere
+        named = f" ({names(assessment.pod_names, shown=2)} among them)" if assessment.pod_names else ""
+        yield Line(f"{counted(assessment.pods, 'pod')} lost their addresses{named} and are recreated by their owners")
+        if free is not None and free < assessment.pods:
+            hang = assessment.pods - free
+            have = "has" if hang == 1 else "have"
+            other = counted(free, "free address", "free addresses")
+            yield Line(f"{counted(hang, 'pod')} of these {have} no IP address again: elsewhere were {other}", "failed")
     yield Line("the shortage that opened this incident is back: the same subnets are as full as before", "failed")
 
 

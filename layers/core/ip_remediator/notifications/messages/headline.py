@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import ApprovalState, Incident, RollbackState, Step, StepState
-from ip_remediator.incidents.replacement_record import ReplacementState
+from ip_remediator.incidents.replacement_record import NodeState, ReplacementState
 from ip_remediator.notifications.messages.cause import problem
 from ip_remediator.notifications.messages.planned import action
 from ip_remediator.notifications.messages.state import (
@@ -95,6 +95,12 @@ def _replacement_headline(incident: Incident) -> Headline | None:
     """None where it is over and done, or none was asked for."""
     step = state_of(incident, Step.REPLACE_NODES)
     if incident.replacement and step is not None:
+        nodes = [node for zone in incident.replacements.values() for node in zone.nodes]
+        if incident.replacement.state is ReplacementState.RUNNING and nodes:
+            done = sum(node.state is NodeState.REPLACED for node in nodes)
+            return Headline(
+                ":arrows_counterclockwise:", f"nodes are being replaced, {done} of {counted(len(nodes), 'node')} done"
+            )
         confirmed = step == StepState.RUNNING and incident.replacement.state is ReplacementState.ASSESSED
         if confirmed and replacement_asked(incident) is None:
             return _REPLACEMENTS[ReplacementState.RUNNING]

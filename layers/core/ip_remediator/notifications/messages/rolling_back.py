@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted
-from ip_remediator.incidents.record import Incident, Rollback, RollbackAssessment, RollbackState
+from ip_remediator.incidents.record import Incident, Rollback, RollbackAssessment, RollbackState, Step
 from ip_remediator.notifications.messages.planned import undone
 from ip_remediator.notifications.messages.state import rollback_asked
 from ip_remediator.notifications.messages.text import Line, Part, code, items, moment, names, person, words
@@ -63,7 +63,7 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     else:
         yield from _answered(incident, latest)
     if latest.state is RollbackState.RUNNING:
-        yield Line(_pace(latest), "running")
+        yield Line(f"{_pace(latest)}{_progress(incident)}", "running")
 
 
 def _answered(incident: Incident, latest: Rollback) -> Iterator[Line]:
@@ -98,3 +98,12 @@ def _pace(latest: Rollback) -> str:
     if latest.assessment and latest.assessment.pods:
         return "no pod is moved: while pods have addresses of the subnets, these stay"
     return "the subnets go when the ENIs have left"
+
+
+def _progress(incident: Incident) -> str:
+    """How many have moved or left so far."""
+    progress = incident.progress
+    if progress is None or progress.step is not Step.ROLLBACK:
+        return ""
+    verb = "moved" if progress.what == "pod" else "gone"
+    return f": {progress.done} of {counted(progress.total, progress.what)} {verb} so far"

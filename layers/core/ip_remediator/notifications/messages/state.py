@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import (
     Approval,
     ApprovalState,
@@ -89,6 +90,9 @@ def _words_of(incident: Incident, step: Step) -> str:
     approved = incident.approval is not None and incident.approval.state is ApprovalState.APPROVED
     if step is Step.APPROVE and approved:
         return "Check once more that the approved plan still fits"
+    progress = incident.progress
+    if progress and progress.step is step:
+        return f"{STEP_WORDS[step]}: {progress.done} of {counted(progress.total, progress.what)} so far"
     return STEP_WORDS[step]
 
 
