@@ -18,6 +18,8 @@ STDIN = "-"
 # Beside the code, so that an installed package has it too; onboarding/rbac.yaml links to it.
 RBAC_FILE = Path(__file__).with_name("rbac.yaml")
 # As `planning.strategies.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
+# AWS takes CIDRs of these prefix lengths.
+_LARGEST_PREFIX, _SMALLEST_PREFIX = 16, 28
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
 _FORMATS = ("table", "json", "yaml")
 _SHELLS = ("bash", "zsh", "fish")
@@ -173,6 +175,13 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
         help="where to take the block; repeatable (100.64.0.0/10)",
     )
     plan.add_argument("--strategy", choices=_STRATEGIES, help="how pods get the addresses (custom-networking)")
+    plan.add_argument(
+        "--block-prefix",
+        type=_block_prefix,
+        metavar="N",
+        help="prefix length of a new CIDR, or needed (16, unless CG-NAT is routed between VPCs)",
+    )
+    plan.add_argument("--subnet-prefix", type=_prefix, metavar="N", help="prefix length of each pod subnet (19)")
     _end(plan, stack=False)
 
 
@@ -350,6 +359,16 @@ def _cidr(text: str) -> IPv4Network:
         return IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{error}; give a CIDR such as 100.64.0.0/10") from error
+
+
+def _prefix(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and _LARGEST_PREFIX <= int(text) <= _SMALLEST_PREFIX):
+        raise argparse.ArgumentTypeError(f"{text!r} is no prefix length from {_LARGEST_PREFIX} to {_SMALLEST_PREFIX}")
+    return int(text)
+
+
+def _block_prefix(text: str) -> int | str:
+    return text if text == "needed" else _prefix(text)
 
 
 def _ago(text: str) -> timedelta:

@@ -50,6 +50,9 @@ def _terms(arguments: Namespace) -> PlanningOptions:
         excluded=tuple(arguments.exclude),
         strategy=arguments.strategy or "custom-networking",
         insists=arguments.strategy is not None,
+        block_prefix=None if arguments.block_prefix == "needed" else arguments.block_prefix,
+        subnet_prefix=arguments.subnet_prefix,
+        as_needed=arguments.block_prefix == "needed",
     )
 
 
@@ -79,8 +82,9 @@ def _who_has(needed: BlockRequirement) -> str:
 
 def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IPv4Network]:
     taken = [IPv4Network(cidr) for cidr in needed.excluded]
-    for pool in needed.pools:
-        for block in cidrs.free_blocks(IPv4Network(pool), taken, needed.prefix):
+    places = [(prefix, pool) for prefix, _ in needed.sizes for pool in needed.pools]
+    for prefix, pool in places:
+        for block in cidrs.free_blocks(IPv4Network(pool), taken, prefix):
             if build_plan.block_refusal(snapshot, needed, block) is None:
                 yield block
 
@@ -132,6 +136,7 @@ def describe_plan(cluster: str, made: Plan | None) -> str:
         f"{'' if made.source == 'none' else f' ({made.source})'} in "
         f"{cell(made.vpc_id)}\n{cell(made.expectation)}\n{made.strategy}: {cell(made.strategy_reason)}",
         subnets if made.subnets else "",
+        f"How long it lasts\n  {cell(made.sizing)}" if made.sizing else "",
         f"Changes\n{changes}",
         bullets("Then, by hand", made.handover),
         options,

@@ -17,7 +17,7 @@ from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.observability import logger
 from ip_remediator.remediation.plan import Proposer
 from ip_remediator.remediation.plan_actions import PLAN, PlanWork
-from ip_remediator.remediation.requests import stack_options
+from ip_remediator.remediation.requests import stack_options, with_sizes
 from ip_remediator.settings import PlanSettings
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     """Performs the action of `PLAN`."""
     call, settings = PLAN.parse(event), PlanSettings.read(os.environ)
     terms = stack_options(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
+    terms = with_sizes(terms, settings.block_prefix, settings.subnet_prefix)
     table, ledger = session.table(settings.incidents_table), Ledger(session.table(settings.ledger_table), utc_now)
     proposer = Proposer(
         incidents=Incidents(table, utc_now),

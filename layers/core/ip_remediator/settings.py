@@ -82,13 +82,16 @@ class DiagnoseSettings(IncidentSettings):
 @dataclass(frozen=True)
 class PlanSettings(IncidentSettings):
     """`pools` and `excluded_cidrs` are comma-separated CIDRs ("none" for no exclusion). `max_per_vpc_per_day`: plans
-    that go ahead without asking. `ipam_pool_id`: the VPC IPAM pool that new CIDRs come from, or "none"."""
+    that go ahead without asking. `ipam_pool_id`: the VPC IPAM pool that new CIDRs come from, or "none". `block_prefix`
+    and `subnet_prefix`: prefix lengths, or "auto"; for the block also "needed"."""
 
     ledger_table: str
     strategy: str
     pools: str
     ipam_pool_id: str
     excluded_cidrs: str
+    block_prefix: str
+    subnet_prefix: str
     approval_minutes: str
     max_per_vpc_per_day: str
 

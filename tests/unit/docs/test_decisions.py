@@ -84,7 +84,7 @@ def test_the_examples_of_sizing_are_computed(row: dict[str, str]) -> None:
     facts = snapshot(*parts, env=PREFIXES if held == 110 else {})
 
     # then demand, subnet and block are what the planner asks for
-    needed = requirement(facts, diagnose(facts))
+    needed = requirement(facts, diagnose(facts), PlanningOptions(as_needed=True))
     demand = sizing.demand(facts, facts.nodes[0].zone or "")
     assert [str(demand), f"/{needed.subnet_prefix}", f"/{needed.prefix}"] == [
         row["demand per zone"],

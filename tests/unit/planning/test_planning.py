@@ -86,7 +86,7 @@ def test_given_a_peering_that_is_gone_then_its_range_is_free() -> None:
 @pytest.mark.parametrize("way_out", ["0.0.0.0/0", "0.0.0.0/1"])
 def test_given_a_default_route_then_it_takes_nothing(way_out: str) -> None:
     route = Route(destination=way_out, target="nat-1", route_table="rtb-a")
-    assert planned(snapshot(*FULL, vpc=vpc(routes=(route,)))).block == "100.64.0.0/22"
+    assert planned(snapshot(*FULL, vpc=vpc(routes=(route,)))).block == "100.64.0.0/16"
 
 
 def test_given_dockers_bridge_among_the_pools_then_it_is_left_alone() -> None:
@@ -133,7 +133,7 @@ def test_given_quotas_that_were_not_read_then_aws_defaults_refuse_nothing_and_a_
 
 def test_given_a_vpc_at_its_cidr_quota_with_room_in_a_cgnat_cidr_then_the_room_is_used() -> None:
     crowded = vpc("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "100.70.0.0/16")
-    assert planned(snapshot(*FULL, vpc=crowded)).block == "100.70.0.0/22"
+    assert planned(snapshot(*FULL, vpc=crowded)).block == "100.70.0.0/18"
 
 
 def test_given_a_vpc_at_its_subnet_quota_then_the_refusal_names_the_quota_and_the_command() -> None:
@@ -184,7 +184,7 @@ def test_given_a_block_too_small_for_the_zones_then_planning_with_it_is_refused(
 def test_given_a_cgnat_cidr_with_room_then_it_is_used_and_no_cidr_added() -> None:
     used = Part(subnets=(subnet("a", id="subnet-old", cidr="100.64.0.0/24", free=250),))
     found = planned(snapshot(*FULL, used, vpc=vpc("100.64.0.0/16")))
-    assert (found.source, found.block) == ("existing-cidr", "100.64.4.0/22")
+    assert (found.source, found.block) == ("existing-cidr", "100.64.64.0/18")
     assert "associate_cidr" not in [change.action for change in found.changes]
     assert [option.option for option in found.options if option.taken] == ["existing-cidr"]
 
@@ -192,7 +192,7 @@ def test_given_a_cgnat_cidr_with_room_then_it_is_used_and_no_cidr_added() -> Non
 def test_given_a_cgnat_cidr_that_is_full_then_a_new_cidr_beside_it_is_added() -> None:
     used = Part(subnets=(subnet("a", id="subnet-old", cidr="100.64.0.0/16", free=0),))
     found = planned(snapshot(*FULL, used, vpc=vpc("100.64.0.0/16")))
-    assert (found.source, found.block) == ("new-cidr", "100.65.0.0/22")
+    assert (found.source, found.block) == ("new-cidr", "100.65.0.0/16")
     assert found.changes[0].action == "associate_cidr"
     assert [option.option for option in found.options if option.taken] == ["new-cidr"]
 
@@ -205,7 +205,7 @@ def test_given_a_cgnat_cidr_that_is_kept_for_others_then_a_new_cidr_is_added() -
 def test_given_a_cgnat_cidr_that_is_still_associating_then_it_is_not_used_yet() -> None:
     arriving = VpcCidr(cidr="100.64.0.0/16", state="associating")
     facts = snapshot(*FULL, vpc=vpc(cidrs=(VpcCidr(cidr="10.0.0.0/16"), arriving)))
-    assert planned(facts).block == "100.65.0.0/22"
+    assert planned(facts).block == "100.65.0.0/16"
 
 
 # --- Zones and sizes
@@ -239,22 +239,24 @@ def test_given_nodes_that_aws_node_does_not_serve_then_their_zone_gets_no_subnet
 def test_given_more_nodes_then_the_subnets_grow_within_bounds(nodes: int, prefix: int) -> None:
     # A t3.medium holds 3 x 6 addresses; four times that is asked for.
     facts = snapshot(zone("a", free=0, stuck=1, nodes=nodes))
-    assert needed(facts).subnet_prefix == prefix
+    assert needed(facts, as_needed=True).subnet_prefix == prefix
+    # and where addresses cost nothing none is smaller than a /19
+    assert needed(facts).subnet_prefix == min(prefix, 19)
 
 
 def test_given_prefix_mode_then_max_pods_sizes_the_subnet_and_half_of_it_is_reserved() -> None:
     facts = snapshot(zone("a", free=0, stuck=1, nodes=4, max_pods=110), env={"ENABLE_PREFIX_DELEGATION": "true"})
-    assert needed(facts).subnet_prefix == cidrs.subnet_prefix_for(4 * 4 * 110)
+    assert needed(facts, as_needed=True).subnet_prefix == cidrs.subnet_prefix_for(4 * 4 * 110)
     assert planned(facts).subnets[0].reserve_prefixes
 
 
 def test_given_unknown_instance_types_then_a_guess_sizes_the_subnet() -> None:
     facts = snapshot(zone("a", free=0, stuck=1, nodes=9, max_enis=None, addresses_per_eni=None, max_pods=None))
-    assert needed(facts).subnet_prefix == cidrs.subnet_prefix_for(4 * 9 * 30)
+    assert needed(facts, as_needed=True).subnet_prefix == cidrs.subnet_prefix_for(4 * 9 * 30)
 
 
 def test_given_three_zones_then_the_block_holds_their_subnets_and_one_to_come() -> None:
-    found = planned(snapshot(*FULL, zone("c", free=0)))
+    found = planned(snapshot(*FULL, zone("c", free=0)), as_needed=True)
     assert found.block == "100.64.0.0/22"
     assert [subnet.cidr for subnet in found.subnets] == ["100.64.0.0/24", "100.64.1.0/24", "100.64.2.0/24"]
 

@@ -200,10 +200,10 @@ def test_given_free_subnets_meant_for_pods_then_nothing_is_made(tags: dict[str, 
 
 def test_given_one_zone_with_a_subnet_then_the_other_gets_one_of_a_block_for_one() -> None:
     found = first_plan(snapshot(*FULL, spare(tags=TAGGED)))
-    assert (found.source, found.block) == ("new-cidr", "100.64.0.0/23")
+    assert (found.source, found.block) == ("new-cidr", "100.64.0.0/16")
     assert [(each.zone, each.id, each.cidr) for each in found.subnets] == [
         (az("a"), "spare-a", "10.0.100.0/24"),
-        (az("b"), None, "100.64.0.0/24"),
+        (az("b"), None, "100.64.0.0/19"),
     ]
     assert taken(found) == ["existing-subnet", "new-cidr"]
 
@@ -303,18 +303,19 @@ def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason()
 @pytest.mark.parametrize(
     ("pool", "cidrs"),
     [
-        ("100.64.0.0/21", ["100.64.0.0/24", "100.64.1.0/24"]),
+        ("100.64.0.0/16", ["100.64.0.0/19", "100.64.32.0/19"]),
+        ("100.64.0.0/21", ["100.64.0.0/22", "100.64.4.0/22"]),
         ("100.64.0.0/23", ["100.64.0.0/24", "100.64.1.0/24"]),
         ("100.64.0.0/24", ["100.64.0.0/25", "100.64.0.128/25"]),
         ("100.64.0.0/26", ["100.64.0.0/27", "100.64.0.32/27"]),
     ],
-    ids=["enough", "without-a-spare-share", "smaller-subnets", "for-the-present-nodes"],
+    ids=["enough", "all-of-it", "without-a-spare-share", "smaller-subnets", "for-the-present-nodes"],
 )
 def test_given_a_small_pool_then_the_plan_makes_do_with_what_is_free(pool: str, cidrs: list[str]) -> None:
     # A node of 18 addresses in each zone: four times that is 72, once is 18, which a /27 holds.
     found = first_plan(snapshot(*FULL), PlanningOptions(pools=(IPv4Network(pool),)))
     assert [each.cidr for each in found.subnets] == cidrs
-    assert ("is the most that is free in" in reason(found, "new-cidr")) is (not pool.endswith("/21"))
+    assert ("is the most that is free in" in reason(found, "new-cidr")) is (not pool.endswith("/16"))
 
 
 def test_given_more_nodes_than_the_largest_subnet_serves_then_the_plan_says_so() -> None:
@@ -328,7 +329,7 @@ def test_given_a_pool_too_small_for_the_present_nodes_then_it_is_asked_for_all_a
     needed = requirement(
         snapshot(*FULL), diagnose(snapshot(*FULL)), PlanningOptions(pools=(IPv4Network("100.64.0.0/27"),))
     )
-    assert (needed.prefix, needed.subnet_prefix) == (22, 24)
+    assert (needed.prefix, needed.subnet_prefix) == (16, 19)
 
 
 def test_given_an_ipam_pool_then_it_gives_new_cidrs_instead_of_the_pools() -> None:
@@ -477,7 +478,7 @@ def test_given_a_forecast_that_outgrows_the_factor_then_the_subnet_lasts_half_a_
         cluster=Cluster(name="prod", vpc_id="vpc-1"),
     )
     # Five a day for 180 days, beside 18 that the node can hold: 918, which a /22 holds and a /23 does not.
-    assert requirement(facts, diagnose(facts)).subnet_prefix == 22
+    assert requirement(facts, diagnose(facts), PlanningOptions(as_needed=True)).subnet_prefix == 22
 
 
 # --- Advice

@@ -18,8 +18,8 @@ from ip_remediator.planning.model import BlockRequirement, Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
-from ip_remediator.remediation.requests import required, stack_options
-from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.remediation.requests import required, stack_options, with_sizes
+from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_vpc import LeakedInterface
 from tests.unit.support.facts import CUSTOM, az, eni_config, snapshot, subnet, vpc, zone
 
@@ -121,7 +121,7 @@ def test_given_a_block_that_cannot_be_had_then_the_message_names_the_field_and_w
 
 
 def test_given_a_vpc_at_its_quota_then_a_new_block_is_refused_like_any_other():
-    full = custom(vpc=vpc(*(f"100.{64 + number}.0.0/16" for number in range(4))))
+    full = custom(vpc=vpc(*(f"100.{64 + number}.0.0/16" for number in range(4))), quotas=Quotas(applied=True))
     with pytest.raises(CannotPlan, match="quota"):
         needed(full, block="100.99.0.0/22")
 
@@ -181,6 +181,21 @@ def test_given_the_stacks_parameters_then_the_terms_are_read_from_them():
 def test_given_a_wrong_parameter_then_the_setting_is_named(parameters: tuple[str, ...], words: str):
     with pytest.raises(ValueError, match=re.escape(words)):
         stack_options(*parameters)
+
+
+@pytest.mark.parametrize(
+    ("block", "subnet", "sizes"),
+    [("auto", "auto", (None, None, False)), ("needed", "auto", (None, None, True)), ("20", "23", (20, 23, False))],
+)
+def test_given_the_parameters_of_sizes_then_they_are_the_planners(block: str, subnet: str, sizes: tuple[Any, ...]):
+    terms = with_sizes(PlanningOptions(), block, subnet)
+    assert (terms.block_prefix, terms.subnet_prefix, terms.as_needed) == sizes
+
+
+@pytest.mark.parametrize(("block", "subnet"), [("15", "auto"), ("auto", "29"), ("auto", "needed"), ("many", "auto")])
+def test_given_sizes_that_aws_does_not_have_then_the_setting_is_named(block: str, subnet: str):
+    with pytest.raises(ValueError, match=r"setting (BLOCK|SUBNET)_PREFIX: .* from 16 to 28"):
+        with_sizes(PlanningOptions(), block, subnet)
 
 
 # --- The input alone

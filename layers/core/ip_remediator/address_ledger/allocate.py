@@ -76,16 +76,17 @@ class _Book:
     detail: dict[str, str]
 
     def first_free(self, needed: BlockRequirement, taken: Sequence[IPv4Network]) -> IPv4Network:
-        """Of the first pool that has one."""
+        """The largest size that some pool has, of the first pool that has it."""
         refusals = []
-        for pool in needed.pools:
-            try:
-                return self.ledger.reserve(
-                    self.owner, IPv4Network(pool), needed.prefix, taken, scope=self.scope, detail=self.detail
-                )
-            except PoolExhausted as error:
-                refusals.append(str(error))
-        raise CannotPlan("; ".join(refusals))
+        for prefix in dict.fromkeys(block for block, _ in needed.sizes):
+            for pool in needed.pools:
+                try:
+                    return self.ledger.reserve(
+                        self.owner, IPv4Network(pool), prefix, taken, scope=self.scope, detail=self.detail
+                    )
+                except PoolExhausted as error:
+                    refusals.append(str(error))
+        raise CannotPlan("; ".join(refusals[-len(needed.pools) :]))
 
     def exactly_asked(self, needed: BlockRequirement) -> IPv4Network:
         try:
@@ -109,7 +110,7 @@ def _fits(held: Reservation, needed: BlockRequirement, taken: Sequence[IPv4Netwo
     inside = needed.ipam_pool is not None or any(held.block.subnet_of(IPv4Network(pool)) for pool in needed.pools)
     return (
         held.scope == scope
-        and held.block.prefixlen == needed.prefix
+        and held.block.prefixlen in {block for block, _ in needed.sizes}
         and inside
         and not any(held.block.overlaps(network) for network in taken)
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.planning import preconditions, sizing
+from ip_remediator.planning import block_sizes, own_space, preconditions, sizing
+from ip_remediator.planning.block_sizes import Size
 from ip_remediator.planning.model import Option, Source
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
@@ -17,13 +18,19 @@ from ip_remediator.snapshot.taken_ranges import taken_ranges
 
 @dataclass(frozen=True)
 class AddressSource:
-    """A block of length `prefix` in one of `pools`, cut into subnets of `subnet_prefix`; `reason` is for people."""
+    """A block of length `prefix` in one of `pools`, cut into subnets of `subnet_prefix`; `reason` is for people.
+
+    `smaller` are the sizes to try where no pool has that, the largest first. `pieces` stand for the block where each
+    zone gets a range of its own, in several places.
+    """
 
     source: Source
     reason: str
     pools: tuple[IPv4Network, ...] = ()
     prefix: int = 0
     subnet_prefix: int = 0
+    smaller: tuple[Size, ...] = ()
+    pieces: dict[str, IPv4Network] = field(default_factory=dict)
     excluded: dict[str, str] = field(default_factory=dict)
 
 
@@ -37,36 +44,40 @@ def find(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> 
     return replace(found, reason=found.reason + _too_small(found, max(demand.values())))
 
 
-def _too_small(space: AddressSource, most: int) -> str:
+def _too_small(source: AddressSource, most: int) -> str:
     """Said where a subnet holds less than the nodes of its zone can hold now."""
-    holds = cidrs.usable_addresses(IPv4Network((0, space.subnet_prefix)))
-    if holds * sizing.GROWTH >= most:
+    if source.pieces or block_sizes.holds(source.subnet_prefix, most):
         return ""
-    return f"; a /{space.subnet_prefix} has {holds:,} addresses and a zone's nodes can hold {most // sizing.GROWTH:,}"
+    usable = cidrs.usable_addresses(IPv4Network((0, source.subnet_prefix)))
+    return f"; a /{source.subnet_prefix} has {usable:,} addresses and a zone's nodes can hold {most // sizing.GROWTH:,}"
 
 
 def _find(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> AddressSource:
-    wanted, *smaller = _sizes(demand)
+    wanted = block_sizes.sizes(snapshot, terms, demand)
     if terms.block:
-        return _asked_for(snapshot, terms, terms.block, wanted)
-    # Rather without a share for a zone to come than one more CIDR.
-    as_large = [wanted, *(size for size in smaller if size.subnet == wanted.subnet)]
-    own = next((found for size in as_large if (found := _own(snapshot, terms, size))), None)
-    if own:
+        return _asked_for(snapshot, terms, terms.block, block_sizes.as_needed(demand)[0])
+    if own := _own(snapshot, terms, demand, wanted):
         return own
     try:
         preconditions.require_room_for_cidr(snapshot)
+        if not snapshot.quotas.applied:
+            preconditions.require_room_for_cidr(_with_quotas_read(snapshot))
     except CannotPlan:
-        less = next((found for size in smaller if (found := _own(snapshot, terms, size))), None)
-        if less is None:
-            raise
-        return replace(less, reason=f"{less.reason} only, and no CIDR can be added")
-    return _further_cidr(snapshot, terms, wanted, smaller)
+        split = own_space.pieces(snapshot, terms, demand)
+        if split is not None:
+            return _in_pieces(snapshot, terms, split, " only, and no CIDR can be added")
+        preconditions.require_room_for_cidr(snapshot)
+    return _further_cidr(snapshot, terms, wanted)
+
+
+def _with_quotas_read(snapshot: Snapshot) -> Snapshot:
+    """AWS's defaults as if they were certain: own space is then the safer way, while it lasts."""
+    return snapshot.model_copy(update={"quotas": snapshot.quotas.model_copy(update={"applied": True})})
 
 
 def options(space: AddressSource, terms: PlanningOptions) -> tuple[Option, ...]:
     """The rungs of the ladder that are about blocks."""
-    size = f"a /{space.prefix}"
+    size = f"a /{space.prefix}" if space.prefix else "the pieces"
     passed_over = {
         "existing-cidr": f"the VPC has no CIDR of {cidrs.CGNAT} with room for {size}",
         "new-cidr": "not needed",
@@ -82,73 +93,83 @@ def options(space: AddressSource, terms: PlanningOptions) -> tuple[Option, ...]:
     return tuple(Option(option=name, taken=name == space.source, reason=reasons[name]) for name in passed_over)
 
 
-@dataclass(frozen=True)
-class _Size:
-    """Prefix lengths of the block and of each subnet in it."""
-
-    block: int
-    subnet: int
-
-
-def _sizes(demand: dict[str, int]) -> list[_Size]:
-    """What is wanted, then less and less: first the spare share gives way, then the subnets, down to what the nodes
-    can hold now."""
-    most = max(demand.values())
-    largest = cidrs.subnet_prefix_for(most)
-    enough = [
-        prefix
-        for prefix in range(largest, cidrs.SMALLEST_PREFIX + 1)
-        if prefix == largest or cidrs.usable_addresses(IPv4Network((0, prefix))) * sizing.GROWTH >= most
-    ]
-    return [
-        _Size(cidrs.block_prefix_for(len(demand), prefix, spare_zones=spare), prefix)
-        for prefix in enough
-        for spare in (1, 0)
-    ]
-
-
-def _further_cidr(snapshot: Snapshot, terms: PlanningOptions, wanted: _Size, smaller: list[_Size]) -> AddressSource:
-    """The largest size that is free in some pool; where none is, the ledger tells who has the pools."""
+def _further_cidr(snapshot: Snapshot, terms: PlanningOptions, wanted: list[Size]) -> AddressSource:
+    """The largest size that is free in some pool; smaller ones where the ledger has no room for that."""
     excluded = taken_ranges(snapshot) | _kept(terms)
+    first, *smaller = wanted
     if terms.ipam_pool:
-        reason = f"a /{wanted.block} of {terms.ipam_pool}, so that IPAM keeps the books"
-        return AddressSource("ipam-pool", reason, (), wanted.block, wanted.subnet, excluded)
+        reason = f"a /{first.block} of {terms.ipam_pool}, so that IPAM keeps the books"
+        return AddressSource("ipam-pool", reason, (), first.block, first.subnet, excluded=excluded)
     pools = _allowed_pools(snapshot, terms.pools)
     taken = [IPv4Network(cidr, strict=False) for cidr in excluded]
-    fitting = (size for size in (wanted, *smaller) if _free_in(pools, taken, size.block))
-    size = next(fitting, wanted)
-    reason = f"a /{size.block} of {pools[0]}, a /{size.subnet} for each zone, costs nothing"
-    if size != wanted:
+    size = next((size for size in wanted if _free_in(pools, taken, size.block)), first)
+    reason = f"a /{size.block} of {pools[0]} with a /{size.subnet} for each zone: {_why_this_size(snapshot, terms)}"
+    if size != first:
         names = ", ".join(str(pool) for pool in pools)
         reason = f"a /{size.block} with a /{size.subnet} for each zone is the most that is free in {names}"
-    return AddressSource("new-cidr", reason, pools, size.block, size.subnet, excluded)
+    left = tuple(smaller[wanted.index(size) :])
+    return AddressSource("new-cidr", reason, pools, size.block, size.subnet, left, excluded=excluded)
+
+
+def _why_this_size(snapshot: Snapshot, terms: PlanningOptions) -> str:
+    if terms.block_prefix or terms.subnet_prefix:
+        return "the size that was chosen"
+    scarce = block_sizes.thrift(snapshot, terms)
+    if scarce:
+        return f"no larger than needed, for {scarce}"
+    return "it costs nothing, and neither a CIDR nor a subnet can be made larger later"
 
 
 def _free_in(pools: Iterable[IPv4Network], taken: Sequence[IPv4Network], prefix: int) -> bool:
     return any(next(cidrs.free_blocks(pool, taken, prefix), None) for pool in pools)
 
 
-def _own(snapshot: Snapshot, terms: PlanningOptions, size: _Size) -> AddressSource | None:
-    """CG-NAT CIDRs of the VPC that still have room for the block, beside its subnets and ranges kept for others."""
-    used = [*terms.excluded, *(IPv4Network(subnet.cidr) for subnet in snapshot.subnets)]
-    own = (cidr for cidr in _associated(snapshot) if cidr.subnet_of(cidrs.CGNAT))
-    pools = tuple(cidr for cidr in own if _free_in([cidr], used, size.block))
-    if not pools:
-        return None
-    reason = f"{pools[0]} of the VPC has room for a /{size.block}"
-    return AddressSource("existing-cidr", reason, pools, size.block, size.subnet, _inside_taken(snapshot, terms))
+def _own(
+    snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int], wanted: list[Size]
+) -> AddressSource | None:
+    """Room in a CG-NAT CIDR of the VPC: rather than one more CIDR also without a share for a zone to come, and as
+    pieces in several places."""
+    needed = block_sizes.as_needed(demand)[0]
+    for subnet in sorted({size.subnet for size in wanted if size.subnet <= needed.subnet}):
+        without_spare = Size(cidrs.block_prefix_for(len(demand), subnet, spare_zones=0), subnet)
+        larger = subnet < needed.subnet
+        for size in [without_spare] if larger else [needed, without_spare]:
+            pools = own_space.blocks_for(snapshot, terms, size)
+            if pools and not (larger and not own_space.leaves_half(snapshot, terms, size)):
+                reason = f"{pools[0]} of the VPC has room for a /{size.block}, a /{size.subnet} for each zone"
+                inside = _inside_taken(snapshot, terms)
+                return AddressSource("existing-cidr", reason, pools, size.block, size.subnet, excluded=inside)
+    split = own_space.whole_pieces(snapshot, terms, demand)
+    return _in_pieces(snapshot, terms, split, "") if split else None
 
 
-def _asked_for(snapshot: Snapshot, terms: PlanningOptions, block: IPv4Network, wanted: _Size) -> AddressSource:
+def _in_pieces(snapshot: Snapshot, terms: PlanningOptions, pieces: dict[str, IPv4Network], why: str) -> AddressSource:
+    """One block where the pieces fill one; the space that stays unused is told."""
+    inside = _inside_taken(snapshot, terms)
+    homes = {cidr for cidr in own_space.own_cidrs(snapshot) if any(piece.subnet_of(cidr) for piece in pieces.values())}
+    left = own_space.free_space(own_space.own_cidrs(snapshot), [*own_space.used(snapshot, terms), *pieces.values()])
+    unused = f"; {left:,} addresses of the VPC's CG-NAT CIDRs stay free" if left else ""
+    block = own_space.as_one_block(pieces)
+    names = " and ".join(str(home) for home in sorted(homes))
+    if block:
+        prefix = next(iter(pieces.values())).prefixlen
+        reason = f"{names} of the VPC has room for a /{block.prefixlen}{why}{unused}"
+        return AddressSource("existing-cidr", reason, (block,), block.prefixlen, prefix, excluded=inside)
+    told = ", ".join(f"{piece} in {zone}" for zone, piece in pieces.items())
+    reason = f"{names} of the VPC have room in several places{why}: {told}{unused}"
+    return AddressSource("existing-cidr", reason, pieces=pieces, excluded=inside)
+
+
+def _asked_for(snapshot: Snapshot, terms: PlanningOptions, block: IPv4Network, wanted: Size) -> AddressSource:
     """The block that somebody asked for; its subnets are as much smaller as the planner's would be."""
     subnet_prefix = min(cidrs.SMALLEST_PREFIX, block.prefixlen + wanted.subnet - wanted.block)
     reason = f"this run asks for the block {block}"
     if any(block.subnet_of(cidr) for cidr in _associated(snapshot)):
         taken = _inside_taken(snapshot, terms)
-        return AddressSource("existing-cidr", reason, (block,), block.prefixlen, subnet_prefix, taken)
+        return AddressSource("existing-cidr", reason, (block,), block.prefixlen, subnet_prefix, excluded=taken)
     preconditions.require_room_for_cidr(snapshot)
     taken = taken_ranges(snapshot) | _kept(terms)
-    return AddressSource("new-cidr", reason, (block,), block.prefixlen, subnet_prefix, taken)
+    return AddressSource("new-cidr", reason, (block,), block.prefixlen, subnet_prefix, excluded=taken)
 
 
 def _inside_taken(snapshot: Snapshot, terms: PlanningOptions) -> dict[str, str]:

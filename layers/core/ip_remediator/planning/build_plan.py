@@ -11,6 +11,7 @@ from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.planning import handover, unallocated_space
 from ip_remediator.planning.changes import changes
 from ip_remediator.planning.expectation import expect
+from ip_remediator.planning.lifetime import lifetime
 from ip_remediator.planning.model import BlockRequirement, Change, Plan, PlannedSubnet, digest
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
@@ -50,6 +51,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         strategy_reason=needed.strategy_reason,
         vpc_id=snapshot.vpc.id if snapshot.vpc else "",
         block=str(block) if block else None,
+        blocks=tuple(sorted(needed.pieces.values())) if needed.pieces else (str(block),) if block else (),
         source=needed.source,
         ipam_pool=needed.ipam_pool,
         leaked_interfaces=needed.leaked,
@@ -58,6 +60,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         options=needed.options,
         risks=_risks(snapshot, needed, block, subnets),
         expectation=expected.text,
+        sizing=lifetime(snapshot, needed, subnets),
         heals_now=expected.heals_now,
         replace_nodes=expected.replace_nodes,
         handover=told,
@@ -70,7 +73,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
 def _risks(
     snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None, subnets: tuple[PlannedSubnet, ...]
 ) -> tuple[Risk, ...]:
-    present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id]
+    present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id or needed.pieces]
     return assess(
         snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present, zones=needed.zones
     )
@@ -130,6 +133,8 @@ def _subnets(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | 
 
 
 def _cut(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None) -> dict[str, IPv4Network]:
+    if needed.pieces:
+        return {zone: IPv4Network(piece) for zone, piece in needed.pieces.items()}
     if not needed.needs_block:
         return {}
     if block is None or snapshot.vpc is None:
@@ -138,7 +143,7 @@ def _cut(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None
     if refusal:
         raise CannotPlan(refusal)
     try:
-        return cidrs.split_over_zones(block, needed.new_zones, needed.subnet_prefix)
+        return cidrs.split_over_zones(block, needed.new_zones, needed.subnet_prefix_in(block))
     except cidrs.CannotSplit as error:
         raise CannotPlan(str(error)) from error
 

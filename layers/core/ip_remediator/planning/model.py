@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from ipaddress import IPv4Network
 from typing import Any, Literal
 
 from pydantic import Field
@@ -33,7 +34,8 @@ class BlockRequirement(Document):
     `source` tells where the addresses come from: leaked ENIs ("none"), `existing` subnets, CG-NAT CIDRs that the VPC
     already has (`pools`), a pool for a new CIDR (`pools`), or the VPC IPAM pool `ipam_pool`. `zones` are all that are
     served; those in `existing` (zone to subnet) take nothing of the block. `eni_configs`: by zone, those that are
-    pointed at its subnet.
+    pointed at its subnet. `smaller` are the sizes, (block, subnet), that do where no pool has a block of `prefix`, the
+    largest first. `pieces` (zone to CIDR) stand for the block where each zone gets a range of its own.
     """
 
     strategy: Strategy
@@ -45,6 +47,8 @@ class BlockRequirement(Document):
     zones: tuple[str, ...]
     existing: dict[str, str] = Field(default_factory=dict)
     eni_configs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    smaller: tuple[tuple[int, int], ...] = ()
+    pieces: dict[str, str] = Field(default_factory=dict)
     leaked: tuple[LeakedInterface, ...] = ()
     ipam_pool: str | None = None
     excluded: dict[str, str] = Field(default_factory=dict)
@@ -52,7 +56,15 @@ class BlockRequirement(Document):
 
     @property
     def needs_block(self) -> bool:
-        return self.source not in ("none", "existing-subnets")
+        return self.source not in ("none", "existing-subnets") and not self.pieces
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(block, subnet) prefix lengths that serve, the largest first."""
+        return ((self.prefix, self.subnet_prefix), *self.smaller)
+
+    def subnet_prefix_in(self, block: IPv4Network) -> int:
+        return next((subnet for size, subnet in self.sizes if size == block.prefixlen), self.subnet_prefix)
 
     @property
     def new_zones(self) -> tuple[str, ...]:
@@ -92,9 +104,10 @@ class Change(Document):
 class Plan(Document):
     """What will be done, and why so. An approval is bound to `hash` (see `digest`).
 
-    `block` is None when nothing new is taken (sources "none" and "existing-subnets"). `heals_now` counts the stuck
-    pods that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others, the first
-    500 of them.
+    `block` is None when nothing new is taken (sources "none" and "existing-subnets"), or when each zone gets a range
+    of its own: `blocks` has all that is taken. `sizing` tells how long it lasts. `heals_now` counts the stuck pods
+    that the plan relieves without a node being replaced; `replace_nodes` names the nodes of the others, the first 500
+    of them.
     `handover`: what people run after the plan was carried out, with `subnet_placeholder` for ids not known before.
     `unknown`: what the facts do not say.
     """
@@ -105,6 +118,7 @@ class Plan(Document):
     strategy_reason: str = ""
     vpc_id: str
     block: str | None
+    blocks: tuple[str, ...] = ()
     source: Source
     ipam_pool: str | None = None
     leaked_interfaces: tuple[LeakedInterface, ...] = ()
@@ -113,6 +127,7 @@ class Plan(Document):
     options: tuple[Option, ...]
     risks: tuple[Risk, ...]
     expectation: str
+    sizing: str = ""
     heals_now: int = 0
     replace_nodes: tuple[str, ...] = ()
     handover: tuple[str, ...] = ()

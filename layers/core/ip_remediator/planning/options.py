@@ -11,15 +11,22 @@ from ip_remediator.planning.strategies import RequestedStrategy
 
 @dataclass(frozen=True)
 class PlanningOptions:
-    """`pools`: where new CIDRs are taken from, or instead `ipam_pool`, the id of a VPC IPAM pool. `excluded`: ranges
+    """What bounds a plan.
+
+    `pools`: where new CIDRs are taken from, or instead `ipam_pool`, the id of a VPC IPAM pool. `excluded`: ranges
     kept for others (Tailscale, on-premises). `zones` and `block`: those to use, instead of those that the planner
-    finds. `insists`: somebody asked for this strategy in this run, so deleting leaked ENIs is no answer.
+    finds. `block_prefix` and `subnet_prefix`: sizes that somebody chose, as prefix lengths; None: what lasts, or
+    thrift where addresses are shared (see `block_sizes`). `as_needed`: thrift everywhere. `insists`: somebody asked
+    for this strategy in this run, so deleting leaked ENIs is no answer.
     """
 
     pools: tuple[IPv4Network, ...] = (cidrs.CGNAT,)
     excluded: tuple[IPv4Network, ...] = ()
     strategy: RequestedStrategy = "custom-networking"
     ipam_pool: str | None = None
+    block_prefix: int | None = None
+    subnet_prefix: int | None = None
+    as_needed: bool = False
     zones: tuple[str, ...] = ()
     block: IPv4Network | None = None
     insists: bool = False

@@ -85,6 +85,8 @@ def _of_space(
         pools=tuple(str(pool) for pool in found.pools),
         prefix=found.prefix,
         subnet_prefix=found.subnet_prefix,
+        smaller=tuple((size.block, size.subnet) for size in found.smaller),
+        pieces={zone: str(piece) for zone, piece in found.pieces.items()},
         zones=tuple(zones),
         existing={zone: subnet.id for zone, subnet in offered.chosen.items()},
         ipam_pool=terms.ipam_pool if found.source == "ipam-pool" else None,

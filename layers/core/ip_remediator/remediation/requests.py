@@ -38,6 +38,31 @@ def stack_options(strategy: str, pools: str, excluded: str, ipam_pool: str) -> P
     )
 
 
+def with_sizes(terms: PlanningOptions, block: str, subnet: str) -> PlanningOptions:
+    """`terms` with the parameters BlockPrefix ("auto", "needed" or a number) and SubnetPrefix ("auto" or a number).
+
+    Raises:
+        ValueError: names the setting.
+    """
+    return replace(
+        terms,
+        block_prefix=None if block == "needed" else _prefix("BLOCK_PREFIX", block),
+        subnet_prefix=_prefix("SUBNET_PREFIX", subnet),
+        as_needed=block == "needed",
+    )
+
+
+def _prefix(name: str, text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and cidrs.LARGEST_PREFIX <= int(text) <= cidrs.SMALLEST_PREFIX):
+        raise ValueError(
+            f"setting {name}: {text!r} is no prefix length; give auto, or a number from {cidrs.LARGEST_PREFIX} to "
+            f"{cidrs.SMALLEST_PREFIX}"
+        )
+    return int(text)
+
+
 def _networks(name: str, text: str) -> tuple[IPv4Network, ...]:
     try:
         return tuple(IPv4Network(cidr.strip()) for cidr in text.split(",") if cidr.strip() not in ("", "none"))

@@ -1,0 +1,100 @@
+"""How large a block and its subnets are: sizes that last where addresses cost nothing, thrift where they are shared.
+
+A subnet and a CIDR cannot be resized, a VPC may have five CIDRs, and an address of 100.64.0.0/10 that no other network
+routes costs nothing: so a block is a /16 with a /19 for each zone. Where ranges of 100.64.0.0/10 are routed between
+VPCs they must differ, and a /16 is a 64th of all there is: then a block is as large as the nodes need.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.common.text import some_of
+from ip_remediator.planning import sizing
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.snapshot.model import Snapshot
+
+BLOCK_PREFIX, SUBNET_PREFIX = 16, 19
+_NARROWEST_WAY_OUT = 7
+
+
+@dataclass(frozen=True)
+class Size:
+    """Prefix lengths of the block and of each subnet in it."""
+
+    block: int
+    subnet: int
+
+
+def sizes(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> list[Size]:
+    """The largest first: what lasts, then what nodes need with room for growth, then less, down to what they hold."""
+    needed = as_needed(demand)
+    if thrift(snapshot, terms):
+        return needed
+    first = needed[0]
+    block, subnet = terms.block_prefix or BLOCK_PREFIX, terms.subnet_prefix or min(SUBNET_PREFIX, first.subnet)
+    shares = (len(demand) - 1).bit_length()
+    lasting = [
+        Size(prefix, max(subnet, prefix + shares)) for prefix in range(block, cidrs.SMALLEST_PREFIX + 1 - shares)
+    ]
+    larger = [size for size in lasting if size.block < first.block and size.subnet <= first.subnet]
+    if terms.block_prefix or terms.subnet_prefix:  # somebody chose: nothing larger than that, however much is needed
+        larger = lasting[:1]
+        needed = [size for size in needed if size.block > block and size.subnet >= subnet]
+    return [*larger, *needed]
+
+
+def as_needed(demand: dict[str, int]) -> list[Size]:
+    """As large as the demand, then less and less: first the spare share gives way, then the subnets, down to what the
+    nodes can hold now."""
+    most = max(demand.values())
+    largest = cidrs.subnet_prefix_for(most)
+    enough = [
+        prefix for prefix in range(largest, cidrs.SMALLEST_PREFIX + 1) if prefix == largest or holds(prefix, most)
+    ]
+    return [
+        Size(cidrs.block_prefix_for(len(demand), prefix, spare_zones=spare), prefix)
+        for prefix in enough
+        for spare in (1, 0)
+    ]
+
+
+def holds(prefix: int, demand: int) -> bool:
+    """Whether a subnet of that prefix holds what the zone's nodes can hold now: a demand has room for growth."""
+    return cidrs.usable_addresses(IPv4Network((0, prefix))) * sizing.GROWTH >= demand
+
+
+def thrift(snapshot: Snapshot, terms: PlanningOptions) -> str | None:
+    """Why addresses are scarce here; None where they cost nothing, or somebody chose the sizes."""
+    if terms.block_prefix or terms.subnet_prefix:
+        return None
+    if terms.as_needed:
+        return "the settings say so"
+    if terms.ipam_pool:
+        return "IPAM shares its pool among others"
+    routable = [str(pool) for pool in terms.pools if not pool.subnet_of(cidrs.CGNAT)]
+    if routable:
+        return f"{some_of(routable)} is not of {cidrs.CGNAT}"
+    seen = _routed(snapshot)
+    return f"ranges of {cidrs.CGNAT} are routed between VPCs here ({some_of(seen, 2)})" if seen else None
+
+
+def _routed(snapshot: Snapshot) -> list[str]:
+    """Ranges of CG-NAT that others have behind peerings, gateways and routes."""
+    vpc = snapshot.vpc
+    if vpc is None:
+        return []
+    own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
+    seen = {cidr: f"{cidr} behind {gateway.id}" for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
+    seen |= {cidr: f"{cidr} of peer {peering.id}" for peering in vpc.peerings for cidr in peering.cidrs}
+    seen |= {route.destination: f"{route.destination} to {route.target}" for route in vpc.routes}
+    dropped = {cidr for gateway in vpc.transit_gateways for cidr in gateway.blackholes or ()}
+    return [told for cidr, told in sorted(seen.items()) if cidr not in dropped and _of_others(cidr, own)]
+
+
+def _of_others(cidr: str, own: list[IPv4Network]) -> bool:
+    network = IPv4Network(cidr, strict=False)
+    wide = network.prefixlen <= _NARROWEST_WAY_OUT
+    return not wide and network.overlaps(cidrs.CGNAT) and not any(network.subnet_of(each) for each in own)

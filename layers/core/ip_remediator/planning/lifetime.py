@@ -1,0 +1,44 @@
+"""How long the subnets of a plan last, with the arithmetic."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.common.text import counted
+from ip_remediator.planning import sizing
+from ip_remediator.planning.model import BlockRequirement, PlannedSubnet
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes
+
+_YEAR = 365
+
+
+def lifetime(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[PlannedSubnet, ...]) -> str:
+    """In words, of the zone whose subnet is full first; empty where the plan has no subnets."""
+    if needed.leaked or not subnets:
+        return ""
+    lives = [_of_zone(snapshot, subnet) for subnet in subnets]
+    return min(lives)[1]
+
+
+def _of_zone(snapshot: Snapshot, subnet: PlannedSubnet) -> tuple[float, str]:
+    """(days or times until it is full, the sentence)."""
+    present = snapshot.subnet(subnet.id)
+    room = present.free if present and present.free is not None else cidrs.usable_addresses(IPv4Network(subnet.cidr))
+    held = sizing.held_now(snapshot, subnet.zone)
+    most = sum(sizing.addresses_of(node) for node in pod_nodes(snapshot, subnet.zone))
+    rate = sizing.used_a_day(snapshot, subnet.zone)
+    start = f"{subnet.cidr} in {subnet.zone} has room for {room:,} addresses; the zone's nodes hold {held:,} now"
+    if rate:
+        days = max(0, room - held) / rate
+        return days, f"{start} and use up {rate:.1f} more a day: it lasts {_told_days(days)}"
+    times = room / most if most else float("inf")
+    if not most:
+        return times, f"{start}"
+    ready = f"and can hold {most:,}: it lasts until they are {times:,.1f} times as many"
+    return times, f"{start} {ready} (how fast addresses are used up is not known)"
+
+
+def _told_days(days: float) -> str:
+    return counted(round(days), "day") if days < 2 * _YEAR else f"{days / _YEAR:.0f} years"

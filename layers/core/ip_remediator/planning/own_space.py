@@ -1,0 +1,105 @@
+"""Free space of the CG-NAT CIDRs that the VPC has: one block for all zones, or pieces in several places.
+
+A further shortage takes from the CIDR that is there, also from one that another cluster's incident made: at most half
+of what is free while that is more than the nodes need, so that something is left for the next one. Subnets need not be
+of one contiguous block: where none fits, each zone gets a piece of its own, of whichever CIDR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, collapse_addresses
+
+from ip_remediator.common import cidr as cidrs
+from ip_remediator.planning.block_sizes import Size, holds
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.snapshot.model import Snapshot
+
+
+def own_cidrs(snapshot: Snapshot) -> list[IPv4Network]:
+    """The CG-NAT CIDRs of the VPC."""
+    known = snapshot.vpc.cidrs if snapshot.vpc else ()
+    associated = (IPv4Network(cidr.cidr) for cidr in known if cidr.state == "associated")
+    return [cidr for cidr in associated if cidr.subnet_of(cidrs.CGNAT)]
+
+
+def used(snapshot: Snapshot, terms: PlanningOptions) -> list[IPv4Network]:
+    """What the VPC's subnets and the settings keep of them."""
+    return [*terms.excluded, *(IPv4Network(subnet.cidr) for subnet in snapshot.subnets)]
+
+
+def free_space(pools: Sequence[IPv4Network], taken: Sequence[IPv4Network]) -> int:
+    """How many addresses of `pools` overlap nothing in `taken`."""
+    return sum(pool.num_addresses - _occupied(pool, taken) for pool in pools)
+
+
+def _occupied(pool: IPv4Network, taken: Sequence[IPv4Network]) -> int:
+    inside = [network if network.subnet_of(pool) else pool for network in taken if network.overlaps(pool)]
+    return sum(network.num_addresses for network in collapse_addresses(inside))
+
+
+def blocks_for(snapshot: Snapshot, terms: PlanningOptions, size: Size) -> tuple[IPv4Network, ...]:
+    """The CIDRs with room for a block of that size."""
+    taken = used(snapshot, terms)
+    return tuple(
+        pool for pool in own_cidrs(snapshot) if next(cidrs.free_blocks(pool, taken, size.block), None) is not None
+    )
+
+
+def leaves_half(snapshot: Snapshot, terms: PlanningOptions, size: Size) -> bool:
+    """Whether a block of that size leaves as much free as it takes."""
+    free = free_space(own_cidrs(snapshot), used(snapshot, terms))
+    return 2 * IPv4Network((0, size.block)).num_addresses <= free
+
+
+def pieces(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> dict[str, IPv4Network] | None:
+    """A piece for each zone, the largest that its demand asks for; None where some zone gets too little for its nodes.
+
+    Where not every zone can have its full size, the largest sizes are cut first until all have one.
+    """
+    for cap in range(cidrs.LARGEST_PREFIX, cidrs.SMALLEST_PREFIX + 1):
+        found = _placed(snapshot, terms, demand, cap)
+        if found is not None:
+            return found
+    return None
+
+
+def whole_pieces(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> dict[str, IPv4Network] | None:
+    """The same, but every zone gets its full size."""
+    return _placed(snapshot, terms, demand, cidrs.LARGEST_PREFIX, whole=True)
+
+
+def _placed(
+    snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int], cap: int, *, whole: bool = False
+) -> dict[str, IPv4Network] | None:
+    """The neediest zone first; no piece is larger than a /`cap`."""
+    taken = used(snapshot, terms)
+    found: dict[str, IPv4Network] = {}
+    for zone in sorted(demand, key=lambda zone: (-demand[zone], zone)):
+        full = cidrs.subnet_prefix_for(demand[zone])
+        wanted = max(cap, full)
+        narrowest = wanted if whole else cidrs.SMALLEST_PREFIX
+        piece = next(_candidates(own_cidrs(snapshot), taken, wanted, narrowest), None)
+        if piece is None or (piece.prefixlen > full and not holds(piece.prefixlen, demand[zone])):
+            return None
+        found[zone] = piece
+        taken.append(piece)
+    return {zone: found[zone] for zone in demand}
+
+
+def _candidates(
+    pools: Sequence[IPv4Network], taken: Sequence[IPv4Network], largest: int, smallest: int
+) -> Iterator[IPv4Network]:
+    for prefix in range(largest, smallest + 1):
+        for pool in pools:
+            yield from cidrs.free_blocks(pool, taken, prefix)
+
+
+def as_one_block(found: dict[str, IPv4Network]) -> IPv4Network | None:
+    """The block that the pieces fill, where they are equal, in a row, and as many as it has."""
+    networks = sorted(found.values())
+    prefix = networks[0].prefixlen
+    if any(network.prefixlen != prefix for network in networks):
+        return None
+    block = networks[0].supernet(new_prefix=prefix - (len(networks) - 1).bit_length())
+    return block if list(block.subnets(new_prefix=prefix)) == networks else None
