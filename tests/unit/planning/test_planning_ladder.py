@@ -15,13 +15,21 @@ from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Quotas, Snapshot
-from ip_remediator.snapshot.model_cluster import Cluster
+from ip_remediator.snapshot.model_cluster import Cluster, Cni
 from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, Vpc, VpcCidr
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 
-RUNGS = ["delete-leaked-enis", "existing-subnet", "sibling-subnet", "existing-cidr", "new-cidr", "ipam-pool"]
-ADVICE = ["warm-targets", "prefix-delegation", "max-pods", "reserved-enis"]
+RUNGS = [
+    "delete-leaked-enis",
+    "reclaim-warm",
+    "existing-subnet",
+    "sibling-subnet",
+    "existing-cidr",
+    "new-cidr",
+    "ipam-pool",
+]
+ADVICE = ["prefix-delegation", "max-pods", "reserved-enis"]
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
 TAGGED = {"eks-ip-remediator:pod-subnet": "prod"}
 
@@ -498,7 +506,7 @@ def test_given_warm_targets_then_the_advice_counts_what_they_hold_back(
     env: dict[str, str], enis: tuple[int, ...], said: str
 ) -> None:
     facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=0, enis=enis), env=env)
-    assert said in reason(first_plan(facts), "warm-targets")
+    assert said in reason(first_plan(facts), "reclaim-warm")
 
 
 def test_given_max_pods_beyond_what_custom_networking_leaves_then_the_advice_computes_it() -> None:
@@ -576,3 +584,30 @@ def test_given_an_idle_subnet_of_another_cluster_then_no_command_offers_it(tag: 
     theirs = free.model_copy(update={"tags": {tag: "owned"}})
     made = first_plan(snapshot(zone("a", free=0, stuck=1), Part(subnets=(theirs,))))
     assert not any("--resources subnet-idle" in each for each in made.alternatives)
+
+
+# --- Warm targets, and prefixes where they are possible
+
+
+def test_given_warm_enis_on_nodes_then_the_option_before_a_new_cidr_says_what_they_free_and_how() -> None:
+    # given three nodes that keep an ENI of 6 warm in the subnet in which a fourth one is stuck
+    calm = Part(tuple(node("a", number, enis=(6, 6)) for number in range(1, 4)))
+    made = first_plan(snapshot(zone("a", free=0, stuck=1), calm))
+    names = [each.option for each in made.options]
+    assert names.index("reclaim-warm") < names.index("new-cidr")
+    told = reason(made, "reclaim-warm")
+    assert f"up to 12 become free in {az('a')}, enough for the 6 that its nodes ask for" in told
+    assert "kubectl -n kube-system set env daemonset/aws-node WARM_IP_TARGET=2 MINIMUM_IP_TARGET=" in told
+    assert "EC2 call" in told
+    addon = first_plan(snapshot(zone("a", free=0, stuck=1), calm, cni=Cni(owner="addon", version="v1.19.0")))
+    assert "aws eks update-addon --cluster-name prod --addon-name vpc-cni" in reason(addon, "reclaim-warm")
+
+
+def test_given_instances_that_cannot_have_prefixes_then_the_advice_says_on_which() -> None:
+    xen, nitro = (
+        zone(each, free=0, stuck=1, instance_type=kind) for each, kind in (("a", "t2.micro"), ("b", "m5.large"))
+    )
+    assert "t2.micro cannot have prefixes" in reason(first_plan(snapshot(xen)), "prefix-delegation")
+    told = reason(first_plan(snapshot(xen, nitro)), "prefix-delegation")
+    assert "ENABLE_PREFIX_DELEGATION=true" in told
+    assert "not on t2.micro" in told

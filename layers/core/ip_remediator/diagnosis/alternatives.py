@@ -23,7 +23,7 @@ from ip_remediator.snapshot.taken_ranges import taken_ranges
 
 ALTERNATIVES = (
     "an IPv6 cluster, where pods never run out of addresses",
-    "prefix delegation, or WARM_IP_TARGET with MINIMUM_IP_TARGET, to use the present subnets better",
+    "WARM_IP_TARGET with MINIMUM_IP_TARGET, or prefix delegation on Nitro instances, to use the present subnets better",
     "a further VPC for new node groups",
 )
 _PUBLIC_TAG = "kubernetes.io/role/elb"

@@ -1,27 +1,23 @@
 """Settings of the CNI and of nodes that use the present subnets better: computed, told, and never applied.
 
-Sources: amazon-vpc-cni-k8s, docs/eni-and-ip-target.md and docs/prefix-and-ip-target.md; EKS Best Practices Guide,
-"Amazon VPC CNI"; Karpenter's setting RESERVED_ENIS.
+Sources: amazon-vpc-cni-k8s, docs/prefix-and-ip-target.md; EKS Best Practices Guide, "Amazon VPC CNI"; Karpenter's
+setting RESERVED_ENIS.
 """
 
 from __future__ import annotations
 
-from ip_remediator.common.text import counted
+from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.planning.model import Option
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import WARM_IP_TARGET
-
-WARM_ENI_TARGET, MINIMUM_IP_TARGET = "WARM_ENI_TARGET", "MINIMUM_IP_TARGET"
-# What a node keeps ready instead of a whole ENI.
-_READY = 2
+from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.node_room.limits import supports_prefixes
 
 
 def advice(snapshot: Snapshot, strategy: str) -> tuple[Option, ...]:
     """All of it, always in the same order."""
     custom = strategy in ("custom-networking", "custom-networking-extension")
     return (
-        _option("warm-targets", _warm_targets(snapshot)),
         _option("prefix-delegation", _prefix_delegation(snapshot)),
         _option("max-pods", _max_pods(snapshot, custom_networking=custom)),
         _option("reserved-enis", _reserved_enis(snapshot, custom_networking=custom)),
@@ -32,43 +28,16 @@ def _option(name: str, reason: str) -> Option:
     return Option(option=name, taken=False, reason=f"advice, not applied: {reason}")
 
 
-def _warm_targets(snapshot: Snapshot) -> str:
-    env = snapshot.cni.env
-    if snapshot.cni.prefix_delegation:
-        return "prefix delegation is on: WARM_PREFIX_TARGET decides, and one /28 is the least a node keeps ready"
-    if env.get(WARM_IP_TARGET, "0") not in ("", "0"):
-        return f"{WARM_IP_TARGET}={env[WARM_IP_TARGET]} is set, so no node keeps a whole spare ENI"
-    if env.get(WARM_ENI_TARGET, "1") == "0":
-        return f"{WARM_ENI_TARGET}=0 is set, so no node keeps a spare ENI"
-    spares = _spares(snapshot)
-    setting = f"{WARM_IP_TARGET}={_READY} {MINIMUM_IP_TARGET}={_minimum(snapshot, spares)} on aws-node"
-    if not spares:
-        return f"no node has a spare ENI now; {setting} keeps it so where {WARM_ENI_TARGET}=1 would add a whole one"
-    return (
-        f"{WARM_ENI_TARGET}={env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back up to "
-        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready, for more "
-        "EC2 calls: not where pods come and go all the time"
-    )
-
-
-def _spares(snapshot: Snapshot) -> list[int]:
-    """The addresses of the smallest further ENI of each node without stuck pods: at most that is spare."""
-    hosts = {pod.node for pod in snapshot.stuck_pods}
-    calm = [node for node in snapshot.nodes if node.runs_vpc_cni and node.name not in hosts]
-    further = ([eni.addresses for eni in node.interfaces if not eni.primary] for node in calm)
-    return [min(held) for held in further if held]
-
-
-def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
-    """Slightly more than what the nodes hold for pods on average, spare ENIs not counted: about what they run."""
-    nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
-    held = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
-    return (held - sum(spares) + len(spares)) // max(1, len(nodes)) + _READY
-
-
 def _prefix_delegation(snapshot: Snapshot) -> str:
+    without = sorted(
+        {node.instance_type or node.name for node in _served(snapshot) if supports_prefixes(node) is False}
+    )
+    fitting = [node for node in _served(snapshot) if supports_prefixes(node) is not False]
+    if without and not fitting:
+        return f"it needs Nitro or bare-metal instances, and {some_of(without)} cannot have prefixes"
+    others = f"; not on {some_of(without)}, which are no Nitro instances" if without else ""
     if snapshot.cni.prefix_delegation:
-        return "it is on already"
+        return f"it is on already{others or ' (Nitro and bare-metal instances)'}"
     used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
     counts = [subnet.free_prefixes for subnet in snapshot.subnets if subnet.id in used]
     known = [count for count in counts if count is not None]
@@ -77,7 +46,12 @@ def _prefix_delegation(snapshot: Snapshot) -> str:
     return (
         "it adds no addresses but lets a node hold 16 in each slot; it needs contiguous /28s and Nitro instances "
         f"({room}): ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on aws-node, for new nodes"
+        f"{others}"
     )
+
+
+def _served(snapshot: Snapshot) -> list[Node]:
+    return [node for node in snapshot.nodes if node.runs_vpc_cni]
 
 
 def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> str:

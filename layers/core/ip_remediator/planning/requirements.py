@@ -6,7 +6,16 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
-from ip_remediator.planning import address_source, existing, leaks, preconditions, siblings, sizing, unallocated_space
+from ip_remediator.planning import (
+    address_source,
+    existing,
+    leaks,
+    preconditions,
+    siblings,
+    sizing,
+    unallocated_space,
+    warm_targets,
+)
 from ip_remediator.planning.address_source import AddressSource
 from ip_remediator.planning.advice import advice
 from ip_remediator.planning.existing import Existing
@@ -56,6 +65,7 @@ def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> B
         leaked=left_behind.interfaces,
         options=(
             Option(option="delete-leaked-enis", taken=True, reason=left_behind.reason),
+            warm_targets.option(snapshot, diagnosis),
             *(Option(option=name, taken=False, reason=_LEAKS_SUFFICE) for name in spared),
             *advice(snapshot, "delete-leaked-enis"),
         ),
@@ -93,6 +103,7 @@ def _of_space(
         excluded=found.excluded,
         options=(
             Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, terms)),
+            warm_targets.option(snapshot, diagnosis),
             Option(option="existing-subnet", taken=bool(offered.chosen), reason=offered.reason(snapshot)),
             siblings.option(snapshot, diagnosis),
             *address_source.options(found, terms),

@@ -1,0 +1,91 @@
+"""Addresses that nodes keep warm and nobody uses: the cheapest rung, told with its numbers and its command.
+
+`WARM_ENI_TARGET=1`, the default, keeps a whole spare ENI on each node. `WARM_IP_TARGET` with `MINIMUM_IP_TARGET` gives
+it back within minutes, for more EC2 calls whenever pods start (amazon-vpc-cni-k8s, docs/eni-and-ip-target.md). AWS
+calls it a temporary measure (EKS Best Practices Guide, "Optimizing IP Address Utilization"): it replaces no plan.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.planning import sizing
+from ip_remediator.planning.model import Option
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, WARM_ENI_TARGET, WARM_IP_TARGET, Node
+from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes
+
+RECLAIM_WARM = "reclaim-warm"
+# What a node keeps ready instead of a whole ENI.
+_READY = 2
+
+
+def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
+    return Option(option=RECLAIM_WARM, taken=False, reason=f"advice, not applied: {_reason(snapshot, diagnosis)}")
+
+
+def _reason(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
+    cni = snapshot.cni
+    if cni.prefix_delegation:
+        return "prefixes are handed out: WARM_PREFIX_TARGET decides, and one /28 is the least a node keeps ready"
+    if cni.number(WARM_IP_TARGET):
+        return f"{WARM_IP_TARGET}={cni.env[WARM_IP_TARGET]} is set, so no node keeps a whole spare ENI"
+    if cni.env.get(WARM_ENI_TARGET, "1") == "0":
+        return f"{WARM_ENI_TARGET}=0 is set, so no node keeps a spare ENI"
+    spares = _spares(snapshot, list(snapshot.nodes))
+    setting = f"{WARM_IP_TARGET}={_READY} {MINIMUM_IP_TARGET}={_minimum(snapshot, spares)}"
+    if not spares:
+        return f"no node has a spare ENI now; {setting} keeps it so where {WARM_ENI_TARGET}=1 would add a whole one"
+    return (
+        f"{WARM_ENI_TARGET}={cni.env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back up to "
+        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready"
+        f"{_in_need(snapshot, diagnosis)}. It costs an EC2 call for almost every pod that starts or ends, so not where "
+        f"pods come and go all the time, and it is temporary: {_command(snapshot, _minimum(snapshot, spares))}"
+    )
+
+
+def _in_need(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
+    """What that frees where addresses are short, against what the nodes in need ask for."""
+    told = []
+    for zone in (zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE):
+        needy = sizing.nodes_in_need(snapshot, zone)
+        reached = {id_ for node in needy for id_ in next_eni_subnets(snapshot, node)}
+        freed = sum(max(0, held - _READY) for held in _spares(snapshot, pod_nodes(snapshot, zone), reached))
+        needed = sizing.urgent_need(snapshot, zone)
+        enough = "enough for" if freed >= needed else "less than"
+        told.append(f"up to {freed} become free in {zone}, {enough} the {needed} that its nodes ask for")
+    return f" ({some_of(told, 3)})" if told else ""
+
+
+def _spares(snapshot: Snapshot, nodes: list[Node], subnets: set[str] | None = None) -> list[int]:
+    """The addresses of the smallest further ENI of each node without stuck pods: at most that is spare."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    calm = [node for node in nodes if node.runs_vpc_cni and node.name not in hosts]
+    further = (
+        [eni.addresses for eni in node.interfaces if not eni.primary and (subnets is None or eni.subnet_id in subnets)]
+        for node in calm
+    )
+    return [min(held) for held in further if held]
+
+
+def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
+    """Slightly more than what the nodes hold for pods on average, spare ENIs not counted: about what they run."""
+    nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
+    held = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
+    return (held - sum(spares) + len(spares)) // max(1, len(nodes)) + _READY
+
+
+def _command(snapshot: Snapshot, minimum: int) -> str:
+    """The add-on puts back what is set on the DaemonSet beside it."""
+    env = {WARM_IP_TARGET: str(_READY), MINIMUM_IP_TARGET: str(minimum)}
+    if snapshot.cni.owner == "addon":
+        values = shlex.quote(json.dumps({"env": env}))
+        return (
+            f"aws eks update-addon --cluster-name {snapshot.cluster.name} --addon-name vpc-cni --configuration-values "
+            f"{values} --resolve-conflicts PRESERVE (with what its configuration has already)"
+        )
+    settings = " ".join(f"{name}={value}" for name, value in env.items())
+    return f"kubectl -n kube-system set env daemonset/aws-node {settings}"
