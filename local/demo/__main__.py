@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ip_remediator.common.enums import Outcome
+from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import Incident
 from local.cluster.scenario import NotSettled, wait_settled
 from local.cluster.scenario_spec import Scenario
@@ -30,6 +30,12 @@ CGNAT = IPv4Network("100.64.0.0/10")
 CALM, BUSY = 8, 10
 INCIDENT_SECONDS = 60
 CURE_SECONDS = 180
+_TRY_NEXT = """
+Try next:
+  make demo MODE=approve     # the plan waits for your click on the Slack page
+  make local                 # a stack that stays up, to play with
+  make test                  # the tests
+"""
 
 
 @dataclass
@@ -167,6 +173,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     mode = os.environ.get("MODE", "auto")
+    if mode not in list(Mode):
+        print(f"error: MODE: {mode!r} is no mode; use {', '.join(Mode)}", file=sys.stderr)
+        return 2
     assets = os.environ.get("KUBEBUILDER_ASSETS") or None
     try:
         with Stack(FOLDER, Ports.preferred(), {"DefaultMode": mode}, assets) as stack:
@@ -176,6 +185,7 @@ def main() -> int:
                 demo.console.print(f"[red]not proven: {doubt}[/red]")
             if not unproven:
                 demo.console.print("[green]proven: read back from the Kubernetes API and from EC2[/green]")
+            demo.console.print(_TRY_NEXT)
             if os.environ.get("KEEP"):
                 demo.console.print("KEEP is set: the stack stays up until you press Enter")
                 sys.stdin.readline()

@@ -36,7 +36,13 @@ def await_value(what: str, read: Callable[[], T | None], seconds: float) -> T:
 
 
 def follow(incidents: Incidents, incident_id: str, seconds: float) -> Iterator[tuple[str, Incident]]:
-    """A line for every step as it finishes, until the incident is closed. Raises TooSlow."""
+    """A line for every step as it finishes, until the incident is closed.
+
+    `seconds` are the stack's own: while people are asked the clock stands still; their answer starts it again.
+
+    Raises:
+        TooSlow
+    """
     deadline = time.monotonic() + seconds
     told: dict[str, str] = {}
     while True:
@@ -55,7 +61,8 @@ def follow(incidents: Incidents, incident_id: str, seconds: float) -> Iterator[t
             yield f"approval: {approval.state}{by}", incident
         if not incident.open:
             return
-        waits_for_people = approval is not None and approval.state is ApprovalState.PENDING
-        if time.monotonic() > deadline and not waits_for_people:
+        if approval is not None and approval.state is ApprovalState.PENDING:
+            deadline = time.monotonic() + seconds
+        if time.monotonic() > deadline:
             raise TooSlow(f"incident {incident_id} is not closed after {seconds:.0f} s")
         time.sleep(_POLL_SECONDS)

@@ -17,6 +17,7 @@ from local.stack.stack import Stack
 
 FOLDER = ROOT / ".local"
 _CALM_REPLICAS = 8
+_MODES = ("observe", "approve", "auto")
 
 
 def main() -> int:
@@ -24,6 +25,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     mode = os.environ.get("MODE", "approve")
+    if mode not in _MODES:
+        print(f"error: MODE: {mode!r} is no mode; use {', '.join(_MODES)}", file=sys.stderr)
+        return 2
     try:
         parameters = {"DefaultMode": mode, "SweepMinutes": "5"}
         stack = Stack(FOLDER / "stack", Ports.chosen(), parameters, os.environ.get("KUBEBUILDER_ASSETS") or None)
@@ -62,10 +66,9 @@ The stack is up (mode {mode}). Everything listens on loopback only.
 
 In another shell:
 
-  source {exports.relative_to(ROOT)}
+  source {exports.relative_to(ROOT)}                # aws, sam, kubectl and ip-remediator work on the stack
   kubectl scale deployment nginx --replicas=10     # two pods too many for the full subnets: an incident
-  kubectl get pods -o wide --watch
-  aws stepfunctions list-executions --state-machine-arn $REMEDIATION_STATE_MACHINE_ARN
+  ip-remediator status latest --watch              # and on the Slack page: {stack.servers.slack_url}
 
 Ctrl-C ends everything."""
 

@@ -139,7 +139,8 @@ class Stack:
             "STACK_NAME": STACK_NAME,
             **{_constant(name): value for name, value in self.outputs.items()},
         }
-        return "".join(f"export {name}='{value}'\n" for name, value in variables.items())
+        path = f"export PATH='{Path(sys.executable).parent}':\"$PATH\"\n"
+        return path + "".join(f"export {name}='{value}'\n" for name, value in variables.items())
 
     def _deploy(self) -> None:
         self.outputs = deployment.deploy(self.servers, self.parameters)
