@@ -38,6 +38,8 @@ PREFIXES = {
     "i": "instance",
     "ipam-pool": "ipam-pool",
     "scr": "subnet-cidr-reservation",
+    "pl": "prefix-list",
+    "tgw-rtb": "transit-gateway-route-table",
 }
 
 
@@ -202,7 +204,9 @@ _BY_ACTION: dict[str, Callable[[Any], Iterator[Target]]] = {
     # Of no resource type in the reference.
     "DeleteSubnetCidrReservation": _fields(),
     "GetSubnetCidrReservations": _fields(),
+    "GetManagedPrefixListEntries": _fields("PrefixListId"),
     "ReplaceNetworkAclAssociation": _acl_association,
     "ReplaceRouteTableAssociation": _table_association,
+    "SearchTransitGatewayRoutes": _fields("TransitGatewayRouteTableId"),
     "UnassignPrivateIpAddresses": _fields("NetworkInterfaceId"),
 }

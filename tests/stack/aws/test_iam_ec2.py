@@ -36,6 +36,8 @@ class Scene:
         self.group = ec2.create_security_group(GroupName="pods", Description="d", VpcId=network.vpc)["GroupId"]
         self.instance = network.instance(self.subnet)
         self.eni = network.interface(self.subnet)["NetworkInterfaceId"]
+        prefixes = {"PrefixListName": "offices", "AddressFamily": "IPv4", "MaxEntries": 1}
+        self.prefixes = ec2.create_managed_prefix_list(**prefixes)["PrefixList"]["PrefixListId"]
 
     def acl_association(self) -> str:
         filters = [{"Name": "association.subnet-id", "Values": [self.subnet]}]
@@ -80,6 +82,10 @@ CALLS: dict[str, tuple[tuple[str, ...], Callable[[Any, Scene], Any]]] = {
         ("subnet", "network-interface"),
         lambda ec2, scene: ec2.create_tags(Resources=[scene.subnet, scene.eni], Tags=[{"Key": "a", "Value": "b"}]),
     ),
+    "GetManagedPrefixListEntries": (
+        ("prefix-list",),
+        lambda ec2, scene: ec2.get_managed_prefix_list_entries(PrefixListId=scene.prefixes),
+    ),
 }
 
 
@@ -90,7 +96,7 @@ def test_given_a_policy_without_one_of_the_resource_types_when_called_then_denie
     kinds, call = CALLS[action]
     scene = Scene(network)
     for missing in kinds:
-        partial = caller(on(action, *(kind for kind in kinds if kind != missing)))
+        partial = caller(on(action, "volume", *(kind for kind in kinds if kind != missing)))
         assert code_of(call, partial, scene) == DENIED, f"allowed without {missing}"
         if action == "DetachNetworkInterface":
             scene = Scene(Network(network.ec2, network.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]))
