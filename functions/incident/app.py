@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.clients.aws import session
-from ip_remediator.clients.aws.step_functions import is_running, resume
+from ip_remediator.clients.aws.step_functions import is_running, resume, start_once
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode
 from ip_remediator.common.handler_edge import one_transient_error
@@ -37,5 +37,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         minutes=int(settings.approval_minutes),
         is_running=partial(is_running, executions),
         resume=partial(resume, executions),
+        start=partial(start_once, executions),
     )
     return call.perform(work)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from ip_remediator.clients.aws.step_functions import execution_arn
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.errors import ServiceUnavailable
 from ip_remediator.incidents.record import Incident, Rollback, RollbackState, Step, StepState
 from ip_remediator.incidents.record import Verification as Found
 from ip_remediator.incidents.replacement_record import (
@@ -102,6 +105,8 @@ def test_it_begins_with_all_the_named_nodes_or_with_those_asked_for(course: Cour
         "requested_by": "somebody who started it by hand",
         "confirmed": False,
         "confirmation_seconds": 3600,
+        "continued": False,
+        "zones": [],
     }
     assert course.begin(nodes=["n2"], confirmed=True)["nodes"] == ["n2"]
     assert not course.lock_is_free()
@@ -216,3 +221,47 @@ def test_an_execution_that_came_too_late_touches_nothing_of_the_first_ones(cours
     assert told.message == "slow down"
     assert course.record == before
     assert not course.lock_is_free()
+
+
+MACHINE = "arn:aws:states:eu-west-1:1:stateMachine:Replacement"
+
+
+def test_an_execution_hands_its_nodes_over_to_one_other_which_goes_on_without_asking(course: Course) -> None:
+    # given an execution whose work goes on
+    course.assessed()
+    started: dict[str, Any] = {}
+
+    def start(machine: str, name: str, document: Mapping[str, Any]) -> str:
+        started[name] = document
+        return execution_arn(machine, name)
+
+    # when it hands over, and does so again because the answer was lost
+    other = {course.steps.hand_over(course.incident, "mine", MACHINE, start) for _ in range(2)}
+
+    # then there is one other execution, and the incident is its own although the first one still runs
+    [arn] = other
+    [document] = started.values()
+    course.running = True
+    begun = course.steps.begin(document, arn)
+    assert (begun["continued"], begun["zones"], begun["nodes"]) == (True, [ZONE], [])
+    with pytest.raises(ReplacementRunning, match=f"by {arn}"):
+        course.steps.confirm(course.incident, None, "mine")
+    assert not course.lock_is_free()
+
+
+def test_an_execution_that_could_not_hand_over_still_has_the_incident(course: Course) -> None:
+    course.assessed()
+
+    def start(machine: str, name: str, document: Mapping[str, Any]) -> str:
+        raise ServiceUnavailable("StartExecution")
+
+    with pytest.raises(ServiceUnavailable):
+        course.steps.hand_over(course.incident, "mine", MACHINE, start)
+    assert course.record.change_execution == "mine"
+
+
+def test_nobody_goes_on_with_anothers_nodes_by_saying_so(course: Course) -> None:
+    course.begin("mine")
+    with pytest.raises(InvalidInput, match="continues"):
+        course.begin("another", continues=True)
+    assert course.record.change_execution == "mine"

@@ -12,7 +12,7 @@ from pydantic import Field
 from ip_remediator.common.document import Document
 from ip_remediator.common.text import counted
 
-# In one run: an execution's history holds 25,000 events, and a record 400 KB. What is left is offered again.
+# At once, over any number of executions: a record holds 400 KB. What is left is offered again.
 MOST_AT_ONCE = 100
 
 

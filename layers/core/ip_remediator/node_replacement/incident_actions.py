@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ip_remediator.common.actions import ActionTable, Effect, Result
+from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
 from ip_remediator.common.enums import Outcome
 from ip_remediator.node_replacement.workflow import REPLACEMENT, NodeReplacementWorkflow
 from ip_remediator.remediation.caught import Caught
@@ -21,13 +21,26 @@ INCIDENT: ActionTable[IncidentWork] = ActionTable(ROLLBACK_INCIDENT)
 
 
 class ReplacementBegun(Result):
-    """`nodes`: at most as many as one execution replaces."""
+    """`nodes`: at most `MOST_AT_ONCE`. `continued`: it goes on with what another execution left in `zones`."""
 
     incident: str
     nodes: list[str]
     requested_by: str
     confirmed: bool
     confirmation_seconds: int
+    continued: bool
+    zones: list[str]
+
+
+class HandOver(OfIncident):
+    """`state_machine`: the ARN of the one that `execution` is of."""
+
+    execution: str
+    state_machine: str
+
+
+class HandedOver(Result):
+    execution: str
 
 
 class ConfirmReplacement(OfChange):
@@ -86,6 +99,12 @@ def cancel_replacement(work: IncidentWork, asked: CancelChange) -> Cancelled:
 def stop_replacement(work: IncidentWork, asked: Interrupt) -> Interrupted:
     failure = _workflow(work).interrupt(asked.incident, asked.failure, asked.execution)
     return Interrupted(error=failure.error, cause=failure.message)
+
+
+@INCIDENT.action(HandOver, HandedOver, Effect.READS)
+def continue_replacement(work: IncidentWork, asked: HandOver) -> HandedOver:
+    other = _workflow(work).hand_over(asked.incident, asked.execution, asked.state_machine, work.start)
+    return HandedOver(execution=other)
 
 
 @INCIDENT.action(FinishReplacement, ReplacementFinished, Effect.READS)

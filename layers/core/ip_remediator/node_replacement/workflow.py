@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
+from ip_remediator.clients.aws.step_functions import execution_arn
 from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import RequestRefused
@@ -16,6 +18,9 @@ from ip_remediator.incidents.replacement_record import MOST_AT_ONCE, Replacement
 from ip_remediator.incidents.requests import InvalidInput, parsed
 from ip_remediator.remediation.caught import Caught, failure_of
 from ip_remediator.remediation.change_workflow import ChangeWorkflow, ClosedChange
+
+# Starts an execution of the state machine of this ARN by this name, unless there is one; its ARN.
+Start = Callable[[str, str, Mapping[str, Any]], str]
 
 
 class ReplacementRunning(Exception):
@@ -30,13 +35,15 @@ class ReplacementRun(Document):
     """The input of the replacement state machine.
 
     `nodes`: only these; None: all that the incident names, as many as one run takes. `confirmed`: nobody is asked,
-    because the person who started it has seen what is at stake.
+    because the person who started it has seen what is at stake. `continues`: set by the execution that hands its
+    remaining nodes over to this one.
     """
 
     incident: str = Field(min_length=1, max_length=80)
     nodes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MOST_AT_ONCE)
     requested_by: str = Field(default="somebody who started it by hand", min_length=1, max_length=200)
     confirmed: bool = False
+    continues: bool = False
 
 
 REPLACEMENT = ClosedChange[Replacement](
@@ -60,7 +67,8 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
     def begin(self, document: dict[str, Any], execution: str) -> dict[str, Any]:
         """Makes `execution` the one that replaces the incident's nodes, and takes the VPC's lock.
 
-        Returns `{"incident", "nodes", "requested_by", "confirmed", "confirmation_seconds"}`.
+        Returns `{"incident", "nodes", "requested_by", "confirmed", "confirmation_seconds", "continued", "zones"}`; the
+        latter are those in which an execution that is continued left nodes.
 
         Raises:
             InvalidInput: the input is wrong, or there is nothing to replace.
@@ -69,13 +77,41 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
         run = parsed(ReplacementRun, document)
         incidents = self.lifecycle.incidents
         incident = incidents.get(run.incident)
-        nodes = _replaceable(incident, run.nodes)
+        nodes = [] if run.continues else _replaceable(incident, run.nodes)
+        if run.continues and incident.change_execution != execution:
+            raise InvalidInput("field 'continues': only an execution that hands its nodes over may set it")
         self.claim(incident, execution)
         if busy := incidents.open_incident(incident.cluster):
             raise ClusterBusy(f"cluster {incident.cluster} has an open incident, {busy}: let it end first")
         self.start(incident, run.requested_by)
-        asked = {"incident": run.incident, "requested_by": run.requested_by, "confirmed": run.confirmed}
-        return {**asked, "nodes": nodes, "confirmation_seconds": self.confirmation_seconds}
+        zones = [zone for zone, progress in incident.replacements.items() if progress.current] if run.continues else []
+        return {
+            "incident": run.incident,
+            "nodes": nodes,
+            "requested_by": run.requested_by,
+            "confirmed": run.confirmed,
+            "confirmation_seconds": self.confirmation_seconds,
+            "continued": run.continues,
+            "zones": zones,
+        }
+
+    def hand_over(self, incident_id: str, execution: str, state_machine: str, start: Start) -> str:
+        """Has another execution go on with the nodes that are left; returns its ARN. A repeat starts no second one.
+
+        The incident is the other one's before it starts. If it cannot be started, it is this one's again.
+        """
+        incident = self.lifecycle.incidents.get(incident_id)
+        name = f"{incident_id[:60]}-{hashlib.sha256(execution.encode()).hexdigest()[:12]}"
+        other = execution_arn(state_machine, name)
+        if incident.change_execution != other:
+            incident = self.own(incident_id, execution)
+            self.lifecycle.incidents.claim(incident, other)
+        asked_by = self.latest(incident).requested_by
+        try:
+            return start(state_machine, name, {"incident": incident_id, "requested_by": asked_by, "continues": True})
+        except Exception:
+            self.lifecycle.incidents.claim(self.lifecycle.incidents.get(incident_id), execution)
+            raise
 
     def confirm(self, incident_id: str, by: str | None, execution: str | None = None) -> None:
         """Notes that it goes ahead. `by`: who confirmed, None when nobody was asked."""

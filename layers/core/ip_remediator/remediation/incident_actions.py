@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from ip_remediator.remediation.close import Lifecycle
 @dataclass(frozen=True)
 class IncidentWork:
     """`minutes`: how long a question is open. `is_running` tells whether an execution, named by its ARN, still runs;
-    `resume` gives the task that waits with a token its answer."""
+    `resume` gives the task that waits with a token its answer; `start` starts an execution of a state machine's ARN by
+    name, unless there is one."""
 
     lifecycle: Lifecycle
     region: str
@@ -25,6 +26,7 @@ class IncidentWork:
     minutes: int
     is_running: Callable[[str], bool]
     resume: Callable[[str, dict[str, Any]], None]
+    start: Callable[[str, str, Mapping[str, Any]], str]
 
 
 class Begin(Request):

@@ -29,7 +29,11 @@ def start_once(sfn: SFNClient, state_machine_arn: str, name: str, document: Mapp
             answer = sfn.start_execution(stateMachineArn=state_machine_arn, name=name, input=json.dumps(document))
             return answer["executionArn"]
         except sfn.exceptions.ExecutionAlreadyExists:
-            return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"
+            return execution_arn(state_machine_arn, name)
+
+
+def execution_arn(state_machine_arn: str, name: str) -> str:
+    return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"
 
 
 def is_running(sfn: SFNClient, execution: str) -> bool:
