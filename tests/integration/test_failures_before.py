@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.common.enums import Outcome
-from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.record import Incident, Step, StepState
 from local.stack.deployment import ROOT
 from tests.integration.support.lab import PERMANENT, Ended, Lab
 from tests.integration.support.patient import Patient
@@ -143,6 +143,25 @@ def test_given_an_undo_that_the_cluster_refuses_when_closed_then_nothing_that_an
     assert lab.buttons(message) == ["rollback"]
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before
+
+
+def test_given_a_zone_that_fails_while_another_ones_subnet_is_being_made_then_that_one_is_removed_as_well(
+    lab: Lab, sick: Patient
+) -> None:
+    # given that one zone's subnet is refused at once, and the other one's is made but takes its time
+    before = sick.world()
+    refused = {**refusal("ec2", "CreateSubnet", "UnauthorizedOperation"), "times": 1}
+    slow = {**refusal("ec2", "AssociateRouteTable", "RequestLimitExceeded"), "times": 6, "status": 503}
+
+    # when it is remediated
+    with lab.faults(refused, slow):
+        ended, incident = lab.remediate(sick.name)
+
+    # then the undo waited for it, and the failed step is the state's name
+    assert_undone(lab, sick, before, ended, incident)
+    assert incident.failure is not None
+    assert incident.failure.step == "Create the zone's subnet"
+    assert incident.steps[Step.CREATE_SUBNETS].state is StepState.FAILED
 
 
 def test_given_throttling_and_lost_answers_when_remediated_then_it_heals_and_makes_nothing_twice(

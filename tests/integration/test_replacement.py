@@ -279,7 +279,7 @@ def test_given_more_full_nodes_in_a_zone_than_one_execution_replaces_then_anothe
     # given six full nodes in one zone
     six = replace(
         ALL_ARE_FULL,
-        zones=ALL_ARE_FULL.zones[:1],
+        zones=(Zone(ZONES[0], "10.0.0.0/26"),),
         nodes=tuple(NodeSpec(ZONES[0], pod_addresses=3) for _ in range(6)),
         nginx_replicas=22,
     )
