@@ -140,7 +140,7 @@ def test_given_an_undo_that_the_cluster_refuses_when_closed_then_nothing_that_an
     assert {config["subnet"] for config in sick.eni_configs().values()} <= set(sick.subnets())
     assert lab.ledger.reservation_of(incident.id) is not None
     message = lab.message_saying(incident.id, "failed", "eniconfig ap-northeast-2a")
-    assert lab.buttons(message) == ["rollback"]
+    assert "rollback" in lab.buttons(message)
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before
 
