@@ -273,27 +273,3 @@ def test_given_a_run_by_hand_when_it_is_cancelled_in_slack_then_nothing_was_chan
         assert lab.buttons(message) == ["replace", "rollback"]
         assert instances(cluster) == before
         assert lab.lock_holder(cluster.vpc_id) is None
-
-
-def test_given_more_full_nodes_in_a_zone_than_one_execution_replaces_then_another_one_goes_on(lab: Lab) -> None:
-    # given six full nodes in one zone
-    six = replace(
-        ALL_ARE_FULL,
-        zones=(Zone(ZONES[0], "10.0.0.0/26"),),
-        nodes=tuple(NodeSpec(ZONES[0], pod_addresses=3) for _ in range(6)),
-        nginx_replicas=22,
-    )
-    with patient(lab, six, speed=SPEED) as cluster:
-        cluster.settle(running=16, stuck=6)
-        incident = lab.remediate(cluster.name)[1]
-        assert len(to_replace(incident)) == 6
-
-        # when they are replaced
-        first = run(lab, incident.id)
-
-        # then the first execution hands over, and the other one ends it
-        assert first.status == "SUCCEEDED"
-        after = ended(lab, incident.id, ReplacementState.DONE, seconds=240)
-        assert after.change_execution != first.arn
-        assert {node.state for zone in after.replacements.values() for node in zone.nodes} == {NodeState.REPLACED}
-        assert lab.lock_holder(cluster.vpc_id) is None

@@ -1,0 +1,234 @@
+"""The state machines on the embedded Step Functions, with functions that answer as a script says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.aws.client import LocalAws
+from scripts.lint_state_machines import TABLES
+from tests.stack.aws.conftest import ALLOW_INVOKE, Maker
+from tests.unit.docs.documents import ROOT
+
+Answers = dict[str, list[dict[str, Any]]]
+
+# Answers with the next line of its script: {"<action>": [{"returns": …} | {"raises": name, "message": …}]}; the last
+# answer holds for every further call. Actions that are not in the script return nothing.
+SCRIPTED = """
+import json, pathlib
+def handler(event, context):
+    folder = pathlib.Path("FOLDER")
+    action = event.get("action") or "NAMELESS"
+    zone = event.get("zone", "")
+    with (folder / "calls").open("a") as calls:
+        calls.write(json.dumps(event) + chr(10))
+    script = json.loads((folder / "script").read_text())
+    answers = script.get(action + " " + zone) or script.get(action) or [{"returns": {}}]
+    counter = folder / ("count " + action + " " + zone)
+    number = int(counter.read_text()) if counter.exists() else 0
+    counter.write_text(str(number + 1))
+    answer = answers[min(number, len(answers) - 1)]
+    if "raises" in answer:
+        raise type(answer["raises"], (Exception,), {})(answer.get("message", ""))
+    return answer["returns"]
+"""
+NAMELESS = {"DiagnoseFunction": "diagnose", "PlanFunction": "plan", "VerifyFunction": "verify"}
+
+
+class Rehearsal:
+    """A state machine with scripted functions."""
+
+    def __init__(self, aws: LocalAws, folder: Path, name: str) -> None:
+        self.aws, self.folder, self.make = aws, folder, Maker(aws)
+        text = (ROOT / "statemachine" / f"{name}.asl.json").read_text().replace("${Partition}", "aws")
+        for function in TABLES:
+            if f"${{{function}}}" in text:
+                code = SCRIPTED.replace("FOLDER", str(folder)).replace("NAMELESS", NAMELESS.get(function, ""))
+                text = text.replace(f"${{{function}}}", self.make.function(code, Timeout=60))
+        self.machine = self.make.machine(json.loads(text), ALLOW_INVOKE)
+
+    def run(self, document: dict[str, Any], script: Answers) -> dict[str, Any]:
+        (self.folder / "script").write_text(json.dumps(script))
+        return self.make.run(self.machine, document)
+
+    def calls(self, action: str | None = None) -> list[dict[str, Any]]:
+        made = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+        return [call for call in made if action is None or call.get("action") == action]
+
+    def states(self, execution: str) -> list[str]:
+        pages = self.aws.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
+        entered = [event.get("stateEnteredEventDetails") for page in pages for event in page["events"]]
+        return [str(details["name"]) for details in entered if details]
+
+
+BEGUN = {"incident": "i", "requested_by": "ada", "confirmed": True, "confirmation_seconds": 60}
+REPLACEMENT = {**BEGUN, "nodes": ["n1"], "continued": False, "zones": []}
+ASSESSED = {"returns": {"zones": ["a", "b"], "nodes": 8, "pods": 9}}
+PLANNED = {
+    "decision": "go",
+    "why": "mode auto",
+    "hash": "h",
+    "block": "100.64.0.0/22",
+    "strategy": "custom-networking",
+    "prepares_only": False,
+    "zones": ["a", "b"],
+    "approval_minutes": 60,
+    "ask_seconds": 60,
+    "remind_seconds": 60,
+}
+REPORT = {"incident": "i", "cluster": "prod", "outcome": "undone", "failure": {"error": "E", "message": "m"}}
+
+
+def left(*numbers: int) -> list[dict[str, Any]]:
+    return [{"returns": {"zone": "a", "left": number}} for number in numbers]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "calls").touch()
+    return tmp_path
+
+
+def remediation(**answers: list[dict[str, Any]]) -> Answers:
+    return {
+        "open": [{"returns": {"incident": "i", "cluster": "prod"}}],
+        "diagnose": [{"returns": {"verdict": "subnet_exhausted", "curable": True, "needed": True}}],
+        "plan": [{"returns": PLANNED}],
+        "create_subnet": [{"returns": {"zone": "a", "subnet": "subnet-1", "cidr": "100.64.0.0/24"}}],
+        "close": [{"returns": REPORT}],
+        **answers,
+    }
+
+
+def test_given_more_nodes_than_one_execution_takes_then_it_hands_over_and_ends_well(
+    aws: LocalAws, folder: Path
+) -> None:
+    # given a zone with eight nodes and one with two
+    rehearsal = Rehearsal(aws, folder, "replace")
+    script: Answers = {
+        "begin_replacement": [{"returns": REPLACEMENT}],
+        "assess_replacement": [ASSESSED],
+        "await_successor a": left(7, 6, 5, 4, 3, 2, 1, 0),
+        "await_successor b": [{"returns": {"zone": "b", "left": number}} for number in (1, 0)],
+    }
+
+    # when it runs
+    ended = rehearsal.run({"incident": "i"}, script)
+
+    # then five of the one zone were replaced, and the rest is another execution's
+    assert ended["status"] == "SUCCEEDED", ended
+    assert [call["zone"] for call in rehearsal.calls("end_node")].count("a") == 5
+    [handed] = rehearsal.calls("continue_replacement")
+    assert (handed["execution"], handed["state_machine"]) == (ended["executionArn"], rehearsal.machine)
+    assert rehearsal.calls("finish_replacement") == rehearsal.calls("stop_replacement") == []
+
+
+def test_given_another_executions_nodes_then_it_goes_on_without_assessing_or_asking(
+    aws: LocalAws, folder: Path
+) -> None:
+    rehearsal = Rehearsal(aws, folder, "replace")
+    script: Answers = {
+        "begin_replacement": [{"returns": {**REPLACEMENT, "nodes": [], "continued": True, "zones": ["a"]}}],
+        "await_successor": left(1, 0),
+        "verify": [{"returns": {"outcome": "healed", "healed": 3, "still_stuck": 0}}],
+        "finish_replacement": [{"returns": {"incident": "i", "outcome": "healed", "failure": None}}],
+    }
+    ended = rehearsal.run({"incident": "i", "continues": True}, script)
+    assert ended["status"] == "SUCCEEDED", ended
+    assert rehearsal.calls("assess_replacement") == rehearsal.calls("ask_replacement") == []
+    [finished] = rehearsal.calls("finish_replacement")
+    assert (finished["outcome"], finished["failures"]) == ("healed", [])
+
+
+@pytest.mark.parametrize("name", ["rollback", "replace"])
+def test_given_no_incident_in_the_input_when_even_begin_cannot_run_then_it_ends_with_the_reason(
+    aws: LocalAws, folder: Path, name: str
+) -> None:
+    rehearsal = Rehearsal(aws, folder, name)
+    broken = [{"raises": "SettingMissing", "message": "INCIDENTS_TABLE not set"}]
+    told = [{"returns": {"error": "SettingMissing", "cause": "INCIDENTS_TABLE not set"}}]
+    script = {f"begin_{what}": broken for what in ("rollback", "replacement")}
+    script |= {"pause_rollback": told, "stop_replacement": told}
+    ended = rehearsal.run({}, script)
+    assert (ended["status"], ended["error"]) == ("FAILED", "SettingMissing")
+    [stopped] = rehearsal.calls("pause_rollback") + rehearsal.calls("stop_replacement")
+    assert stopped["incident"] is None
+    assert stopped["execution"] == ended["executionArn"]
+    assert stopped["failure"]["step"] == "Begin"
+
+
+def test_given_a_zone_that_fails_then_the_undo_begins_when_every_zone_has_ended(aws: LocalAws, folder: Path) -> None:
+    # given a zone whose subnet is refused, and one whose subnet is not there at once
+    rehearsal = Rehearsal(aws, folder, "remediate")
+    made = {"returns": {"zone": "b", "subnet": "subnet-2", "cidr": "100.64.1.0/24"}}
+    script = remediation(
+        **{
+            "create_subnet a": [{"raises": "PermissionDenied", "message": "CreateSubnet"}],
+            "create_subnet b": [{"raises": "NotYet"}, {"raises": "NotYet"}, made],
+        }
+    )
+
+    # when it runs
+    ended = rehearsal.run({"cluster": "prod"}, script)
+
+    # then nothing was undone before the last call of a zone
+    assert ended["status"] == "FAILED"
+    actions = [call.get("action") for call in rehearsal.calls()]
+    assert actions.count("create_subnet") == 4
+    assert actions.index("undo") > max(at for at, action in enumerate(actions) if action == "create_subnet")
+    [closed] = rehearsal.calls("close")
+    assert closed["outcome"] == "undone"
+    assert (closed["failure"]["step"], closed["failure"]["Error"]) == ("Create the zone's subnet", "PermissionDenied")
+
+
+def test_given_the_kill_switch_while_subnets_are_made_then_nothing_is_undone(aws: LocalAws, folder: Path) -> None:
+    rehearsal = Rehearsal(aws, folder, "remediate")
+    stopped = [{"raises": "KillSwitchOn", "message": "stopped"}]
+    other = [{"raises": "NotFound", "message": "no route table"}]
+    script = remediation(**{"create_subnet a": other, "create_subnet b": stopped})
+    rehearsal.run({"cluster": "prod"}, script)
+    [closed] = rehearsal.calls("close")
+    assert (closed["outcome"], closed["failure"]["Error"]) == ("failed", "KillSwitchOn")
+    assert rehearsal.calls("undo") == []
+
+
+FAILURES = [
+    ("diagnose", "Diagnose", "undone", False),
+    ("plan", "Plan", "undone", False),
+    ("associate_cidr", "Add the CIDR to the VPC", "undone", True),
+    ("apply_eni_configs", "Create the ENIConfigs", "undone", True),
+    ("configure_cni", "Switch the CNI to custom networking", "undone", True),
+    ("await_rollout", "Watch the rollout of aws-node", "failed", False),
+    ("verify", "Verify", "failed", False),
+]
+
+
+@pytest.mark.parametrize(("action", "state", "outcome", "undone"), FAILURES)
+def test_given_a_state_that_fails_then_the_record_names_it_and_it_is_undone_only_before_the_switch(
+    aws: LocalAws, folder: Path, action: str, state: str, outcome: str, undone: bool
+) -> None:
+    rehearsal = Rehearsal(aws, folder, "remediate")
+    script = remediation(cni_switched=[{"returns": {"switched": False}}])
+    script[action] = [{"raises": "RequestRefused", "message": "no"}]
+    rehearsal.run({"cluster": "prod"}, script)
+    [closed] = rehearsal.calls("close")
+    assert (closed["failure"]["step"], closed["outcome"]) == (state, outcome)
+    assert bool(rehearsal.calls("undo")) is undone
+
+
+def test_given_an_idle_function_when_invoked_then_it_is_waited_for(aws: LocalAws, folder: Path) -> None:
+    # given a function that Lambda still makes ready
+    rehearsal = Rehearsal(aws, folder, "rollback")
+    aws.control("POST", "/_local/functions", {"function": "fn-", "state": "Inactive", "restore_seconds": 5})
+
+    # when it is invoked
+    try:
+        ended = rehearsal.run({}, {"begin_rollback": [{"raises": "InvalidInput", "message": "field 'incident'"}]})
+    finally:
+        aws.control("DELETE", "/_local/functions")
+
+    # then it answered at last
+    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidInput")
