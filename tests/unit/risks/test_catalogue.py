@@ -80,7 +80,7 @@ def elsewhere() -> Snapshot:
     """Nodes on an Outpost, a node subnet that is full, and a group that can launch nodes in another zone."""
     full = Part((node("a", outpost_arn="arn:aws:outposts:eu-west-1:1:outpost/op-1"),), (), (subnet("a", free=0),))
     other = Part(subnets=(subnet("c", free=3),))
-    group = NodeGroup(name="workers", subnets=("subnet-a", "subnet-c"))
+    group = NodeGroup(name="workers", subnets=("subnet-a", "subnet-c"), instance_types=("hpc6id.32xlarge",))
     cluster = Cluster(name="prod", node_groups=(group,), subnets=("subnet-a", "subnet-c"))
     return snapshot(full, other, cluster=cluster, vpc=ordinary_vpc())
 

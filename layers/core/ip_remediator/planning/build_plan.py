@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
+from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.alternatives import alternatives
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import handover, unallocated_space
 from ip_remediator.planning.changes import changes
 from ip_remediator.planning.expectation import expect
 from ip_remediator.planning.lifetime import lifetime
 from ip_remediator.planning.model import BlockRequirement, Change, Plan, PlannedSubnet, digest
 from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.served import label_cures, layout_of, left_alone
 from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
 from ip_remediator.risks.assess import assess
 from ip_remediator.risks.model import Risk
@@ -21,7 +23,8 @@ from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import model_subnet
-from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of, pod_nodes
+from ip_remediator.snapshot.node_room.limits import uses_prefixes
 
 
 def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:
@@ -41,7 +44,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         CannotPlan: AWS would refuse the block, or it is too small for the zones.
     """
     subnets = _subnets(snapshot, needed, block)
-    owner = foreign_owner(snapshot) if needed.strategy.startswith("custom-networking") else None
+    owner = foreign_owner(snapshot, _pointed(needed)) if needed.strategy.startswith("custom-networking") else None
     made = changes(snapshot, needed, str(block) if block else None, subnets, foreign=owner is not None)
     told = _handover(snapshot, needed, subnets, owner, made)
     expected = expect(snapshot, needed, by_hand=owner is not None)
@@ -75,8 +78,18 @@ def _risks(
 ) -> tuple[Risk, ...]:
     present = [IPv4Network(subnet.cidr) for subnet in subnets if subnet.id or needed.pieces]
     return assess(
-        snapshot, strategy=needed.strategy, source=needed.source, block=block, existing=present, zones=needed.zones
+        snapshot,
+        strategy=needed.strategy,
+        source=needed.source,
+        block=block,
+        existing=present,
+        zones=needed.zones,
+        eni_configs=_pointed(needed),
     )
+
+
+def _pointed(needed: BlockRequirement) -> set[str]:
+    return {name for names in needed.eni_configs.values() for name in names}
 
 
 def _unknown(snapshot: Snapshot) -> Iterator[str]:
@@ -95,15 +108,26 @@ def _unknown(snapshot: Snapshot) -> Iterator[str]:
 
 def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, owner: str | None) -> tuple[str, ...]:
     """What people could choose instead of this plan."""
-    others = list(alternatives(snapshot, diagnosis.verdict))
+    others = [
+        *left_alone(snapshot, diagnosis, needed.zones, needed.eni_configs),
+        *label_cures(snapshot, diagnosis),
+        *alternatives(snapshot, diagnosis.verdict),
+    ]
     if needed.source in ("new-cidr", "ipam-pool"):
         others[:0] = unallocated_space.offers(snapshot, diagnosis)
     if owner and discovery_refusal(snapshot) is None:
         others.insert(0, "strategy subnet-discovery, which writes nothing to the cluster and so needs no hand of yours")
     elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
         known = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
-        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{known}")
+        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{known}{_spared(diagnosis)}")
     return tuple(others)
+
+
+def _spared(diagnosis: Diagnosis) -> str:
+    """The zones that a strategy for the short zones alone leaves as they are."""
+    short = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
+    well = [zone.zone for zone in diagnosis.zones if zone.verdict not in CURABLE]
+    return f": it touches {some_of(short)} alone and spares {some_of(well)}" if short and well else ""
 
 
 def _handover(
@@ -151,15 +175,23 @@ def _cut(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None
 def _new_subnet(
     snapshot: Snapshot, needed: BlockRequirement, zone: str, cidrs: dict[str, IPv4Network]
 ) -> PlannedSubnet:
-    model = model_subnet(snapshot, zone)
+    present = layout_of(snapshot, needed.eni_configs.get(zone, ())) if snapshot.cni.custom_networking else None
+    model = present or model_subnet(snapshot, zone)
     return PlannedSubnet(
         zone=zone,
         cidr=str(cidrs[zone]),
         tags=discovery_tags(snapshot) if needed.strategy == "subnet-discovery" else {},
         route_table=model.route_table if model else None,
         network_acl=model.network_acl if model else None,
-        reserve_prefixes=snapshot.cni.prefix_delegation and needed.strategy != "node-group",
+        reserve_prefixes=needed.strategy != "node-group" and _all_by_prefixes(snapshot, zone),
         eni_configs=_eni_configs(snapshot, needed, zone),
+    )
+
+
+def _all_by_prefixes(snapshot: Snapshot, zone: str) -> bool:
+    """A reservation for prefixes gives no single address, which nodes on Xen ask for whatever the CNI is told."""
+    return snapshot.cni.prefix_delegation and all(
+        uses_prefixes(snapshot.cni, node) for node in pod_nodes(snapshot, zone)
     )
 
 
@@ -178,4 +210,7 @@ def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, zone: str, sub
 
 
 def _eni_configs(snapshot: Snapshot, needed: BlockRequirement, zone: str) -> tuple[str, ...]:
-    return eni_configs_of(snapshot, zone) if needed.strategy.startswith("custom-networking") else ()
+    """Requirements of an earlier release name none: all that the zone's nodes select."""
+    if not needed.strategy.startswith("custom-networking"):
+        return ()
+    return needed.eni_configs[zone] if zone in needed.eni_configs else eni_configs_of(snapshot, zone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
@@ -59,14 +59,26 @@ def nodes_in_the_region(snapshot: Snapshot, diagnosis: Diagnosis, zones: Iterabl
         )
 
 
-def shared_eni_configs(snapshot: Snapshot, zones: list[str]) -> None:
-    """One ENIConfig holds one subnet: repointed for one zone, it would take the other zone's nodes out of service."""
+def more_than_labels(zones: Iterable[str], cures: list[str]) -> None:
+    """Raises where labels are all that lacks: the ENIConfigs and their subnets are there, and no node selects them."""
+    if cures and not list(zones):
+        raise CannotPlan(f"no address is lacking, no CIDR and no subnet is added: {'; '.join(cures)}", cures)
+
+
+def shared_eni_configs(snapshot: Snapshot, pointed: Mapping[str, Iterable[str]]) -> None:
+    """One ENIConfig holds one subnet: repointed for one zone, it would take the other zone's nodes out of service.
+
+    `pointed`: by zone, the ENIConfigs that the plan points at its subnet.
+    """
     users: dict[str, set[str]] = {}
-    for zone in {node.zone for node in snapshot.nodes if node.zone}:
+    for zone in {node.zone for node in snapshot.nodes if node.zone} | pointed.keys():
         for name in eni_configs_of(snapshot, zone):
             users.setdefault(name, set()).add(zone)
+    zones = pointed.keys()
+    concerned = {name for names in pointed.values() for name in names}
+    users = {name: sharing for name, sharing in users.items() if name in concerned}
     for name, sharing in sorted(users.items()):
-        if len(sharing) > 1 and sharing & set(zones):
+        if len(sharing) > 1 and sharing & zones:
             raise CannotPlan(
                 f"nodes of {', '.join(sorted(sharing))} select the same ENIConfig {name}, which holds one subnet of "
                 f"one zone: set {ENI_CONFIG_LABEL_DEF}={ZONE_LABEL} on aws-node, with an ENIConfig per zone"

@@ -11,6 +11,7 @@ from ip_remediator.planning import (
     existing,
     leaks,
     preconditions,
+    served,
     siblings,
     sizing,
     unallocated_space,
@@ -27,6 +28,7 @@ from ip_remediator.planning.strategies import Choice, choose
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.node_places import zones_of_new_nodes
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 _LEAKS_SUFFICE = "not needed: the leaked ENIs are enough"
 
@@ -48,6 +50,7 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
         return _of_space(snapshot, diagnosis, terms, choice, left_behind)
     except CannotPlan as refusal:
         refusal.alternatives = (
+            *served.label_cures(snapshot, diagnosis),
             *siblings.offers(snapshot, diagnosis),
             *unallocated_space.offers(snapshot, diagnosis),
             *alternatives(snapshot, diagnosis.verdict),
@@ -76,13 +79,16 @@ def _of_space(
     snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions, choice: Choice, left_behind: Leaks
 ) -> BlockRequirement:
     zones = terms.zones or _zones_to_serve(snapshot, diagnosis, choice)
+    preconditions.more_than_labels(zones, served.label_cures(snapshot, diagnosis))
+    pointed = _pointed(snapshot, diagnosis, choice, zones)
     if choice.custom_networking:
-        preconditions.shared_eni_configs(snapshot, list(zones))
-    if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot)):
+        preconditions.shared_eni_configs(snapshot, pointed)
+    if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot, _names(pointed))):
         preconditions.prepared_already(snapshot, zones)
     preconditions.nodes_in_the_region(snapshot, diagnosis, zones)
-    demand = {zone: sizing.demand(snapshot, zone) for zone in zones}
-    offered = _offered(snapshot, choice, terms, {zone: sizing.present_need(snapshot, zone) for zone in zones})
+    focused = served.only_served(snapshot, pointed) if snapshot.cni.custom_networking else snapshot
+    demand = {zone: sizing.demand(focused, zone) for zone in zones}
+    offered = _offered(snapshot, choice, terms, {zone: sizing.present_need(focused, zone) for zone in zones})
     lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
     preconditions.require_below_subnet_quota(snapshot, len(lacking))
     preconditions.require_below_address_quota(snapshot)
@@ -99,6 +105,7 @@ def _of_space(
         pieces={zone: str(piece) for zone, piece in found.pieces.items()},
         zones=tuple(zones),
         existing={zone: subnet.id for zone, subnet in offered.chosen.items()},
+        eni_configs=pointed,
         ipam_pool=terms.ipam_pool if found.source == "ipam-pool" else None,
         excluded=found.excluded,
         options=(
@@ -112,6 +119,21 @@ def _of_space(
     )
 
 
+def _pointed(
+    snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice, zones: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """By zone, the ENIConfigs that are pointed at its subnet: all of it at the first turn to custom networking."""
+    if not choice.custom_networking:
+        return {}
+    if choice.strategy == "custom-networking":
+        return {zone: eni_configs_of(snapshot, zone) for zone in zones}
+    return served.pointed_eni_configs(snapshot, diagnosis, zones)
+
+
+def _names(pointed: dict[str, tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(name for names in pointed.values() for name in names)
+
+
 def _why_not(left_behind: Leaks, terms: PlanningOptions) -> str:
     return f"{left_behind.reason}; {terms.asked}" if left_behind.enough else left_behind.reason
 
@@ -122,7 +144,8 @@ def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) ->
     if diagnosis.verdict is Verdict.NODE_LAUNCH:
         return tuple(dict.fromkeys(subnet.zone for subnet in full_node_subnets(snapshot)))
     everywhere = choice.strategy in ("custom-networking", "node-group")
-    zones = {zone.zone for zone in diagnosis.zones if everywhere or zone.verdict in CURABLE}
+    short = {group.zone for group in served.short_groups(snapshot, diagnosis)}
+    zones = {zone.zone for zone in diagnosis.zones if everywhere or zone.zone in short}
     if choice.strategy == "custom-networking":
         zones |= zones_of_new_nodes(snapshot).keys()
     return tuple(sorted(zones))

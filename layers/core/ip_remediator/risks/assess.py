@@ -10,6 +10,7 @@ from ip_remediator.risks import (
     control_plane,
     limits,
     network_acls,
+    node_room,
     ownership,
     places,
     routing,
@@ -44,6 +45,7 @@ _CHECKS = (
     routing.transit_gateway_unread,
     places.branch_enis,
     control_plane.delay,
+    node_room.no_eni_for_pods,
     cni.fewer_pods,
     cni.node_ports,
     sharing.discovery_reaches_others,
@@ -67,13 +69,14 @@ def assess(
     block: IPv4Network | None,
     existing: Iterable[IPv4Network] = (),
     zones: Iterable[str] = (),
+    eni_configs: Iterable[str] = (),
 ) -> tuple[Risk, ...]:
     """The risks of delivering new addresses, by a plan's `strategy` and `source`, the worst first.
 
     `block` is None when the plan takes nothing new; `existing` are the ranges of subnets that it uses as they are,
-    and `zones` those that it serves.
+    and `zones` those that it serves. `eni_configs` are those that it writes.
     """
     ranges = (*((block,) if block else ()), *existing)
-    move = Move(snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones))
+    move = Move(snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones), frozenset(eni_configs))
     found = [risk for check in _CHECKS if (risk := check(move))]
     return tuple(sorted(found, key=lambda risk: -risk.severity))

@@ -44,6 +44,7 @@ CATALOGUE = (
     Entry("outpost-nodes", "nodes on an Outpost are not served", (LOW, HIGH)),
     Entry("branch-enis-not-discovered", "pods with security groups stay stuck", (MEDIUM,)),
     Entry("prefix-mode-existing-nodes", "prefix delegation on existing nodes", (HIGH,)),
+    Entry("no-eni-for-pods", "nodes keep no ENI for pods, or next to none", (HIGH,)),
     Entry("max-pods-on-new-nodes", "new nodes hold fewer pods", (LOW, MEDIUM)),
     Entry("node-port-support-off", "node ports are turned off in the CNI", (MEDIUM,)),
     Entry("subnet-discovery-not-in-force", "the CNI does not look for tagged subnets", (MEDIUM, HIGH)),

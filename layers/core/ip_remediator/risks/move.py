@@ -38,7 +38,7 @@ def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
 class Move:
     """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty: nothing moves.
 
-    `zones` are those that the plan serves.
+    `zones` are those that the plan serves, `eni_configs` those that it writes.
     """
 
     snapshot: Snapshot
@@ -46,6 +46,7 @@ class Move:
     source: str
     ranges: tuple[IPv4Network, ...]
     zones: tuple[str, ...] = ()
+    eni_configs: frozenset[str] = frozenset()
 
     @property
     def words(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, Move, shown
 from ip_remediator.snapshot.model import Snapshot
@@ -29,13 +31,14 @@ _EXPECTED_WRITERS = ("eks", "kube-controller-manager", "kube-apiserver", "kubect
 _TOOLS = {"hashicorp": "Terraform", "terraform": "Terraform", "opentofu": "OpenTofu", "pulumi": "Pulumi"}
 
 
-def foreign_owner(snapshot: Snapshot) -> str | None:
+def foreign_owner(snapshot: Snapshot, names: Collection[str] = ()) -> str | None:
     """Who keeps what a plan by custom networking would write, in words; None when we may write.
 
-    Where custom networking is on, only ENIConfigs are written, else the settings of aws-node as well.
+    Where custom networking is on, only ENIConfigs are written, else the settings of aws-node as well. `names`: the
+    ENIConfigs that the plan writes; without any, all that nodes select.
     """
     cni = None if snapshot.cni.custom_networking else _cni_owner(snapshot)
-    return cni or next((_kept(config) for config in _foreign_eni_configs(snapshot)), None)
+    return cni or next((_kept(config) for config in _foreign_eni_configs(snapshot, names)), None)
 
 
 def cni_settings(move: Move) -> Risk | None:
@@ -73,7 +76,7 @@ def eni_configs(move: Move) -> Risk | None:
     """ENIConfigs of the plan that a controller would point back, if we wrote them."""
     if move.strategy not in (CUSTOM_NETWORKING, EXTENSION):
         return None
-    foreign = _foreign_eni_configs(move.snapshot)
+    foreign = _foreign_eni_configs(move.snapshot, move.eni_configs)
     if not foreign:
         return None
     return Risk(
@@ -93,9 +96,9 @@ def _cni_owner(snapshot: Snapshot) -> str | None:
     return f"aws-node is managed by {cni.owned_by or writer}" if writer and cni.owner != "addon" else None
 
 
-def _foreign_eni_configs(snapshot: Snapshot) -> list[EniConfig]:
+def _foreign_eni_configs(snapshot: Snapshot, names: Collection[str]) -> list[EniConfig]:
     zones = {node.zone for node in snapshot.nodes if node.zone}
-    concerned = {name for zone in sorted(zones) for name in eni_configs_of(snapshot, zone)}
+    concerned = set(names) or {name for zone in sorted(zones) for name in eni_configs_of(snapshot, zone)}
     return sorted(
         (each for each in snapshot.eni_configs if each.name in concerned and _keeps(each.managed_by or "")),
         key=lambda config: config.name,

@@ -1,0 +1,153 @@
+"""Which zones and ENIConfigs a plan serves: those that are short, and no other.
+
+A node takes pod addresses from the ENIConfig that it selects, so only ENIConfigs whose subnet is short are pointed
+elsewhere; what is well keeps its subnet, route table and network ACL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from ip_remediator.common.enums import Verdict
+from ip_remediator.common.text import counted, some_of
+from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis, GroupDiagnosis
+from ip_remediator.diagnosis.groups import AddressGroup, address_groups
+from ip_remediator.diagnosis.unselected import unselected
+from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What decides which way pods' traffic goes: a new subnet gets it of the one that it takes the place of."""
+
+    route_table: str | None
+    network_acl: str | None
+
+
+def short_groups(snapshot: Snapshot, diagnosis: Diagnosis) -> list[GroupDiagnosis]:
+    """Those that further addresses, or an ENIConfig for them, cure: not those for which a label is all that lacks."""
+    labelled = {(group.zone, group.eni_config) for group, _ in _lacking_labels(snapshot, diagnosis)}
+    return [
+        group
+        for group in diagnosis.groups
+        if group.verdict in CURABLE and (group.zone, group.eni_config) not in labelled
+    ]
+
+
+def pointed_eni_configs(snapshot: Snapshot, diagnosis: Diagnosis, zones: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """By zone, the ENIConfigs that the plan points at the zone's subnet, where custom networking is on.
+
+    Short ones of a zone whose present subnets have another route table or network ACL than that with most stuck pods
+    are left for a plan of their own: one subnet cannot have both. In a well zone that people asked for, all.
+    """
+    short = short_groups(snapshot, diagnosis)
+    found = {}
+    for zone in zones:
+        groups = [group for group in short if group.zone == zone and group.eni_config]
+        first = max(groups, key=lambda group: (group.stuck_pods, group.nodes, group.eni_config), default=None)
+        if first is None:
+            found[zone] = eni_configs_of(snapshot, zone)
+            continue
+        wanted = layout_of(snapshot, [first.eni_config or ""])
+        alike = [group for group in groups if layout_of(snapshot, [group.eni_config or ""]) in (wanted, None)]
+        found[zone] = tuple(sorted({group.eni_config or "" for group in [first, *alike]}))
+    return found
+
+
+def layout_of(snapshot: Snapshot, names: Collection[str]) -> Layout | None:
+    """That of the first present subnet of these ENIConfigs; None where they have none."""
+    subnet = next((subnet for name in names if (subnet := _subnet_of(snapshot, name))), None)
+    return Layout(subnet.route_table, subnet.network_acl) if subnet else None
+
+
+def _subnet_of(snapshot: Snapshot, name: str) -> Subnet | None:
+    config = snapshot.eni_config(name)
+    return snapshot.subnet(config.subnet) if config else None
+
+
+def only_served(snapshot: Snapshot, pointed: dict[str, tuple[str, ...]]) -> Snapshot:
+    """`snapshot` with the nodes alone that select one of the ENIConfigs: what space is needed for."""
+    nodes = [
+        node
+        for node in snapshot.nodes
+        if node.zone not in pointed or not node.runs_vpc_cni or node.selected_eni_config in pointed[node.zone]
+    ]
+    return snapshot.model_copy(update={"nodes": tuple(nodes)})
+
+
+def left_alone(
+    snapshot: Snapshot, diagnosis: Diagnosis, zones: Collection[str], pointed: dict[str, tuple[str, ...]]
+) -> Iterator[str]:
+    """What is not served, in words: short groups that come next, and those that are well, with their counts."""
+    served = {(zone, name) for zone, names in pointed.items() for name in names}
+    custom = snapshot.cni.custom_networking
+    others = [
+        group
+        for group in diagnosis.groups
+        if ((group.zone, group.eni_config) not in served if custom else group.zone not in zones)
+    ]
+    short = [group for group in others if group.verdict in CURABLE and group.verdict is not Verdict.ENICONFIG_MISSING]
+    if short:
+        named = some_of([f"{_name(group)} ({group.reason})" for group in short], _SHOWN)
+        yield f"short as well and not served by this plan, plan for it next: {named}"
+    well = [group for group in others if group.verdict is Verdict.RECOVERED and group.free]
+    if well:
+        rooms = [f"{_name(group)} has {counted(group.free or 0, 'free address', 'free addresses')}" for group in well]
+        zones_with_room = {group.zone for group in well}
+        spread = (
+            ""
+            if zones_with_room <= set(zones)
+            else "; to spread pods and nodes over the zones helps (topologySpreadConstraints)"
+        )
+        yield f"left as it is: {some_of(rooms, _SHOWN)}{spread}"
+
+
+def _name(group: GroupDiagnosis) -> str:
+    return (
+        f"ENIConfig {group.eni_config} of {group.zone}"
+        if group.eni_config
+        else f"{group.zone} ({some_of(group.subnets)})"
+    )
+
+
+def _lacking_labels(snapshot: Snapshot, diagnosis: Diagnosis) -> list[tuple[AddressGroup, list[tuple[str, Subnet]]]]:
+    """The groups whose ENIConfig is missing or wrong while others of the zone, with room, are selected by no node.
+
+    Where nodes select by the label of their zone, which nobody should change, an ENIConfig of that name is the cure:
+    the plan writes it for the subnet that is there.
+    """
+    if snapshot.cni.eni_config_label == ZONE_LABEL:
+        return []
+    missing = {
+        (group.zone, group.eni_config)
+        for group in diagnosis.groups
+        if group.verdict is Verdict.ENICONFIG_MISSING and group.eni_config
+    }
+    if not missing:
+        return []
+    groups = [group for group in address_groups(snapshot) if (group.zone, group.eni_config) in missing]
+    found = [(group, [(config.name, subnet) for config, subnet in unselected(snapshot, group)]) for group in groups]
+    return [(group, configs) for group, configs in found if configs]
+
+
+def label_cures(snapshot: Snapshot, diagnosis: Diagnosis) -> list[str]:
+    """The commands that let nodes select the ENIConfigs that are there; nothing where that is not what lacks."""
+    key = snapshot.cni.eni_config_label
+    cures = []
+    for group, configs in _lacking_labels(snapshot, diagnosis):
+        name, subnet = configs[0]
+        room = f"{subnet.id} of {group.zone} has {counted(subnet.free or 0, 'free address', 'free addresses')}"
+        hosts = [node.name for node in group.nodes]
+        more = f" (and the other {len(hosts) - _SHOWN:,} nodes)" if len(hosts) > _SHOWN else ""
+        cures.append(
+            f"ENIConfig {name} is selected by no node, and {room}: kubectl label node {' '.join(hosts[:_SHOWN])} "
+            f"{key}={name}{more}; new nodes need it as well, or set {ENI_CONFIG_LABEL_DEF} on aws-node to a label that "
+            "they bear"
+        )
+    return cures

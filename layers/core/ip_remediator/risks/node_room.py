@@ -1,0 +1,53 @@
+"""Nodes that custom networking leaves without an ENI for pods, or with next to none.
+
+It keeps the primary ENI free of pods, and a node whose pool stays empty never becomes ready (amazon-vpc-cni-k8s,
+ipamd.go, handlePreScaling: "Failed to attach any ENIs for custom networking").
+"""
+
+from __future__ import annotations
+
+from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.move import Move, shown
+from ip_remediator.snapshot.model_cluster import MAX_ENI, Node
+from ip_remediator.snapshot.node_room.limits import HOST_NETWORK_PODS, pods_that_fit
+
+# DaemonSets alone take as many.
+_NEXT_TO_NOTHING = 4
+
+
+def no_eni_for_pods(move: Move) -> Risk | None:
+    if not move.first_time:
+        return None
+    room = dict(sorted((each, pods) for each, pods in _room_of(move).items() if pods < _NEXT_TO_NOTHING))
+    if not room:
+        return None
+    told = [
+        f"{name} has {'no ENI for pods' if not pods else f'addresses for {pods} pods'}" for name, pods in room.items()
+    ]
+    none = [name for name, pods in room.items() if not pods]
+    chosen = move.snapshot.cni.number(MAX_ENI)
+    return Risk(
+        id="no-eni-for-pods",
+        severity=Severity.HIGH,
+        found=f"with custom networking, which keeps the primary ENI free of pods: {shown(told, 5)}"
+        + (f" ({MAX_ENI}={chosen})" if chosen else ""),
+        breaks=f"nodes like {shown(none)} can attach no ENI for pods and never become ready"
+        if none
+        else "nodes of these types hold hardly any pod beside those of DaemonSets",
+        remedy="choose the strategy subnet-discovery or node-group, or move to instance types with more ENIs"
+        + (f" and unset {MAX_ENI}" if chosen else ""),
+    )
+
+
+def _room_of(move: Move) -> dict[str, int]:
+    """Pods with an address of their own that a new node holds, by instance type (or the node's name)."""
+    cni = move.snapshot.cni
+    types = {kind for group in move.snapshot.cluster.node_groups for kind in group.instance_types}
+    candidates = [*move.nodes, *(Node(name=kind, instance_type=kind) for kind in sorted(types))]
+    found: dict[str, int] = {}
+    for node in candidates:
+        fitting = pods_that_fit(cni, node, custom_networking=True)
+        if fitting is not None:
+            name = node.instance_type or node.name
+            found[name] = min(found.get(name, fitting), fitting - HOST_NETWORK_PODS)
+    return found
