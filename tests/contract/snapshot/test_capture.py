@@ -15,7 +15,7 @@ from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.snapshot.capture import capture
 from ip_remediator.snapshot.core_reads import Sources
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_vpc import Reservation
+from ip_remediator.snapshot.node_room.limits import free_slots
 from local.cluster.manifests import aws_node
 from tests.contract.conftest import Clock, EksApi, unique
 from tests.contract.support.clusters import AWS_NODE, READER, Kubernetes
@@ -110,8 +110,8 @@ def test_given_a_full_subnet_and_a_stuck_pod_then_the_snapshot_proves_it(site: S
     assert found.taken_at == site.clock.now
     assert found.account_id == ACCOUNT
     [node] = found.nodes
-    assert (node.instance_id, node.max_enis, node.addresses_per_eni) == (site.instance, 3, 6)
-    assert (node.primary_subnet, node.free_eni_slots) == (site.vpc.subnets["a"], 2)
+    assert (node.instance_id, node.default_card_enis, node.addresses_per_eni) == (site.instance, 3, 6)
+    assert (node.primary_subnet, free_slots(found.cni, node)) == (site.vpc.subnets["a"], 2)
     assert [subnet.free for subnet in found.subnets] == [0]
     assert diagnose(found).verdict is Verdict.SUBNET_EXHAUSTED
 
@@ -134,7 +134,8 @@ def test_given_free_addresses_in_pieces_then_the_snapshot_proves_fragmentation_w
 
 def test_given_a_limit_of_enis_that_the_cni_was_told_then_it_bounds_the_node(site: Site) -> None:
     site.install_cni(MAX_ENI="1")
-    assert site.capture().nodes[0].free_eni_slots == 0
+    found = site.capture()
+    assert free_slots(found.cni, found.nodes[0]) == 0
 
 
 def test_given_an_eni_that_the_cni_left_behind_then_it_is_in_the_snapshot(site: Site) -> None:
@@ -165,6 +166,7 @@ def test_given_a_capture_then_each_of_its_calls_is_made_once(site: Site, faults:
             "ec2:DescribeNetworkAcls",
             "ec2:DescribeNetworkInterfaces",
             "ec2:DescribeInstanceTypes",
+            "ec2:GetSubnetCidrReservations",  # for each subnet of the nodes that has free addresses: one here
             "ec2:DescribeSecurityGroups",
             "ec2:DescribeTransitGatewayAttachments",
             "ec2:DescribeNatGateways",
@@ -183,8 +185,8 @@ def test_given_prefix_delegation_then_the_reservations_of_the_nodes_subnets_are_
     for id_, cidr in ((subnet, "10.0.0.32/28"), (other, "10.0.9.32/28")):
         roomy.vpc.ec2.create_subnet_cidr_reservation(SubnetId=id_, Cidr=cidr, ReservationType="prefix")
     faults.control("DELETE", "/_local/calls")
-    found = {one.id: one.reservations for one in roomy.capture().subnets}
-    assert found == {subnet: (Reservation(cidr="10.0.0.32/28", kind="prefix"),), other: ()}
+    found = {one.id: [(each.cidr, each.kind) for each in one.reservations] for one in roomy.capture().subnets}
+    assert found == {subnet: [("10.0.0.32/28", "prefix")], other: []}
     assert len(faults.calls(service="ec2", action="GetSubnetCidrReservations")) == 1
 
 

@@ -82,8 +82,8 @@ def test_given_routes_then_all_but_the_local_ones_are_told(vpc: Vpc, facts: Ec2R
     for destination in ("0.0.0.0/0", "100.65.0.0/16"):
         vpc.ec2.create_route(RouteTableId=table, DestinationCidrBlock=destination, GatewayId=gateway)
     assert set(routes(facts.route_tables(vpc.id), PrefixLists(vpc.ec2, ReadFailures()))) == {
-        Route(destination="0.0.0.0/0", target=gateway, route_table=table),
-        Route(destination="100.65.0.0/16", target=gateway, route_table=table),
+        Route(destination="0.0.0.0/0", target=gateway, route_table=table, propagated=False),
+        Route(destination="100.65.0.0/16", target=gateway, route_table=table, propagated=False),
     }
 
 
@@ -155,8 +155,15 @@ def test_given_subnets_then_every_address_in_them_is_told_prefixes_unrolled(vpc:
 
 
 def test_given_instance_types_then_their_limits_are_told_in_one_call(facts: Ec2Reader, faults: LocalAws) -> None:
-    assert facts.instance_limits(["t3.medium", "m5.large", "t3.medium"]) == {"t3.medium": (3, 6), "m5.large": (3, 10)}
-    assert facts.instance_limits([]) == {}
+    wanted = ["t3.medium", "m5.large", "t3.medium", "p4d.24xlarge", "t2.micro"]
+    assert facts.instance_types(wanted) == {
+        "t3.medium": (3, 6, True),
+        "m5.large": (3, 10, True),
+        # The default network card of four holds 15 of the 60 ENIs.
+        "p4d.24xlarge": (15, 50, True),
+        "t2.micro": (2, 2, False),
+    }
+    assert facts.instance_types([]) == {}
     assert len(faults.calls(service="ec2", action="DescribeInstanceTypes")) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ip_remediator.snapshot.ec2 import Ec2Reader, acl_documents
 from ip_remediator.snapshot.model import Quotas
-from ip_remediator.snapshot.model_vpc import AclEntry, Reservation, SecurityGroup
+from ip_remediator.snapshot.model_vpc import AclEntry, SecurityGroup
 from ip_remediator.snapshot.quotas import CODES, read_quotas
 from ip_remediator.snapshot.read_failures import ReadFailures
 from ip_remediator.snapshot.routes import PrefixLists, TransitFacts, routes, transit
@@ -347,7 +347,10 @@ def test_given_nat_gateways_and_endpoints_then_they_are_told_while_they_live(rea
 def test_given_a_cidr_reservation_then_its_range_and_kind_are_told(reach: Reach) -> None:
     subnet = reach.vpc.subnets["a"]
     reach.ec2.create_subnet_cidr_reservation(SubnetId=subnet, Cidr="10.0.0.64/28", ReservationType="prefix")
-    assert reach.facts.reservations(subnet) == (Reservation(cidr="10.0.0.64/28", kind="prefix"),)
+    [found] = reach.facts.reservations(subnet)
+    assert (found.cidr, found.kind) == ("10.0.0.64/28", "prefix")
+    assert found.id
+    assert found.id.startswith("scr-")
 
 
 # --- Quotas

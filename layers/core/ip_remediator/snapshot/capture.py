@@ -13,12 +13,12 @@ from typing import Any
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.snapshot.core_reads import CoreReader, Sources
-from ip_remediator.snapshot.ec2 import Ec2Reader, acl_documents, with_layout
+from ip_remediator.snapshot.ec2 import Ec2Reader, InstanceType, acl_documents, with_layout
 from ip_remediator.snapshot.eks import cluster_facts
 from ip_remediator.snapshot.enis import InterfaceFacts
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import MAX_ENI, Cluster, Cni, Node
+from ip_remediator.snapshot.model_cluster import MANAGE_UNTAGGED_ENI, Cluster, Cni, NetworkInterface, Node
 from ip_remediator.snapshot.model_vpc import Reservation, Subnet
 from ip_remediator.snapshot.preflight_reads import Preflight
 from ip_remediator.snapshot.read_failures import ReadFailures
@@ -51,7 +51,7 @@ def _read(
     core = CoreReader.ask(sources, cluster.name, vpc_id, pool)
     preflight = Preflight(sources, cluster, vpc_id, account_id, core, pool)
     cni, nodes = _nodes(sources, core)
-    subnets = _subnets(sources, core, cni, nodes, core.unread, pool)
+    subnets = _subnets(sources, core, nodes, core.unread, pool)
     acls = acl_documents(core.acls.result())
     return Snapshot(
         taken_at=clock(),
@@ -74,23 +74,24 @@ def _nodes(sources: Sources, core: CoreReader) -> tuple[Cni, tuple[Node, ...]]:
     kube = KubernetesReader(sources.kube)
     cni = kube.cni(managed_addon=False)
     nodes = kube.nodes(cni)
-    limits = Ec2Reader(sources.ec2).instance_limits(node.instance_type for node in nodes if node.instance_type)
+    types = Ec2Reader(sources.ec2).instance_types(node.instance_type for node in nodes if node.instance_type)
     interfaces = core.interfaces.result()
     addon = core.addon.result()
     if addon is not None and cni.installed:
         cni = cni.model_copy(update={"owner": "addon", "addon": addon})
-    return cni, tuple(_with_interfaces(node, cni, interfaces, limits) for node in nodes)
+    return cni, tuple(_with_interfaces(node, cni, interfaces, types) for node in nodes)
 
 
 def _subnets(
-    sources: Sources, core: CoreReader, cni: Cni, nodes: Iterable[Node], unread: ReadFailures, pool: Executor
+    sources: Sources, core: CoreReader, nodes: Iterable[Node], unread: ReadFailures, pool: Executor
 ) -> tuple[Subnet, ...]:
     interfaces = core.interfaces.result()
     used = {eni.subnet_id for node in nodes for eni in node.interfaces}
     used |= {config.subnet for config in core.eni_configs.result() if config.subnet}
-    # They are of interest only where prefixes are handed out.
-    reserved = _reservations(Ec2Reader(sources.ec2), used, unread, pool) if cni.prefix_delegation else {}
     placed = with_layout(core.subnets.result(), core.tables.result(), core.acls.result())
+    # What nothing is free in, reservations or not, serves nobody.
+    roomy = used & {subnet.id for subnet in placed if subnet.free}
+    reserved = _reservations(Ec2Reader(sources.ec2), roomy, unread, pool)
     return tuple(
         subnet.model_copy(
             update={"free_prefixes": interfaces.free_prefixes(subnet), "reservations": reserved.get(subnet.id, ())}
@@ -99,18 +100,16 @@ def _subnets(
     )
 
 
-def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, limits: dict[str, tuple[int, int]]) -> Node:
-    max_enis, addresses = limits.get(node.instance_type or "", (None, None))
-    chosen = cni.env.get(MAX_ENI, "")
-    if max_enis and chosen.isdigit() and int(chosen) > 0:
-        max_enis = min(max_enis, int(chosen))
-    return node.model_copy(
-        update={
-            "interfaces": tuple(interfaces.by_instance.get(node.instance_id or "", ())),
-            "max_enis": max_enis,
-            "addresses_per_eni": addresses,
-        }
-    )
+def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, types: dict[str, InstanceType]) -> Node:
+    enis = tuple(interfaces.by_instance.get(node.instance_id or "", ()))
+    if not cni.flag(MANAGE_UNTAGGED_ENI):  # ipamd.go, setUnmanagedENIs
+        enis = tuple(_unmanaged(eni) if eni.id in interfaces.untagged and not eni.primary else eni for eni in enis)
+    known = types.get(node.instance_type or "")
+    return node.model_copy(update={"interfaces": enis, **(known._asdict() if known else {})})
+
+
+def _unmanaged(eni: NetworkInterface) -> NetworkInterface:
+    return eni.model_copy(update={"unmanaged": True})
 
 
 def _reservations(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 CLUSTER_TAG = "cluster.k8s.amazonaws.com/name"
 INSTANCE_TAG = "node.k8s.amazonaws.com/instance_id"
+NO_MANAGE_TAG = "node.k8s.amazonaws.com/no_manage"
 CREATED_TAG = "node.k8s.amazonaws.com/createdAt"
 CNI_DESCRIPTION = "aws-K8S-"
 

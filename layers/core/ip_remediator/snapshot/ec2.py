@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.pagination import filters, pages
@@ -29,6 +29,14 @@ _BY_VPC = "vpc-id"
 # An ENI is some kilobytes of XML: half of what EC2 would give at once keeps a page small in memory.
 _INTERFACES_PER_PAGE = 500
 _GONE = ("deleting", "deleted", "failed", "rejected", "expired")
+
+
+class InstanceType(NamedTuple):
+    """What DescribeInstanceTypes says that bears on pods: see `Node`."""
+
+    default_card_enis: int
+    addresses_per_eni: int
+    supports_prefixes: bool
 
 
 class Ec2Reader:
@@ -68,6 +76,7 @@ class Ec2Reader:
                 cidr=subnet["CidrBlock"],
                 free=subnet["AvailableIpAddressCount"],
                 owner_id=subnet.get("OwnerId"),
+                outpost_arn=subnet.get("OutpostArn") or None,
                 tags={tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])},
             )
             for subnet in self._all("describe_subnets", "Subnets", vpc_id)
@@ -105,16 +114,16 @@ class Ec2Reader:
         wanted = filters("subnet-id", *sorted(subnet_ids)) + filters("attachment.instance-id", instance)
         return any(pages(self._ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=wanted))
 
-    def instance_limits(self, instance_types: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """(ENIs, IPv4 addresses per ENI) of each instance type."""
+    def instance_types(self, instance_types: Iterable[str]) -> dict[str, InstanceType]:
         wanted = sorted(set(instance_types))
         if not wanted:
             return {}
         found = pages(self._ec2, "describe_instance_types", "InstanceTypes", Filters=filters("instance-type", *wanted))
         return {
-            kind["InstanceType"]: (
-                kind["NetworkInfo"]["MaximumNetworkInterfaces"],
-                kind["NetworkInfo"]["Ipv4AddressesPerInterface"],
+            kind["InstanceType"]: InstanceType(
+                default_card_enis=_enis_of_default_card(kind["NetworkInfo"]),
+                addresses_per_eni=kind["NetworkInfo"]["Ipv4AddressesPerInterface"],
+                supports_prefixes=kind.get("Hypervisor") == "nitro" or bool(kind.get("BareMetal")),
             )
             for kind in found
         }
@@ -161,7 +170,7 @@ class Ec2Reader:
         with aws_call("get_subnet_cidr_reservations"):
             answer = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)
         return tuple(
-            Reservation(cidr=found["Cidr"], kind=found["ReservationType"])
+            Reservation(cidr=found["Cidr"], kind=found["ReservationType"], id=found.get("SubnetCidrReservationId"))
             for found in answer["SubnetIpv4CidrReservations"]
         )
 
@@ -188,6 +197,13 @@ class Ec2Reader:
         # DescribeNatGateways alone names its parameter in the singular.
         name = "Filter" if operation == "describe_nat_gateways" else "Filters"
         return pages(self._ec2, operation, key, **{name: filters(_BY_VPC, vpc_id)}, **arguments)
+
+
+def _enis_of_default_card(network: dict[str, Any]) -> int:
+    """MaximumNetworkInterfaces is the sum over all cards, and the CNI uses the default one only."""
+    default = network.get("DefaultNetworkCardIndex", 0)
+    cards = {card["NetworkCardIndex"]: card["MaximumNetworkInterfaces"] for card in network.get("NetworkCards") or []}
+    return int(cards.get(default, network["MaximumNetworkInterfaces"]))
 
 
 def with_layout(

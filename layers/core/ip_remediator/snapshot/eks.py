@@ -26,6 +26,7 @@ def cluster_facts(described: dict[str, Any]) -> Cluster:
         ip_family="ipv6" if network.get("ipFamily") == "ipv6" else "ipv4",
         auto_mode=bool((described.get("computeConfig") or {}).get("enabled")),
         security_group=vpc.get("clusterSecurityGroupId"),
+        subnets=tuple(vpc["subnetIds"]) if vpc.get("subnetIds") else None,
         service_cidrs=tuple(cidr for cidr in [network.get("serviceIpv4Cidr")] if cidr),
         remote_cidrs=tuple(remotes),
     )

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ip_remediator.common.clock import utc_now
-from ip_remediator.snapshot.cni_tags import CLUSTER_TAG, CNI_DESCRIPTION, INSTANCE_TAG, is_young
+from ip_remediator.snapshot.cni_tags import CLUSTER_TAG, CNI_DESCRIPTION, INSTANCE_TAG, NO_MANAGE_TAG, is_young
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, NetworkInterface
 from ip_remediator.snapshot.model_vpc import LeakedInterface, Subnet
 
@@ -61,6 +61,7 @@ class InterfaceFacts:
         leaked: those that the CNI left behind, without those that it has only just made.
         blocks: by subnet, the numbers (address >> 4) of the /28 blocks that some ENI has an address of.
         clusters: the EKS clusters that have ENIs in the VPC.
+        untagged: ENIs of instances that no tag gives to the CNI of their instance, or takes from it.
     """
 
     now: datetime = field(default_factory=utc_now)
@@ -68,6 +69,7 @@ class InterfaceFacts:
     leaked: list[LeakedInterface] = field(default_factory=list)
     blocks: dict[str, set[int]] = field(default_factory=dict)
     clusters: set[str] = field(default_factory=set)
+    untagged: set[str] = field(default_factory=set)
     _units: int = 0
     _attachments: set[str] = field(default_factory=set)
     _users: dict[str, dict[str, set[str]]] = field(default_factory=dict)
@@ -91,7 +93,12 @@ class InterfaceFacts:
                 addresses=len(addresses),
                 prefixes=len(prefixes),
                 security_groups=self._shared.setdefault(groups, groups),
+                network_card=attachment.get("NetworkCardIndex"),
+                interface_type=eni.get("InterfaceType"),
+                unmanaged=attachment.get("DeviceIndex") != 0 and tags.get(NO_MANAGE_TAG) == "true",
             )
+            if NO_MANAGE_TAG not in tags and tags.get(INSTANCE_TAG) != attachment["InstanceId"]:
+                self.untagged.add(node_eni.id)
             self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
         elif _leaked(eni) and not is_young(tags, self.now):
             leaked = LeakedInterface(
