@@ -14,7 +14,15 @@ __all__ = ["WORDINGS", "Cause", "Speaker", "Strength", "Wording", "classify", "c
 # The kubelet cuts its messages at 1 KiB; log lines are longer, but the CNI's words stand early in them.
 CLASSIFIED_CHARACTERS = 16_384
 # A kubelet's or container runtime's text is about a sandbox when it holds one of these.
-_SANDBOX = ("podsandbox", "pod sandbox", "network for sandbox", "sandbox container", "cni failed to", 'aws-cni" failed')
+_SANDBOX = (
+    "podsandbox",
+    "pod sandbox",
+    "create sandbox",
+    "network for sandbox",
+    "sandbox container",
+    "networkplugin cni",
+    "failed (add)",
+)
 
 
 def about_sandbox(lowered: str) -> bool:
