@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.clients.aws import session
 from ip_remediator.clients.kubernetes.connect import kube_api
 from ip_remediator.common.clock import utc_now
+from ip_remediator.forecasting.eks_health import EksHealth
 from ip_remediator.forecasting.onboarded_clusters import OnboardedClusters
 from ip_remediator.forecasting.subnet_history import SubnetHistories
 from ip_remediator.forecasting.sweep import Sweeper
+from ip_remediator.intake.places import SubnetClusters
 from ip_remediator.intake.queue import SignalQueue
 from ip_remediator.observability import logger
 from ip_remediator.settings import SweepSettings
@@ -40,6 +42,8 @@ def _sweeper() -> Sweeper:
         ec2=lambda: Ec2Reader(session.client("ec2")),
         open_api=open_api,
         histories=SubnetHistories(session.table(settings.incidents_table)),
+        health=EksHealth(session.client("eks"), session.table(settings.incidents_table), utc_now),
+        subnet_clusters=SubnetClusters(session.table(settings.incidents_table)),
         queue=SignalQueue(session.client("sqs"), settings.signals_queue_url),
         clock=utc_now,
         within=timedelta(hours=float(settings.forecast_hours)),

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.forecasting.eks_health import EksHealth
 from ip_remediator.forecasting.onboarded_clusters import OnboardedClusters
 from ip_remediator.forecasting.subnet_history import SubnetHistories
 from ip_remediator.forecasting.sweep import Sweeper
+from ip_remediator.intake.places import SubnetClusters
 from ip_remediator.intake.queue import SignalQueue
 from ip_remediator.signals.events import Signal, parse_eventbridge
 from ip_remediator.snapshot.ec2 import Ec2Reader
@@ -112,6 +114,8 @@ def site(aws: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, table
         ec2=lambda: Ec2Reader(ec2),
         open_api=lambda described, seconds: made.open_api(described, seconds),  # noqa: PLW0108 - `made` comes later
         histories=SubnetHistories(table),
+        health=EksHealth(eks_api.client, table, clock),
+        subnet_clusters=SubnetClusters(table),
         queue=SignalQueue(aws.client("sqs"), url),
         clock=clock,
         within=timedelta(hours=24),

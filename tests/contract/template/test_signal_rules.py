@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "data" / "signals"
+RULES = ("AlarmsRule", "KubernetesEventsRule", "RefusedCallsRule", "FailedLaunchesRule", "EksHealthRule")
 HELD_BACK = {"alarm_back_to_ok", "alarm_composite", "alarm_of_other_service", "event_unrelated"}
 
 
 @pytest.fixture(scope="module")
 def patterns() -> list[dict[str, Any]]:
     resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
-    return [resources[name]["Properties"]["EventPattern"] for name in ("AlarmsRule", "KubernetesEventsRule")]
+    return [resources[name]["Properties"]["EventPattern"] for name in RULES]
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("[ae]*.json")), ids=lambda path: path.stem)
@@ -72,3 +73,70 @@ def test_given_a_composite_alarm_whose_name_names_a_cluster_when_it_goes_off_the
     event["detail"]["alarmName"] = "unwell eks-ip-remediator:cluster=shop-prod"
     answer = aws.client("events").test_event_pattern(EventPattern=json.dumps(patterns[0]), Event=json.dumps(event))
     assert answer["Result"]
+
+
+CALL = {"eventName": "CreateNetworkInterface", "errorCode": "Client.InsufficientFreeAddressesInSubnet"}
+UPDATE = {
+    "eventName": "UpdateClusterVersion",
+    "errorMessage": "need at least 5 IPs in each subnet to be free for this operation",
+}
+FLEET = {"CreateFleetResponse": {"errorSet": {"item": [{"errorCode": "InsufficientFreeAddressesInSubnet"}]}}}
+CLOUDTRAIL = "AWS API Call via CloudTrail"
+LAUNCH = "There are not enough free addresses in subnet 'subnet-1' to satisfy the requested number of instances."
+IN_ALARM = {"alarmName": "a", "state": {"value": "ALARM"}}
+
+
+def alarmed(namespace: str, name: str) -> dict[str, Any]:
+    metric = {"namespace": namespace, "name": name, "dimensions": {}}
+    return {**IN_ALARM, "configuration": {"metrics": [{"id": "m", "metricStat": {"metric": metric}}]}}
+
+
+INSIGHTS = {
+    **IN_ALARM,
+    "configuration": {"metrics": [{"id": "q", "expression": 'SELECT MAX(x) FROM "ContainerInsights"'}]},
+}
+CONTRIBUTOR = {**IN_ALARM, "alarmContributor": {"id": "c1", "attributes": {"ClusterName": "shop"}}}
+CHANGED, CONTRIBUTED = "CloudWatch Alarm State Change", "CloudWatch Alarm Contributor State Change"
+
+
+def about(kind: str, key: str = "involvedObject") -> dict[str, Any]:
+    return {"reason": "InsufficientCapacityError", key: {"kind": kind}}
+
+
+THROUGH = [
+    ("aws.ec2", CLOUDTRAIL, CALL),
+    ("aws.eks", CLOUDTRAIL, UPDATE),
+    ("aws.ec2", CLOUDTRAIL, {"eventName": "CreateFleet", "responseElements": FLEET}),
+    ("aws.autoscaling", "EC2 Instance Launch Unsuccessful", {"StatusMessage": LAUNCH}),
+    ("aws.health", "AWS Health Event", {"service": "EKS"}),
+    ("aws.cloudwatch", CHANGED, alarmed("Kubernetes", "assignIPAddresses")),
+    ("aws.cloudwatch", CHANGED, alarmed("AWS/IPAM", "SubnetIPUsage")),
+    ("aws.cloudwatch", CHANGED, alarmed("ContainerInsights/Prometheus", "awscni_eni_max")),
+    ("aws.cloudwatch", CHANGED, INSIGHTS),
+    ("aws.cloudwatch", CONTRIBUTED, CONTRIBUTOR),
+    ("shop", "x", about("NodeClaim")),
+    ("shop", "x", about("Pod", "regarding")),
+]
+STOPPED = [
+    ("aws.ec2", CLOUDTRAIL, {**CALL, "errorCode": "Client.RequestLimitExceeded"}),
+    ("aws.ec2", CLOUDTRAIL, {"eventName": "RunInstances"}),
+    ("aws.autoscaling", "EC2 Instance Launch Unsuccessful", {"StatusMessage": "no sufficient t3.medium capacity"}),
+    ("aws.health", "AWS Health Event", {"service": "EC2"}),
+    ("aws.cloudwatch", CHANGED, {**alarmed("Kubernetes", "x"), "state": {"value": "OK"}}),
+    ("shop", "x", {"reason": "FailedScheduling", "involvedObject": {"kind": "Pod"}}),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "detail", "passes"), [*((*one, True) for one in THROUGH), *((*one, False) for one in STOPPED)]
+)
+def test_given_what_aws_and_others_say_when_it_is_put_then_only_what_concerns_addresses_passes(
+    aws: LocalAws, patterns: list[dict[str, Any]], source: str, kind: str, detail: dict[str, Any], passes: bool
+) -> None:
+    events = aws.client("events")
+    event = {"id": "1", "account": "1", "time": "2026-03-02T08:00:00Z", "region": "x", "resources": [], "version": "0"}
+    body = json.dumps({**event, "source": source, "detail-type": kind, "detail": detail})
+    answers = [
+        events.test_event_pattern(EventPattern=json.dumps(pattern), Event=body)["Result"] for pattern in patterns
+    ]
+    assert sum(answers) == passes

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 from ip_remediator.common.errors import RequestRefused
+from ip_remediator.signals.model import Signal
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.eks import cluster_facts
 from ip_remediator.snapshot.enis import InterfaceFacts
@@ -61,12 +62,15 @@ class ClusterObservation:
 
     `snapshot` holds one node for each way in which nodes of the cluster get addresses. `in_use`: the subnets in
     which its nodes have ENIs. `failures`: events of pods that still wait, newer than the look before.
+    `own_subnets`: those in which EKS has its ENIs. `health`: what EKS says is wrong.
     """
 
     began: datetime
     snapshot: Snapshot
     in_use: frozenset[str]
     failures: tuple[dict[str, Any], ...]
+    own_subnets: tuple[str, ...] = ()
+    health: tuple[Signal, ...] = ()
 
 
 def look(
@@ -93,7 +97,9 @@ def look(
         leaked_interfaces=tuple(vpc.interfaces.leaked),
     )
     in_use = frozenset(eni.subnet_id for node in nodes for eni in node.interfaces)
-    return ClusterObservation(began, snapshot, in_use, tuple(kube.sandbox_failures(since, MAX_EVENTS)))
+    failures = tuple(kube.sandbox_failures(since, MAX_EVENTS))
+    own_subnets = tuple((described.get("resourcesVpcConfig") or {}).get("subnetIds", ()))
+    return ClusterObservation(began, snapshot, in_use, failures, own_subnets)
 
 
 def _with_interfaces(node: Node, interfaces: InterfaceFacts) -> Node:

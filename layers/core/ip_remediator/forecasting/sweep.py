@@ -6,7 +6,7 @@ does not answer is counted and logged, and costs the others nothing but the thre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,14 +17,18 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.common.clock import Clock
+from ip_remediator.common.errors import NotFound, PermissionDenied, RequestRefused, Transient
+from ip_remediator.forecasting.eks_health import EksHealth
 from ip_remediator.forecasting.forecast import Forecast, forecast
 from ip_remediator.forecasting.onboarded_clusters import OnboardedClusters
 from ip_remediator.forecasting.reads import ClusterObservation, Vpcs, look
 from ip_remediator.forecasting.subnet_history import Kept, SubnetHistories
 from ip_remediator.forecasting.zone_forecast import Outlook, foretelling, is_news, outlooks, with_forecasts
+from ip_remediator.intake.places import NOTED_AGAIN, SubnetClusters
 from ip_remediator.intake.queue import SignalQueue
 from ip_remediator.observability import logger, measure
-from ip_remediator.signals.events import Signal, Source, parse_kubernetes_event
+from ip_remediator.signals.events import parse_kubernetes_event
+from ip_remediator.signals.model import Signal, Source
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
@@ -66,11 +70,14 @@ class Sweeper:
     ec2: Callable[[], Ec2Reader]
     open_api: OpenApi
     histories: SubnetHistories
+    health: EksHealth
+    subnet_clusters: SubnetClusters
     queue: SignalQueue
     clock: Clock
     within: timedelta
     subnet_metrics: bool
     _seen_until: dict[str, datetime] = field(default_factory=dict)
+    _noted: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     def sweep(self, seconds: float) -> dict[str, Any]:
         """Looks at every onboarded cluster within `seconds`: `{"swept", "failed": [names], "signals"}`.
@@ -112,7 +119,17 @@ class Sweeper:
             return None
         began = self.clock()
         since = self._seen_until.get(name, began - FIRST_LOOK_BACK)
-        return look(described, KubernetesReader(self.open_api(described, CLUSTER_SECONDS)), vpcs, began, since)
+        reader = KubernetesReader(self.open_api(described, CLUSTER_SECONDS))
+        observed = look(described, reader, vpcs, began, since)
+        return replace(observed, health=self._health(described))
+
+    def _health(self, described: dict[str, Any]) -> tuple[Signal, ...]:
+        """What EKS says about the cluster; what cannot be read costs the sweep nothing else."""
+        try:
+            return self.health.signals(described)
+        except (Transient, PermissionDenied, NotFound, RequestRefused) as error:
+            logger.warning("EKS health not read", cluster=described["name"], reason=f"{type(error).__name__}: {error}")
+            return ()
 
     def _failed(self, name: str, error: Exception, around: SweepState) -> None:
         around.failed.append(name)
@@ -127,12 +144,23 @@ class Sweeper:
             if subnet.id not in around.after:
                 self._foretell(subnet, around)
         foretold = list(self._foretold(snapshot, around))
-        signals = [*_failures(looked, around.now), *(signal for _, signal in foretold)]
+        issues = self.health.news(snapshot.cluster.name, looked.health, around.now)
+        signals = [*_failures(looked, around.now), *(signal for _, signal in foretold), *issues]
         self.queue.send(signals)
         for outlook, _ in foretold:  # what the queue refused was not told
             self._note(outlook, around)
+        if issues:
+            self.health.note(snapshot.cluster.name, issues, around.now)
         around.signals += len(signals)
         self._measure(snapshot, used)
+        self._note_subnets(snapshot.cluster.name, {*looked.own_subnets, *(subnet.id for subnet in used)}, around.now)
+
+    def _note_subnets(self, cluster: str, subnets: Iterable[str], now: datetime) -> None:
+        """So that a refused call or launch in one of them is known to be the cluster's; a day later once more."""
+        due = [subnet for subnet in sorted(subnets) if self._noted.get((cluster, subnet), now) <= now - NOTED_AGAIN]
+        due += [subnet for subnet in sorted(subnets) if (cluster, subnet) not in self._noted]
+        self.subnet_clusters.note(cluster, due, now)
+        self._noted.update({(cluster, subnet): now for subnet in due})
 
     def _foretell(self, subnet: Subnet, around: SweepState) -> None:
         """The subnet's history with what is free now; clusters that share the subnet share that."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A cluster that was not seen in a subnet for this long has left it.
 KEPT = timedelta(days=14)
-_NOTED_AGAIN = timedelta(days=1)
+NOTED_AGAIN = timedelta(days=1)
 # The VPC CNI writes its cluster's name on every ENI that it makes (pkg/awsutils, since v1.8).
 _CLUSTER_TAG = "cluster.k8s.amazonaws.com/name"
 
@@ -42,7 +42,7 @@ class SubnetClusters:
         """Remembers that the cluster is in the subnets."""
         for subnet in subnets:
             seen = self.read(subnet)
-            if cluster in seen and now - seen[cluster] < _NOTED_AGAIN:
+            if cluster in seen and now - seen[cluster] < NOTED_AGAIN:
                 continue
             current = {name: moment for name, moment in seen.items() if now - moment < KEPT} | {cluster: now}
             clusters = {name: moment.isoformat() for name, moment in sorted(current.items())}
