@@ -67,8 +67,8 @@ def test_lightkube(cluster, core, namespace):
     assert patched.data == {"x": "1", "y": "2"}
     assert applied.data == {"z": "3"}
     assert {item.metadata.name for item in api.list(LightkubeConfigMap, labels=labels)} == {"a", "b"}
-    kind, first = next(iter(api.watch(LightkubeConfigMap, labels=labels)))
-    assert (kind, first.metadata.name) == ("ADDED", "a")
+    watch = api.watch(LightkubeConfigMap, labels=labels)
+    assert {(kind, item.metadata.name) for kind, item in (next(watch), next(watch))} == {("ADDED", "a"), ("ADDED", "b")}
     api.delete(LightkubeConfigMap, "a")
     assert {item.metadata.name for item in api.list(LightkubeConfigMap, labels=labels)} == {"b"}
 
