@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from local.cluster import manifests, scenario_aws
-from local.cluster.karpenter import (
+from local.cluster.kube import CRDS, NODES, ApiError, KubeApi, Resource
+from local.cluster.nodes.karpenter import (
     DISCOVERY_TAG,
     NODECLAIMS,
     POOL_LABEL,
@@ -14,8 +15,7 @@ from local.cluster.karpenter import (
     node_claim,
     provider_id,
 )
-from local.cluster.kube import CRDS, NODES, ApiError, KubeApi, Resource
-from local.cluster.nodegroups import CLUSTER_TAG, GROUP_LABEL, GROUP_TAG, TEMPLATE_LABEL
+from local.cluster.nodes.nodegroups import CLUSTER_TAG, GROUP_LABEL, GROUP_TAG, TEMPLATE_LABEL
 from local.cluster.scenario_spec import NodeSpec, Scenario, SeededNetwork, SeededNode
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from local.cluster.controllers.deployments import DeploymentController, ReplicaS
 from local.cluster.controllers.disruption import DisruptionController
 from local.cluster.controllers.garbage import GarbageCollector
 from local.cluster.controllers.node_lifecycle import NodeLifecycleController
+from local.cluster.controllers.scheduler import Scheduler
 from local.cluster.eventexporter import EventExporter
 from local.cluster.insights import ContainerInsights
-from local.cluster.karpenter import Karpenter
 from local.cluster.kube import KubeApi
-from local.cluster.nodegroups import NodeGroupController
+from local.cluster.nodes.karpenter import Karpenter
+from local.cluster.nodes.nodegroups import NodeGroupController
+from local.cluster.nodes.runtime import Nodes, VpcCni
 from local.cluster.pace import Pace
-from local.cluster.runtime import Nodes, VpcCni
-from local.cluster.scheduler import Scheduler
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
 

@@ -17,10 +17,10 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.replacement_record import NodeState, ReplacementState
 from local.cluster.controllers.disruption import budget_resource
-from local.cluster.karpenter import NODECLAIMS
 from local.cluster.kube import NODES
+from local.cluster.nodes.karpenter import NODECLAIMS
+from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import is_ready
-from local.cluster.runtime import instance_id
 from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient

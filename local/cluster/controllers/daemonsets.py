@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from local.cluster.controllers import revisions
+from local.cluster.controllers.placement import daemon_runs_on
 from local.cluster.controllers.revisions import REVISION_LABEL
 from local.cluster.informer import owned_by
 from local.cluster.kube import CONTROLLER_REVISIONS, DAEMONSETS, ApiError
@@ -19,7 +20,6 @@ from local.cluster.objects import (
     template_hash,
     uid_of,
 )
-from local.cluster.placement import daemon_runs_on
 from local.cluster.pods import create_pod, delete_pod
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from local.cluster import leases
 from local.cluster.informer import Informer
 from local.cluster.kube import ApiError, Resource
+from local.cluster.nodes import leases
 from local.cluster.objects import Obj, controller_of, is_deleting, key_of, node_of, uid_of
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from local.cluster.karpenter import NODECLAIMS
 from local.cluster.kube import NODES
+from local.cluster.nodes.karpenter import NODECLAIMS
+from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import is_ready
-from local.cluster.runtime import instance_id
 from local.cluster.scenario import Seeded, seed
 from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
 from tests.stack.cluster.stack import Stack, eventually, nginx

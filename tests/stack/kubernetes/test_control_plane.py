@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from kubernetes import client
 
-from local.cluster import leases
 from local.cluster.kube import KubeApi
+from local.cluster.nodes import leases
 from tests.stack.kubernetes.support import eniconfig, eventually, pod, refused, workload
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from local.cluster import manifests
 from local.cluster.controllers.node_lifecycle import wanted_taints
+from local.cluster.controllers.placement import Placed, Unschedulable, choose_node, daemon_runs_on
 from local.cluster.objects import scaled_value
-from local.cluster.placement import Placed, Unschedulable, choose_node, daemon_runs_on
 
 
 def node(name: str, *, ready: bool = True, pods: int = 17, **spec: Any) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import random
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Protocol
 
-from local.cluster import leases, podstatus
 from local.cluster.events import EventRecorder, reference_to
 from local.cluster.ipamd.agent import MONITOR_SECONDS, InitError, Ipamd
 from local.cluster.ipamd.ec2 import Ec2Failure
 from local.cluster.kube import NODES, PODS, ApiError
+from local.cluster.nodes import leases, podstatus
 from local.cluster.objects import (
     Obj,
     condition_status,

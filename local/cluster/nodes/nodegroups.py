@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.cluster.launching import is_name_taken, join, leave, node_name, running_instances
+from local.cluster.nodes.launching import is_name_taken, join, leave, node_name, running_instances
+from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import Obj, labels_of
-from local.cluster.runtime import instance_id
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from local.cluster.controllers.placement import Placed, Unschedulable, choose_node
 from local.cluster.events import EventRecorder, reference_to
 from local.cluster.kube import PODS, ApiError
 from local.cluster.objects import Obj, is_deleting, is_finished, key_of, node_of, timestamp, utc_now
-from local.cluster.placement import Placed, Unschedulable, choose_node
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
 

@@ -11,10 +11,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from local.cluster.controllers.disruption import budget_resource
+from local.cluster.controllers.placement import Placed, choose_node
 from local.cluster.informer import Informer
 from local.cluster.kube import NODES, PODS, ApiError, Resource
-from local.cluster.launching import is_name_taken, join, leave, node_name, running_instances
-from local.cluster.nodegroups import CLUSTER_TAG
+from local.cluster.nodes.launching import is_name_taken, join, leave, node_name, running_instances
+from local.cluster.nodes.nodegroups import CLUSTER_TAG
+from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import (
     Obj,
     controller_of,
@@ -26,8 +28,6 @@ from local.cluster.objects import (
     random_suffix,
     uid_of,
 )
-from local.cluster.placement import Placed, choose_node
-from local.cluster.runtime import instance_id
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
 

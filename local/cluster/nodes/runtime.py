@@ -15,7 +15,7 @@ from local.cluster.ipamd.ec2 import NodeEc2, describe_instance
 from local.cluster.ipamd.growth import EniConfigMissing
 from local.cluster.ipamd.settings import CniSettings, NodeLimits, cni_settings, eni_config_name
 from local.cluster.kube import ENICONFIGS, NODES, ApiError
-from local.cluster.kubelet import Kubelet
+from local.cluster.nodes.kubelet import Kubelet
 from local.cluster.objects import Obj, node_of, timestamp, utc_now
 
 if TYPE_CHECKING:
