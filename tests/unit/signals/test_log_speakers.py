@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from ip_remediator.signals.causes import Cause, Strength
+from ip_remediator.signals.kubernetes_events import EVENT_REASONS
 from ip_remediator.signals.log_groups import LogGroups
+from ip_remediator.signals.log_lines import may_matter
 from ip_remediator.signals.logs import parse_batch
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Signal
+from ip_remediator.signals.wordings import WORDINGS
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NODE, OTHER_NODE = "ip-10-1-2-3.eu-west-1.compute.internal", "ip-10-9-9-9.eu-west-1.compute.internal"
@@ -302,3 +305,9 @@ def test_nodes_of_auto_mode_are_called_after_their_instance() -> None:
 def test_auto_modes_storage_controller_is_another_program() -> None:
     group = "/aws/vendedlogs/eks/cluster/AUTO_MODE_BLOCK_STORAGE_LOGS/shop-prod"
     assert read("api error AttachmentLimitExceeded: x", group) == Dropped(reason=DropReason.OTHER_PROGRAM)
+
+
+def test_every_word_that_counts_and_every_reason_holds_a_marker_of_the_first_look() -> None:
+    words = [needle for wording in WORDINGS if wording.cause is not Cause.OTHER for needle in wording.needles]
+    for text in [*words, *EVENT_REASONS]:
+        assert may_matter(text), text

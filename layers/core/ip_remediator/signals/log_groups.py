@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ip_remediator.signals.causes import Speaker
@@ -85,6 +85,7 @@ def speaker_of(program: str) -> Speaker:
     return Speaker.RUNTIME if name in _RUNTIME_PROGRAMS else Speaker.OTHER
 
 
+@lru_cache(maxsize=1024)
 def origin_of(group: str, stream: str, groups: LogGroups) -> Origin:
     """What group and stream tell of every line of a batch."""
     cluster = groups.cluster_of(group)
@@ -109,7 +110,3 @@ def _speaker_of_stream(stream: str) -> Speaker:
 def speaker_of_container(container: str, pod: str | None) -> Speaker:
     """A pod of aws-node has containers of other names (aws-eks-nodeagent, the network policy agent)."""
     return speaker_of("aws-node" if (pod or "").startswith("aws-node-") else container)
-
-
-def first_known(speakers: Iterable[Speaker]) -> Speaker:
-    return next((speaker for speaker in speakers if speaker is not Speaker.UNKNOWN), Speaker.UNKNOWN)

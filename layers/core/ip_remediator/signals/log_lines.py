@@ -8,40 +8,73 @@ also depends on whose words it is (`causes.SaidBy`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
 from ip_remediator.signals.documents import at, first_text, json_value, mapping_at, text_at
 from ip_remediator.signals.error_catalogue import CLASSIFIED_CHARACTERS, about_sandbox, deciding_wording
-from ip_remediator.signals.kubernetes_events import EVENT_REASONS
-from ip_remediator.signals.log_groups import Origin, first_known, speaker_of, speaker_of_container
+from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
-from ip_remediator.signals.wordings import WORDINGS
 
-
-def _shortest(needles: Iterable[str]) -> tuple[str, ...]:
-    """The needles that contain no other: a text with any of them has one of these."""
-    kept: list[str] = []
-    for needle in sorted(set(needles), key=len):
-        if not any(shorter in needle for shorter in kept):
-            kept.append(needle)
-    return tuple(kept)
-
-
-# A line with none of these holds no words of the catalogue, no Kubernetes Event and nothing about a sandbox. Plain
-# substrings, because a regular expression of as many words is ten times slower.
-_MARKERS = _shortest(
-    [
-        *(needle for wording in WORDINGS if wording.cause is not Cause.OTHER for needle in wording.needles),
-        *(reason.lower() for reason in EVENT_REASONS),
-        "sandbox",
-        "aws-cni",
-        '"reason',
-        "event.reason",
-    ]
+# A line with none of these holds no words of the catalogue, no Kubernetes Event and nothing about a sandbox (a test
+# compares them with the catalogue). Plain substrings: a regular expression of as many words is ten times slower.
+MARKERS = (
+    "insufficient",
+    "sandbox",
+    "aws-cni",
+    "eniconfig",
+    "eni config",
+    "enis for",
+    "eni limit",
+    "eni attachment",
+    "eni creation",
+    "ipam",
+    "limitexceeded",
+    "ip address",
+    "free addresses",
+    "free cidr",
+    "free ipv4",
+    "enough ips",
+    "ipnotavailable",
+    "to be free",
+    "/prefix addresses",
+    "privateipv4",
+    "rate limit",
+    "rate exceeded",
+    "throttling",
+    "authoriz",
+    "authfailure",
+    "iampermissions",
+    "credential",
+    "imds",
+    "identity",
+    "ec2role",
+    "expiredtoken",
+    "device number",
+    "find plugin",
+    "cni ",
+    "etc/cni",
+    "k8s-agent",
+    "process terminated",
+    "initialization failure",
+    "instance metadata",
+    "api server",
+    "apiserver",
+    "grpc",
+    "unix socket",
+    "backend server",
+    "50051",
+    "warm pool",
+    "allocationfailed",
+    "creationfailed",
+    "namenotfound",
+    '"reason',
+    "event.reason",
+    "event_reason",
 )
+_EVENT_MARKERS = ("reason", "**")
 
 
 class Line(NamedTuple):
@@ -57,7 +90,12 @@ class Line(NamedTuple):
 def may_matter(raw: str) -> bool:
     """A cheap look at a raw line before anything is parsed."""
     lowered = raw[: 2 * CLASSIFIED_CHARACTERS].lower()
-    return any(marker in lowered for marker in _MARKERS)
+    return any(marker in lowered for marker in MARKERS)
+
+
+def may_hold_event(raw: str) -> bool:
+    """Whether a line may be, or hold, a Kubernetes Event of some exporter."""
+    return any(marker in raw for marker in _EVENT_MARKERS)
 
 
 _TEXTS = ("message", "log", "MESSAGE", "msg", "body", "line")
@@ -68,8 +106,9 @@ def line_of(raw: str, record: object, origin: Origin) -> Line:
     if not isinstance(record, dict):
         return _plain(raw, origin)
     words = first_text(record, *_TEXTS) or text_at(record, "body", "stringValue") or raw
-    inner = _plain(words, origin)
-    speaker = first_known((_speaker_in(record), origin.speaker, inner.speaker))
+    named = _speaker_in(record)
+    inner = _plain(words, origin if named is Speaker.UNKNOWN else origin._replace(speaker=named))
+    speaker = inner.speaker if named is Speaker.UNKNOWN else named
     node = _node_in(record) or inner.node or origin.node
     return Line(inner.words, inner.excerpt, speaker, node, text_at(record, "az") or text_at(record, "zone"))
 
@@ -89,17 +128,20 @@ _CONTAINERD = re.compile(r'level=\w+ msg="?(?:RunPodSandbox|StopPodSandbox|PullI
 
 
 def _plain(text: str, origin: Origin) -> Line:
-    text = _CRI.sub("", text[:CLASSIFIED_CHARACTERS], count=1)
+    text = text[:CLASSIFIED_CHARACTERS]
+    if text.startswith("{"):
+        return Line(text, _said(text), _speaker_by_form(text, origin), origin.node, None)
+    text = _CRI.sub("", text, count=1)
     syslog = _SYSLOG.match(text)
     if syslog:
         speaker = speaker_of(syslog.group(2))
         return Line(text[syslog.end() :], text, speaker, syslog.group(1), None)
-    return Line(text, _said(text), first_known((origin.speaker, _speaker_by_form(text))), origin.node, None)
+    return Line(text, _said(text), _speaker_by_form(text, origin), origin.node, None)
 
 
 def _said(text: str) -> str:
     """A program's own words where it writes JSON, with the error that it names beside them."""
-    record = json_value(text)
+    record = json_value(text) if text.startswith("{") else None
     message = text_at(record, "msg") or text_at(record, "message")
     if message is None:
         return text
@@ -107,7 +149,10 @@ def _said(text: str) -> str:
     return f"{message}: {error}" if error else message
 
 
-def _speaker_by_form(text: str) -> Speaker:
+def _speaker_by_form(text: str, origin: Origin) -> Speaker:
+    """By the form of the text, where group and stream do not tell."""
+    if origin.speaker is not Speaker.UNKNOWN:
+        return origin.speaker
     if _IPAMD_CALLER.search(text):
         return Speaker.CNI
     if _KUBELET_FILE.search(text) or _CONTAINERD.search(text):

@@ -59,7 +59,7 @@ def parse_line(event: object, origin: Origin, received_at: datetime) -> Outcome:
     if not log_lines.may_matter(raw):
         return Dropped(reason=DropReason.UNRELATED_LINE)
     record = log_lines.record_in(raw)
-    exported = exported_event(record, origin)
+    exported = exported_event(record, origin) if log_lines.may_hold_event(raw) else None
     if exported:
         found, envelope = exported
         return signal_of_event(found, cluster=envelope.cluster, received_at=received_at)

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
@@ -214,12 +214,13 @@ def build(
     named = cluster_name(cluster)
     if named is None and place is None:
         return Dropped(reason=DropReason.NO_CLUSTER)
+    place = place or Place()
     last = min(seen[1] or seen[0] or received_at, received_at)
     first = min(seen[0] or last, last)
     if identity is None or not _matches_identifier(identity):
         content = f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"
         identity = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
-    facts = {
+    facts: dict[str, Any] = {
         "source": source,
         "cause": cause,
         "strength": strength,
@@ -230,8 +231,13 @@ def build(
         "first_seen": first,
         "last_seen": last,
         "id": identity,
-        "excerpt": excerpt,
+        "excerpt": _clean(excerpt),
     }
+    # Every field was checked above: validating them again would be half of the work on an event.
     if named is not None:
-        return Signal.model_validate({**facts, "cluster": named})
-    return UnplacedSignal.model_validate({**facts, "place": place})
+        return Signal.model_construct(_ALL_FIELDS, cluster=named, **facts)
+    return UnplacedSignal.model_construct(_ALL_FIELDS_UNPLACED, cluster=None, place=place, **facts)
+
+
+_ALL_FIELDS = set(Signal.model_fields)
+_ALL_FIELDS_UNPLACED = set(UnplacedSignal.model_fields)
