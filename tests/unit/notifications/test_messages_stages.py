@@ -217,6 +217,14 @@ def test_links_lead_to_the_console_of_the_partition(region: str, host: str | Non
     assert all(link.startswith(f"<https://{host}/") for link in written)
 
 
+@pytest.mark.parametrize("docs", ["none", ""])
+def test_without_a_site_for_the_documentation_nothing_is_linked_to(docs: str) -> None:
+    assert "Run book" not in render(asked(), Site(docs=docs)).text
+    assert (
+        "<https://docs.example.com/operations.md|Run book>" in render(asked(), Site("https://docs.example.com/")).text
+    )
+
+
 def test_a_reader_with_a_clock_of_another_zone_is_shown_theirs() -> None:
     until = int((OPENED + timedelta(hours=1)).timestamp())
 

@@ -25,17 +25,22 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 class Site:
     """What a stack's messages need besides the record.
 
-    `docs` is the base URL of the documentation, "" where there is none to link to. `cool_down_minutes`: how long
-    after an incident its cluster's signals open no other one, None where that is not known.
+    `docs` is the base URL of the documentation; anything else ("none") where there is none to link to.
+    `cool_down_minutes`: how long after an incident its cluster's signals open no other one, None where that is not
+    known.
     """
 
     docs: str = ""
     cool_down_minutes: int | None = None
 
+    @property
+    def linked(self) -> bool:
+        return self.docs.startswith(("https://", "http://"))
+
     def page(self, path: str, label: str = "") -> str:
         """A link to `docs/` + `path`, or its name where there is no site."""
         base = self.docs if self.docs.endswith("/") else f"{self.docs}/"
-        if self.docs.startswith(("https://", "http://")):
+        if self.linked:
             return link(label or path, f"{base}{path}")
         return f"{label} (docs/{path})" if label else f"docs/{path}"
 

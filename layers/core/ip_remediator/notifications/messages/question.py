@@ -22,7 +22,7 @@ def fields(incident: Incident, plan: Plan) -> list[Part]:
     touches = f"{planned.touches(plan, nodes)}{_usual(incident.approval)}"
     worst = max((risk.severity for risk in plan.risks), default=None)
     title = f"Risk: {worst.name.lower()} ({len(plan.risks)})" if worst else "Risk: none found"
-    risks = planned.risk_lines(plan) or [Line("Nothing is known that would break", "none")]
+    risks = planned.risk_lines(plan, shown=2) or [Line("Nothing is known that would break", "none")]
     return [
         Part("What is wrong", [Line(_first_upper(sentence(incident)), "none"), *_pods(incident)], limit=_FIELD),
         Part("What it does", [Line(f"{planned.does(plan)}. {_first_upper(planned.cost(plan))}", "none")], limit=_FIELD),
