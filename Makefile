@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local test test-unit test-slow fuzz check bench pictures schemas redrive clean lock
+.PHONY: help setup demo local validate test test-unit test-slow fuzz check bench pictures schemas redrive clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ test-unit: setup ## the tests that need no server
 
 test-slow: setup ## the rest: rollbacks in every set-up, second incidents, modes, the simulator, browser, the demo itself
 	pytest -m slow $(SPREAD) $(PYTEST_FLAGS)
+
+validate: setup ## walk the state machines on two implementations of the States Language and compare them
+	pytest tests/contract/statemachine $(PYTEST_FLAGS)
 
 fuzz: setup ## hostile inputs for everything that reads what others wrote (INPUTS=200000 for each source, SEED=…, SECONDS=900)
 	@python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))

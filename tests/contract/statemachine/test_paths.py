@@ -1,12 +1,18 @@
-"""The state machines on the embedded Step Functions, with functions that answer as a script says."""
+"""The state machines on the embedded Step Functions, with functions that answer as a script says.
+
+Each run is repeated on a second implementation of the States Language with JSONata, sfnx, which shares no interpreter
+of states with the embedded one: path, calls and ending must be the same.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sfnx import testing
 
 from local.aws.client import LocalAws
 from scripts.lint_state_machines import TABLES
@@ -48,11 +54,18 @@ class Rehearsal:
             if f"${{{function}}}" in text:
                 code = SCRIPTED.replace("FOLDER", str(folder)).replace("NAMELESS", NAMELESS.get(function, ""))
                 text = text.replace(f"${{{function}}}", self.make.function(code, Timeout=60))
-        self.machine = self.make.machine(json.loads(text), ALLOW_INVOKE)
+        self.definition = json.loads(text)
+        self.machine = self.make.machine(self.definition, ALLOW_INVOKE)
 
     def run(self, document: dict[str, Any], script: Answers) -> dict[str, Any]:
         (self.folder / "script").write_text(json.dumps(script))
-        return self.make.run(self.machine, document)
+        ended = self.make.run(self.machine, document)
+        second = testing.run(self.definition, document, Answering(script))
+        assert Counter(self.states(ended["executionArn"])) == Counter(second.states)
+        made = [call.arguments["Payload"] for call in second.calls if isinstance(call.arguments, dict)]
+        assert _comparable(self.calls()) == _comparable(made)
+        assert (ended.get("error") or None) == second.error
+        return ended
 
     def calls(self, action: str | None = None) -> list[dict[str, Any]]:
         made = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
@@ -62,6 +75,50 @@ class Rehearsal:
         pages = self.aws.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
         entered = [event.get("stateEnteredEventDetails") for page in pages for event in page["events"]]
         return [str(details["name"]) for details in entered if details]
+
+
+class Answering:
+    """The script's answers to a task of sfnx."""
+
+    def __init__(self, script: Answers) -> None:
+        self.script, self.asked = script, Counter[str]()
+
+    def __call__(self, call: testing.Call) -> dict[str, Any]:
+        arguments: Any = call.arguments
+        payload = arguments["Payload"]
+        action = payload.get("action") or ONLY_ACTIONS[call.state]
+        key = f"{action} {payload.get('zone', '')}"
+        answers = self.script.get(key) or self.script.get(action) or [{"returns": {}}]
+        answer = answers[min(self.asked[key], len(answers) - 1)]
+        self.asked[key] += 1
+        if "raises" in answer:
+            message = answer.get("message", "")
+            raise testing.Failure(answer["raises"], json.dumps({"errorMessage": message}))
+        return {"Payload": answer["returns"]}
+
+
+ONLY_ACTIONS = {
+    "Diagnose": "diagnose",
+    "Plan": "plan",
+    "Verify": "verify",
+    "Judge what is there": "verify",
+    "Look at the pods again": "verify",
+    "Judge what runs": "verify",
+}
+# What names the execution, and a cause, which has the stack trace of Lambda.
+_OWN = ("execution", "state_machine", "task_token", "input")
+
+
+def _comparable(calls: list[dict[str, Any]]) -> list[str]:
+    """The calls in any order, because zones run side by side."""
+    kept = [{name: value for name, value in call.items() if name not in _OWN} for call in calls]
+    return sorted(json.dumps(_without_causes(call), sort_keys=True) for call in kept)
+
+
+def _without_causes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_causes(child) for name, child in value.items() if name not in ("Cause", "cause")}
+    return [_without_causes(child) for child in value] if isinstance(value, list) else value
 
 
 BEGUN = {"incident": "i", "requested_by": "ada", "confirmed": True, "confirmation_seconds": 60}
