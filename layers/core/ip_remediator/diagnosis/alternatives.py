@@ -13,6 +13,7 @@ from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.diagnosis.node_subnets import cures
+from ip_remediator.diagnosis.reserved import reservation_cures
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -45,7 +46,10 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
         "node_launch": cures,
         "cluster_subnets": cures,
     }
-    return tuple(special[verdict](snapshot)) if verdict in special else (*_idle_subnets(snapshot), *ALTERNATIVES)
+    if verdict in special:
+        fitting = tuple(special[verdict](snapshot))
+        return (*reservation_cures(snapshot), *fitting) if verdict == "cni_fault" else fitting
+    return (*reservation_cures(snapshot), *_idle_subnets(snapshot), *ALTERNATIVES)
 
 
 def ask_for(quota: str, value: int) -> str:
