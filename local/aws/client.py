@@ -110,8 +110,8 @@ class LocalAws:
     def calls(self, **wanted: str) -> list[dict[str, Any]]:
         """Recorded calls with the given service and action."""
         query = "&".join(f"{name}={value}" for name, value in wanted.items())
-        found: list[dict[str, Any]] = self.control("GET", f"/_local/calls?{query}")[1]
-        return found
+        recorded: list[dict[str, Any]] = self.control("GET", f"/_local/calls?{query}")[1]
+        return recorded
 
 
 def free_port() -> int:
@@ -144,8 +144,8 @@ def _wait_until_served(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said = process.stderr.read().decode() if process.stderr else ""
-            raise RuntimeError(f"the local AWS ended with status {process.returncode}: {said}")
+            errors = process.stderr.read().decode() if process.stderr else ""
+            raise RuntimeError(f"the local AWS ended with status {process.returncode}: {errors}")
         with (
             contextlib.suppress(OSError),
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_ministack/health") as answer,

@@ -71,10 +71,10 @@ def parse_fault(document: Any) -> Fault:
     """Parse a fault. BadFaultError when a field is missing, unknown or of the wrong type."""
     if not isinstance(document, dict):
         raise BadFaultError('a fault is a JSON object such as {"service": "ec2", "action": "CreateSubnet"}')
-    known = Fault.__dataclass_fields__
+    fields = Fault.__dataclass_fields__
     for name in document:
-        if name not in known:
-            raise BadFaultError(f"{name} is not a field of a fault; its fields are {', '.join(known)}")
+        if name not in fields:
+            raise BadFaultError(f"{name} is not a field of a fault; its fields are {', '.join(fields)}")
     for name in ("service", "action"):
         if not isinstance(document.get(name), str) or not document[name]:
             raise BadFaultError(f'{name} is missing: give it as in "ec2" and "CreateSubnet", or "*" for any')

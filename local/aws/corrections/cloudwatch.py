@@ -45,36 +45,36 @@ def evaluate_documented() -> None:
 
     MiniStack mixes all dimensions of a metric into one average.
     """
-    known = original(cloudwatch, "_evaluate_alarm")
+    of_ministack = original(cloudwatch, "_evaluate_alarm")
 
     def evaluate(alarm: dict[str, Any]) -> None:
         if alarm.get("ComparisonOperator") in COMPARISONS and alarm.get("MetricName"):
             _apply(alarm, _state(alarm, _datapoints(alarm, time.time())))
         else:
-            known(alarm)
+            of_ministack(alarm)
 
     replace(cloudwatch, "_evaluate_alarm", evaluate)
 
 
 def _datapoints(alarm: dict[str, Any], now: float) -> list[float | None]:
     """The metric's statistic in each of the evaluation periods, the newest first; None where there is no data."""
-    wanted = {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or []}
+    dimensions = {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or []}
     points = [
         point
         for (namespace, name, _), stored in list(original(cloudwatch, "_metrics").items())
         if (namespace, name) == (alarm["Namespace"], alarm["MetricName"])
         for point in stored
-        if (point.get("Dimensions") or {}) == wanted
+        if (point.get("Dimensions") or {}) == dimensions
     ]
     period = int(alarm.get("Period") or 60)
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
-    found: list[float | None] = []
+    datapoints: list[float | None] = []
     for index in range(int(alarm.get("EvaluationPeriods") or 1)):
         end = now - period * index
         window = [point for point in points if end - period < point["Timestamp"] <= end]
         value = _statistic(window, statistic) if window else None
-        found.append(value)
-    return found
+        datapoints.append(value)
+    return datapoints
 
 
 def _statistic(points: list[dict[str, Any]], name: str) -> float | None:

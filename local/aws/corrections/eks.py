@@ -40,14 +40,14 @@ def vpc_of_the_subnets() -> None:
     create = original(eks, "_create_cluster")
 
     def create_cluster(body: dict[str, Any], creator_arn: str | None = None) -> Any:
-        wanted = body.get("resourcesVpcConfig", {})
+        vpc_config = body.get("resourcesVpcConfig", {})
         backend = ec2_backends[get_account_id()][get_region()]
         try:
-            subnets = [backend.get_subnet(subnet_id) for subnet_id in wanted.get("subnetIds", [])]
+            subnets = [backend.get_subnet(subnet_id) for subnet_id in vpc_config.get("subnetIds", [])]
         except EC2ClientError as error:
             return eks_addons.error(400, "InvalidParameterException", str(error.message))
         if subnets:
-            body = {**body, "resourcesVpcConfig": {**wanted, "vpcId": subnets[0].vpc_id}}
+            body = {**body, "resourcesVpcConfig": {**vpc_config, "vpcId": subnets[0].vpc_id}}
         answer = create(body, creator_arn)
         groups = backend.describe_security_groups(filters={"vpc-id": [subnet.vpc_id for subnet in subnets[:1]]})
         own = [group.id for group in groups if group.name.startswith(f"eks-cluster-sg-{body.get('name')}")]

@@ -43,18 +43,18 @@ def faults(addon: str, values: str) -> list[str]:
     except ValueError as error:
         return [str(error)]
     validator = jsonschema.Draft6Validator(schema_of(addon))
-    found = [said for error in validator.iter_errors(document) for said in _words(error)]
-    return sorted(found)
+    problems = [words for error in validator.iter_errors(document) for words in _words(error)]
+    return sorted(problems)
 
 
 def _words(error: jsonschema.ValidationError) -> list[str]:
     path = ".".join(["$", *(str(part) for part in error.absolute_path)])
     if error.validator == "additionalProperties" and error.validator_value is False:
-        known = error.schema.get("properties", {})
+        defined = error.schema.get("properties", {})
         return [
             f"{path}.{name}: is not defined in the schema and the schema does not allow additional properties"
             for name in error.instance
-            if name not in known
+            if name not in defined
         ]
     if error.validator == "type":
         return [f"{path}: {_kind(error.instance)} found, {error.validator_value} expected"]

@@ -37,12 +37,12 @@ def run_in_own_environment() -> None:
     MiniStack's worker inherits all packages of the server, ends after every exception, waits 50 ms for log lines
     of a silent function, and unpacks and compiles every layer anew for each environment.
     """
-    known = original(lambda_runtime, "_worker_class_for")
+    of_ministack = original(lambda_runtime, "_worker_class_for")
     require(lambda_svc, "_resolve_layer_zip")
     require(lambda_runtime, "execution_credentials", "reset")
 
     def worker_class_for(config: dict[str, Any]) -> Any:
-        return PythonWorker if str(config.get("Runtime", "")).startswith("python") else known(config)
+        return PythonWorker if str(config.get("Runtime", "")).startswith("python") else of_ministack(config)
 
     replace(lambda_runtime, "_worker_class_for", worker_class_for)
 

@@ -37,24 +37,25 @@ def match_phrases() -> None:
     FilterAndPatternSyntax.html, "Using filter patterns to match terms in unstructured log events". MiniStack
     requires every word of the pattern to be in the message.
     """
-    known: Callable[[str, str], bool] = original(cloudwatch_logs, "_subscription_pattern_matches")
+    of_ministack: Callable[[str, str], bool] = original(cloudwatch_logs, "_subscription_pattern_matches")
 
     def matches(pattern: str, message: str) -> bool:
         if not pattern.strip():
             return True
-        return known(pattern, message) if pattern.lstrip().startswith(("{", "[")) else _matches(pattern, message)
+        return of_ministack(pattern, message) if pattern.lstrip().startswith(("{", "[")) else _matches(pattern, message)
 
     replace(cloudwatch_logs, "_subscription_pattern_matches", matches)
 
 
 def _matches(pattern: str, message: str) -> bool:
-    found: dict[str, list[bool]] = {"": [], "?": [], "-": []}
+    matches: dict[str, list[bool]] = {"": [], "?": [], "-": []}
     for sign, phrase, expression, word in _TERM.findall(pattern):
         text = (phrase or word).replace('\\"', '"')
-        found[sign].append(bool(re.search(expression, message)) if expression else text in message)
+        matches[sign].append(bool(re.search(expression, message)) if expression else text in message)
+    required, optional, excluded = matches.values()
     # Beside terms that must be there, optional ones mean nothing.
-    wanted = all(found[""]) if found[""] else any(found["?"]) or not found["?"]
-    return wanted and not any(found["-"])
+    present = all(required) if required else any(optional) or not optional
+    return present and not any(excluded)
 
 
 def invoke_asynchronously() -> None:
@@ -67,12 +68,12 @@ def invoke_asynchronously() -> None:
         group = original(cloudwatch_logs, "_log_groups").get(group_name) or {}
         for subscription in list((group.get("subscriptionFilters") or {}).values()):
             matches = original(cloudwatch_logs, "_subscription_pattern_matches")
-            wanted = [event for event in events if matches(subscription.get("filterPattern") or "", event["message"])]
+            matching = [event for event in events if matches(subscription.get("filterPattern") or "", event["message"])]
             name = str(subscription.get("destinationArn", "")).partition(":function:")[2].partition(":")[0]
             function = original(lambda_svc, "_functions").get(name)
             # A subscription to the function's own log group would never stop invoking it.
-            if wanted and function and group_name != f"/aws/lambda/{name}":
-                payload = _payload(group_name, stream_name, subscription["filterName"], wanted)
+            if matching and function and group_name != f"/aws/lambda/{name}":
+                payload = _payload(group_name, stream_name, subscription["filterName"], matching)
                 original(lambda_svc, "invoke_async_with_retry")(function, payload)
 
     replace(cloudwatch_logs, "_fanout_to_subscription_filters", fan_out)
@@ -100,10 +101,10 @@ def count_lines() -> None:
     MiniStack only stores the filters. Supported here: constant values without dimensions, and the default value, which
     is published when no line of a batch matches.
     """
-    known = original(cloudwatch_logs, "_fanout_to_subscription_filters")
+    of_ministack = original(cloudwatch_logs, "_fanout_to_subscription_filters")
 
     def fan_out(group_name: str, stream_name: str, events: list[dict[str, Any]]) -> None:
-        known(group_name, stream_name, events)
+        of_ministack(group_name, stream_name, events)
         for metric_filter in list(original(cloudwatch_logs, "_metric_filters").values()):
             if metric_filter["logGroupName"] == group_name:
                 _count(metric_filter, events)
@@ -113,10 +114,10 @@ def count_lines() -> None:
 
 def _count(metric_filter: dict[str, Any], events: list[dict[str, Any]]) -> None:
     matches = original(cloudwatch_logs, "_subscription_pattern_matches")
-    wanted = [event for event in events if matches(metric_filter["filterPattern"], event["message"])]
+    matching = [event for event in events if matches(metric_filter["filterPattern"], event["message"])]
     for metric in metric_filter["metricTransformations"]:
-        if wanted:
-            values = [(event, float(metric["metricValue"])) for event in wanted]
+        if matching:
+            values = [(event, float(metric["metricValue"])) for event in matching]
         else:
             values = [(event, metric["defaultValue"]) for event in events[-1:] if "defaultValue" in metric]
         namespace, name, unit = metric["metricNamespace"], metric["metricName"], metric.get("unit", "None")

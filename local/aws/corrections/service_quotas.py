@@ -48,40 +48,40 @@ class ServiceQuotas:
             "RequestServiceQuotaIncrease": self._increase,
         }
         action = headers.get("x-amz-target", "").rpartition(".")[2]
-        asked = json.loads(body or b"{}")
+        parameters = json.loads(body or b"{}")
         if action not in operations:
             return error_answer("json", "UnknownOperationException", f"{action} is not offered", _BAD_REQUEST)
-        if asked.get("ServiceCode") != "vpc":
+        if parameters.get("ServiceCode") != "vpc":
             return _no_such_resource("The request failed because the specified service does not exist.")
-        return operations[action](asked)
+        return operations[action](parameters)
 
-    def _get(self, asked: dict[str, Any]) -> Answer:
-        found = self._found(asked)
+    def _get(self, parameters: dict[str, Any]) -> Answer:
+        found = self._found(parameters)
         return _json({"Quota": found}) if found else _unknown_quota()
 
-    def _list(self, asked: dict[str, Any]) -> Answer:
+    def _list(self, parameters: dict[str, Any]) -> Answer:
         """ListServiceQuotas, in pages of `MaxResults` (1 to 100)."""
-        size = min(int(asked.get("MaxResults") or _MOST_PER_PAGE), _MOST_PER_PAGE)
-        start = int(asked.get("NextToken") or 0)
+        size = min(int(parameters.get("MaxResults") or _MOST_PER_PAGE), _MOST_PER_PAGE)
+        start = int(parameters.get("NextToken") or 0)
         page = [self._in_force(quota) for quota in VPC_DEFAULT_QUOTAS[start : start + size]]
         more = {"NextToken": str(start + size)} if start + size < len(VPC_DEFAULT_QUOTAS) else {}
         return _json({"Quotas": page, **more})
 
-    def _increase(self, asked: dict[str, Any]) -> Answer:
-        found = self._found(asked)
+    def _increase(self, parameters: dict[str, Any]) -> Answer:
+        found = self._found(parameters)
         if not found:
             return _unknown_quota()
-        if not found["Adjustable"] or asked["DesiredValue"] <= found["Value"]:
+        if not found["Adjustable"] or parameters["DesiredValue"] <= found["Value"]:
             return error_answer(
                 "json", "IllegalArgumentException", "The quota cannot be changed to this value", _BAD_REQUEST
             )
-        self._granted[_key(asked["QuotaCode"])] = asked["DesiredValue"]
+        self._granted[_key(parameters["QuotaCode"])] = parameters["DesiredValue"]
         names = ("ServiceCode", "ServiceName", "QuotaCode", "QuotaName")
-        request = {**{name: found[name] for name in names}, "DesiredValue": asked["DesiredValue"]}
+        request = {**{name: found[name] for name in names}, "DesiredValue": parameters["DesiredValue"]}
         return _json({"RequestedQuota": {**request, "Id": uuid4().hex, "Status": "APPROVED"}})
 
-    def _found(self, asked: dict[str, Any]) -> dict[str, Any] | None:
-        code = asked.get("QuotaCode")
+    def _found(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
+        code = parameters.get("QuotaCode")
         return next((self._in_force(quota) for quota in VPC_DEFAULT_QUOTAS if quota["QuotaCode"] == code), None)
 
     def _in_force(self, quota: dict[str, Any]) -> dict[str, Any]:

@@ -61,10 +61,10 @@ def _list(request: dict[str, Any], _url: str) -> dict[str, list[dict[str, Any]]]
 
 
 def _queue(arn: str | None) -> dict[str, Any]:
-    found: dict[str, Any] | None = original(sqs, "_queue_by_arn")(arn or "")
-    if found is None:
+    queue: dict[str, Any] | None = original(sqs, "_queue_by_arn")(arn or "")
+    if queue is None:
         raise original(sqs, "_Err")("ResourceNotFoundException", f"The queue {arn} does not exist.")
-    return found
+    return queue
 
 
 def _queues() -> list[dict[str, Any]]:

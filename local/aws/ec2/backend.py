@@ -65,7 +65,7 @@ def _subnets() -> None:
 
 
 def _interfaces() -> None:
-    known = original(NetworkInterface, "get_filter_value")
+    of_moto = original(NetworkInterface, "get_filter_value")
     further: dict[str, Callable[[Any], Any]] = {
         "status": lambda eni: eni.status,
         "interface-type": lambda eni: eni.interface_type,
@@ -81,7 +81,7 @@ def _interfaces() -> None:
     def filter_value(eni: Any, filter_name: str, method_name: str | None = None) -> Any:
         if filter_name in further:
             return further[filter_name](eni)
-        return known(eni, filter_name, method_name)
+        return of_moto(eni, filter_name, method_name)
 
     def delete(eni: Any) -> None:
         eni.ec2_backend.forget(eni.id)
@@ -116,10 +116,10 @@ def _interface_requests() -> None:
     modify = original(ElasticNetworkInterfaces, "modify_network_interface_attribute")
 
     def create_network_interface(request: Any) -> Any:
-        wanted = [one["Ipv4Prefix"] for one in request._get_param("Ipv4Prefixes", [])]
+        named_prefixes = [one["Ipv4Prefix"] for one in request._get_param("Ipv4Prefixes", [])]
         count = request._get_int_param("Ipv4PrefixCount", 0)
         kind = request._get_param("InterfaceType") or "interface"
-        with request.ec2_backend.further_prefixes(wanted, count), request.ec2_backend.interface_type(kind):
+        with request.ec2_backend.further_prefixes(named_prefixes, count), request.ec2_backend.interface_type(kind):
             return create(request)
 
     def assign_private_ip_addresses(request: Any) -> Any:
@@ -164,17 +164,19 @@ def _interface_requests() -> None:
 
 def _peerings() -> None:
     for name, side in (("requester_vpc_info", "vpc"), ("accepter_vpc_info", "peer_vpc")):
-        known = original(VPCPeeringConnection, name).fget
+        of_moto = original(VPCPeeringConnection, name).fget
 
-        def info(peering: Any, known: Any = known, side: str = side) -> dict[str, Any]:
-            return {**known(peering), "CidrBlockSet": cidr_block_set(getattr(peering, side))}
+        def info(peering: Any, of_moto: Any = of_moto, side: str = side) -> dict[str, Any]:
+            return {**of_moto(peering), "CidrBlockSet": cidr_block_set(getattr(peering, side))}
 
         replace(VPCPeeringConnection, name, property(info))
 
     def describe_vpc_peering_connections(request: Any) -> Any:
         """Apply the filters; moto returns every connection."""
-        found = request.ec2_backend.describe_vpc_peering_connections(request._get_param("VpcPeeringConnectionIds", []))
-        return ActionResult({"VpcPeeringConnections": generic_filter(request._filters_from_querystring(), found)})
+        connections = request.ec2_backend.describe_vpc_peering_connections(
+            request._get_param("VpcPeeringConnectionIds", [])
+        )
+        return ActionResult({"VpcPeeringConnections": generic_filter(request._filters_from_querystring(), connections)})
 
     def filter_value(peering: Any, filter_name: str, method_name: str | None = None) -> Any:
         side, _, name = filter_name.partition("-vpc-info.")

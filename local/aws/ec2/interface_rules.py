@@ -27,12 +27,12 @@ class InterfaceRules:
 
     def taken(self, subnet: Any) -> set[int]:
         """Addresses of ``subnet`` held by ENIs, prefixes included."""
-        held: set[int] = set()
+        numbers: set[int] = set()
         for eni in self.enis.values():  # type: ignore[attr-defined]
             if eni.subnet.id == subnet.id:
-                held.update(int(IPv4Address(one["PrivateIpAddress"])) for one in eni.private_ip_addresses)
-                held |= addresses.integers(IPv4Network(one["Ipv4Prefix"]) for one in prefixes(eni))
-        return held
+                numbers.update(int(IPv4Address(one["PrivateIpAddress"])) for one in eni.private_ip_addresses)
+                numbers |= addresses.integers(IPv4Network(one["Ipv4Prefix"]) for one in prefixes(eni))
+        return numbers
 
     def available(self, subnet: Any) -> int:
         """AvailableIpAddressCount of ``subnet``; a prefix reservation is off limits to single addresses."""
@@ -52,20 +52,20 @@ class InterfaceRules:
             raise errors.no_free_prefix() from None
         return [{"Ipv4Prefix": str(one)} for one in picked]
 
-    def check_addresses(self, subnet: Any, wanted: Iterable[str]) -> None:
+    def check_addresses(self, subnet: Any, named: Iterable[str]) -> None:
         """Addresses asked for by name. InvalidParameterValue outside the subnet, InvalidIPAddress.InUse if held."""
         taken = self.taken(subnet)
-        for address in wanted:
+        for address in named:
             value = IPv4Address(address)
             if value not in subnet.cidr or int(value) in addresses.reserved(subnet.cidr):
                 raise errors.address_outside(address)
             if int(value) in taken:
                 raise errors.address_in_use(address)
 
-    def check_prefixes(self, subnet: Any, wanted: Iterable[str]) -> None:
+    def check_prefixes(self, subnet: Any, named: Iterable[str]) -> None:
         """Prefixes asked for by name: same errors as ``check_addresses``."""
         closed = self.taken(subnet) | addresses.reserved(subnet.cidr)
-        for prefix in wanted:
+        for prefix in named:
             block = IPv4Network(prefix)
             if block.prefixlen != addresses.PREFIX_LENGTH or not block.subnet_of(subnet.cidr):
                 raise errors.address_outside(prefix)
@@ -138,10 +138,10 @@ class InterfaceRules:
 
     def _pick_beside(self, subnet: Any, count: int, named: Sequence[str]) -> list[str]:
         """``count`` free addresses beside those ``named``, which are about to be taken."""
-        held = {int(IPv4Address(one)) for one in named}
+        named_numbers = {int(IPv4Address(one)) for one in named}
         closed = self.taken(subnet) | addresses.integers(reservations(subnet, "prefix", "explicit"))
         try:
-            return [str(one) for one in addresses.pick_addresses(subnet.cidr, closed | held, count)]
+            return [str(one) for one in addresses.pick_addresses(subnet.cidr, closed | named_numbers, count)]
         except addresses.NoSpaceError:
             raise errors.subnet_full() from None
 
@@ -207,8 +207,8 @@ class InterfaceRules:
         """UnassignPrivateIpAddresses of secondary addresses and prefixes. InvalidParameterValue if not assigned."""
         eni = self.get_network_interface(eni_id)  # type: ignore[attr-defined]
         secondary = {one["PrivateIpAddress"] for one in eni.private_ip_addresses if not one["Primary"]}
-        held = {one["Ipv4Prefix"] for one in prefixes(eni)}
-        if not set(named) <= secondary or not set(named_prefixes) <= held:
+        assigned_prefixes = {one["Ipv4Prefix"] for one in prefixes(eni)}
+        if not set(named) <= secondary or not set(named_prefixes) <= assigned_prefixes:
             raise errors.ClientError(
                 "InvalidParameterValue", "Some of the specified addresses are not assigned to interface " + eni_id
             )
@@ -248,8 +248,8 @@ class InterfaceRules:
 
 def prefixes(eni: Any) -> list[dict[str, str]]:
     """The Ipv4Prefixes of an ENI; moto's model has no such field."""
-    held: list[dict[str, str]] = getattr(eni, "ipv4_prefixes", [])
-    return held
+    assigned: list[dict[str, str]] = getattr(eni, "ipv4_prefixes", [])
+    return assigned
 
 
 def slots_used(eni: Any) -> int:

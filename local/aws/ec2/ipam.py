@@ -106,8 +106,8 @@ class Ipams:
 def ipams(backend: Any) -> Ipams:
     if not hasattr(backend, "ipams"):
         backend.ipams = Ipams()
-    found: Ipams = backend.ipams
-    return found
+    stored: Ipams = backend.ipams
+    return stored
 
 
 def install() -> None:
@@ -160,13 +160,13 @@ def allocate_ipam_pool_cidr(request: Any) -> ActionResult:
     """A CIDR by name or by length; the same ClientToken gives the same allocation, PreviewNextCidr gives none away."""
     pool, ask = _pool(request), request._get_param
     token = ask("ClientToken")
-    found = next((one for one in pool.allocations if token and one.token == token), None)
-    if found is None:
-        found = Allocation(_wanted(pool, request), description=ask("Description") or "", token=token)
+    allocation = next((one for one in pool.allocations if token and one.token == token), None)
+    if allocation is None:
+        allocation = Allocation(_wanted(pool, request), description=ask("Description") or "", token=token)
         if str(ask("PreviewNextCidr")).lower() == "true":
-            return ActionResult({"IpamPoolAllocation": {"Cidr": str(found.cidr)}})
-        pool.allocations.append(found)
-    return ActionResult({"IpamPoolAllocation": found.described(request.region, request.current_account)})
+            return ActionResult({"IpamPoolAllocation": {"Cidr": str(allocation.cidr)}})
+        pool.allocations.append(allocation)
+    return ActionResult({"IpamPoolAllocation": allocation.described(request.region, request.current_account)})
 
 
 def _wanted(pool: Pool, request: Any) -> IPv4Network:
@@ -187,8 +187,8 @@ def _wanted(pool: Pool, request: Any) -> IPv4Network:
 
 
 def get_ipam_pool_allocations(request: Any) -> ActionResult:
-    found = [one.described(request.region, request.current_account) for one in _pool(request).allocations]
-    return ActionResult({"IpamPoolAllocations": found})
+    allocations = [one.described(request.region, request.current_account) for one in _pool(request).allocations]
+    return ActionResult({"IpamPoolAllocations": allocations})
 
 
 def release_ipam_pool_allocation(request: Any) -> ActionResult:

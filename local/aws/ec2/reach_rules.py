@@ -42,12 +42,12 @@ class ReachRules:
             attachments = [via] if isinstance(via, dict) else []
             routes[destination] = {**route, "transitGatewayAttachments": attachments}
         names = {"type": "type", "state": "state", "route-search.exact-match": "destinationCidrBlock"}
-        found = [
+        matching = [
             route
             for route in routes.values()
             if all(route[names[name]] in values for name, values in filters.items() if name in names)
         ]
-        return found[: int(max_results)] if max_results else found
+        return matching[: int(max_results)] if max_results else matching
 
     def _propagated_routes(self, table: Any) -> dict[str, dict[str, Any]]:
         """A VPC attached to a gateway propagates its CIDRs into the default table, if there is one."""

@@ -86,8 +86,8 @@ class VpcRules:
     def subnet_of_acl_association(self, association_id: str) -> str:
         """Id of the subnet that has the network ACL association, "*" when none has."""
         acls = self.network_acls.values()  # type: ignore[attr-defined]
-        found = (acl._associations[association_id] for acl in acls if association_id in acl._associations)
-        return next((str(one.subnet_id) for one in found), "*")
+        associations = (acl._associations[association_id] for acl in acls if association_id in acl._associations)
+        return next((str(one.subnet_id) for one in associations), "*")
 
     def route_table_association(self, association_id: str) -> tuple[str, str]:
         """(table, subnet) of an association, "*" when there is none."""
@@ -102,12 +102,12 @@ class VpcRules:
             self.settle()
 
     def _check_new_cidr(self, vpc: Any, new: IPv4Network) -> None:
-        held = held_networks(vpc)
+        present = held_networks(vpc)
         if not cidr_rules.well_sized(new):
             raise errors.vpc_range(new)
-        if cidr_rules.overlapping(held, new):
+        if cidr_rules.overlapping(present, new):
             raise errors.vpc_range(new, "conflicts with another CIDR block of the VPC.")
-        if cidr_rules.restricted(held, new):
+        if cidr_rules.restricted(present, new):
             raise errors.restricted_range(new)
         destination = cidr_rules.contained_destination(self._destinations(vpc.id), new)
         if destination:
@@ -146,11 +146,11 @@ class VpcRules:
     def create_subnet(self, vpc_id: str, cidr_block: str, *arguments: Any, **keywords: Any) -> Any:
         """Create a subnet. InvalidSubnet.Range outside the VPC's CIDRs, InvalidSubnet.Conflict when it overlaps."""
         if cidr_block:
-            wanted = network(cidr_block)
+            block = network(cidr_block)
             associated = networks_in(self.get_vpc(vpc_id), {"associated"})  # type: ignore[attr-defined]
-            if not cidr_rules.well_sized(wanted) or not any(wanted.subnet_of(one) for one in associated):
+            if not cidr_rules.well_sized(block) or not any(block.subnet_of(one) for one in associated):
                 raise errors.subnet_range(cidr_block)
-            cidr_block = str(wanted)
+            cidr_block = str(block)
         return super().create_subnet(vpc_id, cidr_block, *arguments, **keywords)  # type: ignore[misc]
 
     def delete_subnet(self, subnet_id: str) -> Any:

@@ -76,10 +76,10 @@ def targets(params: Any) -> list[Target]:
 
 def context(target: Target, params: Any, switches: Switches) -> dict[str, Any]:
     """Condition keys of one resource of a call."""
-    found = {} if target.created else _resource_tags(target, switches)
+    keys = {} if target.created else _resource_tags(target, switches)
     if target.created or first(params, "Action") in TAGGING:
-        found.update(_request_tags(target, params))
-    return found
+        keys.update(_request_tags(target, params))
+    return keys
 
 
 def creates_with_tags(params: Any) -> list[Target]:
@@ -103,18 +103,18 @@ def _resource_tags(target: Target, switches: Switches) -> dict[str, Any]:
 
 
 def _request_tags(target: Target, params: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    keys = []
+    condition_keys: dict[str, Any] = {}
+    tag_keys = []
     for name in params:
         match = TAG_SPECIFICATION.fullmatch(name)
         if match and first(params, f"TagSpecification.{match[1]}.ResourceType") not in (target.kind, ""):
             continue
         if match or TAG.fullmatch(name):
-            keys.append(first(params, name))
-            found[f"aws:requesttag/{keys[-1].lower()}"] = first(params, f"{name.removesuffix('Key')}Value")
-    if keys:
-        found["aws:TagKeys"] = keys
-    return found
+            tag_keys.append(first(params, name))
+            condition_keys[f"aws:requesttag/{tag_keys[-1].lower()}"] = first(params, f"{name.removesuffix('Key')}Value")
+    if tag_keys:
+        condition_keys["aws:TagKeys"] = tag_keys
+    return condition_keys
 
 
 def _listed(params: Any, name: str) -> list[str]:
