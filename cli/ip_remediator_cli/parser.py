@@ -134,7 +134,10 @@ def _add_offline(commands: Commands[OneLineParser]) -> None:
         "signals - --cluster shop < events.json",
     )
     signals.add_argument("file", metavar="FILE", help="a JSON document, a list, or JSON lines; - for standard input")
-    signals.add_argument("--cluster", help="the cluster of Kubernetes Events that do not name it")
+    signals.add_argument("--cluster", help="the cluster of records that name none")
+    signals.add_argument(
+        "--explain", action="store_true", help="say for each record which rule decided, and what would make it count"
+    )
     _end(signals, stack=False)
 
 

@@ -12,6 +12,7 @@ from ip_remediator.signals.events import parse_message
 from ip_remediator.signals.model import Dropped, DropReason, Outcome, UnplacedSignal
 from ip_remediator_cli.documents import parse_json, read_text
 from ip_remediator_cli.errors import OK, BadInput
+from ip_remediator_cli.explain_signals import explain
 
 
 def run(arguments: Namespace) -> int:
@@ -19,6 +20,8 @@ def run(arguments: Namespace) -> int:
     for record in read_records(read_text(arguments.file, "FILE"), arguments.file):
         for found in parse_record(record, arguments.cluster, received_at):
             print(json.dumps(to_json(found), ensure_ascii=False))
+            if arguments.explain:
+                print("\n".join(f"  {line}" for line in explain(found)))
     return OK
 
 

@@ -87,6 +87,9 @@ READ = frozenset(
     cause cluster excerpt first_seen id last_seen node pod source strength time zone
     log logEvents logGroup
     firstSeen format lastSeen
+    regarding note series attributes resource tags body object event labels title
+    AlarmName NewStateValue Trigger Dimensions alerts annotations expression query
+    eventName errorCode requestParameters key subnetId StatusMessage issues code affectedEntities
     action_id block_id response_url type username
     """,
     )

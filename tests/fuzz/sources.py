@@ -31,13 +31,15 @@ from ip_remediator.signals.correlation import (
     summarize,
 )
 from ip_remediator.signals.error_catalogue import Strength
-from ip_remediator.signals.events import parse_eventbridge
+from ip_remediator.signals.events import parse_eventbridge, parse_message
 from ip_remediator.signals.logs import parse_logs
 from ip_remediator.signals.model import EXCERPT_CHARACTERS, Dropped, Signal, UnplacedSignal
 from ip_remediator.slack_interactions.requests import Click, Refused, read_click
 from ip_remediator_cli import signals as command
 from ip_remediator_cli.errors import BadInput
 from tests.fuzz.hostile import deeply_nested, mutant, value
+from tests.unit.signals.test_alarm_forms import ALARMS, FIRING
+from tests.unit.signals.test_event_shapes import SHAPES
 
 SAMPLES = Path(__file__).parents[1] / "data" / "signals"
 RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -105,6 +107,47 @@ def events(name: str, *patterns: str) -> Source:
     return Source(name, lambda rng: mutant(rng.choice(known), rng), _read_event)
 
 
+# ------------------------------------------------------------------------------- every other shape and envelope
+_REFUSED = {"errorCode": "Client.InsufficientFreeAddressesInSubnet", "errorMessage": "x"}
+_TAGS = {"items": [{"tags": [{"key": "eks:cluster-name", "value": "shop-prod"}]}]}
+_REQUEST = {"subnetId": "subnet-0783288fba3453a60", "tagSpecificationSet": _TAGS}
+_LAUNCH = "There are not enough free addresses in subnet 'subnet-0783288fba3453a60' to satisfy the requested number"
+_ISSUES = {
+    "issues": [{"code": "InsufficientFreeAddresses", "message": "x", "resourceIds": ["subnet-0783288fba3453a60"]}]
+}
+_ENTITY = {"entityValue": "arn:aws:eks:eu-west-1:111122223333:cluster/shop-prod"}
+CALLS = (
+    {"eventName": "RunInstances", "eventSource": "ec2.amazonaws.com", "requestParameters": _REQUEST, **_REFUSED},
+    {"AutoScalingGroupName": "eks-x", "StatusMessage": _LAUNCH, "Details": {"Subnet ID": "subnet-0783288fba3453a60"}},
+    {"cluster": {"name": "shop-prod", "health": _ISSUES}},
+    {
+        "service": "EKS",
+        "eventTypeCode": "x",
+        "eventDescription": [{"latestDescription": "InsufficientFreeAddresses"}],
+        "affectedEntities": [_ENTITY],
+    },
+)
+_SHAPES = [json.dumps(shape) for shape in (*SHAPES.values(), *ALARMS.values(), *FIRING.values(), *CALLS)]
+
+
+def _make_shape(rng: Random) -> str:
+    """A document of some tool, or of AWS, in up to two envelopes."""
+    text = mutant(rng.choice(_SHAPES), rng)
+    for _ in range(rng.randrange(3)):
+        key = rng.choice(("event", "body", "message", "log", "detail", "Message", "object", "data"))
+        text = (
+            json.dumps({key: text, "TopicArn": "arn", "source": "x"}) if rng.random() < 0.5 else f'{{"{key}": {text}}}'
+        )
+    return text
+
+
+def _read_shape(text: str) -> Iterable[str]:
+    document = _json(text)
+    if document is NOT_JSON:
+        return [NOT_JSON]
+    return [checked(outcome) for outcome in parse_message(document, received_at=RECEIVED_AT, cluster="shop-prod")]
+
+
 # -------------------------------------------------------------------------------------------------- logs
 _BATCHES = samples("logs_*.json")
 _BOMB = zlib.compressobj(9, wbits=31)
@@ -165,7 +208,7 @@ def _read_file(data: bytes) -> Iterable[str]:
     printed, typed = io.StringIO(), io.TextIOWrapper(io.BytesIO(data))
     with redirect_stdout(printed), patch.object(sys, "stdin", typed), patch.object(command, "datetime", _Clock):
         try:
-            status, complaint = command.run(Namespace(file="-", cluster=None)), ""
+            status, complaint = command.run(Namespace(file="-", cluster=None, explain=False)), ""
         except BadInput as error:
             status, complaint = 0, str(error)
     assert status == 0
@@ -268,6 +311,7 @@ SOURCES = (
     events("event", "event_[!l]*.json"),
     events("layout", "event_layout*.json"),
     events("own", "own_*.json"),
+    Source("shapes", _make_shape, _read_shape),
     Source("logs", _make_logs, _read_logs),
     Source("command", _make_file, _read_file),
     Source("queue", _make_batch, _read_batch),
