@@ -20,6 +20,8 @@ from tests.integration.support.waiting import eventually
 pytestmark = pytest.mark.slow
 # Per node five pods on the node's own ENI (one CoreDNS each) and five on the first remediation's ENI.
 FULL = 18
+# A block whose subnets can be filled up in a moment.
+SMALL = "100.99.0.0/22"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def twice(lab: Lab) -> Iterator[Twice]:
     with patient(lab, scenario, speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         before = dump(cluster)
-        first = _healed(lab, cluster)
+        first = _healed(lab, cluster, block=SMALL)
         _fill(cluster, first)
         cluster.scale(FULL)
         cluster.settle(running=FULL, stuck=0)
@@ -93,8 +95,8 @@ def test_given_two_incidents_when_the_first_is_rolled_back_then_the_second_is_in
     assert dump(cluster) == twice.before
 
 
-def _healed(lab: Lab, cluster: Patient) -> Incident:
-    ended, incident = lab.remediate(cluster.name)
+def _healed(lab: Lab, cluster: Patient, **more: str) -> Incident:
+    ended, incident = lab.remediate(cluster.name, **more)
     assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
     return incident
 

@@ -1,0 +1,147 @@
+"""Every command that a plan, a refusal or a diagnosis prints can be run as it is printed.
+
+`aws` commands are held against the AWS CLI's own tables of operations and options, the others against the verbs of
+their tool.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.snapshot.model import Snapshot
+from tests.unit.support.corpus import CASES
+from tests.unit.support.plans import first_plan
+
+clidriver = pytest.importorskip("awscli.clidriver")
+STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
+# A command ends where the sentence goes on: at a backtick, a bracket of words, or "; ".
+_COMMAND = re.compile(r"\b(?:aws|kubectl|eksctl) [a-z][^`]*")
+_PLACEHOLDER = re.compile(r"<[^<>]*>")
+_SUBSTITUTION = re.compile(r'"\$\([^()]*(?:\([^()]*\)[^()]*)*\)"')
+KUBECTL = {
+    "apply",
+    "patch",
+    "label",
+    "annotate",
+    "set",
+    "get",
+    "drain",
+    "edit",
+    "logs",
+    "describe",
+    "rollout",
+    "diff",
+    "exec",
+}
+
+
+def texts(document: Any) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, dict):
+        for value in document.values():
+            yield from texts(value)
+    elif isinstance(document, list | tuple):
+        for value in document:
+            yield from texts(value)
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """The commands of a text, those inside "$(...)" as well, each cut where the sentence goes on."""
+    for inner in _SUBSTITUTION.findall(text):
+        yield from commands_in(inner[3:-2])
+    flat = _SUBSTITUTION.sub("VALUE", text)
+    for found in _COMMAND.finditer(flat):
+        yield _cut(found.group())
+
+
+def _cut(words: str) -> str:
+    """Up to the end of the command: outside of quotes, a bracket, a semicolon or a comma with a blank ends it."""
+    quoted = ""
+    for index, letter in enumerate(words):
+        if quoted:
+            quoted = "" if letter == quoted else quoted
+        elif letter in "'\"":
+            quoted = letter
+        elif words.startswith((" (", "; ", ", ", ": ", " and ", " (or"), index):
+            return words[:index]
+    return words.rstrip(".,;")
+
+
+@cache
+def _driver() -> Any:
+    return clidriver.create_clidriver()
+
+
+def _aws_problem(command: str) -> str | None:
+    """What the AWS CLI's own parser says against the command."""
+    service, operation, *arguments = shlex.split(_PLACEHOLDER.sub("VALUE", command))[1:]
+    table = _driver()._get_command_table()[service]._get_command_table()
+    if operation not in table:
+        return f"{service} has no operation {operation}"
+    known = table[operation].arg_table
+    options = [word.split("=")[0] for word in arguments if word.startswith("--")]
+    unknown = [option for option in options if option[2:] not in known and option not in _GLOBAL]
+    missing = [name for name, each in known.items() if each.required and f"--{name}" not in options]
+    return f"unknown {unknown}, missing {missing}" if unknown or missing else None
+
+
+_GLOBAL = ("--query", "--output", "--region", "--profile", "--no-cli-pager", "--filters")
+
+
+def problem(command: str) -> str | None:
+    try:
+        words = shlex.split(_PLACEHOLDER.sub("VALUE", command))
+    except ValueError as error:
+        return str(error)
+    match words[0]:
+        case "aws":
+            return _aws_problem(command)
+        case "kubectl":
+            verb = next((word for word in words[1:] if word in KUBECTL), None)
+            return None if verb else "no verb that kubectl has"
+        case _:
+            return None if words[1:3] == ["create", "nodegroup"] else "eksctl is used for node groups only"
+
+
+def told_by(snapshot: Snapshot, signals: Any) -> Iterator[str]:
+    diagnosis = diagnose(snapshot, signals)
+    yield from texts(json.loads(diagnosis.model_dump_json()))
+    for strategy in STRATEGIES:
+        try:
+            yield from texts(json.loads(first_plan(snapshot, PlanningOptions(strategy=strategy)).model_dump_json()))  # type: ignore[arg-type]
+        except CannotPlan as refusal:
+            yield from (str(refusal), *refusal.alternatives)
+
+
+def test_every_command_of_the_corpus_parses_as_printed() -> None:
+    printed = {
+        command for case in CASES for text in told_by(case.snapshot, case.signals) for command in commands_in(text)
+    }
+    assert len(printed) > 30
+    wrong = {command: why for command in sorted(printed) if (why := problem(command))}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "aws eks updat-cluster-config --name x",
+        "aws eks update-cluster-config --nam x",
+        "aws ec2 create-tags --resources subnet-1",
+        "kubectl lable node x",
+        "kubectl label node 'x",
+    ],
+)
+def test_given_a_misspelt_command_then_it_is_found(wrong: str) -> None:
+    assert problem(wrong)
