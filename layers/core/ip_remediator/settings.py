@@ -143,3 +143,12 @@ class SlackSettings(IncidentSettings):
     rollback_state_machine_arn: str
     replacement_state_machine_arn: str
     docs_url: str
+
+
+@dataclass(frozen=True)
+class WatchdogSettings(IncidentSettings):
+    """`cluster_function`: name of the function that gives nodes and warm targets back."""
+
+    ledger_table: str
+    state_machine_arn: str
+    cluster_function: str

@@ -89,12 +89,18 @@ class IncidentOpener:
         return [
             self._records.putting(marker, vacant, given_up),
             self._records.putting(record),
+            self._records.putting({**work_key(id_), "since": opened_at}),
             self._event(id_, Stage.INCIDENT, State.OPENED, record["reason"], by, facts),
         ]
 
     def open_incident(self, cluster: str) -> str | None:
         marker = self._records.get(**marker_key(cluster))
         return str(marker["incident_id"]) if marker and "closed_at" not in marker else None
+
+    def marked_incident(self, cluster: str) -> str | None:
+        """The incident that the cluster's marker names: the open one, or the last."""
+        marker = self._records.get(**marker_key(cluster))
+        return str(marker["incident_id"]) if marker else None
 
     def record_execution(self, incident: str, execution: str) -> None:
         event = self._event(incident, Stage.EXECUTION, State.STARTED, execution)
@@ -134,6 +140,11 @@ def stale(marker: Item, now: datetime) -> bool:
 
 def meta_key(incident: str) -> dict[str, str]:
     return {"pk": f"INCIDENT#{incident}", "sk": "META"}
+
+
+def work_key(incident: str) -> dict[str, str]:
+    """Of the list of incidents that an execution works on, or should; only the watchdog strikes one off."""
+    return {"pk": "WORK", "sk": f"INCIDENT#{incident}"}
 
 
 def marker_key(cluster: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ One table, keys `pk` and `sk`:
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
     VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
     DURATION#<strategy> HEALED            how long the latest healed incidents took (`durations`)
+    WORK                INCIDENT#<id>     the incidents that an execution works on, or should (`watchdog`)
     SUBNET#<id>         HISTORY           what was free in each hour of 14 days (`subnet_history`)
 
 Every write of the record touches only the attributes it is about, so writers do not undo each other.
@@ -20,6 +21,7 @@ Every write of the record touches only the attributes it is about, so writers do
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -29,7 +31,7 @@ from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.diagnose import Diagnosis
-from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key
+from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, work_key
 from ip_remediator.incidents.record import (
     Approval,
     Failure,
@@ -102,9 +104,11 @@ class Incidents(IncidentOpener):
         except ConditionFailed:
             return
         finally:
-            self._close_marker(incident, now)
+            self.close_marker(incident)
 
-    def _close_marker(self, incident: Incident, now: str) -> None:
+    def close_marker(self, incident: Incident) -> None:
+        """Lets the next incident of the cluster be opened. A repeat changes nothing."""
+        now = self._clock().isoformat()
         try:
             self._records.update(
                 marker_key(incident.cluster),
@@ -114,6 +118,15 @@ class Incidents(IncidentOpener):
             )
         except ConditionFailed:
             return  # the cluster has a newer incident: its marker is not ours to close
+
+    def worked_on(self) -> Iterator[str]:
+        """The incidents that an execution works on, or should: those that the watchdog looks at."""
+        for item in self._records.query("WORK", "INCIDENT#"):
+            yield str(item["sk"]).removeprefix("INCIDENT#")
+
+    def strike_off(self, incident: str) -> None:
+        """Nothing is left to do for the incident: the watchdog need not look at it any more."""
+        self._records.transact([self._records.deleting(work_key(incident))])
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""
@@ -184,11 +197,14 @@ class Incidents(IncidentOpener):
         """Makes `execution` the one that changes the closed incident, by a rollback or by replacing nodes. False:
         another one did since `incident` was read."""
         holder = incident.change_execution
-        values = {":mine": execution} | ({":seen": holder} if holder else {})
+        claimed = self._records.setting(
+            meta_key(incident.id), {"change_execution": execution}, _HELD if holder else _NOT_HELD
+        )
+        if holder:
+            claimed["Update"]["ExpressionAttributeValues"][":seen"] = holder
+        work = self._records.putting({**work_key(incident.id), "since": self._clock().isoformat()})
         try:
-            self._records.update(
-                meta_key(incident.id), "SET change_execution = :mine", values, _HELD if holder else _NOT_HELD
-            )
+            self._records.transact([claimed, work])
         except ConditionFailed:
             return self.get(incident.id).change_execution == execution  # our own write, its answer lost
         return True

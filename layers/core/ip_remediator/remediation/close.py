@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.durations import Durations
-from ip_remediator.incidents.record import ApprovalState, Failure, Incident, Step
+from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import InvalidInput, ManualRun, parsed
 from ip_remediator.incidents.vpc_lock import VpcLock
@@ -85,10 +86,7 @@ class Lifecycle:
         if caught:
             self.incidents.fail(incident_id, step_of(caught.step), failure_of(caught, made))
         self._settle_approval(incident)
-        # A CIDR that a later incident keeps stays reserved, until that one goes as well.
-        if incident.cidr_heir is None and not any(change.kind.in_vpc for change in standing):
-            for owner in (incident_id, *incident.inherits):
-                self.ledger.release(owner)
+        self.release_blocks(incident, standing)
         if outcome in (Outcome.FAILED, Outcome.UNDONE):
             outcome = Outcome.FAILED if made else Outcome.UNDONE
         self._unlock(incident)
@@ -103,6 +101,18 @@ class Lifecycle:
         began = incident.approval.decided_at if incident.approval else planned.at if planned else None
         if incident.plan and began:
             Durations(self.table).add(incident.plan.strategy, (self.clock() - began).total_seconds())
+
+    def release_blocks(self, incident: Incident, standing: Sequence[ChangeMade] | None = None) -> None:
+        """Gives the blocks back that nothing in the VPC uses: the incident's own, and those it inherited.
+
+        A CIDR that a later incident keeps stays reserved, until that one goes as well. `standing`: the changes that
+        are not taken back, if somebody just read them. A repeat changes nothing.
+        """
+        if standing is None:
+            standing = ChangeLog(self.table, self.clock, incident.id).outstanding()
+        if incident.cidr_heir is None and not any(change.kind.in_vpc for change in standing):
+            for owner in (incident.id, *incident.inherits):
+                self.ledger.release(owner)
 
     def _unlock(self, incident: Incident) -> None:
         """Gives the lock back, the one included that was taken for a plan which then could not be made."""

@@ -45,6 +45,19 @@ def is_running(sfn: SFNClient, execution: str) -> bool:
             return False
 
 
+def ended(sfn: SFNClient, execution: str) -> dict[str, str] | None:
+    """How the execution ended: `{"status", "error", "cause"}`; None while it runs. Step Functions forgets executions
+    after 90 days, and says so of one that never was."""
+    with aws_call("DescribeExecution"):
+        try:
+            described = sfn.describe_execution(executionArn=execution)
+        except sfn.exceptions.ExecutionDoesNotExist:
+            return {"status": "UNKNOWN", "error": "", "cause": "Step Functions does not know it"}
+    if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
+        return None
+    return {"status": described["status"], "error": described.get("error", ""), "cause": described.get("cause", "")}
+
+
 def resume(sfn: SFNClient, task_token: str, answer: dict[str, Any]) -> None:
     """Gives the waiting task its answer."""
     with aws_call("SendTaskSuccess"):

@@ -1,0 +1,63 @@
+"""An execution's end, or a clock -> what no execution works on any more is closed or made resumable."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.clients.aws import session
+from ip_remediator.clients.aws.functions import invoke
+from ip_remediator.clients.aws.step_functions import ended, start_remediation
+from ip_remediator.common.clock import utc_now
+from ip_remediator.observability import logger
+from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.settings import WatchdogSettings
+from ip_remediator.watchdog.rules import Ending
+from ip_remediator.watchdog.watch import Watchdog
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    """`event`: "Step Functions Execution Status Change", or one of a schedule: then every incident is looked at.
+
+    An execution's event says how it ended. An input that is too large for it is left out: the sweep finds its incident.
+    """
+    watchdog, detail = _watchdog(), event.get("detail") or {}
+    if "executionArn" in detail:
+        end = Ending(
+            execution=detail["executionArn"],
+            status=detail["status"],
+            error=detail.get("error"),
+            cause=detail.get("cause"),
+        )
+        looked = watchdog.ended(end, json.loads(detail.get("input") or "null"))
+        found = {detail["name"]: looked} if looked else {}
+    else:
+        found = dict(watchdog.sweep())
+    logger.info("looked", extra={"found": found})
+    return {"looked": {name: str(state) for name, state in found.items()}}
+
+
+def _watchdog() -> Watchdog:
+    settings = WatchdogSettings.read(os.environ)
+    executions, functions = session.client("stepfunctions"), session.client("lambda")
+
+    def ending(execution: str) -> Ending | None:
+        described = ended(executions, execution)
+        return Ending(execution=execution, **described) if described else None
+
+    return Watchdog(
+        lifecycle=Lifecycle(
+            session.table(settings.incidents_table), Ledger(session.table(settings.ledger_table), utc_now), utc_now
+        ),
+        ending=ending,
+        start=lambda incident, cluster: start_remediation(executions, settings.state_machine_arn, incident, cluster),
+        give_back=lambda action, incident: invoke(
+            functions, settings.cluster_function, {"action": action, "incident": incident}
+        ),
+    )

@@ -1,0 +1,31 @@
+"""Asking another function of the stack to do something."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ip_remediator.clients.aws.errors import aws_call
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+
+class FunctionFailed(Exception):
+    """The function ran and raised; the message has its error's class and text."""
+
+
+def invoke(client: LambdaClient, function: str, document: Mapping[str, Any]) -> Any:
+    """The function's answer.
+
+    Raises:
+        FunctionFailed, and the errors of `common.errors`.
+    """
+    with aws_call(f"Invoke {function}"):
+        answer = client.invoke(FunctionName=function, Payload=json.dumps(document).encode())
+        payload = json.loads(answer["Payload"].read() or b"null")
+    if "FunctionError" in answer:
+        said = payload if isinstance(payload, dict) else {}
+        raise FunctionFailed(f"{function}: {said.get('errorType')}: {said.get('errorMessage', payload)}")
+    return payload

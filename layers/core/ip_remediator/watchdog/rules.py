@@ -1,0 +1,75 @@
+"""What an incident looks like to the watchdog: whether something works on it, and what an ended execution left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ip_remediator.common.document import Document
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step, StepState
+
+# An incident is opened before its execution starts, by another call of the same invocation.
+_STARTING = timedelta(minutes=2)
+# What a rollback or a replacement of nodes changes for as long as it runs.
+_TEMPORARY = (ChangeKind.CORDON, ChangeKind.WARM_TARGETS)
+_COURSE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS)
+_COURSE_AFTER = (Step.CONFIGURE_CNI, Step.VERIFY)
+
+
+class Looked(StrEnum):
+    """What the watchdog found. Of `left`, something could not be given back yet: it is tried again."""
+
+    WORKING = "working"
+    STARTING = "starting"
+    STARTED = "started"
+    SETTLED = "settled"
+    LEFT = "left"
+
+
+class Ending(Document):
+    """How an execution ended: its status, and the error and cause that Step Functions keeps, if any."""
+
+    execution: str
+    status: str
+    error: str | None = None
+    cause: str | None = None
+
+    @property
+    def told(self) -> str:
+        """For people. Whoever stopped an execution may have said why; that is its cause."""
+        how = {"ABORTED": "was stopped", "TIMED_OUT": "ran out of time", "FAILED": "failed"}
+        said = ": ".join(part for part in (self.error, self.cause) if part)
+        name = self.execution.rpartition(":")[2]
+        return f"execution {name} {how.get(self.status, 'ended')} before it had recorded its end" + (
+            f": {said}" if said else ""
+        )
+
+
+def is_starting(incident: Incident, now: datetime) -> bool:
+    return now < incident.opened_at + _STARTING
+
+
+def temporary(made: Sequence[ChangeMade]) -> list[ChangeMade]:
+    """Cordons and lowered warm targets: what must be given back whatever way an execution ended."""
+    return [change for change in made if change.kind in _TEMPORARY]
+
+
+def interrupted_change(incident: Incident) -> Step | None:
+    """The rollback or replacement whose record says that it is under way; None when none is."""
+    for step in (Step.ROLLBACK, Step.REPLACE_NODES):
+        result = incident.steps.get(step)
+        if result is not None and result.state is StepState.RUNNING:
+            return step
+    return None
+
+
+def step_under_way(incident: Incident) -> Step:
+    """The step of a remediation that its execution was at, as far as the record knows it."""
+    if incident.plan is not None and incident.approval is not None and incident.approval.decided_at is None:
+        return Step.APPROVE
+    for step in (*_COURSE, *_COURSE_AFTER):
+        result = incident.steps.get(step)
+        if result is None or result.state in (StepState.RUNNING, StepState.FAILED):
+            return step
+    return Step.VERIFY

@@ -1,0 +1,179 @@
+"""Closes, or makes resumable, what no execution works on any more, whatever way its execution ended.
+
+Nothing here changes a VPC or a cluster by itself: what is temporary there is given back by the function that made it.
+Every part can be repeated, and an incident stays on the list of those worked on until nothing is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.incidents.record import Incident, Step
+from ip_remediator.incidents.vpc_lock import VpcLock
+from ip_remediator.node_replacement.workflow import REPLACEMENT
+from ip_remediator.observability import logger
+from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.remediation.caught import Caught
+from ip_remediator.remediation.change_workflow import ChangeWorkflow
+from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.rollback.workflow import ROLLBACK
+from ip_remediator.watchdog.rules import (
+    Ending,
+    Looked,
+    interrupted_change,
+    is_starting,
+    step_under_way,
+    temporary,
+)
+
+# Of an execution that refused to begin: another one works on the incident, or there was nothing to do.
+_NOT_BEGUN = ("InvalidInput", "IncidentNotFound", "RollbackRunning", "ReplacementRunning")
+_GIVING_BACK = ("uncordon", "restore_warm_targets")
+
+
+@dataclass(frozen=True)
+class Watchdog:
+    """`ending`: how an execution, named by its ARN, ended; None while it runs. `start`: starts the remediation of an
+    incident and returns its ARN; the same one however often it is asked. `give_back`: has the function that talks to
+    clusters perform an action for an incident.
+
+    Raises what these and DynamoDB raise (`common.errors`): the next look tries again.
+    """
+
+    lifecycle: Lifecycle
+    ending: Callable[[str], Ending | None]
+    start: Callable[[str, str], str]
+    give_back: Callable[[str, str], None]
+
+    def sweep(self) -> dict[str, Looked]:
+        """Looks at every incident that is on the list. One that cannot be looked at keeps no other from it."""
+        found: dict[str, Looked] = {}
+        failures: list[Exception] = []
+        for incident in list(self.lifecycle.incidents.worked_on()):
+            try:
+                found[incident] = self.look(incident)
+            except Exception as error:
+                logger.exception("not looked at", extra={"incident": incident})
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("some incidents could not be looked at", failures)
+        return found
+
+    def ended(self, execution: Ending, document: Any) -> Looked | None:
+        """Looks at the incident of an execution that has just ended; `document` is its input.
+
+        A rollback or replacement that failed before it could even note that it began is noted now, so that people can
+        ask for it again. None: no incident is known for it.
+        """
+        incident_id = self._incident_of(execution.execution, document)
+        if incident_id is None:
+            return None
+        try:
+            incident = self.lifecycle.incidents.get(incident_id)
+        except IncidentNotFound:
+            return None
+        changes = not incident.open and incident.execution != execution.execution
+        if changes and execution.status != "SUCCEEDED" and execution.error not in _NOT_BEGUN:
+            self._note_failed_begin(incident, execution)
+        return self.look(incident_id)
+
+    def look(self, incident_id: str) -> Looked:
+        """Brings one incident into a state that says nothing of work which nobody does."""
+        incidents = self.lifecycle.incidents
+        incident = incidents.get(incident_id)
+        if incident.open:
+            found = self._look_at_open(incident)
+            if found is not Looked.SETTLED:
+                return found
+            incident = incidents.get(incident_id)
+        ended = self.ending(incident.change_execution) if incident.change_execution else None
+        if incident.change_execution and ended is None:
+            return Looked.WORKING
+        self._free(incident)
+        given_back = self._give_back(incident)
+        if ended is not None and (interrupted_change(incident) or given_back):
+            self._interrupt(incident, ended, given_back)
+        if temporary(self._log(incident).made()):
+            return Looked.LEFT
+        incidents.strike_off(incident_id)
+        return Looked.SETTLED
+
+    def _look_at_open(self, incident: Incident) -> Looked:
+        """Closes an open incident whose execution has ended, and starts one that never had any."""
+        execution = incident.execution
+        if execution is None:
+            if is_starting(incident, self.lifecycle.clock()):
+                return Looked.STARTING
+            execution = self.start(incident.id, incident.cluster)
+            self.lifecycle.incidents.record_execution(incident.id, execution)
+            if self.ending(execution) is None:
+                return Looked.STARTED
+        ended = self.ending(execution)
+        if ended is None:
+            return Looked.WORKING
+        # First the lock, so that a function which still runs records, and so makes, no further change.
+        self._unlock(incident)
+        step = step_under_way(incident)
+        caught = Caught(Error="ExecutionEnded", Cause=ended.told, step=step)
+        self.lifecycle.close(incident.id, Outcome.FAILED, caught)
+        return Looked.SETTLED
+
+    def _free(self, incident: Incident) -> None:
+        """Lock, marker and block of a closed incident that nobody works on; each may have been given back already."""
+        self._unlock(incident)
+        self.lifecycle.incidents.close_marker(incident)
+        self.lifecycle.release_blocks(incident)
+
+    def _unlock(self, incident: Incident) -> None:
+        if incident.plan:
+            VpcLock(self.lifecycle.table, self.lifecycle.clock).release(incident.plan.vpc_id, incident.id)
+
+    def _give_back(self, incident: Incident) -> bool:
+        """Whether something temporary was given back. What cannot be stays in the record, and is named by it."""
+        before = temporary(self._log(incident).made())
+        if not before:
+            return False
+        for action in _GIVING_BACK:
+            try:
+                self.give_back(action, incident.id)
+            except Exception as error:
+                logger.warning("not given back", extra={"incident": incident.id, "action": action, "why": str(error)})
+        return len(temporary(self._log(incident).made())) < len(before)
+
+    def _interrupt(self, incident: Incident, ended: Ending, given_back: bool) -> None:
+        step = interrupted_change(incident) or (Step.ROLLBACK if incident.rollback else Step.REPLACE_NODES)
+        told = f"{ended.told}; what it had changed for the time being is given back" if given_back else ended.told
+        caught = Caught(Error="ExecutionEnded", Cause=told, step=step)
+        self._workflow(step).interrupt(incident.id, caught, ended.execution)
+
+    def _note_failed_begin(self, incident: Incident, ended: Ending) -> None:
+        holder = incident.change_execution
+        if holder == ended.execution or (holder and self.ending(holder) is None):
+            return
+        if self.lifecycle.incidents.claim(incident, ended.execution):
+            step = Step.REPLACE_NODES if "Replacement" in ended.execution else Step.ROLLBACK
+            caught = Caught(Error=ended.error or "ExecutionEnded", Cause=ended.told, step=step)
+            self._workflow(step).interrupt(incident.id, caught, ended.execution)
+
+    def _workflow(self, step: Step) -> ChangeWorkflow[Any]:
+        change: Any = ROLLBACK if step is Step.ROLLBACK else REPLACEMENT
+        return ChangeWorkflow(change, self.lifecycle, lambda execution: self.ending(execution) is None, 0)
+
+    def _log(self, incident: Incident) -> ChangeLog:
+        return ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident.id)
+
+    def _incident_of(self, execution: str, document: Any) -> str | None:
+        """Signals start an execution of the incident's name; people name an incident, or a cluster."""
+        given = document if isinstance(document, dict) else {}
+        if incident := given.get("incident"):
+            return str(incident)
+        cluster = given.get("cluster")
+        marked = self.lifecycle.incidents.marked_incident(str(cluster)) if cluster else None
+        return marked if marked and self._is_of(marked, execution) else None
+
+    def _is_of(self, incident_id: str, execution: str) -> bool:
+        return self.lifecycle.incidents.get(incident_id).execution == execution
