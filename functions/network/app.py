@@ -11,6 +11,7 @@ from ip_remediator.clients.aws.eks import cluster_tags
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.handler_edge import one_transient_error
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.observability import logger
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.network_actions import NetworkWork
@@ -31,6 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     incident = incidents.get(call.request.incident)
     tags = cluster_tags(session.client("eks"), incident.cluster)
     kill_switch.check(session.client("ssm"), settings.kill_switch, tags)
-    log = ChangeLog(table, utc_now, incident.id)
+    vpc_id = incident.plan.vpc_id if incident.plan else None
+    log = ChangeLog(table, utc_now, incident.id, vpc_id)
     work = NetworkWork(incident, incidents, log, session.client("ec2"), settings.stack_name, utc_now)
+    if vpc_id and call.needs_lock:
+        VpcLock(table, utc_now).require(vpc_id, incident.id)
     return call.perform(work)

@@ -8,6 +8,7 @@ import pytest
 
 from ip_remediator.incidents.record import ChangeKind, ChangeMade
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.vpc_lock import LockLost, VpcLock
 from ip_remediator.provisioning.change_log import ChangeLog
 from tests.contract.conftest import Clock, at_once, unique
 
@@ -60,3 +61,40 @@ def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
 def test_given_another_incident_then_its_changes_are_not_ours(log: ChangeLog, table: Table, clock: Clock) -> None:
     log.intend(CIDR)
     assert ChangeLog(table, clock, unique("incident")).made() == []
+
+
+# --- Fencing
+
+
+def test_given_the_lock_went_to_another_incident_then_no_further_change_is_recorded(table: Table, clock: Clock) -> None:
+    vpc, incident = unique("vpc"), unique("incident")
+    lock, log = VpcLock(table, clock), ChangeLog(table, clock, incident, vpc)
+    with pytest.raises(LockLost, match=f"incident {incident} does not hold the lock of {vpc} any more"):
+        log.intend(CIDR)
+    lock.acquire(vpc, incident)
+    assert log.intend(CIDR) == CIDR
+    clock.advance(hours=26)
+    with pytest.raises(LockLost):
+        log.intend(ENICONFIG)
+    lock.acquire(vpc, "another")
+    with pytest.raises(LockLost):
+        log.intend(ENICONFIG)
+    assert log.made() == [CIDR]
+
+
+def test_given_a_repeat_under_the_lock_then_the_first_record_is_kept(table: Table, clock: Clock) -> None:
+    vpc, incident = unique("vpc"), unique("incident")
+    VpcLock(table, clock).acquire(vpc, incident)
+    log = ChangeLog(table, clock, incident, vpc)
+    log.intend(ENICONFIG)
+    assert log.intend(ENICONFIG.model_copy(update={"before": None})) == ENICONFIG
+
+
+def test_given_several_at_once_under_the_lock_then_all_are_recorded(table: Table, clock: Clock) -> None:
+    """As the zones of a plan: each checks the one lock in its own transaction."""
+    vpc, incident = unique("vpc"), unique("incident")
+    VpcLock(table, clock).acquire(vpc, incident)
+    log = ChangeLog(table, clock, incident, vpc)
+    subnets = [ChangeMade(kind=ChangeKind.SUBNET, target=f"zone-{number}") for number in range(6)]
+    at_once(6, lambda number: log.intend(subnets[number]))
+    assert len(log.made(ChangeKind.SUBNET)) == 6

@@ -186,14 +186,20 @@ def test_given_a_range_that_the_vpc_had_before_when_assessed_then_other_subnets_
     assert list(in_the_way(use(cidr=None, others=(NODES, beside)))) == []
 
 
-def test_given_default_settings_when_draining_then_only_the_spare_eni_is_given_up() -> None:
-    assert draining_settings({}) == {"WARM_ENI_TARGET": "0"}
-    assert draining_settings({"WARM_ENI_TARGET": "0"}) == {}
+CORDONED = "AWS_MANAGE_ENIS_NON_SCHEDULABLE"
+
+
+def test_given_default_settings_when_draining_then_the_spare_eni_is_given_up_also_on_cordoned_nodes() -> None:
+    assert draining_settings({}) == {"WARM_ENI_TARGET": "0", CORDONED: "true"}
+    assert draining_settings({"WARM_ENI_TARGET": "0", CORDONED: "True"}) == {}
+    assert draining_settings({"WARM_ENI_TARGET": "0", CORDONED: "false"}) == {CORDONED: "true"}
 
 
 @given(
     st.dictionaries(
-        st.sampled_from(["WARM_ENI_TARGET", "WARM_PREFIX_TARGET", "WARM_IP_TARGET", "MINIMUM_IP_TARGET", "MAX_ENI"]),
+        st.sampled_from(
+            ["WARM_ENI_TARGET", "WARM_PREFIX_TARGET", "WARM_IP_TARGET", "MINIMUM_IP_TARGET", "MAX_ENI", CORDONED]
+        ),
         st.integers(0, 20).map(str),
     )
 )

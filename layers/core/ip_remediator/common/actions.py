@@ -59,6 +59,11 @@ class Call(Generic[WorkT]):
     def effect(self) -> Effect:
         return self.action.effect
 
+    @property
+    def needs_lock(self) -> bool:
+        """What is only lent for the time being is given back also by who holds the VPC's lock no more."""
+        return self.effect is Effect.WRITES or (self.effect is Effect.RESTORES and self.action.name == "undo")
+
     def perform(self, work: WorkT) -> dict[str, Any]:
         """The result as JSON, without fields that the action left at their default. Raises what the action raises."""
         return self.action.run(work, self.request).model_dump(mode="json", exclude_unset=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
+from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item, Records
 from ip_remediator.common.errors import Waiting
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ HELD_FOR = timedelta(hours=25)
 
 class VpcLocked(Waiting):
     """Another incident writes to the VPC; the state machine tries again later."""
+
+
+class LockLost(Exception):
+    """Another incident may write to the VPC by now: who held its lock writes nothing more."""
 
 
 class VpcLock:
@@ -38,6 +42,19 @@ class VpcLock:
         except ConditionFailed as error:
             holder = self._records.get(**_key(vpc_id)) or {}
             raise VpcLocked(f"{vpc_id} is being changed by incident {holder.get('owner')}") from error
+
+    def require(self, vpc_id: str, owner: str) -> None:
+        """Raises LockLost unless `owner` holds the lock now."""
+        lock = self._records.get(**_key(vpc_id)) or {}
+        if lock.get("owner") != owner or str(lock.get("expires_at")) <= self._clock().isoformat():
+            raise LockLost(f"incident {owner} does not hold the lock of {vpc_id} any more: nothing more is changed")
+
+    def held_by(self, vpc_id: str, owner: str) -> Item:
+        """A check for a transaction that is to write only while `owner` holds the lock."""
+        values = {":owner": owner, ":now": self._clock().isoformat()}
+        return self._records.checking(
+            _key(vpc_id), "#owner = :owner AND expires_at > :now", values, {"#owner": "owner"}
+        )
 
     def release(self, vpc_id: str, owner: str) -> None:
         """Gives the lock up; a no-op when another owner holds it."""

@@ -9,6 +9,7 @@ from ip_remediator.common.document import SCHEMA
 from ip_remediator.incidents.record import ChangeKind, ChangeMade
 from ip_remediator.incidents.timeline import Stage, State
 from ip_remediator.incidents.timeline_items import timeline_item
+from ip_remediator.incidents.vpc_lock import VpcLock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -17,17 +18,21 @@ if TYPE_CHECKING:
 
 
 class ChangeLog:
-    """The changes of one incident."""
+    """The changes of one incident. `vpc_id`: no further one is recorded unless the incident holds this VPC's lock."""
 
-    def __init__(self, table: Table, clock: Clock, incident: str) -> None:
+    def __init__(self, table: Table, clock: Clock, incident: str, vpc_id: str | None = None) -> None:
         self.records = Records(table)
         self.clock = clock
         self.incident = incident
+        self._vpc_id = vpc_id
 
     def intend(self, change: ChangeMade) -> ChangeMade:
         """Records a change that is about to be made.
 
         A repeat after a crash keeps and returns the first record: its `before` was read before anything changed.
+
+        Raises:
+            LockLost: the incident does not hold its VPC's lock any more.
         """
         item = {
             **change_key(self.incident, change),
@@ -35,9 +40,15 @@ class ChangeLog:
             "change": change.model_dump_json(),
             "schema": SCHEMA,
         }
+        writes = [self.records.putting(item, "attribute_not_exists(pk)")]
+        lock = VpcLock(self.records.table, self.clock)
+        if self._vpc_id:
+            writes.append(lock.held_by(self._vpc_id, self.incident))
         try:
-            self.records.put(item, "attribute_not_exists(pk)")
+            self.records.transact(writes)
         except ConditionFailed:
+            if self._vpc_id:
+                lock.require(self._vpc_id, self.incident)
             kept = self.records.get(**change_key(self.incident, change)) or item
             return ChangeMade.model_validate_json(str(kept["change"]))
         return change

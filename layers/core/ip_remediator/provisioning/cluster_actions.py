@@ -10,6 +10,7 @@ from typing import Any
 from ip_remediator.clients.kubernetes.connect import OpenCluster
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
 from ip_remediator.common.clock import Clock
+from ip_remediator.common.errors import ClusterNotFound
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -32,9 +33,30 @@ class ClusterWork:
         return self.connect()
 
     @cached_property
+    def is_gone(self) -> bool:
+        """EKS knows the cluster no more."""
+        try:
+            return not self.cluster
+        except ClusterNotFound:
+            return True
+
+    @cached_property
+    def tags(self) -> dict[str, str]:
+        """The cluster's; one that is gone has none."""
+        return {} if self.is_gone else dict(self.cluster.described.get("tags") or {})
+
+    @cached_property
     def nothing_to_restore(self) -> bool:
-        """Nothing in the cluster is recorded as changed: then an undo does not depend on a cluster that may be away."""
-        return all(change.kind.in_vpc for change in self.log.made())
+        """Nothing in the cluster is recorded as changed: then an undo does not depend on a cluster that may be away.
+
+        A cluster that was deleted took its part of the changes with it: they are struck out.
+        """
+        changed = [change for change in self.log.made() if not change.kind.in_vpc]
+        if changed and self.is_gone:
+            for change in changed:
+                self.log.undone(change)
+            return True
+        return not changed
 
     @property
     def configuration(self) -> ClusterConfiguration:
@@ -79,6 +101,8 @@ def configure_cni(work: ClusterWork, asked: OfIncident) -> CniConfigured:  # noq
 
 @PROVISIONING_CLUSTER.action(OfIncident, RolledOut, Effect.READS)
 def await_rollout(work: ClusterWork, asked: OfIncident) -> RolledOut:  # noqa: ARG001
+    if not work.incident.open and work.is_gone:
+        return RolledOut(rolled_out=False)
     return RolledOut(**work.configuration.await_rollout())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ip_remediator.clients.kubernetes.api import NO_CLUSTER
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
 from ip_remediator.provisioning.cluster_actions import PROVISIONING_CLUSTER, ClusterWork
 from ip_remediator.rollback.block_usage import Ec2Block
@@ -45,9 +46,8 @@ class WarmTargetsRestored(Result):
 
 
 def _drainer(work: ClusterWork) -> BlockDrainer:
-    return BlockDrainer(
-        work.incident, work.incidents, work.log, work.cluster.kube, Ec2Block(work.client("ec2")), work.clock
-    )
+    kube = NO_CLUSTER if work.is_gone else work.cluster.kube
+    return BlockDrainer(work.incident, work.incidents, work.log, kube, Ec2Block(work.client("ec2")), work.clock)
 
 
 @ROLLBACK_CLUSTER.action(Assess, BlockInUse, Effect.READS)
@@ -57,12 +57,17 @@ def assess(work: ClusterWork, asked: Assess) -> BlockInUse:
 
 @ROLLBACK_CLUSTER.action(OfIncident, NewEnisStopped, Effect.WRITES)
 def stop_new_enis(work: ClusterWork, asked: OfIncident) -> NewEnisStopped:  # noqa: ARG001 - every action's signature
-    done = EniRelease(work.configuration).stop_new_enis(interfaces=_drainer(work).recheck_and_transfer())
+    interfaces = _drainer(work).recheck_and_transfer()
+    if work.is_gone:
+        return NewEnisStopped(restored=False)
+    done = EniRelease(work.configuration).stop_new_enis(interfaces=interfaces)
     return NewEnisStopped(restored=done["restored"], lowered=len(done.get("lowered", ())))
 
 
 @ROLLBACK_CLUSTER.action(MovePods, PodsMoved, Effect.WRITES)
 def move_pods(work: ClusterWork, asked: MovePods) -> PodsMoved:
+    if work.is_gone:
+        return PodsMoved(pods=0)
     return PodsMoved(**_drainer(work).move_pods(asked.evict))
 
 

@@ -20,7 +20,13 @@ from pydantic import Field
 from ip_remediator.common.document import Document
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.incidents.record import RollbackAssessment
-from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG, EniConfig
+from ip_remediator.snapshot.model_cluster import (
+    CLUSTER_DISCOVERY_TAG,
+    DISCOVERY_TAG,
+    MANAGE_ENIS_NON_SCHEDULABLE,
+    Cni,
+    EniConfig,
+)
 
 SHOWN_PODS = 20
 # ipamd keeps a spare ENI per node by default, for ever (shouldRemoveExtraENIs): an ENI that a rollback waits for
@@ -242,8 +248,15 @@ def _notes(use: BlockUse) -> Iterable[str]:
 
 
 def draining_settings(env: Mapping[str, str]) -> dict[str, str]:
-    """The warm targets of aws-node that must be lowered so that ipamd gives emptied ENIs up."""
-    return {name: "0" for name, default in _WARM_TARGETS.items() if env.get(name, default) != "0"}
+    """The variables of aws-node that must be set so that ipamd gives emptied ENIs up.
+
+    No warm targets; and ENIs of cordoned nodes are freed as well. Without the latter ipamd leaves them alone (ipamd.go,
+    tryFreeENI; the variable and the rule came with v1.12.6), and a rollback cordons the nodes whose ENIs it waits for.
+    """
+    lowered = {name: "0" for name, default in _WARM_TARGETS.items() if env.get(name, default) != "0"}
+    if not Cni(env=dict(env)).flag(MANAGE_ENIS_NON_SCHEDULABLE):
+        lowered[MANAGE_ENIS_NON_SCHEDULABLE] = "true"
+    return lowered
 
 
 def nodes_to_cordon(use: BlockUse, node_of_instance: Mapping[str, str]) -> list[str]:

@@ -133,6 +133,16 @@ class Records:
         }
         return {"Update": update}
 
+    def checking(self, key: Item, condition: str, values: Item, names: dict[str, str] | None = None) -> Item:
+        """A ConditionCheck for `transact`: all of its writes, or none when the condition does not hold."""
+        check: Item = {
+            "TableName": self.name,
+            "Key": key,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+        }
+        return {"ConditionCheck": check | ({"ExpressionAttributeNames": names} if names else {})}
+
     def deleting(self, key: Item) -> Item:
         """A Delete for `transact`; deleting what is not there is fine."""
         return {"Delete": {"TableName": self.name, "Key": key}}

@@ -193,6 +193,30 @@ class KubeApi:
         return answer
 
 
+class _NoCluster(KubeApi):
+    """The API of a cluster that was deleted: there is nothing in it, and nothing can be written."""
+
+    def __init__(self) -> None:
+        """Nothing is connected to."""
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],  # noqa: ARG002 - the signature of KubeApi
+        body: Json | None = None,  # noqa: ARG002
+        content_type: str | None = None,  # noqa: ARG002
+        read_seconds: float = _READ_SECONDS,  # noqa: ARG002
+    ) -> Any:
+        raise NotFound(f"{method} {path}: the cluster is gone")
+
+    def items(self, path: str, page_size: int = _PAGE, /, **query: str) -> Iterator[Json]:  # noqa: ARG002
+        return iter(())
+
+
+NO_CLUSTER = _NoCluster()
+
+
 def _ssl_context() -> ssl.SSLContext:
     """A context that verifies the server, but not strictly by RFC 5280.
 
