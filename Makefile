@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local validate test test-unit test-slow fuzz check bench pictures schemas redrive clean lock
+.PHONY: help setup demo local validate test test-unit test-slow fuzz faults check bench pictures schemas redrive clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,10 @@ validate: setup ## walk the state machines on two implementations of the States 
 
 fuzz: setup ## hostile inputs for everything that reads what others wrote (INPUTS=200000 for each source, SEED=…, SECONDS=900)
 	@python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+# Each worker has a stack of its own. An id of the table runs one case again; PAGE=1 writes docs/reliability.md.
+faults: setup ## every single fault at every AWS call of a remediation and its rollback (CASE=<id>, SECONDS=3500, SEED=…, PAGE=1)
+	@python -m tests.faults $(if $(CASE),--case $(CASE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(PAGE),--page) $(if $(WRITES),--writes)
 
 bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round)
 	@python -m benchmarks $(if $(QUICK),--quick)

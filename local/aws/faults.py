@@ -1,7 +1,8 @@
 """Errors that tests inject, and the calls that the local AWS has recorded.
 
 POST   /_local/faults  {"service": "ec2", "action": "CreateSubnet", "error": "RequestLimitExceeded", "times": 2,
-                        "when": "before", "status": 503, "message": "...", "principal": "ProvisionRole"}
+                        "when": "before", "status": 503, "message": "...", "principal": "ProvisionRole",
+                        "skip": 3}
 GET    /_local/faults  the faults still to come          DELETE /_local/faults  none any more
 GET    /_local/calls?service=ec2&action=CreateSubnet     DELETE /_local/calls   forget them
 """
@@ -45,8 +46,8 @@ class BadFaultError(ValueError):
 class Fault:
     """An error to inject into the next ``times`` matching calls; the SDK's own retries count as calls.
 
-    ``when`` "before": the call is refused with ``error`` and has no effect. "after": it takes effect and the caller
-    gets HTTP 500 instead of the answer, which is how a lost answer looks.
+    ``skip`` matching calls pass first. ``when`` "before": the call is refused with ``error`` and has no effect.
+    "after": it takes effect and the caller gets HTTP 500 instead of the answer, which is how a lost answer looks.
     """
 
     service: str
@@ -57,6 +58,7 @@ class Fault:
     status: int = 400
     message: str = "injected by a test"
     principal: str = ""
+    skip: int = 0
 
     def matches(self, operation: Operation) -> bool:
         """Whether the call is one of those meant; ``principal`` is a part of the caller's ARN."""
@@ -80,9 +82,10 @@ def parse_fault(document: Any) -> Fault:
             raise BadFaultError(f'{name} is missing: give it as in "ec2" and "CreateSubnet", or "*" for any')
     if document.get("when", "before") not in WHEN:
         raise BadFaultError('when must be "before" (no effect) or "after" (takes effect, answer lost)')
-    times = document.get("times", 1)
-    if not isinstance(times, int) or times < 1:
-        raise BadFaultError("times must be a whole number from 1 on")
+    for name, least in (("times", 1), ("skip", 0)):
+        number = document.get(name, least)
+        if not isinstance(number, int) or isinstance(number, bool) or number < least:
+            raise BadFaultError(f"{name} must be a whole number from {least} on")
     error = document.get("error", "InternalError")
     return Fault(**{"status": STATUSES.get(error, 400), **document})
 
@@ -109,6 +112,9 @@ class Faults:
         """The first fault that is meant for this call, one of its times used up."""
         for index, fault in enumerate(self.pending):
             if fault.matches(operation):
+                if fault.skip:
+                    self.pending[index] = replace(fault, skip=fault.skip - 1)
+                    continue
                 if fault.times > 1:
                     self.pending[index] = replace(fault, times=fault.times - 1)
                 else:

@@ -9,6 +9,7 @@ import pytest
 
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import Incident, RollbackState
+from ip_remediator.watchdog.rules import interrupted_change
 from local.cluster.kube import NODES
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
@@ -33,13 +34,18 @@ def stop_at(lab: Lab, execution: str, state: str) -> None:
     sfn.stop_execution(executionArn=execution, error="OnCall", cause="stopped by hand")
 
 
-def watched(lab: Lab) -> list[str]:
-    return list(lab.incidents.worked_on())
-
-
 def settled(lab: Lab, incident: str) -> Incident:
-    eventually("the watchdog has looked", lambda: incident not in watched(lab), seconds=SECONDS)
-    return lab.incidents.get(incident)
+    """Once the watchdog has looked: at the execution's end, and again when a function that ran on has ended."""
+
+    def looked() -> Incident:
+        sweep(lab)
+        return lab.incidents.get(incident)
+
+    return eventually("the watchdog has looked", looked, nothing_under_way, seconds=SECONDS)
+
+
+def nothing_under_way(record: Incident) -> bool:
+    return not record.open and interrupted_change(record) is None
 
 
 def assert_nothing_is_held(lab: Lab, sick: Patient) -> None:

@@ -17,7 +17,9 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import ApprovalState, Policy, Step
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.remediation.close import Lifecycle
 from ip_remediator.settings import SettingMissing
+from ip_remediator.watchdog.watch import Watchdog
 from tests.stack.slack.harness import CHANNEL, Slack
 from tests.unit.support.records import DIAGNOSIS, PLAN
 
@@ -338,6 +340,30 @@ def test_the_message_appears_once_slack_is_back(table: Table, incidents: Inciden
 
     [message] = of(opened, slack)
     assert "recovered by itself" in message["text"]
+
+
+def test_the_last_state_is_told_once_slack_is_back_though_nothing_changes_any_more(
+    table: Table, incidents: Incidents, slack: Slack, opened: str
+):
+    # given a message, and an outage during the last change of the record
+    deliver(image_of(table, opened))
+    slack.fault(method="chat.update", status=503, times=100)
+    incidents.complete(opened, Step.DIAGNOSE, diagnosis=DIAGNOSIS)
+    deliver(image_of(table, opened))
+    [before] = of(opened, slack)
+    assert list(incidents.untold()) == [opened]
+    slack.request("DELETE", "/_control/faults")
+
+    # when the watchdog has it told again
+    watchdog = Watchdog(Lifecycle(table, None, utc_now), lambda _: None, lambda *_: "", lambda *_: None)  # type: ignore[arg-type]
+    incidents.strike_off(incidents.get(opened))
+    watchdog.sweep()
+    deliver(image_of(table, opened))
+
+    # then the one message tells the last state
+    [after] = of(opened, slack)
+    assert after["text"] != before["text"]
+    assert list(incidents.untold()) == []
 
 
 def test_one_outage_is_waited_for_once_in_a_batch(table: Table, incidents: Incidents, slack: Slack, mailbox: Mailbox):

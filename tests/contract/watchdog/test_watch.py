@@ -346,3 +346,32 @@ def test_given_another_execution_of_the_cluster_that_was_refused_when_it_ends_th
     ended = world.ends("arn:second", "FAILED", "IncidentOpen")
     assert world.watchdog.ended(ended, {"cluster": world.record.cluster}) is None
     assert world.record.open
+
+
+def test_given_a_rollback_that_begins_while_the_end_of_the_remediation_is_looked_at_then_it_keeps_lock_and_place(
+    world: World,
+) -> None:
+    """The record was read before the rollback claimed it."""
+    closed(world)
+    stale = world.record
+    begin_rollback(world)
+    world.watchdog._unlock(stale)
+    assert world.holds_lock()
+    assert not world.incidents.strike_off(stale)
+    assert world.is_watched()
+
+
+def test_given_an_execution_that_was_stopped_when_its_function_may_still_run_then_it_is_looked_at_again(
+    world: World,
+) -> None:
+    closed(world)
+    begin_rollback(world)
+    stopped = Ending(execution=ROLLING_BACK, status="ABORTED", stopped_at=world.clock())
+    world.endings[ROLLING_BACK] = stopped
+    assert world.watchdog.look(world.incident) is Looked.LEFT
+    late = Rollback(state=RollbackState.ASSESSED, requested_by="somebody")
+    world.incidents.record_rollback(world.incident, late, StepState.RUNNING, "written by a function that ran on")
+    world.clock.advance(seconds=201)
+    assert world.watchdog.sweep()[world.incident] is Looked.SETTLED
+    assert world.record.rollback
+    assert world.record.rollback.state is RollbackState.PAUSED

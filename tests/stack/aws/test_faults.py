@@ -52,6 +52,14 @@ def test_given_a_fault_before_when_a_write_is_refused_then_it_has_no_effect(aws:
     ]
 
 
+def test_given_a_fault_that_skips_when_called_then_the_calls_before_pass(aws: LocalAws, network: Network):
+    aws.inject("ec2", "CreateSubnet", error="RequestLimitExceeded", skip=1)
+    made = [
+        code_of(network.ec2.create_subnet, VpcId=network.vpc, CidrBlock=f"10.0.{number}.0/24") for number in range(3)
+    ]
+    assert made == ["", "RequestLimitExceeded", ""]
+
+
 def test_given_a_fault_after_when_a_write_is_sent_then_it_takes_effect_and_the_answer_is_lost(
     aws: LocalAws, network: Network
 ):
@@ -103,6 +111,7 @@ def test_given_a_task_of_a_state_machine_when_a_fault_matches_then_the_task_fail
         ({"service": "ec2"}, "action"),
         ({"service": "ec2", "action": "X", "when": "later"}, "when"),
         ({"service": "ec2", "action": "X", "times": 0}, "times"),
+        ({"service": "ec2", "action": "X", "skip": -1}, "skip"),
         ({"service": "ec2", "action": "X", "colour": "red"}, "colour"),
         ([], "JSON object"),
     ],

@@ -147,5 +147,9 @@ def work_key(incident: str) -> dict[str, str]:
     return {"pk": "WORK", "sk": f"INCIDENT#{incident}"}
 
 
+def untold_key(incident: str) -> dict[str, str]:
+    return {"pk": "UNTOLD", "sk": f"INCIDENT#{incident}"}
+
+
 def marker_key(cluster: str) -> dict[str, str]:
     return {"pk": f"CLUSTER#{cluster}", "sk": "OPEN"}

@@ -12,6 +12,7 @@ One table, keys `pk` and `sk`:
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
     VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
     DURATION#<strategy> HEALED            how long the latest healed incidents took (`durations`)
+    UNTOLD              INCIDENT#<id>     the incidents whose message in Slack tells an old state (`notifier`)
     WORK                INCIDENT#<id>     the incidents that an execution works on, or should (`watchdog`)
     SUBNET#<id>         HISTORY           what was free in each hour of 14 days (`subnet_history`)
 
@@ -31,7 +32,7 @@ from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.diagnose import Diagnosis
-from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, work_key
+from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, untold_key, work_key
 from ip_remediator.incidents.record import (
     Approval,
     Failure,
@@ -124,9 +125,34 @@ class Incidents(IncidentOpener):
         for item in self._records.query("WORK", "INCIDENT#"):
             yield str(item["sk"]).removeprefix("INCIDENT#")
 
-    def strike_off(self, incident: str) -> None:
-        """Nothing is left to do for the incident: the watchdog need not look at it any more."""
-        self._records.transact([self._records.deleting(work_key(incident))])
+    def strike_off(self, incident: Incident) -> bool:
+        """Nothing is left to do for the incident: the watchdog need not look at it any more. False: an execution has
+        begun to change it since it was read."""
+        try:
+            self._records.transact([self._records.deleting(work_key(incident.id)), self.not_claimed_since(incident)])
+        except ConditionFailed:
+            return False
+        return True
+
+    def not_claimed_since(self, incident: Incident) -> Item:
+        """A check for a transaction: no other execution has begun to change the incident since it was read."""
+        if incident.change_execution:
+            return self._records.checking(meta_key(incident.id), _HELD, {":seen": incident.change_execution})
+        return self._records.checking(meta_key(incident.id), f"attribute_exists(pk) AND {_NOT_HELD}", {})
+
+    def note_untold(self, incident: str) -> None:
+        """Slack could not be brought up to date: once it is back, the last state must still be delivered."""
+        self._records.update(untold_key(incident), "SET since = :now", {":now": self._clock().isoformat()})
+
+    def untold(self) -> Iterator[str]:
+        """The incidents whose message in Slack tells an old state."""
+        for item in self._records.query("UNTOLD", "INCIDENT#"):
+            yield str(item["sk"]).removeprefix("INCIDENT#")
+
+    def retell(self, incident: str) -> None:
+        """Has the table's stream tell of the incident again."""
+        told = self._records.setting(meta_key(incident), {"retold_at": self._clock().isoformat()})
+        self._records.transact([self._records.deleting(untold_key(incident)), told])
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""

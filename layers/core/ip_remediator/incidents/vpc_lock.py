@@ -56,14 +56,14 @@ class VpcLock:
             _key(vpc_id), "#owner = :owner AND expires_at > :now", values, {"#owner": "owner"}
         )
 
-    def release(self, vpc_id: str, owner: str) -> None:
-        """Gives the lock up; a no-op when another owner holds it."""
+    def release(self, vpc_id: str, owner: str, only_if: Item | None = None) -> None:
+        """Gives the lock up; a no-op when another owner holds it, or the check `only_if` of a transaction fails."""
         freed = {"expires_at": self._clock().isoformat()}
         write = self._records.setting(_key(vpc_id), freed, "#holder = :holder")
         write["Update"]["ExpressionAttributeNames"]["#holder"] = "owner"
         write["Update"]["ExpressionAttributeValues"][":holder"] = owner
         try:
-            self._records.transact([write])
+            self._records.transact([write, *([only_if] if only_if else [])])
         except ConditionFailed:
             return
 

@@ -75,14 +75,15 @@ class Notifier:
             return Delivery.UNKNOWN, outage
         if incident.open and incident.policy is None:
             return Delivery.UNCHANGED, outage  # the cluster's tags name its channel; they are read first of all
-        if outage:
-            self._publish(incident, outage)
-            return Delivery.FALLBACK, outage
-        try:
-            return self._show(incident), ""
-        except SlackUnavailable as error:
-            self._publish(incident, str(error))
-            return Delivery.FALLBACK, str(error)
+        if not outage:
+            try:
+                return self._show(incident), ""
+            except SlackUnavailable as error:
+                outage = str(error)
+        # Nothing may change in the record any more: the watchdog has the last state told once Slack is back.
+        self._incidents.note_untold(incident.id)
+        self._publish(incident, outage)
+        return Delivery.FALLBACK, outage
 
     def _show(self, incident: Incident) -> Delivery:
         """Brings the message and the replies in its thread up to date.

@@ -11,6 +11,8 @@ from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Ste
 
 # An incident is opened before its execution starts, by another call of the same invocation.
 _STARTING = timedelta(minutes=2)
+# The longest Timeout of a function that a state machine invokes (template.yaml), and some seconds.
+_LONGEST_FUNCTION = timedelta(seconds=200)
 # What a rollback or a replacement of nodes changes for as long as it runs.
 _TEMPORARY = (ChangeKind.CORDON, ChangeKind.WARM_TARGETS)
 _COURSE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS)
@@ -34,6 +36,12 @@ class Ending(Document):
     status: str
     error: str | None = None
     cause: str | None = None
+    stopped_at: datetime | None = None
+
+    def may_still_write(self, now: datetime) -> bool:
+        """A function that was running when its execution was ended from outside runs on, and may record something."""
+        cut_off = self.status in ("ABORTED", "TIMED_OUT")
+        return cut_off and self.stopped_at is not None and now < self.stopped_at + _LONGEST_FUNCTION
 
     @property
     def told(self) -> str:

@@ -50,7 +50,10 @@ class Watchdog:
     give_back: Callable[[str, str], None]
 
     def sweep(self) -> dict[str, Looked]:
-        """Looks at every incident that is on the list. One that cannot be looked at keeps no other from it."""
+        """Looks at every incident that is on the list, and has those told again that Slack does not know yet.
+
+        One that cannot be looked at keeps no other from it.
+        """
         found: dict[str, Looked] = {}
         failures: list[Exception] = []
         for incident in list(self.lifecycle.incidents.worked_on()):
@@ -59,6 +62,8 @@ class Watchdog:
             except Exception as error:
                 logger.exception("not looked at", extra={"incident": incident})
                 failures.append(error)
+        for incident in list(self.lifecycle.incidents.untold()):
+            self.lifecycle.incidents.retell(incident)
         if failures:
             raise ExceptionGroup("some incidents could not be looked at", failures)
         return found
@@ -97,10 +102,14 @@ class Watchdog:
         given_back = self._give_back(incident)
         if ended is not None and (interrupted_change(incident) or given_back):
             self._interrupt(incident, ended, given_back)
-        if temporary(self._log(incident).made()):
+        if temporary(self._log(incident).made()) or self._may_still_write(incident):
             return Looked.LEFT
-        incidents.strike_off(incident_id)
-        return Looked.SETTLED
+        return Looked.SETTLED if incidents.strike_off(incident) else Looked.WORKING
+
+    def _may_still_write(self, incident: Incident) -> bool:
+        executions = [execution for execution in (incident.execution, incident.change_execution) if execution]
+        endings = [ended for ended in map(self.ending, executions) if ended]
+        return any(ended.may_still_write(self.lifecycle.clock()) for ended in endings)
 
     def _look_at_open(self, incident: Incident) -> Looked:
         """Closes an open incident whose execution has ended, and starts one that never had any."""
@@ -130,7 +139,8 @@ class Watchdog:
 
     def _unlock(self, incident: Incident) -> None:
         if incident.plan:
-            VpcLock(self.lifecycle.table, self.lifecycle.clock).release(incident.plan.vpc_id, incident.id)
+            lock = VpcLock(self.lifecycle.table, self.lifecycle.clock)
+            lock.release(incident.plan.vpc_id, incident.id, self.lifecycle.incidents.not_claimed_since(incident))
 
     def _give_back(self, incident: Incident) -> bool:
         """Whether something temporary was given back. What cannot be stays in the record, and is named by it."""

@@ -139,8 +139,8 @@ class Records:
             "TableName": self.name,
             "Key": key,
             "ConditionExpression": condition,
-            "ExpressionAttributeValues": values,
         }
+        check |= {"ExpressionAttributeValues": values} if values else {}
         return {"ConditionCheck": check | ({"ExpressionAttributeNames": names} if names else {})}
 
     def deleting(self, key: Item) -> Item:

@@ -46,8 +46,10 @@ def is_running(sfn: SFNClient, execution: str) -> bool:
 
 
 def ended(sfn: SFNClient, execution: str) -> dict[str, str] | None:
-    """How the execution ended: `{"status", "error", "cause"}`; None while it runs. Step Functions forgets executions
-    after 90 days, and says so of one that never was."""
+    """How the execution ended: `{"status", "error", "cause", "stopped_at"?}`; None while it runs.
+
+    Step Functions forgets executions after 90 days, and says so of one that never was.
+    """
     with aws_call("DescribeExecution"):
         try:
             described = sfn.describe_execution(executionArn=execution)
@@ -55,7 +57,9 @@ def ended(sfn: SFNClient, execution: str) -> dict[str, str] | None:
             return {"status": "UNKNOWN", "error": "", "cause": "Step Functions does not know it"}
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         return None
-    return {"status": described["status"], "error": described.get("error", ""), "cause": described.get("cause", "")}
+    stopped = {"stopped_at": described["stopDate"].isoformat()} if "stopDate" in described else {}
+    said = {"error": described.get("error", ""), "cause": described.get("cause", "")}
+    return {"status": described["status"], **said, **stopped}
 
 
 def resume(sfn: SFNClient, task_token: str, answer: dict[str, Any]) -> None:
