@@ -170,7 +170,7 @@ class World:
         self._require(made <= recorded, f"subnets in {made - recorded} are not in the record")
 
     def _require_apart(self) -> None:
-        held = [IPv4Network(key) for _, key in self.lab.ledger_items() if "/" in key and key[0].isdigit()]
+        held = [_network(key) for _, key in self.lab.ledger_items() if key.count(".") == 3 and "/" in key]
         overlapping = [pair for pair in combinations(held, 2) if pair[0].overlaps(pair[1])]
         self._require(not overlapping, f"reservations overlap: {overlapping}")
 
@@ -183,3 +183,9 @@ class World:
     def _require(holds: object, otherwise: object) -> None:
         if not holds:
             raise Violation(str(otherwise)[:2000])
+
+
+def _network(key: str) -> IPv4Network:
+    """Of a ledger's key, whose numbers are padded so that they sort."""
+    address, _, prefix = key.rpartition("#")[2].partition("/")
+    return IPv4Network((".".join(str(int(part)) for part in address.split(".")), int(prefix)))
