@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cures, imports, reservations, storm
+from benchmarks import cures, imports, parsing, reservations, storm
 from benchmarks.results import ARMS, Results
 from benchmarks.stage import Stage
 from local.cluster.scenario import NotSettled
@@ -91,6 +91,8 @@ class Bench:
                     f"storm of {told.events} events: {told.executions} executions, {told.meter.write_units} units"
                 )
         self._imports()
+        for line in parsing.lines(parsing.measure()):
+            self._say(line)
         self.results.seconds = time.monotonic() - self._begun
         text = self.results.markdown()
         self.options.output.write_text(text)

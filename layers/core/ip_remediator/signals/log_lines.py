@@ -190,28 +190,43 @@ def _node_in(record: Mapping[str, object]) -> str | None:
 
 
 # --- the pod that a line is about
-_PODS = (
-    re.compile(r'\bpod=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*"'),  # klog of the kubelet
-    re.compile(r'object=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*".{0,60}kind=\\*"Pod'),  # events in klog
-    re.compile(r"K8S_POD_NAMESPACE=([a-z0-9.-]{1,253});.{0,300}?K8S_POD_NAME=([a-z0-9.-]{1,253})"),  # CNI's arguments
-)
-_PODS_NAME_FIRST = (
-    re.compile(
-        r"PodSandboxMetadata\{Name:([a-z0-9.-]{1,253}),Uid:[^,]{0,60},Namespace:([a-z0-9.-]{1,253}),"
-    ),  # containerd
-    re.compile(r'\\*"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\([0-9a-f-]{1,60}\)\\*"'),  # older kubelets
-    re.compile(r'set up pod \\*"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\\*" network'),  # dockershim
+# Each form with a part that it always has, for a cheap first look, and whether the name stands before the namespace.
+_POD_FORMS = (
+    ("pod=", re.compile(r'\bpod=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*"'), False),  # klog of the kubelet
+    (
+        "PodSandboxMetadata{",  # containerd
+        re.compile(r"PodSandboxMetadata\{Name:([a-z0-9.-]{1,253}),Uid:[^,]{0,60},Namespace:([a-z0-9.-]{1,253}),"),
+        True,
+    ),
+    (
+        "object=",  # events in klog
+        re.compile(r'object=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*".{0,60}kind=\\*"Pod'),
+        False,
+    ),
+    (
+        "K8S_POD_NAMESPACE=",  # the CNI's arguments
+        re.compile(r"K8S_POD_NAMESPACE=([a-z0-9.-]{1,253});.{0,300}?K8S_POD_NAME=([a-z0-9.-]{1,253})"),
+        False,
+    ),
+    (
+        "PodSandbox",  # older kubelets
+        re.compile(r'"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\([0-9a-f-]{1,60}\)\\*"'),
+        True,
+    ),
+    (
+        "set up pod ",  # dockershim
+        re.compile(r'set up pod \\*"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\\*" network'),
+        True,
+    ),
 )
 
 
 def pod_in(text: str) -> str | None:
     """The pod ("namespace/name") that a line of kubelet, container runtime or CNI plugin is about."""
-    for pattern in _PODS:
-        if match := pattern.search(text):
-            return f"{match.group(1)}/{match.group(2)}"
-    for pattern in _PODS_NAME_FIRST:
-        if match := pattern.search(text):
-            return f"{match.group(2)}/{match.group(1)}"
+    for part, pattern, name_first in _POD_FORMS:
+        if part in text and (match := pattern.search(text)):
+            first, second = match.groups()
+            return f"{second}/{first}" if name_first else f"{first}/{second}"
     return None
 
 
