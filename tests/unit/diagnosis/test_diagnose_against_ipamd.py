@@ -17,6 +17,8 @@ from tests.unit.support.ipamd_world import Host, Range, World
 CUSTOM = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 POD_SUBNET, NEW_SUBNET = "subnet-pods", "subnet-new"
 MANY = 110
+# Pods find addresses; a full home subnet may launch no further node.
+WELL = (Verdict.RECOVERED, Verdict.NODE_LAUNCH)
 
 
 @st.composite
@@ -94,7 +96,7 @@ def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_
     if stuck:
         assert found.verdict is not Verdict.RECOVERED
     else:
-        assert found.verdict in (Verdict.RECOVERED, Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED)
+        assert found.verdict in (*WELL, Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED)
         assert_short_before_anybody_waits(world, found)
     # No subnet is said to have room that ipamd, left to itself, does not take.
     assert "can use that, yet" not in found.summary
@@ -108,7 +110,7 @@ def assert_short_before_anybody_waits(world: World, found: Diagnosis) -> None:
     for host in world.hosts:
         host.pods += MANY
     world.settle()
-    assert (world.held > before) == (able and found.verdict is Verdict.RECOVERED), found.summary
+    assert (world.held > before) == (able and found.verdict in WELL), found.summary
 
 
 @small

@@ -36,7 +36,7 @@ class Lack(StrEnum):
 @dataclass
 class Allocation:
     """The outcome: what `lacking` nodes did not get, by name; `asked` are the addresses that each node asks for in all;
-    `exhausted` the subnets in which some request found no room."""
+    `exhausted` the subnets in which some request found too few addresses (not only none side by side)."""
 
     lacking: dict[str, Lack] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
@@ -109,7 +109,8 @@ class _Requests:
             pods -= got * _unit(prefixes)
             if pods <= 0 or got == wanted:
                 continue
-            self.outcome.exhausted.add(eni.subnet_id)
+            if not prefixes:
+                self.outcome.exhausted.add(eni.subnet_id)
             if not self._snapshot.cni.passes_full_interfaces:
                 self._lacks(node, (eni.subnet_id,), _unit(prefixes))
                 return pods
@@ -149,8 +150,9 @@ class _Requests:
             self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + addresses
             fitting = [id_ for id_ in candidates if self._has(id_, addresses, blocks)]
             if not fitting:
-                self.outcome.exhausted.update(candidates)
                 self._lacks(node, candidates, addresses)
+                if self.outcome.lacking[node.name] is Lack.ADDRESSES:
+                    self.outcome.exhausted.update(candidates)
                 return
             chosen = max(fitting, key=lambda id_: self._free.addresses(id_, prefixes=prefixes))
             self._free.take(chosen, addresses, blocks)
