@@ -46,7 +46,7 @@ def _slack() -> Slack:
 def _notifier() -> Notifier:
     settings = _settings()
     incidents = Incidents(session.table(settings.incidents_table), utc_now)
-    site = Site(settings.docs_url, int(settings.cool_down_minutes))
+    site = Site(settings.docs_url, int(settings.cool_down_minutes), clickable=settings.slack_endpoint != "none")
     return Notifier(incidents, _slack, session.client("sns"), settings.fallback_topic, site, settings.slack_mention)
 
 

@@ -20,7 +20,7 @@ from tests.integration.support.patient import patient
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["http-api"])
+@pytest.fixture(params=["http-api", "none"])
 def endpoint(request: pytest.FixtureRequest, tmp_path: pytest.TempPathFactory) -> Iterator[tuple[str, Lab]]:
     topic = "arn:aws:sns:ap-northeast-2:000000000000:health"
     parameters = {

@@ -118,12 +118,14 @@ class AnnounceSettings(IncidentSettings):
 @dataclass(frozen=True)
 class NotifySettings(IncidentSettings):
     """`slack_mention`: whom a reply that needs people mentions unless the cluster's tag names others: the id of a user
-    or a user group, "here", or "none". `docs_url`: where the documentation is to be read, or "none"."""
+    or a user group, "here", or "none". `slack_endpoint`: what clicks reach, or "none". `docs_url`: where the
+    documentation is to be read, or "none"."""
 
     slack_secret: str
     slack_api_url: str
     slack_channel: str
     slack_mention: str
+    slack_endpoint: str
     docs_url: str
     cool_down_minutes: str
     fallback_topic: str

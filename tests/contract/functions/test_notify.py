@@ -65,6 +65,7 @@ def function(
         "SLACK_API_URL": f"{slack.url}/api/",
         "SLACK_CHANNEL": CHANNEL,
         "SLACK_MENTION": "S0000ONCALL",
+        "SLACK_ENDPOINT": "function-url",
         "DOCS_URL": "none",
         "COOL_DOWN_MINUTES": "15",
         "FALLBACK_TOPIC": mailbox.topic,

@@ -27,11 +27,12 @@ class Site:
 
     `docs` is the base URL of the documentation; anything else ("none") where there is none to link to.
     `cool_down_minutes`: how long after an incident its cluster's signals open no other one, None where that is not
-    known.
+    known. `clickable`: clicks reach the stack; without an endpoint a message has commands instead of buttons.
     """
 
     docs: str = ""
     cool_down_minutes: int | None = None
+    clickable: bool = True
 
     @property
     def linked(self) -> bool:

@@ -15,6 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages.buttons import buttons
 from ip_remediator.notifications.messages.calls import Call
+from ip_remediator.notifications.messages.commands import commands
 from ip_remediator.notifications.messages.details import Settings, details_blocks, details_groups, details_text, modal
 from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.links import Site, console_links
@@ -55,7 +56,8 @@ def render(incident: Incident, site: Site = NO_SITE) -> Message:
     title = _title(incident)
     quick = [slack_part(part) for part in decision_fields(incident)]
     told = [slack_part(part) for part in parts(incident, site)]
-    shown, pressed = [kit.section(part) for part in told], buttons(incident)
+    shown = [kit.section(part) for part in told]
+    pressed = buttons(incident) if site.clickable else commands(incident)
     return Message(
         text=_joined(f"{state.emoji} {mrkdwn(title)}", [*quick, *told], mrkdwn(_footer(incident, site))),
         blocks=[
