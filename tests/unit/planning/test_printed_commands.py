@@ -27,7 +27,7 @@ STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
 # A command ends where the sentence goes on: at a backtick, a bracket of words, or "; ".
 _COMMAND = re.compile(r"\b(?:aws|kubectl|eksctl) [a-z][^`]*")
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
-_SUBSTITUTION = re.compile(r'"\$\([^()]*(?:\([^()]*\)[^()]*)*\)"')
+_SUBSTITUTION = re.compile(r'"?\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)"?')
 KUBECTL = {
     "apply",
     "patch",
@@ -59,7 +59,7 @@ def texts(document: Any) -> Iterator[str]:
 def commands_in(text: str) -> Iterator[str]:
     """The commands of a text, those inside "$(...)" as well, each cut where the sentence goes on."""
     for inner in _SUBSTITUTION.findall(text):
-        yield from commands_in(inner[3:-2])
+        yield from commands_in(inner)
     flat = _SUBSTITUTION.sub("VALUE", text)
     for found in _COMMAND.finditer(flat):
         yield _cut(found.group())
