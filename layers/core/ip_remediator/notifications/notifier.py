@@ -63,9 +63,9 @@ class Notifier:
         results = []
         for incident_id in incident_ids:
             # An outage met once is not waited for again: the other incidents would be told too late.
-            told, outage = self._tell(incident_id, outage)
-            logger.info("told", extra={"incident": incident_id, "result": told, "outage": outage})
-            results.append(told)
+            delivery, outage = self._tell(incident_id, outage)
+            logger.info("told", extra={"incident": incident_id, "result": delivery, "outage": outage})
+            results.append(delivery)
         return results
 
     def _tell(self, incident_id: str, outage: str) -> tuple[Delivery, str]:
@@ -105,21 +105,26 @@ class Notifier:
 
         If the answer to a reply or the record of it is lost, a second one may appear.
         """
-        whom = (incident.policy and incident.policy.slack_mention) or self._mention
-        wanted = {call.about: call for call in calls(incident, whom)}
-        done = {reply.about for reply in place.replies}
+        wanted = {call.about: call for call in calls(incident, self._whom_to_mention(incident))}
+        replied = {reply.about for reply in place.replies}
         obsolete = [reply for reply in place.replies if not reply.settled and reply.about not in wanted]
-        fresh = [call for about, call in wanted.items() if about not in done]
+        fresh = [call for about, call in wanted.items() if about not in replied]
         for reply in obsolete:
             settlement = reply_message(settled(incident, reply.about))
             self._connected().edit_reply(place, reply.ts, settlement)
-            place = _with_reply(place, reply.model_copy(update={"settled": True}))
-            self._incidents.set_slack_message(incident.id, place)
+            place = self._record_reply(incident, place, reply.model_copy(update={"settled": True}))
         for call in fresh:
             ts = self._connected().reply(place, reply_message(call))
-            place = _with_reply(place, SlackReply(about=call.about, ts=ts))
-            self._incidents.set_slack_message(incident.id, place)
+            place = self._record_reply(incident, place, SlackReply(about=call.about, ts=ts))
         return bool(obsolete or fresh)
+
+    def _whom_to_mention(self, incident: Incident) -> str:
+        return (incident.policy and incident.policy.slack_mention) or self._mention
+
+    def _record_reply(self, incident: Incident, place: SlackMessage, reply: SlackReply) -> SlackMessage:
+        place = _with_reply(place, reply)
+        self._incidents.set_slack_message(incident.id, place)
+        return place
 
     def _connected(self) -> Slack:
         try:

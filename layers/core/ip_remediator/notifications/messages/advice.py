@@ -61,23 +61,43 @@ def next_steps(incident: Incident, site: Site) -> list[str]:
 
 
 def _advice(incident: Incident, site: Site) -> Iterator[str]:
-    verification = incident.verification
-    if verification and verification.nodes_to_replace and not replacement_under_way(incident):
+    yield from _replace_full_nodes(incident)
+    yield from _after_failure(incident, site)
+    if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
+        yield from _instead(incident.diagnosis)
+    if incident.outcome == Outcome.OBSERVED:
+        yield _after_observing(incident)
+    yield from _keep_the_cure(incident)
+    yield from _roll_back(incident)
+
+
+def _replace_full_nodes(incident: Incident) -> Iterator[str]:
+    full_nodes = incident.verification.nodes_to_replace if incident.verification else ()
+    if full_nodes and not replacement_under_way(incident):
         how = "press Replace, or replace" if replacement_offered(incident) else "replace"
-        yield f"{how} these nodes, which have no free ENI slot: {names(verification.nodes_to_replace)}"
+        yield f"{how} these nodes, which have no free ENI slot: {names(full_nodes)}"
+
+
+def _after_failure(incident: Incident, site: Site) -> Iterator[str]:
     failure = current_failure(incident)
     if failure and failure.error != NO_PLAN and not _rollback_failed(incident):
         yield _FOR_ERROR.get(failure.error, _OTHER_ERROR)
         if failure.error == "PermissionDenied":
             yield f"every permission and why it is needed: {site.page('permissions.md')}"
-    if incident.outcome == Outcome.NOT_CURABLE and incident.diagnosis:
-        yield from _instead(incident.diagnosis)
-    if incident.outcome in (Outcome.HEALED, Outcome.PARTLY) and incident.plan and incident.plan.leaked_interfaces:
+
+
+def _keep_the_cure(incident: Incident) -> Iterator[str]:
+    """What a cure needs from people so that it lasts."""
+    plan = incident.plan
+    if plan is None or incident.outcome not in (Outcome.HEALED, Outcome.PARTLY):
+        return
+    if plan.leaked_interfaces:
         yield "this room does not last: it is what the deleted ENIs held. Plan more subnets before it is used up"
-    if incident.outcome == Outcome.OBSERVED:
-        yield _after_observing(incident)
-    if incident.outcome == Outcome.HEALED and incident.plan and incident.plan.block and not rollback_shown(incident):
+    if incident.outcome == Outcome.HEALED and plan.block and not rollback_shown(incident):
         yield "put the CIDR and the subnets into Terraform or CloudFormation, so that the next run of it keeps them"
+
+
+def _roll_back(incident: Incident) -> Iterator[str]:
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
         yield "press Rollback to remove what was made and restore the CNI's settings"
     if _rollback_failed(incident) and rollback_offered(incident):

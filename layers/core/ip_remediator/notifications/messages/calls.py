@@ -50,7 +50,7 @@ class Call:
 
 def calls(incident: Incident, whom: str) -> list[Call]:
     """What people are wanted for now. `whom` is mentioned (see `mention`), unless a person asked for it in Slack."""
-    return [*_questions(incident, whom), *_endings(incident, whom)]
+    return [*_questions(incident, whom), *_endings(incident, whom), *_stopped_changes(incident, whom)]
 
 
 def settled(incident: Incident, about: str) -> Call:
@@ -92,7 +92,8 @@ def _reminder(incident: Incident, question: Approval) -> str:
 
 
 def _endings(incident: Incident, whom: str) -> Iterator[Call]:
-    ended = f"{_cluster(incident)}: {headline(incident).words}."
+    """How a remediation ended, where it ended without a cure."""
+    ended = _standing(incident)
     if incident.outcome in _CALLING:
         why = current_failure(incident)
         reason = f" {words(cut(why.message, 200))}" if why else ""
@@ -100,17 +101,30 @@ def _endings(incident: Incident, whom: str) -> Iterator[Call]:
     expired = incident.approval is not None and incident.approval.state is ApprovalState.EXPIRED
     if incident.outcome is Outcome.REJECTED and expired:
         yield Call("outcome expired", ":warning:", f"{ended} {problem(incident).capitalize()}.", whom)
+
+
+def _stopped_changes(incident: Incident, whom: str) -> Iterator[Call]:
+    """A rollback or a replacement of nodes that stopped half-way."""
     rollback, replacement = incident.rollback, incident.replacement
-    stopped = rollback is not None and rollback.state is RollbackState.PAUSED
-    if (
-        stopped
-        and incident.outcome is not Outcome.ROLLED_BACK
-        and state_of(incident, Step.ROLLBACK) is StepState.FAILED
-    ):
-        yield Call(f"rollback {incident.steps[Step.ROLLBACK].at.isoformat()}", ":warning:", ended, whom)
-    held = replacement is not None and replacement.state is ReplacementState.STOPPED
-    if held and state_of(incident, Step.REPLACE_NODES) is StepState.FAILED:
-        yield Call(f"replacement {incident.steps[Step.REPLACE_NODES].at.isoformat()}", ":warning:", ended, whom)
+    paused = rollback is not None and rollback.state is RollbackState.PAUSED
+    if paused and incident.outcome is not Outcome.ROLLED_BACK and _failed(incident, Step.ROLLBACK):
+        yield Call(_about_step("rollback", incident, Step.ROLLBACK), ":warning:", _standing(incident), whom)
+    stopped = replacement is not None and replacement.state is ReplacementState.STOPPED
+    if stopped and _failed(incident, Step.REPLACE_NODES):
+        yield Call(_about_step("replacement", incident, Step.REPLACE_NODES), ":warning:", _standing(incident), whom)
+
+
+def _failed(incident: Incident, step: Step) -> bool:
+    return state_of(incident, step) is StepState.FAILED
+
+
+def _about_step(change: str, incident: Incident, step: Step) -> str:
+    """A change that fails again, later, is another thing to call people for."""
+    return f"{change} {incident.steps[step].at.isoformat()}"
+
+
+def _standing(incident: Incident) -> str:
+    return f"{_cluster(incident)}: {headline(incident).words}."
 
 
 def _answer(incident: Incident, id_: str) -> str:

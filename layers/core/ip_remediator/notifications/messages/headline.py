@@ -57,20 +57,29 @@ def headline(incident: Incident) -> Headline:
 
 def _ended(incident: Incident, outcome: Outcome) -> Headline:
     """How the remediation ended."""
-    approval, verification = incident.approval, incident.verification
+    verification = incident.verification
+    if outcome is Outcome.HEALED:
+        return Headline(":white_check_mark:", f"healed{_running(len(verification.healed) if verification else 0)}")
+    if outcome is Outcome.PARTLY:
+        return _partly_healed(len(verification.still_stuck) if verification else 0)
+    return _ended_before_any_change(incident, outcome) or _OUTCOMES[outcome]
+
+
+def _ended_before_any_change(incident: Incident, outcome: Outcome) -> Headline | None:
+    """The endings for which the record gives a closer reason than their outcome; None for any other."""
+    approval = incident.approval
     if outcome is Outcome.REJECTED and approval and approval.state is ApprovalState.EXPIRED:
         return Headline(":alarm_clock:", "nobody answered, nothing was changed")
     if outcome is Outcome.NOT_CURABLE and incident.failure and incident.failure.error == NO_PLAN:
         return Headline(":no_entry:", "cannot be cured automatically, nothing was changed")
     if outcome is Outcome.UNDONE and not anything_made(incident):
         return Headline(":x:", "failed before anything was changed")
-    if outcome is Outcome.HEALED:
-        return Headline(":white_check_mark:", f"healed{_running(len(verification.healed) if verification else 0)}")
-    if outcome is Outcome.PARTLY:
-        stuck = len(verification.still_stuck) if verification else 0
-        rest = f", {counted(stuck, 'pod')} still {'has' if stuck == 1 else 'have'} no address" if stuck else ""
-        return Headline(":warning:", f"partly healed{rest}")
-    return _OUTCOMES[outcome]
+    return None
+
+
+def _partly_healed(stuck: int) -> Headline:
+    rest = f", {counted(stuck, 'pod')} still {'has' if stuck == 1 else 'have'} no address" if stuck else ""
+    return Headline(":warning:", f"partly healed{rest}")
 
 
 def _running(pods: int) -> str:
@@ -95,19 +104,24 @@ def _replacement_headline(incident: Incident) -> Headline | None:
     """None where it is over and done, or none was asked for."""
     step = state_of(incident, Step.REPLACE_NODES)
     if incident.replacement and step is not None:
-        nodes = [node for zone in incident.replacements.values() for node in zone.nodes]
-        if incident.replacement.state is ReplacementState.RUNNING and nodes:
-            done = sum(node.state is NodeState.REPLACED for node in nodes)
-            return Headline(
-                ":arrows_counterclockwise:", f"nodes are being replaced, {done} of {counted(len(nodes), 'node')} done"
-            )
-        confirmed = step == StepState.RUNNING and incident.replacement.state is ReplacementState.ASSESSED
-        if confirmed and replacement_asked(incident) is None:
-            return _REPLACEMENTS[ReplacementState.RUNNING]
-        return _REPLACEMENTS.get(incident.replacement.state)
+        return _recorded_replacement(incident, incident.replacement.state, step)
     if step == StepState.RUNNING:
         return Headline(":mag:", "replacement of nodes asked for, checking which can be replaced")
     return _REPLACEMENTS[ReplacementState.STOPPED] if step == StepState.FAILED else None
+
+
+def _recorded_replacement(incident: Incident, state: ReplacementState, step: StepState) -> Headline | None:
+    """Of a replacement whose assessment is in the record; None where it is over and done."""
+    nodes = [node for zone in incident.replacements.values() for node in zone.nodes]
+    if state is ReplacementState.RUNNING and nodes:
+        done = sum(node.state is NodeState.REPLACED for node in nodes)
+        return Headline(
+            ":arrows_counterclockwise:", f"nodes are being replaced, {done} of {counted(len(nodes), 'node')} done"
+        )
+    confirmed = step == StepState.RUNNING and state is ReplacementState.ASSESSED
+    if confirmed and replacement_asked(incident) is None:
+        return _REPLACEMENTS[ReplacementState.RUNNING]
+    return _REPLACEMENTS.get(state)
 
 
 def _open_headline(incident: Incident) -> Headline:

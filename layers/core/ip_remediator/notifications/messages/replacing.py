@@ -25,6 +25,7 @@ _TITLES = {
 }
 _MARKS = {NodeState.WAITING: "open", NodeState.REPLACED: "done"}
 _PACE = "All zones in parallel, one node at a time per zone; disruption budgets are respected"
+_NODES_SHOWN = 8
 
 
 def replacement(incident: Incident) -> Part:
@@ -42,16 +43,9 @@ def numbers(incident: Incident) -> str:
 
 def _lines(incident: Incident, latest: Replacement) -> Iterator[Line]:
     yield Line(f"by {person(latest.requested_by)}", "none", label="Asked for")
-    answer = incident.replacement_approval
-    if answer and answer.decided_by:
-        label = "Cancelled" if latest.state is ReplacementState.CANCELLED else "Confirmed"
-        when = answer.decided_at or answer.expires_at
-        yield Line(f"by {person(answer.decided_by)}, {moment(when)}", "none", label=label)
+    yield from _decision(incident, latest)
     if latest.state is not ReplacementState.CANCELLED:
-        told = [_node(zone, node) for zone, found in sorted(incident.replacements.items()) for node in found.nodes]
-        yield from told[:8]
-        if len(told) > 8:
-            yield Line(f"and {counted(len(told) - 8, 'more node')}")
+        yield from _nodes(incident)
     yield from items((words(reason) for reason in latest.in_the_way), shown=5, mark="failed")
     yield from items((words(note) for note in latest.notes), shown=5)
     yield from items((words(reason) for reason in latest.stopped), shown=5, mark="failed")
@@ -62,17 +56,33 @@ def _lines(incident: Incident, latest: Replacement) -> Iterator[Line]:
         yield Line(_PACE, "running")
 
 
+def _decision(incident: Incident, latest: Replacement) -> Iterator[Line]:
+    answer = incident.replacement_approval
+    if answer and answer.decided_by:
+        label = "Cancelled" if latest.state is ReplacementState.CANCELLED else "Confirmed"
+        when = answer.decided_at or answer.expires_at
+        yield Line(f"by {person(answer.decided_by)}, {moment(when)}", "none", label=label)
+
+
+def _nodes(incident: Incident) -> Iterator[Line]:
+    """How far each node is, as many as fit, zone by zone."""
+    lines = [_node(zone, node) for zone, progress in sorted(incident.replacements.items()) for node in progress.nodes]
+    yield from lines[:_NODES_SHOWN]
+    if len(lines) > _NODES_SHOWN:
+        yield Line(f"and {counted(len(lines) - _NODES_SHOWN, 'more node')}")
+
+
 def _node(zone: str, node: NodeReplacement) -> Line:
     name = code(node.name)
     owner = f"Karpenter, NodeClaim {code(node.owner)}" if node.host == "karpenter" else f"group {code(node.owner)}"
     match node.state:
         case NodeState.WAITING:
-            told = f"{name} ({words(zone)}, {owner}): {counted(node.pods, 'pod')} to be moved"
+            progress = f"{name} ({words(zone)}, {owner}): {counted(node.pods, 'pod')} to be moved"
         case NodeState.DRAINING:
-            told = f"{name} ({words(zone)}) is cordoned and drained of {counted(node.pods, 'pod')}"
+            progress = f"{name} ({words(zone)}) is cordoned and drained of {counted(node.pods, 'pod')}"
         case NodeState.TERMINATING:
-            told = f"{name} ({words(zone)}) is being terminated by its {owner}; waiting for its replacement"
+            progress = f"{name} ({words(zone)}) is being terminated by its {owner}; waiting for its replacement"
         case NodeState.REPLACED:
             fresh = code(node.successor) if node.successor else "nodes that were there already"
-            told = f"{name} ({words(zone)}) was replaced by {fresh}"
-    return Line(told, _MARKS.get(node.state, "running"))
+            progress = f"{name} ({words(zone)}) was replaced by {fresh}"
+    return Line(progress, _MARKS.get(node.state, "running"))
