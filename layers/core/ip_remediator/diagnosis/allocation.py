@@ -95,6 +95,7 @@ class _Requests:
     def __init__(self, snapshot: Snapshot, free: _FreeSpace) -> None:
         self._snapshot = snapshot
         self._free = free
+        self._refused: dict[str, list[str]] = {}
         self.outcome = Allocation()
 
     def on_present_enis(self, node: Node, pods: int) -> int:
@@ -109,6 +110,7 @@ class _Requests:
             pods -= got * _unit(prefixes)
             if pods <= 0 or got == wanted:
                 continue
+            self._refused.setdefault(node.name, []).append(eni.subnet_id)
             if not prefixes:
                 self.outcome.exhausted.add(eni.subnet_id)
             if not self._snapshot.cni.passes_full_interfaces:
@@ -160,6 +162,8 @@ class _Requests:
             further = min(pods, most - at_once)  # where warm targets or prefixes make the first request small
             if further > 0:
                 pods -= self._take(node, chosen, -(-further // _unit(prefixes))) * _unit(prefixes)
+        if pods > 0 and node.name in self._refused:
+            self._lacks(node, self._refused[node.name], _unit(prefixes))
 
     def _has(self, subnet: str, addresses: int, prefixes: int) -> bool:
         enough = self._free.addresses(subnet, prefixes=prefixes > 0) >= addresses
