@@ -84,14 +84,13 @@ class SignalWindow:
 
     def _join(self, cluster: str, signals: Sequence[Signal]) -> Joined:
         marker = self._records.get(**marker_key(cluster)) or {}
-        if "incident_id" in marker and "closed_at" not in marker and not stale(marker, self._clock()):
+        if self._is_open(marker):
             return self._add(str(marker["incident_id"]), signals)
         closed_at = datetime.fromisoformat(str(marker["closed_at"])) if "closed_at" in marker else None
         fresh = signals_after_cooldown(signals, closed_at, self._rules)
         if not fresh:
             return self._add(str(marker["incident_id"]), signals)
-        ids = {signal.id for signal in fresh}
-        if late := [signal for signal in signals if signal.id not in ids]:
+        if late := _others(signals, fresh):
             self._add(str(marker["incident_id"]), late)
         window = self._records.get(**_window(cluster)) or {}
         if (self._records.get(**marker_key(cluster)) or {}) != marker:
@@ -99,12 +98,16 @@ class SignalWindow:
             raise ConditionFailed(f"an incident of cluster {cluster} was opened or closed")
         return self._remember_or_open(cluster, window, fresh, closed_at)
 
+    def _is_open(self, marker: Item) -> bool:
+        """Whether the cluster has an incident that signals join, whenever they were seen."""
+        return "incident_id" in marker and "closed_at" not in marker and not stale(marker, self._clock())
+
     def _add(self, incident: str, signals: Sequence[Signal]) -> Joined:
         item = self._records.get(**meta_key(incident)) or {}
-        known = summary_of(item)
-        learnt = summarize(known, signals)
-        if learnt is not known:
-            self._write_summary(incident, item, learnt)
+        stored = summary_of(item)
+        summary = summarize(stored, signals)
+        if summary is not stored:
+            self._write_summary(incident, item, summary)
         return Joined(incident, start="execution" not in item and "outcome" not in item)
 
     def _write_summary(self, incident: str, item: Item, summary: SignalSummary) -> None:
@@ -149,6 +152,12 @@ class SignalWindow:
         if not revision:
             return self._records.putting(item, "attribute_not_exists(pk)")
         return self._records.putting(item, "revision = :seen", {":seen": revision})
+
+
+def _others(signals: Sequence[Signal], fresh: Iterable[Signal]) -> list[Signal]:
+    """The signals that are not among the `fresh` ones."""
+    fresh_ids = {signal.id for signal in fresh}
+    return [signal for signal in signals if signal.id not in fresh_ids]
 
 
 def _reason(signals: Sequence[Signal]) -> str:

@@ -178,12 +178,12 @@ class KubeApi:
     ) -> Any:
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": content_type or "application/json"}
-        left = read_seconds if self._until is None else min(read_seconds, self._until - time.monotonic())
-        if left <= 0:
+        seconds = read_seconds if self._until is None else min(read_seconds, self._until - time.monotonic())
+        if seconds <= 0:
             raise KubernetesUnreachable(f"{method} {path}: {self._host} took too long for what was asked before")
         try:
             answer = self._client.call_api(
-                method, url, headers, body, _request_timeout=(min(_CONNECT_SECONDS, left), left)
+                method, url, headers, body, _request_timeout=(min(_CONNECT_SECONDS, seconds), seconds)
             ).response
         except Exception as error:
             # The client wraps urllib3's errors in its own; whatever it is, no answer came.
@@ -237,19 +237,14 @@ def _lines(response: Any) -> Iterator[bytes]:
 
 def _refusal(method: str, path: str, status: int, body: bytes) -> Exception:
     """The error of ours for a Status object, or for the plain text of an unknown API group."""
-    try:
-        said: Json = json.loads(body)
-    except ValueError:
-        said = {"message": body[:200].decode("utf-8", "replace").strip()}
-    text = f"{method} {path}: {status}: {said.get('message', '')}"
+    answer = _status_object(body)
+    text = f"{method} {path}: {status}: {answer.get('message', '')}"
     if status in (401, 403):
         return KubernetesDenied(text)
     if status == 404:
         return NotFound(text)
     if status == 409:
-        causes = (said.get("details") or {}).get("causes") or []
-        owners = {str(cause.get("message", "")).partition('"')[2].partition('"')[0] for cause in causes}
-        return Conflict(text, tuple(sorted(owner for owner in owners if owner)))
+        return Conflict(text, _owners_in_conflict(answer))
     if status == HTTPStatus.GONE:
         return KubernetesUnreachable(text, expired=True)
     if status == 429 and path.endswith("/eviction"):
@@ -257,3 +252,19 @@ def _refusal(method: str, path: str, status: int, body: bytes) -> Exception:
     if status == 429 or status >= 500:
         return KubernetesUnreachable(text)
     return RequestRefused(text)
+
+
+def _status_object(body: bytes) -> Json:
+    """The Status that the API server answers with; plain text as one with that message."""
+    try:
+        status: Json = json.loads(body)
+    except ValueError:
+        status = {"message": body[:200].decode("utf-8", "replace").strip()}
+    return status
+
+
+def _owners_in_conflict(status: Json) -> tuple[str, ...]:
+    """The field managers in a Status's causes, whose messages are: conflict with "manager" using v1."""
+    causes = (status.get("details") or {}).get("causes") or []
+    owners = {str(cause.get("message", "")).partition('"')[2].partition('"')[0] for cause in causes}
+    return tuple(sorted(owner for owner in owners if owner))
