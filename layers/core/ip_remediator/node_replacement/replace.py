@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from ip_remediator.clients.kubernetes.api import KubeApi
@@ -66,37 +67,37 @@ class NodeReplacer:
         Raises:
             ReplacementBlocked
         """
-        known = self.incidents.snapshot(self.incident.id)
+        snapshot = self.incidents.snapshot(self.incident.id)
         before = self.incident.replacement
-        found, gone = self._candidates(nodes, known)
-        budgets = KubeDrain(self.kube).budgets() if found else []
-        reasons = {each.name: obstacles(each, self.incident.cluster, budgets) for each in found}
-        fit = [each for each in found if not reasons[each.name]]
-        zones = self._zones(nodes, fit)
+        candidates, gone = self._candidates(nodes, snapshot)
+        budgets = KubeDrain(self.kube).budgets() if candidates else []
+        reasons = {node.name: obstacles(node, self.incident.cluster, budgets) for node in candidates}
+        replaceable = [node for node in candidates if not reasons[node.name]]
+        zones = self._zones(nodes, replaceable)
         replacement = Replacement(
             state=ReplacementState.ASSESSED,
             requested_by=requested_by,
             since=before.since if before else self.clock(),
-            waiting=self._waiting(known, before),
-            in_the_way=tuple(reason for each in reasons.values() for reason in each),
+            waiting=self._waiting(snapshot, before),
+            in_the_way=tuple(chain.from_iterable(reasons.values())),
             gone=tuple(gone),
-            notes=(*(f"{name} is gone already" for name in gone), *blocking(fit, budgets)),
+            notes=(*(f"{name} is gone already" for name in gone), *blocking(replaceable, budgets)),
         )
         note = summary(zones)
         self.incidents.record_replacement(self.incident.id, replacement, StepState.RUNNING, note, zones=zones)
         if replacement.in_the_way and not zones:
             raise ReplacementBlocked("; ".join(replacement.in_the_way))
-        left = [node for zone in zones.values() for node in zone.nodes]
-        return {"zones": sorted(zones), "nodes": len(left), "pods": sum(node.pods for node in left)}
+        to_replace = [node for zone in zones.values() for node in zone.nodes]
+        return {"zones": sorted(zones), "nodes": len(to_replace), "pods": sum(node.pods for node in to_replace)}
 
-    def _candidates(self, nodes: list[str], known: Snapshot) -> tuple[list[Candidate], list[str]]:
+    def _candidates(self, nodes: list[str], snapshot: Snapshot) -> tuple[list[Candidate], list[str]]:
         """Those that are still there, and the names of those that others ended."""
         present = KubeNodes(self.kube).by_instance()
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
         ended = {node.instance for node in begun if node.state in _NO_WAY_BACK}
         there, gone = [], []
         for name in nodes:
-            node = known.node(name)
+            node = snapshot.node(name)
             if node is None or node.instance_id is None or present.get(node.instance_id) != name:
                 gone.append(name)
             elif node.instance_id not in ended:
@@ -122,28 +123,33 @@ class NodeReplacer:
             for node in nodes
         ]
 
-    def _zones(self, nodes: list[str], fit: list[Candidate]) -> dict[str, ZoneReplacement]:
+    def _zones(self, nodes: list[str], replaceable: list[Candidate]) -> dict[str, ZoneReplacement]:
         """What is under way since an earlier replacement comes first: its successor is still waited for."""
         zones: dict[str, list[NodeReplacement]] = {}
         for zone, progress in self.incident.replacements.items():
             begun = [node for node in progress.nodes if node.name in nodes and node.state is NodeState.TERMINATING]
             zones[zone] = begun
-        for each in fit:
-            zones.setdefault(each.zone, []).append(each.replacement())
-        return {zone: ZoneReplacement(nodes=tuple(found)) for zone, found in zones.items() if found}
+        for candidate in replaceable:
+            zones.setdefault(candidate.zone, []).append(candidate.replacement())
+        return {zone: ZoneReplacement(nodes=tuple(in_zone)) for zone, in_zone in zones.items() if in_zone}
 
-    def _waiting(self, known: Snapshot, before: Replacement | None) -> tuple[WaitingPod, ...]:
+    def _waiting(self, snapshot: Snapshot, before: Replacement | None) -> tuple[WaitingPod, ...]:
         """The pods that wait, with their owners: once they are evicted nobody can tell any more whose they were."""
         noted = {pod.uid: pod for pod in before.waiting} if before else {}
         stuck = self.incident.verification.still_stuck if self.incident.verification else ()
-        pods = KubeDrain(self.kube)
-        hosts = {pod.node for pod in known.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck and pod.node}
-        for pod in (each for host in sorted(hosts) for each in pods.pods_on(host)):
+        for pod in self._pods_beside(stuck, snapshot):
             if pod.shown in stuck and pod.controller and pod.uid not in noted:
                 noted[pod.uid] = WaitingPod(
                     namespace=pod.namespace, name=pod.name, uid=pod.uid, controller=pod.controller
                 )
         return tuple(noted.values())
+
+    def _pods_beside(self, stuck: Collection[str], snapshot: Snapshot) -> Iterator[NodePod]:
+        """All pods of the nodes on which the `stuck` ones are."""
+        hosts = {pod.node for pod in snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck and pod.node}
+        pods = KubeDrain(self.kube)
+        for host in sorted(hosts):
+            yield from pods.pods_on(host)
 
     # ------------------------------------------------------------------------------------------ one node
     def drain(self, zone: str) -> dict[str, Any]:
@@ -159,8 +165,8 @@ class NodeReplacer:
             self._note(zone, node, "ended by somebody else", state=NodeState.TERMINATING, since=self._since(node))
             return {"zone": zone, "pods": 0}
         if node.state is NodeState.WAITING:
-            told = f"cordoned, {counted(node.pods, 'pod')} to be moved"
-            node = self._note(zone, node, told, state=NodeState.DRAINING, since=self._since(node))
+            note = f"cordoned, {counted(node.pods, 'pod')} to be moved"
+            node = self._note(zone, node, note, state=NodeState.DRAINING, since=self._since(node))
         self._cordon(node.name)
         moving = [pod for pod in KubeDrain(self.kube).pods_on(node.name) if not pod.stays]
         if not moving:
@@ -191,8 +197,8 @@ class NodeReplacer:
         if node is None or node.state is NodeState.WAITING:
             return {"zone": zone}
         if node.state is NodeState.DRAINING:
-            told = f"drained; {_owner(node)} replaces instance {node.instance}"
-            node = self._note(zone, node, told, state=NodeState.TERMINATING)
+            note = f"drained; {_owner(node)} replaces instance {node.instance}"
+            node = self._note(zone, node, note, state=NodeState.TERMINATING)
         if node.host == "karpenter":
             NodeClaims(self.kube).delete(node.owner)
         else:
@@ -210,26 +216,28 @@ class NodeReplacer:
         progress = self.incident.replacements[zone]
         if node is not None and node.state is NodeState.TERMINATING:
             successor = self._successor(zone, node, progress)
-            told = f"replaced by {successor}" if successor else "replaced: its pods fit on the nodes that are there"
-            done = self._note(zone, node, told, state=NodeState.REPLACED, successor=successor)
+            note = f"replaced by {successor}" if successor else "replaced: its pods fit on the nodes that are there"
+            done = self._note(zone, node, note, state=NodeState.REPLACED, successor=successor)
             progress = progress.with_node(done)
-        return {"zone": zone, "left": sum(each.state is not NodeState.REPLACED for each in progress.nodes)}
+        return {"zone": zone, "left": sum(zone_node.state is not NodeState.REPLACED for zone_node in progress.nodes)}
 
     def _successor(self, zone: str, node: NodeReplacement, progress: ZoneReplacement) -> str | None:
         """The fresh node's name; None where Karpenter needs none. Raises NotYet."""
-        gone = NodeClaims(self.kube).is_gone(node.owner) if node.host == "karpenter" else True
-        if not gone:
+        if node.host == "karpenter" and not NodeClaims(self.kube).is_gone(node.owner):
             raise NotYet(f"{node.name}: Karpenter is ending it")
-        taken = {f"{each.successor}" for each in progress.nodes}
-        fresh = [each for each in KubeDrain(self.kube).nodes_of(zone) if _is_fresh(each, node, taken)]
-        ready = [each for each in fresh if _is_ready(each)]
-        for each in ready:
-            if self._has_eni(each):
-                return f"{each['metadata']['name']} {_instance_of(each)}"
-        if node.host == "karpenter" and not fresh and not KubeDrain(self.kube).unschedulable(_began(node)):
+        taken = {f"{zone_node.successor}" for zone_node in progress.nodes}
+        joined = [fresh for fresh in KubeDrain(self.kube).nodes_of(zone) if _is_fresh(fresh, node, taken)]
+        ready = [fresh for fresh in joined if _is_ready(fresh)]
+        successor = next(filter(self._has_eni, ready), None)
+        if successor is not None:
+            return _name_and_instance(successor)
+        if not joined and self._needs_no_successor(node):
             return None
-        state = "has no ENI in a new subnet yet" if ready else "is not Ready yet" if fresh else "has not joined yet"
-        raise NotYet(f"{zone}: the node that takes the place of {node.name} {state}")
+        raise NotYet(f"{zone}: the node that takes the place of {node.name} {_missing(joined, ready)}")
+
+    def _needs_no_successor(self, node: NodeReplacement) -> bool:
+        """Karpenter makes a node only for pods that fit on no other one."""
+        return node.host == "karpenter" and not KubeDrain(self.kube).unschedulable(_began(node))
 
     def _has_eni(self, node: dict[str, Any]) -> bool:
         """With custom networking every node that runs pods has one in its ENIConfig's subnet."""
@@ -265,12 +273,19 @@ class NodeReplacer:
     def _current(self, zone: str) -> NodeReplacement | None:
         return self.incident.replacements[zone].current
 
-    def _note(self, zone: str, node: NodeReplacement, told: str, **update: Any) -> NodeReplacement:
+    def _note(self, zone: str, node: NodeReplacement, note: str, **update: Any) -> NodeReplacement:
         changed = node.model_copy(update=update)
         progress = self.incident.replacements[zone].with_node(changed)
-        self.incidents.record_zone(self.incident.id, zone, progress, f"{node.name}: {told}")
+        self.incidents.record_zone(self.incident.id, zone, progress, f"{node.name}: {note}")
         self.incidents.restart_cooldown(self.incident)
         return changed
+
+
+def _missing(joined: list[dict[str, Any]], ready: list[dict[str, Any]]) -> str:
+    """What the successor still lacks: none of the `ready` ones of the `joined` nodes has its ENI."""
+    if ready:
+        return "has no ENI in a new subnet yet"
+    return "is not Ready yet" if joined else "has not joined yet"
 
 
 def _owner(node: NodeReplacement) -> str:
@@ -279,6 +294,11 @@ def _owner(node: NodeReplacement) -> str:
 
 def _instance_of(node: dict[str, Any]) -> str:
     return instance_id(node["spec"].get("providerID")) or ""
+
+
+def _name_and_instance(node: dict[str, Any]) -> str:
+    """As the record names the successor of a node."""
+    return f"{node['metadata']['name']} {_instance_of(node)}"
 
 
 def _began(node: NodeReplacement) -> datetime | None:
@@ -291,11 +311,10 @@ def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) 
     metadata = node["metadata"]
     joined = datetime.fromisoformat(metadata["creationTimestamp"])
     began = _began(old) or joined
-    named = f"{metadata['name']} {_instance_of(node)}"
-    return _instance_of(node) != old.instance and joined >= began and named not in taken
+    return _instance_of(node) != old.instance and joined >= began and _name_and_instance(node) not in taken
 
 
 def _is_ready(node: dict[str, Any]) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or []
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
     return ready and not node["spec"].get("unschedulable")

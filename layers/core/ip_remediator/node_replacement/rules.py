@@ -59,19 +59,8 @@ class Candidate:
 
 def obstacles(candidate: Candidate, cluster: str, budgets: Sequence[Budget] = ()) -> list[str]:
     """Why the node cannot be replaced, each with who can, or the remedy; empty when it can."""
-    found = [*_of_owner(candidate, cluster)]
-    lost = [pod.shown for pod in candidate.moving if pod.controller is None]
-    if lost:
-        found.append(f"{some_of(lost)} would not come back, because no controller owns it: move or delete it first")
-    # The API server answers 500: "does not support" more than one (pkg/registry/core/pod/storage/eviction.go).
-    torn = [pod.shown for pod in candidate.moving if sum(budget.covers(pod) for budget in budgets) > 1]
-    if torn:
-        found.append(f"{some_of(torn)} cannot be evicted: more than one PodDisruptionBudget covers it")
-    for mark, value in _UNMOVABLE.items():
-        marked = [pod.shown for pod in candidate.moving if pod.annotations.get(mark) == value]
-        if marked:
-            found.append(f"{some_of(marked)} must not be moved: it is annotated {mark}: {value}")
-    return [f"{candidate.name}: {reason}" for reason in found]
+    reasons = [*_of_owner(candidate, cluster), *_of_pods(candidate.moving, budgets), *_of_annotations(candidate.moving)]
+    return [f"{candidate.name}: {reason}" for reason in reasons]
 
 
 def _of_owner(candidate: Candidate, cluster: str) -> Iterator[str]:
@@ -92,19 +81,36 @@ def _of_owner(candidate: Candidate, cluster: str) -> Iterator[str]:
         yield f"Auto Scaling group {group.name} has suspended {' and '.join(stopped)}: resume it"
 
 
+def _of_pods(moving: Sequence[NodePod], budgets: Sequence[Budget]) -> Iterator[str]:
+    unowned = [pod.shown for pod in moving if pod.controller is None]
+    if unowned:
+        yield f"{some_of(unowned)} would not come back, because no controller owns it: move or delete it first"
+    # The API server answers 500: "does not support" more than one (pkg/registry/core/pod/storage/eviction.go).
+    over_covered = [pod.shown for pod in moving if sum(budget.covers(pod) for budget in budgets) > 1]
+    if over_covered:
+        yield f"{some_of(over_covered)} cannot be evicted: more than one PodDisruptionBudget covers it"
+
+
+def _of_annotations(moving: Sequence[NodePod]) -> Iterator[str]:
+    for annotation, value in _UNMOVABLE.items():
+        annotated = [pod.shown for pod in moving if pod.annotations.get(annotation) == value]
+        if annotated:
+            yield f"{some_of(annotated)} must not be moved: it is annotated {annotation}: {value}"
+
+
 def blocking(candidates: Iterable[Candidate], budgets: Iterable[Budget]) -> list[str]:
     """Notes on the disruption budgets that allow no eviction now: the nodes wait for them."""
-    running = [(each, [pod for pod in each.moving if pod.has_address]) for each in candidates]
+    running = [(node.name, [pod for pod in node.moving if pod.has_address]) for node in candidates]
     notes = []
     for budget in budgets:
-        held = [each.name for each, pods in running if any(budget.covers(pod) for pod in pods)]
-        if held and budget.allowed == 0:
-            notes.append(f"{budget.shown} allows no eviction now: {some_of(held)} would wait for it")
+        covered_nodes = [name for name, pods in running if any(budget.covers(pod) for pod in pods)]
+        if covered_nodes and budget.allowed == 0:
+            notes.append(f"{budget.shown} allows no eviction now: {some_of(covered_nodes)} would wait for it")
     return notes
 
 
 def refusal(pod: NodePod, budgets: Iterable[Budget]) -> str:
     """Who refused the pod's eviction."""
     covering = [budget for budget in budgets if budget.covers(pod)]
-    told = " and ".join(budget.shown for budget in covering) or "a disruption budget"
-    return f"{told} keeps {pod.shown}"
+    refusing = " and ".join(budget.shown for budget in covering) or "a disruption budget"
+    return f"{refusing} keeps {pod.shown}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,27 @@ from ip_remediator.remediation.verify import WATCH_SECONDS, PodsStillPending, Ve
 from ip_remediator.snapshot.node_room.limits import free_slots
 
 Pod = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Workload:
+    """One controller's pods: those that had waited, and what stands for them now, the best proof first.
+
+    As many running pods count as had waited, less those that are not Running.
+    """
+
+    waited: list[WaitingPod]
+    pending: list[Pod]
+    running: list[Pod]
+
+    @property
+    def healed(self) -> list[Pod]:
+        return self.running[: max(0, len(self.waited) - len(self.pending))]
+
+    @property
+    def gone(self) -> list[WaitingPod]:
+        """Those for which the controller made no other pod."""
+        return self.waited[len(self.healed) + len(self.pending) :]
 
 
 @dataclass(frozen=True)
@@ -38,12 +59,12 @@ class VerifierAfterReplacement(Verifier):
         waiting = self.pods.await_not_pending(able, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of the pods that were moved have no address yet")
-        found = self._found(self._successors())
-        outcome = Outcome.HEALED if not found.still_stuck else Outcome.PARTLY if found.healed else Outcome.FAILED
-        every = len(found.healed) + len(found.still_stuck)
-        note = f"after the replacement of nodes: {len(found.healed)} of {every} pods run"
-        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
-        return {"outcome": outcome.value, "healed": len(found.healed), "still_stuck": len(found.still_stuck)}
+        proof = self._proof(self._successors())
+        outcome = Outcome.HEALED if not proof.still_stuck else Outcome.PARTLY if proof.healed else Outcome.FAILED
+        every = len(proof.healed) + len(proof.still_stuck)
+        note = f"after the replacement of nodes: {len(proof.healed)} of {every} pods run"
+        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
+        return {"outcome": outcome.value, "healed": len(proof.healed), "still_stuck": len(proof.still_stuck)}
 
     @property
     def _replacement(self) -> Replacement:
@@ -55,45 +76,60 @@ class VerifierAfterReplacement(Verifier):
         """By controller: the pods that waited and are still there, and those made since, the newest first."""
         began = self._replacement.since.replace(microsecond=0)
         kept = {pod.uid for pod in self._replacement.waiting}
-        found = {}
+        successors = {}
         for namespace, controller in {(pod.namespace, pod.controller) for pod in self._replacement.waiting}:
             pods = self.drain.pods_of(namespace, controller)
             made = [pod for pod in pods if _uid(pod) in kept or _created(pod) >= began]
-            found[controller] = sorted(made, key=_created, reverse=True)
-        return found
+            successors[controller] = sorted(made, key=_created, reverse=True)
+        return successors
 
-    def _found(self, successors: Mapping[str, list[Pod]]) -> Verification:
+    def _proof(self, successors: Mapping[str, list[Pod]]) -> Verification:
+        """The verification before the replacement, brought up to date."""
         before = self.incident.verification or Verification()
         interfaces = self.ec2.addresses_of_subnets(self._wanted)
+        workloads = self._workloads(successors, interfaces)
+        gone = [f"{pod.namespace}/{pod.name}" for workload in workloads for pod in workload.gone]
+        stuck = [_shown(pod) for workload in workloads for pod in workload.pending]
+        stuck += self._stuck_without_controller(before, successors)
+        return before.model_copy(
+            update={
+                "healed": tuple(self._healed_pods(before, workloads, interfaces)),
+                "still_stuck": tuple(sorted(stuck)),
+                "gone": tuple(dict.fromkeys([*before.gone, *gone])),
+                "subnets": tuple(self._balances()),
+                "nodes_to_replace": tuple(sorted(self._unreplaced(before) | self._full_hosts(successors, stuck))),
+            }
+        )
+
+    def _workloads(self, successors: Mapping[str, list[Pod]], interfaces: Mapping[str, str]) -> list[_Workload]:
         waited: dict[str, list[WaitingPod]] = defaultdict(list)
         for pod in self._replacement.waiting:
             waited[pod.controller].append(pod)
+        return [_workload(pods, successors.get(controller, []), interfaces) for controller, pods in waited.items()]
+
+    def _healed_pods(
+        self, before: Verification, workloads: Iterable[_Workload], interfaces: Mapping[str, str]
+    ) -> list[HealedPod]:
+        """Those healed before whose nodes stayed, and those that run now, each once."""
         ended = self._ended
-        healed, stuck, gone = [pod for pod in before.healed if pod.node not in ended], [], list(before.gone)
-        for controller, pods in waited.items():
-            made = successors.get(controller, [])
-            pending = [pod for pod in made if _phase(pod) != "Running"]
-            running = [pod for pod in made if _phase(pod) == "Running"]
-            running.sort(key=lambda pod: pod["status"].get("podIP") not in interfaces)
-            stuck += [_shown(pod) for pod in pending]
-            runs = running[: max(0, len(pods) - len(pending))]
-            known = {(pod.namespace, pod.name) for pod in healed}
-            healed += [self._successor(pod, interfaces) for pod in runs if _key(pod) not in known]
-            gone += [f"{pod.namespace}/{pod.name}" for pod in pods[len(runs) + len(pending) :]]
-        told = {_shown(pod) for pods in successors.values() for pod in pods}
-        told |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
-        stuck += [name for name in before.still_stuck if name not in told and self._waits(name)]
-        left = set(before.nodes_to_replace) - ended
-        hosts = {_host(pod) for pods in successors.values() for pod in pods if _shown(pod) in stuck} & self._full
-        return before.model_copy(
-            update={
-                "healed": tuple(healed),
-                "still_stuck": tuple(sorted(stuck)),
-                "gone": tuple(dict.fromkeys(gone)),
-                "subnets": tuple(self._balances()),
-                "nodes_to_replace": tuple(sorted(left | hosts)),
-            }
-        )
+        healed = [pod for pod in before.healed if pod.node not in ended]
+        for workload in workloads:
+            listed = {(pod.namespace, pod.name) for pod in healed}
+            healed += [self._successor(pod, interfaces) for pod in workload.healed if _key(pod) not in listed]
+        return healed
+
+    def _stuck_without_controller(self, before: Verification, successors: Mapping[str, list[Pod]]) -> list[str]:
+        """Those stuck before that are no controller's, as far as is recorded, and still wait."""
+        judged = {_shown(pod) for pods in successors.values() for pod in pods}
+        judged |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
+        return [name for name in before.still_stuck if name not in judged and self._waits(name)]
+
+    def _unreplaced(self, before: Verification) -> set[str]:
+        return set(before.nodes_to_replace) - self._ended
+
+    def _full_hosts(self, successors: Mapping[str, list[Pod]], stuck: Collection[str]) -> set[str]:
+        hosts = {_host(pod) for pods in successors.values() for pod in pods if _shown(pod) in stuck}
+        return hosts & self._full
 
     def _waits(self, name: str) -> bool:
         """A pod that no controller would make again, and that nobody moved."""
@@ -126,6 +162,15 @@ class VerifierAfterReplacement(Verifier):
             address=address,
             subnet=subnet,
         )
+
+
+def _workload(waited: list[WaitingPod], made: list[Pod], interfaces: Mapping[str, str]) -> _Workload:
+    running = [pod for pod in made if _phase(pod) == "Running"]
+    return _Workload(
+        waited=waited,
+        pending=[pod for pod in made if _phase(pod) != "Running"],
+        running=sorted(running, key=lambda pod: pod["status"].get("podIP") not in interfaces),
+    )
 
 
 def _uid(pod: Pod) -> str:

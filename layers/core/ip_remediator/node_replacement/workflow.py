@@ -144,11 +144,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
 
 def _replaceable(incident: Incident, asked: tuple[str, ...] | None) -> list[str]:
     """The nodes to replace. Raises InvalidInput."""
-    if incident.open:
-        raise InvalidInput(f"field 'incident': {incident.id} is still being worked on: let it end first")
-    rolled_back = incident.rollback is not None and incident.rollback.state is not RollbackState.CANCELLED
-    if incident.outcome is Outcome.ROLLED_BACK or rolled_back:
-        raise InvalidInput(f"field 'incident': {incident.id} is being rolled back: new nodes would find nothing new")
+    _require_closed_and_standing(incident)
     named = incident.verification.nodes_to_replace if incident.verification else ()
     if incident.plan is None or not named:
         raise InvalidInput(f"field 'incident': {incident.id} names no node to replace")
@@ -158,3 +154,12 @@ def _replaceable(incident: Incident, asked: tuple[str, ...] | None) -> list[str]
             f"field 'nodes': {some_of(unknown)} need not be replaced for {incident.id}: choose of {', '.join(named)}"
         )
     return list(dict.fromkeys(asked or named))[:MOST_AT_ONCE]
+
+
+def _require_closed_and_standing(incident: Incident) -> None:
+    """Fresh nodes are of use only while what the incident made is there. Raises InvalidInput."""
+    if incident.open:
+        raise InvalidInput(f"field 'incident': {incident.id} is still being worked on: let it end first")
+    rolled_back = incident.rollback is not None and incident.rollback.state is not RollbackState.CANCELLED
+    if incident.outcome is Outcome.ROLLED_BACK or rolled_back:
+        raise InvalidInput(f"field 'incident': {incident.id} is being rolled back: new nodes would find nothing new")
