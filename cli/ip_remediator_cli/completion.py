@@ -11,5 +11,5 @@ from ip_remediator_cli.parser import build_parser
 
 
 def run(arguments: Namespace) -> int:
-    print(shtab.complete(build_parser(), shell=arguments.shell))
+    print(shtab.complete(build_parser(), shell=arguments.shell))  # nosec B604 - the name of a shell
     return OK

@@ -1,4 +1,4 @@
-"""docs/architecture.md names what the code has: states, retried errors, outcomes, kinds of changes."""
+"""The pages on state machines, data and errors name the states, errors, outcomes and kinds of changes there are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ MODULES = (errors, api, kubernetes, ledger, vpc_lock, verify)
 
 @pytest.fixture(scope="module")
 def page() -> dict[str, str]:
-    return sections((ROOT / "docs" / "architecture.md").read_text())
+    names = ("state-machines", "data", "errors")
+    return {
+        title: text for name in names for title, text in sections((ROOT / "docs" / f"{name}.md").read_text()).items()
+    }
 
 
 @pytest.mark.parametrize("name", ["remediate", "rollback", "replace"])

@@ -67,7 +67,7 @@ def _load(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506 - it is a SafeLoader  # nosec B506
 
 
 def environment_in(configuration: Mapping[str, Any]) -> dict[str, Any]:
