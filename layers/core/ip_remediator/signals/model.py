@@ -214,12 +214,8 @@ def build(
     named = cluster_name(cluster)
     if named is None and place is None:
         return Dropped(reason=DropReason.NO_CLUSTER)
-    place = place or Place()
     last = min(seen[1] or seen[0] or received_at, received_at)
     first = min(seen[0] or last, last)
-    if identity is None or not _matches_identifier(identity):
-        content = f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"
-        identity = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
     facts: dict[str, Any] = {
         "source": source,
         "cause": cause,
@@ -230,13 +226,19 @@ def build(
         "pod": pod if pod and _matches_pod(pod) else None,
         "first_seen": first,
         "last_seen": last,
-        "id": identity,
+        "id": _identifier(identity, f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"),
         "excerpt": _clean(excerpt),
     }
     # Every field was checked above: validating them again would be half of the work on an event.
     if named is not None:
         return Signal.model_construct(_ALL_FIELDS, cluster=named, **facts)
-    return UnplacedSignal.model_construct(_ALL_FIELDS_UNPLACED, cluster=None, place=place, **facts)
+    return UnplacedSignal.model_construct(_ALL_FIELDS_UNPLACED, cluster=None, place=place or Place(), **facts)
+
+
+def _identifier(identity: str | None, content: str) -> str:
+    if identity is not None and _matches_identifier(identity):
+        return identity
+    return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
 
 
 _ALL_FIELDS = set(Signal.model_fields)
