@@ -49,15 +49,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         if click.action == SlackAction.DETAILS:
             open_loading_view(_settings().slack_api_url, _secret().get().bot_token, click)
         payload = json.dumps({"click": asdict(click)})
-        session.client("lambda").invoke(
-            FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
-        )
+        itself = context.invoked_function_arn
+        session.client("lambda").invoke(FunctionName=itself, InvocationType="Event", Payload=payload)
     return {"statusCode": 200}
 
 
 def _act(click: Click) -> None:
-    from ip_remediator.slack_interactions.clicks import clicks_of, perform  # noqa: PLC0415 - see above
-    from ip_remediator.slack_interactions.details import details_of  # noqa: PLC0415 - see above
+    from ip_remediator.slack_interactions.work import work_on  # noqa: PLC0415 - see above
 
-    worker = details_of if click.action == SlackAction.DETAILS else clicks_of
-    perform(worker(_settings(), _secret().get()), click)
+    work_on(click, _settings(), _secret().get())
