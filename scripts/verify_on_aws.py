@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator.snapshot.node_room.instance_limits import instance_limits
-from ip_remediator.snapshot.quotas import CODES
+from ip_remediator.snapshot.preflight.quotas import CODES
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.doctor_stack import StackDoctor
 from ip_remediator_cli.finding import Health

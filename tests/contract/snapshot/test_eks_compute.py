@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ip_remediator.common.errors import NotFound
-from ip_remediator.snapshot.eks_compute import EksCompute
 from ip_remediator.snapshot.model_cluster import FargateProfile
+from ip_remediator.snapshot.preflight.eks_compute import EksCompute
 from ip_remediator.snapshot.read_failures import ReadFailures
 from tests.contract.conftest import EksApi
 from tests.contract.support.vpcs import Vpc

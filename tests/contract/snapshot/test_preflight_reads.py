@@ -11,10 +11,10 @@ import pytest
 from ip_remediator.snapshot.ec2 import Ec2Reader, acl_documents
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_vpc import AclEntry, SecurityGroup
-from ip_remediator.snapshot.quotas import CODES, read_quotas
+from ip_remediator.snapshot.preflight.quotas import CODES, read_quotas
+from ip_remediator.snapshot.preflight.routes import PrefixLists, TransitFacts, routes, transit
+from ip_remediator.snapshot.preflight.security_groups import SecurityGroupReader
 from ip_remediator.snapshot.read_failures import ReadFailures
-from ip_remediator.snapshot.routes import PrefixLists, TransitFacts, routes, transit
-from ip_remediator.snapshot.security_groups import SecurityGroupReader
 from tests.contract.support.vpcs import Vpc
 
 if TYPE_CHECKING:

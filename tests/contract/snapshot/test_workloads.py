@@ -9,7 +9,7 @@ import pytest
 
 from ip_remediator.clients.kubernetes.api import KubernetesDenied
 from ip_remediator.snapshot.model_cluster import Webhook
-from ip_remediator.snapshot.workloads import KubeWorkloads
+from ip_remediator.snapshot.preflight.workloads import KubeWorkloads
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import READER, STRANGER, Kubernetes
 from tests.stack.kubernetes.support import eventually

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ip_remediator.snapshot.quotas import CODES
+from ip_remediator.snapshot.preflight.quotas import CODES
 
 NODES, ENIS_PER_NODE, ADDRESSES_PER_ENI, PODS = 5_000, 3, 15, 100_000
 PENDING, STUCK, GROUPS, DEPLOYMENTS, OTHER_ENIS = 3_000, 1_500, 2_500, 4_000, 500

@@ -13,7 +13,7 @@ from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 from ip_remediator.snapshot.node_room.limits import free_slots
-from ip_remediator.snapshot.quota_use import interfaces_by_zone, routes_by_table
+from ip_remediator.snapshot.preflight.quota_use import interfaces_by_zone, routes_by_table
 
 # Tags of what we make (provisioning/ec2.py sets them).
 _INCIDENT_TAG, _CLUSTER_TAG = "eks-ip-remediator:incident", "eks-ip-remediator:cluster"

@@ -7,7 +7,7 @@ from collections import Counter
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import Move, shown
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots
-from ip_remediator.snapshot.quota_use import routes_by_table
+from ip_remediator.snapshot.preflight.quota_use import routes_by_table
 
 _NEAR = 0.9
 

@@ -20,7 +20,7 @@ from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MANAGE_UNTAGGED_ENI, Cluster, Cni, NetworkInterface, Node
 from ip_remediator.snapshot.model_vpc import Reservation, Subnet
-from ip_remediator.snapshot.preflight_reads import Preflight
+from ip_remediator.snapshot.preflight.reads import Preflight
 from ip_remediator.snapshot.read_failures import ReadFailures
 
 # As many as a boto3 client has connections (adapters.aws).

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.clients.aws.pagination import filters, pages
 from ip_remediator.snapshot.enis import InterfaceFacts
 from ip_remediator.snapshot.model_vpc import SecurityGroup, SecurityGroupRule
-from ip_remediator.snapshot.routes import PrefixLists
+from ip_remediator.snapshot.preflight.routes import PrefixLists
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

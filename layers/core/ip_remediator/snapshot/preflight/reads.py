@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ip_remediator.snapshot.core_reads import CoreReader, Sources
 from ip_remediator.snapshot.ec2 import Ec2Reader
-from ip_remediator.snapshot.eks_compute import EksCompute
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import Cluster, Node
 from ip_remediator.snapshot.model_vpc import Route, SecurityGroup, Vpc
-from ip_remediator.snapshot.quotas import read_quotas
-from ip_remediator.snapshot.routes import PrefixLists, TransitFacts, routes, transit
-from ip_remediator.snapshot.security_groups import SecurityGroupReader
-from ip_remediator.snapshot.workloads import WEBHOOK_KINDS, WORKLOAD_KINDS, KubeWorkloads
+from ip_remediator.snapshot.preflight.eks_compute import EksCompute
+from ip_remediator.snapshot.preflight.quotas import read_quotas
+from ip_remediator.snapshot.preflight.routes import PrefixLists, TransitFacts, routes, transit
+from ip_remediator.snapshot.preflight.security_groups import SecurityGroupReader
+from ip_remediator.snapshot.preflight.workloads import WEBHOOK_KINDS, WORKLOAD_KINDS, KubeWorkloads
 
 if TYPE_CHECKING:
     pass
