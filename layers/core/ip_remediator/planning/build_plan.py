@@ -9,13 +9,14 @@ from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
-from ip_remediator.planning import handover, unallocated_space
+from ip_remediator.planning import handover
 from ip_remediator.planning.changes import changes
 from ip_remediator.planning.expectation import expect
 from ip_remediator.planning.lifetime import lifetime
 from ip_remediator.planning.model import BlockRequirement, Change, Plan, PlannedSubnet, digest
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.served import label_cures, layout_of, left_alone
+from ip_remediator.planning.space import unallocated_space
 from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
 from ip_remediator.risks.assess import assess
 from ip_remediator.risks.model import Risk

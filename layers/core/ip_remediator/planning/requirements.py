@@ -6,24 +6,15 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
-from ip_remediator.planning import (
-    address_source,
-    existing,
-    leaks,
-    preconditions,
-    served,
-    siblings,
-    sizing,
-    unallocated_space,
-    warm_targets,
-)
-from ip_remediator.planning.address_source import AddressSource
+from ip_remediator.planning import leaks, preconditions, served, sizing, warm_targets
 from ip_remediator.planning.advice import advice
-from ip_remediator.planning.existing import Existing
 from ip_remediator.planning.leaks import Leaks
 from ip_remediator.planning.model import BlockRequirement, Option
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.space import address_source, existing, siblings, unallocated_space
+from ip_remediator.planning.space.address_source import AddressSource
+from ip_remediator.planning.space.existing import Existing
 from ip_remediator.planning.strategies import Choice, choose
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.planning import block_sizes, own_space, preconditions, sizing
+from ip_remediator.planning import block_sizes, preconditions, sizing
 from ip_remediator.planning.block_sizes import Size
 from ip_remediator.planning.model import Option, Source
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.space import own_space
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 
