@@ -29,12 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     """
     watchdog, detail = _watchdog(), event.get("detail") or {}
     if "executionArn" in detail:
-        end = Ending(
-            execution=detail["executionArn"],
-            status=detail["status"],
-            error=detail.get("error"),
-            cause=detail.get("cause"),
-        )
+        about = {name: detail.get(name) for name in ("status", "error", "cause")}
+        end = Ending(execution=detail["executionArn"], **about)
         looked = watchdog.ended(end, json.loads(detail.get("input") or "null"))
         found = {detail["name"]: looked} if looked else {}
     else:
@@ -51,10 +47,9 @@ def _watchdog() -> Watchdog:
         described = ended(executions, execution)
         return Ending(execution=execution, **described) if described else None
 
+    ledger = Ledger(session.table(settings.ledger_table), utc_now)
     return Watchdog(
-        lifecycle=Lifecycle(
-            session.table(settings.incidents_table), Ledger(session.table(settings.ledger_table), utc_now), utc_now
-        ),
+        lifecycle=Lifecycle(session.table(settings.incidents_table), ledger, utc_now),
         ending=ending,
         start=lambda incident, cluster: start_remediation(executions, settings.state_machine_arn, incident, cluster),
         give_back=lambda action, incident: invoke(

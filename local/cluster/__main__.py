@@ -49,11 +49,6 @@ def parse(arguments: list[str]) -> Options:
         default=900.0,
         help="take back changed fields of the managed add-on this often (900)",
     )
-    parser.add_argument(
-        "--cordoned-nodes-keep-enis",
-        action="store_true",
-        help="ipamd attaches and frees no ENIs on cordoned nodes, as the real one (default: it does)",
-    )
     parser.add_argument("--log-dir", type=Path, help="folder for <node>/ipamd.log (default: not kept)")
     given = parser.parse_args(arguments)
     if not given.kubeconfig.is_file():
@@ -73,7 +68,6 @@ def parse(arguments: list[str]) -> Options:
         addon_poll_seconds=given.addon_poll_seconds,
         addon_reconcile_seconds=given.addon_reconcile_seconds,
         log_dir=given.log_dir,
-        cordoned_nodes_keep_enis=given.cordoned_nodes_keep_enis,
     )
 
 

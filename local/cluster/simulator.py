@@ -33,10 +33,7 @@ _AWS = Config(retries={"mode": "standard", "max_attempts": 2}, max_pool_connecti
 
 @dataclass(frozen=True)
 class Options:
-    """`event_bus` None: no events leave the cluster. `insights_seconds` 0: no metrics. Periods are real seconds.
-
-    `cordoned_nodes_keep_enis`: ipamd attaches and frees no ENIs on cordoned nodes, as the real one; else it does.
-    """
+    """`event_bus` None: no events leave the cluster. `insights_seconds` 0: no metrics. Periods are real seconds."""
 
     kubeconfig: Path
     cluster: str
@@ -48,7 +45,6 @@ class Options:
     addon_poll_seconds: float = 1.0
     addon_reconcile_seconds: float = 900.0
     log_dir: Path | None = None
-    cordoned_nodes_keep_enis: bool = False
 
 
 class Simulator:
@@ -58,7 +54,7 @@ class Simulator:
         api = KubeApi(options.kubeconfig)
         self._state = ClusterState(api, options.pace)
         ec2 = self._session.client("ec2", config=_AWS)
-        cni = VpcCni(self._state, ec2, options.cluster, options.log_dir, cordons_count=options.cordoned_nodes_keep_enis)
+        cni = VpcCni(self._state, ec2, options.cluster, options.log_dir)
         self._nodes = Nodes(self._state, cni)
         self._karpenter = Karpenter(self._state, self._session.client("ec2", config=_AWS), options.cluster)
         self._workers = self._make_workers(api)

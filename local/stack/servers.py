@@ -26,14 +26,13 @@ BOT_TOKEN = "xoxb-local"  # noqa: S105 - of the local Slack workspace only
 class Servers:
     """AWS, Slack, and one Kubernetes cluster at a time. `folder` holds everything they write.
 
-    `cordoned_nodes_keep_enis`: ipamd leaves the ENIs of cordoned nodes alone, as the real one does. `key_identifiers`:
-    whether the API server's certificates have them, which those of clusters from before Kubernetes 1.17 do not.
+    `key_identifiers`: whether the API server's certificates have them, which those of clusters from before Kubernetes
+    1.17 do not.
     """
 
     folder: Path
     ports: Ports
     wait_scale: float = 1.0
-    cordoned_nodes_keep_enis: bool = False
     key_identifiers: bool = True
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     _running: list[Server] = field(default_factory=list)
@@ -109,7 +108,6 @@ class Servers:
             "local.cluster",
             *("--kubeconfig", str(self.kubeconfig), "--cluster", cluster, "--speed", str(speed)),
             *("--event-bus", event_bus, "--log-dir", str(self.folder / "logs" / "nodes")),
-            *(("--cordoned-nodes-keep-enis",) if self.cordoned_nodes_keep_enis else ()),
             env=self.environment,
         )
 

@@ -45,7 +45,7 @@ class Stack:
     Args:
         folder: where all state and logs go.
         parameters: of the template, beside those that the local servers need.
-        cordoned_nodes_keep_enis, key_identifiers: see `Servers`.
+        key_identifiers: see `Servers`.
         assets: folder of a real kube-apiserver and etcd (KUBEBUILDER_ASSETS), or None for the embedded API.
     """
 
@@ -55,15 +55,12 @@ class Stack:
     assets: str | None = None
     speed: float = 1.0
     wait_scale: float = 1.0
-    cordoned_nodes_keep_enis: bool = False
     key_identifiers: bool = True
     outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.servers = Servers(
-            self.folder.resolve(), self.ports, self.wait_scale, self.cordoned_nodes_keep_enis, self.key_identifiers
-        )
+        self.servers = Servers(self.folder.resolve(), self.ports, self.wait_scale, self.key_identifiers)
 
     def __enter__(self) -> Self:
         return self

@@ -47,9 +47,7 @@ def work(asked: Asked, results: Any) -> None:
     ends = time.monotonic() + asked.seconds
     with tempfile.TemporaryDirectory() as folder:
         ports = Ports.free()
-        with Stack(
-            Path(folder), ports, PARAMETERS, speed=SPEED, wait_scale=WAIT_SCALE, cordoned_nodes_keep_enis=True
-        ) as stack:
+        with Stack(Path(folder), ports, PARAMETERS, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
             stack.start()
             lab = Lab(stack)
             cases = _share(lab, asked)

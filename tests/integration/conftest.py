@@ -22,9 +22,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The real template, built and deployed once for all tests, on ports of its own."""
     parameters = {"DefaultMode": "auto", "ApprovalMinutes": "1", "MaxPerVpcPerDay": "100"}
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(
-        folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE, cordoned_nodes_keep_enis=True
-    ) as stack:
+    with Stack(folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
         stack.start()
         yield Lab(stack)
 

@@ -75,14 +75,11 @@ class Nodes:
 class VpcCni:
     """Creates the ipamd of a node from its instance, its labels and the environment of its aws-node pod."""
 
-    def __init__(
-        self, state: ClusterState, ec2: EC2Client, cluster: str, log_dir: Path | None, *, cordons_count: bool
-    ) -> None:
+    def __init__(self, state: ClusterState, ec2: EC2Client, cluster: str, log_dir: Path | None) -> None:
         self._state = state
         self._ec2 = ec2
         self._cluster = cluster
         self._log_dir = log_dir
-        self._cordons_count = cordons_count
 
     def create(self, node: Obj, aws_node_pod: Obj, environment: dict[str, str], recorder: EventRecorder) -> Ipamd:
         """Raises Ec2Failure when the instance cannot be described."""
@@ -110,7 +107,7 @@ class VpcCni:
             read_eni_config=lambda settings: self._eni_config(name, settings),
             denied=denied,
             log=log,
-            is_cordoned=lambda: self._cordons_count and is_cordoned(self._state.nodes.get(name)),
+            is_cordoned=lambda: is_cordoned(self._state.nodes.get(name)),
         )
 
     def _eni_config(self, node_name: str, settings: CniSettings) -> tuple[str, tuple[str, ...]]:

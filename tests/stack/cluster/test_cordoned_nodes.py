@@ -33,7 +33,7 @@ def mark(stack: Stack, node: str, *, cordoned: bool) -> None:
 
 
 def test_given_a_cordoned_node_when_its_pods_have_left_then_its_eni_stays_until_it_is_uncordoned(stack: Stack) -> None:
-    stack.start_simulator("--cordoned-nodes-keep-enis")
+    stack.start_simulator()
     made = seed(stack.api(), stack.session(), Scenario())
     wait_settled(stack.api(), running=8, stuck=2)
     subnets = add_range(stack, made)
