@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,15 @@ from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.leaked_enis import FoundInterface, LeakedEnis
 
 # Of those left alone, how many the execution's history names.
-_TOLD = 20
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The ENIs that are left alone, each with the reason; `refusals`: the errors among the reasons."""
+
+    reasons: list[str]
+    refusals: list[Exception]
 
 
 @dataclass(frozen=True)
@@ -37,25 +46,32 @@ class LeakedInterfaces:
         """
         planned = {eni.id: eni for eni in self.incident.require_plan().leaked_interfaces}
         present = {eni.id: eni for eni in self.enis.look(list(planned))}
-        left = [f"{eni.id}: {eni.left_because}" for eni in present.values() if eni.left_because]
-        refused: list[Exception] = []
-        for eni in present.values():
+        kept = self._delete_leaked(present.values())
+        deleted = len(planned) - len(kept.reasons)
+        if kept.reasons and not deleted:
+            none = RequestRefused(f"none of the leaked ENIs can be deleted: {some_of(kept.reasons)}")
+            raise kept.refusals[0] if kept.refusals else none
+        addresses = sum(eni.addresses for eni in planned.values())
+        note = f"{deleted} of {counted(len(planned), 'leaked ENI')} deleted"
+        if kept.reasons:
+            note += f"; left alone: {some_of(kept.reasons)}"
+        else:
+            note += f", {counted(addresses, 'address', 'addresses')} free"
+        self.incidents.complete(self.incident.id, Step.DELETE_LEAKED_ENIS, note)
+        return {"deleted": deleted, "left": kept.reasons[:_SHOWN]}
+
+    def _delete_leaked(self, present: Collection[FoundInterface]) -> _Kept:
+        """Deletes those that are still leaked and ours; returns the others."""
+        kept = _Kept([f"{eni.id}: {eni.left_because}" for eni in present if eni.left_because], [])
+        for eni in present:
             if eni.left_because is None:
                 try:
                     if not self._delete(eni):
-                        left.append(f"{eni.id}: it is in use again")
+                        kept.reasons.append(f"{eni.id}: it is in use again")
                 except (PermissionDenied, RequestRefused) as error:
-                    refused.append(error)
-                    left.append(f"{eni.id}: {error}")
-        deleted = len(planned) - len(left)
-        if left and not deleted:
-            none = RequestRefused(f"none of the leaked ENIs can be deleted: {some_of(left)}")
-            raise refused[0] if refused else none
-        addresses = sum(eni.addresses for eni in planned.values())
-        note = f"{deleted} of {counted(len(planned), 'leaked ENI')} deleted"
-        note += f"; left alone: {some_of(left)}" if left else f", {counted(addresses, 'address', 'addresses')} free"
-        self.incidents.complete(self.incident.id, Step.DELETE_LEAKED_ENIS, note)
-        return {"deleted": deleted, "left": left[:_TOLD]}
+                    kept.reasons.append(f"{eni.id}: {error}")
+                    kept.refusals.append(error)
+        return kept
 
     def _delete(self, eni: FoundInterface) -> bool:
         before = {"subnet": eni.subnet_id, "description": eni.description, "tags": eni.tags, "addresses": eni.addresses}

@@ -160,16 +160,12 @@ class BlockDrainer:
         subnets = self.ec2.subnets(plan.vpc_id)
         mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
         networks = [IPv4Network(subnet.cidr) for subnet in mine]
-        added = [change.target for change in self.log.made(ChangeKind.VPC_CIDR) if change.before is None]
         return BlockUse(
             incident=self.incident.id,
             cluster=self.incident.cluster,
-            cidr=next(iter(added), None),
+            cidr=self._added_cidr(),
             subnets=tuple(mine),
-            recorded={
-                change.target: (change.after or {}).get("id") or self.incident.subnets.get(change.target)
-                for change in self.log.made(ChangeKind.SUBNET)
-            },
+            recorded=self._recorded_subnets(),
             others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
             interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
             pods=tuple(pods_on_block(self.kube, networks)) if networks else (),
@@ -177,12 +173,26 @@ class BlockDrainer:
             eni_configs=tuple(KubernetesReader(self.kube).eni_configs()),
             switched=bool(self.log.made(ChangeKind.CNI)),
             kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
-            discoverable=tuple(
-                change.target
-                for change in self.log.made(ChangeKind.SUBNET_TAGS)
-                if DISCOVERY_TAG in (change.before or {}) and (change.before or {}).get(DISCOVERY_TAG) != "1"
-            ),
+            discoverable=self._opened_to_discovery(),
         )
+
+    def _added_cidr(self) -> str | None:
+        """The CIDR that the incident added to the VPC."""
+        added = (change.target for change in self.log.made(ChangeKind.VPC_CIDR) if change.before is None)
+        return next(added, None)
+
+    def _recorded_subnets(self) -> dict[str, str | None]:
+        """Ids of the subnets that the change log knows, by zone; None where a crash lost the id."""
+        return {
+            change.target: (change.after or {}).get("id") or self.incident.subnets.get(change.target)
+            for change in self.log.made(ChangeKind.SUBNET)
+        }
+
+    def _opened_to_discovery(self) -> tuple[str, ...]:
+        """Ids of the subnets that were there before, closed to subnet discovery until this incident."""
+        changes = self.log.made(ChangeKind.SUBNET_TAGS)
+        tags_before = [(change.target, change.before or {}) for change in changes]
+        return tuple(subnet for subnet, tags in tags_before if DISCOVERY_TAG in tags and tags.get(DISCOVERY_TAG) != "1")
 
     def _pointed(self, change: ChangeMade) -> PointedEniConfig:
         present = KubeChanges(self.kube).eni_config(change.target)

@@ -172,22 +172,39 @@ def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
     """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
     others = {subnet.id for subnet in use.others}
     for config in use.changed:
-        if config.missing or config.now == config.before:
+        if _is_restored(config) or _lost_its_subnet(config, use.incident, ours | others):
             continue
-        if config.before is None and config.incident == use.incident and config.now not in ours | others:
-            continue  # we made it, and an undo that stopped half-way deleted its subnet
         if config.now in ours:
-            if config.before is None and config.incident != use.incident:
-                yield f"ENIConfig {config.name} lost this incident's label: give it back, or delete it by hand"
-        elif config.name in use.heirs:
-            continue  # that one's record takes over what was there before
-        elif config.incident and config.incident != use.incident:
-            yield (
-                f"ENIConfig {config.name} points at {config.now} of the later incident {config.incident}: "
-                "roll that one back first"
-            )
+            yield from _without_label(config, use.incident)
         else:
-            yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
+            yield from _pointed_elsewhere(config, use)
+
+
+def _is_restored(config: PointedEniConfig) -> bool:
+    return config.missing or config.now == config.before
+
+
+def _lost_its_subnet(config: PointedEniConfig, incident: str, present: set[str]) -> bool:
+    """Whether we made it, and an undo that stopped half-way deleted its subnet."""
+    return config.before is None and config.incident == incident and config.now not in present
+
+
+def _without_label(config: PointedEniConfig, incident: str) -> Iterable[str]:
+    if config.before is None and config.incident != incident:
+        yield f"ENIConfig {config.name} lost this incident's label: give it back, or delete it by hand"
+
+
+def _pointed_elsewhere(config: PointedEniConfig, use: BlockUse) -> Iterable[str]:
+    """Since we pointed it. An heir's record takes over what was there before, so what it changed is fine."""
+    if config.name in use.heirs:
+        return
+    if config.incident and config.incident != use.incident:
+        yield (
+            f"ENIConfig {config.name} points at {config.now} of the later incident {config.incident}: "
+            "roll that one back first"
+        )
+    else:
+        yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
 
 
 def _needed_by_heirs(use: BlockUse) -> Iterable[str]:
