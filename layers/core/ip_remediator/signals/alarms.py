@@ -155,23 +155,26 @@ def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Ou
     relevant = [metric for metric in alarm.metrics if _concerns_addresses(metric)]
     queries = [query for query in alarm.queries if _asks_for_addresses(query)]
     named = ALARM_CLUSTER.search(f"{alarm.description} {alarm.name}")
-    if not relevant and not queries and not named:
-        foreign = alarm.metrics or alarm.queries
-        return Dropped(reason=DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
+    if not (relevant or queries or named):
+        return _unrelated(alarm)
     clusters = {named.group(1)} if named else _clusters(alarm, relevant, queries)
-    nodes = {node for metric in relevant if (node := _text_of(metric.dimensions, _NODE_KEYS))}
     return build(
         source=Source.ALARM,
-        cluster=clusters.pop() if len(clusters) == 1 else None if clusters else cluster,
+        cluster=_only_one(clusters) if clusters else cluster,
         cause=Cause.NO_ADDRESS,
         strength=Strength.WEAK,
-        node=nodes.pop() if len(nodes) == 1 else _text_of(alarm.attributes, _NODE_KEYS),
+        node=_node(alarm, relevant),
         seen=(alarm.changed, alarm.changed),
         received_at=received_at,
         identity=alarm.identity,
         excerpt=": ".join(filter(None, (alarm.name, alarm.reason))),
         place=_place(relevant),
     )
+
+
+def _unrelated(alarm: Alarm) -> Dropped:
+    foreign = alarm.metrics or alarm.queries
+    return Dropped(reason=DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
 
 
 def _concerns_addresses(metric: Metric) -> bool:
@@ -192,6 +195,17 @@ def _clusters(alarm: Alarm, metrics: list[Metric], queries: list[str]) -> set[st
         return {contributor}
     dimensions = {name for metric in metrics if (name := _text_of(metric.dimensions, _CLUSTER_KEYS))}
     return dimensions or {name for query in queries for name in _MATCHER.findall(query) if cluster_name(name)}
+
+
+def _node(alarm: Alarm, metrics: list[Metric]) -> str | None:
+    """The node of the dimensions, or else of the contributor."""
+    dimensions = {name for metric in metrics if (name := _text_of(metric.dimensions, _NODE_KEYS))}
+    return _only_one(dimensions) or _text_of(alarm.attributes, _NODE_KEYS)
+
+
+def _only_one(names: set[str]) -> str | None:
+    """The name on which all agree; None where they do not."""
+    return next(iter(names)) if len(names) == 1 else None
 
 
 def _text_of(attributes: Mapping[str, object], keys: tuple[str, ...]) -> str | None:

@@ -233,8 +233,7 @@ def signal_of_aws_health(
     if (text_at(detail, "service") or "") != "EKS" or wording is None:
         yield Dropped(reason=DropReason.UNRELATED_REASON)
         return
-    entities = [text_at(entity, "entityValue") for entity in list_at(detail, "affectedEntities")]
-    clusters = sorted({name for entity in entities if (name := cluster_name(_cluster_part(entity)))})
+    clusters = _clusters_affected(detail)
     when = first_time(detail, ("lastUpdatedTime",), ("startTime",))
     for cluster in clusters or (None,):
         yield build(
@@ -249,6 +248,11 @@ def signal_of_aws_health(
             excerpt=words,
             place=Place(certain=True, subnets=tuple(sorted(set(_SUBNET.findall(words))))[:20]),
         )
+
+
+def _clusters_affected(detail: Mapping[str, object]) -> list[str]:
+    entities = [text_at(entity, "entityValue") for entity in list_at(detail, "affectedEntities")]
+    return sorted({name for entity in entities if (name := cluster_name(_cluster_part(entity)))})
 
 
 def _cluster_part(entity: str | None) -> str | None:

@@ -126,37 +126,47 @@ def _evidence(signals: Iterable[Signal], start: datetime, end: datetime) -> int:
     log or sweep saw it; but one that fails for longer than a hiccup lasts counts twice.
     """
     seen = [signal for signal in signals if start <= signal.last_seen <= end]
-    spans: dict[str, list[datetime]] = {}
-    for signal in seen:
-        if signal.pod:
-            spans.setdefault(signal.pod, []).extend((max(signal.first_seen, start), signal.last_seen))
-    persistent = sum(max(times) - min(times) >= PERSISTENT for times in spans.values())
+    pods = _times_of_pods(seen, start)
+    persistent = sum(max(times) - min(times) >= PERSISTENT for times in pods.values())
     alarms = any(signal.source is Source.ALARM for signal in seen)
     others = [signal for signal in seen if signal.source is not Source.ALARM and not signal.pod]
     nodes = {signal.node for signal in others} - {signal.node for signal in seen if signal.pod}
-    return len(spans) + persistent + len(nodes) + alarms
+    return len(pods) + persistent + len(nodes) + alarms
 
 
-def summarize(known: SignalSummary, signals: Sequence[Signal]) -> SignalSummary:
-    """`known`, and what `signals` add to it: `known` itself when they add nothing."""
-    fresh = sorted({_fingerprint(signal) for signal in signals} - set(known.counted))
-    counted = fresh[: MAX_COUNTED - len(known.counted)]
+def _times_of_pods(signals: Iterable[Signal], start: datetime) -> dict[str, list[datetime]]:
+    """When each pod was seen failing, from `start` on."""
+    times: dict[str, list[datetime]] = {}
+    for signal in signals:
+        if signal.pod:
+            times.setdefault(signal.pod, []).extend((max(signal.first_seen, start), signal.last_seen))
+    return times
+
+
+def summarize(stored: SignalSummary, signals: Sequence[Signal]) -> SignalSummary:
+    """`stored`, and what `signals` add to it: `stored` itself when they add nothing."""
+    fresh = sorted({_fingerprint(signal) for signal in signals} - set(stored.counted))
+    counted = fresh[: MAX_COUNTED - len(stored.counted)]
     first, last = min(signal.first_seen for signal in signals), max(signal.last_seen for signal in signals)
-    learnt = SignalSummary(
-        count=known.count + len(counted),
-        counted=tuple(sorted([*known.counted, *counted])),
-        causes=_names(known.causes, (cause.value for signal in signals for cause in signal.causes)),
-        pods=_names(known.pods, (signal.pod for signal in signals)),
-        nodes=_names(known.nodes, (signal.node for signal in signals)),
-        zones=_names(known.zones, (signal.zone for signal in signals)),
-        first_seen=min(first, known.first_seen or first),
-        last_seen=max(last, known.last_seen or last),
-        excerpt=_excerpt(known, signals),
+    summary = SignalSummary(
+        count=stored.count + len(counted),
+        counted=tuple(sorted([*stored.counted, *counted])),
+        causes=_names(stored.causes, (cause.value for signal in signals for cause in signal.causes)),
+        pods=_names(stored.pods, (signal.pod for signal in signals)),
+        nodes=_names(stored.nodes, (signal.node for signal in signals)),
+        zones=_names(stored.zones, (signal.zone for signal in signals)),
+        first_seen=min(first, stored.first_seen or first),
+        last_seen=max(last, stored.last_seen or last),
+        excerpt=_excerpt(stored, signals),
     )
-    if known.last_seen and last - known.last_seen < _MOVED:
-        unmoved = learnt.model_copy(update={"last_seen": known.last_seen})
-        return known if unmoved == known else learnt
-    return learnt
+    return stored if _adds_nothing(stored, summary) else summary
+
+
+def _adds_nothing(stored: SignalSummary, summary: SignalSummary) -> bool:
+    """Whether all that changed is the time of the last signal, and by so little that it is not worth a write."""
+    if stored.last_seen is None or summary.last_seen is None or summary.last_seen - stored.last_seen >= _MOVED:
+        return False
+    return summary.model_copy(update={"last_seen": stored.last_seen}) == stored
 
 
 def _fingerprint(signal: Signal) -> str:
@@ -164,12 +174,12 @@ def _fingerprint(signal: Signal) -> str:
     return hashlib.sha256(signal.id.encode()).hexdigest()[:12]
 
 
-def _names(known: Sequence[str], found: Iterable[str | None]) -> tuple[str, ...]:
-    fresh = sorted({name for name in found if name} - set(known))
-    return tuple(sorted([*known, *fresh[: max(0, MAX_NAMES - len(known))]]))
+def _names(stored: Sequence[str], names: Iterable[str | None]) -> tuple[str, ...]:
+    fresh = sorted({name for name in names if name} - set(stored))
+    return tuple(sorted([*stored, *fresh[: max(0, MAX_NAMES - len(stored))]]))
 
 
-def _excerpt(known: SignalSummary, signals: Sequence[Signal]) -> str:
+def _excerpt(stored: SignalSummary, signals: Sequence[Signal]) -> str:
     """The words people are shown: those that prove most, and of these the first that came."""
-    proven = (s.excerpt for s in signals if s.strength is Strength.STRONG and s.cause.value not in known.causes)
-    return next(proven, None) or known.excerpt or next((s.excerpt for s in signals if s.excerpt), "")
+    proven = (s.excerpt for s in signals if s.strength is Strength.STRONG and s.cause.value not in stored.causes)
+    return next(proven, None) or stored.excerpt or next((s.excerpt for s in signals if s.excerpt), "")

@@ -153,11 +153,26 @@ class _Reader:
 
     def _of_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
         """What AWS's services and Alertmanager say."""
+        of_aws = self._of_cloudwatch(document, envelope) or self._of_other_aws_services(document, envelope)
+        if of_aws is not None:
+            return of_aws
+        if isinstance(document.get("alerts"), list):
+            return self._of_alerts(list_at(document, "alerts"), mapping_at(document, "commonLabels"), envelope)
+        if "Message" in document and "TopicArn" in document:
+            return self._of_sns(document, envelope)
+        return None
+
+    def _of_cloudwatch(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+        """An alarm, as CloudWatch sends it to SNS or has a Lambda function invoked with it."""
         if "AlarmName" in document and "NewStateValue" in document:
             return iter([self._of_alarm(alarms.of_notification(document, envelope.identity), envelope)])
         if isinstance(document.get("alarmData"), dict):
             alarm = alarms.of_eventbridge(document, mapping_at(document, "alarmData"))
             return iter([self._of_alarm(alarm, envelope)])
+        return None
+
+    def _of_other_aws_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+        """What CloudTrail, Auto Scaling, AWS Health and EKS say."""
         if "eventName" in document and "eventSource" in document:
             return iter([aws_events.signal_of_call(document, envelope.identity, self._received_at)])
         if "AutoScalingGroupName" in document and "StatusMessage" in document:
@@ -166,10 +181,6 @@ class _Reader:
             return aws_events.signal_of_aws_health(document, envelope.identity, self._received_at)
         if isinstance(at(document, "health", "issues"), list):
             return self._of_health(document, envelope)
-        if isinstance(document.get("alerts"), list):
-            return self._of_alerts(list_at(document, "alerts"), mapping_at(document, "commonLabels"), envelope)
-        if "Message" in document and "TopicArn" in document:
-            return self._of_sns(document, envelope)
         return None
 
     def _of_health(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome]:

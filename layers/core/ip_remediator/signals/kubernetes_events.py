@@ -193,33 +193,43 @@ def _listed(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _of_fields(fields: Mapping[str, object]) -> KubernetesEvent | None:
-    said = {what: _first(fields, names) for what, names in _NAMES.items()}
-    reason, message = said["reason"], said["message"] or ""
-    for named, words in _DATADOG_LINE.findall(message) if reason is None else ():
-        if named in EVENT_REASONS:
-            reason, message = named, words
-            break
+    texts = {what: _first(fields, names) for what, names in _NAMES.items()}
+    reason, message = texts["reason"], texts["message"] or ""
+    if reason is None:
+        reason, message = _datadog_reason(message)
     if reason is None or not (reason in EVENT_REASONS or _EXPLICIT & fields.keys()):
         return None
-    kind, namespace, name = said["kind"], said["namespace"], said["name"]
-    title = _DATADOG_TITLE.match(str(fields.get("title", "")))
-    if title:
-        kind, namespace, name = title.groups()
-    if kind is None and said["pod"]:
-        kind, name = "Pod", said["pod"]
+    kind, namespace, name = _involved_object(texts, _DATADOG_TITLE.match(str(fields.get("title", ""))))
     return KubernetesEvent(
         reason=reason,
         message=message,
         kind=kind,
         namespace=namespace,
         name=name,
-        node=name if kind == "Node" else _without_cluster(said["node"], said["cluster"]),
-        zone=said["zone"],
-        cluster=said["cluster"],
-        uid=said["uid"],
+        node=name if kind == "Node" else _without_cluster(texts["node"], texts["cluster"]),
+        zone=texts["zone"],
+        cluster=texts["cluster"],
+        uid=texts["uid"],
         first_seen=_time(fields, "first"),
         last_seen=_time(fields, "last"),
     )
+
+
+def _datadog_reason(text: str) -> tuple[str | None, str]:
+    """Datadog lists an event's messages by reason: the first reason that is ours with its message, or none with all of
+    the text."""
+    lines = _DATADOG_LINE.findall(text)
+    return next(((reason, message) for reason, message in lines if reason in EVENT_REASONS), (None, text))
+
+
+def _involved_object(
+    texts: Mapping[str, str | None], title: re.Match[str] | None
+) -> tuple[str | None, str | None, str | None]:
+    """Kind, namespace and name, of which Datadog's `title` knows best."""
+    kind, namespace, name = title.groups() if title else (texts["kind"], texts["namespace"], texts["name"])
+    if kind is None and texts["pod"]:
+        return "Pod", namespace, texts["pod"]
+    return kind, namespace, name
 
 
 def _first(fields: Mapping[str, object], names: tuple[str, ...]) -> str | None:

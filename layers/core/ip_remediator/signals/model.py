@@ -221,9 +221,9 @@ def build(
         "cause": cause,
         "strength": strength,
         "affected": affected,
-        "node": node if node and _matches_object(node) else None,
-        "zone": zone if zone and _matches_object(zone) else None,
-        "pod": pod if pod and _matches_pod(pod) else None,
+        "node": _where_allowed(node, _matches_object),
+        "zone": _where_allowed(zone, _matches_object),
+        "pod": _where_allowed(pod, _matches_pod),
         "first_seen": first,
         "last_seen": last,
         "id": _identifier(identity, f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"),
@@ -239,6 +239,10 @@ def _identifier(identity: str | None, content: str) -> str:
     if identity is not None and _matches_identifier(identity):
         return identity
     return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
+
+
+def _where_allowed(name: str | None, matches: Callable[[str], object]) -> str | None:
+    return name if name and matches(name) else None
 
 
 _ALL_FIELDS = set(Signal.model_fields)

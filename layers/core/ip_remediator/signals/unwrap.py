@@ -121,17 +121,23 @@ _IDENTITY_KEYS = ("MessageId", "messageId", "id", "eventID", "recordId")
 
 def _with_names_of(value: Mapping[str, object], envelope: Envelope) -> Envelope:
     """The inner of two envelopes names the cluster better, the outer one the delivery."""
-    cluster = cluster_name(first_text(value, *_CLUSTER_KEYS))
-    for path in _CLUSTER_PARTS if cluster is None else ():
-        if path[0] in value:
-            cluster = cluster or cluster_name(first_text(mapping_at(value, *path), *_CLUSTER_KEYS))
-    if cluster is None and "resource" in value:
-        cluster = _cluster_in_otlp(mapping_at(value, "resource").get("attributes"))
+    cluster = _cluster_in(value)
     identity = envelope.identity or first_text(value, *_IDENTITY_KEYS)
     resource = mapping_at(value, "resource") if "scopeLogs" in value else envelope.resource
     if cluster is None and identity is envelope.identity and resource is envelope.resource:
         return envelope
     return Envelope(cluster or envelope.cluster, identity, resource)
+
+
+def _cluster_in(value: Mapping[str, object]) -> str | None:
+    """The cluster that an envelope names itself, or in one of the parts in which tools do."""
+    cluster = cluster_name(first_text(value, *_CLUSTER_KEYS))
+    for path in _CLUSTER_PARTS if cluster is None else ():
+        if path[0] in value:
+            cluster = cluster or cluster_name(first_text(mapping_at(value, *path), *_CLUSTER_KEYS))
+    if cluster is None and "resource" in value:
+        return _cluster_in_otlp(mapping_at(value, "resource").get("attributes"))
+    return cluster
 
 
 def _cluster_in_otlp(attributes: object) -> str | None:
