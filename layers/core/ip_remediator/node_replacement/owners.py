@@ -38,21 +38,21 @@ class AutoScalingGroups:
         return {instance: groups[name] for instance, name in names.items() if name in groups}
 
     def _names(self, instances: list[str]) -> dict[str, str]:
-        return {each["InstanceId"]: each["AutoScalingGroupName"] for each in self._described(instances)}
+        return {instance["InstanceId"]: instance["AutoScalingGroupName"] for instance in self._described(instances)}
 
     def _described(self, instances: list[str]) -> list[Any]:
-        found = []
+        described = []
         for start in range(0, len(instances), _AT_ONCE):
             with aws_call("DescribeAutoScalingInstances"):
                 answer = self.autoscaling.describe_auto_scaling_instances(
                     InstanceIds=instances[start : start + _AT_ONCE]
                 )
-            found += answer["AutoScalingInstances"]
-        return found
+            described += answer["AutoScalingInstances"]
+        return described
 
     def is_leaving(self, instance: str) -> bool:
         """Whether its group ends the instance, or has ended it."""
-        states = [str(each["LifecycleState"]) for each in self._described([instance])]
+        states = [str(described["LifecycleState"]) for described in self._described([instance])]
         return not states or states[0].startswith("Terminat")
 
     def terminate(self, instance: str) -> None:

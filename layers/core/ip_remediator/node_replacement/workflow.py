@@ -128,8 +128,8 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
         them, None when there is none.
         """
         incident = self.own(incident_id, execution)
-        told = [failure_of(caught, ()) for caught in failures]
-        reasons = tuple(f"{caught.zone}: {failure.message}" for caught, failure in zip(failures, told, strict=True))
+        recorded = [failure_of(caught, ()) for caught in failures]
+        reasons = tuple(f"{caught.zone}: {failure.message}" for caught, failure in zip(failures, recorded, strict=True))
         self.lifecycle.incidents.revise(incident, outcome)
         if reasons:
             self.record_interruption(incident, reasons)
@@ -138,7 +138,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
             done = counted(sum(len(zone.nodes) for zone in incident.replacements.values()), "node")
             self.lifecycle.incidents.record_replacement(incident_id, latest, StepState.DONE, f"{done} replaced")
         self.release(incident)
-        first = {"error": told[0].error, "cause": "; ".join(reasons)} if told else None
+        first = {"error": recorded[0].error, "cause": "; ".join(reasons)} if recorded else None
         return {"incident": incident_id, "outcome": outcome.value, "failure": first}
 
 

@@ -47,13 +47,13 @@ class Announcer:
         logger.info("announced", extra={"events": len(entries)})
 
     def _event(self, incident: str, entry: Entry) -> PutEventsRequestEntryTypeDef:
-        told = StageEvent(**entry.model_dump(), incident=incident, cluster=self._cluster_of(incident))
+        event = StageEvent(**entry.model_dump(), incident=incident, cluster=self._cluster_of(incident))
         return {
             "EventBusName": self._bus,
             "Source": EVENT_SOURCE,
-            "DetailType": told.detail_type,
-            "Time": told.at,
-            "Detail": json.dumps(told.model_dump(mode="json", exclude_none=True), ensure_ascii=False),
+            "DetailType": event.detail_type,
+            "Time": event.at,
+            "Detail": json.dumps(event.model_dump(mode="json", exclude_none=True), ensure_ascii=False),
         }
 
     def _put(self, batch: list[PutEventsRequestEntryTypeDef]) -> None:

@@ -54,11 +54,11 @@ class Verifier:
         waiting = self._watch(uids, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
-        found = self._verification(waiting)
-        outcome = self._outcome(found)
-        note = self._note(found)
-        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=found)
-        return {"outcome": outcome.value, "healed": len(found.healed), "still_stuck": len(found.still_stuck)}
+        proof = self._verification(waiting)
+        outcome = self._outcome(proof)
+        note = self._note(proof)
+        self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
+        return {"outcome": outcome.value, "healed": len(proof.healed), "still_stuck": len(proof.still_stuck)}
 
     def _watch(self, uids: set[str], seconds: float) -> set[str]:
         """The pods that are still waiting after at most `seconds`; people see their number fall meanwhile."""
@@ -92,15 +92,15 @@ class Verifier:
         """Pods must get addresses of the plan's subnets; where leaked ENIs made room, any address will do."""
         return self.plan.strategy != "delete-leaked-enis"
 
-    def _note(self, found: Verification) -> str:
+    def _note(self, proof: Verification) -> str:
         if not self.snapshot.stuck_pods:
-            free = sum(subnet.after or 0 for subnet in found.subnets if subnet.id in self._wanted)
+            free = sum(subnet.after or 0 for subnet in proof.subnets if subnet.id in self._wanted)
             return f"no pod was stuck; {counted(free, 'free address', 'free addresses')} in the plan's subnets"
         kind = "new addresses" if self._in_subnets else "an address"
-        note = f"{len(found.healed)} of {len(self.snapshot.stuck_pods)} pods run with {kind}"
-        if found.shortfall:
-            note += f"; expected {found.expected} healed now, {len(found.healed)} are"
-            note += f": {some_of(found.still_stuck)} still wait" if found.still_stuck else ""
+        note = f"{len(proof.healed)} of {len(self.snapshot.stuck_pods)} pods run with {kind}"
+        if proof.shortfall:
+            note += f"; expected {proof.expected} healed now, {len(proof.healed)} are"
+            note += f": {some_of(proof.still_stuck)} still wait" if proof.still_stuck else ""
         return note
 
     @property
@@ -166,9 +166,9 @@ class Verifier:
         hosts = {pod.node for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
         return tuple(sorted(name for name in hosts if name and self._must_be_replaced(name)))
 
-    def _outcome(self, found: Verification) -> Outcome:
+    def _outcome(self, proof: Verification) -> Outcome:
         """Where no pod was stuck (a shortage that was only forecast) the plan's subnets must be there and have room."""
-        if found.still_stuck:
-            return Outcome.PARTLY if found.healed else Outcome.FAILED
-        with_room = {subnet.id for subnet in found.subnets if subnet.after}
+        if proof.still_stuck:
+            return Outcome.PARTLY if proof.healed else Outcome.FAILED
+        with_room = {subnet.id for subnet in proof.subnets if subnet.after}
         return Outcome.HEALED if self.snapshot.stuck_pods or self._wanted <= with_room else Outcome.FAILED

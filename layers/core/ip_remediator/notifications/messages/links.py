@@ -53,15 +53,15 @@ def console_links(incident: Incident) -> list[str]:
         return []
     region = quote(incident.region)
     base = f"https://{region}.{host}"
-    found = [link("Cluster", f"{base}/eks/clusters/{quote(incident.cluster, safe='')}?region={region}")]
+    links = [link("Cluster", f"{base}/eks/clusters/{quote(incident.cluster, safe='')}?region={region}")]
     if incident.plan:
         vpc = quote(incident.plan.vpc_id, safe="")
-        found.append(link("VPC", f"{base}/vpcconsole/home?region={region}#VpcDetails:VpcId={vpc}"))
+        links.append(link("VPC", f"{base}/vpcconsole/home?region={region}#VpcDetails:VpcId={vpc}"))
     execution = incident.change_execution or incident.execution
     if execution and execution.startswith("arn:"):
         arn = quote(execution, safe=":")
-        found.append(link("Execution", f"{base}/states/home?region={region}#/v2/executions/details/{arn}"))
-    return found
+        links.append(link("Execution", f"{base}/states/home?region={region}#/v2/executions/details/{arn}"))
+    return links
 
 
 def _host(region: str) -> str | None:

@@ -55,11 +55,11 @@ def render(incident: Incident, site: Site = NO_SITE) -> Message:
     state = headline(incident)
     title = _title(incident)
     quick = [slack_part(part) for part in decision_fields(incident)]
-    told = [slack_part(part) for part in parts(incident, site)]
-    shown = [kit.section(part) for part in told]
+    paragraphs = [slack_part(part) for part in parts(incident, site)]
+    shown = [kit.section(part) for part in paragraphs]
     pressed = buttons(incident) if site.clickable else commands(incident)
     return Message(
-        text=_joined(f"{state.emoji} {mrkdwn(title)}", [*quick, *told], mrkdwn(_footer(incident, site))),
+        text=_joined(f"{state.emoji} {mrkdwn(title)}", [*quick, *paragraphs], mrkdwn(_footer(incident, site))),
         blocks=[
             kit.header(state.emoji, title),
             kit.context(mrkdwn(_setting(incident))),
@@ -93,9 +93,9 @@ def reply(call: Call) -> Message:
 
 def plain(incident: Incident, site: Site = NO_SITE) -> str:
     """The same for e-mail and terminals, with the whole plan where there is no button to see it."""
-    told = [*decision_fields(incident), *in_full(incident, site), *parts(incident, site)]
+    shown_parts = [*decision_fields(incident), *in_full(incident, site), *parts(incident, site)]
     head = f"{_title(incident)}\n{_setting(incident)}"
-    texts = [without_references(head), *map(plain_part, told), without_references(_footer(incident, site))]
+    texts = [without_references(head), *map(plain_part, shown_parts), without_references(_footer(incident, site))]
     return "\n\n".join(text.replace("`", "") for text in texts)
 
 
@@ -137,10 +137,10 @@ def _footer(incident: Incident, site: Site) -> str:
     return " · ".join([command, *console_links(incident), *pages])
 
 
-def _joined(head: str, told: list[str], footer: str) -> str:
+def _joined(head: str, paragraphs: list[str], footer: str) -> str:
     """Whole parts only, so that no name and no escape is cut."""
     text, end = head, f"\n\n{footer}"
-    for part in told:
+    for part in paragraphs:
         if len(text) + len(part) + len(end) + 2 <= _MAX_TEXT:
             text += f"\n\n{part}"
     return text + end

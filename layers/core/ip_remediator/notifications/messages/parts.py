@@ -54,8 +54,8 @@ def in_full(incident: Incident, site: Site) -> list[Part]:
     """What the button Details has and a terminal shows at once: every change and risk of a plan to decide about."""
     if incident.plan is None or not decision_fields(incident):
         return []
-    told = [zones(incident), planned.in_full(incident.plan), planned.risks(incident.plan, site)]
-    return [part for part in told if part.lines]
+    all_parts = [zones(incident), planned.in_full(incident.plan), planned.risks(incident.plan, site)]
+    return [part for part in all_parts if part.lines]
 
 
 def _parts(incident: Incident, site: Site) -> Iterator[Part]:
@@ -167,10 +167,10 @@ def _healed(pod: HealedPod) -> str:
 def _balance(zone: str, verification: Verification) -> str:
     """Free addresses of a zone's subnets before and after; a subnet without a before was made by us."""
     subnets = [subnet for subnet in verification.subnets if subnet.zone == zone]
-    told = [_told_free(subnet) for subnet in subnets]
+    free_counts = [_told_free(subnet) for subnet in subnets]
     before = [subnet.before for subnet in subnets if subnet.before is not None]
     was = f"{sum(before):,} free before, now " if before else "now free: "
-    return f"{words(zone)}: {was}{listed(told[:_SUBNETS_NAMED])}"
+    return f"{words(zone)}: {was}{listed(free_counts[:_SUBNETS_NAMED])}"
 
 
 def _told_free(subnet: SubnetBalance) -> str:

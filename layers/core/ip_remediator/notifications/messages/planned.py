@@ -24,8 +24,8 @@ def in_full(plan: Plan) -> Part:
     others = [change for change in plan.changes if change.action not in _TOLD_TOGETHER]
     lines += items((_change(change) for change in others), shown=4)
     if plan.prepares_only:
-        told = counted(len(plan.handover), "instruction")
-        lines.append(Line(f"the rest is yours to run: {told}, in the details", label="Afterwards"))
+        instructions = counted(len(plan.handover), "instruction")
+        lines.append(Line(f"the rest is yours to run: {instructions}, in the details", label="Afterwards"))
     lines.append(Line(words(plan.expectation), "none", label="Expected"))
     return Part("Plan", lines)
 
@@ -160,17 +160,17 @@ def taken_back(plan: Plan | None) -> tuple[str, str]:
 def undoing(plan: Plan | None) -> str:
     """What a rollback will do, as sentences."""
     restored, deleted = taken_back(plan)
-    told = [f"{restored} become as they were before"] if restored else []
-    return "; then ".join(told + ([f"{deleted} are deleted"] if deleted else [])) + "."
+    sentences = [f"{restored} become as they were before"] if restored else []
+    return "; then ".join(sentences + ([f"{deleted} are deleted"] if deleted else [])) + "."
 
 
 def undone(plan: Plan | None) -> str:
     """What a rollback did."""
     restored, deleted = taken_back(plan)
-    told = [f"{restored} restored"] if restored else []
-    told += [f"{deleted} deleted"] if deleted else []
+    sentences = [f"{restored} restored"] if restored else []
+    sentences += [f"{deleted} deleted"] if deleted else []
     free = plan is None or plan.block is not None
-    return "; ".join([*told, *([f"{code(plan.space) if plan else 'the block'} is free again"] if free else [])])
+    return "; ".join([*sentences, *([f"{code(plan.space) if plan else 'the block'} is free again"] if free else [])])
 
 
 def handed_over(plan: Plan, made: dict[str, str]) -> Part:
@@ -195,17 +195,17 @@ def risks(plan: Plan, site: Site, shown: int = 6) -> Part:
 
 
 def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
-    told = f"{words(subnet.zone)}: subnet "
+    text = f"{words(subnet.zone)}: subnet "
     if subnet.id:
-        told += f"{code(subnet.id)} ({words(subnet.cidr)}), which is there already"
+        text += f"{code(subnet.id)} ({words(subnet.cidr)}), which is there already"
     else:
-        told += f"{code(subnet.cidr)}{_size(subnet.cidr)}{', reserved for prefixes' if subnet.reserve_prefixes else ''}"
+        text += f"{code(subnet.cidr)}{_size(subnet.cidr)}{', reserved for prefixes' if subnet.reserve_prefixes else ''}"
     if plan.strategy == "subnet-discovery":
         tags = names((f"{key}={value}" for key, value in subnet.tags.items()), shown=2)
-        return f"{told}, tagged {tags} so that ipamd finds it" if tags else f"{told} and tagged"
+        return f"{text}, tagged {tags} so that ipamd finds it" if tags else f"{text} and tagged"
     if plan.strategy == "node-group":
-        return f"{told}, for node groups"
-    return f"{told}, ENIConfig {names(subnet.eni_configs, shown=3) or '-'}"
+        return f"{text}, for node groups"
+    return f"{text}, ENIConfig {names(subnet.eni_configs, shown=3) or '-'}"
 
 
 def _size(cidr: str) -> str:

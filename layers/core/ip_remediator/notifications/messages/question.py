@@ -52,8 +52,8 @@ def conditions(plan: Plan, approval: Approval) -> Iterator[Line]:
     yield Line(silence, "none", label="If nobody answers")
     yield Line(planned.undoable(plan), "none", label="Undo")
     if plan.prepares_only:
-        told = counted(len(plan.handover), "instruction")
-        yield Line(f"the rest is yours to run: {told}, in the details", "none", label="Afterwards")
+        instructions = counted(len(plan.handover), "instruction")
+        yield Line(f"the rest is yours to run: {instructions}, in the details", "none", label="Afterwards")
 
 
 def deadline(approval: Approval) -> str:

@@ -98,14 +98,14 @@ def _words_of(incident: Incident, step: Step) -> str:
 
 def _told_above(incident: Incident, step: Step, result: StepResult) -> bool:
     """Cause, plan and decision have lines of their own once there are any; the rollback has a paragraph."""
-    told = {
+    has_own_lines = {
         Step.DIAGNOSE: incident.diagnosis is not None,
         Step.PLAN: incident.plan is not None,
         Step.APPROVE: incident.approval is not None or result.state is StepState.SKIPPED,
         Step.REPLACE_NODES: incident.replacement is not None,
         Step.ROLLBACK: incident.rollback is not None,
     }
-    return result.state != StepState.FAILED and told.get(step, False)
+    return result.state != StepState.FAILED and has_own_lines.get(step, False)
 
 
 def _note(incident: Incident, result: StepResult) -> str:
