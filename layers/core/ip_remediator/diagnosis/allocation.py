@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, PREFIX_SIZE, WARM_IP_TARGET, Node
@@ -91,6 +92,32 @@ class _FreeSpace:
         self._taken_prefixes[subnet] += prefixes
 
 
+@dataclass(frozen=True)
+class _EniRequest:
+    """How a node asks for one more ENI: the first request takes `addresses`, or whole `prefixes`, for `at_once` pods;
+    a full ENI serves `most`. `unit`: the addresses of an item: 1, or those of a prefix."""
+
+    subnets: tuple[str, ...]
+    addresses: int
+    prefixes: int
+    at_once: int
+    most: int
+    unit: int
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, node: Node) -> Self:
+        takes_prefixes = uses_prefixes(snapshot.cni, node)
+        addresses, prefixes = addresses_of_new_eni(snapshot, node), prefixes_of_new_eni(snapshot, node)
+        return cls(
+            subnets=tuple(next_eni_subnets(snapshot, node)),
+            addresses=addresses,
+            prefixes=prefixes,
+            at_once=prefixes * PREFIX_SIZE if takes_prefixes else max(1, addresses - 1),
+            most=((addresses_per_eni(node) or 1) - 1) * _unit(takes_prefixes),
+            unit=_unit(takes_prefixes),
+        )
+
+
 class _Requests:
     def __init__(self, snapshot: Snapshot, free: _FreeSpace) -> None:
         self._snapshot = snapshot
@@ -140,30 +167,33 @@ class _Requests:
 
     def for_new_enis(self, node: Node, pods: int) -> None:
         """As many as the pods need and the node has slots for. A node that has none left lacks no addresses."""
-        snapshot, prefixes = self._snapshot, uses_prefixes(self._snapshot.cni, node)
-        slots = free_slots(snapshot.cni, node)
-        addresses, blocks = addresses_of_new_eni(snapshot, node), prefixes_of_new_eni(snapshot, node)
-        candidates = next_eni_subnets(snapshot, node)
-        at_once = blocks * PREFIX_SIZE if prefixes else max(1, addresses - 1)
-        most = ((addresses_per_eni(node) or 1) - 1) * _unit(prefixes)
+        slots = free_slots(self._snapshot.cni, node)
+        request = _EniRequest.of(self._snapshot, node)
         for _ in range(pods if slots is None else slots):
             if pods <= 0:
                 return
-            self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + addresses
-            fitting = [id_ for id_ in candidates if self._has(id_, addresses, blocks)]
-            if not fitting:
-                self._lacks(node, candidates, addresses)
-                if self.outcome.lacking[node.name] is Lack.ADDRESSES:
-                    self.outcome.exhausted.update(candidates)
+            served = self._on_new_eni(node, request, pods)
+            if not served:
                 return
-            chosen = max(fitting, key=lambda id_: self._free.addresses(id_, prefixes=prefixes))
-            self._free.take(chosen, addresses, blocks)
-            pods -= at_once
-            further = min(pods, most - at_once)  # where warm targets or prefixes make the first request small
-            if further > 0:
-                pods -= self._take(node, chosen, -(-further // _unit(prefixes))) * _unit(prefixes)
+            pods -= served
         if pods > 0 and node.name in self._refused:
-            self._lacks(node, self._refused[node.name], _unit(prefixes))
+            self._lacks(node, self._refused[node.name], request.unit)
+
+    def _on_new_eni(self, node: Node, request: _EniRequest, pods: int) -> int:
+        """Attaches one ENI and fills it, as far as the pods need; the pods that it serves, 0 where no subnet fits."""
+        self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + request.addresses
+        fitting = [id_ for id_ in request.subnets if self._has(id_, request.addresses, request.prefixes)]
+        if not fitting:
+            self._lacks(node, request.subnets, request.addresses)
+            if self.outcome.lacking[node.name] is Lack.ADDRESSES:
+                self.outcome.exhausted.update(request.subnets)
+            return 0
+        chosen = max(fitting, key=lambda id_: self._free.addresses(id_, prefixes=request.unit > 1))
+        self._free.take(chosen, request.addresses, request.prefixes)
+        further = min(pods, request.most) - request.at_once  # where warm targets or prefixes make the first one small
+        if further <= 0:
+            return request.at_once
+        return request.at_once + self._take(node, chosen, -(-further // request.unit)) * request.unit
 
     def _has(self, subnet: str, addresses: int, prefixes: int) -> bool:
         enough = self._free.addresses(subnet, prefixes=prefixes > 0) >= addresses

@@ -62,21 +62,33 @@ def ask_for(quota: str, value: int) -> str:
 
 def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
     """Subnets of the nodes' zones that no node uses: what they are meant for, only people know."""
+    subnets = _roomiest_idle_subnets(snapshot)[:_TOLD]
+    if subnets:
+        described = ", ".join(f"{subnet.id} ({subnet.zone}, {subnet.free} free)" for subnet in subnets)
+        ids = " ".join(subnet.id for subnet in subnets)
+        yield (
+            f"a subnet that is there, as long as it is meant for pods: {described}: aws ec2 create-tags "
+            f"--resources {ids} --tags Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}"
+        )
+
+
+def _roomiest_idle_subnets(snapshot: Snapshot) -> list[Subnet]:
+    """The idle subnet with most free addresses of each zone with nodes, in the order of the zones."""
     used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
     zones = {node.zone for node in snapshot.nodes if node.runs_vpc_cni}
     idle: dict[str, Subnet] = {}
     for subnet in sorted(snapshot.subnets, key=lambda subnet: (-(subnet.free or 0), subnet.id)):
-        marked = any(key == _PUBLIC_TAG or key.startswith(_OURS) for key in subnet.tags)
-        ours = not marked and not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
-        if subnet.zone in zones and subnet.id not in used and (subnet.free or 0) >= _WORTH_OFFERING and ours:
+        if subnet.zone in zones and subnet.id not in used and _may_be_for_pods(snapshot, subnet):
             idle.setdefault(subnet.zone, subnet)
-    if idle:
-        told = ", ".join(f"{subnet.id} ({zone}, {subnet.free} free)" for zone, subnet in sorted(idle.items())[:_TOLD])
-        ids = " ".join(subnet.id for _, subnet in sorted(idle.items())[:_TOLD])
-        yield (
-            f"a subnet that is there, as long as it is meant for pods: {told}: aws ec2 create-tags --resources {ids} "
-            f"--tags Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}"
-        )
+    return [subnet for _, subnet in sorted(idle.items())]
+
+
+def _may_be_for_pods(snapshot: Snapshot, subnet: Subnet) -> bool:
+    """Whether the subnet has room, and no tag and no Outpost makes it something else."""
+    if (subnet.free or 0) < _WORTH_OFFERING:
+        return False
+    marked = any(key == _PUBLIC_TAG or key.startswith(_OURS) for key in subnet.tags)
+    return not marked and not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
 
 
 def _for_eni_quota(snapshot: Snapshot) -> Iterator[str]:
@@ -185,17 +197,21 @@ def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
 
 def _prefix_delegation(snapshot: Snapshot, full: list[Node]) -> Iterator[str]:
     """It needs Nitro or bare metal (EC2 User Guide, "Prefix delegation for network interfaces")."""
-    if snapshot.cni.prefix_delegation or (full and all(supports_prefixes(node) is False for node in full)):
+    able = [node for node in full if supports_prefixes(node)]
+    unable = [node for node in full if supports_prefixes(node) is False]
+    if snapshot.cni.prefix_delegation or (full and len(unable) == len(full)):
         return
-    able = sorted({node.instance_type or node.name for node in full if supports_prefixes(node)})
-    unable = sorted({node.instance_type or node.name for node in full if supports_prefixes(node) is False})
-    which = (
-        f" on {some_of(able, _TOLD)}, which are Nitro or bare metal" if able else " where they are Nitro or bare metal"
+    where = (
+        f" on {_some_types_of(able)}, which are Nitro or bare metal" if able else " where they are Nitro or bare metal"
     )
     yield (
         "turn on prefix delegation, 16 addresses in a slot: ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on "
-        f"aws-node, for new nodes{which}" + (f" (not {some_of(unable, _TOLD)})" if unable else "")
+        f"aws-node, for new nodes{where}" + (f" (not {_some_types_of(unable)})" if unable else "")
     )
+
+
+def _some_types_of(nodes: list[Node]) -> str:
+    return some_of(sorted({node.instance_type or node.name for node in nodes}), _TOLD)
 
 
 def _limits(cni: Cni, node: Node) -> str:

@@ -6,8 +6,9 @@ Kubernetes say about subnets, ENIs and nodes, and each verdict carries the evide
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -217,22 +218,15 @@ def _diagnose_group(
 
 
 def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) -> ZoneDiagnosis:
-    """The worst of the groups that are in need; reasons of several name what each is about."""
-    in_need = [group for group in groups if group.stuck_pods or group.verdict is Verdict.ENICONFIG_MISSING] or groups
-    verdict = next(verdict for verdict in WORST_FIRST if any(group.verdict is verdict for group in in_need))
-    told = list(dict.fromkeys(group.reason for group in in_need if group.verdict is verdict))
-    if verdict is Verdict.RECOVERED and (unlaunchable := node_launch_reason(snapshot, zone)):
-        verdict, told = Verdict.NODE_LAUNCH, [unlaunchable]
     subnets = zone_subnets(snapshot, zone)
+    free = free_addresses(subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone])
     stuck = sum(group.stuck_pods for group in groups)
     last = None if stuck else lasting(subnets)
-    free = free_addresses(subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone])
-    others = [group for group in groups if group not in in_need and group.verdict in CURABLE]
-    also = f"; besides, {some_of([group.reason for group in others], _SHOWN)}" if others else ""
+    verdict, reason = _judge_zone(snapshot, zone, groups, free)
     return ZoneDiagnosis(
         zone=zone,
         verdict=verdict,
-        reason=told_recovered(free) if len(told) > 1 and verdict is Verdict.RECOVERED else some_of(told, _SHOWN) + also,
+        reason=reason,
         free=free,
         nodes=sum(group.nodes for group in groups),
         stuck_pods=stuck,
@@ -240,34 +234,67 @@ def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) 
     )
 
 
+def _judge_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis], free: int | None) -> tuple[Verdict, str]:
+    """The worst of the groups that are in need; reasons of several name what each is about."""
+    in_need = _in_need(groups)
+    verdict = _worst(in_need)
+    reasons = list(dict.fromkeys(group.reason for group in in_need if group.verdict is verdict))
+    if verdict is Verdict.RECOVERED and (unlaunchable := node_launch_reason(snapshot, zone)):
+        verdict, reasons = Verdict.NODE_LAUNCH, [unlaunchable]
+    if verdict is Verdict.RECOVERED and len(reasons) > 1:
+        return verdict, told_recovered(free)
+    others = [group.reason for group in groups if group not in in_need and group.verdict in CURABLE]
+    besides = f"; besides, {some_of(others, _SHOWN)}" if others else ""
+    return verdict, some_of(reasons, _SHOWN) + besides
+
+
+_Judged = TypeVar("_Judged", GroupDiagnosis, ZoneDiagnosis)
+
+
+def _in_need(judged: Sequence[_Judged]) -> list[_Judged]:
+    """Those in which pods hang or can get no ENI; all, where none is."""
+    in_need = [part for part in judged if part.stuck_pods or part.verdict is Verdict.ENICONFIG_MISSING]
+    return in_need or list(judged)
+
+
+def _worst(judged: Iterable[GroupDiagnosis | ZoneDiagnosis]) -> Verdict:
+    verdicts = {part.verdict for part in judged}
+    return next((verdict for verdict in WORST_FIRST if verdict in verdicts), Verdict.RECOVERED)
+
+
 def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: frozenset[Cause]) -> tuple[Verdict, str]:
     """The worst of the zones in which pods hang: a full subnet elsewhere must not hide why they do."""
-    in_need = [zone for zone in zones if zone.stuck_pods or zone.verdict is Verdict.ENICONFIG_MISSING]
-    judged = in_need or list(zones)
-    shown = {zone.verdict for zone in judged}
-    verdict = next((verdict for verdict in WORST_FIRST if verdict in shown), Verdict.RECOVERED)
-    if verdict in PODS_SERVED and (lost := _lost(snapshot, causes)):
-        return lost
-    if verdict in PODS_SERVED and (beside := shortage_beside_pods(snapshot)):
-        return beside
-    told = [f"{zone.zone}: {zone.reason}" for zone in judged if zone.verdict == verdict]
-    return verdict, "; ".join(told) or "no node and no stuck pod was found: there is nothing to cure"
+    in_need = _in_need(zones)
+    verdict = _worst(in_need)
+    if verdict in PODS_SERVED:
+        outside_zones = (
+            _on_nodes_without_zone(snapshot) or _on_unknown_nodes(snapshot, causes) or shortage_beside_pods(snapshot)
+        )
+        if outside_zones:
+            return outside_zones
+    reasons = [f"{zone.zone}: {zone.reason}" for zone in in_need if zone.verdict == verdict]
+    return verdict, "; ".join(reasons) or "no node and no stuck pod was found: there is nothing to cure"
 
 
-def _lost(snapshot: Snapshot, causes: frozenset[Cause]) -> tuple[Verdict, str] | None:
-    """Pods that hang on nodes of which nothing is known that a verdict could rest on, but for the words of EC2."""
+def _on_nodes_without_zone(snapshot: Snapshot) -> tuple[Verdict, str] | None:
+    """Pods that hang on nodes whose zone neither a label nor a subnet tells."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
     unplaced = [node.name for node in snapshot.nodes if node.runs_vpc_cni and not node.zone and node.name in hosts]
-    if unplaced:
-        told = f"pods hang on {some_of(unplaced)}, whose zone is unknown: they lack the label {ZONE_LABEL}"
-        return Verdict.CNI_FAULT, told
-    # The host of a pod that is not among the nodes is gone, unless no node was read at all.
-    lost = [pod for pod in snapshot.stuck_pods if not pod.node or not snapshot.nodes]
-    if not lost:
+    if not unplaced:
         return None
-    told = f"{counted(len(lost), 'pod')} without an address, on nodes that the snapshot does not tell"
+    reason = f"pods hang on {some_of(unplaced)}, whose zone is unknown: they lack the label {ZONE_LABEL}"
+    return Verdict.CNI_FAULT, reason
+
+
+def _on_unknown_nodes(snapshot: Snapshot, causes: frozenset[Cause]) -> tuple[Verdict, str] | None:
+    """Pods that hang on nodes of which nothing is known that a verdict could rest on, but for the words of EC2."""
+    # The host of a pod that is not among the nodes is gone, unless no node was read at all.
+    pods = [pod for pod in snapshot.stuck_pods if not pod.node or not snapshot.nodes]
+    if not pods:
+        return None
+    reason = f"{counted(len(pods), 'pod')} without an address, on nodes that the snapshot does not tell"
     verdict = next((verdict for cause, verdict in _BY_WORD.items() if cause in causes), None)
     if verdict is None:
-        return Verdict.CNI_FAULT, f"{told}: add those nodes with their interfaces, and the subnets"
-    proven = ", ".join(sorted(cause for cause in causes if cause in _BY_WORD))
-    return verdict, f"{told}; their events or the signals prove {proven}"
+        return Verdict.CNI_FAULT, f"{reason}: add those nodes with their interfaces, and the subnets"
+    proven = ", ".join(sorted(causes & _BY_WORD.keys()))
+    return verdict, f"{reason}; their events or the signals prove {proven}"

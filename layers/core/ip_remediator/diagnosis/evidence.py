@@ -96,13 +96,17 @@ def _of_full_nodes(snapshot: Snapshot) -> Iterator[str]:
     served = [node for node in snapshot.nodes if node.name in hosts and node.runs_vpc_cni]
     full = [node for node in served if free_slots(snapshot.cni, node) == 0]
     for node in full[:_NODES_SHOWN]:
-        enis, most = on_default_card(node) or (), (eni_limit(snapshot.cni, node) or 0) * (addresses_per_eni(node) or 0)
-        held = sum(eni.addresses + eni.prefixes for eni in enis)
-        kind = f" ({node.instance_type})" if node.instance_type else ""
-        of_most = f" of {most}" if most else ""
-        yield f"node {node.name}{kind} has {told_attached(snapshot, node)} with {held}{of_most} addresses or prefixes"
+        yield _full_node(snapshot, node)
     if len(full) > _NODES_SHOWN:
         yield f"{counted(len(full) - _NODES_SHOWN, 'more node')} with stuck pods and no free ENI slot"
+
+
+def _full_node(snapshot: Snapshot, node: Node) -> str:
+    most = (eni_limit(snapshot.cni, node) or 0) * (addresses_per_eni(node) or 0)
+    used = sum(eni.addresses + eni.prefixes for eni in on_default_card(node) or ())
+    kind = f" ({node.instance_type})" if node.instance_type else ""
+    of_most = f" of {most}" if most else ""
+    return f"node {node.name}{kind} has {told_attached(snapshot, node)} with {used}{of_most} addresses or prefixes"
 
 
 def _of_words(signals: frozenset[Cause], said: Mapping[Cause, StuckPod]) -> Iterator[str]:
@@ -153,18 +157,30 @@ def unknown(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _gaps(snapshot: Snapshot) -> Iterator[str]:
+    served = [node for node in snapshot.nodes if node.runs_vpc_cni]
+    yield from _gaps_of_subnets(snapshot)
+    yield from _gaps_of_nodes(snapshot, served)
+    yield from _gap("the node of", (f"{pod.namespace}/{pod.name}" for pod in snapshot.stuck_pods if not pod.node))
+    yield from _unread_parts(snapshot, served)
+
+
+def _gaps_of_subnets(snapshot: Snapshot) -> Iterator[str]:
     yield from _gap("free addresses of", (subnet.id for subnet in snapshot.subnets if subnet.free is None))
     if snapshot.cni.prefix_delegation:
-        uncounted = (
-            subnet.id for subnet in snapshot.subnets if subnet.free is not None and subnet.free_prefixes is None
-        )
+        counted_subnets = [subnet for subnet in snapshot.subnets if subnet.free is not None]
+        uncounted = (subnet.id for subnet in counted_subnets if subnet.free_prefixes is None)
         yield from _gap("free /28 prefixes of", uncounted)
-    served = [node for node in snapshot.nodes if node.runs_vpc_cni]
+
+
+def _gaps_of_nodes(snapshot: Snapshot, served: Sequence[Node]) -> Iterator[str]:
     yield from _gap("ENI slots of", (node.name for node in served if free_slots(snapshot.cni, node) is None))
     yield from _of_cards(served)
     yield from _of_trunks(snapshot, served)
     yield from _gap("the zone of", (node.name for node in served if not node.zone))
-    yield from _gap("the node of", (f"{pod.namespace}/{pod.name}" for pod in snapshot.stuck_pods if not pod.node))
+
+
+def _unread_parts(snapshot: Snapshot, served: Sequence[Node]) -> Iterator[str]:
+    """Parts of the snapshot that are wholly missing."""
     if snapshot.stuck_pods and not snapshot.nodes:
         yield "the nodes"
     if served and not snapshot.subnets:
@@ -193,6 +209,6 @@ def _of_trunks(snapshot: Snapshot, served: Iterable[Node]) -> Iterator[str]:
 
 
 def _gap(what: str, names: Iterable[str]) -> Iterator[str]:
-    found = sorted(set(names))
-    if found:
-        yield f"{what} {some_of(found)}"
+    distinct = sorted(set(names))
+    if distinct:
+        yield f"{what} {some_of(distinct)}"

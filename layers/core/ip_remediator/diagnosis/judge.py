@@ -5,6 +5,9 @@ Facts come before what signals prove: signals are of the whole cluster, and some
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.evidence import told_forecast
@@ -71,22 +74,35 @@ def _refused_by_ec2(
 
 def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str]:
     """Short as soon as no node can get its next addresses, whether pods wait there yet or not."""
-    subnets = [subnet for id_ in group.subnets if (subnet := snapshot.subnet(id_))]
     prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
     free = free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
-    told = some_of(sorted(group.subnets))
     if free is not None and not _can_grow(snapshot, group):
-        need = max(addresses_of_new_eni(snapshot, node) for node in group.nodes)
-        few = "no free address" if free == 0 else counted(free, "free address", "free addresses")
-        asks = f", where a node asks for {need} at once" if free else ""
-        whole = free >= need and prefixes
-        verdict = Verdict.PREFIX_FRAGMENTED if whole else Verdict.SUBNET_EXHAUSTED
-        return verdict, f"{few} in {told}{asks}{' and side by side' if whole else ''}; no pod waits for one yet"
-    last = lasting(subnets) if len(subnets) == len(group.subnets) else None
-    if last and last.full_at:
-        left = f"{told} {'have' if len(group.subnets) > 1 else 'has'} {free} free"
-        return Verdict.SUBNET_EXHAUSTED, f"{left} and {told_forecast(snapshot, last.full_at)}; no pod waits yet"
+        return _too_few_for_next_node(snapshot, group, free, prefixes=prefixes)
+    full_at = _full_at(snapshot, group)
+    if full_at:
+        names, have = some_of(sorted(group.subnets)), "have" if len(group.subnets) > 1 else "has"
+        forecast = told_forecast(snapshot, full_at)
+        return Verdict.SUBNET_EXHAUSTED, f"{names} {have} {free} free and {forecast}; no pod waits yet"
     return Verdict.RECOVERED, told_recovered(free)
+
+
+def _too_few_for_next_node(
+    snapshot: Snapshot, group: AddressGroup, free: int, *, prefixes: bool
+) -> tuple[Verdict, str]:
+    need = max(addresses_of_new_eni(snapshot, node) for node in group.nodes)
+    few = "no free address" if free == 0 else counted(free, "free address", "free addresses")
+    asks = f", where a node asks for {need} at once" if free else ""
+    fragmented = prefixes and free >= need
+    verdict = Verdict.PREFIX_FRAGMENTED if fragmented else Verdict.SUBNET_EXHAUSTED
+    side_by_side = " and side by side" if fragmented else ""
+    return verdict, f"{few} in {some_of(sorted(group.subnets))}{asks}{side_by_side}; no pod waits for one yet"
+
+
+def _full_at(snapshot: Snapshot, group: AddressGroup) -> datetime | None:
+    """When the last of the group's subnets will be full; None where one of them was not read."""
+    subnets = [subnet for id_ in group.subnets if (subnet := snapshot.subnet(id_))]
+    last = lasting(subnets) if len(subnets) == len(group.subnets) else None
+    return last.full_at if last else None
 
 
 def told_recovered(free: int | None) -> str:
@@ -117,23 +133,27 @@ def _has(snapshot: Snapshot, way: GrowthOption) -> bool:
 
 def _judge_with_free_addresses(hosts: list[NeedyNodes], causes: frozenset[Cause]) -> tuple[Verdict, str]:
     """No subnet is short: what else keeps the pods from an address."""
-    told = {supply: sorted(group.reason for group in hosts if group.supply is supply) for supply in AddressSupply}
+    reasons = {supply: sorted(group.reason for group in hosts if group.supply is supply) for supply in AddressSupply}
     others = sorted(group.reason for group in hosts if group.supply is not AddressSupply.AT_LIMIT)
-    at_limit = some_of(told[AddressSupply.AT_LIMIT], _SHOWN)
+    at_limit = some_of(reasons[AddressSupply.AT_LIMIT], _SHOWN)
     if not others:
         return Verdict.NODE_LIMIT, at_limit
-    if told[AddressSupply.BARRED]:
-        return Verdict.CNI_FAULT, some_of(told[AddressSupply.BARRED], _SHOWN)
-    if told[AddressSupply.RESERVED]:
-        return Verdict.CNI_FAULT, some_of(told[AddressSupply.RESERVED], _SHOWN)
-    fault = next((cause for cause in _FAULTS if cause in causes), None)
+    fault = _fault_of_cni(reasons, causes)
     if fault:
-        return Verdict.CNI_FAULT, _FAULTS[fault]
+        return Verdict.CNI_FAULT, fault
     if at_limit:
         return Verdict.NODE_LIMIT, at_limit
-    if Cause.NODE_LIMIT in causes and told[AddressSupply.UNKNOWN]:
+    if Cause.NODE_LIMIT in causes and reasons[AddressSupply.UNKNOWN]:
         return Verdict.NODE_LIMIT, "EC2 or ipamd says that the node's limit of ENIs or addresses is reached"
     return Verdict.CNI_FAULT, some_of(others, _SHOWN)
+
+
+def _fault_of_cni(reasons: Mapping[AddressSupply, list[str]], causes: frozenset[Cause]) -> str | None:
+    """What the facts show comes before what events and signals prove."""
+    for supply in (AddressSupply.BARRED, AddressSupply.RESERVED):
+        if reasons[supply]:
+            return some_of(reasons[supply], _SHOWN)
+    return next((fault for cause, fault in _FAULTS.items() if cause in causes), None)
 
 
 def eni_config_fault(snapshot: Snapshot, group: AddressGroup) -> str | None:

@@ -131,15 +131,16 @@ def _for_sources(snapshot: Snapshot, full: Iterable[Subnet], ids: list[str]) -> 
 
 
 def _node_classes(snapshot: Snapshot, gone: set[str]) -> list[str]:
-    known = snapshot.cluster.node_classes
-    if known is not None:
-        return [each.name for each in known if gone & set(each.subnets)][:_COMMANDS]
+    node_classes = snapshot.cluster.node_classes
+    if node_classes is not None:
+        return [node_class.name for node_class in node_classes if gone & set(node_class.subnets)][:_COMMANDS]
     karpenter = snapshot.cluster.karpenter or any(node.provisioner == "karpenter" for node in snapshot.nodes)
     return ["NAME"] if karpenter else []
 
 
-def _present(snapshot: Snapshot, node_class: str) -> tuple[str, ...]:
-    return next((each.subnets for each in snapshot.cluster.node_classes or () if each.name == node_class), ())
+def _present(snapshot: Snapshot, name: str) -> tuple[str, ...]:
+    node_classes = snapshot.cluster.node_classes or ()
+    return next((node_class.subnets for node_class in node_classes if node_class.name == name), ())
 
 
 def _for_cluster(snapshot: Snapshot, low: Iterable[Subnet]) -> Iterator[str]:
@@ -154,14 +155,18 @@ def _for_cluster(snapshot: Snapshot, low: Iterable[Subnet]) -> Iterator[str]:
 
 def _substitute(snapshot: Snapshot, subnet: Subnet, *, least: int = 16) -> str:
     """A subnet of the same zone and route table that has room and that no pod or node uses; else a name to fill in."""
-    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
-    used |= {config.subnet for config in snapshot.eni_configs if config.subnet}
     fitting = [
         other
-        for other in snapshot.subnets
-        if other.zone == subnet.zone and other.id not in used and other.route_table == subnet.route_table
+        for other in _unused_subnets(snapshot)
+        if other.zone == subnet.zone and other.route_table == subnet.route_table and (other.free or 0) >= least
     ]
-    fitting = [other for other in fitting if (other.free or 0) >= least and not outpost_of(snapshot, other)]
-    fitting = [other for other in fitting if not other_cluster(snapshot.cluster.name, other)]
     best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: other.free or 0, default=None)
     return best.id if best else f"subnet-NEW-{subnet.zone}"
+
+
+def _unused_subnets(snapshot: Snapshot) -> list[Subnet]:
+    """Subnets of the Region that no node, ENIConfig or other cluster uses."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    used |= {config.subnet for config in snapshot.eni_configs if config.subnet}
+    unused = [subnet for subnet in snapshot.subnets if subnet.id not in used and not outpost_of(snapshot, subnet)]
+    return [subnet for subnet in unused if not other_cluster(snapshot.cluster.name, subnet)]

@@ -117,17 +117,19 @@ class Supply:
             lack = Lack.PREFIXES if Cause.PREFIX_FRAGMENTED in causes else Lack.ADDRESSES
         elif not certain:
             return NeedyNodes(names, AddressSupply.RESERVED, self._told_reserved(options, names))
-        prefixes = uses_prefixes(self._snapshot.cni, nodes[0])
-        if not lack and prefixes and self._fragmented(options, causes):
+        if not lack and self._fragmented(options, nodes[0], causes):
             lack = Lack.PREFIXES
-        if lack is Lack.ADDRESSES:
-            return NeedyNodes(names, AddressSupply.EXHAUSTED, self._told_exhausted(options, names))
+        if lack:
+            return self._short(lack, options, names)
+        if hindered:
+            reason = f"{some_of(names)}: {told_hindrance(self._snapshot, hindered)}"
+            return NeedyNodes(names, AddressSupply.BARRED, reason)
+        return NeedyNodes(names, AddressSupply.OPEN, self._told_open(options, names, causes))
+
+    def _short(self, lack: Lack, options: frozenset[GrowthOption], names: tuple[str, ...]) -> NeedyNodes:
         if lack is Lack.PREFIXES:
             return NeedyNodes(names, AddressSupply.FRAGMENTED, self._told_fragments(options))
-        if hindered:
-            told = f"{some_of(names)}: {told_hindrance(self._snapshot, hindered)}"
-            return NeedyNodes(names, AddressSupply.BARRED, told)
-        return NeedyNodes(names, AddressSupply.OPEN, self._told_open(options, names, causes))
+        return NeedyNodes(names, AddressSupply.EXHAUSTED, self._told_exhausted(options, names))
 
     def _lack(self, options: frozenset[GrowthOption], names: Sequence[str], outcome: Allocation) -> Lack | None:
         """What one of the nodes does not get; or, where others found no room in any of their subnets, what all lack."""
@@ -136,9 +138,11 @@ class Supply:
             return Lack.ADDRESSES
         return max(lacking, key=lambda lack: lack is Lack.ADDRESSES) if lacking else None
 
-    def _fragmented(self, options: frozenset[GrowthOption], causes: frozenset[Cause]) -> bool:
+    def _fragmented(self, options: frozenset[GrowthOption], node: Node, causes: frozenset[Cause]) -> bool:
         """Where no one counted the /28, EC2's refusal proves it: ipamd's wrapper says the same words of a full subnet
         and of a fragmented one, and full they are not."""
+        if not uses_prefixes(self._snapshot.cni, node):
+            return False
         if Cause.PREFIX_FRAGMENTED in causes:
             return True
         subnets = [subnet for id_ in {way.subnet for way in options} if (subnet := self._snapshot.subnet(id_))]

@@ -5,6 +5,8 @@ Nodes without a label select the ENIConfig `default` (pkg/eniconfig of the VPC C
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.groups import AddressGroup
 from ip_remediator.snapshot.model import Snapshot
@@ -18,29 +20,31 @@ from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
 
 def unselected(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig, Subnet]]:
     """Those in whose subnets, at the group's place, each of its nodes can have a new ENI; the roomiest first."""
-    selected = {node.selected_eni_config for node in snapshot.nodes if node.runs_vpc_cni}
     need = sum(addresses_of_new_eni(snapshot, node) for node in group.nodes)
     prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
-    found = []
-    for config in snapshot.eni_configs:
-        subnet = snapshot.subnet(config.subnet)
-        if (
-            subnet is None
-            or config.name in selected
-            or subnet.zone != group.zone
-            or outpost_of(snapshot, subnet) != group.outpost
-        ):
-            continue
+    roomy = []
+    for config, subnet in _unselected_at(snapshot, group):
         free = free_space(subnet, prefixes=prefixes).addresses
         if free is not None and free >= need:
-            found.append((free, config, subnet))
-    return [(config, subnet) for _, config, subnet in sorted(found, key=lambda one: (-one[0], one[1].name))]
+            roomy.append((-free, config.name, config, subnet))
+    return [(config, subnet) for _, _, config, subnet in sorted(roomy, key=lambda entry: entry[:2])]
+
+
+def _unselected_at(snapshot: Snapshot, group: AddressGroup) -> Iterator[tuple[EniConfig, Subnet]]:
+    """ENIConfigs that no node selects and whose subnet is at the group's place."""
+    selected = {node.selected_eni_config for node in snapshot.nodes if node.runs_vpc_cni}
+    for config in snapshot.eni_configs:
+        subnet = snapshot.subnet(config.subnet)
+        if subnet is None or config.name in selected:
+            continue
+        if subnet.zone == group.zone and outpost_of(snapshot, subnet) == group.outpost:
+            yield config, subnet
 
 
 def told_unselected(snapshot: Snapshot, group: AddressGroup) -> str:
     """Names them, as the end of a sentence."""
-    known = [
+    names = [
         f"ENIConfig {config.name} ({subnet.id}, {counted(subnet.free or 0, 'free address', 'free addresses')})"
         for config, subnet in unselected(snapshot, group)
     ]
-    return f", while no node selects {some_of(known)} of {group.zone}" if known else ""
+    return f", while no node selects {some_of(names)} of {group.zone}" if names else ""
