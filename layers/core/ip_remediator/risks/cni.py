@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import SUBNET_DISCOVERY, Move, shown
 from ip_remediator.snapshot.model_cluster import NODE_PORT_SUPPORT, Node
@@ -50,27 +52,45 @@ def fewer_pods(move: Move) -> Risk | None:
     """The primary ENI holds no pods any more: (ENIs - 1) x (addresses - 1) + 2 of them, and their prefixes."""
     if not move.first_time:
         return None
-    tight = [
-        (node, room) for node in move.nodes if (room := _room(move, node)) is not None and (node.max_pods or 0) > room
-    ]
-    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {room}" for node, room in tight}
-    own = any(node.provisioner in _OWN_MAX_PODS for node, _ in tight)
-    unknown = [node for node in move.nodes if _room(move, node) is None or node.max_pods is None]
-    if not (changes or unknown):
+    tight = [node for node in move.nodes if _allows_too_many_pods(move, node)]
+    if not tight and not any(_limit_unknown(move, node) for node in move.nodes):
         return None
-    karpenter = bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
-    steps = ["set RESERVED_ENIS=1 on Karpenter's controller"] if karpenter else []
-    fitting = "named here" if changes else "of (ENIs - 1) x (addresses per ENI - 1) + 2"
-    steps.append(f"let new node groups run with the max-pods {fitting} (kubelet's maxPods in the launch template)")
+    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {_room(move, node)}" for node in tight}
     return Risk(
         id="max-pods-on-new-nodes",
-        severity=Severity.MEDIUM if changes and (own or karpenter) else Severity.LOW,
+        severity=_severity_of_tight(move, tight),
         found=f"pods per node of which a new one can still give addresses: {shown(sorted(changes), 5)}"
         if changes
         else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
         breaks="a new node with the present max-pods is given more pods than it has addresses for",
-        remedy="; ".join(steps),
+        remedy="; ".join(_steps_to_lower_max_pods(karpenter=_uses_karpenter(move), named=bool(changes))),
     )
+
+
+def _severity_of_tight(move: Move, tight: list[Node]) -> Severity:
+    """Who starts nodes by Karpenter or by oneself sets their max-pods."""
+    owners_choice = any(node.provisioner in _OWN_MAX_PODS for node in tight) or _uses_karpenter(move)
+    return Severity.MEDIUM if tight and owners_choice else Severity.LOW
+
+
+def _limit_unknown(move: Move, node: Node) -> bool:
+    return node.max_pods is None or _room(move, node) is None
+
+
+def _uses_karpenter(move: Move) -> bool:
+    return bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
+
+
+def _allows_too_many_pods(move: Move, node: Node) -> bool:
+    room = _room(move, node)
+    return room is not None and (node.max_pods or 0) > room
+
+
+def _steps_to_lower_max_pods(*, karpenter: bool, named: bool) -> Iterator[str]:
+    if karpenter:
+        yield "set RESERVED_ENIS=1 on Karpenter's controller"
+    fitting = "named here" if named else "of (ENIs - 1) x (addresses per ENI - 1) + 2"
+    yield f"let new node groups run with the max-pods {fitting} (kubelet's maxPods in the launch template)"
 
 
 def _room(move: Move, node: Node) -> int | None:

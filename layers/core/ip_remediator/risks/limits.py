@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.move import Move, shown
+from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots
 from ip_remediator.snapshot.preflight.quota_use import routes_by_table
 
@@ -39,29 +41,37 @@ def _assumed(move: Move) -> str:
 
 def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
     """What is used after the plan, by quota: name, number, limit, code, service."""
-    vpc, quotas, cni = move.snapshot.vpc, move.snapshot.quotas, move.snapshot.cni
+    vpc = move.snapshot.vpc
+    return [*_enis_by_zone(move), *(_of_vpc(move, vpc) if vpc else ())]
+
+
+def _enis_by_zone(move: Move) -> Iterator[tuple[str, int, int, str, str]]:
     enis = Counter[str]()
     for node in move.nodes:
-        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (free_slots(cni, node) or 0)
-    found = [
-        (f"ENIs of nodes in {zone}", held, quotas.interfaces_per_zone, "L-DF5E4CA3", "vpc")
-        for zone, held in sorted(enis.items())
-    ]
-    if vpc is None:
-        return found
-    made = 0 if move.source == "existing-subnets" else len({node.zone for node in move.nodes if node.zone})
-    found.append(("CIDRs of the VPC", len(vpc.cidrs) + move.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"))
-    found += [
-        (f"routes of {table}", routes + move.new_cidr, quotas.routes_per_table, "L-93826ACB", "vpc")
-        for table, routes in sorted(routes_by_table(vpc).items())
-    ]
+        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (free_slots(move.snapshot.cni, node) or 0)
+    for zone, number in sorted(enis.items()):
+        yield f"ENIs of nodes in {zone}", number, move.snapshot.quotas.interfaces_per_zone, "L-DF5E4CA3", "vpc"
+
+
+def _of_vpc(move: Move, vpc: Vpc) -> Iterator[tuple[str, int, int, str, str]]:
+    quotas = move.snapshot.quotas
+    yield "CIDRs of the VPC", len(vpc.cidrs) + move.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"
+    for table, routes in sorted(routes_by_table(vpc).items()):
+        yield f"routes of {table}", routes + move.new_cidr, quotas.routes_per_table, "L-93826ACB", "vpc"
     if vpc.subnet_count is not None:
-        found.append(("subnets", vpc.subnet_count + made, quotas.subnets_per_vpc, "L-407747CB", "vpc"))
+        after = vpc.subnet_count + _new_subnets(move)
+        yield "subnets", after, quotas.subnets_per_vpc, "L-407747CB", "vpc"
     if vpc.network_address_units is not None:
-        growth = sum((free_slots(cni, node) or 0) * (addresses_per_eni(node) or 0) for node in move.nodes)
-        after = vpc.network_address_units + growth
-        found.append(("network address units", after, quotas.network_address_units, "L-BB24F6E5", "vpc"))
-    return found
+        after = vpc.network_address_units + _addresses_in_free_slots(move)
+        yield "network address units", after, quotas.network_address_units, "L-BB24F6E5", "vpc"
+
+
+def _new_subnets(move: Move) -> int:
+    return 0 if move.source == "existing-subnets" else len({node.zone for node in move.nodes if node.zone})
+
+
+def _addresses_in_free_slots(move: Move) -> int:
+    return sum((free_slots(move.snapshot.cni, node) or 0) * (addresses_per_eni(node) or 0) for node in move.nodes)
 
 
 def unread(move: Move) -> Risk | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
@@ -31,7 +31,7 @@ def network(cidr: str) -> IPv4Network | None:
 
 
 def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
-    return [found for cidr in cidrs if (found := network(cidr))]
+    return [range_ for cidr in cidrs if (range_ := network(cidr))]
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,31 @@ class Move:
 
         Where no ENI is known, the subnets that ENIConfigs name, then all known subnets, then the VPC's CIDRs.
         """
-        snapshot, custom = self.snapshot, self.snapshot.cni.custom_networking
-        by_id = {subnet.id: subnet.cidr for subnet in snapshot.subnets}
-        on_enis = (
-            by_id.get(eni.subnet_id) for node in self.nodes for eni in node.interfaces if not (custom and eni.primary)
-        )
-        named = (by_id.get(config.subnet or "") for config in snapshot.eni_configs) if custom else ()
-        cidrs = (cidr.cidr for cidr in snapshot.vpc.cidrs) if snapshot.vpc else ()
-        for known in (on_enis, named, by_id.values(), cidrs):
-            found = networks(dict.fromkeys(cidr for cidr in known if cidr))
-            if found:
-                return tuple(sorted(set(found)))
+        for cidrs in (
+            self._cidrs_of_enis(),
+            self._cidrs_of_eni_configs(),
+            (subnet.cidr for subnet in self.snapshot.subnets),
+            (cidr.cidr for cidr in (self.snapshot.vpc.cidrs if self.snapshot.vpc else ())),
+        ):
+            ranges = networks(dict.fromkeys(cidr for cidr in cidrs if cidr))
+            if ranges:
+                return tuple(sorted(set(ranges)))
         return ()
+
+    def _cidrs_of_enis(self) -> Iterator[str | None]:
+        custom = self.snapshot.cni.custom_networking
+        for eni in [eni for node in self.nodes for eni in node.interfaces]:
+            if not (custom and eni.primary):
+                yield self._cidr_by_subnet.get(eni.subnet_id)
+
+    def _cidrs_of_eni_configs(self) -> Iterator[str | None]:
+        """None are in force while custom networking is off."""
+        for config in self.snapshot.eni_configs if self.snapshot.cni.custom_networking else ():
+            yield self._cidr_by_subnet.get(config.subnet or "")
+
+    @cached_property
+    def _cidr_by_subnet(self) -> dict[str, str]:
+        return {subnet.id: subnet.cidr for subnet in self.snapshot.subnets}
 
     @cached_property
     def known_range(self) -> bool:
@@ -133,9 +146,9 @@ def _inside_any(cidr: IPv4Network, outer: Iterable[IPv4Network]) -> bool:
 
 def shown(items: Iterable[str], most: int = 3, *, longest: int = 120) -> str:
     """The first `most`, each cut at `longest` characters, and how many more there are: bounded, however many."""
-    known = list(items)
-    more = f" and {len(known) - most:,} more" if len(known) > most else ""
-    return ", ".join(clip(item, longest) for item in known[:most]) + more
+    texts = list(items)
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(clip(text, longest) for text in texts[:most]) + more
 
 
 def likewise(others: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.node_subnets import full_node_subnets, low_cluster_subnets, low_load_balancer_subnets
 from ip_remediator.risks.model import Risk, Severity
@@ -19,23 +21,28 @@ def zones_without_eni_config(move: Move) -> Risk | None:
     node stays NotReady (amazon-vpc-cni-k8s v1.23.1, pkg/ipamd, handlePreScaling)."""
     if not move.first_time or not move.zones:
         return None
-    known = {zone: names for zone, names in zones_of_new_nodes(move.snapshot).items() if zone not in move.zones}
+    unserved = {zone: names for zone, names in zones_of_new_nodes(move.snapshot).items() if zone not in move.zones}
     unread = unread_sources(move.snapshot)
-    possible = [zone for zone in zones_without_nodes(move.snapshot) if zone not in (*move.zones, *known)]
-    if not known and not (unread and possible):
+    possible = _other_zones(move, unserved) if unread else []
+    if not unserved and not possible:
         return None
-    told = [f"{', '.join(names)} can launch nodes in {zone}" for zone, names in known.items()]
-    if unread and possible:
-        told.append(f"{shown(unread)} were not read, and the VPC has subnets in {shown(possible)}")
-    zones = shown([*known, *(possible if unread else ())])
+    reasons = [f"{', '.join(names)} can launch nodes in {zone}" for zone, names in unserved.items()]
+    if possible:
+        reasons.append(f"{shown(unread)} were not read, and the VPC has subnets in {shown(possible)}")
+    zones = shown([*unserved, *possible])
     return Risk(
         id="zones-without-eniconfig",
         severity=Severity.HIGH,
-        found=f"{'; '.join(told)}: the plan has no ENIConfig for {zones}",
+        found=f"{'; '.join(reasons)}: the plan has no ENIConfig for {zones}",
         breaks=f"every node that is launched in {zones} stays NotReady, for custom networking finds no ENIConfig there",
         remedy=f"keep nodes out of {zones}, or give each of these zones a subnet and an ENIConfig of its name before a "
         "node appears there (`kubectl get eniconfigs` lists those that there are)",
     )
+
+
+def _other_zones(move: Move, unserved: Mapping[str, object]) -> list[str]:
+    """Zones of the VPC in which neither a node is nor one is known to be launched."""
+    return [zone for zone in zones_without_nodes(move.snapshot) if zone not in (*move.zones, *unserved)]
 
 
 def outposts(move: Move) -> Risk | None:

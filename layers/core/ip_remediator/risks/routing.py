@@ -22,7 +22,7 @@ from ip_remediator.risks.move import (
     networks,
     shown,
 )
-from ip_remediator.snapshot.model_vpc import Route
+from ip_remediator.snapshot.model_vpc import Route, Vpc
 
 # What is behind these answers to the address that the gateway gives, or is AWS's own.
 _NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "vpce-")
@@ -171,11 +171,17 @@ def _shared_ranges(move: Move) -> dict[str, IPv4Network]:
     if vpc is None:
         return {}
     own = networks(cidr.cidr for cidr in vpc.cidrs)
-    seen = {_told(route): route.destination for route in vpc.routes}
-    seen |= {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
-    seen |= {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
-    known = {name: cidr for name, text in seen.items() if (cidr := network(text))}
-    return {name: cidr for name, cidr in sorted(known.items()) if _others(cidr, own)}
+    ranges = {place: cidr for place, text in _ranges_of_others(vpc).items() if (cidr := network(text))}
+    return {place: cidr for place, cidr in sorted(ranges.items()) if _others(cidr, own)}
+
+
+def _ranges_of_others(vpc: Vpc) -> dict[str, str]:
+    """Every range that a route, a transit gateway or a peer names, by where it was seen."""
+    return (
+        {_told(route): route.destination for route in vpc.routes}
+        | {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
+        | {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
+    )
 
 
 def transit_gateway_unread(move: Move) -> Risk | None:

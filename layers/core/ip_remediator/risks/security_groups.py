@@ -190,11 +190,11 @@ def _covers(rule: SecurityGroupRule, like: SecurityGroupRule) -> bool:
     if rule.egress != like.egress:
         return False
     protocol = _protocol(rule)
-    if protocol == "-1":
-        return True
+    return protocol == "-1" or (protocol == _protocol(like) and _covers_ports(rule, like, protocol))
+
+
+def _covers_ports(rule: SecurityGroupRule, like: SecurityGroupRule, protocol: str) -> bool:
     ports, wanted = (rule.from_port, rule.to_port), (like.from_port, like.to_port)
-    if protocol != _protocol(like):
-        return False
     if ports in _ALL_PORTS or ports == wanted:
         return True
     if None in ports or None in wanted or protocol not in _WITH_PORTS:

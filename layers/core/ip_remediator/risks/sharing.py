@@ -50,24 +50,18 @@ def eni_configs(move: Move) -> Risk | None:
     """
     if move.strategy not in (CUSTOM_NETWORKING, EXTENSION) or not move.snapshot.eni_configs:
         return None
-    zones = sorted({node.zone for node in move.nodes if node.zone})
-    selected = {name for zone in zones for name in eni_configs_of(move.snapshot, zone)}
-    wrong = {}
-    for config in sorted(move.snapshot.eni_configs, key=lambda config: (config.name not in selected, config.name)):
-        lacking = _lacking_groups(move, config)
-        if config.name not in selected:
-            lacking += _lacking_subnet(move, config)
-        if lacking:
-            wrong[config.name] = f"ENIConfig {config.name} names {shown(lacking)}"
-    if not wrong:
+    selected = _selected_eni_configs(move)
+    lacking = _lacking_by_eni_config(move, selected)
+    if not lacking:
         return None
-    in_use = sorted(set(wrong) & selected)
+    in_use = sorted(set(lacking) & selected)
     vpc_id = move.snapshot.vpc.id if move.snapshot.vpc else "the VPC"
-    first = in_use[0] if in_use else next(iter(wrong))
+    first = in_use[0] if in_use else next(iter(lacking))
+    named = [f"ENIConfig {name} names {shown(ids)}" for name, ids in lacking.items()]
     return Risk(
         id="eniconfigs-refer-elsewhere",
         severity=Severity.HIGH if in_use else Severity.LOW,
-        found=f"{shown(wrong.values())}: not in {vpc_id}",
+        found=f"{shown(named)}: not in {vpc_id}",
         breaks=f"new ENIs of nodes that select {shown(in_use)}: EC2 refuses security groups of another VPC"
         if in_use
         else "nothing now: no node selects them",
@@ -75,17 +69,34 @@ def eni_configs(move: Move) -> Risk | None:
     )
 
 
+def _selected_eni_configs(move: Move) -> set[str]:
+    zones = {node.zone for node in move.nodes if node.zone}
+    return {name for zone in zones for name in eni_configs_of(move.snapshot, zone)}
+
+
+def _lacking_by_eni_config(move: Move, selected: set[str]) -> dict[str, list[str]]:
+    """What each ENIConfig names that the VPC does not have, by its name; those that nodes select come first."""
+    lacking = {}
+    for config in sorted(move.snapshot.eni_configs, key=lambda config: (config.name not in selected, config.name)):
+        ids = _lacking_groups(move, config)
+        if config.name not in selected:
+            ids += _lacking_subnet(move, config)
+        if ids:
+            lacking[config.name] = ids
+    return lacking
+
+
 def _lacking_groups(move: Move, config: EniConfig) -> list[str]:
     vpc = move.snapshot.vpc
     if vpc is None or vpc.security_groups is None:
         return []
-    known = {group.id for group in vpc.security_groups if group.vpc_id in (None, vpc.id)}
-    return [group for group in config.security_groups if group not in known]
+    in_vpc = {group.id for group in vpc.security_groups if group.vpc_id in (None, vpc.id)}
+    return [group for group in config.security_groups if group not in in_vpc]
 
 
 def _lacking_subnet(move: Move, config: EniConfig) -> list[str]:
-    known = {subnet.id for subnet in move.snapshot.subnets}
-    return [config.subnet] if known and config.subnet and config.subnet not in known else []
+    in_vpc = {subnet.id for subnet in move.snapshot.subnets}
+    return [config.subnet] if in_vpc and config.subnet and config.subnet not in in_vpc else []
 
 
 def _others(move: Move) -> list[str]:
