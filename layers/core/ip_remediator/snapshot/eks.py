@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ip_remediator.snapshot.model_cluster import Cluster
@@ -10,13 +11,6 @@ from ip_remediator.snapshot.model_cluster import Cluster
 def cluster_facts(described: dict[str, Any]) -> Cluster:
     """The facts of a DescribeCluster answer that decisions need."""
     network = described.get("kubernetesNetworkConfig") or {}
-    remote = described.get("remoteNetworkConfig") or {}
-    remotes = [
-        cidr
-        for key in ("remoteNodeNetworks", "remotePodNetworks")
-        for network_ in remote.get(key) or []
-        for cidr in network_.get("cidrs", [])
-    ]
     vpc = described.get("resourcesVpcConfig") or {}
     return Cluster(
         name=described["name"],
@@ -28,5 +22,12 @@ def cluster_facts(described: dict[str, Any]) -> Cluster:
         security_group=vpc.get("clusterSecurityGroupId"),
         subnets=tuple(vpc["subnetIds"]) if vpc.get("subnetIds") else None,
         service_cidrs=tuple(cidr for cidr in [network.get("serviceIpv4Cidr")] if cidr),
-        remote_cidrs=tuple(remotes),
+        remote_cidrs=tuple(_remote_cidrs(described.get("remoteNetworkConfig") or {})),
     )
+
+
+def _remote_cidrs(remote: dict[str, Any]) -> Iterator[str]:
+    """The ranges of hybrid nodes, then those of their pods."""
+    for key in ("remoteNodeNetworks", "remotePodNetworks"):
+        for network in remote.get(key) or []:
+            yield from network.get("cidrs", [])

@@ -77,43 +77,39 @@ class InterfaceFacts:
 
     def add(self, eni: dict[str, Any]) -> None:
         """Takes in an item of DescribeNetworkInterfaces."""
-        subnet = eni["SubnetId"]
-        addresses = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
-        prefixes = [prefix["Ipv4Prefix"] for prefix in eni.get("Ipv4Prefixes", [])]
-        held = [*map(IPv4Address, addresses), *(IPv4Network(prefix).network_address for prefix in prefixes)]
-        self.blocks.setdefault(subnet, set()).update(int(address) // PREFIX_SIZE for address in held)
         tags = {tag["Key"]: tag["Value"] for tag in eni.get("TagSet", [])}
-        groups = tuple(sorted(group["GroupId"] for group in eni.get("Groups", [])))
-        attachment = eni.get("Attachment") or {}
-        if attachment.get("InstanceId"):
-            node_eni = NetworkInterface(
-                id=eni["NetworkInterfaceId"],
-                subnet_id=subnet,
-                primary=attachment.get("DeviceIndex") == 0,
-                addresses=len(addresses),
-                prefixes=len(prefixes),
-                security_groups=self._shared.setdefault(groups, groups),
-                network_card=attachment.get("NetworkCardIndex"),
-                interface_type=eni.get("InterfaceType"),
-                unmanaged=attachment.get("DeviceIndex") != 0 and tags.get(NO_MANAGE_TAG) == "true",
-            )
-            if NO_MANAGE_TAG not in tags and tags.get(INSTANCE_TAG) != attachment["InstanceId"]:
-                self.untagged.add(node_eni.id)
-            self.by_instance.setdefault(attachment["InstanceId"], []).append(node_eni)
+        addresses, prefixes = _addresses_of(eni), _prefixes_of(eni)
+        blocks = self.blocks.setdefault(eni["SubnetId"], set())
+        blocks.update(int(IPv4Address(address)) // PREFIX_SIZE for address in addresses)
+        blocks.update(int(IPv4Network(prefix).network_address) // PREFIX_SIZE for prefix in prefixes)
+        if (eni.get("Attachment") or {}).get("InstanceId"):
+            self._add_attached(eni, tags)
         elif _leaked(eni) and not is_young(tags, self.now):
-            leaked = LeakedInterface(
-                id=eni["NetworkInterfaceId"],
-                subnet_id=subnet,
-                addresses=len(addresses) + PREFIX_SIZE * len(prefixes),
-                cluster=tags.get(CLUSTER_TAG),
-                instance_id=tags.get(INSTANCE_TAG),
-            )
-            self.leaked.append(leaked)
+            self.leaked.append(_leaked_interface(eni, tags))
         self._count(eni, len(addresses) + len(prefixes) + len(eni.get("Ipv6Addresses", [])))
         self.clusters.update(_clusters(eni, tags))
         kind, name = _user(eni)
-        for group in groups:
+        for group in _groups_of(eni):
             self._users.setdefault(group, {}).setdefault(kind, set()).add(name)
+
+    def _add_attached(self, eni: dict[str, Any], tags: dict[str, str]) -> None:
+        """Takes in the ENI of an instance."""
+        attachment, groups = eni["Attachment"], _groups_of(eni)
+        instance, primary = attachment["InstanceId"], attachment.get("DeviceIndex") == 0
+        node_eni = NetworkInterface(
+            id=eni["NetworkInterfaceId"],
+            subnet_id=eni["SubnetId"],
+            primary=primary,
+            addresses=len(_addresses_of(eni)),
+            prefixes=len(_prefixes_of(eni)),
+            security_groups=self._shared.setdefault(groups, groups),
+            network_card=attachment.get("NetworkCardIndex"),
+            interface_type=eni.get("InterfaceType"),
+            unmanaged=not primary and tags.get(NO_MANAGE_TAG) == "true",
+        )
+        if NO_MANAGE_TAG not in tags and tags.get(INSTANCE_TAG) != instance:
+            self.untagged.add(node_eni.id)
+        self.by_instance.setdefault(instance, []).append(node_eni)
 
     @property
     def network_address_units(self) -> int:
@@ -121,13 +117,13 @@ class InterfaceFacts:
 
     def users(self, group: str) -> tuple[str, ...]:
         """What the security group protects: "RDS eni-1"; a few of each kind, and how many more there are."""
-        found = []
+        users = []
         for kind, names in sorted(self._users.get(group, {}).items()):
             named = sorted(names)[:_NAMED_PER_KIND]
-            found += [f"{kind} {name}" for name in named]
+            users += [f"{kind} {name}" for name in named]
             if len(names) > len(named):
-                found.append(f"{kind} and {len(names) - len(named)} more")
-        return tuple(found)
+                users.append(f"{kind} and {len(names) - len(named)} more")
+        return tuple(users)
 
     def free_prefixes(self, subnet: Subnet) -> int:
         """The subnet's wholly free /28 blocks. The first and the last one hold the addresses that AWS reserves."""
@@ -144,6 +140,28 @@ class InterfaceFacts:
         else:
             further = bool(attachment.get("InstanceId")) and attachment.get("DeviceIndex") != 0
             self._units += held + further
+
+
+def _addresses_of(eni: dict[str, Any]) -> list[str]:
+    return [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
+
+
+def _prefixes_of(eni: dict[str, Any]) -> list[str]:
+    return [prefix["Ipv4Prefix"] for prefix in eni.get("Ipv4Prefixes", [])]
+
+
+def _groups_of(eni: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted(group["GroupId"] for group in eni.get("Groups", [])))
+
+
+def _leaked_interface(eni: dict[str, Any], tags: dict[str, str]) -> LeakedInterface:
+    return LeakedInterface(
+        id=eni["NetworkInterfaceId"],
+        subnet_id=eni["SubnetId"],
+        addresses=len(_addresses_of(eni)) + PREFIX_SIZE * len(_prefixes_of(eni)),
+        cluster=tags.get(CLUSTER_TAG),
+        instance_id=tags.get(INSTANCE_TAG),
+    )
 
 
 def _leaked(eni: dict[str, Any]) -> bool:

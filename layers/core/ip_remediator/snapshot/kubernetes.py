@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
@@ -67,16 +67,12 @@ class KubernetesReader:
         if daemonset is None or _runs_nowhere(daemonset):
             return Cni(installed=False)
         container = aws_node_container(daemonset)
-        metadata = daemonset["metadata"]
-        marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
-        gitops = next((f"{mark}={marks[mark]}" for mark in _GITOPS_MARKS if mark in marks), None)
-        helm = f"Helm release {marks[_HELM_MARK]}" if _HELM_MARK in marks else None
-        fallback = "gitops" if gitops else "helm" if helm else "self-managed"
+        kind_of_owner, owned_by = _owner_of(daemonset)
         return Cni(
             installed=True,
             version=container.get("image", "").rpartition(":")[2] or None,
-            owner="addon" if managed_addon else fallback,
-            owned_by=gitops or helm,
+            owner="addon" if managed_addon else kind_of_owner,
+            owned_by=owned_by,
             managers=tuple(dict.fromkeys(_managers_of_spec(daemonset))),
             env={name: value for name, value in environment_of(container).items() if _CNI_VARIABLES.fullmatch(name)},
             eni_config_crd=self._api.find(f"{CRDS}/{CRD_NAME}") is not None,
@@ -126,6 +122,18 @@ class KubernetesReader:
                 event["metadata"].pop("managedFields", None)  # as large as all the rest
                 newest[uid] = event
         return newest
+
+
+def _owner_of(daemonset: dict[str, Any]) -> tuple[Literal["gitops", "helm", "self-managed"], str | None]:
+    """Who deploys a DaemonSet that no add-on owns, and the mark that tells so."""
+    metadata = daemonset["metadata"]
+    marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+    gitops = next((f"{mark}={marks[mark]}" for mark in _GITOPS_MARKS if mark in marks), None)
+    if gitops:
+        return "gitops", gitops
+    if _HELM_MARK in marks:
+        return "helm", f"Helm release {marks[_HELM_MARK]}"
+    return "self-managed", None
 
 
 def _runs_nowhere(daemonset: dict[str, Any]) -> bool:

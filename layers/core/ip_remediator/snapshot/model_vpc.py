@@ -98,10 +98,10 @@ class TransitGateway(Document):
     @model_validator(mode="before")
     @classmethod
     def _other_names(cls, document: Any) -> Any:
-        return _told_apart(renamed(document, {"blackholes": ("blackhole_routes", "blackhole", "dropped")}))
+        return _with_blackholes_apart(renamed(document, {"blackholes": ("blackhole_routes", "blackhole", "dropped")}))
 
 
-def _told_apart(document: Any) -> Any:
+def _with_blackholes_apart(document: Any) -> Any:
     """Routes that are written out, `{destination | cidr | range, state}`, as active ranges and blackholes."""
     routes = document.get("routes") if isinstance(document, Mapping) else None
     if not isinstance(routes, list | tuple) or not any(isinstance(route, Mapping) for route in routes):
@@ -109,16 +109,18 @@ def _told_apart(document: Any) -> Any:
     active: list[Any] = []
     dropped = list(document.get("blackholes") or ())
     for route in routes:
-        if not isinstance(route, Mapping):
-            active.append(route)
-            continue
-        names = [name for name in ("destination", "cidr", "range") if name in route]
-        unknown = sorted(route.keys() - {*names[:1], "state", "blackhole"})
-        if not names or unknown:
-            raise ValueError(f"a route is {{destination, state}}, not {dict(route)}")
-        drops = route.get("state") == "blackhole" or route.get("blackhole") is True
-        (dropped if drops else active).append(route[names[0]])
+        destination, drops = _destination_of(route) if isinstance(route, Mapping) else (route, False)
+        (dropped if drops else active).append(destination)
     return {**document, "routes": active, "blackholes": dropped}
+
+
+def _destination_of(route: Mapping[str, Any]) -> tuple[Any, bool]:
+    """The range that a written-out route leads to, and whether the gateway drops it."""
+    names = [name for name in ("destination", "cidr", "range") if name in route]
+    unknown = sorted(route.keys() - {*names[:1], "state", "blackhole"})
+    if not names or unknown:
+        raise ValueError(f"a route is {{destination, state}}, not {dict(route)}")
+    return route[names[0]], route.get("state") == "blackhole" or route.get("blackhole") is True
 
 
 class NatGateway(Document):

@@ -31,33 +31,36 @@ def node_sources(snapshot: Snapshot) -> tuple[NodeSource, ...]:
     return (
         *(NodeSource(f"node group {group.name}", group.subnets) for group in cluster.node_groups),
         *(NodeSource(f"Auto Scaling group {group.name}", group.subnets) for group in cluster.auto_scaling_groups or ()),
-        *(NodeSource(f"EC2NodeClass {each.name}", each.subnets) for each in cluster.node_classes or ()),
+        *(NodeSource(f"EC2NodeClass {class_.name}", class_.subnets) for class_ in cluster.node_classes or ()),
     )
 
 
 def zones_of_new_nodes(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
     """The zones of the Region in which a node can be launched, each with what launches it."""
-    found: dict[str, list[str]] = {}
+    sources: dict[str, list[str]] = {}
     for source in node_sources(snapshot):
         subnets = [subnet for id_ in source.subnets if (subnet := snapshot.subnet(id_))]
         for zone in sorted({subnet.zone for subnet in subnets if not outpost_of(snapshot, subnet)}):
-            found.setdefault(zone, []).append(source.name)
-    return {zone: tuple(names) for zone, names in sorted(found.items())}
+            sources.setdefault(zone, []).append(source.name)
+    return {zone: tuple(names) for zone, names in sorted(sources.items())}
 
 
 def unread_sources(snapshot: Snapshot) -> tuple[str, ...]:
     """What starts nodes of the cluster, and was not read: in which subnets it does is unknown."""
     cluster = snapshot.cluster
-    known = {group.name for group in cluster.node_groups}
-    managed = {node.group or "(unnamed)" for node in snapshot.nodes if node.provisioner == "managed"} - known
-    found = [f"node group {name}" for name in sorted(managed)]
-    by_karpenter = cluster.karpenter or any(node.provisioner == "karpenter" for node in snapshot.nodes)
-    if by_karpenter and cluster.node_classes is None:
-        found.append("Karpenter's EC2NodeClasses")
-    by_themselves = any(node.provisioner == "self-managed" for node in snapshot.nodes)
-    if by_themselves and cluster.auto_scaling_groups is None:
-        found.append("Auto Scaling groups of self-managed nodes")
-    return tuple(found)
+    provisioners = {node.provisioner for node in snapshot.nodes}
+    unread = [f"node group {name}" for name in _unread_node_groups(snapshot)]
+    if cluster.node_classes is None and (cluster.karpenter or "karpenter" in provisioners):
+        unread.append("Karpenter's EC2NodeClasses")
+    if cluster.auto_scaling_groups is None and "self-managed" in provisioners:
+        unread.append("Auto Scaling groups of self-managed nodes")
+    return tuple(unread)
+
+
+def _unread_node_groups(snapshot: Snapshot) -> list[str]:
+    """Names that nodes bear and EKS did not list."""
+    listed = {group.name for group in snapshot.cluster.node_groups}
+    return sorted({node.group or "(unnamed)" for node in snapshot.nodes if node.provisioner == "managed"} - listed)
 
 
 def zones_without_nodes(snapshot: Snapshot) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
@@ -28,24 +29,33 @@ def taken_ranges(snapshot: Snapshot) -> dict[str, str]:
 def _reached_by(vpc: Vpc) -> dict[str, str]:
     own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
     taken = {str(barred): f"range that AWS bars from a VPC of {own[0]}" for barred in cidrs.barred_ranges(own)}
-    taken |= {
-        cidr: f"range that {gateway.id} routes elsewhere{_perhaps_dropped(gateway)}"
-        for gateway in vpc.transit_gateways
-        for cidr in gateway.routes or ()
-        if IPv4Network(cidr).prefixlen > _NARROWEST_WAY_OUT
-    }
-    taken |= {
-        route.destination: f"route to {route.target} in {route.route_table}{_of_list(route)}"
-        for route in vpc.routes
-        if IPv4Network(route.destination).prefixlen > _NARROWEST_WAY_OUT and not _leads_nowhere(vpc, route)
-    }
-    taken |= {
-        cidr: f"peer of {peering.id}"
-        for peering in vpc.peerings
-        if peering.status in _LIVE_PEERING
-        for cidr in peering.cidrs
-    }
+    taken |= dict(_behind_gateways(vpc))
+    taken |= dict(_routed(vpc))
+    taken |= dict(_of_peers(vpc))
     return taken | {cidr.cidr: f"CIDR of {vpc.id}" for cidr in vpc.cidrs}
+
+
+def _behind_gateways(vpc: Vpc) -> Iterator[tuple[str, str]]:
+    for gateway in vpc.transit_gateways:
+        for cidr in gateway.routes or ():
+            if not _leads_out(cidr):
+                yield cidr, f"range that {gateway.id} routes elsewhere{_perhaps_dropped(gateway)}"
+
+
+def _routed(vpc: Vpc) -> Iterator[tuple[str, str]]:
+    for route in vpc.routes:
+        if not _leads_out(route.destination) and not _leads_nowhere(vpc, route):
+            yield route.destination, f"route to {route.target} in {route.route_table}{_of_list(route)}"
+
+
+def _of_peers(vpc: Vpc) -> Iterator[tuple[str, str]]:
+    for peering in vpc.peerings:
+        if peering.status in _LIVE_PEERING:
+            yield from ((cidr, f"peer of {peering.id}") for cidr in peering.cidrs)
+
+
+def _leads_out(destination: str) -> bool:
+    return IPv4Network(destination).prefixlen <= _NARROWEST_WAY_OUT
 
 
 def _perhaps_dropped(gateway: TransitGateway) -> str:

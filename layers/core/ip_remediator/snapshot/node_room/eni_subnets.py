@@ -6,6 +6,8 @@ IsSubnetExcluded).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DEFAULT_ENI_CONFIG, DISCOVERY_TAG, Node
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -30,15 +32,26 @@ def next_eni_subnets(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
     if snapshot.cni.custom_networking:
         config = snapshot.eni_config(node.selected_eni_config)
         return (config.subnet,) if config and config.subnet else ()
-    home = node.primary_subnet
-    known = snapshot.subnet(home)
-    # A home subnet that is not among the facts cannot be seen to be excluded.
-    own = () if home is None or (known and excluded(snapshot, known)) else (home,)
-    if not snapshot.cni.subnet_discovery:
-        return own
+    own = _own_subnet(snapshot, node)
+    return (*own, *_tagged_subnets(snapshot, node)) if snapshot.cni.subnet_discovery else own
+
+
+def _own_subnet(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
+    """The subnet of the primary ENI, unless its tag excludes it; what was not read cannot be seen to be excluded."""
+    if node.primary_subnet is None:
+        return ()
+    subnet = snapshot.subnet(node.primary_subnet)
+    return () if subnet and excluded(snapshot, subnet) else (node.primary_subnet,)
+
+
+def _tagged_subnets(snapshot: Snapshot, node: Node) -> Iterator[str]:
+    """Other subnets at the node's place that their tags offer."""
     place = outpost_of_node(snapshot, node)
-    tagged = (subnet for subnet in snapshot.tagged_for_discovery(node.zone) if _discovered(snapshot, subnet))
-    return (*own, *(subnet.id for subnet in tagged if subnet.id != home and outpost_of(snapshot, subnet) == place))
+    for subnet in snapshot.tagged_for_discovery(node.zone):
+        if subnet.id == node.primary_subnet or not _discovered(snapshot, subnet):
+            continue
+        if outpost_of(snapshot, subnet) == place:
+            yield subnet.id
 
 
 def zone_subnets(snapshot: Snapshot, zone: str) -> list[Subnet]:
