@@ -10,7 +10,6 @@ from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.planning.model import Option
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.node_room.limits import supports_prefixes
 
 
@@ -29,29 +28,29 @@ def _option(name: str, reason: str) -> Option:
 
 
 def _prefix_delegation(snapshot: Snapshot) -> str:
-    without = sorted(
-        {node.instance_type or node.name for node in _served(snapshot) if supports_prefixes(node) is False}
-    )
-    fitting = [node for node in _served(snapshot) if supports_prefixes(node) is not False]
-    if without and not fitting:
-        return f"it needs Nitro or bare-metal instances, and {some_of(without)} cannot have prefixes"
-    others = f"; not on {some_of(without)}, which are no Nitro instances" if without else ""
+    served = [node for node in snapshot.nodes if node.runs_vpc_cni]
+    unfit = [node for node in served if supports_prefixes(node) is False]
+    unfit_types = sorted({node.instance_type or node.name for node in unfit})
+    if unfit and len(unfit) == len(served):
+        return f"it needs Nitro or bare-metal instances, and {some_of(unfit_types)} cannot have prefixes"
+    others = f"; not on {some_of(unfit_types)}, which are no Nitro instances" if unfit else ""
     if snapshot.cni.prefix_delegation:
         return f"it is on already{others or ' (Nitro and bare-metal instances)'}"
-    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
-    counts = [subnet.free_prefixes for subnet in snapshot.subnets if subnet.id in used]
-    known = [count for count in counts if count is not None]
-    room = f"the nodes' subnets have {sum(known)} free /28s" if known and len(known) == len(counts) else ""
-    room = room or "how many /28s are free in the nodes' subnets is not known"
     return (
         "it adds no addresses but lets a node hold 16 in each slot; it needs contiguous /28s and Nitro instances "
-        f"({room}): ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on aws-node, for new nodes"
+        f"({_free_prefixes(snapshot)}): ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on aws-node, for new nodes"
         f"{others}"
     )
 
 
-def _served(snapshot: Snapshot) -> list[Node]:
-    return [node for node in snapshot.nodes if node.runs_vpc_cni]
+def _free_prefixes(snapshot: Snapshot) -> str:
+    """How many /28 are free where nodes have ENIs, if they were counted in each of these subnets."""
+    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    counts = [subnet.free_prefixes for subnet in snapshot.subnets if subnet.id in used]
+    numbers = [count for count in counts if count is not None]
+    if not counts or len(numbers) < len(counts):
+        return "how many /28s are free in the nodes' subnets is not known"
+    return f"the nodes' subnets have {sum(numbers)} free /28s"
 
 
 def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> str:

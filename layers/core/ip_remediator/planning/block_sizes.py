@@ -15,6 +15,7 @@ from ip_remediator.common.text import some_of
 from ip_remediator.planning import sizing
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Vpc
 
 BLOCK_PREFIX, SUBNET_PREFIX = 16, 19
 _NARROWEST_WAY_OUT = 7
@@ -35,15 +36,16 @@ def sizes(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) ->
         return needed
     first = needed[0]
     block, subnet = terms.block_prefix or BLOCK_PREFIX, terms.subnet_prefix or min(SUBNET_PREFIX, first.subnet)
-    shares = (len(demand) - 1).bit_length()
-    lasting = [
-        Size(prefix, max(subnet, prefix + shares)) for prefix in range(block, cidrs.SMALLEST_PREFIX + 1 - shares)
-    ]
-    larger = [size for size in lasting if size.block < first.block and size.subnet <= first.subnet]
+    lasting = _down_from(block, subnet, zones=len(demand))
     if terms.block_prefix or terms.subnet_prefix:  # somebody chose: nothing larger than that, however much is needed
-        larger = lasting[:1]
-        needed = [size for size in needed if size.block > block and size.subnet >= subnet]
-    return [*larger, *needed]
+        return [*lasting[:1], *(size for size in needed if size.block > block and size.subnet >= subnet)]
+    return [*(size for size in lasting if size.block < first.block and size.subnet <= first.subnet), *needed]
+
+
+def _down_from(block: int, subnet: int, *, zones: int) -> list[Size]:
+    """Blocks of that prefix length and smaller, each with a subnet for every zone."""
+    shares = (zones - 1).bit_length()
+    return [Size(prefix, max(subnet, prefix + shares)) for prefix in range(block, cidrs.SMALLEST_PREFIX + 1 - shares)]
 
 
 def as_needed(demand: dict[str, int]) -> list[Size]:
@@ -87,14 +89,21 @@ def _routed(snapshot: Snapshot) -> list[str]:
     if vpc is None:
         return []
     own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
-    seen = {cidr: f"{cidr} behind {gateway.id}" for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
-    seen |= {cidr: f"{cidr} of peer {peering.id}" for peering in vpc.peerings for cidr in peering.cidrs}
-    seen |= {route.destination: f"{route.destination} to {route.target}" for route in vpc.routes}
     dropped = {cidr for gateway in vpc.transit_gateways for cidr in gateway.blackholes or ()}
-    return [told for cidr, told in sorted(seen.items()) if cidr not in dropped and _of_others(cidr, own)]
+    places = _places_of_ranges(vpc).items()
+    return [place for cidr, place in sorted(places) if cidr not in dropped and _of_others(cidr, own)]
+
+
+def _places_of_ranges(vpc: Vpc) -> dict[str, str]:
+    """By each range that a gateway, a peer or a route names, the words that say where."""
+    return (
+        {cidr: f"{cidr} behind {gateway.id}" for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
+        | {cidr: f"{cidr} of peer {peering.id}" for peering in vpc.peerings for cidr in peering.cidrs}
+        | {route.destination: f"{route.destination} to {route.target}" for route in vpc.routes}
+    )
 
 
 def _of_others(cidr: str, own: list[IPv4Network]) -> bool:
     network = IPv4Network(cidr, strict=False)
     wide = network.prefixlen <= _NARROWEST_WAY_OUT
-    return not wide and network.overlaps(cidrs.CGNAT) and not any(network.subnet_of(each) for each in own)
+    return not wide and network.overlaps(cidrs.CGNAT) and not any(network.subnet_of(range_) for range_ in own)

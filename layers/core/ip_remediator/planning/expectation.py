@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ip_remediator.common.text import some_of
@@ -47,32 +47,61 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     waiting = Counter(pod.node for pod in stuck)
     served = [node for node in snapshot.nodes if node.name in waiting and _is_served(snapshot, node, needed)]
     relieved = [node for node in served if diagnose_node(snapshot, node, labelled=True).relieved_now]
+    now = sum(min(waiting[node.name], _room(snapshot, node)) for node in relieved)
+    condition = _condition(snapshot, needed, by_hand=by_hand)
+    later = _names_by_what_they_wait_for(snapshot, needed, served, relieved)
+    parts = [
+        (now, condition or ""),
+        _beyond_room(snapshot, relieved, waiting),
+        *_on_nodes_not_relieved(later, waiting),
+        (len(stuck) - sum(waiting[node.name] for node in served), "on nodes that it does not serve"),
+    ]
+    surely = 0 if condition else now
+    unlaunchable = "" if stuck else _on_present_nodes(snapshot)
+    text = ", ".join([_now(surely, len(stuck)), *_in_words(parts)])
+    return Expectation(text + unlaunchable, surely, _hosts(later.get(_REPLACED, ()))[:_LISTED])
+
+
+def _in_words(parts: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Numbers of pods with the words about them, where there are any of both."""
+    for pods, words in parts:
+        if pods and words:
+            yield f"{pods} {words}"
+
+
+def _condition(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> str | None:
+    """What keeps the plan from promising anything to the pods that it can heal at once."""
+    if by_hand:
+        return "when the handed-over changes are applied"
+    if _may_have_branch_enis(snapshot, needed):
+        return "unless they have security groups of their own (ENABLE_POD_ENI): branch ENIs are not discovered"
+    return None
+
+
+def _names_by_what_they_wait_for(
+    snapshot: Snapshot, needed: BlockRequirement, served: Iterable[Node], relieved: Iterable[Node]
+) -> dict[str, list[str]]:
+    """The names of the nodes that are not relieved at once, by what their pods wait for."""
     helped = {node.name for node in relieved}
-    others: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for node in served:
         if node.name not in helped:
-            others.setdefault(_comes_with(snapshot, needed, node), []).append(node.name)
-    now = sum(min(waiting[node.name], _room(snapshot, node)) for node in relieved)
+            names.setdefault(_comes_with(snapshot, needed, node), []).append(node.name)
+    return names
+
+
+def _beyond_room(snapshot: Snapshot, relieved: Iterable[Node], waiting: Mapping[str | None, int]) -> tuple[int, str]:
+    """The pods for which the new ENIs of their node have no address left, in number and words."""
     beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in relieved}
     full = _hosts(name for name, pods in beyond.items() if pods > 0)
-    left = len(stuck) - sum(waiting[node.name] for node in served)
-    parts = [
-        (now if by_hand else 0, "when the handed-over changes are applied"),
-        (
-            now if not by_hand and _may_have_branch_enis(snapshot, needed) else 0,
-            "unless they have security groups of their own (ENABLE_POD_ENI): branch ENIs are not discovered",
-        ),
-        (sum(beyond[name] for name in full), f"only on further nodes: the ENIs of {_named(full)} hold no more"),
-        *(
-            (sum(waiting[name] for name in names), words.format(_named(_hosts(names))))
-            for words, names in others.items()
-        ),
-        (left, "on nodes that it does not serve"),
-    ]
-    surely = 0 if by_hand or _may_have_branch_enis(snapshot, needed) else now
-    told = [_now(surely, len(stuck)), *(f"{pods} {words}" for pods, words in parts if pods)]
-    unlaunchable = "" if stuck else _on_present_nodes(snapshot)
-    return Expectation(", ".join(told) + unlaunchable, surely, _hosts(others.get(_REPLACED, ()))[:_LISTED])
+    return sum(beyond[name] for name in full), f"only on further nodes: the ENIs of {_named(full)} hold no more"
+
+
+def _on_nodes_not_relieved(
+    later: Mapping[str, Sequence[str]], waiting: Mapping[str | None, int]
+) -> Iterator[tuple[int, str]]:
+    for words, names in later.items():
+        yield sum(waiting[name] for name in names), words.format(_named(_hosts(names)))
 
 
 def _may_have_branch_enis(snapshot: Snapshot, needed: BlockRequirement) -> bool:

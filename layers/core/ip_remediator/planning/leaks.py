@@ -40,22 +40,27 @@ def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> Leaks:
     if not snapshot.leaked_interfaces:
         return _passed_over("no ENI is leaked")
     # In an order of their own: EC2 promises none, and an approval is bound to what the plan lists.
-    known = sorted(snapshot.leaked_interfaces, key=lambda eni: eni.id)
-    ours = tuple(eni for eni in known if _provably_ours(snapshot, eni))
-    found = counted(len(snapshot.leaked_interfaces), "leaked ENI")
+    leaked = sorted(snapshot.leaked_interfaces, key=lambda eni: eni.id)
+    ours = [eni for eni in leaked if _provably_ours(snapshot, eni)]
+    number = counted(len(leaked), "leaked ENI")
     if not ours:
         return _passed_over(
-            f"{found} ({_names(known)}), none of which says that it was this cluster's: look at "
+            f"{number} ({_names(leaked)}), none of which says that it was this cluster's: look at "
             "the tags, and delete them by hand"
         )
     if diagnosis.verdict is not Verdict.SUBNET_EXHAUSTED or snapshot.cni.prefix_delegation:
-        return _passed_over(f"{found}, but single addresses are not what is missing ({diagnosis.verdict})")
+        return _passed_over(f"{number}, but single addresses are not what is missing ({diagnosis.verdict})")
     needy = [zone.zone for zone in diagnosis.zones if zone.verdict is Verdict.SUBNET_EXHAUSTED]
-    reachable = {subnet.id for zone in needy for subnet in zone_subnets(snapshot, zone)}
-    useful = _largest(eni for eni in ours if eni.subnet_id in reachable)
+    useful = _largest(_in_reach(snapshot, needy, ours))
     if not useful:
-        return _passed_over(f"{found}, none in a subnet that the nodes in need can grow into")
+        return _passed_over(f"{number}, none in a subnet that the nodes in need can grow into")
     return _judge(snapshot, needy, useful)
+
+
+def _in_reach(snapshot: Snapshot, zones: list[str], interfaces: list[LeakedInterface]) -> list[LeakedInterface]:
+    """Those in subnets that the zones' nodes can grow into."""
+    reachable = {subnet.id for zone in zones for subnet in zone_subnets(snapshot, zone)}
+    return [eni for eni in interfaces if eni.subnet_id in reachable]
 
 
 def _largest(interfaces: Iterable[LeakedInterface]) -> tuple[LeakedInterface, ...]:
@@ -121,21 +126,35 @@ def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None
     slots = free_slots(snapshot.cni, node)
     if slots is None or addresses_per_eni(node) is None or hindrance(snapshot, node):
         return False
+    pods -= _taken_on_present_enis(snapshot, node, pods, free)
+    size = addresses_of_new_eni(snapshot, node)
+    for _ in range(slots):
+        if pods <= 0 or not _take_new_eni(snapshot, node, size, free):
+            break
+        pods -= size - 1
+    return pods <= 0
+
+
+def _taken_on_present_enis(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None]) -> int:
+    """Fills the ENIs that have room until the pods are served; how many addresses that takes."""
+    total = 0
     for eni in serving_interfaces(snapshot, node):
-        if pods <= 0:
+        if total >= pods:
             break
         taken = min(room_on(node, eni) or 0, free.get(eni.subnet_id) or 0)
         free[eni.subnet_id] = (free.get(eni.subnet_id) or 0) - taken
-        pods -= taken
-    size = addresses_of_new_eni(snapshot, node)
-    for _ in range(slots):
-        options = [id_ for id_ in next_eni_subnets(snapshot, node) if (free.get(id_) or 0) >= size]
-        if pods <= 0 or not options:
-            break
-        chosen = max(sorted(options), key=lambda id_: free.get(id_) or 0)
-        free[chosen] = (free.get(chosen) or 0) - size
-        pods -= size - 1
-    return pods <= 0
+        total += taken
+    return total
+
+
+def _take_new_eni(snapshot: Snapshot, node: Node, size: int, free: dict[str, int | None]) -> bool:
+    """Takes the addresses of one more ENI from the subnet with most; False where none has as many."""
+    options = [id_ for id_ in next_eni_subnets(snapshot, node) if (free.get(id_) or 0) >= size]
+    if not options:
+        return False
+    chosen = max(sorted(options), key=lambda id_: free.get(id_) or 0)
+    free[chosen] = (free.get(chosen) or 0) - size
+    return True
 
 
 def _how_long(snapshot: Snapshot, needy: list[str], left: int) -> str:

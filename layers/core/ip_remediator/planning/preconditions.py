@@ -8,7 +8,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.snapshot.model import Quotas, Snapshot
-from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
@@ -45,18 +45,23 @@ def without_facts(snapshot: Snapshot, diagnosis: Diagnosis, strategy: str = "cus
 
 def nodes_in_the_region(snapshot: Snapshot, diagnosis: Diagnosis, zones: Iterable[str]) -> None:
     """Whether a subnet in the Region serves any node in need: on an Outpost it serves none."""
-    needy = {zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE} & set(zones)
-    hosts = {pod.node for pod in snapshot.stuck_pods}
-    nodes = [node for node in snapshot.nodes if node.zone in needy and node.runs_vpc_cni]
-    waiting = [node for node in nodes if node.name in hosts] or nodes
-    places = {place for node in waiting if (place := outpost_of_node(snapshot, node))}
-    if waiting and all(outpost_of_node(snapshot, node) for node in waiting):
+    places = [outpost_of_node(snapshot, node) for node in _nodes_in_need(snapshot, diagnosis, zones)]
+    outposts = sorted({place for place in places if place})
+    if places and all(places):
         raise CannotPlan(
-            f"the nodes in need are on an Outpost ({', '.join(sorted(places)[:3])}), and no ENI of a subnet in the "
+            f"the nodes in need are on an Outpost ({', '.join(outposts[:3])}), and no ENI of a subnet in the "
             "Region can be attached there: make a subnet on the Outpost (`aws ec2 create-subnet --outpost-arn ARN "
             "--vpc-id VPC --cidr-block CIDR --availability-zone ZONE`) with an ENIConfig of its own, and label those "
             "nodes with it (`kubectl label node NODE k8s.amazonaws.com/eniConfig=NAME`)"
         )
+
+
+def _nodes_in_need(snapshot: Snapshot, diagnosis: Diagnosis, zones: Iterable[str]) -> list[Node]:
+    """The hosts of stuck pods in those of `zones` that are short; without any, all nodes there."""
+    needy = {zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE} & set(zones)
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    nodes = [node for node in snapshot.nodes if node.zone in needy and node.runs_vpc_cni]
+    return [node for node in nodes if node.name in hosts] or nodes
 
 
 def more_than_labels(zones: Iterable[str], cures: list[str]) -> None:

@@ -72,42 +72,48 @@ def _of_space(
     zones = terms.zones or _zones_to_serve(snapshot, diagnosis, choice)
     preconditions.more_than_labels(zones, served.label_cures(snapshot, diagnosis))
     pointed = _pointed(snapshot, diagnosis, choice, zones)
-    if choice.custom_networking:
-        preconditions.shared_eni_configs(snapshot, pointed)
-    if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot, _names(pointed))):
-        preconditions.prepared_already(snapshot, zones)
+    _require_eni_configs_of_our_own(snapshot, choice, zones, pointed)
     preconditions.nodes_in_the_region(snapshot, diagnosis, zones)
     focused = served.only_served(snapshot, pointed) if snapshot.cni.custom_networking else snapshot
-    demand = {zone: sizing.demand(focused, zone) for zone in zones}
     offered = _offered(snapshot, choice, terms, {zone: sizing.present_need(focused, zone) for zone in zones})
-    lacking = {zone: addresses for zone, addresses in demand.items() if zone not in offered.chosen}
+    lacking = {zone: sizing.demand(focused, zone) for zone in zones if zone not in offered.chosen}
     preconditions.require_below_subnet_quota(snapshot, len(lacking))
     preconditions.require_below_address_quota(snapshot)
     preconditions.require_below_interface_quota(snapshot, zones)
-    found = address_source.find(snapshot, terms, lacking) if lacking else AddressSource("existing-subnets", "")
+    source = address_source.find(snapshot, terms, lacking) if lacking else AddressSource("existing-subnets", "")
     return BlockRequirement(
         strategy=choice.strategy,
         strategy_reason=choice.reason,
-        source=found.source,
-        pools=tuple(str(pool) for pool in found.pools),
-        prefix=found.prefix,
-        subnet_prefix=found.subnet_prefix,
-        smaller=tuple((size.block, size.subnet) for size in found.smaller),
-        pieces={zone: str(piece) for zone, piece in found.pieces.items()},
+        source=source.source,
+        pools=tuple(str(pool) for pool in source.pools),
+        prefix=source.prefix,
+        subnet_prefix=source.subnet_prefix,
+        smaller=tuple((size.block, size.subnet) for size in source.smaller),
+        pieces={zone: str(piece) for zone, piece in source.pieces.items()},
         zones=tuple(zones),
         existing={zone: subnet.id for zone, subnet in offered.chosen.items()},
         eni_configs=pointed,
-        ipam_pool=terms.ipam_pool if found.source == "ipam-pool" else None,
-        excluded=found.excluded,
+        ipam_pool=terms.ipam_pool if source.source == "ipam-pool" else None,
+        excluded=source.excluded,
         options=(
             Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, terms)),
             warm_targets.option(snapshot, diagnosis),
             Option(option="existing-subnet", taken=bool(offered.chosen), reason=offered.reason(snapshot)),
             siblings.option(snapshot, diagnosis),
-            *address_source.options(found, terms),
+            *address_source.options(source, terms),
             *advice(snapshot, choice.strategy),
         ),
     )
+
+
+def _require_eni_configs_of_our_own(
+    snapshot: Snapshot, choice: Choice, zones: tuple[str, ...], pointed: dict[str, tuple[str, ...]]
+) -> None:
+    """No ENIConfig serves two zones; where others go on with our subnets, they have not been given some already."""
+    if choice.custom_networking:
+        preconditions.shared_eni_configs(snapshot, pointed)
+    if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot, _names(pointed))):
+        preconditions.prepared_already(snapshot, zones)
 
 
 def _pointed(

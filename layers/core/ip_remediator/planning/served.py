@@ -85,27 +85,35 @@ def left_alone(
     snapshot: Snapshot, diagnosis: Diagnosis, zones: Collection[str], pointed: dict[str, tuple[str, ...]]
 ) -> Iterator[str]:
     """What is not served, in words: short groups that come next, and those that are well, with their counts."""
-    served = {(zone, name) for zone, names in pointed.items() for name in names}
-    custom = snapshot.cni.custom_networking
-    others = [
-        group
-        for group in diagnosis.groups
-        if ((group.zone, group.eni_config) not in served if custom else group.zone not in zones)
-    ]
+    others = _unserved_groups(snapshot, diagnosis, zones, pointed)
     short = [group for group in others if group.verdict in CURABLE and group.verdict is not Verdict.ENICONFIG_MISSING]
     if short:
         named = some_of([f"{_name(group)} ({group.reason})" for group in short], _SHOWN)
         yield f"short as well and not served by this plan, plan for it next: {named}"
     well = [group for group in others if group.verdict is Verdict.RECOVERED and group.free]
     if well:
-        rooms = [f"{_name(group)} has {counted(group.free or 0, 'free address', 'free addresses')}" for group in well]
-        zones_with_room = {group.zone for group in well}
-        spread = (
-            ""
-            if zones_with_room <= set(zones)
-            else "; to spread pods and nodes over the zones helps (topologySpreadConstraints)"
-        )
-        yield f"left as it is: {some_of(rooms, _SHOWN)}{spread}"
+        yield f"left as it is: {_rooms(well)}{_advice_to_spread(well, zones)}"
+
+
+def _rooms(groups: list[GroupDiagnosis]) -> str:
+    rooms = [f"{_name(group)} has {counted(group.free or 0, 'free address', 'free addresses')}" for group in groups]
+    return some_of(rooms, _SHOWN)
+
+
+def _advice_to_spread(well: list[GroupDiagnosis], zones: Collection[str]) -> str:
+    """Where another zone than those that the plan serves has room."""
+    elsewhere = {group.zone for group in well} - set(zones)
+    return "; to spread pods and nodes over the zones helps (topologySpreadConstraints)" if elsewhere else ""
+
+
+def _unserved_groups(
+    snapshot: Snapshot, diagnosis: Diagnosis, zones: Collection[str], pointed: dict[str, tuple[str, ...]]
+) -> list[GroupDiagnosis]:
+    """With custom networking a plan serves the ENIConfigs that it points elsewhere, else whole zones."""
+    if not snapshot.cni.custom_networking:
+        return [group for group in diagnosis.groups if group.zone not in zones]
+    served = {(zone, name) for zone, names in pointed.items() for name in names}
+    return [group for group in diagnosis.groups if (group.zone, group.eni_config) not in served]
 
 
 def _name(group: GroupDiagnosis) -> str:

@@ -49,18 +49,25 @@ def find(snapshot: Snapshot, needed: dict[str, int], *, first_time: bool) -> Exi
 
     `first_time`: custom networking is turned on, and may take over what the CNI discovers now.
     """
-    found = Existing()
-    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    existing = Existing()
     for zone, addresses in needed.items():
-        reached = set() if first_time else {subnet.id for subnet in zone_subnets(snapshot, zone)}
-        offered = [subnet for subnet in _offered(snapshot, zone) if subnet.id not in used | reached]
-        refused = {subnet.id: _refusal(snapshot, subnet, addresses) for subnet in offered}
-        fitting = [subnet for subnet in offered if not refused[subnet.id]]
+        unused = _unused(snapshot, zone, first_time=first_time)
+        refusals = {subnet.id: _refusal(snapshot, subnet, addresses) for subnet in unused}
+        fitting = [subnet for subnet in unused if not refusals[subnet.id]]
         if fitting:
-            found.chosen[zone] = max(sorted(fitting, key=lambda subnet: subnet.id), key=lambda subnet: subnet.free or 0)
+            fitting.sort(key=lambda subnet: subnet.id)
+            existing.chosen[zone] = max(fitting, key=lambda subnet: subnet.free or 0)
         else:
-            found.passed_over += [f"{id_} of {zone} {why}" for id_, why in refused.items()]
-    return found
+            existing.passed_over += [f"{id_} of {zone} {why}" for id_, why in refusals.items()]
+    return existing
+
+
+def _unused(snapshot: Snapshot, zone: str, *, first_time: bool) -> list[Subnet]:
+    """Subnets meant for pods in which no ENI of a node is, nor its next one comes by itself."""
+    taken = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+    if not first_time:
+        taken |= {subnet.id for subnet in zone_subnets(snapshot, zone)}
+    return [subnet for subnet in _offered(snapshot, zone) if subnet.id not in taken]
 
 
 def _offered(snapshot: Snapshot, zone: str) -> list[Subnet]:

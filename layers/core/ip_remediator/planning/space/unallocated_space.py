@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes
 from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG
 
@@ -23,20 +24,29 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     vpc = snapshot.vpc
     if vpc is None or vpc.subnet_count is None or len(snapshot.subnets) < vpc.subnet_count:
         return
-    taken = [IPv4Network(subnet.cidr) for subnet in snapshot.subnets]
-    own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs if cidr.state == "associated"]
-    pools = [cidr for cidr in own if not cidr.subnet_of(cidrs.CGNAT)]
     zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
-    found: dict[str, IPv4Network] = {}
-    for zone in zones[:_TOLD]:
+    blocks = _a_block_each(snapshot, zones[:_TOLD], _pools(vpc))
+    if blocks:
+        yield _told(snapshot, vpc.id, blocks, len(zones) - len(blocks))
+
+
+def _pools(vpc: Vpc) -> list[IPv4Network]:
+    own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs if cidr.state == "associated"]
+    return [cidr for cidr in own if not cidr.subnet_of(cidrs.CGNAT)]
+
+
+def _a_block_each(snapshot: Snapshot, zones: Iterable[str], pools: list[IPv4Network]) -> dict[str, IPv4Network]:
+    """By zone, a block of the pools that no subnet has; none at all unless every zone gets one."""
+    taken = [IPv4Network(subnet.cidr) for subnet in snapshot.subnets]
+    blocks: dict[str, IPv4Network] = {}
+    for zone in zones:
         prefix = cidrs.subnet_prefix_for(sizing.demand(snapshot, zone))
         free = next((block for pool in pools for block in cidrs.free_blocks(pool, taken, prefix)), None)
         if free is None:
-            return
-        found[zone] = free
+            return {}
+        blocks[zone] = free
         taken.append(free)
-    if found:
-        yield _told(snapshot, vpc.id, found, len(zones) - len(found))
+    return blocks
 
 
 def _told(snapshot: Snapshot, vpc_id: str, found: dict[str, IPv4Network], more: int) -> str:
