@@ -24,6 +24,7 @@ from tests.unit.support.facts import PREFIXES, snapshot, vpc, zone
 from tests.unit.support.plans import first_plan
 
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
+M5_4XLARGE: dict[str, Any] = {"instance_type": "m5.4xlarge", "max_enis": 8, "addresses_per_eni": 30}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_the_examples_of_sizing_are_computed(row: dict[str, str]) -> None:
     limits: dict[str, Any] = {
         18: {},
         30: {"max_enis": 3, "addresses_per_eni": 10},
-        240: {"max_enis": 8, "addresses_per_eni": 30},
+        240: M5_4XLARGE,
         110: {"max_enis": 3, "addresses_per_eni": 10, "max_pods": 110},
     }[held]
     letters = "abcdef"[: int(row["zones"])]
@@ -94,7 +95,7 @@ def test_the_examples_of_sizing_are_computed(row: dict[str, str]) -> None:
 
 
 def test_the_example_that_does_not_fit_gives_way_as_told(page: dict[str, str]) -> None:
-    parts = [zone(letter, free=0, stuck=1, nodes=100, max_enis=8, addresses_per_eni=30) for letter in "abcdef"]
+    parts = [zone(letter, free=0, stuck=1, nodes=100, **M5_4XLARGE) for letter in "abcdef"]
     cidrs = {each.cidr.rpartition("/")[2] for each in first_plan(snapshot(*parts)).subnets}
     assert cidrs == {"19"}
     assert "eight subnets of /19, not six of /18" in page["Sizing"]

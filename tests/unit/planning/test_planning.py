@@ -251,7 +251,9 @@ def test_given_prefix_mode_then_max_pods_sizes_the_subnet_and_half_of_it_is_rese
 
 
 def test_given_unknown_instance_types_then_a_guess_sizes_the_subnet() -> None:
-    facts = snapshot(zone("a", free=0, stuck=1, nodes=9, max_enis=None, addresses_per_eni=None, max_pods=None))
+    facts = snapshot(
+        zone("a", free=0, stuck=1, nodes=9, instance_type=None, max_enis=None, addresses_per_eni=None, max_pods=None)
+    )
     assert needed(facts, as_needed=True).subnet_prefix == cidrs.subnet_prefix_for(4 * 9 * 30)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ip_remediator.common.cidr import CGNAT
+from ip_remediator.planning import sizing
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.snapshot.model import Quotas
+from ip_remediator.snapshot.model_cluster import Cni, Node
 from ip_remediator.snapshot.model_vpc import Peering, Route, TransitGateway, VpcCidr
 from tests.unit.support.facts import Part, az, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
@@ -35,6 +38,22 @@ def test_given_addresses_that_cost_nothing_then_the_block_is_a_16_with_a_19_for_
         f"100.64.0.0/19 in {az('a')} has room for 8,187 addresses; the zone's nodes hold 7 now and can hold 18: it "
         "lasts until they are 454.8 times as many (how fast addresses are used up is not known)"
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "env", "addresses"),
+    [
+        ({"default_card_enis": 3, "addresses_per_eni": 6}, {}, 18),
+        ({"instance_type": "t3.medium"}, {}, 18),
+        ({"instance_type": "m5.4xlarge"}, {"MAX_ENI": "2"}, 60),
+        ({"instance_type": "t3.medium", "max_pods": 110}, {}, 110),
+    ],
+)
+def test_given_a_node_then_the_enis_that_ipamd_attaches_to_it_tell_how_much_it_can_hold(
+    fields: dict[str, Any], env: dict[str, str], addresses: int
+) -> None:
+    # given a document without max_enis, as readers write it now
+    assert sizing.addresses_of(Cni(env=env), Node(name="n", **fields)) == addresses
 
 
 def test_given_a_forecast_then_the_plan_tells_the_days() -> None:

@@ -27,7 +27,7 @@ def _of_zone(snapshot: Snapshot, subnet: PlannedSubnet) -> tuple[float, str]:
     present = snapshot.subnet(subnet.id)
     room = present.free if present and present.free is not None else cidrs.usable_addresses(IPv4Network(subnet.cidr))
     held = sizing.held_now(snapshot, subnet.zone)
-    most = sum(sizing.addresses_of(node) for node in pod_nodes(snapshot, subnet.zone))
+    most = sum(sizing.addresses_of(snapshot.cni, node) for node in pod_nodes(snapshot, subnet.zone))
     rate = sizing.used_a_day(snapshot, subnet.zone)
     start = f"{subnet.cidr} in {subnet.zone} has room for {room:,} addresses; the zone's nodes hold {held:,} now"
     if rate:

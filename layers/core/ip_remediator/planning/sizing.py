@@ -6,9 +6,10 @@ import math
 from datetime import UTC, datetime
 
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
 
 # Room for the nodes to become this many times as many.
@@ -28,13 +29,13 @@ def held_now(snapshot: Snapshot, zone: str) -> int:
     nodes = pod_nodes(snapshot, zone)
     names = {node.name for node in nodes}
     stuck = sum(pod.node in names for pod in snapshot.stuck_pods)
-    return stuck + sum(_held(node) for node in nodes)
+    return stuck + sum(_held(snapshot.cni, node) for node in nodes)
 
 
-def _held(node: Node) -> int:
+def _held(cni: Cni, node: Node) -> int:
     """Of all ENIs of the node, prefixes whole; what it can hold where its ENIs are unknown."""
     if not node.interfaces:
-        return addresses_of(node)
+        return addresses_of(cni, node)
     return sum(eni.addresses + PREFIX_SIZE * eni.prefixes for eni in node.interfaces)
 
 
@@ -61,15 +62,15 @@ def urgent_need(snapshot: Snapshot, zone: str) -> int:
 def demand(snapshot: Snapshot, zone: str) -> int:
     """Addresses a zone's subnet shall hold: what its nodes can hold now, `GROWTH` times, or for `LASTS_DAYS` at the
     forecast rate, whichever is more."""
-    present = sum(addresses_of(node) for node in pod_nodes(snapshot, zone))
+    present = sum(addresses_of(snapshot.cni, node) for node in pod_nodes(snapshot, zone))
     rate = used_a_day(snapshot, zone)
     return max(GROWTH * present, present + round(rate * LASTS_DAYS) if rate else 0)
 
 
-def addresses_of(node: Node) -> int:
+def addresses_of(cni: Cni, node: Node) -> int:
     """What the node can hold at most, warm targets included: all addresses of all its ENIs. In prefix mode max-pods
     exceeds what the ENIs hold as single addresses."""
-    on_enis = (node.max_enis or 0) * (node.addresses_per_eni or 0)
+    on_enis = (eni_limit(cni, node) or 0) * (addresses_per_eni(node) or 0)
     return max(on_enis, node.max_pods or 0) or FALLBACK_PODS_PER_NODE
 
 
