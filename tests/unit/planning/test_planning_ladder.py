@@ -16,7 +16,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, Vpc, VpcCidr
+from ip_remediator.snapshot.model_vpc import LeakedInterface, Reservation, Route, Vpc, VpcCidr
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 
@@ -574,6 +574,38 @@ def test_given_a_roomy_subnet_that_other_nodes_of_the_zone_use_then_the_command_
             first_plan(snapshot(zone("a", free=0, stuck=1), Part(other.nodes, (), (kept,)))), "sibling-subnet"
         )
         assert "subnet-z" not in told
+
+
+def test_given_reservations_then_what_they_keep_from_nodes_does_not_count_as_free() -> None:
+    # given a node whose ENI takes six addresses, and subnets with 100 free ones of which half are reserved
+    half = (Reservation(cidr="10.0.100.0/26", kind="explicit"),)
+    full = zone("a", free=0, stuck=1)
+
+    # then a subnet for pods has the rest, and is passed over when that is too little
+    made = first_plan(snapshot(full, spare(tags=TAGGED, free=100, reservations=half)))
+    assert "spare-a of" in reason(made, "existing-subnet")
+    assert "has 36 free addresses for" in reason(made, "existing-subnet")
+    made = first_plan(snapshot(full, spare(tags=TAGGED, free=66, reservations=half)))
+    assert "has 2 free addresses beside its reservations" in reason(made, "existing-subnet")
+    assert made.source == "new-cidr"
+
+    # and of two subnets the one with more left is chosen, though EC2 counts more in the other
+    two = (spare(tags=TAGGED, free=100, reservations=half), spare(tags=TAGGED, free=60, id="b", cidr="10.0.101.0/24"))
+    assert [subnet.id for subnet in first_plan(snapshot(full, *two)).subnets] == ["b"]
+
+
+@pytest.mark.parametrize(("kind", "offered"), [("explicit", False), ("prefix", False), (None, True)])
+def test_given_reservations_in_a_sibling_subnet_then_it_is_not_offered_for_what_they_hold(
+    kind: Any, offered: bool
+) -> None:
+    # given another subnet of the zone with 70 free addresses, of which a /26 may be reserved
+    reserved = (Reservation(cidr="10.0.40.64/26", kind=kind),) if kind else ()
+    sibling = subnet("a", id="subnet-z", cidr="10.0.40.0/24", free=70, reservations=reserved)
+    other = Part((node("a", 5, home="subnet-z"),), (), (sibling,))
+
+    # then it is offered only where nothing is reserved
+    offer = reason(first_plan(snapshot(zone("a", free=0, stuck=1), other)), "sibling-subnet")
+    assert ("subnet-z" in offer) is offered
 
 
 @pytest.mark.parametrize("tag", ["kubernetes.io/cluster/other", "cni.networking.k8s.aws/cluster/other"])

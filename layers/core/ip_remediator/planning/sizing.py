@@ -9,7 +9,8 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
-from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit
+from ip_remediator.snapshot.node_room.free_space import FreeSpace, free_space
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, uses_prefixes
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
 
 # Room for the nodes to become this many times as many.
@@ -57,6 +58,13 @@ def nodes_in_need(snapshot: Snapshot, zone: str) -> list[Node]:
 def urgent_need(snapshot: Snapshot, zone: str) -> int:
     """What the nodes in need ask for at once: each the addresses of a new ENI."""
     return sum(addresses_of_new_eni(snapshot, node) for node in nodes_in_need(snapshot, zone))
+
+
+def room_in(snapshot: Snapshot, subnet: Subnet) -> FreeSpace:
+    """What the nodes of its zone can have of a subnet, its reservations subtracted as far as they keep nodes out."""
+    nodes = pod_nodes(snapshot, subnet.zone)
+    prefixes = bool(nodes) and all(uses_prefixes(snapshot.cni, node) for node in nodes)
+    return free_space(subnet, prefixes=prefixes)
 
 
 def demand(snapshot: Snapshot, zone: str) -> int:

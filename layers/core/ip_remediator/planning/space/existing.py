@@ -36,7 +36,7 @@ class Existing:
 
 def _told(snapshot: Snapshot, zone: str, subnet: Subnet) -> str:
     """With what is needed now, and that a new subnet would last longer where it would."""
-    free, later = subnet.free or 0, sizing.demand(snapshot, zone)
+    free, later = sizing.room_in(snapshot, subnet).addresses or 0, sizing.demand(snapshot, zone)
     shorter = f", less long than a new subnet for {later:,}" if free < later else ""
     return f"{subnet.id} of {zone} has {free:,} free addresses for {sizing.held_now(snapshot, zone):,} now{shorter}"
 
@@ -56,7 +56,7 @@ def find(snapshot: Snapshot, needed: dict[str, int], *, first_time: bool) -> Exi
         fitting = [subnet for subnet in unused if not refusals[subnet.id]]
         if fitting:
             fitting.sort(key=lambda subnet: subnet.id)
-            existing.chosen[zone] = max(fitting, key=lambda subnet: subnet.free or 0)
+            existing.chosen[zone] = max(fitting, key=lambda subnet: sizing.room_in(snapshot, subnet).addresses or 0)
         else:
             existing.passed_over += [f"{id_} of {zone} {why}" for id_, why in refusals.items()]
     return existing
@@ -97,14 +97,15 @@ def _refusal(snapshot: Snapshot, subnet: Subnet, addresses: int) -> str | None:
 
 
 def _lack(snapshot: Snapshot, subnet: Subnet, addresses: int) -> str | None:
-    if subnet.free is None:
+    room = sizing.room_in(snapshot, subnet)
+    beside = " beside its reservations" if room.reserved else ""
+    if room.addresses is None:
         return "has an unknown number of free addresses"
-    if subnet.free < addresses:
-        return f"has {counted(subnet.free, 'free address', 'free addresses')}, {addresses} are needed"
-    if not snapshot.cni.prefix_delegation:
-        return None
+    if room.addresses < addresses:
+        free = counted(room.addresses, "free address", "free addresses")
+        return f"has {free}{beside}, {addresses} are needed"
     prefixes = -(-addresses // PREFIX_SIZE)
-    if subnet.free_prefixes is None or subnet.free_prefixes < prefixes:
-        known = "an unknown number of" if subnet.free_prefixes is None else subnet.free_prefixes
-        return f"has {known} free /28 prefixes, {prefixes} are needed"
+    if snapshot.cni.prefix_delegation and (room.prefixes is None or room.prefixes < prefixes):
+        number = "an unknown number of" if room.prefixes is None else room.prefixes
+        return f"has {number} free /28 prefixes{beside}, {prefixes} are needed"
     return None

@@ -40,9 +40,9 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
         full = _reached(snapshot, zone)
         siblings = [subnet for subnet in _siblings(snapshot, zone, full) if _same_way_out(snapshot, subnet, full)]
         if siblings:
-            best = max(siblings, key=lambda subnet: (subnet.free or 0, subnet.id))
-            command = _command(snapshot, zone, full, best)
-            yield f"{best.id} of {zone}, which other nodes use, has {best.free:,} free addresses: {command}"
+            best = max(siblings, key=lambda subnet: (_free(snapshot, subnet), subnet.id))
+            free, command = _free(snapshot, best), _command(snapshot, zone, full, best)
+            yield f"{best.id} of {zone}, which other nodes use, has {free:,} free addresses: {command}"
 
 
 def _reached(snapshot: Snapshot, zone: str) -> list[Subnet]:
@@ -54,8 +54,12 @@ def _reached(snapshot: Snapshot, zone: str) -> list[Subnet]:
 def _siblings(snapshot: Snapshot, zone: str, full: list[Subnet]) -> list[Subnet]:
     used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces} - {subnet.id for subnet in full}
     needed = max(_LEAST, sizing.urgent_need(snapshot, zone))
-    roomy = [subnet for subnet in snapshot.subnets if subnet.id in used and (subnet.free or 0) >= needed]
-    return [subnet for subnet in roomy if subnet.zone == zone and _ours(snapshot, subnet)]
+    others = [subnet for subnet in snapshot.subnets if subnet.id in used and subnet.zone == zone]
+    return [subnet for subnet in others if _free(snapshot, subnet) >= needed and _ours(snapshot, subnet)]
+
+
+def _free(snapshot: Snapshot, subnet: Subnet) -> int:
+    return sizing.room_in(snapshot, subnet).addresses or 0
 
 
 def _ours(snapshot: Snapshot, subnet: Subnet) -> bool:
