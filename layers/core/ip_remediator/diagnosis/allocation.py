@@ -53,10 +53,10 @@ def allocate(snapshot: Snapshot, waiting: Mapping[str, int], *, optimistic: bool
     nodes = [node for name in sorted(waiting) if (node := snapshot.node(name))]
     # A cordoned node asks for nothing before the others have what they need.
     nodes.sort(key=lambda node: hindrance(snapshot, node) is Hindrance.CORDONED)
-    left = {node.name: requests.on_present_enis(node, waiting[node.name]) for node in nodes}
+    unserved = {node.name: requests.on_present_enis(node, waiting[node.name]) for node in nodes}
     for node in nodes:
-        if left[node.name] > 0 and node.name not in requests.outcome.lacking:
-            requests.for_new_enis(node, left[node.name])
+        if unserved[node.name] > 0 and node.name not in requests.outcome.lacking:
+            requests.for_new_enis(node, unserved[node.name])
     return requests.outcome
 
 
@@ -70,19 +70,19 @@ class _FreeSpace:
         self._taken_prefixes: Counter[str] = Counter()
 
     def addresses(self, subnet: str, *, prefixes: bool) -> int:
-        known = self._snapshot.subnet(subnet)
-        if known is None:
+        facts = self._snapshot.subnet(subnet)
+        if facts is None:
             return 0
-        space = free_space(known, prefixes=prefixes)
+        space = free_space(facts, prefixes=prefixes)
         free = space.most_addresses if self._optimistic else space.addresses
         return max(0, (free or 0) - self._taken[subnet])
 
     def prefixes(self, subnet: str) -> int:
         """Free /28; where they were not counted, as many as the free addresses can make up."""
-        known = self._snapshot.subnet(subnet)
-        if known is None:
+        facts = self._snapshot.subnet(subnet)
+        if facts is None:
             return 0
-        space = free_space(known, prefixes=True)
+        space = free_space(facts, prefixes=True)
         free = space.most_prefixes if self._optimistic else space.prefixes
         most = self.addresses(subnet, prefixes=True) // PREFIX_SIZE
         return most if free is None else max(0, min(most, free - self._taken_prefixes[subnet]))
@@ -159,8 +159,8 @@ class _Requests:
     def _take(self, node: Node, subnet: str, wanted: int) -> int:
         """Takes so many addresses, or prefixes, as far as there are."""
         prefixes = uses_prefixes(self._snapshot.cni, node)
-        left = self._free.prefixes(subnet) if prefixes else self._free.addresses(subnet, prefixes=False)
-        got = min(wanted, left)
+        available = self._free.prefixes(subnet) if prefixes else self._free.addresses(subnet, prefixes=False)
+        got = min(wanted, available)
         self._free.take(subnet, got * _unit(prefixes), got if prefixes else 0)
         self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + wanted * _unit(prefixes)
         return got

@@ -54,8 +54,8 @@ def _of_subnets(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
             yield f"subnet {subnet.id} ({subnet.cidr}, {zone}) has {_told_free(snapshot, subnet)}"
     for subnet in (subnet for subnets in used.values() for subnet in subnets):
         if subnet.full_at and subnet.free:
-            told = told_forecast(snapshot, subnet.full_at)
-            yield f"subnet {subnet.id} {told}, by its free addresses of the last 14 days"
+            forecast = told_forecast(snapshot, subnet.full_at)
+            yield f"subnet {subnet.id} {forecast}, by its free addresses of the last 14 days"
 
 
 def _where_enis_may_be(snapshot: Snapshot, zone: str) -> list[Subnet]:
@@ -147,8 +147,8 @@ def _told_free(snapshot: Snapshot, subnet: Subnet) -> str:
     free = counted(subnet.free, "free address", "free addresses")
     if not snapshot.cni.prefix_delegation:
         return free
-    known = subnet.free_prefixes is not None
-    return f"{free}, {subnet.free_prefixes if known else 'an unknown number of'} free /28 prefixes"
+    was_counted = subnet.free_prefixes is not None
+    return f"{free}, {subnet.free_prefixes if was_counted else 'an unknown number of'} free /28 prefixes"
 
 
 def unknown(snapshot: Snapshot) -> tuple[str, ...]:

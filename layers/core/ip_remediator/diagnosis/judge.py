@@ -106,8 +106,8 @@ def _full_at(snapshot: Snapshot, group: AddressGroup) -> datetime | None:
 
 
 def told_recovered(free: int | None) -> str:
-    known = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
-    return f"no pod waits for an address; {known} {'is' if free == 1 else 'are'} free"
+    amount = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
+    return f"no pod waits for an address; {amount} {'is' if free == 1 else 'are'} free"
 
 
 def _can_grow(snapshot: Snapshot, group: AddressGroup) -> bool:

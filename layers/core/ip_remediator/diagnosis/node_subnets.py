@@ -42,38 +42,38 @@ def low_load_balancer_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
 
 
 def _with_less(snapshot: Snapshot, ids: Iterable[str], needed: int) -> tuple[Subnet, ...]:
-    known = sorted((subnet for id_ in set(ids) if (subnet := snapshot.subnet(id_))), key=lambda subnet: subnet.id)
-    return tuple(subnet for subnet in known if subnet.free is not None and subnet.free < needed)
+    candidates = sorted((subnet for id_ in set(ids) if (subnet := snapshot.subnet(id_))), key=lambda subnet: subnet.id)
+    return tuple(subnet for subnet in candidates if subnet.free is not None and subnet.free < needed)
 
 
 def shortage_beside_pods(snapshot: Snapshot) -> tuple[Verdict, str] | None:
     """What is wrong though every pod has its address; None where nothing is."""
-    told = told_shortages(snapshot)
-    if not told:
+    shortages = told_shortages(snapshot)
+    if not shortages:
         return None
     verdict = Verdict.NODE_LAUNCH if full_node_subnets(snapshot) else Verdict.CLUSTER_SUBNETS
-    return verdict, "; ".join(told)
+    return verdict, "; ".join(shortages)
 
 
 def told_shortages(snapshot: Snapshot) -> tuple[str, ...]:
     """Each shortage that is not the pods', in words, the worst first."""
     full, low = full_node_subnets(snapshot), low_cluster_subnets(snapshot)
     tight = low_load_balancer_subnets(snapshot)
-    found = []
+    shortages = []
     if full:
         zones = some_of(sorted({subnet.zone for subnet in full}))
         ids = some_of([f"{subnet.id} ({launched_in(snapshot, subnet)})" for subnet in full], _SHOWN)
-        found.append(f"no node can be launched in {zones}: no free address in {ids}")
+        shortages.append(f"no node can be launched in {zones}: no free address in {ids}")
     if low:
-        found.append(
+        shortages.append(
             f"EKS refuses to update the cluster ({FOR_UPDATES} free addresses are needed in each of its subnets): "
             f"{_counts(low)}"
         )
     if tight:
-        found.append(
+        shortages.append(
             f"no load balancer can be created ({FOR_LOAD_BALANCERS} free addresses are needed): {_counts(tight)}"
         )
-    return tuple(found)
+    return tuple(shortages)
 
 
 def _counts(subnets: Iterable[Subnet]) -> str:

@@ -159,8 +159,8 @@ class Supply:
         at_once = f", of which a node needs {need} at once" if free and need > 1 else ""
         if free and len(names) > 1:
             at_once += f"{' and' if at_once else ', of which'} {len(names)} nodes ask for {asked} in all"
-        told = f"{counted(free, 'free address', 'free addresses')} in {subnets}"
-        return f"{told} for {counted(self._pods(names), 'stuck pod')}{at_once}{self._beside_reserved(options)}"
+        few = f"{counted(free, 'free address', 'free addresses')} in {subnets}"
+        return f"{few} for {counted(self._pods(names), 'stuck pod')}{at_once}{self._beside_reserved(options)}"
 
     def _beside_reserved(self, options: frozenset[GrowthOption]) -> str:
         """What EC2 counts as free and does not give."""
@@ -186,12 +186,12 @@ class Supply:
         return [one.cidr for subnet in self._known(options) for one in free_space(subnet, prefixes=prefixes).reserved]
 
     def _told_fragments(self, options: frozenset[GrowthOption]) -> str:
-        known, told = self._known(options), _subnets(options)
-        whole, free = sum(subnet.free_prefixes or 0 for subnet in known), self._free(options) or 0
+        subnets, names = self._known(options), _subnets(options)
+        whole, free = sum(subnet.free_prefixes or 0 for subnet in subnets), self._free(options) or 0
         needed = min((way.prefixes for way in options if way.prefixes), default=1)
         if whole:
-            return f"a node asks for {needed} /28 at once, and {told} has {free} free addresses in {whole} whole /28"
-        return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {told} has {free} free, none contiguous"
+            return f"a node asks for {needed} /28 at once, and {names} has {free} free addresses in {whole} whole /28"
+        return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {names} has {free} free, none contiguous"
 
     def _told_open(self, options: frozenset[GrowthOption], names: Sequence[str], causes: frozenset[Cause]) -> str:
         free, pods = self._free(options) or 0, self._pods(names)
@@ -211,14 +211,14 @@ class Supply:
 
     def _without_ways(self, obstacle: AddressSupply, hindered: Hindrance | None, nodes: list[Node]) -> NeedyNodes:
         names = tuple(sorted(node.name for node in nodes))
-        told = some_of(names)
+        hosts = some_of(names)
         if obstacle is AddressSupply.AT_LIMIT:
             return NeedyNodes(names, obstacle, told_limit(self._snapshot, nodes))
         if obstacle is AddressSupply.UNKNOWN:
             return self._wherever_they_are(nodes, names)
         if hindered:
-            return NeedyNodes(names, obstacle, f"{told}: {told_hindrance(self._snapshot, hindered)}")
-        reason = f"{told}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
+            return NeedyNodes(names, obstacle, f"{hosts}: {told_hindrance(self._snapshot, hindered)}")
+        reason = f"{hosts}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
         return NeedyNodes(names, obstacle, reason)
 
     def _wherever_they_are(self, nodes: list[Node], names: tuple[str, ...]) -> NeedyNodes:
@@ -227,9 +227,9 @@ class Supply:
         subnets = [subnet for subnet in self._snapshot.subnets if subnet.zone in zones]
         free = free_addresses(subnets)
         if free is not None and free < pods:
-            told = some_of(sorted(subnet.id for subnet in subnets))
-            left = counted(free, "free address", "free addresses")
-            reason = f"{left} in {told}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
+            ids = some_of(sorted(subnet.id for subnet in subnets))
+            free_count = counted(free, "free address", "free addresses")
+            reason = f"{free_count} in {ids}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
             return NeedyNodes(names, AddressSupply.EXHAUSTED, reason + counted(pods, "stuck pod"))
         what = "the ENIs" if any(not node.interfaces for node in nodes) else "the network cards of the ENIs"
         reason = f"{what} of {some_of(names)} are unknown, so nothing proves a lack of addresses"
@@ -241,12 +241,12 @@ class Supply:
         self, names: tuple[str, ...], options: frozenset[GrowthOption], causes: frozenset[Cause]
     ) -> NeedyNodes:
         """Free addresses are unknown: EC2's own refusal, in the signals, still proves a full subnet."""
-        told, pods = _subnets(options), counted(self._pods(names), "stuck pod")
+        subnets, pods = _subnets(options), counted(self._pods(names), "stuck pod")
         if Cause.SUBNET_FULL in causes:
-            return NeedyNodes(names, AddressSupply.EXHAUSTED, f"EC2 refused addresses of {told} for {pods}")
+            return NeedyNodes(names, AddressSupply.EXHAUSTED, f"EC2 refused addresses of {subnets} for {pods}")
         if Cause.PREFIX_FRAGMENTED in causes:
-            return NeedyNodes(names, AddressSupply.FRAGMENTED, f"EC2 has no contiguous /28 in {told} for {pods}")
-        reason = f"the free addresses of {told} are unknown, so nothing proves a lack of them"
+            return NeedyNodes(names, AddressSupply.FRAGMENTED, f"EC2 has no contiguous /28 in {subnets} for {pods}")
+        reason = f"the free addresses of {subnets} are unknown, so nothing proves a lack of them"
         return NeedyNodes(
             names, AddressSupply.UNKNOWN, f"{reason}: capture the snapshot again, or add what is free to it"
         )
@@ -257,7 +257,7 @@ _WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
 
 def told_limit(snapshot: Snapshot, nodes: Sequence[Node]) -> str:
     """Why nodes can attach no further ENI, and what they hold; `nodes` are alike."""
-    told = some_of(sorted(node.name for node in nodes))
+    names = some_of(sorted(node.name for node in nodes))
     cni, first = snapshot.cni, nodes[0]
     if any(keeps_slot_for_trunk(cni, node) for node in nodes):
         why = "ENABLE_POD_ENI=true makes ipamd keep the last ENI slot for the trunk ENI, and every other ENI is full"
@@ -271,7 +271,7 @@ def told_limit(snapshot: Snapshot, nodes: Sequence[Node]) -> str:
     holds = f"; {first.instance_type or 'such a node'} holds {fitting} pods" if fitting is not None else ""
     if fitting is not None and (first.max_pods or 0) > fitting:
         holds += f", and max-pods allows {first.max_pods}"
-    return f"{told}: {why}{holds}; more pods need more nodes"
+    return f"{names}: {why}{holds}; more pods need more nodes"
 
 
 def _subnets(options: frozenset[GrowthOption]) -> str:

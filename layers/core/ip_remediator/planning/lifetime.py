@@ -26,12 +26,12 @@ def _of_zone(snapshot: Snapshot, subnet: PlannedSubnet) -> tuple[float, str]:
     """(days or times until it is full, the sentence)."""
     present = snapshot.subnet(subnet.id)
     room = present.free if present and present.free is not None else cidrs.usable_addresses(IPv4Network(subnet.cidr))
-    held = sizing.held_now(snapshot, subnet.zone)
+    in_use = sizing.held_now(snapshot, subnet.zone)
     most = sum(sizing.addresses_of(snapshot.cni, node) for node in pod_nodes(snapshot, subnet.zone))
     rate = sizing.used_a_day(snapshot, subnet.zone)
-    start = f"{subnet.cidr} in {subnet.zone} has room for {room:,} addresses; the zone's nodes hold {held:,} now"
+    start = f"{subnet.cidr} in {subnet.zone} has room for {room:,} addresses; the zone's nodes hold {in_use:,} now"
     if rate:
-        days = max(0, room - held) / rate
+        days = max(0, room - in_use) / rate
         return days, f"{start} and use up {rate:.1f} more a day: it lasts {_told_days(days)}"
     times = room / most if most else float("inf")
     if not most:

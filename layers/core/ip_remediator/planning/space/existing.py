@@ -26,9 +26,9 @@ class Existing:
     passed_over: list[str] = field(default_factory=list)
 
     def reason(self, snapshot: Snapshot) -> str:
-        told = [_told(snapshot, zone, subnet) for zone, subnet in self.chosen.items()]
-        told += self.passed_over
-        return "; ".join(told) or (
+        reasons = [_told(snapshot, zone, subnet) for zone, subnet in self.chosen.items()]
+        reasons += self.passed_over
+        return "; ".join(reasons) or (
             "no subnet is meant for pods and unused: none has the tag "
             f"{POD_SUBNET_TAG}={snapshot.cluster.name}, none is named by an ENIConfig that no node selects"
         )

@@ -49,8 +49,8 @@ def _a_block_each(snapshot: Snapshot, zones: Iterable[str], pools: list[IPv4Netw
     return blocks
 
 
-def _told(snapshot: Snapshot, vpc_id: str, found: dict[str, IPv4Network], more: int) -> str:
-    (zone, block), *others = found.items()
+def _told(snapshot: Snapshot, vpc_id: str, blocks: dict[str, IPv4Network], more: int) -> str:
+    (zone, block), *others = blocks.items()
     table = next(
         (table for node in pod_nodes(snapshot, zone) if (table := _route_table(snapshot, node.primary_subnet))), ""
     )
