@@ -55,6 +55,7 @@ check: setup ## every static check: format, lint, types, imports, template, stat
 	cfn-lint template.yaml $(wildcard onboarding/cluster.yaml onboarding/pagerduty.yaml onboarding/teams.yaml)
 	AWS_DEFAULT_REGION=eu-west-1 sam validate --lint
 	python scripts/lint_state_machines.py
+	python scripts/check_complexity.py
 	bandit --quiet --recursive --configfile pyproject.toml layers/core/ip_remediator functions cli
 
 # Two workers, as many as a small machine has cores; a file stays on one, so that its servers start once.

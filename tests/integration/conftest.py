@@ -20,7 +20,12 @@ NO_PODS = Scenario(nginx_replicas=0, coredns_replicas=0)
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The real template, built and deployed once for all tests, on ports of its own."""
-    parameters = {"DefaultMode": "auto", "ApprovalMinutes": "1", "MaxPerVpcPerDay": "100"}
+    parameters = {
+        "DefaultMode": "auto",
+        "ApprovalMinutes": "1",
+        "MaxPerVpcPerDay": "100",
+        "SweepMetrics": "subnets",
+    }
     folder = tmp_path_factory.mktemp("stack")
     with Stack(folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
         stack.start()

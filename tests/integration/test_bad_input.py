@@ -23,7 +23,7 @@ from tests.integration.support.patient import CGNAT, Patient, patient
 from tests.integration.support.waiting import eventually
 
 EVENT = Path("tests/data/signals/event_sandbox.json")
-UNDONE = "failed, everything made was removed"
+UNDONE = "failed before anything was changed"
 NOT_CURABLE = "cannot be cured automatically, nothing was changed"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ip_remediator.common.enums import Mode
+from ip_remediator.diagnosis.diagnose import PODS_SERVED
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.remediation.diagnose import record_diagnosis
 from ip_remediator.signals.correlation import SignalSummary
@@ -54,7 +55,10 @@ def test_given_the_corpus_when_the_function_diagnoses_then_it_stores_what_the_co
         stored = incidents.get(opened.id).diagnosis
         assert stored is not None
         assert stored.model_dump(mode="json") == document, case.name
-        assert (answer["curable"], answer["needed"]) == NEEDED_BY_STATUS[status], case.name
+        curable, needed = NEEDED_BY_STATUS[status]
+        # Nothing is needed for pods that are all served, unless the incident is about nodes or the cluster itself.
+        asked = stored.verdict not in PODS_SERVED or stored.verdict.value in signals.causes
+        assert (answer["curable"], answer["needed"]) == (curable, needed and asked), case.name
         assert answer["verdict"] == stored.verdict
         assert incidents.snapshot(opened.id) == case.snapshot
 

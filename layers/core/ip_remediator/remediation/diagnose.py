@@ -40,15 +40,17 @@ def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) 
 
 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
-    """Stores the snapshot and the diagnosis, abridge if it is large; returns what the state machine branches on.
+    """Stores the snapshot and the diagnosis, abridged if it is large; returns what the state machine branches on.
 
-    `{"verdict", "curable", "needed"}`; not `needed`: the cluster has recovered.
+    `{"verdict", "curable", "needed"}`. Not `needed`: every pod is served. A shortage of nodes or of the cluster's own
+    subnets is still needed when a signal of the incident was about it.
     """
-    diagnosis = diagnose(snapshot, [Cause(cause) for cause in incident.signals.causes])
+    causes = [Cause(cause) for cause in incident.signals.causes]
+    diagnosis = diagnose(snapshot, causes)
     incidents.save_snapshot(incident.id, snapshot)
     incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=abridge(diagnosis, snapshot))
     return {
         "verdict": diagnosis.verdict.value,
         "curable": diagnosis.curable,
-        "needed": diagnosis.verdict not in PODS_SERVED,
+        "needed": diagnosis.verdict not in PODS_SERVED or diagnosis.verdict.value in causes,
     }
