@@ -205,7 +205,7 @@ def test_given_aws_node_then_version_and_settings_are_told(kubernetes: Kubernete
     found = facts.cni(managed_addon=True)
     assert found.installed
     assert (found.owner, found.owned_by) == ("addon", None)
-    assert found.release == (1, 23)
+    assert found.release == (1, 23, 1)
     assert found.env["WARM_ENI_TARGET"] == "1"
     assert "MY_NODE_NAME" not in found.env  # a valueFrom is no setting
     assert not found.custom_networking

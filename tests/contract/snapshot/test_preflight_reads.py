@@ -263,7 +263,9 @@ def test_given_a_list_that_cannot_be_read_then_that_is_told_and_the_rest_of_the_
     assert line.startswith(f"entries of prefix list {named}: ")
 
 
-def test_given_a_transit_gateway_then_the_ranges_of_others_and_their_vpcs_are_told(reach: Reach) -> None:
+def test_given_a_transit_gateway_then_active_ranges_and_blackholes_of_others_and_their_vpcs_are_told(
+    reach: Reach,
+) -> None:
     other = reach.other_vpc("100.70.0.0/16")
     gateway, table = reach.gateway(reach.vpc.id, other)
     reach.ec2.create_transit_gateway_route(
@@ -271,7 +273,7 @@ def test_given_a_transit_gateway_then_the_ranges_of_others_and_their_vpcs_are_to
     )
     found = reach.transit()
     [told] = found.gateways
-    assert (told.id, set(told.routes or ())) == (gateway, {"100.70.0.0/16", "10.200.0.0/16"})
+    assert (told.id, told.routes, told.blackholes) == (gateway, ("100.70.0.0/16",), ("10.200.0.0/16",))
     assert told.attachment.startswith("tgw-attach-")
     assert found.neighbours == {other}
     assert reach.unread.lines == ()
@@ -364,7 +366,7 @@ def test_given_a_raised_quota_then_it_is_told_beside_the_defaults(aws: LocalAws)
     code = next(code for code, name in CODES.items() if name == "cidrs_per_vpc")
     client.request_service_quota_increase(ServiceCode="vpc", QuotaCode=code, DesiredValue=50)
     assert read_quotas(client, unread) == Quotas(applied=True, cidrs_per_vpc=50)
-    # moto's list of AWS's defaults has all of them.
+    # Service Quotas lists all of them.
     assert unread.lines == ()
 
 

@@ -13,6 +13,7 @@ from ip_remediator.forecasting.forecast import Forecast
 from ip_remediator.forecasting.zone_forecast import foretelling, is_news, outlooks, told, with_forecasts
 from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages.cause import cause_line
+from ip_remediator.notifications.messages.text import without_references
 from ip_remediator.signals.error_catalogue import Cause, Strength
 from ip_remediator.signals.events import Signal, Source
 from ip_remediator.snapshot.model import Snapshot
@@ -91,7 +92,7 @@ def test_given_an_incident_that_is_foreseen_then_its_message_says_when_and_how_m
     incident = Incident(
         id="prod-1", cluster="prod", region="eu-west-1", mode=Mode.APPROVE, opened_at=NOW, diagnosis=found
     )
-    assert cause_line(incident).text == (
+    assert without_references(cause_line(incident).text) == (
         "no address left in a and b from 2026-03-01 14:00 UTC (24 addresses left): no pod waits yet"
     )
 
