@@ -1,4 +1,4 @@
-"""Service Quotas, which MiniStack lacks: the quotas of a VPC, with moto's list of AWS's defaults.
+"""Service Quotas, which MiniStack lacks: the quotas of a VPC, with AWS's defaults.
 
 An increase that is asked for holds at once, as AWS grants small ones by itself.
 """
@@ -21,6 +21,12 @@ SERVICE = "servicequotas"
 TARGET_PREFIX = "ServiceQuotasV20190624"
 _BAD_REQUEST = 400
 _MOST_PER_PAGE = 100
+# Defaults that AWS has raised since moto's list was made. Source: "Amazon VPC quotas" of the VPC User Guide,
+# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html (routes: 50 until June 2025).
+_RAISED_DEFAULTS = {"L-93826ACB": 500.0}  # Routes per route table
+DEFAULT_QUOTAS: list[dict[str, Any]] = [
+    quota | {"Value": _RAISED_DEFAULTS.get(str(quota["QuotaCode"]), quota["Value"])} for quota in VPC_DEFAULT_QUOTAS
+]
 
 
 def install() -> None:
@@ -63,8 +69,8 @@ class ServiceQuotas:
         """ListServiceQuotas, in pages of `MaxResults` (1 to 100)."""
         size = min(int(parameters.get("MaxResults") or _MOST_PER_PAGE), _MOST_PER_PAGE)
         start = int(parameters.get("NextToken") or 0)
-        page = [self._in_force(quota) for quota in VPC_DEFAULT_QUOTAS[start : start + size]]
-        more = {"NextToken": str(start + size)} if start + size < len(VPC_DEFAULT_QUOTAS) else {}
+        page = [self._in_force(quota) for quota in DEFAULT_QUOTAS[start : start + size]]
+        more = {"NextToken": str(start + size)} if start + size < len(DEFAULT_QUOTAS) else {}
         return _json({"Quotas": page, **more})
 
     def _increase(self, parameters: dict[str, Any]) -> Answer:
@@ -82,7 +88,7 @@ class ServiceQuotas:
 
     def _found(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
         code = parameters.get("QuotaCode")
-        return next((self._in_force(quota) for quota in VPC_DEFAULT_QUOTAS if quota["QuotaCode"] == code), None)
+        return next((self._in_force(quota) for quota in DEFAULT_QUOTAS if quota["QuotaCode"] == code), None)
 
     def _in_force(self, quota: dict[str, Any]) -> dict[str, Any]:
         return {**quota, "Value": self._granted.get(_key(quota["QuotaCode"]), quota["Value"])}

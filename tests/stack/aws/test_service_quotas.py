@@ -11,7 +11,7 @@ from tests.stack.aws.conftest import Maker, code_of
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
-CIDRS_PER_VPC, SUBNETS_PER_VPC = "L-83CA0A9D", "L-407747CB"
+CIDRS_PER_VPC, SUBNETS_PER_VPC, ROUTES_PER_TABLE = "L-83CA0A9D", "L-407747CB", "L-93826ACB"
 
 
 @pytest.fixture
@@ -27,6 +27,13 @@ def test_given_no_increase_then_awss_defaults_hold(quotas: Any):
     listed = {one["QuotaCode"]: one for one in quotas.list_service_quotas(ServiceCode="vpc")["Quotas"]}
     assert (listed[SUBNETS_PER_VPC]["Value"], listed[SUBNETS_PER_VPC]["Adjustable"]) == (200.0, True)
     assert value(quotas, SUBNETS_PER_VPC) == 200.0
+
+
+def test_given_no_increase_then_a_route_table_takes_five_hundred_routes(quotas: Any):
+    # "Amazon VPC quotas" of the VPC User Guide; it was 50 until June 2025.
+    listed = {one["QuotaCode"]: one for one in quotas.list_service_quotas(ServiceCode="vpc")["Quotas"]}
+    assert (listed[ROUTES_PER_TABLE]["Value"], listed[ROUTES_PER_TABLE]["Adjustable"]) == (500.0, True)
+    assert value(quotas, ROUTES_PER_TABLE) == 500.0
 
 
 def test_given_pages_when_listed_then_every_quota_is_told_once(quotas: Any):
