@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT_SECONDS = 15.0
+# A start reads hundreds of megabytes and makes a new profile, which takes long on a busy machine.
+START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 # Chromium's own sandbox needs privileges that containers lack; only the loopback page is ever opened.
@@ -218,14 +220,14 @@ class Browser:
 
 def _connect(process: subprocess.Popen[bytes], port_file: Path) -> websocket.WebSocket:
     """A connection to the first page, once Chromium has written where it listens."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while not port_file.exists() or port_file.read_text().count("\n") < 1:
         if process.poll() is not None:
             raise BrowserError(f"Chromium ended at once with status {process.returncode}")
         if time.monotonic() > deadline:
-            raise BrowserError(f"Chromium was not ready within {TIMEOUT_SECONDS:.0f} s")
+            raise BrowserError(f"Chromium was not ready within {START_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)
     port = port_file.read_text().split("\n")[0]
-    pages = urllib3.request("GET", f"http://127.0.0.1:{port}/json/list", timeout=TIMEOUT_SECONDS).json()
+    pages = urllib3.request("GET", f"http://127.0.0.1:{port}/json/list", timeout=START_SECONDS).json()
     address = next(each["webSocketDebuggerUrl"] for each in pages if each["type"] == "page")
     return websocket.create_connection(address, timeout=TIMEOUT_SECONDS, suppress_origin=True)

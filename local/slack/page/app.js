@@ -53,6 +53,9 @@ function follow() {
   events.onopen = () => (byId("offline").hidden = true);
   events.onerror = () => (byId("offline").hidden = false);
   events.onmessage = refresh;
+  // The browser keeps pages that people leave, to show them again at once ("back/forward cache"). Each would keep its
+  // stream as well, and browsers open six connections to a server: after a few pages none is left for the next one.
+  addEventListener("pagehide", () => events.close(), { once: true });
 }
 
 // -- drawing
@@ -268,3 +271,5 @@ addEventListener("popstate", () => location.reload());
 sayOnSubmit(byId("composer"), () => ({ channel: page.channel }));
 sayOnSubmit(byId("thread-composer"), () => ({ channel: page.channel, thread_ts: page.thread }));
 follow();
+// Shown again out of the cache: what changed meanwhile comes with the first event.
+addEventListener("pageshow", (event) => event.persisted && follow());

@@ -260,3 +260,16 @@ def test_without_an_emoji_font_marks_are_read_as_letters(browser: Browser, slack
     browser.open(f"{slack.url}/?user={ON_CALL}&emoji=none")
 
     browser.wait_for_text("[ok] done [x] failed :tada:", within=at(ts))
+
+
+def test_a_person_can_go_through_many_pages_and_back(browser: Browser, slack: Slack) -> None:
+    # More than the six connections that a browser opens to a server.
+    for number in range(9):
+        browser.open(f"{slack.url}/?user={ON_CALL}&visit={number}")
+        browser.wait_for_text("# eks-incidents")
+
+    browser.evaluate("history.back()")
+    browser.wait_until("location.search.endsWith('visit=7')")
+    post(slack, "written after the return")
+
+    browser.wait_for_text("written after the return")
