@@ -155,7 +155,7 @@ def test_given_the_buttons_when_confirmed_without_and_then_with_evictions_then_i
     message = lab.message_saying(incident.id, "rolled back", seconds=120)
     cluster.settle(running=8, stuck=2)
     assert dump(cluster) == before
-    assert lab.buttons(message) == []
+    assert lab.buttons(message) == ["run_again"]
     assert len(lab.messages(incident.id)) == 1
     again = roll_back(lab, incident.id, confirmed=True)
     assert (again.status, again.error) == ("FAILED", "InvalidInput")
