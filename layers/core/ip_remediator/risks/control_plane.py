@@ -14,7 +14,7 @@ def delay(move: Move) -> Risk | None:
     cluster = move.snapshot.cluster
     must = sorted(webhook.name for webhook in cluster.webhooks if webhook.failure_policy == "Fail")
     found = f"the control plane of {cluster.name} may take up to an hour to recognise a new CIDR"
-    breaks = "kubectl exec and logs for pods in the new range, and webhooks that they serve, until then"
+    breaks = "kubectl exec and logs for pods in the new range, and webhooks that they serve, for up to an hour"
     if must:
         found += f"; {counted(len(must), 'webhook')} with failurePolicy Fail: {shown(must)}"
         breaks += ": what these webhooks must admit is refused once all their pods run in the new range"
