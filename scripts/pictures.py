@@ -33,7 +33,7 @@ MESSAGE = "#messages > :nth-last-child(1 of .message:has(.block-header))"
 REPLY = "#messages > :nth-last-child(1 of .message:not(:has(.block-header)))"
 DESK, PHONE = (1000, 1500), (390, 844)
 # What the button reads that adds the first block of the pool; it is free again after each story.
-ADD = "Add 100.64.0.0/22"
+ADD = "Add 100.64.0.0/16"
 # A VPC with its primary CIDR and these is at the default quota of five.
 FULL_VPC = ("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
 NO_CHROMIUM = (
