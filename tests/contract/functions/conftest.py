@@ -17,12 +17,15 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from ip_remediator.clients.aws import session as adapters_aws
+from ip_remediator.clients.aws import session
 from local.aws.settings import ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
-from tests.stack.slack.harness import BOT_TOKEN, SIGNING_SECRET, Slack, address_of, start_process
+from tests.stack.slack.conftest import slack, workspace_url
+from tests.stack.slack.harness import BOT_TOKEN, SIGNING_SECRET
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
+
+__all__ = ["slack", "workspace_url"]
 
 ROOT = Path(__file__).parents[3]
 REGION = "ap-northeast-2"
@@ -82,11 +85,11 @@ def aws(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    adapters_aws.client.cache_clear()
-    adapters_aws.table.cache_clear()
+    session.client.cache_clear()
+    session.table.cache_clear()
     yield aws_url
-    adapters_aws.client.cache_clear()
-    adapters_aws.table.cache_clear()
+    session.client.cache_clear()
+    session.table.cache_clear()
 
 
 @pytest.fixture
@@ -105,21 +108,3 @@ def secret(aws: str) -> str:
     value = json.dumps({"bot_token": BOT_TOKEN, "signing_secret": SIGNING_SECRET})
     boto3.client("ssm").put_parameter(Name=SECRET_PARAMETER, Type="SecureString", Value=value, Overwrite=True)
     return SECRET_PARAMETER
-
-
-@pytest.fixture(scope="session")
-def workspace_url() -> Iterator[str]:
-    process = start_process("--port", "0")
-    try:
-        yield address_of(process)
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
-
-
-@pytest.fixture
-def slack(workspace_url: str) -> Iterator[Slack]:
-    slack = Slack(workspace_url)
-    yield slack
-    slack.request("DELETE", "/_control/faults")
-    slack.send_clicks_to(None)

@@ -23,7 +23,7 @@ from ip_remediator.snapshot.model_vpc import Reservation, Subnet
 from ip_remediator.snapshot.preflight.reads import Preflight
 from ip_remediator.snapshot.read_failures import ReadFailures
 
-# As many as a boto3 client has connections (adapters.aws).
+# As many as a boto3 client has connections (clients.aws.session).
 _THREADS = 12
 _MOST_RESERVATIONS = 50
 
