@@ -24,7 +24,7 @@ from ip_remediator.node_replacement.rules import (
 GROUP = AutoScalingGroup("eks-nodes-1", {CLUSTER_TAG: "shop"}, ())
 POD = NodePod("default", "web-1", "uid-1", False, True, "rs-1", "ReplicaSet", {"app": "web"}, {})
 NODE = Candidate("ip-10-0-0-4", "eu-west-1a", "i-1", "managed", (POD,), GROUP, None)
-BUDGET = Budget("default", "web", {"matchLabels": {"app": "web"}}, allowed=0, needs=2, has=2)
+BUDGET = Budget("default", "web", {"matchLabels": {"app": "web"}}, allowed=0, desired_healthy=2, current_healthy=2)
 
 
 def test_a_node_of_a_managed_group_is_replaced_by_its_auto_scaling_group() -> None:

@@ -37,8 +37,8 @@ class Blocks:
         scope = vpc_id if needed.source == "existing-cidr" else ACCOUNT
         book = _Book(self.ledger, incident.id, scope, {"cluster": incident.cluster, "vpc": vpc_id})
         taken = [IPv4Network(cidr, strict=False) for cidr in needed.excluded]
-        held = self.ledger.reservation_of(incident.id)
-        if held and not (needed.needs_block and _fits(held, needed, taken, scope)):
+        reservation = self.ledger.reservation_of(incident.id)
+        if reservation and not (needed.needs_block and _fits(reservation, needed, taken, scope)):
             self.ledger.release(incident.id)
         if not needed.needs_block:
             return None
@@ -96,8 +96,8 @@ class _Book:
 
     def instead(self, block: IPv4Network) -> IPv4Network:
         """`block`, in place of another that the incident may hold."""
-        held = self.ledger.reservation_of(self.owner)
-        if held and held.block != block:
+        reservation = self.ledger.reservation_of(self.owner)
+        if reservation and reservation.block != block:
             self.ledger.release(self.owner)
         return self._exactly(block)
 
@@ -105,12 +105,14 @@ class _Book:
         return self.ledger.reserve_exactly(self.owner, block, scope=self.scope, detail=self.detail)
 
 
-def _fits(held: Reservation, needed: BlockRequirement, taken: Sequence[IPv4Network], scope: str) -> bool:
+def _fits(reservation: Reservation, needed: BlockRequirement, taken: Sequence[IPv4Network], scope: str) -> bool:
     """Whether a block reserved for an earlier plan serves this one. Of an IPAM pool, the next preview tells."""
-    inside = needed.ipam_pool is not None or any(held.block.subnet_of(IPv4Network(pool)) for pool in needed.pools)
+    inside = needed.ipam_pool is not None or any(
+        reservation.block.subnet_of(IPv4Network(pool)) for pool in needed.pools
+    )
     return (
-        held.scope == scope
-        and held.block.prefixlen in {block for block, _ in needed.sizes}
+        reservation.scope == scope
+        and reservation.block.prefixlen in {block for block, _ in needed.sizes}
         and inside
-        and not any(held.block.overlaps(network) for network in taken)
+        and not any(reservation.block.overlaps(network) for network in taken)
     )

@@ -138,9 +138,9 @@ class Ledger:
             free = free_blocks(pool, obstacles, prefix)
             candidates = list(islice(free, min(SPREAD**number, WIDEST_SPREAD)))
             if not candidates:
-                held = self.reservation_of(owner)
-                if held:
-                    return held.block
+                own = self.reservation_of(owner)
+                if own:
+                    return own.block
                 raise PoolExhausted(pool, prefix, _in_words(pool, prefix, excluded, reservations))
             block = _RANDOM.choice(candidates)
             return self._claim(Reservation(block, owner, scope, self._clock(), detail or {}))
@@ -157,12 +157,12 @@ class Ledger:
             LedgerContention, ValueError: as `reserve`.
         """
         try:
-            held = self.reserve(owner, block, block.prefixlen, scope=scope, detail=detail)
+            reserved = self.reserve(owner, block, block.prefixlen, scope=scope, detail=detail)
         except PoolExhausted as error:
             raise BlockTaken(f"{block} cannot be reserved for {owner}: {error.reason}") from error
-        if held != block:
-            raise BlockTaken(f"{owner} holds {held} already: release it before reserving {block}")
-        return held
+        if reserved != block:
+            raise BlockTaken(f"{owner} holds {reserved} already: release it before reserving {block}")
+        return reserved
 
     def reserved(self, pool: IPv4Network, *, scope: str = ACCOUNT) -> list[Reservation]:
         """All reservations that overlap `pool`, lowest address first, read consistently."""
@@ -193,10 +193,10 @@ class Ledger:
         """
 
         def attempt(number: int) -> bool:
-            held = self.reservation_of(owner)
-            if held is None:
+            reservation = self.reservation_of(owner)
+            if reservation is None:
                 return number > 0  # it was there, and an earlier try or a twin of this call released it
-            self._transact(f"release {held.block}", self._releasing(held))
+            self._transact(f"release {reservation.block}", self._releasing(reservation))
             return True
 
         return self._until_settled(attempt)
@@ -206,9 +206,9 @@ class Ledger:
         try:
             self._transact(f"reserve {wanted.block}", self._reserving(wanted))
         except LedgerContention as contention:
-            held = contention.reasons[-1].get("Item")
-            if held:
-                return IPv4Network(held["cidr"]["S"])
+            own_item = contention.reasons[-1].get("Item")
+            if own_item:
+                return IPv4Network(own_item["cidr"]["S"])
             raise
         return wanted.block
 
@@ -241,14 +241,14 @@ class Ledger:
             },
         ]
 
-    def _releasing(self, held: Reservation) -> list[TransactWriteItemTypeDef]:
-        markers = [_block_key(held.scope, larger) for larger in _larger(held.block)]
+    def _releasing(self, reservation: Reservation) -> list[TransactWriteItemTypeDef]:
+        markers = [_block_key(reservation.scope, larger) for larger in _larger(reservation.block)]
         counts = self._counts(markers)
-        block, owner = _block_key(held.scope, held.block), _owner_key(held.owner)
+        block, owner = _block_key(reservation.scope, reservation.block), _owner_key(reservation.owner)
         return [
-            self._delete(block, "held_by = :expected", held.owner),
+            self._delete(block, "held_by = :expected", reservation.owner),
             *(self._count_down(marker, below) for marker, below in zip(markers, counts, strict=True)),
-            self._delete(owner, "cidr = :expected", str(held.block)),
+            self._delete(owner, "cidr = :expected", str(reservation.block)),
         ]
 
     def _counts(self, markers: Sequence[Mapping[str, str]]) -> list[int]:
@@ -367,9 +367,9 @@ def _in_words(
     if prefix < pool.prefixlen:
         return "the pool is smaller than that"
     inside = {network for network in excluded if network.overlaps(pool)}
-    held = {reservation.block: reservation.owner for reservation in reservations}
+    owners = {reservation.block: reservation.owner for reservation in reservations}
     return (
-        f"reserved {_list({block: f'{block} by {owner}' for block, owner in held.items()})}; "
+        f"reserved {_list({block: f'{block} by {owner}' for block, owner in owners.items()})}; "
         f"excluded {_list({network: str(network) for network in inside})}"
     )
 

@@ -33,10 +33,10 @@ def answer(
     if evict is not None:
         output["evict"] = evict
     with aws_call("SendTaskSuccess"):
-        known = sfn.exceptions
+        exceptions = sfn.exceptions
         try:
             sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
-        except (known.TaskTimedOut, known.TaskDoesNotExist, known.InvalidToken):
+        except (exceptions.TaskTimedOut, exceptions.TaskDoesNotExist, exceptions.InvalidToken):
             if decision.repeated:
                 return "Your earlier answer was taken. The execution no longer waits for one."
             return "The execution no longer waits for an answer: it has one, or it ended."

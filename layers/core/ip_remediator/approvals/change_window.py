@@ -32,19 +32,19 @@ class ChangeWindow:
         Raises:
             ValueError: it has another form, or nobody knows the time zone. The message tells the form.
         """
-        found = _FORM.fullmatch(text.strip())
-        if found is None:
+        match = _FORM.fullmatch(text.strip())
+        if match is None:
             raise ValueError(f'{text!r} is no change window: write it as "Mon-Fri 08:00-18:00 Europe/Berlin"')
-        first, last, start, end, zone = found.groups()
+        first, last, start, end, zone = match.groups()
         try:
-            known = ZoneInfo(zone or "UTC")
+            time_zone = ZoneInfo(zone or "UTC")
         except (LookupError, ValueError, OSError) as error:
             raise ValueError(f"{zone!r} is no time zone: use a name such as Europe/Berlin or UTC") from error
         return cls(
             days=_days(first, last or first),
             start=time.fromisoformat(start),
             end=None if end == "24:00" else time.fromisoformat(end),
-            zone=known,
+            zone=time_zone,
         )
 
     def is_open(self, now: datetime) -> bool:

@@ -28,8 +28,8 @@ class DailyLimit:
 
     def allowance(self, vpc_id: str, incident: str) -> Allowance:
         """What is left today, not counting `incident` itself."""
-        found = self._records.get(**_key(vpc_id, self._clock())) or {}
-        return Allowance(self._per_day, len(set(found.get("incidents", ())) - {incident}))
+        item = self._records.get(**_key(vpc_id, self._clock())) or {}
+        return Allowance(self._per_day, len(set(item.get("incidents", ())) - {incident}))
 
     def use(self, vpc_id: str, incident: str) -> bool:
         """Counts `incident`, unless the limit is used up; whether it did."""

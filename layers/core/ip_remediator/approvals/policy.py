@@ -69,17 +69,17 @@ class Allowance:
     used: int
 
 
-def in_force(defaults: Policy, tags: Mapping[str, str], wanted: Mode | None = None) -> Policy:
+def in_force(defaults: Policy, tags: Mapping[str, str], requested_mode: Mode | None = None) -> Policy:
     """The policy of a cluster with `tags`. `wanted`: the mode that a run by hand asks for goes before the tag."""
     readers = (_mode, _max_risk, _change_window, _accepted_risks, _slack_channel, _slack_mention, _strategy)
     policy = defaults.model_copy(update={"kill_switch": defaults.kill_switch or switched_on(tags)})
     for read in readers:
         policy = read(policy, tags)
-    known = {MODE, AUTO_MAX_RISK, CHANGE_WINDOW, ACCEPT_RISKS, SLACK_CHANNEL, SLACK_MENTION, STRATEGY, KILL_SWITCH}
-    strange = sorted(name for name in tags if name.startswith(PREFIX) and name not in known)
-    for name in strange:
+    known_tags = {MODE, AUTO_MAX_RISK, CHANGE_WINDOW, ACCEPT_RISKS, SLACK_CHANNEL, SLACK_MENTION, STRATEGY, KILL_SWITCH}
+    unknown_tags = sorted(name for name in tags if name.startswith(PREFIX) and name not in known_tags)
+    for name in unknown_tags:
         policy = _noted(policy, f"the cluster's tag {name} means nothing here: is it misspelt?")
-    return policy.model_copy(update={"mode": wanted}) if wanted else policy
+    return policy.model_copy(update={"mode": requested_mode}) if requested_mode else policy
 
 
 def switched_on(tags: Mapping[str, str]) -> bool:
@@ -163,14 +163,14 @@ def _change_window(policy: Policy, tags: Mapping[str, str]) -> Policy:
 
 
 def _accepted_risks(policy: Policy, tags: Mapping[str, str]) -> Policy:
-    wanted = tags.get(ACCEPT_RISKS, "").split()
-    policy = policy.model_copy(update={"accepted_risks": tuple(word for word in wanted if entry(word))})
-    strange = [word for word in wanted if not entry(word)]
-    if not strange:
+    risk_ids = tags.get(ACCEPT_RISKS, "").split()
+    policy = policy.model_copy(update={"accepted_risks": tuple(risk_id for risk_id in risk_ids if entry(risk_id))})
+    unknown_ids = [risk_id for risk_id in risk_ids if not entry(risk_id)]
+    if not unknown_ids:
         return policy
     return _noted(
         policy,
-        f"the cluster's tag {ACCEPT_RISKS} has {strange[0]!r}, which is no id of a risk in {DOCS}: it is ignored",
+        f"the cluster's tag {ACCEPT_RISKS} has {unknown_ids[0]!r}, which is no id of a risk in {DOCS}: it is ignored",
     )
 
 
@@ -180,8 +180,8 @@ def _strategy(policy: Policy, tags: Mapping[str, str]) -> Policy:
     value = tags[STRATEGY].strip().lower()
     if value in REQUESTED_STRATEGIES:
         return policy.model_copy(update={"strategy": cast("RequestedStrategy", value)})
-    known = ", ".join(REQUESTED_STRATEGIES)
-    return _noted(policy, f"the cluster's tag {STRATEGY} is {value!r}: use one of {known}; the stack's is used")
+    choices = ", ".join(REQUESTED_STRATEGIES)
+    return _noted(policy, f"the cluster's tag {STRATEGY} is {value!r}: use one of {choices}; the stack's is used")
 
 
 def _slack_channel(policy: Policy, tags: Mapping[str, str]) -> Policy:

@@ -23,13 +23,13 @@ class Durations:
 
     def add(self, strategy: str, seconds: float) -> None:
         """Two incidents that end at once may lose one of both: that is no loss."""
-        known = self._seconds(strategy)
-        self._records.put({**_key(strategy), "seconds": [*known, round(seconds)][-_KEPT:]})
+        durations = self._seconds(strategy)
+        self._records.put({**_key(strategy), "seconds": [*durations, round(seconds)][-_KEPT:]})
 
     def usual(self, strategy: str) -> int | None:
         """The median of the latest ones; None where none was measured."""
-        known = self._seconds(strategy)
-        return round(statistics.median(known)) if known else None
+        durations = self._seconds(strategy)
+        return round(statistics.median(durations)) if durations else None
 
     def _seconds(self, strategy: str) -> list[int]:
         item = self._records.get(**_key(strategy)) or {}

@@ -338,15 +338,15 @@ class Incident(Document):
 
 def facts_of(documents: Mapping[str, Document], state: State) -> EventDetail:
     """What the documents of a step come down to. A failure that was got over is none any more."""
-    found: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     for document in documents.values():
         match document:
             case Diagnosis():
-                found["verdict"] = document.verdict
+                details["verdict"] = document.verdict
             case Plan():
-                found |= {"block": document.block, "strategy": document.strategy, "plan_hash": document.hash}
+                details |= {"block": document.block, "strategy": document.strategy, "plan_hash": document.hash}
             case Verification():
-                found |= {"healed": len(document.healed), "still_stuck": len(document.still_stuck)}
+                details |= {"healed": len(document.healed), "still_stuck": len(document.still_stuck)}
             case Failure() if state is State.FAILED:
-                found["error"] = document.error
-    return EventDetail(**found)
+                details["error"] = document.error
+    return EventDetail(**details)

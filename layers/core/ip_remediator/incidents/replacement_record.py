@@ -94,7 +94,7 @@ class Replacement(Document):
 
 def summary(zones: Mapping[str, ZoneReplacement]) -> str:
     """2 nodes in 2 zones, 11 pods"""
-    left = [node for zone in zones.values() for node in zone.nodes if node.state is not NodeState.REPLACED]
+    nodes = [node for zone in zones.values() for node in zone.nodes if node.state is not NodeState.REPLACED]
     places = sum(zone.current is not None for zone in zones.values())
-    pods = sum(node.pods for node in left)
-    return f"{counted(len(left), 'node')} in {counted(places, 'zone')}, {counted(pods, 'pod')} to be moved"
+    pods = sum(node.pods for node in nodes)
+    return f"{counted(len(nodes), 'node')} in {counted(places, 'zone')}, {counted(pods, 'pod')} to be moved"

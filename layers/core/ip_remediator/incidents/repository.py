@@ -312,8 +312,13 @@ class Incidents(IncidentOpener):
         """The entries in order: `{"at", "by", "what", "detail"}`."""
         entries = [read_entry(item) for item in self._records.query(f"INCIDENT#{incident}", "EVENT#")]
         return [
-            {"at": each.at.isoformat(timespec="microseconds"), "by": each.by, "what": each.what, "detail": each.detail}
-            for each in entries
+            {
+                "at": entry.at.isoformat(timespec="microseconds"),
+                "by": entry.by,
+                "what": entry.what,
+                "detail": entry.detail,
+            }
+            for entry in entries
         ]
 
 

@@ -65,12 +65,12 @@ def run_again(incident: Incident, by: str) -> dict[str, object]:
     anything, whatever the cluster's mode, and otherwise wants what the first run wanted; after an observation, whose
     plan `by` has seen, the block of that plan as well."""
     earlier = incident.request or RunRequest()
-    seen = incident.plan if incident.outcome is Outcome.OBSERVED else None
-    block = seen.block if seen and seen.source == "new-cidr" else earlier.block
-    wanted = {"block": block, "zones": list(earlier.zones), "strategy": earlier.strategy}
+    observed_plan = incident.plan if incident.outcome is Outcome.OBSERVED else None
+    block = observed_plan.block if observed_plan and observed_plan.source == "new-cidr" else earlier.block
+    choices = {"block": block, "zones": list(earlier.zones), "strategy": earlier.strategy}
     reason = f"asked for again by {by}, after incident {incident.id}"[:300]
-    given = {name: value for name, value in wanted.items() if value}
-    return {"cluster": incident.cluster, "mode": Mode.APPROVE.value, "reason": reason, **given}
+    chosen = {name: value for name, value in choices.items() if value}
+    return {"cluster": incident.cluster, "mode": Mode.APPROVE.value, "reason": reason, **chosen}
 
 
 def parsed(kind: type[DocumentT], document: Any) -> DocumentT:

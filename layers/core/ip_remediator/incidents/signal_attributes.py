@@ -15,8 +15,8 @@ def attributes_of(summary: SignalSummary) -> Item:
     """Names as sets; what is empty is left out, as DynamoDB knows no empty set."""
     sets = {f"signal_{name}": set(getattr(summary, name)) for name in _NAMES}
     times = {f"signal_{name}": getattr(summary, name).isoformat() for name in _TIMES if getattr(summary, name)}
-    found = {name: names for name, names in sets.items() if names} | times
-    return {"signal_count": summary.count, "signal_excerpt": summary.excerpt, **found}
+    filled = {name: names for name, names in sets.items() if names} | times
+    return {"signal_count": summary.count, "signal_excerpt": summary.excerpt, **filled}
 
 
 def summary_of(item: Item) -> SignalSummary:

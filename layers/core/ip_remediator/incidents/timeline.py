@@ -111,5 +111,5 @@ class StageEvent(Entry):
 
 def entry(id_: str, at: datetime, stage: Stage, state: State, by: str, detail: str, facts: EventDetail) -> Entry:
     """An entry with its texts cut to what is kept."""
-    known = facts.model_dump(exclude_none=True)
-    return Entry(id=id_, at=at, by=by[:_MAX_BY], stage=stage, state=state, detail=detail[:_MAX_DETAIL], **known)
+    details = facts.model_dump(exclude_none=True)
+    return Entry(id=id_, at=at, by=by[:_MAX_BY], stage=stage, state=state, detail=detail[:_MAX_DETAIL], **details)

@@ -125,7 +125,7 @@ class CniAddon:
             NotYet: an update, ours or another's, is in progress; call again.
             RequestRefused: EKS refused the configuration or the update failed; the message has EKS's words.
         """
-        known = self._update_ids()
+        seen_updates = self._update_ids()
         present = self.settled()
         if present is None:
             raise RequestRefused(f"cluster {self._name} has no add-on {ADDON} any more")
@@ -137,10 +137,10 @@ class CniAddon:
             update_id = self._start(configuration, present, original)
             started(update_id)
             self.await_update(update_id)
-            between = self._update_ids() - known - {update_id}
+            between = self._update_ids() - seen_updates - {update_id}
             if not between:
                 return configuration
-            known |= between | {update_id}
+            seen_updates |= between | {update_id}
             base = self._configuration_of(between, otherwise=configuration)
             present = self.settled() or {}
         raise NotYet(f"somebody else keeps changing the add-on {ADDON} of {self._name} at the same time")
@@ -156,10 +156,10 @@ class CniAddon:
         """
         update = self.await_end(update_id)
         if update is not None and update["status"] != _SUCCESSFUL:
-            said = [f"{error.get('errorCode')}: {error.get('errorMessage')}" for error in update.get("errors", [])]
+            errors = [f"{error.get('errorCode')}: {error.get('errorMessage')}" for error in update.get("errors", [])]
             raise RequestRefused(
                 f"update {update_id} of the add-on {ADDON} of {self._name} is {update['status']}: "
-                f"{'; '.join(said) or 'EKS gives no reason'}"
+                f"{'; '.join(errors) or 'EKS gives no reason'}"
             )
 
     def await_end(self, update_id: str) -> dict[str, Any] | None:
@@ -231,8 +231,8 @@ class CniAddon:
 
 def _request_token(cluster: str, text: str, present: Mapping[str, Any]) -> str:
     """The same for a call that is repeated because its answer was lost, and another one once the add-on changed."""
-    said = json.dumps([cluster, text, str(present.get("modifiedAt"))])
-    return hashlib.sha256(said.encode()).hexdigest()[:64]
+    identity = json.dumps([cluster, text, str(present.get("modifiedAt"))])
+    return hashlib.sha256(identity.encode()).hexdigest()[:64]
 
 
 def _code(cause: BaseException | None) -> str:

@@ -26,6 +26,6 @@ def invoke(client: LambdaClient, function: str, document: Mapping[str, Any]) -> 
         answer = client.invoke(FunctionName=function, Payload=json.dumps(document).encode())
         payload = json.loads(answer["Payload"].read() or b"null")
     if "FunctionError" in answer:
-        said = payload if isinstance(payload, dict) else {}
-        raise FunctionFailed(f"{function}: {said.get('errorType')}: {said.get('errorMessage', payload)}")
+        error = payload if isinstance(payload, dict) else {}
+        raise FunctionFailed(f"{function}: {error.get('errorType')}: {error.get('errorMessage', payload)}")
     return payload

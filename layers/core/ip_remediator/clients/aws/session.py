@@ -64,7 +64,7 @@ def table(name: str) -> Any:
 
 def credentials() -> Credentials:
     """The function's own, for signing what is not a boto3 call."""
-    found = boto3.session.Session().get_credentials()
-    if found is None:
+    resolved = boto3.session.Session().get_credentials()
+    if resolved is None:
         raise NoCredentialsError
-    return found
+    return resolved

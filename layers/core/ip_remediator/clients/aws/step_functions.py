@@ -58,8 +58,8 @@ def ended(sfn: SFNClient, execution: str) -> dict[str, str] | None:
     if described["status"] in ("RUNNING", "PENDING_REDRIVE"):
         return None
     stopped = {"stopped_at": described["stopDate"].isoformat()} if "stopDate" in described else {}
-    said = {"error": described.get("error", ""), "cause": described.get("cause", "")}
-    return {"status": described["status"], **said, **stopped}
+    reason = {"error": described.get("error", ""), "cause": described.get("cause", "")}
+    return {"status": described["status"], **reason, **stopped}
 
 
 def resume(sfn: SFNClient, task_token: str, answer: dict[str, Any]) -> None:

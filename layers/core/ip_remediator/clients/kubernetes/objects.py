@@ -43,18 +43,19 @@ class NodePod:
 
 @dataclass(frozen=True)
 class Budget:
-    """A PodDisruptionBudget: `needs` of `has` healthy pods must stay; `allowed` may go now."""
+    """A PodDisruptionBudget: `desired_healthy` of `current_healthy` pods must stay; `allowed` may go now."""
 
     namespace: str
     name: str
     selector: Mapping[str, Any] | None
     allowed: int
-    needs: int
-    has: int
+    desired_healthy: int
+    current_healthy: int
 
     @property
     def shown(self) -> str:
-        return f"PodDisruptionBudget {self.namespace}/{self.name} (needs {self.needs} healthy pods, has {self.has})"
+        healthy = f"needs {self.desired_healthy} healthy pods, has {self.current_healthy}"
+        return f"PodDisruptionBudget {self.namespace}/{self.name} ({healthy})"
 
     def covers(self, pod: NodePod) -> bool:
         """As policy/v1 has it: an empty selector selects every pod of the namespace, none selects none."""

@@ -59,30 +59,30 @@ class KubePods:
         deadline = time.monotonic() + seconds
         while True:
             waiting, version = self._pending(uids)
-            left = deadline - time.monotonic()
-            if not waiting or left <= 0:
+            remaining = deadline - time.monotonic()
+            if not waiting or remaining <= 0:
                 return waiting
-            if self._watched_until_gone(waiting, version, left):
+            if self._watched_until_gone(waiting, version, remaining):
                 return set()
 
     def _pending(self, uids: set[str]) -> tuple[set[str], str]:
-        found: set[str] = set()
+        pending: set[str] = set()
         page = self._api.get(_PODS, limit="500", **_PENDING)
         while True:
-            found |= {item["metadata"]["uid"] for item in page["items"]} & uids
+            pending |= {item["metadata"]["uid"] for item in page["items"]} & uids
             following = page["metadata"].get("continue")
             if not following:
-                return found, page["metadata"]["resourceVersion"]
+                return pending, page["metadata"]["resourceVersion"]
             page = self._api.get(_PODS, limit="500", **_PENDING, **{"continue": following})
 
     def _watched_until_gone(self, waiting: set[str], version: str, seconds: float) -> bool:
         """Whether all of them stopped being Pending; False says nothing but that it is time to look again."""
-        left = set(waiting)
+        remaining = set(waiting)
         try:
             for event in self._api.watch(_PODS, max(1, int(seconds)), resourceVersion=version, **_PENDING):
                 if event["type"] == "DELETED":
-                    left.discard(event["object"]["metadata"]["uid"])
-                if not left:
+                    remaining.discard(event["object"]["metadata"]["uid"])
+                if not remaining:
                     return True
         except WatchExpired:
             pass

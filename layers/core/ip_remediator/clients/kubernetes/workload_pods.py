@@ -30,8 +30,8 @@ class KubeDrain:
     def unschedulable(self, since: datetime | None) -> bool:
         """Whether the scheduler finds no node for a pod that was made since then."""
         pending = self._api.items("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName=")
-        made = (datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in pending)
-        return any(since is None or each >= since for each in made)
+        creation_times = (datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) for pod in pending)
+        return any(since is None or created >= since for created in creation_times)
 
     def nodes_of(self, zone: str) -> list[dict[str, Any]]:
         return list(self._api.items("/api/v1/nodes", labelSelector=f"topology.kubernetes.io/zone={zone}"))
@@ -73,6 +73,6 @@ def _budget(item: dict[str, Any]) -> Budget:
         name=item["metadata"]["name"],
         selector=item["spec"].get("selector"),
         allowed=int(status.get("disruptionsAllowed", 0)),
-        needs=int(status.get("desiredHealthy", 0)),
-        has=int(status.get("currentHealthy", 0)),
+        desired_healthy=int(status.get("desiredHealthy", 0)),
+        current_healthy=int(status.get("currentHealthy", 0)),
     )
