@@ -27,6 +27,9 @@ NOT_FOUND = {
     "eni": ("InvalidNetworkInterfaceID.NotFound", "The networkInterface ID '{}' does not exist"),
     "vpc-cidr-assoc": ("InvalidVpcCidrBlockAssociationID.NotFound", "The association ID '{}' does not exist"),
 }
+# The VPC CNI calls these right after it made an ENI and never again (v1.23.1, pkg/awsutils, AllocENI and attachENI). It
+# works on every cluster, so they find a new ENI at once.
+FIND_AT_ONCE = frozenset({"AttachNetworkInterface", "ModifyNetworkInterfaceAttribute"})
 
 
 class Consistency:
@@ -49,11 +52,13 @@ class Consistency:
         self._note(LONG_AGO)
         try:
             if action.startswith("Describe"):
-                with self._without(self._younger_than(switches.ec2_reads_after_seconds)):
+                seconds = 0.0 if _asks_metadata(action, named) else switches.ec2_reads_after_seconds
+                with self._without(self._younger_than(seconds)):
                     yield
             else:
                 new = self._younger_than(switches.ec2_writes_after_seconds)
-                self._refuse(named & {one for one in new if isinstance(one, str)})
+                if action not in FIND_AT_ONCE:
+                    self._refuse(named & {one for one in new if isinstance(one, str)})
                 with self._without_cidrs(new):
                     yield
         finally:
@@ -125,6 +130,12 @@ class Consistency:
                 if len(shown) < len(vpc._cidr_block_association_set):
                     stack.enter_context(_swapped(vpc, "_cidr_block_association_set", shown))
             yield
+
+
+def _asks_metadata(action: str, named: set[str]) -> bool:
+    """Whether it is the question by which the simulated ipamd reads the metadata of its instance (IMDS), which is no
+    part of EC2's API: the interfaces of an instance, whatever their subnets."""
+    return action == "DescribeNetworkInterfaces" and "attachment.instance-id" in named and "subnet-id" not in named
 
 
 def _like(original: Any, content: dict[Any, Any]) -> Any:

@@ -291,7 +291,12 @@ class NodeEc2:
         return eni_id
 
     def _delete(self, eni_id: str) -> None:
-        _call("DeleteNetworkInterface", lambda: self._ec2.delete_network_interface(NetworkInterfaceId=eni_id))
+        """awsutils.go, deleteENI: one that is gone already is fine."""
+        try:
+            _call("DeleteNetworkInterface", lambda: self._ec2.delete_network_interface(NetworkInterfaceId=eni_id))
+        except Ec2Failure as failure:
+            if failure.code != "InvalidNetworkInterfaceID.NotFound":
+                raise
         self._log.info("Successfully deleted ENI: %s", eni_id)
 
     def _owner_tags(self) -> dict[str, str]:

@@ -175,6 +175,15 @@ class Lab:
         finally:
             self._control("DELETE", "/_local/faults")
 
+    @contextmanager
+    def settings(self, **values: Any) -> Iterator[None]:
+        """Settings of the local AWS (`local/aws/switches.py`) for the block's time."""
+        self._control("PUT", "/_local/settings", values)
+        try:
+            yield
+        finally:
+            self._control("DELETE", "/_local/settings")
+
     def calls(self) -> list[dict[str, Any]]:
         """Every AWS call since the stack started: service, action, principal, status."""
         found: list[dict[str, Any]] = self._control("GET", "/_local/calls")

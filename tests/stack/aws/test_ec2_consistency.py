@@ -77,3 +77,26 @@ def test_given_late_writes_when_a_cidr_is_new_then_it_has_no_room_for_subnets_ye
         network.add("100.64.0.0/16")
         assert code_of(network.subnet, "100.64.0.0/24") == "InvalidSubnet.Range"
     network.subnet("100.64.0.0/24")
+
+
+def test_given_late_reads_and_writes_when_the_cni_makes_an_interface_then_it_attaches_it_at_once(
+    aws: LocalAws, network: Network
+):
+    subnet = network.subnet("10.0.0.0/24")
+    instance = network.instance(subnet)
+    with aws.settings(ec2_reads_after_seconds=HOUR, ec2_writes_after_seconds=HOUR):
+        eni = network.interface(subnet)["NetworkInterfaceId"]
+        attached = network.ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=instance, DeviceIndex=1)
+        network.ec2.modify_network_interface_attribute(
+            NetworkInterfaceId=eni, Attachment={"AttachmentId": attached["AttachmentId"], "DeleteOnTermination": True}
+        )
+        # what stands for the instance's metadata, and what asks EC2
+        of_instance = {"Name": "attachment.instance-id", "Values": [instance]}
+        of_subnet = {"Name": "subnet-id", "Values": [subnet]}
+        described = network.ec2.describe_network_interfaces
+        assert eni in str(described(Filters=[of_instance]))
+        assert eni not in str(described(Filters=[of_instance, of_subnet]))
+        assert (
+            code_of(network.ec2.delete_network_interface, NetworkInterfaceId=eni)
+            == "InvalidNetworkInterfaceID.NotFound"
+        )
