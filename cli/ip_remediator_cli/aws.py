@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.aws.session import plain_table
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator_cli.errors import BadInput
 
@@ -38,7 +39,7 @@ class Aws:
 
     def table(self, name: str) -> Any:
         """A DynamoDB table."""
-        return self._session.resource("dynamodb", config=_CONFIG).Table(name)
+        return plain_table(self.client("dynamodb"), name)
 
     def credentials(self) -> Credentials:
         """For signing a cluster's token."""

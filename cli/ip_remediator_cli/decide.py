@@ -12,7 +12,7 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.errors import OK, BadInput, CommandError
-from ip_remediator_cli.plan import describe_plan
+from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.status import describe_rollback
 from ip_remediator_cli.tables import page
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
     question = open_question(incident)
     _check(arguments, question)
     print(f"{question.shown}\n\n{question.what}; open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC")
-    if not (arguments.yes or _confirmed(arguments.approved)):
+    if not (arguments.yes or confirmed("approve?" if arguments.approved else "reject?")):
         print("nothing was answered")
         return OK
     is_rollback = question.approval is incident.rollback_approval
@@ -82,12 +82,12 @@ def _check(arguments: Namespace, question: OpenQuestion) -> None:
         raise BadInput(f"--plan: the open question is about plan {present}, not {wanted}; read that plan first")
 
 
-def _confirmed(approved: bool) -> bool:
+def confirmed(question: str) -> bool:
     """Asks at a terminal. Elsewhere `--yes` must have been given.
 
     Raises:
         BadInput: nobody can be asked.
     """
     if not sys.stdin.isatty():
-        raise BadInput("standard input is no terminal, so nobody can be asked: read the plan, then add --yes")
-    return input(f"{'approve' if approved else 'reject'}? [y/N] ").strip().lower() in ("y", "yes")
+        raise BadInput("standard input is no terminal, so nobody can be asked: read the above, then add --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")

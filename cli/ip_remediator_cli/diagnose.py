@@ -11,10 +11,11 @@ from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
 from ip_remediator.planning.address_map import MappedCidr, address_map, map_lines, map_svg
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.signals.model import Signal
-from ip_remediator_cli.documents import read_snapshot, read_text, write_text
+from ip_remediator_cli.documents import read_text, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
 from ip_remediator_cli.parser import STDIN
 from ip_remediator_cli.signals import parse_record, read_records
+from ip_remediator_cli.snapshot_file import read_snapshot
 from ip_remediator_cli.tables import bullets, cell, page, printable, table
 
 
@@ -35,10 +36,11 @@ def causes(arguments: Namespace, cluster: str) -> list[Cause]:
     Raises:
         BadInput: no such cause (it lists those there are); a file that is no JSON or has no signal of the cluster.
     """
-    try:
-        named = [Cause(word) for word in arguments.cause]
-    except ValueError as error:
-        raise BadInput(f"--cause: {error}; use {', '.join(Cause)}") from error
+    causes_known = [cause.value for cause in Cause]
+    for word in arguments.cause:
+        if word not in causes_known:
+            raise BadInput(f"--cause: there is no cause {word!r}; use {', '.join(causes_known)}")
+    named = [Cause(word) for word in arguments.cause]
     return [*named, *_proven(arguments, cluster)] if arguments.signals else named
 
 

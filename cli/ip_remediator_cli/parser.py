@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,7 +44,9 @@ class OneLineParser(argparse.ArgumentParser):
         choices = [str(choice) for choice in action.choices or ()]
         if not choices or value in choices:
             return
-        near = difflib.get_close_matches(str(value), choices, n=1)
+        from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes waits for it
+
+        near = get_close_matches(str(value), choices, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(choices)}"
         raise argparse.ArgumentError(action, f"{value!r} is not known: {hint}")
 
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_deciding(commands)
     _add_changing(commands)
+    _add_stuck(commands)
     _add_onboarding(commands)
     _add_completion(commands)
     return parser
@@ -291,6 +293,32 @@ def _add_changing(commands: Commands[OneLineParser]) -> None:
         _end(parser)
 
 
+def _add_stuck(commands: Commands[OneLineParser]) -> None:
+    close = _command(
+        commands,
+        "close",
+        "Close an incident that no execution works on. Gives back its lock, marker and block; says what stands.",
+        "close shop-20260301-120000-a1b2c3 --reason 'the execution was stopped'",
+    )
+    _add_incident(close, "the incident, or latest", cluster=True)
+    close.add_argument("--reason", required=True, help="for the incident's record")
+    unlock = _command(
+        commands,
+        "unlock",
+        "Free a VPC's lock, or a cluster for its next incident, once its holder is proven to be dead.",
+        "unlock --vpc vpc-0a1b2c3d",
+        "unlock --cluster shop --force",
+        module="close",
+    )
+    subject = unlock.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--vpc", metavar="VPC", help="the lock of this VPC: one incident writes to it at a time")
+    subject.add_argument("--cluster", help="the marker of this cluster: it has one open incident at a time")
+    unlock.add_argument("--force", action="store_true", help="take it from an incident that is at work")
+    unlock.add_argument("--yes", action="store_true", help="with --force: do not ask at the terminal")
+    for parser in (close, unlock):
+        _end(parser)
+
+
 def _add_start(commands: Commands[OneLineParser]) -> None:
     start = _command(
         commands,
@@ -360,8 +388,17 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _cidr(text: str) -> IPv4Network:
     try:
         return IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{error}; give a CIDR such as 100.64.0.0/10") from error
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(not_a_cidr(text)) from error
+
+
+def not_a_cidr(text: str) -> str:
+    """What is wrong with it, and what may have been meant."""
+    try:
+        meant = IPv4Network(text, strict=False)
+    except ValueError:
+        return f"{text!r} is no IPv4 CIDR; write one such as 100.64.0.0/10"
+    return f"{text!r} has bits behind its prefix; {meant} holds it"
 
 
 def _prefix(text: str) -> int:

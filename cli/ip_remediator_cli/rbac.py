@@ -17,6 +17,11 @@ _MANAGED_BY = "app.kubernetes.io/managed-by"
 _PROJECT = "eks-ip-remediator"
 
 
+def _place(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f" from line {mark.line + 1} column {mark.column + 1} on" if mark else ""
+
+
 def read_manifests(file: Path) -> list[dict[str, Any]]:
     """Raises BadInput: unreadable, not YAML, or objects of other kinds."""
     try:
@@ -24,7 +29,7 @@ def read_manifests(file: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise BadInput(f"--rbac: {file} cannot be read: {error.strerror}; name onboarding/rbac.yaml") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"--rbac: {file} is not YAML: {error}") from error
+        raise BadInput(f"--rbac: {file} is not YAML{_place(error)}; name onboarding/rbac.yaml") from error
     if not documents or not all(map(_is_rbac, documents)):
         kinds = " and ".join(_PLURALS)
         raise BadInput(f"--rbac: {file} holds something else than {kinds}; name onboarding/rbac.yaml")

@@ -87,7 +87,7 @@ class IncidentRecords:
         arguments: dict[str, Any] = {"FilterExpression": wanted, "ProjectionExpression": attribute}
         while True:
             with aws_call(f"Scan {self._table.name}"):
-                page = self._table.scan(**arguments)
+                page = self._table.meta.client.scan(TableName=self._table.name, **arguments)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return

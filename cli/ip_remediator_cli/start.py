@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from argparse import Namespace
 
+from ip_remediator.clients.aws.eks import Eks
 from ip_remediator.clients.aws.step_functions import start_once
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Outcome
+from ip_remediator.common.errors import PermissionDenied
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.requests import ManualRun
 from ip_remediator_cli.aws import Aws, find_deployment
@@ -19,6 +21,7 @@ from ip_remediator_cli.status import describe
 
 # Opening the incident takes a function's cold start; an input it refuses is known by then.
 _OPENING_SECONDS = 20.0
+_OPTIONS = {name: f"--{name}" for name in ("cluster", "mode", "reason", "block", "strategy")} | {"zones": "--zone"}
 _STATUS = {
     Outcome.HEALED: OK,
     Outcome.OBSERVED: OK,
@@ -32,8 +35,9 @@ def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     given = {name: getattr(arguments, name) for name in ManualRun.model_fields}
     wanted = {name: value for name, value in given.items() if value is not None}
-    validated(ManualRun, wanted, "input")
+    validated(ManualRun, wanted, "input", _OPTIONS)
     deployment = find_deployment(aws, arguments.stack)
+    _require_cluster(aws, arguments.cluster)
     records = IncidentRecords(aws, deployment)
     wanted.setdefault("reason", f"started by hand by {aws.caller()[1]}"[:300])
     sfn = aws.client("stepfunctions")
@@ -52,6 +56,17 @@ def run(arguments: Namespace) -> int:
     closed = records.get(incident)
     print(f"\n{describe(closed, [])}")
     return _exit_status(closed)
+
+
+def _require_cluster(aws: Aws, cluster: str) -> None:
+    """A name that EKS does not know opens no incident. Who may not ask EKS goes on: the functions may.
+
+    Raises ClusterNotFound.
+    """
+    try:
+        Eks(aws.client("eks"), cluster).describe()
+    except PermissionDenied:
+        return
 
 
 def _opened(execution: Execution, records: IncidentRecords, cluster: str) -> str | None:

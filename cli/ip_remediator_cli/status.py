@@ -13,7 +13,7 @@ from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
-from ip_remediator_cli.plan import describe_plan
+from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import bullets, cell, page, table
 

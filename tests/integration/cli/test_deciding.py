@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.vpc_lock import VpcLock
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
 
@@ -56,3 +58,34 @@ def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_termina
         assert [one["id"] for one in listed] == [second.id, first.id]
         assert second.id in run(lab, "status", "--cluster", cluster.name)
         assert run(lab, "incidents", "--cluster", cluster.name, "--open").strip() == "no incident"
+
+
+def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_it_is_refused_until_it_has_ended(
+    lab: Lab,
+) -> None:
+    with patient(lab) as cluster:
+        cluster.settle(running=8, stuck=2)
+        execution = lab.start(cluster.name, mode="approve")
+        incident = lab.incident_when_known(execution)
+        lab.message_saying(incident.id, "approv")
+        said = run(lab, "close", incident.id, "--reason", "a test", status=1)
+        assert f"aws stepfunctions stop-execution --execution-arn {execution}" in said
+        said = run(lab, "unlock", "--vpc", cluster.vpc_id, status=1)
+        assert "is at work" in said
+        assert incident.id in said
+        assert lab.incidents.get(incident.id).open
+
+        lab.aws("stepfunctions").stop_execution(executionArn=execution)
+        # Whether the watchdog was there before or not: it is closed, and nothing is held.
+        assert "closed" in run(lab, "close", incident.id, "--reason", "a test")
+        assert lab.incidents.get(incident.id).outcome is Outcome.UNDONE
+        assert run(lab, "unlock", "--vpc", cluster.vpc_id).strip() == f"the lock of {cluster.vpc_id} is free"
+        assert run(lab, "unlock", "--cluster", cluster.name).strip().endswith("is free")
+
+
+def test_given_a_lock_whose_incident_nobody_knows_when_unlocked_from_a_terminal_then_it_is_free(lab: Lab) -> None:
+    lock = VpcLock(lab.incidents._records.table, utc_now)
+    lock.acquire("vpc-of-nobody", "gone-20260301-120000-abcdef")
+    said = run(lab, "unlock", "--vpc", "vpc-of-nobody")
+    assert "there is no record of it" in said
+    assert lock.holder("vpc-of-nobody") is None

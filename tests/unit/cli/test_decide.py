@@ -53,4 +53,4 @@ def test_given_another_plan_than_the_one_read_then_nothing_is_answered(planned: 
 def test_given_no_terminal_and_no_yes_then_nobody_is_taken_for_having_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(BadInput, match="--yes"):
-        decide._confirmed(approved=True)
+        decide.confirmed("approve?")

@@ -109,12 +109,16 @@ class Incidents(IncidentOpener):
 
     def close_marker(self, incident: Incident) -> None:
         """Lets the next incident of the cluster be opened. A repeat changes nothing."""
+        self.free_marker(incident.cluster, incident.id)
+
+    def free_marker(self, cluster: str, incident: str) -> None:
+        """As `close_marker`, for an incident whose record may be missing."""
         now = self._clock().isoformat()
         try:
             self._records.update(
-                marker_key(incident.cluster),
+                marker_key(cluster),
                 "SET closed_at = if_not_exists(closed_at, :now)",
-                {":now": now, ":me": incident.id},
+                {":now": now, ":me": incident},
                 "incident_id = :me",
             )
         except ConditionFailed:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import re
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StrictBool, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StrictBool, ValidationError
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.document import Document, DocumentT, typed_by_people
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.wrong_input import first_problem, in_words
 from ip_remediator.incidents.record import Incident, RunRequest
 from ip_remediator.planning.strategies import RequestedStrategy
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+_LONGEST_ZONE = 40
 
 
 class InvalidInput(Exception):
@@ -26,13 +26,25 @@ def _block(text: str) -> str:
     try:
         block = IPv4Network(text)
     except ValueError as error:
-        raise ValueError(f"{error}; write it as 100.64.16.0/20") from error
+        raise ValueError("must be an IPv4 CIDR such as 100.64.16.0/20") from error
     if not cidrs.LARGEST_PREFIX <= block.prefixlen <= cidrs.SMALLEST_PREFIX:
-        raise ValueError(f"AWS takes blocks of /{cidrs.LARGEST_PREFIX} to /{cidrs.SMALLEST_PREFIX}")
+        raise ValueError(f"must be a /{cidrs.LARGEST_PREFIX} to /{cidrs.SMALLEST_PREFIX}: AWS takes no other")
     return str(block)
 
 
-Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z0-9]+)+$", max_length=40)]
+def _zone(text: str) -> str:
+    if not re.fullmatch(r"[a-z]{2}(-[a-z0-9]+)+", text) or len(text) > _LONGEST_ZONE:
+        raise ValueError("must be the name of a zone such as eu-west-1a")
+    return text
+
+
+def _cluster(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", text):
+        raise ValueError("must be the name of an EKS cluster: letters, digits, - and _, at most 100")
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class ManualRun(Document):
@@ -44,7 +56,7 @@ class ManualRun(Document):
     dry_run: end with the complete plan, and change nothing.
     """
 
-    cluster: str = Field(min_length=1, max_length=100, pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]*$")
+    cluster: Annotated[str, AfterValidator(_cluster)]
     mode: Mode | None = None
     reason: str = Field(default="started by hand", max_length=300)
     block: Annotated[str, AfterValidator(_block)] | None = None
@@ -82,37 +94,7 @@ def parsed(kind: type[DocumentT], document: Any) -> DocumentT:
     try:
         return typed_by_people(kind, document)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = first_problem(error)
         field = ".".join(str(part) for part in first["loc"]) or "input"
         allowed = ", ".join(kind.model_fields)
-        raise InvalidInput(f"field {field!r}: {_in_words(first)} (the input may have: {allowed})") from error
-
-
-# pydantic's errors by their type, in the words of somebody who writes JSON; its own text stands for all others.
-_WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
-    "model_type": "must be a JSON object",
-    "string_type": "must be a string",
-    "string_pattern_mismatch": "must match {pattern}",
-    "string_too_short": "must not be empty",
-    "string_too_long": "may have {max_length} characters at most",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "tuple_type": "must be a list",
-    "too_short": "must have at least one item",
-    "too_long": "may have {max_length} items at most",
-    "enum": "must be {expected}",
-    "literal_error": "must be {expected}",
-    "value_error": "{error}",
-}
-
-
-_SPEAK_FOR_THEMSELVES = ("missing", "extra_forbidden", "string_too_short", "too_short")
-
-
-def _in_words(error: ErrorDetails) -> str:
-    words = _WORDS.get(error["type"])
-    text = words.format(**error.get("ctx", {})) if words else error["msg"]
-    given = "" if error["type"] in _SPEAK_FOR_THEMSELVES else f", not {json.dumps(error['input'], default=str):.80}"
-    return text + given
+        raise InvalidInput(f"field {field!r}: {in_words(first)} (the input may have: {allowed})") from error

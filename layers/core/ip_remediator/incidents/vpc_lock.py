@@ -49,6 +49,13 @@ class VpcLock:
         if lock.get("owner") != owner or str(lock.get("expires_at")) <= self._clock().isoformat():
             raise LockLost(f"incident {owner} does not hold the lock of {vpc_id} any more: nothing more is changed")
 
+    def holder(self, vpc_id: str) -> str | None:
+        """The incident that holds the lock; None while nobody does."""
+        lock = self._records.get(**_key(vpc_id))
+        if lock is None or str(lock["expires_at"]) <= self._clock().isoformat():
+            return None
+        return str(lock["owner"])
+
     def held_by(self, vpc_id: str, owner: str) -> Item:
         """A check for a transaction that is to write only while `owner` holds the lock."""
         values = {":owner": owner, ":now": self._clock().isoformat()}

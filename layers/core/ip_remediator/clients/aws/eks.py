@@ -32,10 +32,7 @@ class Eks:
             with aws_call("DescribeCluster"):
                 return dict(self._eks.describe_cluster(name=self._name)["cluster"])
         except NotFound as error:
-            raise ClusterNotFound(
-                f"EKS knows no cluster {self._name!r} in {self._eks.meta.region_name}: was it deleted, or is the "
-                "ClusterName of the alarm or event exporter wrong?"
-            ) from error
+            raise ClusterNotFound(f"EKS knows no cluster {self._name!r} in {self._eks.meta.region_name}") from error
 
     def addon(self) -> dict[str, Any] | None:
         """The managed add-on vpc-cni, or None when aws-node is self-managed."""

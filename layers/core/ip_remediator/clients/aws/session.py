@@ -46,10 +46,15 @@ class _Table:
 
 @cache
 def table(name: str) -> Any:
+    """A DynamoDB table of the function's own client, see `plain_table`."""
+    return plain_table(client("dynamodb"), name)
+
+
+def plain_table(dynamodb: Any, name: str) -> Any:
     """A DynamoDB table that takes and gives plain Python values, by the handlers that boto3's DynamoDB resource
-    registers. Making the resource itself would take most of the time again that the client takes, at every cold start.
+    registers. Making the resource itself would take most of the time again that the client takes, at every start.
     """
-    dynamodb, injector = client("dynamodb"), TransformationInjector()
+    injector = TransformationInjector()
     handlers = (
         ("provide-client-params.dynamodb", copy_dynamodb_params),
         ("before-parameter-build.dynamodb", injector.inject_condition_expressions),

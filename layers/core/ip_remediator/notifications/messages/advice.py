@@ -27,7 +27,8 @@ _FOR_ERROR = {
     "PermissionDenied": "grant the permission that the message names, then press Retry",
     "QuotaReached": "ask AWS for a higher quota, then press Retry",
     "PoolExhausted": "add a range to the Pools parameter, or roll back incidents that are no longer needed",
-    "ClusterNotFound": "check the cluster's name and region in the event or in the request",
+    "ClusterNotFound": "was the cluster deleted? If not, correct its name and region where the signal comes from (the "
+    "ClusterName of the alarm or of the event exporter), or in the request",
     "Throttled": "AWS kept throttling the calls: press Retry later",
     "KillSwitchOn": "nothing is written while the kill switch is on, not even an undo: turn it off, then try again",
     "ServiceUnavailable": "the other side did not answer: check that the function reaches it, then press Retry",

@@ -1,0 +1,110 @@
+"""`ip-remediator close` and `unlock`: what an operator ends by hand when nothing works on it any more."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+
+from ip_remediator.address_ledger.ledger import Ledger
+from ip_remediator.clients.aws.functions import invoke
+from ip_remediator.clients.aws.step_functions import ended, start_remediation
+from ip_remediator.common.clock import utc_now
+from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.watchdog.operator import Closed, Holder, OperatorActions, StillWorkedOn
+from ip_remediator.watchdog.rules import Ending
+from ip_remediator.watchdog.watch import Watchdog
+from ip_remediator_cli.aws import Aws, Deployment, find_deployment
+from ip_remediator_cli.decide import confirmed
+from ip_remediator_cli.errors import OK, BadInput, CommandError
+from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.tables import bullets, page
+
+_LONGEST_REASON = 300
+
+
+def run(arguments: Namespace) -> int:
+    return _unlock(arguments) if arguments.command == "unlock" else _close(arguments)
+
+
+def _close(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    deployment = find_deployment(aws, arguments.stack)
+    incident = IncidentRecords(aws, deployment).chosen(arguments)
+    try:
+        closed = _actions(aws, deployment).close(incident.id, aws.caller()[1], arguments.reason[:_LONGEST_REASON])
+    except StillWorkedOn as works:
+        raise CommandError(f"{incident.id} was not closed: {works}{_how_to_stop(works)}") from works
+    print(_told(closed))
+    return OK
+
+
+def _unlock(arguments: Namespace) -> int:
+    aws = Aws(arguments)
+    actions = _actions(aws, find_deployment(aws, arguments.stack))
+    vpc, cluster = arguments.vpc, arguments.cluster
+    holder = actions.lock_holder(vpc) if vpc else actions.marker_holder(cluster)
+    what = f"the lock of {vpc}" if vpc else f"the marker of cluster {cluster}"
+    if holder is None:
+        print(f"{what} is free")
+        return OK
+    print(f"{what} is held by incident {holder.incident}: {holder.works or holder.proof}")
+    if holder.works:
+        _check_forced(arguments, what, holder)
+    if vpc:
+        actions.unlock_vpc(vpc, holder)
+    else:
+        actions.unlock_cluster(cluster, holder)
+    print(f"{what} is free now; what the incident made, and how it ends: ip-remediator close {holder.incident}")
+    return OK
+
+
+def _check_forced(arguments: Namespace, what: str, holder: Holder) -> None:
+    if not arguments.force:
+        raise CommandError(
+            f"{what} stays: incident {holder.incident} is at work ({holder.works}); wait for its end, stop its "
+            "execution, or take it with --force"
+        )
+    print("whoever works under it stops before its next change, and what it has made stays")
+    if not (arguments.yes or confirmed(f"take {what} away from {holder.incident}?")):
+        raise BadInput(f"{what} stays: nobody confirmed")
+
+
+def _how_to_stop(works: StillWorkedOn) -> str:
+    if works.execution is None:
+        return "; try again in two minutes"
+    return f"; stop it first: aws stepfunctions stop-execution --execution-arn {works.execution}"
+
+
+def _told(closed: Closed) -> str:
+    incident = closed.incident
+    how = f"is closed as {incident.outcome}" if closed.was_open else f"was closed already, as {incident.outcome}"
+    block = incident.plan.block if incident.plan else None
+    return page(
+        f"{incident.id} {how}; the lock of its VPC and the marker of cluster {incident.cluster} are free",
+        bullets("Still there", (f"{change.kind} {change.target}" for change in closed.standing)),
+        bullets("The cluster did not take back", (f"{change.kind} {change.target}" for change in closed.owed)),
+        f"remove it: ip-remediator rollback {incident.id}" if closed.standing else _freed(block),
+    )
+
+
+def _freed(block: str | None) -> str:
+    return f"nothing that it made is left, and {block} is free again" if block else "nothing that it made is left"
+
+
+def _actions(aws: Aws, deployment: Deployment) -> OperatorActions:
+    """The watchdog's own rules, with the caller's permissions."""
+    executions, functions = aws.client("stepfunctions"), aws.client("lambda")
+
+    def ending(execution: str) -> Ending | None:
+        described = ended(executions, execution)
+        return Ending(execution=execution, **described) if described else None
+
+    def start(incident: str, cluster: str) -> str:
+        return start_remediation(executions, deployment.output("RemediationStateMachineArn"), incident, cluster)
+
+    def give_back(action: str, incident: str) -> Any:
+        return invoke(functions, f"{deployment.stack}-cluster", {"action": action, "incident": incident})
+
+    ledger = Ledger(aws.table(deployment.output("LedgerTableName")), utc_now)
+    lifecycle = Lifecycle(aws.table(deployment.output("IncidentsTableName")), ledger, utc_now)
+    return OperatorActions(Watchdog(lifecycle, ending, start, give_back))
