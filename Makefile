@@ -69,6 +69,7 @@ test-unit: setup ## the tests that need no server
 
 test-slow: setup ## the rest: rollbacks in every set-up, second incidents, modes, the simulator, browser, the demo itself
 	pytest -m slow $(SPREAD) $(PYTEST_FLAGS)
+	pytest tests/unit -m "hypothesis and not slow" --hypothesis-profile thorough --numprocesses 2 $(PYTEST_FLAGS)
 
 validate: setup ## walk the state machines on two implementations of the States Language and compare them
 	pytest tests/contract/statemachine $(PYTEST_FLAGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -51,6 +52,7 @@ class OneLineParser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"{value!r} is not known: {hint}")
 
 
+@cache
 def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="ip-remediator",

@@ -7,8 +7,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
-import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -16,6 +15,7 @@ from ip_remediator.address_ledger.ledger import BlockTaken, Ledger, PoolExhauste
 from ip_remediator.common.errors import ServiceUnavailable
 from tests.contract.address_ledger.fault_proxy import LoseAnswer, LoseRequest
 from tests.contract.address_ledger.table import RawTable, resource
+from tests.support.properties import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,12 +102,9 @@ def lowest_free(prefix: int, obstacles: list[IPv4Network]) -> IPv4Network | None
     return next((block for block in candidates if not any(block.overlaps(other) for other in obstacles)), None)
 
 
-@pytest.mark.timeout(120)
 def test_no_sequence_of_calls_and_losses_breaks_the_ledger(aws_url: str, proxy: FaultProxy) -> None:
     bound = type("LedgerMachineHere", (LedgerMachine,), {"url": aws_url, "proxy": proxy})
     run_state_machine_as_test(
         bound,
-        settings=settings(
-            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-        ),
+        settings=settings(examples(0.5), stateful_step_count=25),
     )

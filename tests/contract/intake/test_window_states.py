@@ -145,6 +145,5 @@ class Cluster(RuleBasedStateMachine):
 
 
 def test_given_any_interleaving_of_signals_and_closes_then_the_incidents_are_those_of_the_book(table: Table) -> None:
-    health = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    chosen = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=health)
+    chosen = settings(stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     run_state_machine_as_test(lambda: Cluster(table), settings=chosen)  # type: ignore[arg-type]

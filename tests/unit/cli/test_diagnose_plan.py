@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.diagnosis.diagnose import diagnose
@@ -305,7 +305,6 @@ _OFTEN_ABSENT = {
 }
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries({"cluster": st.just({"name": "shop"})}, optional=_OFTEN_ABSENT),
     st.sampled_from([(), *(("--strategy", wish) for wish in REQUESTED_STRATEGIES)]),

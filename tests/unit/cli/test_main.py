@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,6 @@ from ip_remediator_cli import diagnose
 from ip_remediator_cli.explain import explained
 from tests.unit.cli.conftest import Run, one_error_line
 
-ENTRY = [sys.executable, "-m", "ip_remediator_cli.main"]
-
 
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -28,30 +23,6 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-def test_given_an_offline_command_then_no_aws_or_kubernetes_client_is_imported(shortage: dict[str, Any]) -> None:
-    code = (
-        "import sys; from ip_remediator_cli.main import main; status = main(['plan', '--snapshot', '-']);"
-        "print([name for name in ('boto3', 'botocore', 'kubernetes') if name in sys.modules]); sys.exit(status)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(shortage), capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.splitlines()[-1] == "[]"
-
-
-def test_given_a_reader_that_stops_then_the_command_ends_quietly(shortage: dict[str, Any], tmp_path: Path) -> None:
-    # More lines than a pipe holds, of which the reader takes one.
-    file = tmp_path / "many.jsonl"
-    file.write_text('{"x": 1}\n' * 20_000)
-    with subprocess.Popen([*ENTRY, "signals", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("command", [[], ["frobnicate"], ["plan"], ["status", "--cluster", "a", "--incident", "b"]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
@@ -111,7 +111,6 @@ def test_given_a_shortage_that_addresses_cure_then_the_general_alternatives_are_
     assert diagnose(snapshot(*FULL)).alternatives == ALTERNATIVES
 
 
-@settings(deadline=None)
 @given(
     verdict=st.sampled_from(Verdict),
     cidr=st.sampled_from(["10.0.0.0/16", "10.0.0.1/16", "fd00::/64", "nonsense", ""]),

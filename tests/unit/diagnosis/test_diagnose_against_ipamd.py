@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
@@ -82,10 +82,6 @@ def judged(world: World) -> Diagnosis:
     return diagnose(world.snapshot())
 
 
-small = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-
-
-@small
 @given(worlds())
 def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_so(world: World) -> None:
     found = judged(world)
@@ -113,7 +109,6 @@ def assert_short_before_anybody_waits(world: World, found: Diagnosis) -> None:
     assert (world.held > before) == (able and found.verdict in WELL), found.summary
 
 
-@small
 @given(worlds())
 def test_given_a_world_at_rest_when_it_is_cured_then_pods_get_addresses_where_and_only_where_it_was_foretold(
     world: World,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
@@ -117,10 +117,8 @@ def snapshots(of_nodes: st.SearchStrategy[Node] = nodes) -> st.SearchStrategy[Sn
 
 
 proven = st.sets(st.sampled_from(Cause))
-thoroughly = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
-@thoroughly
 @given(snapshots(), proven)
 def test_given_any_snapshot_when_diagnosed_then_it_is_judged_completely_and_alike_every_time(
     snapshot: Snapshot, causes: set[Cause]
@@ -137,7 +135,6 @@ def test_given_any_snapshot_when_diagnosed_then_it_is_judged_completely_and_alik
     assert bool(found.alternatives) == (found.verdict is not Verdict.RECOVERED)
 
 
-@thoroughly
 @given(snapshots(), proven, st.randoms(use_true_random=False))
 def test_given_lists_in_another_order_when_diagnosed_then_nothing_differs(
     snapshot: Snapshot, causes: set[Cause], chance: random.Random
@@ -161,7 +158,6 @@ def with_more(snapshot: Snapshot, more: int) -> Snapshot:
     return snapshot.model_copy(update={"subnets": roomier})
 
 
-@thoroughly
 @given(snapshots(served_nodes), proven, st.integers(1, 200))
 def test_given_more_free_addresses_then_no_zone_becomes_exhausted_that_was_not(
     snapshot: Snapshot, causes: set[Cause], more: int
@@ -177,7 +173,6 @@ def test_given_more_free_addresses_then_no_zone_becomes_exhausted_that_was_not(
         assert after.verdict is Verdict.RECOVERED
 
 
-@thoroughly
 @given(snapshots(served_nodes), proven)
 def test_given_no_stuck_pod_then_nothing_is_a_fault_of_nodes_or_cni(snapshot: Snapshot, causes: set[Cause]) -> None:
     calm = snapshot.model_copy(update={"stuck_pods": ()})
@@ -185,7 +180,6 @@ def test_given_no_stuck_pod_then_nothing_is_a_fault_of_nodes_or_cni(snapshot: Sn
     assert verdict in (Verdict.RECOVERED, Verdict.SUBNET_EXHAUSTED, Verdict.ENICONFIG_MISSING, Verdict.UNSUPPORTED)
 
 
-@thoroughly
 @given(snapshots(served_nodes), proven)
 def test_given_stuck_pods_on_known_nodes_then_it_is_never_recovered(snapshot: Snapshot, causes: set[Cause]) -> None:
     names = {node.name for node in snapshot.nodes}
@@ -193,7 +187,6 @@ def test_given_stuck_pods_on_known_nodes_then_it_is_never_recovered(snapshot: Sn
         assert diagnose(snapshot, causes).verdict is not Verdict.RECOVERED
 
 
-@thoroughly
 @given(snapshots(served_nodes), proven)
 def test_given_a_curable_verdict_then_a_zone_shows_it_or_words_alone_prove_it(
     snapshot: Snapshot, causes: set[Cause]

@@ -92,17 +92,19 @@ def steps_of(snapshot: Snapshot) -> int:
     return executed
 
 
+@pytest.mark.parametrize("nodes", [50, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("env", [{}, CUSTOM], ids=["discovery", "custom-networking"])
 def test_given_twice_as_many_nodes_pods_and_subnets_when_judged_then_it_takes_about_twice_the_steps(
-    env: dict[str, str],
+    env: dict[str, str], nodes: int
 ) -> None:
     judged(cluster_of(3, env=env))  # what is made once, is made
-    assert steps_of(cluster_of(400, 400, env, pods=1)) < 2.5 * steps_of(cluster_of(200, 200, env, pods=1))
+    twice = steps_of(cluster_of(2 * nodes, 2 * nodes, env, pods=1))
+    assert twice < 2.5 * steps_of(cluster_of(nodes, nodes, env, pods=1))
 
 
 def test_given_twice_as_many_nodes_and_pods_when_judged_then_it_takes_about_twice_the_memory() -> None:
     peaks = []
-    for nodes in (200, 400):
+    for nodes in (60, 120):
         snapshot = cluster_of(nodes)
         tracemalloc.start()
         judged(snapshot)

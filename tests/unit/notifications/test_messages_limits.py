@@ -103,7 +103,7 @@ def assert_slack_accepts_message(message: Message) -> None:
     assert all(len(text) <= 3000 for text in sections)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(records())
 def test_any_record_gives_a_message_that_slack_accepts(record: Incident):
     assert_slack_accepts(record)
@@ -111,7 +111,7 @@ def test_any_record_gives_a_message_that_slack_accepts(record: Incident):
     assert 0 < len(subject(record)) < 100
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(records())
 def test_nothing_foreign_becomes_a_mention_or_a_link(record: Incident):
     for message in filter(None, [render(record), details(record)]):

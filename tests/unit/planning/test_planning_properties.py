@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ip_remediator.common import cidr as cidrs
@@ -22,6 +22,7 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster
 from ip_remediator.snapshot.model_vpc import LeakedInterface, Peering, Route, TransitGateway, Vpc
 from ip_remediator_cli.plan import make_plan
+from tests.support.properties import examples
 from tests.unit.support.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone
 
 LETTERS = "abcdef"
@@ -58,7 +59,6 @@ def vpc_of(facts: Snapshot) -> Vpc:
     return facts.vpc
 
 
-@settings(deadline=None)
 @given(facts=clusters(), kept=st.lists(cgnat_ranges(), max_size=3), choice=st.integers(0, 5))
 def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_nor_what_is_taken(
     facts: Snapshot, kept: list[IPv4Network], choice: int
@@ -88,7 +88,6 @@ def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_no
     assert found.hash == digest(plan(facts, diagnosis, needed, block))
 
 
-@settings(deadline=None)
 @given(facts=clusters(), block=cgnat_ranges().filter(lambda one: one.prefixlen >= 14))
 def test_a_block_is_either_refused_or_planned_within_awss_rules(facts: Snapshot, block: IPv4Network) -> None:
     diagnosis = diagnose(facts)
@@ -132,7 +131,6 @@ def pools_and_ranges(draw: st.DrawFn) -> tuple[tuple[IPv4Network, ...], list[IPv
     return tuple(pools), kept
 
 
-@settings(deadline=None)
 @given(ranges=pools_and_ranges(), zones=st.integers(1, 3))
 def test_a_plan_is_made_if_and_only_if_some_candidate_of_the_pools_overlaps_nothing_and_it_is_the_first(
     ranges: tuple[tuple[IPv4Network, ...], list[IPv4Network]], zones: int
@@ -161,7 +159,6 @@ def _around(route: IPv4Network) -> list[IPv4Network]:
     return [route, route.supernet(new_prefix=max(16, route.prefixlen - 2)), next(route.subnets(new_prefix=28))]
 
 
-@settings(deadline=None)
 @given(
     destination=cgnat_ranges().filter(lambda one: 17 <= one.prefixlen <= 26),
     where=st.sampled_from(
@@ -198,7 +195,7 @@ def test_no_block_equals_contains_or_lies_inside_a_range_that_somebody_has(
 # --- Order
 
 
-@settings(deadline=None, max_examples=40)
+@examples(0.5)
 @given(facts=clusters(), wish=st.sampled_from(["custom-networking", "subnet-discovery", "auto"]), data=st.data())
 def test_the_order_in_which_apis_list_things_changes_nothing(
     facts: Snapshot, wish: RequestedStrategy, data: st.DataObject

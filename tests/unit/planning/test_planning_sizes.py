@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.common.cidr import CGNAT
@@ -144,7 +144,6 @@ def test_given_no_piece_for_some_zone_then_the_quota_is_the_reason() -> None:
         first_plan(snapshot(*FULL, vpc=crowded, quotas=READ))
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(range(16, 29)), min_size=1, max_size=4), st.integers(1, 40), st.integers(1, 40))
 def test_whatever_is_free_in_the_vpc_pieces_never_overlap_and_lie_in_its_cidrs(
     prefixes: list[int], first: int, second: int

@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -18,6 +18,7 @@ from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, NodeGroup, Webhook
 from ip_remediator.snapshot.model_vpc import Route, Subnet, TransitGateway
+from tests.support.properties import examples
 from tests.unit.support.facts import Part, node, snapshot, subnet, zone
 from tests.unit.support.moving import acl, allow, group, ordinary, ordinary_vpc, risks, rule
 
@@ -160,7 +161,7 @@ def test_given_an_ordinary_vpc_then_no_strategy_raises_an_alarm(strategy: str) -
     }
 
 
-@settings(max_examples=20)
+@examples(0.5)
 @given(seed=st.integers(0, 10_000), strategy=st.sampled_from(STRATEGIES))
 def test_given_the_same_facts_in_any_order_then_the_same_risks_come_in_the_same_order(seed: int, strategy: str) -> None:
     facts = everything_wrong(5)
@@ -222,7 +223,7 @@ def anything(annotation: Any, chance: random.Random) -> Any:
     return chance.choice(choices[annotation])
 
 
-@settings(max_examples=300, deadline=None)
+@examples(3)
 @given(
     seed=st.integers(0, 2**32),
     strategy=st.sampled_from([*STRATEGIES, "delete-leaked-enis"]),

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 
-import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from ip_remediator.snapshot.model import Snapshot
@@ -30,6 +29,7 @@ from local.cluster.ipamd import decisions
 from local.cluster.ipamd.limits import instance_limits as simulated_limits
 from local.cluster.ipamd.pool import Eni, Pool
 from local.cluster.ipamd.settings import NodeLimits, cni_settings
+from tests.support.properties import examples
 
 MANY_PODS = 10_000
 SUBNET = "subnet-a"
@@ -100,7 +100,7 @@ def _cidr(number: int, length: int) -> IPv4Network:
     return IPv4Network((int(IPv4Address("10.0.0.0")) + 16 * number, length))
 
 
-many = settings(deadline=None, max_examples=400)
+many = examples(4)
 
 
 @many
@@ -141,22 +141,26 @@ def test_given_any_node_then_its_enis_with_room_and_its_chunks_are_ipamds(twin: 
         assert addresses_of_new_eni(snapshot, twin.node) == 1 + units
 
 
-@pytest.mark.parametrize("kind", table.instance_types())
-def test_given_any_instance_type_then_limits_and_max_pods_are_the_cnis(kind: str) -> None:
+def test_given_any_instance_type_then_limits_and_max_pods_are_the_cnis() -> None:
+    for kind in table.instance_types():
+        assert_limits_are_the_cnis(kind)
+
+
+def assert_limits_are_the_cnis(kind: str) -> None:
     known, node = simulated_limits(kind), Node(name="n", instance_type=kind, max_enis=64)
-    assert known is not None
+    assert known is not None, kind
     assert table.instance_limits(kind) == table.InstanceLimits(
         enis=known.network_card_enis[known.default_network_card],
         addresses=known.ips_per_eni,
         network_cards=len(known.network_card_enis),
         prefixes=known.prefix_delegation_supported,
         trunk=known.trunking_compatible,
-    )
+    ), kind
     # As misc/eni-max-pods.txt of the CNI has it.
     fitting = known.eni_limit * (known.ips_per_eni - 1) + 2
-    assert pods_that_fit(Cni(), node, custom_networking=False) == fitting
+    assert pods_that_fit(Cni(), node, custom_networking=False) == fitting, kind
     prefixed = pods_that_fit(Cni(env={"ENABLE_PREFIX_DELEGATION": "true"}), node, custom_networking=False)
-    assert prefixed == ((fitting - 2) * 16 + 2 if known.prefix_delegation_supported else fitting)
+    assert prefixed == ((fitting - 2) * 16 + 2 if known.prefix_delegation_supported else fitting), kind
 
 
 def test_given_a_type_that_nobody_knows_then_a_sum_over_cards_is_no_limit() -> None:

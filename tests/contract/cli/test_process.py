@@ -1,0 +1,38 @@
+"""The command as a process of its own: what it imports, and how it ends when nobody reads on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.patience import patient
+from tests.unit.cli.conftest import SHORTAGE
+
+ENTRY = [sys.executable, "-m", "ip_remediator_cli.main"]
+
+
+def test_given_an_offline_command_then_no_aws_or_kubernetes_client_is_imported() -> None:
+    code = (
+        "import sys; from ip_remediator_cli.main import main; status = main(['plan', '--snapshot', '-']);"
+        "print([name for name in ('boto3', 'botocore', 'kubernetes') if name in sys.modules]); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(
+        command, input=json.dumps(SHORTAGE), capture_output=True, text=True, check=True, timeout=patient(60)
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_given_a_reader_that_stops_then_the_command_ends_quietly(tmp_path: Path) -> None:
+    # More lines than a pipe holds, of which the reader takes one.
+    file = tmp_path / "many.jsonl"
+    file.write_text('{"x": 1}\n' * 20_000)
+    with subprocess.Popen([*ENTRY, "signals", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(patient(60)) == 0

@@ -1,0 +1,24 @@
+"""How many examples a property is tried with: few in `make test`, many in `make test-slow`.
+
+Every test with `@given` follows the profile. A property that needs more or fewer than most says how many times as many.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+QUICK, THOROUGH = "quick", "thorough"
+# A busy machine is slow, which is no fault of the code: no example has a deadline.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def load_profile() -> None:
+    """The quick one, unless the command line names another (`--hypothesis-profile`)."""
+    settings.register_profile(QUICK, _UNTIMED, max_examples=20)
+    settings.register_profile(THOROUGH, _UNTIMED, max_examples=200)
+    settings.load_profile(QUICK)
+
+
+def examples(times: float) -> settings:
+    """The profile with `times` as many examples."""
+    return settings(max_examples=max(1, round(times * settings.default.max_examples)))
