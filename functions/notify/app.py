@@ -39,7 +39,8 @@ def _secret() -> CachedSlackSecret:
 
 def _slack() -> Slack:
     settings = _settings()
-    return Slack(web_client(_secret().get().bot_token, settings.slack_api_url), settings.slack_channel)
+    token, url = _secret().get().bot_token, settings.slack_api_url
+    return Slack(web_client(token, url), web_client(token, url, repeats_lost_calls=False), settings.slack_channel)
 
 
 @cache

@@ -61,6 +61,7 @@ class Message:
     ephemeral_to: str | None = None
     broadcast: bool = False
     deleted: bool = False
+    metadata: Json | None = None
 
     @property
     def text(self) -> str:

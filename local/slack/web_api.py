@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Method = Callable[["WebApi", Json], Json]
 _METHODS: dict[str, Method] = {}
 # Arguments that are JSON documents, and JSON strings when they come in a form.
-_DOCUMENTS = ("blocks", "view")
+_DOCUMENTS = ("blocks", "view", "metadata")
 _STRINGS = (
     "channel",
     "ts",
@@ -129,6 +129,17 @@ def _blocks(args: Json) -> list[Json] | None:
     return blocks
 
 
+def _metadata(args: Json) -> Json | None:
+    """https://docs.slack.dev/messaging/message-metadata: an event's type and a flat payload."""
+    metadata = args.get("metadata")
+    if metadata is None:
+        return None
+    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
+    if not isinstance(payload, dict) or not isinstance(metadata.get("event_type"), str):
+        raise SlackError("invalid_metadata_format")
+    return {"event_type": metadata["event_type"], "event_payload": payload}
+
+
 def _bot_channel(api: WebApi, reference: str) -> Channel:
     channel = api.workspace.channel(reference, by_name=True)
     if not channel.has_bot:
@@ -161,7 +172,9 @@ def _post_message(api: WebApi, args: Json) -> Json:
     text, blocks = _content(args)
     thread_ts = args.get("thread_ts")
     broadcast = thread_ts is not None and str(args.get("reply_broadcast", "")).lower() in ("true", "1")
+    metadata = _metadata(args)
     message = api.workspace.post(channel.id, BOT_USER_ID, text, blocks, thread_ts=thread_ts, broadcast=broadcast)
+    message.metadata = metadata
     return {"channel": channel.id, "ts": message.ts, "message": message.as_slack()}
 
 
@@ -210,9 +223,17 @@ def _conversations_info(api: WebApi, args: Json) -> Json:
     return {"channel": _channel_object(api.workspace.channel(args["channel"]))}
 
 
+def _readable_channel(api: WebApi, reference: str) -> Channel:
+    """By its id only; the app must be a member."""
+    channel = api.workspace.channel(reference)
+    if not channel.has_bot:
+        raise SlackError("not_in_channel")
+    return channel
+
+
 @_method("conversations.history", "channel")
 def _conversations_history(api: WebApi, args: Json) -> Json:
-    channel = api.workspace.channel(args["channel"])
+    channel = _readable_channel(api, args["channel"])
     top = [each for each in api.workspace.visible(channel.id) if each.thread_ts in (None, each.ts) or each.broadcast]
     return _newest(top, args)
 
@@ -234,7 +255,11 @@ def _newest(messages: list[Message], args: Json) -> Json:
     except (TypeError, ValueError):
         raise SlackError("invalid_arguments", ["[ERROR] limit, oldest and latest must be numbers"]) from None
     within = [each for each in reversed(messages) if oldest < float(each.ts) < latest]
-    return {"messages": [each.as_slack() for each in within[:limit]], "has_more": len(within) > limit}
+    with_metadata = str(args.get("include_all_metadata", "")).lower() in ("true", "1")
+    shown = [
+        each.as_slack() | ({"metadata": each.metadata} if with_metadata and each.metadata else {}) for each in within
+    ]
+    return {"messages": shown[:limit], "has_more": len(within) > limit}
 
 
 @_method("users.info", "user")

@@ -16,7 +16,7 @@ from local.cluster.kube import NODES
 from tests.faults.cases import Call, Case, calls_of
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.rollbacks import roll_back
+from tests.integration.support.rollbacks import SPEED, roll_back
 from tests.integration.support.waiting import eventually
 
 FUNCTIONS = (
@@ -46,7 +46,7 @@ class World:
     @classmethod
     @contextmanager
     def made(cls, lab: Lab) -> Iterator[World]:
-        with patient(lab) as sick:
+        with patient(lab, speed=SPEED) as sick:
             sick.settle(running=_RUNNING, stuck=_STUCK)
             yield cls(lab, sick, sick.world())
 

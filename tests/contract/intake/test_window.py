@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import Rollback, RollbackAssessment, RollbackState, Step, StepState
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.intake.window import Joined, SignalWindow
+from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.rollback.workflow import ROLLBACK, RollbackWorkflow
 from ip_remediator.signals.correlation import MAX_COUNTED, MAX_NAMES, MAX_PENDING, Rules
 from ip_remediator.signals.error_catalogue import Cause, Strength
 from ip_remediator.signals.events import Signal, Source
 from tests.contract.conftest import Clock, at_once, briefly, unique
+from tests.unit.support.records import PLAN
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -275,3 +280,71 @@ def test_given_weak_signals_from_before_an_incident_by_hand_then_they_are_no_rel
     incidents.close(incidents.get(by_hand), Outcome.HEALED)
     clock.advance(minutes=15, seconds=1)
     assert window.join([signal(pod="default/nginx-2")]) == Joined(None)
+
+
+# --- After a rollback that moved pods
+
+
+@pytest.fixture
+def rolled_back(table: Table, clock: Clock, incidents: Incidents, cluster: str) -> Callable[[int], str]:
+    """A healed incident that people rolled back, with so many pods moved off its block."""
+
+    def make(pods: int) -> str:
+        lifecycle = Lifecycle(table, Ledger(table, clock), clock)
+        incident = incidents.open(cluster, "eu-west-1", Mode.AUTO, "")
+        incidents.complete(incident, Step.PLAN, plan=PLAN)
+        lifecycle.close(incident, Outcome.HEALED, None)
+        assert incidents.claim(incidents.get(incident), "rolling")
+        assessed = RollbackAssessment(at=clock(), pods=pods, interfaces=1)
+        rollback = Rollback(state=RollbackState.RUNNING, requested_by="U1", assessment=assessed, evict=True)
+        incidents.record_rollback(incident, rollback, StepState.RUNNING, "")
+        RollbackWorkflow(ROLLBACK, lifecycle, lambda _: True, 60).finish(incident, "rolling")
+        return incident
+
+    return make
+
+
+def test_given_a_rollback_that_moved_pods_then_their_signals_open_nothing_and_a_day_later_people_decide(
+    window: SignalWindow,
+    incidents: Incidents,
+    strong: Callable[..., Signal],
+    clock: Clock,
+    rolled_back: Callable[[int], str],
+) -> None:
+    incident = rolled_back(2)
+    clock.advance(hours=1)
+    joined = window.join([strong(pod="default/nginx-moved")])
+    assert joined == Joined(incident)
+    record = incidents.get(incident)
+    assert "default/nginx-moved" in record.signals.pods
+    assert record.rollback is not None
+    assert record.rollback.left_alone_until == clock() + timedelta(hours=23)
+    clock.advance(hours=24)
+    joined = window.join([strong(pod="default/nginx-moved")])
+    assert joined.opened
+    assert incidents.get(str(joined.incident_id)).after_rollback == incident
+
+
+def test_given_people_run_again_after_a_rollback_then_later_signals_open_incidents_as_ever(
+    window: SignalWindow,
+    incidents: Incidents,
+    strong: Callable[..., Signal],
+    clock: Clock,
+    rolled_back: Callable[[int], str],
+    cluster: str,
+) -> None:
+    rolled_back(2)
+    again = incidents.open(cluster, "eu-west-1", Mode.AUTO, "by hand")
+    incidents.close(incidents.get(again), Outcome.HEALED)
+    clock.advance(hours=1)
+    joined = window.join([strong()])
+    assert joined.opened
+    assert incidents.get(str(joined.incident_id)).after_rollback is None
+
+
+def test_given_a_rollback_that_moved_no_pod_then_signals_open_incidents_as_ever(
+    window: SignalWindow, strong: Callable[..., Signal], clock: Clock, rolled_back: Callable[[int], str]
+) -> None:
+    rolled_back(0)
+    clock.advance(hours=1)
+    assert window.join([strong()]).opened

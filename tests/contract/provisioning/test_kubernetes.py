@@ -15,8 +15,9 @@ from ip_remediator import provisioning
 from ip_remediator.clients.kubernetes.api import Conflict, KubernetesDenied
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
-from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled, manager_of_spec
+from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled, SettingsOverwritten, manager_of_spec
 from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS, KubernetesReader
+from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import AWS_NODE, READER, WRITER, Kubernetes
 from tests.stack.kubernetes.support import eventually
@@ -277,6 +278,27 @@ def test_given_a_rollout_that_hangs_then_the_error_says_how_far_it_is(
     kubernetes.set_rollout(wanted=3, updated=1, available=2)
     with pytest.raises(RolloutStalled, match="aws-node after 1 s: 1 of 3 updated, 2 available"):
         changes.await_rollout(1)
+
+
+@pytest.mark.usefixtures("daemonset")
+def test_given_another_manager_takes_the_flag_back_during_the_rollout_then_it_is_named_and_nobody_fights(
+    kubernetes: Kubernetes, changes: KubeChanges
+) -> None:
+    changes.apply_cni_environment(cni_settings())
+    kubernetes.set_rollout(wanted=2, updated=0, available=2)
+    off = {"containers": [{"name": "aws-node", "env": [{"name": CUSTOM_NETWORK_CFG, "value": "false"}]}]}
+    body = {"apiVersion": "apps/v1", "kind": "DaemonSet", "spec": {"template": {"spec": off}}}
+
+    def take_back() -> None:
+        manager = {"fieldManager": "argocd-controller", "force": "true"}
+        kubernetes.admin._json("PATCH", AWS_NODE, manager, body, "application/apply-patch+yaml")
+
+    taker = threading.Timer(0.3, take_back)
+    taker.start()
+    with pytest.raises(SettingsOverwritten, match=f"argocd-controller changed aws-node .*{CUSTOM_NETWORK_CFG}=false"):
+        changes.await_rollout(10, cni_settings())
+    taker.join()
+    assert changes.cni_environment()[CUSTOM_NETWORK_CFG] == "false"
 
 
 def test_given_a_template_that_the_controller_has_not_seen_then_an_old_status_does_not_end_the_wait(

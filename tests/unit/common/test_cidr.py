@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from itertools import combinations, islice
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ip_remediator.common.cidr import (
@@ -40,6 +40,7 @@ prefixes = st.integers(20, 30)
 # -- free blocks -----------------------------------------------------------------------------------
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the other core may be busy
 @given(taken=obstacles, prefix=prefixes)
 def test_the_free_blocks_are_exactly_the_aligned_candidates_that_overlap_nothing(
     taken: list[IPv4Network], prefix: int

@@ -68,15 +68,27 @@ class IncidentOpener:
             raise IncidentOpen(f"cluster {cluster} has an open incident: {present.get('incident_id')}") from error
         return new_id
 
-    def open_for(self, cluster: str, region: str, mode: Mode, reason: str, signals: Item, window: Item) -> str:
+    def open_for(
+        self,
+        cluster: str,
+        region: str,
+        mode: Mode,
+        reason: str,
+        signals: Item,
+        window: Item,
+        after_rollback: str | None = None,
+    ) -> str:
         """A new incident that rests on signals, given as attributes; `window` is written together with it.
+
+        `after_rollback`: the incident that people rolled back although its pods then had no address again.
 
         Raises:
             ConditionFailed: the cluster has an open incident, or its signals were written since they were read.
         """
         now = self._clock()
         record = _new_record(incident_id(cluster, now, secrets.token_hex(3)), cluster, region, mode, reason, now)
-        self._records.transact([*self._opening(record | signals, AUTOMATIC, {}), window])
+        earlier = {"after_rollback": after_rollback} if after_rollback else {}
+        self._records.transact([*self._opening(record | signals | earlier, AUTOMATIC, {}), window])
         return str(record["pk"]).removeprefix("INCIDENT#")
 
     def _opening(self, record: Item, by: str, started: Item) -> list[Item]:

@@ -280,6 +280,9 @@ class Rollback(Document):
     assessment: RollbackAssessment | None = None
     evict: bool = False
     heir: str | None = Field(default=None, description="the later incident that keeps what it stands on")
+    left_alone_until: datetime | None = Field(
+        default=None, description="until then, signals of the pods that it moved open no incident"
+    )
 
 
 class Incident(Document):
@@ -311,6 +314,9 @@ class Incident(Document):
     slack: SlackMessage | None = None
     rollback: Rollback | None = None
     rollback_approval: Approval | None = None
+    after_rollback: str | None = Field(
+        default=None, description="the incident that people rolled back before signals opened this one: they decide"
+    )
     cidr_heir: str | None = Field(default=None, description="the later incident that keeps its CIDR, and its block")
     inherits: tuple[str, ...] = Field(default=(), description="earlier incidents whose CIDR, and block, it keeps")
     change_execution: str | None = Field(

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
@@ -280,6 +281,19 @@ class Incidents(IncidentOpener):
         event = self._event(incident.id, Stage.INCIDENT, State.CLOSED, str(outcome), facts=EventDetail(outcome=outcome))
         self._records.transact([change, event])
 
+    def leave_alone(self, incident: Incident, until: datetime) -> None:
+        """Keeps the cluster's signals from opening an incident: people rolled this one back, and its pods hang again.
+
+        From `until` on signals open one that people are asked about, whatever the mode.
+        """
+        values = {":until": until.isoformat(), ":me": incident.id}
+        try:
+            self._records.update(
+                marker_key(incident.cluster), "SET left_alone_until = :until", values, "incident_id = :me"
+            )
+        except ConditionFailed:
+            return  # the cluster has a newer incident
+
     def restart_cooldown(self, incident: Incident) -> None:
         """Starts its cluster's cool-down anew: what pods signal while they are moved belongs to this incident."""
         values = {":now": self._clock().isoformat(), ":me": incident.id}
@@ -347,6 +361,7 @@ def _incident(item: Item) -> Incident:
         "steps",
         "subnets",
         "replacements",
+        "after_rollback",
         "cidr_heir",
         "inherits",
     )

@@ -84,7 +84,7 @@ class SignalWindow:
 
     def _join(self, cluster: str, signals: Sequence[Signal]) -> Joined:
         marker = self._records.get(**marker_key(cluster)) or {}
-        if self._is_open(marker):
+        if self._is_open(marker) or self._is_left_alone(marker):
             return self._add(str(marker["incident_id"]), signals)
         closed_at = datetime.fromisoformat(str(marker["closed_at"])) if "closed_at" in marker else None
         fresh = signals_after_cooldown(signals, closed_at, self._rules)
@@ -96,11 +96,15 @@ class SignalWindow:
         if (self._records.get(**marker_key(cluster)) or {}) != marker:
             # Whoever opened an incident meanwhile has emptied the window before we read it.
             raise ConditionFailed(f"an incident of cluster {cluster} was opened or closed")
-        return self._remember_or_open(cluster, window, fresh, closed_at)
+        return self._remember_or_open(marker, window, fresh, closed_at)
 
     def _is_open(self, marker: Item) -> bool:
         """Whether the cluster has an incident that signals join, whenever they were seen."""
         return "incident_id" in marker and "closed_at" not in marker and not stale(marker, self._clock())
+
+    def _is_left_alone(self, marker: Item) -> bool:
+        """Whether people rolled the last incident back so lately that its pods, which hang again, open no other."""
+        return str(marker.get("left_alone_until", "")) > self._clock().isoformat()
 
     def _add(self, incident: str, signals: Sequence[Signal]) -> Joined:
         item = self._records.get(**meta_key(incident)) or {}
@@ -121,8 +125,9 @@ class SignalWindow:
         self._records.update(meta_key(incident), expression, values, f"attribute_exists(pk) AND {unchanged}")
 
     def _remember_or_open(
-        self, cluster: str, window: Item, fresh: Sequence[Signal], closed_at: datetime | None
+        self, marker: Item, window: Item, fresh: Sequence[Signal], closed_at: datetime | None
     ) -> Joined:
+        cluster = fresh[0].cluster
         stored = tuple(Signal.model_validate_json(str(text)) for text in window.get("signals", ()))
         pending = remember(signals_after_cooldown(stored, closed_at, self._rules), fresh)
         if should_open_incident(pending, self._rules):
@@ -134,6 +139,7 @@ class SignalWindow:
                 _reason(everything),
                 attributes_of(summarize(SignalSummary(), everything)),
                 self._writing(cluster, window, ()),
+                str(marker["incident_id"]) if "left_alone_until" in marker else None,
             )
             return Joined(incident, opened=True, start=True)
         if pending != stored:

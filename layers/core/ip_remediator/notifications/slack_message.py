@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.client import WebClient
 
-from ip_remediator.clients.slack.client import BLOCKS_REFUSED, GONE, NO_CHANNEL, error_code, outages
+from ip_remediator.clients.slack.client import BLOCKS_REFUSED, GONE, NO_CHANNEL, error_code, may_have_worked, outages
 from ip_remediator.incidents.record import Incident, SlackMessage
 from ip_remediator.notifications.messages.message import Message, digest
 
@@ -16,19 +16,30 @@ if TYPE_CHECKING:
     from slack_sdk.web.slack_response import SlackResponse
 
 
+# A post whose answer was lost is looked for, and else tried again, so often.
+_POSTS = 3
+# Messages of the channel since the incident was opened; Slack gives at most 999 at once.
+_LOOKED_THROUGH = 200
+_EVENT = "eks_ip_remediator_incident"
+# Why the app may not look for a message, or not there: then it is posted, because a message too few is worse.
+_NOT_READABLE = {"missing_scope", "not_in_channel", "channel_not_found", "no_permission", "access_denied"}
+
+
 class Slack:
     """`channel` is where new messages go unless the incident's cluster has one of its own: an ID, or a name where the
-    workspace allows it."""
+    workspace allows it. `posting`: a client that repeats no call which Slack may have done."""
 
-    def __init__(self, client: WebClient, channel: str) -> None:
+    def __init__(self, client: WebClient, posting: WebClient, channel: str) -> None:
         self._client = client
+        self._posting = posting
         self._channel = channel
 
     def post_or_update(self, incident: Incident, message: Message) -> SlackMessage:
         """Shows `message`: in the incident's present Slack message if it still exists, else in a new one.
 
-        Slack offers no idempotent post, and searching for a lost one would need a scope that reads channels: when
-        the answer to a post is lost, a second message may appear. The newest one is then kept up to date.
+        Slack offers no idempotent post. A message carries the incident's id as metadata, and is looked for before it
+        is posted: an earlier answer, or the record of it, may have been lost. Without the scope that reads the
+        channel's history (`missing_scope`) a second message may appear then; the newest one is kept up to date.
 
         Raises:
             SlackUnavailable
@@ -37,25 +48,58 @@ class Slack:
         with outages():
             if place:
                 try:
-                    answer = self._send(self._client.chat_update, message, channel=place.channel, ts=place.ts)
+                    self._send(self._client.chat_update, message, channel=place.channel, ts=place.ts)
                 except SlackApiError as error:
                     if error_code(error) not in GONE:
                         raise
                 else:
                     return place.model_copy(update={"digest": digest(message)})
-            answer = self._post(message, incident.policy.slack_channel if incident.policy else None)
-            return SlackMessage(channel=str(answer["channel"]), ts=str(answer["ts"]), digest=digest(message))
+            channel, ts = self._post(incident, message)
+            return SlackMessage(channel=channel, ts=ts, digest=digest(message))
 
-    def _post(self, message: Message, own_channel: str | None) -> SlackResponse:
-        """Into the cluster's own channel; into the stack's where the app cannot write to that."""
-        post, how = self._client.chat_postMessage, {"unfurl_links": False, "unfurl_media": False}
+    def _post(self, incident: Incident, message: Message) -> tuple[str, str]:
+        """Into the cluster's own channel; into the stack's where the app cannot write to that. Channel and ts."""
+        own_channel = incident.policy.slack_channel if incident.policy else None
         if own_channel:
             try:
-                return self._send(post, message, channel=own_channel, **how)
+                return self._post_once(incident, message, own_channel)
             except SlackApiError as error:
                 if error_code(error) not in NO_CHANNEL:
                     raise
-        return self._send(post, message, channel=self._channel, **how)
+        return self._post_once(incident, message, self._channel)
+
+    def _post_once(self, incident: Incident, message: Message, channel: str) -> tuple[str, str]:
+        about = {"event_type": _EVENT, "event_payload": {"incident": incident.id}}
+        how = {"channel": channel, "metadata": about, "unfurl_links": False, "unfurl_media": False}
+        for attempt in range(_POSTS):
+            if place := self._posted_before(incident, channel):
+                self._send(self._client.chat_update, message, channel=place[0], ts=place[1])
+                return place
+            try:
+                answer = self._send(self._posting.chat_postMessage, message, **how)
+            except Exception as error:
+                if attempt == _POSTS - 1 or not may_have_worked(error):
+                    raise
+            else:
+                return str(answer["channel"]), str(answer["ts"])
+        raise AssertionError("the last attempt returns or raises")
+
+    def _posted_before(self, incident: Incident, channel: str) -> tuple[str, str] | None:
+        """The message of a post of ours whose answer was lost; None as well where the app may not read the channel."""
+        since = f"{incident.opened_at.timestamp():.6f}"
+        try:
+            answer = self._client.conversations_history(
+                channel=channel, oldest=since, include_all_metadata=True, limit=_LOOKED_THROUGH
+            )
+        except SlackApiError as error:
+            if error_code(error) not in _NOT_READABLE:
+                raise
+            return None
+        for posted in answer["messages"]:
+            about = posted.get("metadata") or {}
+            if about.get("event_type") == _EVENT and about.get("event_payload", {}).get("incident") == incident.id:
+                return channel, str(posted["ts"])
+        return None
 
     def reply(self, place: SlackMessage, message: Message) -> str:
         """Puts `message` into the thread under the incident's message, and shows it in the channel as well: a reply

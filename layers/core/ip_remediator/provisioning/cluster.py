@@ -102,11 +102,16 @@ class ClusterConfiguration:
         return CniSettings(self.log, self._changes, self.cluster.addon)
 
     def await_rollout(self, seconds: int = ROLLOUT_SECONDS) -> dict[str, Any]:
-        """Raises RolloutStalled; call again. In a rollback there may be one whatever the plan was."""
+        """In a rollback there may be one whatever the plan was.
+
+        Raises:
+            RolloutStalled: call again.
+            SettingsOverwritten: in a remediation, somebody else took the settings back.
+        """
         if self.incident.open and not self.incident.require_plan().first_time:
             self.incidents.skip(self.incident.id, Step.CONFIGURE_CNI, "custom networking was on already")
             return {"rolled_out": False}
-        self._changes.await_rollout(seconds)
+        self._changes.await_rollout(seconds, cni_settings() if self.incident.open else None)
         if self.incident.open:
             note = " ".join(f"{name}={value}" for name, value in cni_settings().items())
             self.incidents.complete(self.incident.id, Step.CONFIGURE_CNI, note)

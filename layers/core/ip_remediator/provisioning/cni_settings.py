@@ -114,12 +114,14 @@ class CniSettings:
         """The add-on writes the DaemonSet after its own update; only then is there a rollout to watch.
 
         Raises:
-            NotYet: call again. When it lasts, somebody changed the variable by hand and the add-on preserves that.
+            NotYet: the add-on has not written them yet; call again.
+            SettingsOverwritten: another field manager holds them, and the add-on preserves that.
         """
         deadline = time.monotonic() + _ADDON_SECONDS
         while any(self.kube.cni_environment().get(name) != value for name, value in wanted.items()):
             if time.monotonic() > deadline:
-                raise NotYet("the vpc-cni add-on has not set the variables on aws-node: were they edited by hand?")
+                self.kube.require_not_held_by_others(wanted)
+                raise NotYet("the vpc-cni add-on has not set the variables on aws-node yet")
             time.sleep(0.2)
 
 

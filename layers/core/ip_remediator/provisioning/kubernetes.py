@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ip_remediator.clients.kubernetes.api import Conflict, KubeApi, WatchExpired
+from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeApi, WatchExpired
 from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.common.text import some_of
 from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONFIGS, aws_node_container, environment_of
 
 INCIDENT_LABEL = "eks-ip-remediator/incident"
@@ -16,11 +17,17 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 _CRD_SECONDS = 15
 # Writes that meet somebody else's before a later invocation goes on.
 _ROUNDS = 5
+# The managed add-on's field manager, and ours.
+_MANAGERS = ("eks", FIELD_MANAGER, None)
 _DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 
 
 class RolloutStalled(NotYet):
     """aws-node is still rolling out when the function's patience ends."""
+
+
+class SettingsOverwritten(RequestRefused):
+    """Somebody else changed variables of aws-node that the plan had set; they are not set again against them."""
 
 
 class KubeChanges:
@@ -118,6 +125,12 @@ class KubeChanges:
         """The plain environment of the container aws-node, as the DaemonSet has it."""
         return environment_of(aws_node_container(self._api.get(AWS_NODE)))
 
+    def require_not_held_by_others(self, wanted: Mapping[str, str | None]) -> None:
+        """Raises SettingsOverwritten where another field manager than the add-on's and ours keeps other values."""
+        daemonset = self._api.get(AWS_NODE)
+        if writer_of_variables(daemonset, wanted) not in _MANAGERS:
+            require_kept(daemonset, wanted)
+
     def apply_cni_environment(self, env: Mapping[str, str]) -> None:
         """Sets variables of aws-node by server-side apply. Forced, because the manifest that installed aws-node owns
         `AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=false`; owners that would fight back are a risk of the plan."""
@@ -139,14 +152,17 @@ class KubeChanges:
         containers = [{"name": "aws-node", "env": env}]
         self._api.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": containers}}}})
 
-    def await_rollout(self, seconds: int) -> None:
-        """Watches aws-node until every node runs the newest pod template and is ready.
+    def await_rollout(self, seconds: int, wanted: Mapping[str, str] | None = None) -> None:
+        """Watches aws-node until every node runs the newest pod template and is ready. `wanted`: the variables that
+        it must have all the while.
 
         Raises:
             RolloutStalled: not within `seconds`; call again.
+            SettingsOverwritten: somebody else changed one of `wanted`.
         """
         status = "no status yet"
         for daemonset in self._versions(seconds):
+            require_kept(daemonset, wanted or {})
             done, status = _rollout(daemonset)
             if done:
                 return
@@ -187,6 +203,37 @@ def manager_of_spec(present: dict[str, Any] | None) -> str:
     fields = (present or {}).get("metadata", {}).get("managedFields") or []
     writers = [entry for entry in fields if "f:spec" in (entry.get("fieldsV1") or {})]
     return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else "somebody else"
+
+
+def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) -> None:
+    """Raises SettingsOverwritten where aws-node has other values than these, with the name of who wrote them."""
+    present = environment_of(aws_node_container(daemonset))
+    lost = {name: present.get(name) for name, value in wanted.items() if present.get(name) != value}
+    if not lost:
+        return
+    told = some_of([f"{name}={value}" if value is not None else f"{name} is gone" for name, value in lost.items()])
+    writer = writer_of_variables(daemonset, lost) or "somebody else"
+    raise SettingsOverwritten(
+        f"{writer} changed aws-node after the plan had set it: {told}. It is not set again against them: set it there, "
+        "or stop that controller for aws-node, and run again"
+    )
+
+
+def writer_of_variables(daemonset: dict[str, Any], names: Collection[str]) -> str | None:
+    """The field manager that wrote one of these variables last; where nobody holds one, who wrote the spec last."""
+    entries = daemonset["metadata"].get("managedFields") or []
+    writers = [entry for entry in entries if any(_holds_value(entry, name) for name in names)]
+    writers = writers or [entry for entry in entries if "f:spec" in (entry.get("fieldsV1") or {})]
+    return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else None
+
+
+def _holds_value(entry: dict[str, Any], variable: str) -> bool:
+    """Whether an entry of managedFields owns the value of aws-node's variable."""
+    fields: Any = entry.get("fieldsV1") or {}
+    path = ("f:spec", "f:template", "f:spec", "f:containers", 'k:{"name":"aws-node"}', "f:env")
+    for part in (*path, f'k:{{"name":"{variable}"}}'):
+        fields = fields.get(part) or {}
+    return "f:value" in fields
 
 
 def _labelled(manifest: dict[str, Any], incident: str) -> dict[str, Any]:

@@ -100,6 +100,8 @@ class Proposer:
         decision = decide(policy, proposal.risks, allowance, self.clock())
         if approved:
             return decision if decision.action is Action.OBSERVE else _after_approval(proposal, approved)
+        if decision.action is Action.GO and incident.after_rollback:
+            return Decision(Action.ASK, f"incident {incident.after_rollback} was rolled back before: people decide")
         if decision.action is Action.GO and not self.limit.use(proposal.vpc_id, incident.id):
             used_up = Allowance(allowance.per_day, allowance.per_day)  # by others, since it was read
             return decide(policy, proposal.risks, used_up, self.clock())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
@@ -12,6 +13,9 @@ from ip_remediator.common.errors import RequestRefused
 from ip_remediator.incidents.record import Incident, Rollback, RollbackState, Step, StepState
 from ip_remediator.incidents.requests import InvalidInput, parsed
 from ip_remediator.remediation.change_workflow import ChangeWorkflow, ClosedChange
+
+# How long signals open no incident after a rollback that moved pods.
+LEFT_ALONE = timedelta(hours=24)
 
 
 class RollbackRunning(Exception):
@@ -82,10 +86,21 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
         if standing:
             raise RequestRefused(f"still there: {', '.join(f'{change.kind} {change.target}' for change in standing)}")
         report = self.lifecycle.close(incident_id, Outcome.ROLLED_BACK, None)
-        rollback = self.latest(incident).model_copy(update={"state": RollbackState.DONE})
+        until = self._leave_moved_pods_alone(incident)
+        rollback = self.latest(incident).model_copy(update={"state": RollbackState.DONE, "left_alone_until": until})
         failure = incident.failure and incident.failure.model_copy(update={"stands": "nothing that was made is left"})
         self.lifecycle.incidents.record_rollback(incident_id, rollback, StepState.DONE, "all is as before", failure)
         return report
+
+    def _leave_moved_pods_alone(self, incident: Incident) -> datetime | None:
+        """Pods that were moved off the block may have no address again. People wanted that: their signals open no
+        incident, which in mode auto would make everything again. None: no pod was moved."""
+        rollback = self.latest(incident)
+        if not (rollback.evict and rollback.assessment and rollback.assessment.pods):
+            return None
+        until = self.lifecycle.clock() + LEFT_ALONE
+        self.lifecycle.incidents.leave_alone(incident, until)
+        return until
 
     def _check(self, incident: Incident) -> None:
         """Raises InvalidInput where there is nothing to roll back."""

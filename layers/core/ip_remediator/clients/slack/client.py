@@ -1,6 +1,7 @@
 """Slack out: one message per incident, posted once and updated in place; a modal with details; who is in a user group.
 
-Needs the scope `chat:write`, and `usergroups:read` where user groups are named.
+Needs the scope `chat:write`, `usergroups:read` where user groups are named, and `channels:history` (`groups:history` in
+a private channel) to find a message again whose answer was lost.
 """
 
 from __future__ import annotations
@@ -71,17 +72,20 @@ class _ShortRateLimit(RateLimitErrorRetryHandler):
         return asked[0].isdigit() and int(asked[0]) <= _LONGEST_PAUSE_SECONDS
 
 
-def web_client(token: str, api_url: str) -> WebClient:
-    """A client that tries again, boundedly. `api_url` is Slack's own unless tests or the local stack give another."""
+def web_client(token: str, api_url: str, *, repeats_lost_calls: bool = True) -> WebClient:
+    """A client that tries again, boundedly. `api_url` is Slack's own unless tests or the local stack give another.
+
+    Not `repeats_lost_calls`: only what Slack surely did not do is tried again. Slack has no idempotent post.
+    """
+    lost = [
+        ConnectionErrorRetryHandler(max_retry_count=_RETRIES, error_types=[OSError, HTTPException]),
+        ServerErrorRetryHandler(max_retry_count=_RETRIES),
+    ]
     return WebClient(
         token=token,
         base_url=api_url,
         timeout=_TIMEOUT_SECONDS,
-        retry_handlers=[
-            _ShortRateLimit(max_retry_count=_RETRIES),
-            ConnectionErrorRetryHandler(max_retry_count=_RETRIES, error_types=[OSError, HTTPException]),
-            ServerErrorRetryHandler(max_retry_count=_RETRIES),
-        ],
+        retry_handlers=[_ShortRateLimit(max_retry_count=_RETRIES), *(lost if repeats_lost_calls else ())],
     )
 
 
@@ -134,6 +138,13 @@ def outages() -> Iterator[None]:
         raise SlackUnavailable(f"{code}: {_REMEDIES.get(code, 'see the errors of the Slack Web API')}") from error
     except (SlackClientError, HTTPException, OSError) as error:
         raise SlackUnavailable(f"Slack does not answer: {error}") from error
+
+
+def may_have_worked(error: Exception) -> bool:
+    """Whether Slack may have done what was asked although the caller got this error instead of an answer."""
+    if isinstance(error, SlackApiError):
+        return int(getattr(error.response, "status_code", 0) or 0) >= 500
+    return isinstance(error, (SlackClientError, HTTPException, OSError))
 
 
 def error_code(error: SlackApiError) -> str:

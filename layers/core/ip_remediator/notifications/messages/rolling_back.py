@@ -52,8 +52,9 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
         if latest.heir:
             kept = f"its subnets deleted; incident {code(latest.heir)} keeps what it stands on"
             yield Line(kept, "done")
-            return
-        yield Line(undone(incident.plan), "done")
+        else:
+            yield Line(undone(incident.plan), "done")
+        yield from _left_alone(latest)
         return
     yield from _assessed(latest, block)
     question = rollback_asked(incident)
@@ -64,6 +65,16 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
         yield from _answered(incident, latest)
     if latest.state is RollbackState.RUNNING:
         yield Line(f"{_pace(latest)}{_progress(incident)}", "running")
+
+
+def _left_alone(latest: Rollback) -> Iterator[Line]:
+    if latest.left_alone_until:
+        yield Line(
+            f"until {moment(latest.left_alone_until)}: pods that hang again start nothing by themselves. Run it again, "
+            "or wait: after that you are asked, in mode auto as well",
+            "none",
+            label="Left alone",
+        )
 
 
 def _answered(incident: Incident, latest: Rollback) -> Iterator[Line]:
