@@ -11,12 +11,12 @@ from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
 from ip_remediator.planning.address_map import MappedCidr, address_map, map_lines, map_svg
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.signals.model import Signal
-from ip_remediator_cli.documents import read_text, write_text
+from ip_remediator_cli.documents import in_format, read_text, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
 from ip_remediator_cli.parser import STDIN
 from ip_remediator_cli.signals import parse_record, read_records
 from ip_remediator_cli.snapshot_file import read_snapshot
-from ip_remediator_cli.tables import bullets, cell, page, printable, table
+from ip_remediator_cli.tables import bullets, cell, page, printable, table, wrapped
 
 
 def run(arguments: Namespace) -> int:
@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
     if arguments.map:
         write_text(arguments.map, map_svg(shown, f"{snapshot.cluster.name}: address space"), "--map")
     told = page(describe(snapshot.cluster.name, diagnosis), describe_map(shown))
-    print(diagnosis.model_dump_json(indent=2) if arguments.json else told)
+    print(told if arguments.output == "table" else in_format(arguments.output, diagnosis.model_dump(mode="json")))
     return status_of(diagnosis)
 
 
@@ -70,7 +70,11 @@ def status_of(diagnosis: Diagnosis) -> int:
 
 def describe_map(cidrs: Sequence[MappedCidr]) -> str:
     """The address space for people; nothing when the VPC was not read."""
-    return "\n".join(["Address space", *(printable(line) for line in map_lines(cidrs))]) if cidrs else ""
+    return (
+        "\n".join(["Address space", *(wrapped(printable(line), rest=" " * 23) for line in map_lines(cidrs))])
+        if cidrs
+        else ""
+    )
 
 
 def describe(cluster: str, diagnosis: Diagnosis) -> str:
@@ -84,8 +88,9 @@ def describe(cluster: str, diagnosis: Diagnosis) -> str:
         ["node", "zone", "relieved now", "reason"],
         ([node.name, node.zone, node.relieved_now, node.reason] for node in diagnosis.nodes),
     )
+    headline = f"{cell(cluster)}: {diagnosis.verdict} ({cure[status_of(diagnosis)]})"
     return page(
-        f"{cell(cluster)}: {diagnosis.verdict} ({cure[status_of(diagnosis)]})\n{cell(diagnosis.summary)}",
+        f"{wrapped(headline)}\n{wrapped(cell(diagnosis.summary))}",
         zones if diagnosis.zones else "",
         nodes if diagnosis.nodes else "",
         bullets("Evidence", diagnosis.evidence),

@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.incidents.record import ApprovalState, Incident
+from ip_remediator.incidents.timeline import Stage, State
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.tables import cell
+from ip_remediator_cli.tables import cell, in_words, wrapped
 
 _POLL_SECONDS = 1.0
 _NAME_LENGTH = 80
+_QUESTIONS = tuple(
+    f"{stage} {State.PENDING}" for stage in (Stage.APPROVAL, Stage.ROLLBACK_APPROVAL, Stage.REPLACEMENT_APPROVAL)
+)
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,9 @@ def follow(execution: Execution, records: IncidentRecords, incident: str, shown:
         for ending in execution.wait():
             events = records.timeline(incident)
             for event in events[shown:]:
-                print(
-                    f"{event['at'][11:19]}  {cell(event['what']):<26}{cell(event['detail'])}".rstrip(" -"), flush=True
-                )
+                print(_line(event), flush=True)
+                if event["what"] in _QUESTIONS:
+                    print(_how_to_answer(records.get(incident)), flush=True)
             shown = max(shown, len(events))
             if ending:
                 return ending
@@ -78,6 +83,18 @@ def follow(execution: Execution, records: IncidentRecords, incident: str, shown:
         print(f"\nthe execution goes on: ip-remediator status {incident}")
         raise
     raise AssertionError("an execution without a deadline is watched until it ends")
+
+
+def _line(event: dict[str, str]) -> str:
+    start = f"{event['at'][11:19]}  {in_words(event['what']):<28}"
+    return wrapped(cell(event["detail"]), start, " " * 10).rstrip(" -")
+
+
+def _how_to_answer(incident: Incident) -> str:
+    asked = (incident.approval, incident.rollback_approval, incident.replacement_approval)
+    pending = [approval for approval in asked if approval and approval.state is ApprovalState.PENDING]
+    until = f" until {pending[0].expires_at:%H:%M} UTC" if pending else ""
+    return f"{'':<10}answer it{until} in Slack, or: ip-remediator approve {incident.id}"
 
 
 def _words(cause: str) -> str:

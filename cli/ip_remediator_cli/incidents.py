@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import table
+from ip_remediator_cli.watching import watch
 
 _WATCH_SECONDS = 5.0
 
@@ -20,13 +20,11 @@ _WATCH_SECONDS = 5.0
 def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
-    while True:
-        found = _wanted(arguments, records)
-        print(_printed(arguments, found), flush=True)
-        if not arguments.watch:
-            return OK
-        time.sleep(_WATCH_SECONDS)
-        print()
+    if arguments.watch:
+        watch(lambda: _printed(arguments, _wanted(arguments, records)), _WATCH_SECONDS)
+    else:
+        print(_printed(arguments, _wanted(arguments, records)))
+    return OK
 
 
 def _wanted(arguments: Namespace, records: IncidentRecords) -> list[Incident]:

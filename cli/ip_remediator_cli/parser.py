@@ -147,7 +147,7 @@ def _add_offline(commands: Commands[OneLineParser]) -> None:
 
 def _add_snapshot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--snapshot", required=True, metavar="FILE", help="snapshot document, or - for standard input")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _add_output(parser)
     parser.add_argument("--map", type=Path, metavar="FILE", help="draw the VPC's address space into an SVG file")
     parser.add_argument(
         "--cause", action="append", default=[], help="a cause that signals proved (see `ip-remediator signals`)"

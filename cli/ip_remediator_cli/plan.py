@@ -6,7 +6,6 @@ same one as long as the ledger has no reservations of others.
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator
 from ipaddress import IPv4Network
@@ -23,7 +22,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.diagnose import causes, describe_map, status_of
-from ip_remediator_cli.documents import write_text
+from ip_remediator_cli.documents import in_format, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK
 from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.snapshot_file import read_snapshot
@@ -36,13 +35,15 @@ def run(arguments: Namespace) -> int:
     try:
         made = make_plan(snapshot, diagnosis, _terms(arguments))
     except CannotPlan as reason:
-        print(_refusal_json(diagnosis, reason) if arguments.json else _refusal(snapshot, diagnosis, reason))
+        document = _refusal_document(diagnosis, reason)
+        shown = _refusal(snapshot, diagnosis, reason)
+        print(shown if arguments.output == "table" else in_format(arguments.output, document))
         return NOT_NEEDED if status_of(diagnosis) == NOT_NEEDED else NOT_CURABLE
-    shown = address_map(snapshot, made)
+    space = address_map(snapshot, made)
     if arguments.map:
-        write_text(arguments.map, map_svg(shown, f"{snapshot.cluster.name}: address space after the plan"), "--map")
-    told = page(describe_plan(snapshot.cluster.name, made), describe_map(shown))
-    print(made.model_dump_json(indent=2) if arguments.json else told)
+        write_text(arguments.map, map_svg(space, f"{snapshot.cluster.name}: address space after the plan"), "--map")
+    told = page(describe_plan(snapshot.cluster.name, made), describe_map(space))
+    print(told if arguments.output == "table" else in_format(arguments.output, made.model_dump(mode="json")))
     return OK
 
 
@@ -91,7 +92,7 @@ def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IP
                 yield block
 
 
-def _refusal_json(diagnosis: Diagnosis, reason: CannotPlan) -> str:
+def _refusal_document(diagnosis: Diagnosis, reason: CannotPlan) -> dict[str, Any]:
     """Every field of a plan, null or empty; `expectation` says why there is none."""
     empty: dict[str, Any] = {name: [] if _is_list(name) else None for name in Plan.model_fields}
     known: dict[str, Any] = {
@@ -101,7 +102,7 @@ def _refusal_json(diagnosis: Diagnosis, reason: CannotPlan) -> str:
         "expectation": str(reason),
         "alternatives": [] if status_of(diagnosis) == NOT_NEEDED else list(reason.alternatives),
     }
-    return json.dumps(empty | known, indent=2)
+    return empty | known
 
 
 def _is_list(field: str) -> bool:

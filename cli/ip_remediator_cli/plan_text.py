@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ip_remediator.planning.model import Plan
-from ip_remediator_cli.tables import bullets, cell, page, table
+from ip_remediator_cli.tables import bullets, cell, commands, page, table, wrapped
 
 
 def describe_plan(cluster: str, made: Plan | None) -> str:
@@ -18,18 +18,17 @@ def describe_plan(cluster: str, made: Plan | None) -> str:
         ),
     )
     changes = "\n".join(
-        f"  {number}. {cell(change.description)}{' (by hand)' if change.by_hand else ''}"
+        wrapped(f"{cell(change.description)}{' (by hand)' if change.by_hand else ''}", f"  {number}. ", "     ")
         for number, change in enumerate(made.changes, start=1)
     )
-    options = table(["option", "taken", "reason"], ([o.option, o.taken, o.reason] for o in made.options))
+    options = table(["option", "", "reason"], ([o.option, o.standing, o.reason] for o in made.options))
     return page(
-        f"{cell(cluster)}: {made.strategy} with {cell(made.space)}"
-        f"{'' if made.source == 'none' else f' ({made.source})'} in "
-        f"{cell(made.vpc_id)}\n{cell(made.expectation)}\n{made.strategy}: {cell(made.strategy_reason)}",
+        f"{wrapped(_headline(cluster, made))}\n{wrapped(cell(made.expectation))}\n"
+        f"{wrapped(cell(made.strategy_reason), f'{made.strategy}: ', '  ')}",
         subnets if made.subnets else "",
-        f"How long it lasts\n  {cell(made.sizing)}" if made.sizing else "",
+        f"How long it lasts\n{wrapped(cell(made.sizing), '  ', '  ')}" if made.sizing else "",
         f"Changes\n{changes}",
-        bullets("Then, by hand", made.handover),
+        commands("Then, by hand", made.handover),
         options,
         _describe_risks(made),
         bullets("Instead of this plan", made.alternatives),
@@ -38,11 +37,19 @@ def describe_plan(cluster: str, made: Plan | None) -> str:
     )
 
 
+def _headline(cluster: str, made: Plan) -> str:
+    source = "" if made.source == "none" else f" ({made.source})"
+    return f"{cell(cluster)}: {made.strategy} with {cell(made.space)}{source} in {cell(made.vpc_id)}"
+
+
 def _describe_risks(made: Plan) -> str:
     """A block for each risk: in a table its sentences would be wider than any terminal."""
     told = [
         f"  {risk.severity.name.lower()}: {risk.id}\n"
-        + "\n".join(f"    {part + ':':<8}{cell(getattr(risk, part))}" for part in ("found", "breaks", "remedy", "doc"))
+        + "\n".join(
+            wrapped(cell(getattr(risk, part)), f"    {part + ':':<8}", " " * 12)
+            for part in ("found", "breaks", "remedy", "doc")
+        )
         for risk in made.risks
     ]
     return "\n".join(["Risks", *told]) if told else ""

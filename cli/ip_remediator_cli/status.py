@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from ip_remediator.incidents.record import Incident
@@ -15,7 +14,8 @@ from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.tables import bullets, cell, page, table
+from ip_remediator_cli.tables import bullets, commands, in_words, labelled, page, table
+from ip_remediator_cli.watching import watch
 
 _WATCH_SECONDS = 2.0
 
@@ -27,11 +27,26 @@ def run(arguments: Namespace) -> int:
         print(_list(records.latest_of_each(), arguments.output))
         return OK
     incident = records.chosen(arguments)
-    print(_one(records, incident, arguments.output), flush=True)
-    while arguments.watch and records.get(incident.id).open:
-        time.sleep(_WATCH_SECONDS)
-        print(f"\n{_one(records, records.get(incident.id), arguments.output)}", flush=True)
+    if arguments.watch:
+        watch(_until_closed(records, incident.id, arguments.output), _WATCH_SECONDS)
+    else:
+        print(_one(records, incident, arguments.output))
     return OK
+
+
+def _until_closed(records: IncidentRecords, incident_id: str, output: str) -> Callable[[], str | None]:
+    """The incident each time it is asked for, its end included, and nothing afterwards."""
+    ended = False
+
+    def shown() -> str | None:
+        nonlocal ended
+        if ended:
+            return None
+        incident = records.get(incident_id)
+        ended = not incident.open
+        return _one(records, incident, output)
+
+    return shown
 
 
 def _one(records: IncidentRecords, incident: Incident, output: str) -> str:
@@ -57,7 +72,7 @@ def _list(incidents: Sequence[Incident], output: str) -> str:
 
 def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
     """The record for people; an empty `timeline` is left out."""
-    events = [[event["at"][:19], event["what"], _who(event["by"]), event["detail"]] for event in timeline]
+    events = [[event["at"][:19], in_words(event["what"]), _who(event["by"]), event["detail"]] for event in timeline]
     return page(
         _facts(incident),
         _steps(incident),
@@ -112,7 +127,7 @@ def _facts(incident: Incident) -> str:
         if incident.failure
         else "",
     }
-    return "\n".join(f"{name:<10}{cell(value)}" for name, value in facts.items() if value)
+    return labelled(facts)
 
 
 def _signals(signals: SignalSummary) -> str:
@@ -142,7 +157,7 @@ def _rollback(incident: Incident) -> str:
 
 def _steps(incident: Incident) -> str:
     steps = sorted(incident.steps.items(), key=lambda step: step[1].at)
-    rows = [[name, result.state, f"{result.at:%H:%M:%S}", result.note] for name, result in steps]
+    rows = [[in_words(name), result.state, f"{result.at:%H:%M:%S}", result.note] for name, result in steps]
     return table(["step", "state", "at", "note"], rows) if rows else ""
 
 
@@ -150,7 +165,7 @@ def _handed_over(incident: Incident) -> str:
     """What people run after a plan that only prepares."""
     if incident.plan is None or not incident.plan.prepares_only:
         return ""
-    return "\n".join(["yours to run:", *(f"  {cell(text)}" for text in handover_of(incident.plan, incident.subnets))])
+    return commands("yours to run:", handover_of(incident.plan, incident.subnets))
 
 
 def _verification(incident: Incident) -> str:

@@ -1,10 +1,34 @@
-"""Plain text for terminals: aligned columns, lists, and nothing that could steer the terminal."""
+"""Text for terminals: columns, lists, colours, and nothing that could steer the terminal.
+
+On a terminal, tables and lists fit its width and outcomes have colours, by rich (`NO_COLOR` and `TERM=dumb` count). In
+a pipe there is one line for each row, without colours, for grep and awk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
 ABSENT = "-"
+_NARROWEST = 40
+_LABEL = 10
+_STYLES = {
+    "green": ("healed", "done", "prepared", "approved", "ok"),
+    "yellow": ("partly", "pending", "running", "(open)", "warning", "medium", "expired", "unknown"),
+    "red": ("failed", "high", "broken", "still waits"),
+}
+_STYLE_OF = {word: style for style, words in _STYLES.items() for word in words}
+
+
+def on_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    return max(shutil.get_terminal_size().columns, _NARROWEST)
 
 
 def cell(value: object) -> str:
@@ -16,23 +40,75 @@ def cell(value: object) -> str:
     return printable(" ".join(str(value).split()))
 
 
+def in_words(name: str) -> str:
+    """The name of a step or of an event as people read it."""
+    return cell(name).replace("_", " ")
+
+
 def printable(line: str) -> str:
     """The line without what could steer a terminal; its spaces stay."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell, headers in capitals; the last column is not padded."""
+    """Columns under headers in capitals. The first one is broken last: it is there to be copied."""
     lines = [[header.upper() for header in headers], *([cell(value) for value in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    return _rich_table(lines) if on_terminal() else _plain_table(lines)
+
+
+def _plain_table(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
+def _rich_table(lines: Sequence[Sequence[str]]) -> str:
+    from rich.table import Table  # noqa: PLC0415 - pipes do without
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for column, header in enumerate(lines[0]):
+        grid.add_column(header, overflow="fold", no_wrap=column == 0)
+    for line in lines[1:]:
+        grid.add_row(*(Text(text, style=_STYLE_OF.get(text, "")) for text in line))
+    return _drawn(grid)
+
+
+def _drawn(renderable: object) -> str:
+    from rich.console import Console  # noqa: PLC0415 - pipes do without
+
+    console = Console(width=width(), force_terminal=True, highlight=False)
+    with console.capture() as captured:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def labelled(facts: Mapping[str, object]) -> str:
+    """A line for each fact, its name in front; facts that are not known are left out."""
+    return "\n".join(
+        wrapped(cell(value), first=f"{name:<{_LABEL}}", rest=" " * _LABEL) for name, value in facts.items() if value
+    )
+
+
+def wrapped(line: str, first: str = "", rest: str = "") -> str:
+    """The line behind `first`; on a terminal in its width, further lines behind `rest`. Words are never broken."""
+    if not on_terminal():
+        return f"{first}{line}"
+    return textwrap.fill(
+        line, width(), initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def bullets(title: str, lines: Iterable[object]) -> str:
     """A titled list, or nothing at all when it is empty."""
-    items = [f"  - {cell(line)}" for line in lines]
+    items = [wrapped(cell(line), "  - ", "    ") for line in lines]
+    return "\n".join([title, *items]) if items else ""
+
+
+def commands(title: str, lines: Iterable[object]) -> str:
+    """As `bullets`, but no line is broken: these are there to be copied."""
+    items = [f"  {cell(line)}" for line in lines]
     return "\n".join([title, *items]) if items else ""
 
 

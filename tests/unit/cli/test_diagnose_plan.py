@@ -76,7 +76,7 @@ def test_given_a_shortage_when_planned_as_json_then_the_plan_is_complete_and_bea
     assert {subnet.zone for subnet in plan.subnets} == {"eu-west-1a", "eu-west-1b"}
     assert all(IPv4Network(subnet.cidr).subnet_of(block) for subnet in plan.subnets)
     assert ran.json["subnets"][0].keys() >= {"zone", "cidr", "route_table", "network_acl"}
-    assert ran.json["options"][0].keys() == {"option", "taken", "reason"}
+    assert ran.json["options"][0].keys() == {"option", "taken", "reason", "advice"}
     assert ran.json["risks"][0].keys() == {"id", "severity", "found", "breaks", "remedy"}
 
 

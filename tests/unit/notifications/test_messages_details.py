@@ -163,3 +163,17 @@ def test_a_line_is_drawn_between_changes_reasons_and_manifests():
 )
 def test_yaml_says_what_the_document_says(document: object):
     assert yaml.safe_load(as_yaml(document)) == document
+
+
+def test_advice_that_would_not_help_the_cluster_is_left_out():
+    advice = (
+        Option(option="max-pods", taken=False, reason="set max-pods of new nodes to 12", advice=True),
+        Option(option="reserved-enis", taken=False, reason="the cluster does not use Karpenter", advice=False),
+        Option(option="new-cidr", taken=True, reason="it costs nothing"),
+        Option(option="ipam-pool", taken=False, reason="no IPAM pool is configured"),
+    )
+    text = read(details_view(asked().model_copy(update={"plan": PLAN.model_copy(update={"options": advice})})))
+    assert "advice: `max-pods`, set max-pods" in text
+    assert "taken: `new-cidr`, it costs nothing" in text
+    assert "passed over: `ipam-pool`" in text
+    assert "Karpenter" not in text

@@ -86,7 +86,7 @@ def _inside(cidr: IPv4Network, subnets: Iterable[MappedSubnet]) -> list[MappedSu
 
 
 def map_lines(cidrs: Sequence[MappedCidr]) -> list[str]:
-    """The map as lines of at most 80 columns; what is new starts with "+".
+    """The map as lines; what is new starts with "+".
 
     10.0.0.0/24          256 addresses, 224 in no subnet
       10.0.0.0/28        eu-west-1a  [##########]  0 of 11 free       subnet-a

@@ -17,26 +17,26 @@ def advice(snapshot: Snapshot, strategy: str) -> tuple[Option, ...]:
     """All of it, always in the same order."""
     custom = strategy in ("custom-networking", "custom-networking-extension")
     return (
-        _option("prefix-delegation", _prefix_delegation(snapshot)),
-        _option("max-pods", _max_pods(snapshot, custom_networking=custom)),
-        _option("reserved-enis", _reserved_enis(snapshot, custom_networking=custom)),
+        _option("prefix-delegation", *_prefix_delegation(snapshot)),
+        _option("max-pods", *_max_pods(snapshot, custom_networking=custom)),
+        _option("reserved-enis", *_reserved_enis(snapshot, custom_networking=custom)),
     )
 
 
-def _option(name: str, reason: str) -> Option:
-    return Option(option=name, taken=False, reason=f"advice, not applied: {reason}")
+def _option(name: str, helps: bool, reason: str) -> Option:
+    return Option(option=name, taken=False, reason=reason, advice=helps)
 
 
-def _prefix_delegation(snapshot: Snapshot) -> str:
+def _prefix_delegation(snapshot: Snapshot) -> tuple[bool, str]:
     served = [node for node in snapshot.nodes if node.runs_vpc_cni]
     unfit = [node for node in served if supports_prefixes(node) is False]
     unfit_types = sorted({node.instance_type or node.name for node in unfit})
     if unfit and len(unfit) == len(served):
-        return f"it needs Nitro or bare-metal instances, and {some_of(unfit_types)} cannot have prefixes"
+        return False, f"it needs Nitro or bare-metal instances, and {some_of(unfit_types)} cannot have prefixes"
     others = f"; not on {some_of(unfit_types)}, which are no Nitro instances" if unfit else ""
     if snapshot.cni.prefix_delegation:
-        return f"it is on already{others or ' (Nitro and bare-metal instances)'}"
-    return (
+        return False, f"it is on already{others or ' (Nitro and bare-metal instances)'}"
+    return True, (
         "it adds no addresses but lets a node hold 16 in each slot; it needs contiguous /28s and Nitro instances "
         f"({_free_prefixes(snapshot)}): ENABLE_PREFIX_DELEGATION=true WARM_PREFIX_TARGET=1 on aws-node, for new nodes"
         f"{others}"
@@ -53,19 +53,22 @@ def _free_prefixes(snapshot: Snapshot) -> str:
     return f"the nodes' subnets have {sum(numbers)} free /28s"
 
 
-def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> str:
+def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool, str]:
     too_high = excesses(snapshot, snapshot.nodes, custom_networking=custom_networking or snapshot.cni.custom_networking)
     if not too_high:
-        return "no node's max-pods exceeds what its ENIs hold, as far as its limits are known"
+        return False, "no node's max-pods exceeds what its ENIs hold, as far as its limits are known"
     more = f"; and {counted(len(too_high) - 3, 'more kind')} of nodes" if len(too_high) > 3 else ""
-    return "set max-pods of new nodes: " + "; ".join(excess.told for excess in too_high[:3]) + more
+    return True, "set max-pods of new nodes: " + "; ".join(excess.told for excess in too_high[:3]) + more
 
 
-def _reserved_enis(snapshot: Snapshot, *, custom_networking: bool) -> str:
+def _reserved_enis(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool, str]:
     if not custom_networking:
-        return "only custom networking keeps an ENI of each node free of pods"
+        return False, "only custom networking keeps an ENI of each node free of pods"
     if snapshot.cluster.karpenter is None and not any(node.provisioner == "karpenter" for node in snapshot.nodes):
-        return "with Karpenter, set RESERVED_ENIS=1 on its controller; whether the cluster has it is not known"
+        return True, "with Karpenter, set RESERVED_ENIS=1 on its controller; whether the cluster has it is not known"
     if snapshot.cluster.karpenter is False:
-        return "the cluster does not use Karpenter"
-    return "set RESERVED_ENIS=1 on Karpenter's controller, so that it counts no pods on the primary ENI of new nodes"
+        return False, "the cluster does not use Karpenter"
+    return (
+        True,
+        "set RESERVED_ENIS=1 on Karpenter's controller, so that it counts no pods on the primary ENI of new nodes",
+    )

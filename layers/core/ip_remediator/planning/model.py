@@ -20,11 +20,18 @@ Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-
 
 
 class Option(Document):
-    """A rung of the ladder of cures, or advice: whether it is taken, and why."""
+    """A rung of the ladder of cures: whether it is taken, and why. Or advice, which is never carried out: then
+    `advice` says whether it would help this cluster."""
 
     option: str
     taken: bool
     reason: str
+    advice: bool | None = None
+
+    @property
+    def standing(self) -> str:
+        """In a word, for people."""
+        return "taken" if self.taken else "advice" if self.advice else "passed over"
 
 
 class BlockRequirement(Document):

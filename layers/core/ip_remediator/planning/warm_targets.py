@@ -24,22 +24,26 @@ _READY = 2
 
 
 def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
-    return Option(option=RECLAIM_WARM, taken=False, reason=f"advice, not applied: {_reason(snapshot, diagnosis)}")
+    helps, reason = _reason(snapshot, diagnosis)
+    return Option(option=RECLAIM_WARM, taken=False, reason=reason, advice=helps)
 
 
-def _reason(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
+def _reason(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[bool, str]:
     cni = snapshot.cni
     if cni.prefix_delegation:
-        return "prefixes are handed out: WARM_PREFIX_TARGET decides, and one /28 is the least a node keeps ready"
+        return False, "prefixes are handed out: WARM_PREFIX_TARGET decides, and one /28 is the least a node keeps ready"
     if cni.number(WARM_IP_TARGET):
-        return f"{WARM_IP_TARGET}={cni.env[WARM_IP_TARGET]} is set, so no node keeps a whole spare ENI"
+        return False, f"{WARM_IP_TARGET}={cni.env[WARM_IP_TARGET]} is set, so no node keeps a whole spare ENI"
     if cni.env.get(WARM_ENI_TARGET, "1") == "0":
-        return f"{WARM_ENI_TARGET}=0 is set, so no node keeps a spare ENI"
+        return False, f"{WARM_ENI_TARGET}=0 is set, so no node keeps a spare ENI"
     spares = _spares(snapshot, list(snapshot.nodes))
     setting = f"{WARM_IP_TARGET}={_READY} {MINIMUM_IP_TARGET}={_minimum(snapshot, spares)}"
     if not spares:
-        return f"no node has a spare ENI now; {setting} keeps it so where {WARM_ENI_TARGET}=1 would add a whole one"
-    return (
+        return (
+            False,
+            f"no node has a spare ENI now; {setting} keeps it so where {WARM_ENI_TARGET}=1 would add a whole one",
+        )
+    return True, (
         f"{WARM_ENI_TARGET}={cni.env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back up to "
         f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready"
         f"{_in_need(snapshot, diagnosis)}. It costs an EC2 call for almost every pod that starts or ends, so not where "

@@ -136,7 +136,11 @@ def _reasons(incident: Incident, plan: Plan, site: Site, shown: int = 6) -> Iter
     yield planned.risks(plan, site, shown)
     yield evidence(incident)
     chosen = [f"strategy {code(plan.strategy)}: {words(plan.strategy_reason)}"] if plan.strategy_reason else []
-    options = [f"{_word(option.taken)} {code(option.option)}: {words(option.reason)}" for option in plan.options]
+    options = [
+        f"{option.standing}: {code(option.option)}, {words(option.reason)}"
+        for option in plan.options
+        if option.advice is not False
+    ]
     yield Part("Options", items(chosen + options, max(shown, 10)))
     nodes = incident.diagnosis.nodes if incident.diagnosis else ()
     yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown))
@@ -155,10 +159,6 @@ def _escaped(text: str, limit: int) -> str:
     while len(written := escape(text)) > limit:
         text = cut(text, len(text) // 2)
     return written
-
-
-def _word(taken: object) -> str:
-    return "taken:" if taken else "passed over:"
 
 
 def _manifest(change: Change) -> str:
