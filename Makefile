@@ -87,9 +87,10 @@ bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/
 pictures: setup ## take the pictures of docs/images from the real Slack page (needs Chromium)
 	@python -m scripts.pictures
 
-schemas: setup ## write the JSON Schemas of docs/schemas from the code's models
+schemas: setup ## write the JSON Schemas of docs/schemas, docs/parameters.md and docs/tags.md from code and template
 	@python -m scripts.schemas
 	@python -m scripts.event_schema
+	@python -m scripts.settings_pages
 
 # aiohttp serves only kubernetes.aio, which the kube layer leaves out; pydantic comes with the core layer.
 NOT_IN_KUBE_LAYER := aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types attrs frozenlist multidict \

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common import tag_names
 from ip_remediator.common.errors import NotFound
 from ip_remediator_cli.aws import Deployment
 from ip_remediator_cli.errors import CommandError
@@ -12,7 +13,7 @@ from ip_remediator_cli.errors import CommandError
 READERS = "eks-ip-remediator:readers"
 WRITERS = "eks-ip-remediator:writers"
 GROUPS = {"DiagnoseRoleArn": READERS, "VerifyRoleArn": READERS, "SweepRoleArn": READERS, "ClusterRoleArn": WRITERS}
-STACK_TAG = "eks-ip-remediator:stack"
+STACK_TAG = tag_names.STACK
 _MODES = ("API", "API_AND_CONFIG_MAP")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ip_remediator.approvals.daily_limit import DailyLimit
-from ip_remediator.approvals.policy import CHANGE_WINDOW, KILL_SWITCH, MODE, SLACK_CHANNEL
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.tag_names import CHANGE_WINDOW, KILL_SWITCH, MODE, SLACK_CHANNEL
 from ip_remediator.incidents.record import ApprovalState, Step
 from tests.integration.support.deciding import answer, own_world, question, reject, tagged
 from tests.integration.support.lab import PERMANENT, Lab

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from ip_remediator.approvals.policy import ACCEPT_RISKS, AUTO_MAX_RISK
 from ip_remediator.common.enums import Outcome, Verdict
+from ip_remediator.common.tag_names import ACCEPT_RISKS, AUTO_MAX_RISK
 from ip_remediator.incidents.record import Step, StepState
 from ip_remediator.risks.model import Severity
 from local.cluster.scenario_spec import Scenario, Zone

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from ip_remediator.approvals.policy import KILL_SWITCH
 from ip_remediator.common.enums import Outcome
+from ip_remediator.common.tag_names import KILL_SWITCH
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, dump, roll_back

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ip_remediator.common import tag_names
 from ip_remediator.forecasting.forecast import KEEP_HOURS, History, hour_of
-from ip_remediator.forecasting.onboarded_clusters import SWEEP_TAG, OnboardedClusters, to_be_swept
+from ip_remediator.forecasting.onboarded_clusters import OnboardedClusters, to_be_swept
 from ip_remediator.forecasting.subnet_history import Kept, SubnetHistories
 from ip_remediator.snapshot.model_vpc import Subnet
 from tests.contract.conftest import Clock, EksApi, unique
@@ -40,8 +41,8 @@ class TestFleet:
     def test_given_the_tag_off_then_the_cluster_is_not_swept(
         self, fleet: OnboardedClusters, onboarded: Callable[..., str], vpc: Vpc
     ) -> None:
-        assert fleet.described(onboarded(vpc, tags={SWEEP_TAG: "off"})) is None
-        assert fleet.described(onboarded(vpc, tags={SWEEP_TAG: "on"})) is not None
+        assert fleet.described(onboarded(vpc, tags={tag_names.SWEEP: "off"})) is None
+        assert fleet.described(onboarded(vpc, tags={tag_names.SWEEP: "on"})) is not None
 
     @pytest.mark.parametrize(
         ("said", "expected"),

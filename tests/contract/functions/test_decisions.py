@@ -12,9 +12,9 @@ import pytest
 from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.approvals import kill_switch
 from ip_remediator.approvals.daily_limit import TTL, DailyLimit
-from ip_remediator.approvals.policy import KILL_SWITCH
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.tag_names import KILL_SWITCH
 from ip_remediator.incidents.record import Approval, ApprovalState, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.remediation.close import Lifecycle, waits

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ip_remediator.approvals.policy import (
+from ip_remediator.approvals.policy import Action, Allowance, decide, in_force
+from ip_remediator.common.enums import Mode
+from ip_remediator.common.tag_names import (
     ACCEPT_RISKS,
     AUTO_MAX_RISK,
     CHANGE_WINDOW,
@@ -17,12 +19,7 @@ from ip_remediator.approvals.policy import (
     MODE,
     SLACK_CHANNEL,
     STRATEGY,
-    Action,
-    Allowance,
-    decide,
-    in_force,
 )
-from ip_remediator.common.enums import Mode
 from ip_remediator.incidents.record import Policy
 from ip_remediator.risks.model import Risk, Severity
 

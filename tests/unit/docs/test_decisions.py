@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from ip_remediator.approvals.policy import STRATEGY
 from ip_remediator.common import cidr as cidrs
+from ip_remediator.common.tag_names import STRATEGY
 from ip_remediator.diagnosis.alternatives import POD_SUBNET_TAG
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning import sizing

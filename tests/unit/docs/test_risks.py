@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ip_remediator.approvals.policy import ACCEPT_RISKS
+from ip_remediator.common.tag_names import ACCEPT_RISKS
 from ip_remediator.risks.catalogue import CATALOGUE, Entry
 from ip_remediator.risks.model import DOCS, Severity
 from tests.unit.docs.documents import ROOT, rows, sections

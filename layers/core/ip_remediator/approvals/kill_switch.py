@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ip_remediator.approvals.policy import KILL_SWITCH, switched_on
+from ip_remediator.approvals.policy import switched_on
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.common.errors import NotFound
+from ip_remediator.common.tag_names import KILL_SWITCH
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

@@ -26,15 +26,22 @@ from typing import cast
 
 from ip_remediator.approvals.change_window import ChangeWindow
 from ip_remediator.common.enums import Mode
+from ip_remediator.common.tag_names import (
+    ACCEPT_RISKS,
+    AUTO_MAX_RISK,
+    CHANGE_WINDOW,
+    KILL_SWITCH,
+    MODE,
+    PREFIX,
+    SLACK_CHANNEL,
+    SLACK_MENTION,
+    STRATEGY,
+)
 from ip_remediator.incidents.record import Policy
 from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
 from ip_remediator.risks.catalogue import entry
 from ip_remediator.risks.model import DOCS, Risk, Severity
 
-PREFIX = "eks-ip-remediator:"
-MODE, AUTO_MAX_RISK, CHANGE_WINDOW = f"{PREFIX}mode", f"{PREFIX}auto-max-risk", f"{PREFIX}change-window"
-ACCEPT_RISKS, SLACK_CHANNEL, KILL_SWITCH = f"{PREFIX}accept-risks", f"{PREFIX}slack-channel", f"{PREFIX}kill-switch"
-STRATEGY, SLACK_MENTION = f"{PREFIX}strategy", f"{PREFIX}slack-mention"
 ALWAYS = "always"
 # In place of a window that cannot be read.
 NEVER = "never"

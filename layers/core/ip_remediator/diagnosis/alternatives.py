@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
+from ip_remediator.common import tag_names
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.diagnosis.node_subnets import cures
@@ -28,7 +29,6 @@ ALTERNATIVES = (
     "a further VPC for new node groups",
 )
 _PUBLIC_TAG = "kubernetes.io/role/elb"
-_OURS = "eks-ip-remediator:"
 _TOLD = 3
 _WORTH_OFFERING = 16
 _EXAMPLE_PREFIX = 20
@@ -87,7 +87,7 @@ def _may_be_for_pods(snapshot: Snapshot, subnet: Subnet) -> bool:
     """Whether the subnet has room, and no tag and no Outpost makes it something else."""
     if (subnet.free or 0) < _WORTH_OFFERING:
         return False
-    marked = any(key == _PUBLIC_TAG or key.startswith(_OURS) for key in subnet.tags)
+    marked = any(key == _PUBLIC_TAG or key.startswith(tag_names.PREFIX) for key in subnet.tags)
     return not marked and not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.eks import Eks
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common import tag_names
 from ip_remediator.common.errors import NotFound, RequestRefused
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from ip_remediator.common.clock import Clock
 
-SWEEP_TAG = "eks-ip-remediator:sweep"
 # What changes when somebody onboards a cluster, not from sweep to sweep.
 KEPT = timedelta(minutes=15)
 
@@ -75,6 +75,6 @@ def to_be_swept(described: dict[str, Any]) -> bool:
     return (
         described.get("status") in ("ACTIVE", "UPDATING")
         and bool(described.get("endpoint"))
-        and (described.get("tags") or {}).get(SWEEP_TAG) != "off"
+        and (described.get("tags") or {}).get(tag_names.SWEEP) != "off"
         and network.get("ipFamily") != "ipv6"
     )

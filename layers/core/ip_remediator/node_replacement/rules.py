@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ip_remediator.clients.kubernetes.objects import Budget, NodePod
+from ip_remediator.common import tag_names
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.replacement_record import Host, NodeReplacement
 
 CLUSTER_TAG = "eks:cluster-name"
 # EKS tags the groups of its managed node groups; the others' owners allow their replacement by this one.
-CONSENT_TAG = "eks-ip-remediator:cluster"
+CONSENT_TAG = tag_names.CLUSTER
 _PROCESSES = ("Launch", "Terminate")
 _UNMOVABLE = {
     "karpenter.sh/do-not-disrupt": "true",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ip_remediator.common import tag_names
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
@@ -16,7 +17,6 @@ from ip_remediator.snapshot.node_room.limits import free_slots
 from ip_remediator.snapshot.preflight.quota_use import interfaces_by_zone, routes_by_table
 
 # Tags of what we make (provisioning/ec2.py sets them).
-_INCIDENT_TAG, _CLUSTER_TAG = "eks-ip-remediator:incident", "eks-ip-remediator:cluster"
 
 
 class CannotPlan(Exception):
@@ -100,7 +100,7 @@ def prepared_already(snapshot: Snapshot, zones: Iterable[str]) -> None:
     ]
     if waiting:
         ids = ", ".join(sorted(subnet.id for subnet in waiting))
-        incidents = ", ".join(sorted({subnet.tags[_INCIDENT_TAG] for subnet in waiting}))
+        incidents = ", ".join(sorted({subnet.tags[tag_names.INCIDENT] for subnet in waiting}))
         raise CannotPlan(
             f"{ids} of incident {incidents} are prepared and no node uses them yet: run what its details say, or roll "
             "it back"
@@ -108,7 +108,7 @@ def prepared_already(snapshot: Snapshot, zones: Iterable[str]) -> None:
 
 
 def _made_for(snapshot: Snapshot, subnet: Subnet) -> bool:
-    return subnet.tags.get(_CLUSTER_TAG) == snapshot.cluster.name and _INCIDENT_TAG in subnet.tags
+    return subnet.tags.get(tag_names.CLUSTER) == snapshot.cluster.name and tag_names.INCIDENT in subnet.tags
 
 
 def require_below_subnet_quota(snapshot: Snapshot, more: int) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.tags import as_list
+from ip_remediator.common import tag_names
 from ip_remediator.common.cidr import SMALLEST_PREFIX
 from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused
 from ip_remediator.snapshot.ec2 import Ec2Reader
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import NetworkAclAssociationTypeDef
 
-TAG_MANAGED_BY = "eks-ip-remediator:stack"
-TAG_INCIDENT = "eks-ip-remediator:incident"
-TAG_CLUSTER = "eks-ip-remediator:cluster"
 _PATIENCE = 20.0
 _POLL = 0.5
 _LOOKS = 6
@@ -43,13 +41,13 @@ class Ownership:
 
     def tag_specification(self, resource_type: str, more: Mapping[str, str] | None = None) -> Any:
         """TagSpecifications of a creating call."""
-        ours = {TAG_MANAGED_BY: self.stack, TAG_INCIDENT: self.incident, TAG_CLUSTER: self.cluster}
+        ours = {tag_names.STACK: self.stack, tag_names.INCIDENT: self.incident, tag_names.CLUSTER: self.cluster}
         return [{"ResourceType": resource_type, "Tags": as_list({**(more or {}), **ours})}]
 
     def filters(self) -> Any:
         return [
-            {"Name": f"tag:{TAG_MANAGED_BY}", "Values": [self.stack]},
-            {"Name": f"tag:{TAG_INCIDENT}", "Values": [self.incident]},
+            {"Name": f"tag:{tag_names.STACK}", "Values": [self.stack]},
+            {"Name": f"tag:{tag_names.INCIDENT}", "Values": [self.incident]},
         ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.tags import as_dict
-from ip_remediator.provisioning.ec2 import TAG_INCIDENT
+from ip_remediator.common import tag_names
 from ip_remediator.rollback.rules import BlockInterface, BlockSubnet
 from ip_remediator.snapshot.cni_tags import CLUSTER_TAG, CNI_DESCRIPTION
 from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG
@@ -48,7 +48,7 @@ def _subnet(subnet: Any) -> BlockSubnet:
         zone=subnet["AvailabilityZone"],
         cidr=subnet["CidrBlock"],
         free=subnet["AvailableIpAddressCount"],
-        incident=tags.get(TAG_INCIDENT),
+        incident=tags.get(tag_names.INCIDENT),
         discovered_by=tuple(
             key.removeprefix(CLUSTER_DISCOVERY_TAG) for key in sorted(tags) if key.startswith(CLUSTER_DISCOVERY_TAG)
         ),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from ip_remediator.common import tag_names
 from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG
 from ip_remediator.snapshot.model_vpc import Subnet
 
 # By this people offer a subnet for pods: to the cluster of the value, or to every one with "shared".
-POD_SUBNET_TAG = "eks-ip-remediator:pod-subnet"
+POD_SUBNET_TAG = tag_names.POD_SUBNET
 SHARED = "shared"
-INCIDENT_TAG = "eks-ip-remediator:incident"
-_OUR_CLUSTER_TAG = "eks-ip-remediator:cluster"
+INCIDENT_TAG = tag_names.INCIDENT
+_OUR_CLUSTER_TAG = tag_names.CLUSTER
 _CLUSTER_TAG = "kubernetes.io/cluster/"
 
 
