@@ -53,5 +53,5 @@ def _notifier() -> Notifier:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
-    told = _notifier().tell(changed_incidents(event["Records"]))
-    metrics.add_metric(name="SlackUnavailable", unit="Count", value=told.count(Delivery.FALLBACK))
+    deliveries = _notifier().notify(changed_incidents(event["Records"]))
+    metrics.add_metric(name="SlackUnavailable", unit="Count", value=deliveries.count(Delivery.FALLBACK))

@@ -84,7 +84,7 @@ def test_given_two_incidents_when_the_first_is_rolled_back_then_the_second_is_in
     assert ended.status == "SUCCEEDED", ended
     # The first one's subnets are gone; what the second one uses of it stays.
     assert not set(first.subnets.values()) & set(cluster.subnets())
-    assert lab.incidents.get(first.id).cidr_heir == second.id
+    assert lab.incidents.get(first.id).cidr_successor == second.id
     cluster.scale(FULL)
     cluster.settle(running=FULL, stuck=0)
     _extended(twice)

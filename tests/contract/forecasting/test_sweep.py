@@ -188,9 +188,9 @@ class TestForecasts:
 
         # and when half of the time is gone, it is told again
         kept = site.sweeper.histories.read(subnet)
-        assert kept.told_at is not None
-        assert kept.told_full_at is not None
-        site.sweeper.histories.write(subnet, replace(kept, told_at=kept.told_at - timedelta(hours=60)))
+        assert kept.announced_at is not None
+        assert kept.announced_full_at is not None
+        site.sweeper.histories.write(subnet, replace(kept, announced_at=kept.announced_at - timedelta(hours=60)))
         assert site.sweep()["signals"] == 1
 
     def test_given_a_queue_that_refuses_a_forecast_when_swept_again_then_it_is_told(

@@ -90,7 +90,7 @@ class TestHistory:
         histories, subnet = SubnetHistories(table), self.SUBNET.model_copy(update={"id": unique("subnet")})
         hour = hour_of(clock())
         minima = {hour - ago: (ago * 7919) % 65_532 for ago in range(KEEP_HOURS) if ago % 5}
-        kept = Kept(History(minima), told_at=clock(), told_full_at=clock() + timedelta(hours=3))
+        kept = Kept(History(minima), announced_at=clock(), announced_full_at=clock() + timedelta(hours=3))
         histories.write(subnet, kept)
         assert histories.read(subnet) == kept
 

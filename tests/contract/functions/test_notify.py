@@ -388,7 +388,7 @@ def test_the_last_state_is_told_once_slack_is_back_though_nothing_changes_any_mo
     incidents.complete(opened, Step.DIAGNOSE, diagnosis=DIAGNOSIS)
     deliver(image_of(table, opened))
     [before] = of(opened, slack)
-    assert list(incidents.untold()) == [opened]
+    assert list(incidents.undelivered()) == [opened]
     slack.request("DELETE", "/_control/faults")
 
     # when the watchdog has it told again
@@ -400,7 +400,7 @@ def test_the_last_state_is_told_once_slack_is_back_though_nothing_changes_any_mo
     # then the one message tells the last state
     [after] = of(opened, slack)
     assert after["text"] != before["text"]
-    assert list(incidents.untold()) == []
+    assert list(incidents.undelivered()) == []
 
 
 def test_one_outage_is_waited_for_once_in_a_batch(table: Table, incidents: Incidents, slack: Slack, mailbox: Mailbox):

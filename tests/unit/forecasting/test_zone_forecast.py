@@ -10,7 +10,13 @@ import pytest
 from ip_remediator.common.enums import Mode, Verdict
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.forecasting.forecast import Forecast
-from ip_remediator.forecasting.zone_forecast import foretelling, is_news, outlooks, told, with_forecasts
+from ip_remediator.forecasting.zone_forecast import (
+    forecast_signal,
+    forecast_text,
+    is_news,
+    with_forecasts,
+    zone_forecasts,
+)
 from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages.cause import cause_line
 from ip_remediator.notifications.messages.text import without_references
@@ -55,7 +61,7 @@ def test_only_forecasts_within_reach_are_taken_over() -> None:
     facts = snapshot(subnet("subnet-0a"), subnet("subnet-0b", "b"), subnet("subnet-0c", "c"))
     seen = with_forecasts(facts, {"subnet-0a": in_hours(24), "subnet-0b": in_hours(25), "subnet-0c": None}, 24 * HOUR)
     assert [each.full_at for each in seen.subnets] == [NOW + 24 * HOUR, None, None]
-    assert [outlook.zone for outlook in outlooks(seen)] == ["a"]
+    assert [outlook.zone for outlook in zone_forecasts(seen)] == ["a"]
 
 
 def test_given_two_subnets_that_ipamd_may_choose_from_then_the_one_that_lasts_longer_counts() -> None:
@@ -63,14 +69,14 @@ def test_given_two_subnets_that_ipamd_may_choose_from_then_the_one_that_lasts_lo
         subnet("subnet-0a", full_at=NOW + HOUR),
         subnet("subnet-0b", full_at=NOW + 9 * HOUR, tags=DISCOVERED),
     )
-    [outlook] = outlooks(snapshot(first, second))
+    [outlook] = zone_forecasts(snapshot(first, second))
     assert (outlook.last.id, outlook.full_at) == ("subnet-0b", NOW + 9 * HOUR)
-    assert outlooks(snapshot(first, subnet("subnet-0b", tags=DISCOVERED))) == []
+    assert zone_forecasts(snapshot(first, subnet("subnet-0b", tags=DISCOVERED))) == []
     assert lasting([]) is None
 
 
 def test_given_the_vpc_cni_does_not_run_then_nothing_is_foretold() -> None:
-    assert outlooks(snapshot(subnet(full_at=NOW + HOUR), cni=Cni(installed=False))) == []
+    assert zone_forecasts(snapshot(subnet(full_at=NOW + HOUR), cni=Cni(installed=False))) == []
 
 
 def test_given_a_subnet_that_will_be_full_and_no_stuck_pod_then_the_verdict_is_exhausted_with_the_evidence() -> None:
@@ -124,8 +130,8 @@ def test_given_pods_that_hang_for_another_reason_then_a_forecast_does_not_hide_i
 def test_people_hear_again_when_half_of_the_time_is_gone_or_after_twelve_hours(
     hours_since: float, left_then: float, left_now: float, news: bool
 ) -> None:
-    told_at = NOW - hours_since * HOUR
-    assert is_news(NOW + left_now * HOUR, NOW, told_at, told_at + left_then * HOUR) is news
+    announced_at = NOW - hours_since * HOUR
+    assert is_news(NOW + left_now * HOUR, NOW, announced_at, announced_at + left_then * HOUR) is news
 
 
 def test_what_was_never_told_is_news() -> None:
@@ -133,8 +139,8 @@ def test_what_was_never_told_is_news() -> None:
 
 
 def test_the_signal_is_strong_and_says_what_when_and_how_fast() -> None:
-    [outlook] = outlooks(snapshot(subnet(full_at=NOW + 5 * HOUR)))
-    signal = foretelling("prod", outlook, in_hours(5), NOW)
+    [outlook] = zone_forecasts(snapshot(subnet(full_at=NOW + 5 * HOUR)))
+    signal = forecast_signal("prod", outlook, in_hours(5), NOW)
     assert isinstance(signal, Signal)
     assert (signal.source, signal.cause, signal.strength) == (Source.SWEEP, Cause.SUBNET_FULL, Strength.STRONG)
     assert (signal.zone, signal.first_seen, signal.last_seen) == ("a", NOW, NOW)
@@ -142,8 +148,10 @@ def test_the_signal_is_strong_and_says_what_when_and_how_fast() -> None:
 
 
 def test_a_full_subnet_is_said_to_be_full() -> None:
-    assert told(subnet(free=0), Forecast(NOW, 0.0, "now"), NOW) == "subnet-0a (10.0.0.0/24) has no free address"
+    assert (
+        forecast_text(subnet(free=0), Forecast(NOW, 0.0, "now"), NOW) == "subnet-0a (10.0.0.0/24) has no free address"
+    )
 
 
 def test_a_wave_has_no_rate() -> None:
-    assert told(subnet(), Forecast(NOW + HOUR, 0.0, "wave"), NOW).endswith("10:00 UTC (12 free)")
+    assert forecast_text(subnet(), Forecast(NOW + HOUR, 0.0, "wave"), NOW).endswith("10:00 UTC (12 free)")

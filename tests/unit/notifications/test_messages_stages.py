@@ -125,12 +125,12 @@ def test_auto_mode_says_why_it_went_ahead_and_which_risks_it_took() -> None:
         (
             planned(
                 steps=steps(Step.APPROVE, *MADE),
-                progress=Progress(step=Step.VERIFY, what="pod", done=1, total=2),
+                progress=Progress(step=Step.VERIFY, unit="pod", done=1, total=2),
             ),
             "Verify that the pods run: 1 of 2 pods so far",
         ),
         (
-            rolling(RollbackState.RUNNING, progress=Progress(step=Step.ROLLBACK, what="ENI", done=3, total=4)),
+            rolling(RollbackState.RUNNING, progress=Progress(step=Step.ROLLBACK, unit="ENI", done=3, total=4)),
             "3 of 4 ENIs gone so far",
         ),
     ],

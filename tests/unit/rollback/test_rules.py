@@ -90,11 +90,11 @@ def test_given_a_later_incident_that_stands_on_this_one_then_nothing_forbids_and
     extended = use(
         changed=(PointedEniConfig(name="a", now="subnet-later", incident="later"),),
         others=(NODES, OURS.model_copy(update={"id": "subnet-later", "incident": "later"})),
-        heirs={"a": "later"},
+        successors={"a": "later"},
         switched=True,
     )
     assert not list(in_the_way(extended))
-    assert extended.cidr_heir == "later"
+    assert extended.cidr_successor == "later"
     assert any("incident later stands on this one" in note for note in assess(extended, NOW).notes)
 
 
@@ -132,7 +132,7 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
             ["ENIConfig a lost this incident's label"],
         ),
         (
-            {"heirs": {"b": "later"}, "switched": True},
+            {"successors": {"b": "later"}, "switched": True},
             ["ENIConfig a points at subnet-new", "custom networking stays on for the later incident later"],
         ),
         (

@@ -20,15 +20,15 @@ def config(name: str, before: str | None) -> ChangeMade:
 
 
 def passed(
-    made: list[ChangeMade], later: dict[str, list[ChangeMade]], cidr_heir: str | None = None
+    made: list[ChangeMade], later: dict[str, list[ChangeMade]], cidr_successor: str | None = None
 ) -> list[Succession]:
-    return successions("first", made, later, OURS, cidr_heir)
+    return successions("first", made, later, OURS, cidr_successor)
 
 
 def test_given_a_second_incident_on_the_first_then_it_takes_over_all_but_the_subnets() -> None:
     made = [CIDR, SUBNET, CRD, config("a", None), CNI]
     [given] = passed(made, {"second": [SUBNET, config("a", "subnet-1a")]}, "second")
-    assert given.heir == "second"
+    assert given.successor == "second"
     assert given.with_cidr
     assert [change.kind for change in given.given] == ["vpc_cidr", "crd", "eniconfig", "cni"]
     received = {change.kind: change for change in given.received}
@@ -47,7 +47,7 @@ def test_given_an_eniconfig_that_was_there_before_then_the_second_gets_what_the_
 def test_given_three_incidents_when_the_first_goes_then_the_second_inherits_and_not_the_third() -> None:
     later = {"second": [config("a", "subnet-1a")], "third": [config("a", "subnet-2a")]}
     [given] = passed([config("a", None), CNI], later)
-    assert given.heir == "second"
+    assert given.successor == "second"
 
 
 def test_given_a_label_passed_on_before_then_the_crd_keeps_the_name_that_it_bears() -> None:

@@ -25,12 +25,19 @@ Count = Annotated[int, Field(ge=0)]
 class Document(BaseModel):
     """An immutable JSON document.
 
-    Unknown fields are ignored: after an update is taken back, the older release must read what the newer one stored.
-    Only what people write is read with `typed_by_people`, which names a misspelt field; JSON Schemas are made for
-    people, too.
+    Unknown fields are ignored: after an update is rolled back, the older release must read what the newer one stored.
+    For the same reason a field that is renamed keeps its stored name, as its `alias`. Only what people write is read
+    with `typed_by_people`, which reports a misspelt field; the JSON Schemas are for people, too.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        json_schema_extra={"additionalProperties": False},
+    )
 
 
 DocumentT = TypeVar("DocumentT", bound=Document)

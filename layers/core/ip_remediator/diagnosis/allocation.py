@@ -133,9 +133,9 @@ class _Requests:
             if pods <= 0 or room == 0:
                 continue
             wanted = self._wanted(node, pods, room)
-            got = self._take(node, eni.subnet_id, wanted)
-            pods -= got * _unit(prefixes)
-            if pods <= 0 or got == wanted:
+            taken = self._take(node, eni.subnet_id, wanted)
+            pods -= taken * _unit(prefixes)
+            if pods <= 0 or taken == wanted:
                 continue
             self._refused.setdefault(node.name, []).append(eni.subnet_id)
             if not prefixes:
@@ -160,10 +160,10 @@ class _Requests:
         """Takes so many addresses, or prefixes, as far as there are."""
         prefixes = uses_prefixes(self._snapshot.cni, node)
         available = self._free.prefixes(subnet) if prefixes else self._free.addresses(subnet, prefixes=False)
-        got = min(wanted, available)
-        self._free.take(subnet, got * _unit(prefixes), got if prefixes else 0)
+        taken = min(wanted, available)
+        self._free.take(subnet, taken * _unit(prefixes), taken if prefixes else 0)
         self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + wanted * _unit(prefixes)
-        return got
+        return taken
 
     def for_new_enis(self, node: Node, pods: int) -> None:
         """As many as the pods need and the node has slots for. A node that has none left lacks no addresses."""
@@ -172,10 +172,10 @@ class _Requests:
         for _ in range(pods if slots is None else slots):
             if pods <= 0:
                 return
-            served = self._on_new_eni(node, request, pods)
-            if not served:
+            pods_served = self._on_new_eni(node, request, pods)
+            if not pods_served:
                 return
-            pods -= served
+            pods -= pods_served
         if pods > 0 and node.name in self._refused:
             self._lacks(node, self._refused[node.name], request.unit)
 

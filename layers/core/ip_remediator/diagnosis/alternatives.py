@@ -192,7 +192,7 @@ def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
     yield "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
     yield from _prefix_delegation(snapshot, full)
     too_high = excesses(snapshot, full, custom_networking=cni.custom_networking)
-    yield from (f"keep pods off full nodes: {excess.told}" for excess in too_high[:_TOLD])
+    yield from (f"keep pods off full nodes: {excess.summary}" for excess in too_high[:_TOLD])
 
 
 def _prefix_delegation(snapshot: Snapshot, full: list[Node]) -> Iterator[str]:

@@ -18,9 +18,9 @@ from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.evidence import evidence, unknown
 from ip_remediator.diagnosis.groups import AddressGroup, address_groups
-from ip_remediator.diagnosis.judge import judge, told_recovered
+from ip_remediator.diagnosis.judge import describe_recovery, judge
 from ip_remediator.diagnosis.node_relief import NodeDiagnosis, diagnose_node
-from ip_remediator.diagnosis.node_subnets import node_launch_reason, shortage_beside_pods, told_shortages
+from ip_remediator.diagnosis.node_subnets import describe_shortages, node_launch_reason, shortage_beside_pods
 from ip_remediator.diagnosis.pod_messages import Words
 from ip_remediator.diagnosis.supply import Supply
 from ip_remediator.diagnosis.unsupported import unsupported
@@ -160,7 +160,7 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
         ),
         evidence=(
             *evidence(facts, [zone.zone for zone in zones], signals, words.examples),
-            *told_shortages(facts),
+            *describe_shortages(facts),
         ),
         unknown=unknown(snapshot),
         alternatives=alternatives(facts, verdict),
@@ -242,7 +242,7 @@ def _judge_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis], fre
     if verdict is Verdict.RECOVERED and (unlaunchable := node_launch_reason(snapshot, zone)):
         verdict, reasons = Verdict.NODE_LAUNCH, [unlaunchable]
     if verdict is Verdict.RECOVERED and len(reasons) > 1:
-        return verdict, told_recovered(free)
+        return verdict, describe_recovery(free)
     others = [group.reason for group in groups if group not in in_need and group.verdict in CURABLE]
     besides = f"; besides, {some_of(others, _SHOWN)}" if others else ""
     return verdict, some_of(reasons, _SHOWN) + besides

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.diagnosis.node_relief import told_attached
+from ip_remediator.diagnosis.node_relief import describe_attached_enis
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Node, StuckPod
@@ -34,15 +34,15 @@ _NODES_SHOWN = 3
 
 
 def evidence(
-    snapshot: Snapshot, zones: Sequence[str], signals: frozenset[Cause], said: Mapping[Cause, StuckPod]
+    snapshot: Snapshot, zones: Sequence[str], signals: frozenset[Cause], proven_by_pods: Mapping[Cause, StuckPod]
 ) -> tuple[str, ...]:
     """`signals`: what the incident's signals proved; `said`: one stuck pod for each cause that its event proves."""
     return (
         *_of_subnets(snapshot, zones),
         *_of_pods(snapshot, zones),
         *_of_full_nodes(snapshot),
-        *_of_words(signals, said),
-        *_of_quota(snapshot, signals.union(said)),
+        *_of_words(signals, proven_by_pods),
+        *_of_quota(snapshot, signals.union(proven_by_pods)),
         *_of_cni(snapshot),
     )
 
@@ -51,10 +51,10 @@ def _of_subnets(snapshot: Snapshot, zones: Sequence[str]) -> Iterator[str]:
     used = {zone: zone_subnets(snapshot, zone) or _where_enis_may_be(snapshot, zone) for zone in zones}
     for zone, subnets in used.items():
         for subnet in subnets:
-            yield f"subnet {subnet.id} ({subnet.cidr}, {zone}) has {_told_free(snapshot, subnet)}"
+            yield f"subnet {subnet.id} ({subnet.cidr}, {zone}) has {_describe_free(snapshot, subnet)}"
     for subnet in (subnet for subnets in used.values() for subnet in subnets):
         if subnet.full_at and subnet.free:
-            forecast = told_forecast(snapshot, subnet.full_at)
+            forecast = describe_forecast(snapshot, subnet.full_at)
             yield f"subnet {subnet.id} {forecast}, by its free addresses of the last 14 days"
 
 
@@ -93,8 +93,8 @@ def _kind(node: Node) -> str:
 def _of_full_nodes(snapshot: Snapshot) -> Iterator[str]:
     """The hosts of stuck pods that can attach no further ENI."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
-    served = [node for node in snapshot.nodes if node.name in hosts and node.runs_vpc_cni]
-    full = [node for node in served if free_slots(snapshot.cni, node) == 0]
+    cni_nodes = [node for node in snapshot.nodes if node.name in hosts and node.runs_vpc_cni]
+    full = [node for node in cni_nodes if free_slots(snapshot.cni, node) == 0]
     for node in full[:_NODES_SHOWN]:
         yield _full_node(snapshot, node)
     if len(full) > _NODES_SHOWN:
@@ -106,14 +106,15 @@ def _full_node(snapshot: Snapshot, node: Node) -> str:
     used = sum(eni.addresses + eni.prefixes for eni in on_default_card(node) or ())
     kind = f" ({node.instance_type})" if node.instance_type else ""
     of_most = f" of {most}" if most else ""
-    return f"node {node.name}{kind} has {told_attached(snapshot, node)} with {used}{of_most} addresses or prefixes"
+    attached = describe_attached_enis(snapshot, node)
+    return f"node {node.name}{kind} has {attached} with {used}{of_most} addresses or prefixes"
 
 
-def _of_words(signals: frozenset[Cause], said: Mapping[Cause, StuckPod]) -> Iterator[str]:
+def _of_words(signals: frozenset[Cause], proven_by_pods: Mapping[Cause, StuckPod]) -> Iterator[str]:
     for cause in sorted(signals):
         words = f" (EC2 words it {_EC2_WORDS[cause]})" if cause in _EC2_WORDS else ""
         yield f"the signals prove {cause}{words}"
-    for cause, pod in sorted(said.items()):
+    for cause, pod in sorted(proven_by_pods.items()):
         yield f"the event of {pod.namespace}/{pod.name} proves {cause}: {(pod.message or '')[-_EXCERPT:]}"
 
 
@@ -135,13 +136,13 @@ def _of_cni(snapshot: Snapshot) -> Iterator[str]:
         yield f"prefix delegation is on: nodes take {PREFIX_SIZE} contiguous addresses at a time"
 
 
-def told_forecast(snapshot: Snapshot, full_at: datetime) -> str:
+def describe_forecast(snapshot: Snapshot, full_at: datetime) -> str:
     hours = round((full_at - snapshot.taken_at).total_seconds() / 3600) if snapshot.taken_at else None
     about = f" in about {hours} h" if hours else ""
     return f"will be full{about}, at {full_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _told_free(snapshot: Snapshot, subnet: Subnet) -> str:
+def _describe_free(snapshot: Snapshot, subnet: Subnet) -> str:
     if subnet.free is None:
         return "an unknown number of free addresses"
     free = counted(subnet.free, "free address", "free addresses")
@@ -157,11 +158,11 @@ def unknown(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _gaps(snapshot: Snapshot) -> Iterator[str]:
-    served = [node for node in snapshot.nodes if node.runs_vpc_cni]
+    cni_nodes = [node for node in snapshot.nodes if node.runs_vpc_cni]
     yield from _gaps_of_subnets(snapshot)
-    yield from _gaps_of_nodes(snapshot, served)
+    yield from _gaps_of_nodes(snapshot, cni_nodes)
     yield from _gap("the node of", (f"{pod.namespace}/{pod.name}" for pod in snapshot.stuck_pods if not pod.node))
-    yield from _unread_parts(snapshot, served)
+    yield from _unread_parts(snapshot, cni_nodes)
 
 
 def _gaps_of_subnets(snapshot: Snapshot) -> Iterator[str]:
@@ -172,18 +173,18 @@ def _gaps_of_subnets(snapshot: Snapshot) -> Iterator[str]:
         yield from _gap("free /28 prefixes of", uncounted)
 
 
-def _gaps_of_nodes(snapshot: Snapshot, served: Sequence[Node]) -> Iterator[str]:
-    yield from _gap("ENI slots of", (node.name for node in served if free_slots(snapshot.cni, node) is None))
-    yield from _of_cards(served)
-    yield from _of_trunks(snapshot, served)
-    yield from _gap("the zone of", (node.name for node in served if not node.zone))
+def _gaps_of_nodes(snapshot: Snapshot, cni_nodes: Sequence[Node]) -> Iterator[str]:
+    yield from _gap("ENI slots of", (node.name for node in cni_nodes if free_slots(snapshot.cni, node) is None))
+    yield from _of_cards(cni_nodes)
+    yield from _of_trunks(snapshot, cni_nodes)
+    yield from _gap("the zone of", (node.name for node in cni_nodes if not node.zone))
 
 
-def _unread_parts(snapshot: Snapshot, served: Sequence[Node]) -> Iterator[str]:
+def _unread_parts(snapshot: Snapshot, cni_nodes: Sequence[Node]) -> Iterator[str]:
     """Parts of the snapshot that are wholly missing."""
     if snapshot.stuck_pods and not snapshot.nodes:
         yield "the nodes"
-    if served and not snapshot.subnets:
+    if cni_nodes and not snapshot.subnets:
         yield "the subnets"
     if snapshot.cni.installed and snapshot.cni.version is None:
         yield "the VPC CNI's version: one of 1.22 or later is assumed"
@@ -191,16 +192,16 @@ def _unread_parts(snapshot: Snapshot, served: Sequence[Node]) -> Iterator[str]:
         yield "the VPC's CIDRs, peers and routes"
 
 
-def _of_cards(served: Iterable[Node]) -> Iterator[str]:
+def _of_cards(cni_nodes: Iterable[Node]) -> Iterator[str]:
     """Pods use the default network card only, and older snapshots do not tell which ENI is on which."""
-    several = [node.name for node in served if node.interfaces and on_default_card(node) is None]
+    several = [node.name for node in cni_nodes if node.interfaces and on_default_card(node) is None]
     yield from _gap(
         "which network cards (of several) the ENIs are on, so how many slots the default card has, of", several
     )
 
 
-def _of_trunks(snapshot: Snapshot, served: Iterable[Node]) -> Iterator[str]:
-    for node in served:
+def _of_trunks(snapshot: Snapshot, cni_nodes: Iterable[Node]) -> Iterator[str]:
+    for node in cni_nodes:
         if eni := may_be_trunk(snapshot.cni, node):
             yield (
                 f"whether {eni.id} of {node.name} is the trunk ENI, which has no addresses for other pods: it has one "
@@ -208,7 +209,7 @@ def _of_trunks(snapshot: Snapshot, served: Iterable[Node]) -> Iterator[str]:
             )
 
 
-def _gap(what: str, names: Iterable[str]) -> Iterator[str]:
+def _gap(subject: str, names: Iterable[str]) -> Iterator[str]:
     distinct = sorted(set(names))
     if distinct:
-        yield f"{what} {some_of(distinct)}"
+        yield f"{subject} {some_of(distinct)}"

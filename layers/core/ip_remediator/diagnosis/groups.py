@@ -27,7 +27,7 @@ class AddressGroup:
     nodes: tuple[Node, ...]
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """What people know it by."""
         return f"ENIConfig {self.eni_config}" if self.eni_config else ", ".join(self.subnets) or "no subnet"
 
@@ -45,6 +45,6 @@ def groups_of(snapshot: Snapshot, zone: str, nodes: Iterable[Node]) -> list[Addr
         subnets = tuple(sorted(next_eni_subnets(snapshot, node)))
         members.setdefault((outpost_of_node(snapshot, node) or "", name, subnets), []).append(node)
     return [
-        AddressGroup(zone, outpost or None, name or None, subnets, tuple(found))
-        for (outpost, name, subnets), found in sorted(members.items())
+        AddressGroup(zone, outpost or None, name or None, subnets, tuple(group_nodes))
+        for (outpost, name, subnets), group_nodes in sorted(members.items())
     ]

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.diagnosis.evidence import told_forecast
+from ip_remediator.diagnosis.evidence import describe_forecast
 from ip_remediator.diagnosis.groups import AddressGroup
 from ip_remediator.diagnosis.supply import AddressSupply, NeedyNodes, Supply
-from ip_remediator.diagnosis.unselected import told_unselected
+from ip_remediator.diagnosis.unselected import describe_unselected
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EniConfig, Node
@@ -39,7 +39,7 @@ def judge(snapshot: Snapshot, group: AddressGroup, supply: Supply, causes: froze
     """`causes`: what the signals and the group's own events prove."""
     fault = eni_config_fault(snapshot, group)
     if fault:
-        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {fault}{told_unselected(snapshot, group)}"
+        return Verdict.ENICONFIG_MISSING, f"custom networking is on, but {fault}{describe_unselected(snapshot, group)}"
     hosts = supply.of(group.nodes, causes)
     if not hosts:
         return _judge_without_stuck_pods(snapshot, group)
@@ -80,10 +80,10 @@ def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[
         return _too_few_for_next_node(snapshot, group, free, prefixes=prefixes)
     full_at = _full_at(snapshot, group)
     if full_at:
-        names, have = some_of(sorted(group.subnets)), "have" if len(group.subnets) > 1 else "has"
-        forecast = told_forecast(snapshot, full_at)
-        return Verdict.SUBNET_EXHAUSTED, f"{names} {have} {free} free and {forecast}; no pod waits yet"
-    return Verdict.RECOVERED, told_recovered(free)
+        names, verb = some_of(sorted(group.subnets)), "have" if len(group.subnets) > 1 else "has"
+        forecast = describe_forecast(snapshot, full_at)
+        return Verdict.SUBNET_EXHAUSTED, f"{names} {verb} {free} free and {forecast}; no pod waits yet"
+    return Verdict.RECOVERED, describe_recovery(free)
 
 
 def _too_few_for_next_node(
@@ -105,7 +105,7 @@ def _full_at(snapshot: Snapshot, group: AddressGroup) -> datetime | None:
     return last.full_at if last else None
 
 
-def told_recovered(free: int | None) -> str:
+def describe_recovery(free: int | None) -> str:
     amount = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
     return f"no pod waits for an address; {amount} {'is' if free == 1 else 'are'} free"
 

@@ -27,7 +27,7 @@ class Excess:
     reserved: int
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         why = f" ({' and '.join(self.keeps)})" if self.keeps else ""
         holds = f"max-pods is {self.max_pods} and the ENIs of {self.kind} hold {self.fitting} pods{why}"
         return f"{holds}: {self.remedy}"
@@ -46,7 +46,7 @@ class Excess:
 
 def excesses(snapshot: Snapshot, nodes: Iterable[Node], *, custom_networking: bool) -> list[Excess]:
     """Those of `nodes`, one for each kind; `custom_networking`: judged as if it were on."""
-    cni, found = snapshot.cni, set()
+    cni, excesses_by_kind = snapshot.cni, set()
     for node in nodes:
         fitting = pods_that_fit(cni, node, custom_networking=custom_networking)
         if not node.runs_vpc_cni or fitting is None or not node.max_pods or node.max_pods <= fitting:
@@ -54,7 +54,7 @@ def excesses(snapshot: Snapshot, nodes: Iterable[Node], *, custom_networking: bo
         keeps = ["custom networking keeps the primary ENI free of pods"] if custom_networking else []
         keeps += [f"{ENABLE_POD_ENI} keeps one for the trunk ENI"] if trunks(cni, node) else []
         limited = [] if keeps or not cni.number(MAX_ENI) else [f"{MAX_ENI}={cni.number(MAX_ENI)}"]
-        found.add(
+        excesses_by_kind.add(
             Excess(
                 kind=node.instance_type or node.name,
                 provisioner=node.provisioner or "",
@@ -64,4 +64,4 @@ def excesses(snapshot: Snapshot, nodes: Iterable[Node], *, custom_networking: bo
                 reserved=len(keeps),
             )
         )
-    return sorted(found, key=lambda excess: (excess.kind, excess.max_pods, excess.provisioner))
+    return sorted(excesses_by_kind, key=lambda excess: (excess.kind, excess.max_pods, excess.provisioner))

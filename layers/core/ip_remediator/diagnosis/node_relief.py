@@ -14,7 +14,12 @@ from ip_remediator.snapshot.node_room.limits import (
     on_default_card,
     uses_prefixes,
 )
-from ip_remediator.snapshot.node_room.pools import blocking_interfaces, hindrance, serving_interfaces, told_hindrance
+from ip_remediator.snapshot.node_room.pools import (
+    blocking_interfaces,
+    describe_hindrance,
+    hindrance,
+    serving_interfaces,
+)
 
 
 class NodeDiagnosis(Document):
@@ -32,7 +37,7 @@ def diagnose_node(snapshot: Snapshot, node: Node, *, labelled: bool) -> NodeDiag
     return NodeDiagnosis(name=node.name, zone=node.zone, relieved_now=relieved, reason=reason)
 
 
-def told_attached(snapshot: Snapshot, node: Node) -> str:
+def describe_attached_enis(snapshot: Snapshot, node: Node) -> str:
     """How many ENI slots are taken, and of how many."""
     enis = len(on_default_card(node) or ())
     beside = len(node.interfaces) - enis
@@ -48,16 +53,16 @@ def _relief(snapshot: Snapshot, node: Node, *, labelled: bool) -> tuple[bool, st
         if on_default_card(node) is None:
             return False, "which network card each of its ENIs is on is not known, and pods use the default card only"
         return False, "its ENIs or its instance type's limits are unknown"
-    attached = told_attached(snapshot, node)
+    attached = describe_attached_enis(snapshot, node)
     if slots == 0 and keeps_slot_for_trunk(cni, node):
         return False, f"{attached}, and ipamd keeps the last slot for the trunk ENI (ENABLE_POD_ENI): replace the node"
     if slots == 0:
         return False, f"{attached}: no slot for an ENI in a new subnet, replace the node"
     if not labelled:
-        told = f"it lacks the label {ZONE_LABEL}={node.zone}, and so selects no zone's ENIConfig: add it"
-        return False, f"{attached}, but {told}"
+        reason = f"it lacks the label {ZONE_LABEL}={node.zone}, and so selects no zone's ENIConfig: add it"
+        return False, f"{attached}, but {reason}"
     if obstacle := hindrance(snapshot, node):
-        return False, f"{attached}, but {told_hindrance(snapshot, obstacle)}"
+        return False, f"{attached}, but {describe_hindrance(snapshot, obstacle)}"
     if waiting_for := _waits_for(snapshot, node):
         return False, (
             f"{attached}, but this ipamd asks for no further ENI while {waiting_for} has room in a full subnet: "

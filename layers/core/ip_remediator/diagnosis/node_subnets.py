@@ -48,14 +48,14 @@ def _with_less(snapshot: Snapshot, ids: Iterable[str], needed: int) -> tuple[Sub
 
 def shortage_beside_pods(snapshot: Snapshot) -> tuple[Verdict, str] | None:
     """What is wrong though every pod has its address; None where nothing is."""
-    shortages = told_shortages(snapshot)
+    shortages = describe_shortages(snapshot)
     if not shortages:
         return None
     verdict = Verdict.NODE_LAUNCH if full_node_subnets(snapshot) else Verdict.CLUSTER_SUBNETS
     return verdict, "; ".join(shortages)
 
 
-def told_shortages(snapshot: Snapshot) -> tuple[str, ...]:
+def describe_shortages(snapshot: Snapshot) -> tuple[str, ...]:
     """Each shortage that is not the pods', in words, the worst first."""
     full, low = full_node_subnets(snapshot), low_cluster_subnets(snapshot)
     tight = low_load_balancer_subnets(snapshot)

@@ -23,12 +23,12 @@ class Words:
     @classmethod
     def of(cls, pods: Iterable[StuckPod]) -> Words:
         words = cls()
-        known: dict[str, Cause] = {}
+        cause_by_text: dict[str, Cause] = {}
         for pod in pods:
             if not pod.message:
                 continue
             text = _SANDBOX.sub("", pod.message)
-            cause = known.get(text) or known.setdefault(text, classify(text))
+            cause = cause_by_text.get(text) or cause_by_text.setdefault(text, classify(text))
             if cause not in (Cause.NO_ADDRESS, Cause.OTHER):
                 words.by_node.setdefault(pod.node, set()).add(cause)
                 words.examples.setdefault(cause, pod)

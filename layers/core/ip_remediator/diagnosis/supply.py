@@ -23,7 +23,7 @@ from ip_remediator.snapshot.node_room.limits import (
     trunks,
     uses_prefixes,
 )
-from ip_remediator.snapshot.node_room.pools import GrowthOption, Hindrance, hindrance, told_hindrance, ways
+from ip_remediator.snapshot.node_room.pools import GrowthOption, Hindrance, describe_hindrance, hindrance, ways
 
 
 class AddressSupply(StrEnum):
@@ -55,9 +55,9 @@ class Supply:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         names = Counter(pod.node for pod in snapshot.stuck_pods if pod.node)
-        served = {name: node for name in names if (node := snapshot.node(name)) and node.runs_vpc_cni}
-        self._ways = {name: ways(snapshot, node) for name, node in served.items()}
-        self.waiting: Mapping[str, int] = {name: names[name] for name in served}
+        cni_nodes = {name: node for name in names if (node := snapshot.node(name)) and node.runs_vpc_cni}
+        self._ways = {name: ways(snapshot, node) for name, node in cni_nodes.items()}
+        self.waiting: Mapping[str, int] = {name: names[name] for name in cni_nodes}
 
     @cached_property
     def _asking(self) -> dict[str, int]:
@@ -116,20 +116,20 @@ class Supply:
             # Where what is left may be none, EC2's own code decides.
             lack = Lack.PREFIXES if Cause.PREFIX_FRAGMENTED in causes else Lack.ADDRESSES
         elif not certain:
-            return NeedyNodes(names, AddressSupply.RESERVED, self._told_reserved(options, names))
+            return NeedyNodes(names, AddressSupply.RESERVED, self._describe_reserved(options, names))
         if not lack and self._fragmented(options, nodes[0], causes):
             lack = Lack.PREFIXES
         if lack:
             return self._short(lack, options, names)
         if hindered:
-            reason = f"{some_of(names)}: {told_hindrance(self._snapshot, hindered)}"
+            reason = f"{some_of(names)}: {describe_hindrance(self._snapshot, hindered)}"
             return NeedyNodes(names, AddressSupply.BARRED, reason)
-        return NeedyNodes(names, AddressSupply.OPEN, self._told_open(options, names, causes))
+        return NeedyNodes(names, AddressSupply.OPEN, self._describe_open(options, names, causes))
 
     def _short(self, lack: Lack, options: frozenset[GrowthOption], names: tuple[str, ...]) -> NeedyNodes:
         if lack is Lack.PREFIXES:
-            return NeedyNodes(names, AddressSupply.FRAGMENTED, self._told_fragments(options))
-        return NeedyNodes(names, AddressSupply.EXHAUSTED, self._told_exhausted(options, names))
+            return NeedyNodes(names, AddressSupply.FRAGMENTED, self._describe_fragments(options))
+        return NeedyNodes(names, AddressSupply.EXHAUSTED, self._describe_exhausted(options, names))
 
     def _lack(self, options: frozenset[GrowthOption], names: Sequence[str], outcome: Allocation) -> Lack | None:
         """What one of the nodes does not get; or, where others found no room in any of their subnets, what all lack."""
@@ -153,7 +153,7 @@ class Supply:
     def _pods(self, names: Iterable[str]) -> int:
         return sum(self.waiting[name] for name in names)
 
-    def _told_exhausted(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
+    def _describe_exhausted(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
         subnets, free = _subnets(options), self._free(options) or 0
         need, asked = min(way.addresses for way in options), sum(self._at_best.asked.get(name, 0) for name in names)
         at_once = f", of which a node needs {need} at once" if free and need > 1 else ""
@@ -170,7 +170,7 @@ class Supply:
         counted_free = sum((subnet.free or 0) for subnet in self._known(options))
         return f": EC2 counts {counted_free} as free, but {some_of(reserved)} is reserved"
 
-    def _told_reserved(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
+    def _describe_reserved(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
         counted_free = sum((subnet.free or 0) for subnet in self._known(options))
         return (
             f"whether any of the {counted(counted_free, 'address', 'addresses')} that EC2 counts as free in "
@@ -185,7 +185,7 @@ class Supply:
         prefixes = any(way.prefixes for way in options)
         return [one.cidr for subnet in self._known(options) for one in free_space(subnet, prefixes=prefixes).reserved]
 
-    def _told_fragments(self, options: frozenset[GrowthOption]) -> str:
+    def _describe_fragments(self, options: frozenset[GrowthOption]) -> str:
         subnets, names = self._known(options), _subnets(options)
         whole, free = sum(subnet.free_prefixes or 0 for subnet in subnets), self._free(options) or 0
         needed = min((way.prefixes for way in options if way.prefixes), default=1)
@@ -193,7 +193,7 @@ class Supply:
             return f"a node asks for {needed} /28 at once, and {names} has {free} free addresses in {whole} whole /28"
         return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {names} has {free} free, none contiguous"
 
-    def _told_open(self, options: frozenset[GrowthOption], names: Sequence[str], causes: frozenset[Cause]) -> str:
+    def _describe_open(self, options: frozenset[GrowthOption], names: Sequence[str], causes: frozenset[Cause]) -> str:
         free, pods = self._free(options) or 0, self._pods(names)
         can = f"{counted(free, 'address', 'addresses')} {'is' if free == 1 else 'are'} free in {_subnets(options)}"
         hang = f"{counted(pods, 'pod')} {'hangs' if pods == 1 else 'hang'}"
@@ -213,11 +213,11 @@ class Supply:
         names = tuple(sorted(node.name for node in nodes))
         hosts = some_of(names)
         if obstacle is AddressSupply.AT_LIMIT:
-            return NeedyNodes(names, obstacle, told_limit(self._snapshot, nodes))
+            return NeedyNodes(names, obstacle, describe_limit(self._snapshot, nodes))
         if obstacle is AddressSupply.UNKNOWN:
             return self._wherever_they_are(nodes, names)
         if hindered:
-            return NeedyNodes(names, obstacle, f"{hosts}: {told_hindrance(self._snapshot, hindered)}")
+            return NeedyNodes(names, obstacle, f"{hosts}: {describe_hindrance(self._snapshot, hindered)}")
         reason = f"{hosts}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
         return NeedyNodes(names, obstacle, reason)
 
@@ -231,8 +231,8 @@ class Supply:
             free_count = counted(free, "free address", "free addresses")
             reason = f"{free_count} in {ids}, the known subnets of {', '.join(sorted(z for z in zones if z))}, for "
             return NeedyNodes(names, AddressSupply.EXHAUSTED, reason + counted(pods, "stuck pod"))
-        what = "the ENIs" if any(not node.interfaces for node in nodes) else "the network cards of the ENIs"
-        reason = f"{what} of {some_of(names)} are unknown, so nothing proves a lack of addresses"
+        unread_part = "the ENIs" if any(not node.interfaces for node in nodes) else "the network cards of the ENIs"
+        reason = f"{unread_part} of {some_of(names)} are unknown, so nothing proves a lack of addresses"
         return NeedyNodes(
             names, AddressSupply.UNKNOWN, f"{reason}: capture the snapshot again, or add these interfaces to it"
         )
@@ -255,7 +255,7 @@ class Supply:
 _WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
 
 
-def told_limit(snapshot: Snapshot, nodes: Sequence[Node]) -> str:
+def describe_limit(snapshot: Snapshot, nodes: Sequence[Node]) -> str:
     """Why nodes can attach no further ENI, and what they hold; `nodes` are alike."""
     names = some_of(sorted(node.name for node in nodes))
     cni, first = snapshot.cni, nodes[0]

@@ -41,7 +41,7 @@ def _unselected_at(snapshot: Snapshot, group: AddressGroup) -> Iterator[tuple[En
             yield config, subnet
 
 
-def told_unselected(snapshot: Snapshot, group: AddressGroup) -> str:
+def describe_unselected(snapshot: Snapshot, group: AddressGroup) -> str:
     """Names them, as the end of a sentence."""
     names = [
         f"ENIConfig {config.name} ({subnet.id}, {counted(subnet.free or 0, 'free address', 'free addresses')})"

@@ -39,9 +39,9 @@ def _served_by_others(snapshot: Snapshot) -> str | None:
     concerned = _concerned(snapshot)
     if not concerned or any(node.runs_vpc_cni for node in concerned):
         return None
-    whose = "every node is" if len(concerned) == len(snapshot.nodes) else "the pods wait on nodes that all are"
+    subject = "every node is" if len(concerned) == len(snapshot.nodes) else "the pods wait on nodes that all are"
     if any(node.fargate for node in concerned):
-        return f"{whose} Fargate: pods take addresses of the Fargate profile's subnets, add subnets there"
+        return f"{subject} Fargate: pods take addresses of the Fargate profile's subnets, add subnets there"
     if any(node.own_cni for node in concerned):
-        return f"{whose} hybrid or of EKS Auto Mode: aws-node does not run there"
-    return f"{whose} Windows: their pods take addresses of the node's own ENI, and ENIConfigs do not apply"
+        return f"{subject} hybrid or of EKS Auto Mode: aws-node does not run there"
+    return f"{subject} Windows: their pods take addresses of the node's own ENI, and ENIConfigs do not apply"

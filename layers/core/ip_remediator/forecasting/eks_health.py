@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ip_remediator.common.clock import Clock
 
-TOLD_AGAIN = timedelta(hours=12)
+REPEATED_AFTER = timedelta(hours=12)
 # Node groups change less often than a sweep looks.
 KEPT = timedelta(minutes=15)
 _KEEP_SECONDS = 14 * 24 * 3600
@@ -61,16 +61,22 @@ class EksHealth:
         """Those of `signals` that people have not been told within the last twelve hours."""
         if not signals:
             return []
-        told = self._told(cluster)
-        return [one for one in signals if (key := _key(one)) not in told or now - told[key] >= TOLD_AGAIN]
+        announced = self._announced(cluster)
+        return [
+            signal
+            for signal in signals
+            if (key := _key(signal)) not in announced or now - announced[key] >= REPEATED_AFTER
+        ]
 
     def note(self, cluster: str, signals: Sequence[Signal], now: datetime) -> None:
         """Remembers that people were told of `signals` at `now`."""
-        recent = {key: moment for key, moment in self._told(cluster).items() if now - moment < TOLD_AGAIN}
-        told = {key: moment.isoformat() for key, moment in (recent | {_key(one): now for one in signals}).items()}
-        self._records.put({**_item_key(cluster), "told": told, "ttl": int(now.timestamp()) + _KEEP_SECONDS})
+        recent = {key: moment for key, moment in self._announced(cluster).items() if now - moment < REPEATED_AFTER}
+        announced = {
+            key: moment.isoformat() for key, moment in (recent | {_key(signal): now for signal in signals}).items()
+        }
+        self._records.put({**_item_key(cluster), "told": announced, "ttl": int(now.timestamp()) + _KEEP_SECONDS})
 
-    def _told(self, cluster: str) -> dict[str, datetime]:
+    def _announced(self, cluster: str) -> dict[str, datetime]:
         item = self._records.get(**_item_key(cluster)) or {}
         return {str(key): datetime.fromisoformat(str(moment)) for key, moment in item.get("told", {}).items()}
 

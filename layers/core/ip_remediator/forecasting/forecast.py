@@ -115,10 +115,10 @@ def _course_of_day(days: Iterable[Day], hour: int, trend: float) -> list[float]:
         level = median(flat.values())
         for h, value in flat.items():
             usual[(h - hour) % DAY].append(value - level)
-    known = [median(values) if values else None for values in usual]
-    last = next(value for value in reversed(known) if value is not None)
+    medians = [median(values) if values else None for values in usual]
+    last = next(value for value in reversed(medians) if value is not None)
     course = []
-    for expected in known:
+    for expected in medians:
         last = last if expected is None else expected
         course.append(last)
     return course
@@ -139,7 +139,7 @@ def _recent_growth(minima: Mapping[int, int], hour: int, free: int, trend: float
 def _hours_to_full(course: Sequence[float], free: int, slope: float, horizon: int) -> int | None:
     """The first of the next `horizon` hours in which nothing is free."""
     expected = (free + course[ahead % DAY] - course[0] + slope * ahead for ahead in range(1, horizon + 1))
-    return next((ahead for ahead, left in enumerate(expected, start=1) if left <= 0), None)
+    return next((ahead for ahead, free_addresses in enumerate(expected, start=1) if free_addresses <= 0), None)
 
 
 def _start_of(hour: int) -> datetime:

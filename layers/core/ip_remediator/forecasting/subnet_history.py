@@ -28,11 +28,11 @@ _KEEP_SECONDS = KEEP_HOURS * 3600
 
 @dataclass(frozen=True)
 class Kept:
-    """`told_at`: when a signal last said that the subnet will be full; `told_full_at`: and when, according to it."""
+    """When a signal last announced that the subnet will be full, and the time that it gave."""
 
     history: History = field(default_factory=History)
-    told_at: datetime | None = None
-    told_full_at: datetime | None = None
+    announced_at: datetime | None = None
+    announced_full_at: datetime | None = None
 
 
 class SubnetHistories:
@@ -52,14 +52,14 @@ class SubnetHistories:
     def write(self, subnet: Subnet, kept: Kept) -> None:
         """`kept` holds at least one hour."""
         first, minima = _packed(kept.history)
-        told = {"told_at": kept.told_at, "told_full_at": kept.told_full_at}
+        announced = {"told_at": kept.announced_at, "told_full_at": kept.announced_full_at}
         self._records.put(
             {
                 **_key(subnet),
                 "cidr": subnet.cidr,
                 "first": first,
                 "minima": minima,
-                **{name: moment.isoformat() for name, moment in told.items() if moment},
+                **{name: moment.isoformat() for name, moment in announced.items() if moment},
                 "ttl": max(kept.history.minima) * 3600 + _KEEP_SECONDS,
             }
         )
@@ -79,8 +79,8 @@ def _packed(history: History) -> tuple[int, bytes]:
 def _unpacked(item: Item) -> History:
     counts = array("H", bytes(item["minima"]))
     first = int(item["first"])
-    known = enumerate(_big_endian(counts), start=first)
-    return History({hour: free for hour, free in known if free != _UNKNOWN})
+    hours = enumerate(_big_endian(counts), start=first)
+    return History({hour: free for hour, free in hours if free != _UNKNOWN})
 
 
 def _big_endian(counts: array[int]) -> array[int]:

@@ -23,7 +23,13 @@ from ip_remediator.forecasting.forecast import Forecast, forecast
 from ip_remediator.forecasting.onboarded_clusters import OnboardedClusters
 from ip_remediator.forecasting.reads import ClusterObservation, Vpcs, look
 from ip_remediator.forecasting.subnet_history import Kept, SubnetHistories
-from ip_remediator.forecasting.zone_forecast import Outlook, foretelling, is_news, outlooks, with_forecasts
+from ip_remediator.forecasting.zone_forecast import (
+    ZoneForecast,
+    forecast_signal,
+    is_news,
+    with_forecasts,
+    zone_forecasts,
+)
 from ip_remediator.intake.places import NOTED_AGAIN, SubnetClusters
 from ip_remediator.intake.queue import SignalQueue
 from ip_remediator.observability import logger, measure
@@ -85,18 +91,18 @@ class Sweeper:
         Raises:
             The errors of `common.errors`: the clusters cannot be listed.
         """
-        around = SweepState(self.clock())
-        for name, found in self._looks(seconds):
+        state = SweepState(self.clock())
+        for name, result in self._looks(seconds):
             try:
-                looked = found()
-                if looked:
-                    self._tell(looked, around)
-                    self._seen_until[name] = looked.began - OVERLAP
-                    around.swept += 1
+                observation = result()
+                if observation:
+                    self._report(observation, state)
+                    self._seen_until[name] = observation.began - OVERLAP
+                    state.swept += 1
             except Exception as error:  # whatever it is: the other clusters go on
-                self._failed(name, error, around)
-        self._keep(around)
-        return {"swept": around.swept, "failed": sorted(around.failed), "signals": around.signals}
+                self._failed(name, error, state)
+        self._keep(state)
+        return {"swept": state.swept, "failed": sorted(state.failed), "signals": state.signals}
 
     def _looks(self, seconds: float) -> Iterator[tuple[str, Callable[[], ClusterObservation | None]]]:
         """Each cluster as soon as its look has ended, at last those that did not end in time."""
@@ -131,29 +137,31 @@ class Sweeper:
             logger.warning("EKS health not read", cluster=described["name"], reason=f"{type(error).__name__}: {error}")
             return ()
 
-    def _failed(self, name: str, error: Exception, around: SweepState) -> None:
-        around.failed.append(name)
+    def _failed(self, name: str, error: Exception, state: SweepState) -> None:
+        state.failed.append(name)
         logger.error("cluster not swept", cluster=name, error=type(error).__name__, reason=str(error)[:500])
         measure({"ClusterName": name}, {"SweepFailures": (1, MetricUnit.Count)})
 
-    def _tell(self, looked: ClusterObservation, around: SweepState) -> None:
-        snapshot = looked.snapshot
+    def _report(self, observation: ClusterObservation, state: SweepState) -> None:
+        snapshot = observation.snapshot
         next_enis = {subnet.id for zone in zones_of(snapshot) for subnet in zone_subnets(snapshot, zone)}
-        used = [subnet for subnet in snapshot.subnets if subnet.id in looked.in_use | next_enis]
-        for subnet in used:
-            if subnet.id not in around.after:
-                self._foretell(subnet, around)
-        foretold = list(self._foretold(snapshot, around))
-        issues = self.health.news(snapshot.cluster.name, looked.health, around.now)
-        signals = [*_failures(looked, around.now), *(signal for _, signal in foretold), *issues]
+        subnets = [subnet for subnet in snapshot.subnets if subnet.id in observation.in_use | next_enis]
+        for subnet in subnets:
+            if subnet.id not in state.after:
+                self._forecast_subnet(subnet, state)
+        zone_signals = list(self._zone_signals(snapshot, state))
+        issues = self.health.news(snapshot.cluster.name, observation.health, state.now)
+        signals = [*_failures(observation, state.now), *(signal for _, signal in zone_signals), *issues]
         self.queue.send(signals)
-        for outlook, _ in foretold:  # what the queue refused was not told
-            self._note(outlook, around)
+        for zone_forecast, _ in zone_signals:  # what the queue refused was not announced
+            self._note(zone_forecast, state)
         if issues:
-            self.health.note(snapshot.cluster.name, issues, around.now)
-        around.signals += len(signals)
-        self._measure(snapshot, used)
-        self._note_subnets(snapshot.cluster.name, {*looked.own_subnets, *(subnet.id for subnet in used)}, around.now)
+            self.health.note(snapshot.cluster.name, issues, state.now)
+        state.signals += len(signals)
+        self._measure(snapshot, subnets)
+        self._note_subnets(
+            snapshot.cluster.name, {*observation.own_subnets, *(subnet.id for subnet in subnets)}, state.now
+        )
 
     def _note_subnets(self, cluster: str, subnets: Iterable[str], now: datetime) -> None:
         """So that a refused call or launch in one of them is known to be the cluster's; a day later once more."""
@@ -162,24 +170,26 @@ class Sweeper:
         self.subnet_clusters.note(cluster, due, now)
         self._noted.update({(cluster, subnet): now for subnet in due})
 
-    def _foretell(self, subnet: Subnet, around: SweepState) -> None:
+    def _forecast_subnet(self, subnet: Subnet, state: SweepState) -> None:
         """The subnet's history with what is free now; clusters that share the subnet share that."""
         kept, free = self.histories.read(subnet), subnet.free or 0
-        around.before[subnet.id] = kept
-        around.after[subnet.id] = subnet, replace(kept, history=kept.history.observed(around.now, free))
-        around.forecasts[subnet.id] = forecast(kept.history, around.now, free)
+        state.before[subnet.id] = kept
+        state.after[subnet.id] = subnet, replace(kept, history=kept.history.observed(state.now, free))
+        state.forecasts[subnet.id] = forecast(kept.history, state.now, free)
 
-    def _foretold(self, snapshot: Snapshot, around: SweepState) -> Iterator[tuple[Outlook, Signal]]:
-        for outlook in outlooks(with_forecasts(snapshot, around.forecasts, self.within)):
-            kept, found = around.before[outlook.last.id], around.forecasts[outlook.last.id]
-            if found and is_news(outlook.full_at, around.now, kept.told_at, kept.told_full_at):
-                signal = foretelling(snapshot.cluster.name, outlook, found, around.now)
+    def _zone_signals(self, snapshot: Snapshot, state: SweepState) -> Iterator[tuple[ZoneForecast, Signal]]:
+        for zone_forecast in zone_forecasts(with_forecasts(snapshot, state.forecasts, self.within)):
+            kept, forecast_of_last = state.before[zone_forecast.last.id], state.forecasts[zone_forecast.last.id]
+            if forecast_of_last and is_news(
+                zone_forecast.full_at, state.now, kept.announced_at, kept.announced_full_at
+            ):
+                signal = forecast_signal(snapshot.cluster.name, zone_forecast, forecast_of_last, state.now)
                 if isinstance(signal, Signal):
-                    yield outlook, signal
+                    yield zone_forecast, signal
 
-    def _note(self, outlook: Outlook, around: SweepState) -> None:
-        subnet, kept = around.after[outlook.last.id]
-        around.after[subnet.id] = subnet, replace(kept, told_at=around.now, told_full_at=outlook.full_at)
+    def _note(self, zone_forecast: ZoneForecast, state: SweepState) -> None:
+        subnet, kept = state.after[zone_forecast.last.id]
+        state.after[subnet.id] = subnet, replace(kept, announced_at=state.now, announced_full_at=zone_forecast.full_at)
 
     def _measure(self, snapshot: Snapshot, used: list[Subnet]) -> None:
         if not used:
@@ -198,10 +208,10 @@ class Sweeper:
         least = min(subnet.free or 0 for subnet in used)
         measure({"ClusterName": snapshot.cluster.name}, {"LeastFreeAddresses": (least, MetricUnit.Count)})
 
-    def _keep(self, around: SweepState) -> None:
-        """Last, and only what changed: a forecast that was told twice is a lesser evil than one never told."""
-        for id_, (subnet, kept) in around.after.items():
-            if kept != around.before[id_]:
+    def _keep(self, state: SweepState) -> None:
+        """Last, and only what changed: a forecast announced twice does less harm than one never announced."""
+        for id_, (subnet, kept) in state.after.items():
+            if kept != state.before[id_]:
                 self.histories.write(subnet, kept)
 
 
@@ -214,15 +224,15 @@ def _not_in_time(future: Future[ClusterObservation | None], seconds: float) -> C
     return result
 
 
-def _failures(looked: ClusterObservation, now: datetime) -> list[Signal]:
+def _failures(observation: ClusterObservation, now: datetime) -> list[Signal]:
     """The newest events of pods that wait, as signals of the sweep."""
-    name = looked.snapshot.cluster.name
-    read = (parse_kubernetes_event(event, cluster=name, received_at=now) for event in looked.failures)
-    return [signal.model_copy(update={"source": Source.SWEEP}) for signal in read if isinstance(signal, Signal)]
+    name = observation.snapshot.cluster.name
+    outcomes = (parse_kubernetes_event(event, cluster=name, received_at=now) for event in observation.failures)
+    return [signal.model_copy(update={"source": Source.SWEEP}) for signal in outcomes if isinstance(signal, Signal)]
 
 
 def _leaked_addresses(snapshot: Snapshot) -> Mapping[str, int]:
-    held: dict[str, int] = {}
+    addresses: dict[str, int] = {}
     for eni in snapshot.leaked_interfaces:
-        held[eni.subnet_id] = held.get(eni.subnet_id, 0) + eni.addresses
-    return held
+        addresses[eni.subnet_id] = addresses.get(eni.subnet_id, 0) + eni.addresses
+    return addresses

@@ -14,12 +14,12 @@ from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
 from ip_remediator.snapshot.node_room.free_space import lasting
 
-# A forecast that stays as it is, or a full subnet that nobody cured, is told again this much later.
+# A forecast that stays as it is, or a full subnet that nobody cured, is announced again this much later.
 REMINDED_AFTER = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ZoneForecast:
     """A zone in which no subnet has a free address at `full_at` any more; `last` is the one that lasts longest."""
 
     zone: str
@@ -31,46 +31,48 @@ def with_forecasts(snapshot: Snapshot, forecasts: Mapping[str, Forecast | None],
     """`snapshot` with `full_at` where the subnet (by id) is forecast to be full `within` that time."""
     latest = snapshot.taken_at + within if snapshot.taken_at else None
 
-    def foretold(subnet: Subnet) -> Subnet:
-        found = forecasts.get(subnet.id)
-        near = found is not None and latest is not None and found.full_at <= latest
-        return subnet.model_copy(update={"full_at": found.full_at}) if found and near else subnet
+    def with_forecast(subnet: Subnet) -> Subnet:
+        forecast = forecasts.get(subnet.id)
+        near = forecast is not None and latest is not None and forecast.full_at <= latest
+        return subnet.model_copy(update={"full_at": forecast.full_at}) if forecast and near else subnet
 
-    return snapshot.model_copy(update={"subnets": tuple(map(foretold, snapshot.subnets))})
+    return snapshot.model_copy(update={"subnets": tuple(map(with_forecast, snapshot.subnets))})
 
 
-def outlooks(snapshot: Snapshot) -> list[Outlook]:
+def zone_forecasts(snapshot: Snapshot) -> list[ZoneForecast]:
     """The zones that will be full. Where ipamd may choose between subnets, all of them must be."""
     if not snapshot.cni.installed:
         return []
-    found = ((zone, lasting(zone_subnets(snapshot, zone))) for zone in zones_of(snapshot))
-    return [Outlook(zone, last, last.full_at) for zone, last in found if last and last.full_at]
+    lasting_subnets = ((zone, lasting(zone_subnets(snapshot, zone))) for zone in zones_of(snapshot))
+    return [ZoneForecast(zone, last, last.full_at) for zone, last in lasting_subnets if last and last.full_at]
 
 
-def is_news(full_at: datetime, now: datetime, told_at: datetime | None, told_full_at: datetime | None) -> bool:
-    """Whether people must hear of `full_at`, after they heard of `told_full_at` at `told_at`: half of the time that
-    was left then is gone, or twelve hours have passed."""
-    if told_at is None or told_full_at is None:
+def is_news(
+    full_at: datetime, now: datetime, announced_at: datetime | None, announced_full_at: datetime | None
+) -> bool:
+    """Whether people must hear of `full_at`, after `announced_full_at` was announced at `announced_at`: half of the
+    remaining time has passed since, or twelve hours have."""
+    if announced_at is None or announced_full_at is None:
         return True
-    return (full_at - now) < (told_full_at - told_at) / 2 or now - told_at >= REMINDED_AFTER
+    return (full_at - now) < (announced_full_at - announced_at) / 2 or now - announced_at >= REMINDED_AFTER
 
 
-def foretelling(cluster: str, outlook: Outlook, forecast: Forecast, now: datetime) -> Outcome:
+def forecast_signal(cluster: str, zone_forecast: ZoneForecast, forecast: Forecast, now: datetime) -> Outcome:
     """The signal that a zone will be full: strong, because the counts are EC2's own."""
     return build(
         source=Source.SWEEP,
         cluster=cluster,
         cause=Cause.SUBNET_FULL,
         strength=Strength.STRONG,
-        zone=outlook.zone,
+        zone=zone_forecast.zone,
         seen=(now, now),
         received_at=now,
-        identity=f"forecast-{outlook.last.id}-{now:%Y%m%dT%H%M}",
-        excerpt=told(outlook.last, forecast, now),
+        identity=f"forecast-{zone_forecast.last.id}-{now:%Y%m%dT%H%M}",
+        excerpt=forecast_text(zone_forecast.last, forecast, now),
     )
 
 
-def told(subnet: Subnet, forecast: Forecast, now: datetime) -> str:
+def forecast_text(subnet: Subnet, forecast: Forecast, now: datetime) -> str:
     """In words: "subnet-0a (10.0.0.0/28) will be full at 2026-03-01 14:00 UTC (12 free, -9/h)"."""
     rate = f", -{forecast.per_hour:.2g}/h" if forecast.per_hour > 0 else ""
     if forecast.full_at <= now:

@@ -159,7 +159,7 @@ def work_key(incident: str) -> dict[str, str]:
     return {"pk": "WORK", "sk": f"INCIDENT#{incident}"}
 
 
-def untold_key(incident: str) -> dict[str, str]:
+def undelivered_key(incident: str) -> dict[str, str]:
     return {"pk": "UNTOLD", "sk": f"INCIDENT#{incident}"}
 
 

@@ -179,10 +179,10 @@ class Verification(Document):
 
 
 class Progress(Document):
-    """How far a step is that waits for many: `done` of `total` pods run, or ENIs have left."""
+    """How far a step is that waits for many: `done` of `total` pods run, or ENIs are gone."""
 
     step: Step
-    what: Literal["pod", "ENI"]
+    unit: Literal["pod", "ENI"] = Field(alias="what")
     done: int = Field(ge=0)
     total: int = Field(ge=0)
 
@@ -279,7 +279,9 @@ class Rollback(Document):
     requested_by: str
     assessment: RollbackAssessment | None = None
     evict: bool = False
-    heir: str | None = Field(default=None, description="the later incident that keeps what it stands on")
+    successor: str | None = Field(
+        default=None, alias="heir", description="the later incident that keeps what it depends on"
+    )
     left_alone_until: datetime | None = Field(
         default=None, description="until then, signals of the pods that it moved open no incident"
     )
@@ -317,7 +319,9 @@ class Incident(Document):
     after_rollback: str | None = Field(
         default=None, description="the incident that people rolled back before signals opened this one: they decide"
     )
-    cidr_heir: str | None = Field(default=None, description="the later incident that keeps its CIDR, and its block")
+    cidr_successor: str | None = Field(
+        default=None, alias="cidr_heir", description="the later incident that keeps its CIDR, and its block"
+    )
     inherits: tuple[str, ...] = Field(default=(), description="earlier incidents whose CIDR, and block, it keeps")
     change_execution: str | None = Field(
         default=None,

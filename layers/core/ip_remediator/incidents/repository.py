@@ -33,7 +33,7 @@ from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.diagnose import Diagnosis
-from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, untold_key, work_key
+from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, undelivered_key, work_key
 from ip_remediator.incidents.record import (
     Approval,
     Failure,
@@ -145,19 +145,19 @@ class Incidents(IncidentOpener):
             return self._records.checking(meta_key(incident.id), _HELD, {":seen": incident.change_execution})
         return self._records.checking(meta_key(incident.id), f"attribute_exists(pk) AND {_NOT_HELD}", {})
 
-    def note_untold(self, incident: str) -> None:
+    def mark_undelivered(self, incident: str) -> None:
         """Slack could not be brought up to date: once it is back, the last state must still be delivered."""
-        self._records.update(untold_key(incident), "SET since = :now", {":now": self._clock().isoformat()})
+        self._records.update(undelivered_key(incident), "SET since = :now", {":now": self._clock().isoformat()})
 
-    def untold(self) -> Iterator[str]:
+    def undelivered(self) -> Iterator[str]:
         """The incidents whose message in Slack tells an old state."""
         for item in self._records.query("UNTOLD", "INCIDENT#"):
             yield str(item["sk"]).removeprefix("INCIDENT#")
 
-    def retell(self, incident: str) -> None:
+    def redeliver(self, incident: str) -> None:
         """Has the table's stream tell of the incident again."""
         told = self._records.setting(meta_key(incident), {"retold_at": self._clock().isoformat()})
-        self._records.transact([self._records.deleting(untold_key(incident)), told])
+        self._records.transact([self._records.deleting(undelivered_key(incident)), told])
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""

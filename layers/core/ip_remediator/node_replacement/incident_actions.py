@@ -91,8 +91,8 @@ def confirm_replacement(work: IncidentWork, asked: ConfirmReplacement) -> Replac
 
 @INCIDENT.action(CancelChange, Cancelled, Effect.READS)
 def cancel_replacement(work: IncidentWork, asked: CancelChange) -> Cancelled:
-    told = _workflow(work).cancel(asked.incident, asked.by, asked.execution)
-    return Cancelled(incident=asked.incident, told=told)
+    note = _workflow(work).cancel(asked.incident, asked.by, asked.execution)
+    return Cancelled(incident=asked.incident, note=note)
 
 
 @INCIDENT.action(Interrupt, Interrupted, Effect.READS)

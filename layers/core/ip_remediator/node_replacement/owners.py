@@ -27,10 +27,10 @@ class AutoScalingGroups:
         names = self._names(sorted(set(instances)))
         if not names:
             return {}
-        wanted = sorted(set(names.values()))
+        group_names = sorted(set(names.values()))
         with aws_call("DescribeAutoScalingGroups"):
             pages = self.autoscaling.get_paginator("describe_auto_scaling_groups").paginate(
-                AutoScalingGroupNames=wanted
+                AutoScalingGroupNames=group_names
             )
             groups = {
                 group["AutoScalingGroupName"]: _group(group) for page in pages for group in page["AutoScalingGroups"]

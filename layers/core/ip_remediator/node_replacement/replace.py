@@ -95,14 +95,14 @@ class NodeReplacer:
         present = KubeNodes(self.kube).by_instance()
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
         ended = {node.instance for node in begun if node.state in _NO_WAY_BACK}
-        there, gone = [], []
+        present_nodes, gone = [], []
         for name in nodes:
             node = snapshot.node(name)
             if node is None or node.instance_id is None or present.get(node.instance_id) != name:
                 gone.append(name)
             elif node.instance_id not in ended:
-                there.append(node)
-        return self._described(there), gone
+                present_nodes.append(node)
+        return self._described(present_nodes), gone
 
     def _described(self, nodes: list[Node]) -> list[Candidate]:
         claims = NodeClaims(self.kube).by_instance() if any(node.provisioner == "karpenter" for node in nodes) else {}

@@ -53,7 +53,7 @@ class Notifier:
         self._mention = mention
         self._published: dict[str, str] = {}
 
-    def tell(self, incident_ids: Iterable[str]) -> list[Delivery]:
+    def notify(self, incident_ids: Iterable[str]) -> list[Delivery]:
         """Brings the messages of the incidents up to date.
 
         Raises:
@@ -63,12 +63,12 @@ class Notifier:
         results = []
         for incident_id in incident_ids:
             # An outage met once is not waited for again: the other incidents would be told too late.
-            delivery, outage = self._tell(incident_id, outage)
+            delivery, outage = self._notify(incident_id, outage)
             logger.info("told", extra={"incident": incident_id, "result": delivery, "outage": outage})
             results.append(delivery)
         return results
 
-    def _tell(self, incident_id: str, outage: str) -> tuple[Delivery, str]:
+    def _notify(self, incident_id: str, outage: str) -> tuple[Delivery, str]:
         try:
             incident = self._incidents.get(incident_id)
         except IncidentNotFound:
@@ -81,7 +81,7 @@ class Notifier:
             except SlackUnavailable as error:
                 outage = str(error)
         # Nothing may change in the record any more: the watchdog has the last state told once Slack is back.
-        self._incidents.note_untold(incident.id)
+        self._incidents.mark_undelivered(incident.id)
         self._publish(incident, outage)
         return Delivery.FALLBACK, outage
 

@@ -58,7 +58,7 @@ def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool, str
     if not too_high:
         return False, "no node's max-pods exceeds what its ENIs hold, as far as its limits are known"
     more = f"; and {counted(len(too_high) - 3, 'more kind')} of nodes" if len(too_high) > 3 else ""
-    return True, "set max-pods of new nodes: " + "; ".join(excess.told for excess in too_high[:3]) + more
+    return True, "set max-pods of new nodes: " + "; ".join(excess.summary for excess in too_high[:3]) + more
 
 
 def _reserved_enis(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool, str]:

@@ -62,7 +62,7 @@ def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[Pla
         yield Change(
             action="configure_cni",
             target="aws-node",
-            description=f"set {told_settings()} through {way}, and watch the rollout",
+            description=f"set {describe_settings()} through {way}, and watch the rollout",
             manifest={"env": cni_settings()},
         )
 
@@ -72,7 +72,7 @@ def cni_settings() -> dict[str, str]:
     return {CUSTOM_NETWORK_CFG: "true", ENI_CONFIG_LABEL_DEF: ZONE_LABEL}
 
 
-def told_settings() -> str:
+def describe_settings() -> str:
     return " ".join(f"{name}={value}" for name, value in cni_settings().items())
 
 

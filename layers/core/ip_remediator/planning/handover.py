@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 
 from ip_remediator.common.text import some_of
-from ip_remediator.planning.changes import cni_settings, told_settings
+from ip_remediator.planning.changes import cni_settings, describe_settings
 from ip_remediator.planning.model import Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import NodeGroup
@@ -40,7 +40,7 @@ def _settings(snapshot: Snapshot) -> str:
     """The values of the chart aws-vpc-cni have the variables under `env`."""
     if snapshot.cni.owner == "helm":
         return f"in the values of {snapshot.cni.owned_by or 'the Helm release'}: {json.dumps({'env': cni_settings()})}"
-    return f"kubectl -n kube-system set env daemonset/aws-node {told_settings()}"
+    return f"kubectl -n kube-system set env daemonset/aws-node {describe_settings()}"
 
 
 def _whole(snapshot: Snapshot, change: Change) -> object:

@@ -105,9 +105,9 @@ class ChangeWorkflow(Generic[DocumentT]):
             raise self.change.taken(f"incident {incident_id} is being changed by {incident.change_execution}")
         return incident
 
-    def go_ahead(self, incident: Incident, by: str | None, told: str, **update: object) -> None:
+    def go_ahead(self, incident: Incident, by: str | None, note: str, **update: object) -> None:
         """Notes that it was confirmed. `by`: who confirmed, None when nobody was asked."""
-        self._record(incident, self.change.running, StepState.RUNNING, told, by or self._requested_by(incident), update)
+        self._record(incident, self.change.running, StepState.RUNNING, note, by or self._requested_by(incident), update)
 
     def cancel(self, incident_id: str, by: str | None, execution: str | None = None) -> str:
         """Nobody wants it (`by` None: nobody answered): nothing was changed, and it can be asked for again.
@@ -140,8 +140,8 @@ class ChangeWorkflow(Generic[DocumentT]):
     def record_interruption(self, incident: Incident, reasons: tuple[str, ...], failure: Failure | None = None) -> None:
         update = self.change.on_interruption(reasons)
         documents: dict[str, Document] = {"failure": failure} if failure else {}
-        told = "; ".join(reasons)
-        self._record(incident, self.change.interrupted, StepState.FAILED, told, AUTOMATIC, update, documents)
+        note = "; ".join(reasons)
+        self._record(incident, self.change.interrupted, StepState.FAILED, note, AUTOMATIC, update, documents)
 
     def settle(self, incident: Incident) -> None:
         """A question that is still open has expired."""

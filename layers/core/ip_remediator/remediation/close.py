@@ -110,7 +110,7 @@ class Lifecycle:
         """
         if standing is None:
             standing = ChangeLog(self.table, self.clock, incident.id).outstanding()
-        if incident.cidr_heir is None and not any(change.kind.in_vpc for change in standing):
+        if incident.cidr_successor is None and not any(change.kind.in_vpc for change in standing):
             for owner in (incident.id, *incident.inherits):
                 self.ledger.release(owner)
 

@@ -30,13 +30,13 @@ def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) 
     """`snapshot` with the hour in which subnets that new ENIs come from will be full, where that is `within` reach."""
     if snapshot.taken_at is None:
         return snapshot
-    used = {subnet.id: subnet for zone in zones_of(snapshot) for subnet in zone_subnets(snapshot, zone)}
-    found = {
+    subnets = {subnet.id: subnet for zone in zones_of(snapshot) for subnet in zone_subnets(snapshot, zone)}
+    forecasts = {
         id_: forecast(histories.read(subnet).history, snapshot.taken_at, subnet.free)
-        for id_, subnet in used.items()
+        for id_, subnet in subnets.items()
         if subnet.free is not None
     }
-    return with_forecasts(snapshot, found, within)
+    return with_forecasts(snapshot, forecasts, within)
 
 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:

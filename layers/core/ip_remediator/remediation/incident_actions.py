@@ -62,7 +62,7 @@ class Close(OfIncident):
     failure: Caught | None = None
 
 
-class FailureTold(Result):
+class FailureReport(Result):
     error: str
     message: str
 
@@ -75,7 +75,7 @@ class Report(Result):
     outcome: Outcome
     verdict: str | None = None
     block: str | None = None
-    failure: FailureTold | None = None
+    failure: FailureReport | None = None
     plan: dict[str, Any] | None = Field(default=None)
 
 

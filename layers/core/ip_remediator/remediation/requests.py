@@ -78,7 +78,7 @@ def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, term
         CannotPlan: no plan is possible whatever is asked for.
     """
     zones = tuple(dict.fromkeys(request.zones))
-    wanted = replace(
+    options = replace(
         terms,
         zones=zones,
         block=IPv4Network(request.block) if request.block else None,
@@ -86,9 +86,9 @@ def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, term
         insists=terms.insists or request.strategy is not None,
     )
     if zones:
-        _check_zones(zones, snapshot, wanted.strategy)
+        _check_zones(zones, snapshot, options.strategy)
     try:
-        needed = requirement(snapshot, diagnosis, wanted)
+        needed = requirement(snapshot, diagnosis, options)
     except CannotPlan as refusal:
         if refusal.field == "strategy" and request.strategy:
             raise InvalidInput(f"field 'strategy': {refusal}") from refusal
@@ -98,22 +98,25 @@ def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, term
             )
             raise CannotPlan(f"{refusal} ({asked})", refusal.alternatives, field=refusal.field) from refusal
         raise
-    if wanted.block:
-        _check_block(wanted.block, needed, snapshot)
+    if options.block:
+        _check_block(options.block, needed, snapshot)
     return needed
 
 
-def _check_zones(zones: tuple[str, ...], snapshot: Snapshot, wish: RequestedStrategy) -> None:
-    inhabited = {node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni}
-    known = ", ".join(sorted(inhabited))
-    empty = sorted(set(zones) - inhabited)
-    if empty:
-        raise InvalidInput(f"field 'zones': the cluster has no nodes in {', '.join(empty)}; it has some in {known}")
-    left_out = sorted(inhabited - set(zones))
-    if left_out and wish == "custom-networking" and not snapshot.cni.custom_networking:
+def _check_zones(zones: tuple[str, ...], snapshot: Snapshot, strategy: RequestedStrategy) -> None:
+    occupied = {node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni}
+    zones_with_nodes = ", ".join(sorted(occupied))
+    unoccupied = sorted(set(zones) - occupied)
+    if unoccupied:
+        raise InvalidInput(
+            f"field 'zones': the cluster has no nodes in {', '.join(unoccupied)}; it has some in {zones_with_nodes}"
+        )
+    left_out = sorted(occupied - set(zones))
+    if left_out and strategy == "custom-networking" and not snapshot.cni.custom_networking:
         raise InvalidInput(
             f"field 'zones': custom networking is turned on by this run, for the whole cluster: without an ENIConfig "
-            f"the nodes in {', '.join(left_out)} would become NotReady. Name all of {known}, or leave the field out"
+            f"the nodes in {', '.join(left_out)} would become NotReady. Name all of {zones_with_nodes}, or leave the "
+            "field out"
         )
 
 

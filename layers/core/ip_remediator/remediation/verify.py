@@ -63,17 +63,17 @@ class Verifier:
     def _watch(self, uids: set[str], seconds: float) -> set[str]:
         """The pods that are still waiting after at most `seconds`; people see their number fall meanwhile."""
         waiting = self.pods.await_not_pending(uids, 0)
-        self._tell_progress(len(uids) - len(waiting), len(uids))
+        self._record_progress(len(uids) - len(waiting), len(uids))
         while waiting and seconds > 0:
             before, slice_ = len(waiting), min(seconds, _SLICE_SECONDS)
             waiting = self.pods.await_not_pending(uids, slice_)
             seconds -= slice_
             if len(waiting) != before:
-                self._tell_progress(len(uids) - len(waiting), len(uids))
+                self._record_progress(len(uids) - len(waiting), len(uids))
         return waiting
 
-    def _tell_progress(self, done: int, total: int) -> None:
-        progress = Progress(step=Step.VERIFY, what="pod", done=done, total=total)
+    def _record_progress(self, done: int, total: int) -> None:
+        progress = Progress(step=Step.VERIFY, unit="pod", done=done, total=total)
         if total and progress != self.incident.progress:
             self.incidents.record_progress(self.incident.id, progress)
 

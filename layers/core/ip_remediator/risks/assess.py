@@ -17,8 +17,8 @@ from ip_remediator.risks import (
     security_groups,
     sharing,
 )
+from ip_remediator.risks.migration import Migration
 from ip_remediator.risks.model import Risk
-from ip_remediator.risks.move import Move
 from ip_remediator.snapshot.model import Snapshot
 
 # In the order in which risks of the same severity are told.
@@ -77,6 +77,8 @@ def assess(
     and `zones` those that it serves. `eni_configs` are those that it writes.
     """
     ranges = (*((block,) if block else ()), *existing)
-    move = Move(snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones), frozenset(eni_configs))
-    found = [risk for check in _CHECKS if (risk := check(move))]
+    migration = Migration(
+        snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones), frozenset(eni_configs)
+    )
+    found = [risk for check in _CHECKS if (risk := check(migration))]
     return tuple(sorted(found, key=lambda risk: -risk.severity))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ip_remediator.risks.migration import SUBNET_DISCOVERY, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import SUBNET_DISCOVERY, Move, shown
 from ip_remediator.snapshot.model_cluster import NODE_PORT_SUPPORT, Node
 from ip_remediator.snapshot.node_room.limits import pods_that_fit
 
 _OWN_MAX_PODS = ("karpenter", "self-managed")
 
 
-def prefix_mode(move: Move) -> Risk | None:
-    if not (move.first_time and move.snapshot.cni.prefix_delegation):
+def prefix_mode(migration: Migration) -> Risk | None:
+    if not (migration.first_time and migration.snapshot.cni.prefix_delegation):
         return None
-    holding = sorted(node.name for node in move.nodes if any(eni.primary and eni.prefixes for eni in node.interfaces))
+    holding = sorted(
+        node.name for node in migration.nodes if any(eni.primary and eni.prefixes for eni in node.interfaces)
+    )
     on_nodes = f", {shown(holding)} with prefixes on the primary ENI" if holding else ""
     return Risk(
         id="prefix-mode-existing-nodes",
@@ -27,9 +29,9 @@ def prefix_mode(move: Move) -> Risk | None:
     )
 
 
-def node_ports(move: Move) -> Risk | None:
+def node_ports(migration: Migration) -> Risk | None:
     """Its rules send answers back through the primary ENI; with custom networking no pod is on that one any more."""
-    if not move.first_time or move.snapshot.cni.flag(NODE_PORT_SUPPORT):
+    if not migration.first_time or migration.snapshot.cni.flag(NODE_PORT_SUPPORT):
         return None
     return Risk(
         id="node-port-support-off",
@@ -37,52 +39,54 @@ def node_ports(move: Move) -> Risk | None:
         found=f"{NODE_PORT_SUPPORT}=false",
         breaks="Services of type NodePort, and load balancers with instance targets, for pods in the new range: their "
         "answers leave through another ENI than the request came by",
-        remedy=f"{_set_to_true(move, NODE_PORT_SUPPORT)}, or IP targets",
+        remedy=f"{_set_to_true(migration, NODE_PORT_SUPPORT)}, or IP targets",
     )
 
 
-def _set_to_true(move: Move, name: str) -> str:
+def _set_to_true(migration: Migration, name: str) -> str:
     """The add-on puts back what is set on the DaemonSet beside it."""
-    if move.snapshot.cni.owner == "addon":
+    if migration.snapshot.cni.owner == "addon":
         return f'`{{"env": {{"{name}": "true"}}}}` in the configurationValues of the vpc-cni add-on'
     return f"`kubectl -n kube-system set env daemonset/aws-node {name}=true`"
 
 
-def fewer_pods(move: Move) -> Risk | None:
+def fewer_pods(migration: Migration) -> Risk | None:
     """The primary ENI holds no pods any more: (ENIs - 1) x (addresses - 1) + 2 of them, and their prefixes."""
-    if not move.first_time:
+    if not migration.first_time:
         return None
-    tight = [node for node in move.nodes if _allows_too_many_pods(move, node)]
-    if not tight and not any(_limit_unknown(move, node) for node in move.nodes):
+    tight = [node for node in migration.nodes if _allows_too_many_pods(migration, node)]
+    if not tight and not any(_limit_unknown(migration, node) for node in migration.nodes):
         return None
-    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {_room(move, node)}" for node in tight}
+    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {_room(migration, node)}" for node in tight}
     return Risk(
         id="max-pods-on-new-nodes",
-        severity=_severity_of_tight(move, tight),
+        severity=_severity_of_tight(migration, tight),
         found=f"pods per node of which a new one can still give addresses: {shown(sorted(changes), 5)}"
         if changes
         else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
         breaks="a new node with the present max-pods is given more pods than it has addresses for",
-        remedy="; ".join(_steps_to_lower_max_pods(karpenter=_uses_karpenter(move), named=bool(changes))),
+        remedy="; ".join(_steps_to_lower_max_pods(karpenter=_uses_karpenter(migration), named=bool(changes))),
     )
 
 
-def _severity_of_tight(move: Move, tight: list[Node]) -> Severity:
+def _severity_of_tight(migration: Migration, tight: list[Node]) -> Severity:
     """Who starts nodes by Karpenter or by oneself sets their max-pods."""
-    owners_choice = any(node.provisioner in _OWN_MAX_PODS for node in tight) or _uses_karpenter(move)
+    owners_choice = any(node.provisioner in _OWN_MAX_PODS for node in tight) or _uses_karpenter(migration)
     return Severity.MEDIUM if tight and owners_choice else Severity.LOW
 
 
-def _limit_unknown(move: Move, node: Node) -> bool:
-    return node.max_pods is None or _room(move, node) is None
+def _limit_unknown(migration: Migration, node: Node) -> bool:
+    return node.max_pods is None or _room(migration, node) is None
 
 
-def _uses_karpenter(move: Move) -> bool:
-    return bool(move.snapshot.cluster.karpenter) or any(node.provisioner == "karpenter" for node in move.nodes)
+def _uses_karpenter(migration: Migration) -> bool:
+    return bool(migration.snapshot.cluster.karpenter) or any(
+        node.provisioner == "karpenter" for node in migration.nodes
+    )
 
 
-def _allows_too_many_pods(move: Move, node: Node) -> bool:
-    room = _room(move, node)
+def _allows_too_many_pods(migration: Migration, node: Node) -> bool:
+    room = _room(migration, node)
     return room is not None and (node.max_pods or 0) > room
 
 
@@ -93,14 +97,14 @@ def _steps_to_lower_max_pods(*, karpenter: bool, named: bool) -> Iterator[str]:
     yield f"let new node groups run with the max-pods {fitting} (kubelet's maxPods in the launch template)"
 
 
-def _room(move: Move, node: Node) -> int | None:
-    return pods_that_fit(move.snapshot.cni, node, custom_networking=True)
+def _room(migration: Migration, node: Node) -> int | None:
+    return pods_that_fit(migration.snapshot.cni, node, custom_networking=True)
 
 
-def discovery(move: Move) -> Risk | None:
+def discovery(migration: Migration) -> Risk | None:
     """Since v1.18 ipamd looks for tagged subnets, unless it is told not to or custom networking is on."""
-    cni = move.snapshot.cni
-    if move.strategy != SUBNET_DISCOVERY or (cni.release and cni.subnet_discovery):
+    cni = migration.snapshot.cni
+    if migration.strategy != SUBNET_DISCOVERY or (cni.release and cni.subnet_discovery):
         return None
     unknown = cni.release is None and cni.subnet_discovery
     return Risk(

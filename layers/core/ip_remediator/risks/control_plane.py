@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ip_remediator.common.text import counted
+from ip_remediator.risks.migration import Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import Move, shown
 
 
-def delay(move: Move) -> Risk | None:
+def delay(migration: Migration) -> Risk | None:
     """The control plane recognises a CIDR that was added to the VPC only after some time; one it had, it knows."""
-    if not (move.new_cidr and move.ranges):
+    if not (migration.new_cidr and migration.ranges):
         return None
-    cluster = move.snapshot.cluster
+    cluster = migration.snapshot.cluster
     must = sorted(webhook.name for webhook in cluster.webhooks if webhook.failure_policy == "Fail")
     found = f"the control plane of {cluster.name} may take up to an hour to recognise a new CIDR"
     breaks = "kubectl exec and logs for pods in the new range, and webhooks that they serve, for up to an hour"

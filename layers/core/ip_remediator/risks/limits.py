@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from ip_remediator.risks.migration import Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import Move, shown
 from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots
 from ip_remediator.snapshot.preflight.quota_use import routes_by_table
@@ -14,12 +14,12 @@ from ip_remediator.snapshot.preflight.quota_use import routes_by_table
 _NEAR = 0.9
 
 
-def near_quotas(move: Move) -> Risk | None:
-    if not move.ranges:
+def near_quotas(migration: Migration) -> Risk | None:
+    if not migration.ranges:
         return None
     near = [
         (f"{name} {after:,} of {limit:,}", code, service, limit)
-        for name, after, limit, code, service in _counted(move)
+        for name, after, limit, code, service in _counted(migration)
         if limit and after >= _NEAR * limit
     ]
     if not near:
@@ -28,59 +28,61 @@ def near_quotas(move: Move) -> Risk | None:
     return Risk(
         id="near-quotas",
         severity=Severity.LOW,
-        found=f"after the plan: {shown((words for words, *_ in near), 5)}{_assumed(move)}",
+        found=f"after the plan: {shown((words for words, *_ in near), 5)}{_assumed(migration)}",
         breaks="nothing now; the next block, subnet or node may be refused",
         remedy=f"`aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
         f"--desired-value {2 * limit}`",
     )
 
 
-def _assumed(move: Move) -> str:
-    return "" if move.snapshot.quotas.applied else " (AWS's defaults: the quotas were not read)"
+def _assumed(migration: Migration) -> str:
+    return "" if migration.snapshot.quotas.applied else " (AWS's defaults: the quotas were not read)"
 
 
-def _counted(move: Move) -> list[tuple[str, int, int, str, str]]:
+def _counted(migration: Migration) -> list[tuple[str, int, int, str, str]]:
     """What is used after the plan, by quota: name, number, limit, code, service."""
-    vpc = move.snapshot.vpc
-    return [*_enis_by_zone(move), *(_of_vpc(move, vpc) if vpc else ())]
+    vpc = migration.snapshot.vpc
+    return [*_enis_by_zone(migration), *(_of_vpc(migration, vpc) if vpc else ())]
 
 
-def _enis_by_zone(move: Move) -> Iterator[tuple[str, int, int, str, str]]:
+def _enis_by_zone(migration: Migration) -> Iterator[tuple[str, int, int, str, str]]:
     enis = Counter[str]()
-    for node in move.nodes:
-        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (free_slots(move.snapshot.cni, node) or 0)
+    for node in migration.nodes:
+        enis[node.zone or "(zone unknown)"] += len(node.interfaces) + (free_slots(migration.snapshot.cni, node) or 0)
     for zone, number in sorted(enis.items()):
-        yield f"ENIs of nodes in {zone}", number, move.snapshot.quotas.interfaces_per_zone, "L-DF5E4CA3", "vpc"
+        yield f"ENIs of nodes in {zone}", number, migration.snapshot.quotas.interfaces_per_zone, "L-DF5E4CA3", "vpc"
 
 
-def _of_vpc(move: Move, vpc: Vpc) -> Iterator[tuple[str, int, int, str, str]]:
-    quotas = move.snapshot.quotas
-    yield "CIDRs of the VPC", len(vpc.cidrs) + move.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"
+def _of_vpc(migration: Migration, vpc: Vpc) -> Iterator[tuple[str, int, int, str, str]]:
+    quotas = migration.snapshot.quotas
+    yield "CIDRs of the VPC", len(vpc.cidrs) + migration.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"
     for table, routes in sorted(routes_by_table(vpc).items()):
-        yield f"routes of {table}", routes + move.new_cidr, quotas.routes_per_table, "L-93826ACB", "vpc"
+        yield f"routes of {table}", routes + migration.new_cidr, quotas.routes_per_table, "L-93826ACB", "vpc"
     if vpc.subnet_count is not None:
-        after = vpc.subnet_count + _new_subnets(move)
+        after = vpc.subnet_count + _new_subnets(migration)
         yield "subnets", after, quotas.subnets_per_vpc, "L-407747CB", "vpc"
     if vpc.network_address_units is not None:
-        after = vpc.network_address_units + _addresses_in_free_slots(move)
+        after = vpc.network_address_units + _addresses_in_free_slots(migration)
         yield "network address units", after, quotas.network_address_units, "L-BB24F6E5", "vpc"
 
 
-def _new_subnets(move: Move) -> int:
-    return 0 if move.source == "existing-subnets" else len({node.zone for node in move.nodes if node.zone})
+def _new_subnets(migration: Migration) -> int:
+    return 0 if migration.source == "existing-subnets" else len({node.zone for node in migration.nodes if node.zone})
 
 
-def _addresses_in_free_slots(move: Move) -> int:
-    return sum((free_slots(move.snapshot.cni, node) or 0) * (addresses_per_eni(node) or 0) for node in move.nodes)
+def _addresses_in_free_slots(migration: Migration) -> int:
+    return sum(
+        (free_slots(migration.snapshot.cni, node) or 0) * (addresses_per_eni(node) or 0) for node in migration.nodes
+    )
 
 
-def unread(move: Move) -> Risk | None:
-    if not (move.snapshot.unread and move.ranges):
+def unread(migration: Migration) -> Risk | None:
+    if not (migration.snapshot.unread and migration.ranges):
         return None
     return Risk(
         id="facts-unread",
         severity=Severity.LOW,
-        found=shown(sorted(move.snapshot.unread)),
+        found=shown(sorted(migration.snapshot.unread)),
         breaks="unknown: a risk may hide in what was not read",
         remedy="give the reader what docs/permissions.md lists for diagnose, and plan again",
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import pairwise
 
+from ip_remediator.risks.migration import Migration, likewise, network, networks, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import Move, likewise, network, networks, shown
 from ip_remediator.snapshot.model_vpc import AclEntry, NetworkAcl, Subnet
 
 _LAST_PORT = 65535
@@ -136,14 +136,14 @@ def _joined(stretches: Iterable[Ports]) -> list[Ports]:
     return joined
 
 
-def of_new_subnets(move: Move) -> Risk | None:
+def of_new_subnets(migration: Migration) -> Risk | None:
     """The ACLs of the nodes' subnets, which new subnets are given too: pods must reach each other through them."""
     blocked: list[Blocked] = []
-    for acl, subnets in _used(move).items():
-        if not any(_of_nodes_or_plan(move, subnet) for subnet in subnets):
+    for acl, subnets in _used(migration).items():
+        if not any(_of_nodes_or_plan(migration, subnet) for subnet in subnets):
             continue
-        remotes = list(dict.fromkeys((*move.ranges, *_homes(move, subnets))))
-        blocked += [each for new in move.ranges for each in stopped(acl, move.present, new)]
+        remotes = list(dict.fromkeys((*migration.ranges, *_homes(migration, subnets))))
+        blocked += [each for new in migration.ranges for each in stopped(acl, migration.present, new)]
         blocked += [each for remote in remotes for each in _lacking(acl, remote)]
     blocked = _summed_up(blocked)
     if not blocked:
@@ -151,71 +151,71 @@ def of_new_subnets(move: Move) -> Risk | None:
     return Risk(
         id="network-acl-of-new-subnets",
         severity=Severity.HIGH,
-        found=_found(blocked),
-        breaks=f"traffic between pods in {move.words} and the nodes' subnets, CoreDNS among them",
-        remedy=_remedy(move, blocked),
+        found=_describe_blocked(blocked),
+        breaks=f"traffic between pods in {migration.words} and the nodes' subnets, CoreDNS among them",
+        remedy=_remedy(migration, blocked),
     )
 
 
-def _homes(move: Move, subnets: Iterable[Subnet]) -> list[IPv4Network]:
+def _homes(migration: Migration, subnets: Iterable[Subnet]) -> list[IPv4Network]:
     """The nodes' subnets behind an ACL. They did not pass it to reach themselves, but pods of a new subnet with a copy
     of it will; behind that of an existing subnet, which pods did not use so far, all nodes are strangers."""
-    strangers = any(network(subnet.cidr) in move.ranges for subnet in subnets)
-    there = move.snapshot.subnets if strangers else subnets
-    return sorted(networks(subnet.cidr for subnet in there if subnet.id in move.node_subnets))
+    strangers = any(network(subnet.cidr) in migration.ranges for subnet in subnets)
+    there = migration.snapshot.subnets if strangers else subnets
+    return sorted(networks(subnet.cidr for subnet in there if subnet.id in migration.node_subnets))
 
 
-def old_ranges(move: Move) -> Risk | None:
+def old_ranges(migration: Migration) -> Risk | None:
     """The ACLs of other subnets, such as those of databases."""
     blocked = _summed_up(
         each
-        for acl, subnets in _used(move).items()
-        if not any(_of_nodes_or_plan(move, subnet) for subnet in subnets)
-        for new in move.ranges
-        for each in stopped(acl, move.present, new)
+        for acl, subnets in _used(migration).items()
+        if not any(_of_nodes_or_plan(migration, subnet) for subnet in subnets)
+        for new in migration.ranges
+        for each in stopped(acl, migration.present, new)
     )
     if not blocked:
         return None
     acls = {each.acl for each in blocked}
-    behind = sorted(subnet.id for subnet in move.snapshot.subnets if subnet.network_acl in acls)
+    behind = sorted(subnet.id for subnet in migration.snapshot.subnets if subnet.network_acl in acls)
     return Risk(
         id="network-acls-old-ranges",
         severity=Severity.HIGH,
-        found=_found(blocked),
-        breaks=f"connections from pods in {move.words} to what is in {shown(behind)}",
-        remedy=_remedy(move, blocked),
+        found=_describe_blocked(blocked),
+        breaks=f"connections from pods in {migration.words} to what is in {shown(behind)}",
+        remedy=_remedy(migration, blocked),
     )
 
 
-def unread(move: Move) -> Risk | None:
-    known = {acl.id for acl in _used(move)}
-    homes = [subnet for subnet in move.snapshot.subnets if subnet.id in move.node_subnets]
+def unread(migration: Migration) -> Risk | None:
+    known = {acl.id for acl in _used(migration)}
+    homes = [subnet for subnet in migration.snapshot.subnets if subnet.id in migration.node_subnets]
     lacking = sorted(subnet.id for subnet in homes if subnet.network_acl not in known)
-    if not move.ranges or not lacking:
+    if not migration.ranges or not lacking:
         return None
     return Risk(
         id="network-acls-unread",
         severity=Severity.LOW,
         found=f"the entries of the network ACLs of {shown(lacking)} were not read",
-        breaks=f"traffic of pods in {move.words}, if these let only the present ranges pass",
+        breaks=f"traffic of pods in {migration.words}, if these let only the present ranges pass",
         remedy="let the reader call ec2:DescribeNetworkAcls, or look at "
         f"`aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={lacking[0]}`",
     )
 
 
-def _used(move: Move) -> dict[NetworkAcl, list[Subnet]]:
+def _used(migration: Migration) -> dict[NetworkAcl, list[Subnet]]:
     """The ACLs whose entries are known (EC2 lists at least the last one, which denies), by their subnets."""
-    vpc = move.snapshot.vpc
+    vpc = migration.snapshot.vpc
     subnets: dict[str, list[Subnet]] = {}
-    for subnet in move.snapshot.subnets:
+    for subnet in migration.snapshot.subnets:
         subnets.setdefault(subnet.network_acl or "", []).append(subnet)
-    acls = vpc.network_acls if vpc and move.ranges else ()
+    acls = vpc.network_acls if vpc and migration.ranges else ()
     known = sorted((acl for acl in acls if acl.entries and acl.id in subnets), key=lambda acl: acl.id)
     return {acl: subnets[acl.id] for acl in known}
 
 
-def _of_nodes_or_plan(move: Move, subnet: Subnet) -> bool:
-    return subnet.id in move.node_subnets or network(subnet.cidr) in move.ranges
+def _of_nodes_or_plan(migration: Migration, subnet: Subnet) -> bool:
+    return subnet.id in migration.node_subnets or network(subnet.cidr) in migration.ranges
 
 
 def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:
@@ -238,13 +238,13 @@ def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:
     ]
 
 
-def _found(blocked: list[Blocked]) -> str:
+def _describe_blocked(blocked: list[Blocked]) -> str:
     return shown([str(each) for each in blocked])
 
 
-def _remedy(move: Move, blocked: list[Blocked]) -> str:
+def _remedy(migration: Migration, blocked: list[Blocked]) -> str:
     worst = blocked[0]
-    acl = next(acl for acl in _used(move) if acl.id == worst.acl)
+    acl = next(acl for acl in _used(migration) if acl.id == worst.acl)
     number = _number(acl, worst)
     if number is None:
         return f"give the entries of {acl.id} higher numbers, and put one before them that allows {worst.remote}"

@@ -6,8 +6,8 @@ ipamd.go, handlePreScaling: "Failed to attach any ENIs for custom networking").
 
 from __future__ import annotations
 
+from ip_remediator.risks.migration import Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import Move, shown
 from ip_remediator.snapshot.model_cluster import MAX_ENI, Node
 from ip_remediator.snapshot.node_room.limits import HOST_NETWORK_PODS, pods_that_fit
 
@@ -15,17 +15,17 @@ from ip_remediator.snapshot.node_room.limits import HOST_NETWORK_PODS, pods_that
 _NEXT_TO_NOTHING = 4
 
 
-def no_eni_for_pods(move: Move) -> Risk | None:
-    if not move.first_time:
+def no_eni_for_pods(migration: Migration) -> Risk | None:
+    if not migration.first_time:
         return None
-    room = dict(sorted((each, pods) for each, pods in _room_of(move).items() if pods < _NEXT_TO_NOTHING))
+    room = dict(sorted((each, pods) for each, pods in _room_of(migration).items() if pods < _NEXT_TO_NOTHING))
     if not room:
         return None
     told = [
         f"{name} has {'no ENI for pods' if not pods else f'addresses for {pods} pods'}" for name, pods in room.items()
     ]
     none = [name for name, pods in room.items() if not pods]
-    chosen = move.snapshot.cni.number(MAX_ENI)
+    chosen = migration.snapshot.cni.number(MAX_ENI)
     return Risk(
         id="no-eni-for-pods",
         severity=Severity.HIGH,
@@ -39,11 +39,11 @@ def no_eni_for_pods(move: Move) -> Risk | None:
     )
 
 
-def _room_of(move: Move) -> dict[str, int]:
+def _room_of(migration: Migration) -> dict[str, int]:
     """Pods with an address of their own that a new node holds, by instance type (or the node's name)."""
-    cni = move.snapshot.cni
-    types = {kind for group in move.snapshot.cluster.node_groups for kind in group.instance_types}
-    candidates = [*move.nodes, *(Node(name=kind, instance_type=kind) for kind in sorted(types))]
+    cni = migration.snapshot.cni
+    types = {kind for group in migration.snapshot.cluster.node_groups for kind in group.instance_types}
+    candidates = [*migration.nodes, *(Node(name=kind, instance_type=kind) for kind in sorted(types))]
     found: dict[str, int] = {}
     for node in candidates:
         fitting = pods_that_fit(cni, node, custom_networking=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ip_remediator.risks.migration import CUSTOM_NETWORKING, EXTENSION, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, Move, shown
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL, EniConfig
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
@@ -41,8 +41,8 @@ def foreign_owner(snapshot: Snapshot, names: Collection[str] = ()) -> str | None
     return cni or next((_kept(config) for config in _foreign_eni_configs(snapshot, names)), None)
 
 
-def cni_settings(move: Move) -> Risk | None:
-    owner = _cni_owner(move.snapshot) if move.strategy == CUSTOM_NETWORKING else None
+def cni_settings(migration: Migration) -> Risk | None:
+    owner = _cni_owner(migration.snapshot) if migration.strategy == CUSTOM_NETWORKING else None
     if not owner:
         return None
     return Risk(
@@ -54,11 +54,11 @@ def cni_settings(move: Move) -> Risk | None:
     )
 
 
-def other_writers(move: Move) -> Risk | None:
+def other_writers(migration: Migration) -> Risk | None:
     """Field managers that wrote aws-node beside its owner, where the plan writes its settings too."""
-    if move.strategy != CUSTOM_NETWORKING or _cni_owner(move.snapshot):
+    if migration.strategy != CUSTOM_NETWORKING or _cni_owner(migration.snapshot):
         return None
-    writers = sorted(name for name in set(move.snapshot.cni.managers) if not _expected(name))
+    writers = sorted(name for name in set(migration.snapshot.cni.managers) if not _expected(name))
     if not writers:
         return None
     again = any(_declarative(name) for name in writers)
@@ -72,11 +72,11 @@ def other_writers(move: Move) -> Risk | None:
     )
 
 
-def eni_configs(move: Move) -> Risk | None:
+def eni_configs(migration: Migration) -> Risk | None:
     """ENIConfigs of the plan that a controller would point back, if we wrote them."""
-    if move.strategy not in (CUSTOM_NETWORKING, EXTENSION):
+    if migration.strategy not in (CUSTOM_NETWORKING, EXTENSION):
         return None
-    foreign = _foreign_eni_configs(move.snapshot, move.eni_configs)
+    foreign = _foreign_eni_configs(migration.snapshot, migration.eni_configs)
     if not foreign:
         return None
     return Risk(

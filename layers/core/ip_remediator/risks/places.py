@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.node_subnets import full_node_subnets, low_cluster_subnets, low_load_balancer_subnets
+from ip_remediator.risks.migration import SUBNET_DISCOVERY, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import SUBNET_DISCOVERY, Move, shown
 from ip_remediator.snapshot.node_places import (
     outpost_of_node,
     unread_sources,
@@ -16,14 +16,16 @@ from ip_remediator.snapshot.node_places import (
 )
 
 
-def zones_without_eni_config(move: Move) -> Risk | None:
+def zones_without_eni_config(migration: Migration) -> Risk | None:
     """ipamd on a node whose zone has no ENIConfig ends with "Failed to attach any ENIs for custom networking", and the
     node stays NotReady (amazon-vpc-cni-k8s v1.23.1, pkg/ipamd, handlePreScaling)."""
-    if not move.first_time or not move.zones:
+    if not migration.first_time or not migration.zones:
         return None
-    unserved = {zone: names for zone, names in zones_of_new_nodes(move.snapshot).items() if zone not in move.zones}
-    unread = unread_sources(move.snapshot)
-    possible = _other_zones(move, unserved) if unread else []
+    unserved = {
+        zone: names for zone, names in zones_of_new_nodes(migration.snapshot).items() if zone not in migration.zones
+    }
+    unread = unread_sources(migration.snapshot)
+    possible = _other_zones(migration, unserved) if unread else []
     if not unserved and not possible:
         return None
     reasons = [f"{', '.join(names)} can launch nodes in {zone}" for zone, names in unserved.items()]
@@ -40,26 +42,26 @@ def zones_without_eni_config(move: Move) -> Risk | None:
     )
 
 
-def _other_zones(move: Move, unserved: Mapping[str, object]) -> list[str]:
+def _other_zones(migration: Migration, unserved: Mapping[str, object]) -> list[str]:
     """Zones of the VPC in which neither a node is nor one is known to be launched."""
-    return [zone for zone in zones_without_nodes(move.snapshot) if zone not in (*move.zones, *unserved)]
+    return [zone for zone in zones_without_nodes(migration.snapshot) if zone not in (*migration.zones, *unserved)]
 
 
-def outposts(move: Move) -> Risk | None:
-    if not move.ranges:
+def outposts(migration: Migration) -> Risk | None:
+    if not migration.ranges:
         return None
-    found = {node.name: place for node in move.nodes if (place := outpost_of_node(move.snapshot, node))}
+    found = {node.name: place for node in migration.nodes if (place := outpost_of_node(migration.snapshot, node))}
     if not found:
         return None
     places = shown(sorted(set(found.values())), 2)
     return Risk(
         id="outpost-nodes",
-        severity=Severity.HIGH if move.first_time else Severity.LOW,
+        severity=Severity.HIGH if migration.first_time else Severity.LOW,
         found=f"{counted(len(found), 'node')} on an Outpost ({shown(sorted(found))}; {places})",
         breaks=(
             "these nodes select the ENIConfig of their zone, whose subnet is in the Region: no ENI of it can be "
             "attached on the Outpost, and new nodes there stay NotReady"
-            if move.first_time
+            if migration.first_time
             else "nothing, and nothing gets better there: no ENI of a subnet in the Region can be attached to them"
         ),
         remedy="`aws ec2 create-subnet --outpost-arn ARN --vpc-id VPC --cidr-block CIDR --availability-zone ZONE`, an "
@@ -67,9 +69,9 @@ def outposts(move: Move) -> Risk | None:
     )
 
 
-def node_subnets(move: Move) -> Risk | None:
-    full = full_node_subnets(move.snapshot)
-    if not full or not move.ranges:
+def node_subnets(migration: Migration) -> Risk | None:
+    full = full_node_subnets(migration.snapshot)
+    if not full or not migration.ranges:
         return None
     ids = shown(f"{subnet.id} of {subnet.zone}" for subnet in full)
     worse = "; custom networking makes it worse, for a node holds fewer pods and more nodes are needed"
@@ -77,15 +79,15 @@ def node_subnets(move: Move) -> Risk | None:
         id="node-subnets-full",
         severity=Severity.LOW,
         found=f"no free address in {ids}, in which nodes are launched",
-        breaks=f"no node can be launched there, whatever pods have{worse if move.first_time else ''}",
+        breaks=f"no node can be launched there, whatever pods have{worse if migration.first_time else ''}",
         remedy="further subnets for nodes: node groups, Auto Scaling groups or Karpenter's NodeClass with other "
         "subnets (`ip-remediator plan --snapshot FILE --strategy node-group` makes them)",
     )
 
 
-def cluster_subnets(move: Move) -> Risk | None:
-    low, tight = low_cluster_subnets(move.snapshot), low_load_balancer_subnets(move.snapshot)
-    if not (low or tight) or not move.ranges:
+def cluster_subnets(migration: Migration) -> Risk | None:
+    low, tight = low_cluster_subnets(migration.snapshot), low_load_balancer_subnets(migration.snapshot)
+    if not (low or tight) or not migration.ranges:
         return None
     told = [f"{subnet.id} of {subnet.zone} has {subnet.free}" for subnet in (*low, *tight)]
     refused = ["an update of the cluster (5 free addresses in its subnets)"] if low else []
@@ -95,15 +97,15 @@ def cluster_subnets(move: Move) -> Risk | None:
         severity=Severity.LOW,
         found=f"free addresses: {shown(dict.fromkeys(told))}",
         breaks=f"nothing that runs; refused is {' and '.join(refused)}, and pod subnets do not change that",
-        remedy=f"`aws eks update-cluster-config --name {move.snapshot.cluster.name} --resources-vpc-config "
+        remedy=f"`aws eks update-cluster-config --name {migration.snapshot.cluster.name} --resources-vpc-config "
         "subnetIds=...` with other subnets of the same zones",
     )
 
 
-def branch_enis(move: Move) -> Risk | None:
+def branch_enis(migration: Migration) -> Risk | None:
     """Branch ENIs are made by the VPC resource controller in the instance's own subnet (amazon-vpc-resource-controller,
     pkg/provider/branch/trunk; amazon-vpc-cni-k8s#2045), so discovery does not move them."""
-    if move.strategy != SUBNET_DISCOVERY or not move.pod_enis or not move.ranges:
+    if migration.strategy != SUBNET_DISCOVERY or not migration.pod_enis or not migration.ranges:
         return None
     return Risk(
         id="branch-enis-not-discovered",

@@ -11,17 +11,17 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 
 from ip_remediator.common.cidr import CGNAT
-from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import (
+from ip_remediator.risks.migration import (
     CUSTOM_NETWORKING,
     ENFORCING_MODE,
     EXTENSION,
     NODE_GROUP,
-    Move,
+    Migration,
     network,
     networks,
     shown,
 )
+from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model_vpc import Route, Vpc
 
 # What is behind these answers to the address that the gateway gives, or is AWS's own.
@@ -30,83 +30,92 @@ _NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "vpce-")
 _NARROWEST_WAY_OUT = 7
 
 
-def external_snat(move: Move) -> Risk | None:
+def external_snat(migration: Migration) -> Risk | None:
     """NAT gateways translate every address of the VPC, so it is what other routes lead to that must know the range."""
-    if not (move.external_snat and move.ranges) or move.known_range:
+    if not (migration.external_snat and migration.ranges) or migration.known_range:
         return None
-    outside = _outside(move)
-    harmless = move.snapshot.routes_known and not outside
+    outside = _outside(migration)
+    harmless = migration.snapshot.routes_known and not outside
     return Risk(
         id="external-snat",
         severity=Severity.LOW if harmless else Severity.HIGH,
-        found=f"AWS_VPC_K8S_CNI_EXTERNALSNAT=true, {_seen_routes(move, outside)}",
+        found=f"AWS_VPC_K8S_CNI_EXTERNALSNAT=true, {_seen_routes(migration, outside)}",
         breaks="nothing: no route leads to a network that would see the new range; NAT gateways translate it too"
         if harmless
-        else f"connections of pods to other networks, which see addresses of {move.words} and may not route them back",
-        remedy=f"route {move.words} back on the other side, lead these routes through {_private_nat(move)}, or set "
+        else f"connections of pods to other networks, which see addresses of {migration.words} and may not route "
+        "them back",
+        remedy=f"route {migration.words} back on the other side, lead these routes through "
+        f"{_private_nat(migration)}, or set "
         "AWS_VPC_K8S_CNI_EXTERNALSNAT=false",
     )
 
 
-def security_group_pods(move: Move) -> Risk | None:
+def security_group_pods(migration: Migration) -> Risk | None:
     """In strict mode, the default, pods with security groups of their own leave with their own address, whatever
     EXTERNALSNAT says ("Security groups for pods" of the EKS User Guide; amazon-vpc-cni-k8s#3234)."""
-    by_eni_config = move.strategy in (CUSTOM_NETWORKING, EXTENSION)
-    if not (by_eni_config and move.strict_security_groups and move.ranges) or move.external_snat or move.known_range:
+    by_eni_config = migration.strategy in (CUSTOM_NETWORKING, EXTENSION)
+    if (
+        not (by_eni_config and migration.strict_security_groups and migration.ranges)
+        or migration.external_snat
+        or migration.known_range
+    ):
         return None
-    outside = _outside(move)
-    if move.snapshot.routes_known and not outside:
+    outside = _outside(migration)
+    if migration.snapshot.routes_known and not outside:
         return None
     return Risk(
         id="security-group-pods-leave",
         severity=Severity.HIGH,
-        found=f"ENABLE_POD_ENI=true with {ENFORCING_MODE} strict, {_seen_routes(move, outside)}",
+        found=f"ENABLE_POD_ENI=true with {ENFORCING_MODE} strict, {_seen_routes(migration, outside)}",
         breaks="connections of pods with security groups of their own (SecurityGroupPolicy) to other networks, which "
-        f"see addresses of {move.words}: source NAT is off for such pods",
-        remedy=f"route {move.words} back on the other side, lead these routes through {_private_nat(move)}, or set "
+        f"see addresses of {migration.words}: source NAT is off for such pods",
+        remedy=f"route {migration.words} back on the other side, lead these routes through "
+        f"{_private_nat(migration)}, or set "
         f"{ENFORCING_MODE}=standard on aws-node and restart those pods",
     )
 
 
-def snat_exclusions(move: Move) -> Risk | None:
-    own = networks(cidr.cidr for cidr in move.snapshot.vpc.cidrs) if move.snapshot.vpc else []
-    seen = [str(each) for each in move.unmasked if not any(each.subnet_of(cidr) for cidr in own)]
-    if not (seen and move.ranges) or move.known_range:
+def snat_exclusions(migration: Migration) -> Risk | None:
+    own = networks(cidr.cidr for cidr in migration.snapshot.vpc.cidrs) if migration.snapshot.vpc else []
+    seen = [str(each) for each in migration.unmasked if not any(each.subnet_of(cidr) for cidr in own)]
+    if not (seen and migration.ranges) or migration.known_range:
         return None
     return Risk(
         id="snat-exclusions",
         severity=Severity.HIGH,
         found=f"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS names {shown(seen)}",
-        breaks=f"connections of pods to these, which see addresses of {move.words} and may not route them back",
-        remedy=f"route {move.words} back from there, or take the range out of AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
+        breaks=f"connections of pods to these, which see addresses of {migration.words} and may not route them back",
+        remedy=f"route {migration.words} back from there, or take the range out of AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
     )
 
 
-def node_addresses(move: Move) -> Risk | None:
+def node_addresses(migration: Migration) -> Risk | None:
     """Nodes in the new range leave the VPC with addresses of it: SNAT gives the node's primary address."""
-    if move.strategy != NODE_GROUP or not move.ranges or move.known_range:
+    if migration.strategy != NODE_GROUP or not migration.ranges or migration.known_range:
         return None
-    outside = _outside(move)
-    if move.snapshot.routes_known and not outside:
+    outside = _outside(migration)
+    if migration.snapshot.routes_known and not outside:
         return None
     return Risk(
         id="node-addresses-leave",
         severity=Severity.HIGH if outside else Severity.MEDIUM,
-        found=f"new nodes get addresses of {move.words}; {_ways(outside) if outside else 'the routes were not read'}",
+        found=f"new nodes get addresses of {migration.words}; "
+        f"{_ways(outside) if outside else 'the routes were not read'}",
         breaks="connections of these nodes and of their pods to other networks, which may not route the range back",
-        remedy=f"route {move.words} back on the other side, or lead these routes through {_private_nat(move)}",
+        remedy=f"route {migration.words} back on the other side, or lead these routes through "
+        f"{_private_nat(migration)}",
     )
 
 
-def return_routes(move: Move) -> Risk | None:
+def return_routes(migration: Migration) -> Risk | None:
     """Who calls pods by their address from outside the VPC needs a route to the new range."""
-    vpc = move.snapshot.vpc
-    told = move.external_snat or move.strategy == NODE_GROUP or move.known_range
-    if vpc is None or told or not move.ranges:
+    vpc = migration.snapshot.vpc
+    told = migration.external_snat or migration.strategy == NODE_GROUP or migration.known_range
+    if vpc is None or told or not migration.ranges:
         return None
     ways = {peering.id for peering in vpc.peerings if peering.status == "active"}
     ways |= {gateway.id for gateway in vpc.transit_gateways}
-    ways |= {route.target for route in _outside(move)}
+    ways |= {route.target for route in _outside(migration)}
     if not ways:
         return None
     return Risk(
@@ -114,43 +123,43 @@ def return_routes(move: Move) -> Risk | None:
         severity=Severity.LOW,
         found=f"the VPC is reached through {shown(sorted(ways))}",
         breaks="connections from there to pods by their own addresses (load balancers with IP targets, metrics); what "
-        f"pods open themselves leaves with the node's address as before{_except_with_groups(move)}",
-        remedy=f"add routes to {move.words} on the other side, where anything there calls pods directly",
+        f"pods open themselves leaves with the node's address as before{_except_with_groups(migration)}",
+        remedy=f"add routes to {migration.words} on the other side, where anything there calls pods directly",
     )
 
 
-def _except_with_groups(move: Move) -> str:
-    if not move.strict_security_groups:
+def _except_with_groups(migration: Migration) -> str:
+    if not migration.strict_security_groups:
         return ""
     return f", except that of pods with security groups of their own ({ENFORCING_MODE} strict)"
 
 
-def blackholes(move: Move) -> Risk | None:
-    dead = [route for route in _routes(move) if route.state == "blackhole"]
-    if not dead or not move.ranges:
+def blackholes(migration: Migration) -> Risk | None:
+    dead = [route for route in _routes(migration) if route.state == "blackhole"]
+    if not dead or not migration.ranges:
         return None
     return Risk(
         id="blackhole-routes",
         severity=Severity.LOW,
-        found=shown(f"{_told(route)} is a blackhole" for route in dead),
+        found=shown(f"{_describe(route)} is a blackhole" for route in dead),
         breaks="what is behind it cannot be reached today, and new subnets are given the same route table",
         remedy=f"`aws ec2 delete-route --route-table-id {dead[0].route_table} --destination-cidr-block "
         f"{dead[0].destination}`, or restore its target",
     )
 
 
-def range_in_use(move: Move) -> Risk | None:
+def range_in_use(migration: Migration) -> Risk | None:
     """100.64.0.0/10 on the paths: in routes, transit gateways and peers."""
-    if not any(each.overlaps(CGNAT) for each in move.ranges):
+    if not any(each.overlaps(CGNAT) for each in migration.ranges):
         return None
-    used = _shared_ranges(move)
-    clashing = {name: cidr for name, cidr in used.items() if any(cidr.overlaps(each) for each in move.ranges)}
+    used = _shared_ranges(migration)
+    clashing = {name: cidr for name, cidr in used.items() if any(cidr.overlaps(each) for each in migration.ranges)}
     if clashing:
         return Risk(
             id="cgnat-on-paths",
             severity=Severity.HIGH,
-            found=f"{shown(clashing)} overlaps {move.words}",
-            breaks=f"connections from the VPC to hosts there that have addresses of {move.words}",
+            found=f"{shown(clashing)} overlaps {migration.words}",
+            breaks=f"connections from the VPC to hosts there that have addresses of {migration.words}",
             remedy=f"name {shown(dict.fromkeys(map(str, clashing.values())))} in the stack's parameter ExcludedCidrs, "
             "and plan again",
         )
@@ -159,15 +168,15 @@ def range_in_use(move: Move) -> Risk | None:
     return Risk(
         id="cgnat-on-paths",
         severity=Severity.LOW,
-        found=f"{shown(used)} lies beside {move.words}",
+        found=f"{shown(used)} lies beside {migration.words}",
         breaks="nothing now; a range taken there later may overlap",
-        remedy=f"enter {move.words} where your organisation keeps its ranges",
+        remedy=f"enter {migration.words} where your organisation keeps its ranges",
     )
 
 
-def _shared_ranges(move: Move) -> dict[str, IPv4Network]:
+def _shared_ranges(migration: Migration) -> dict[str, IPv4Network]:
     """What others have of 100.64.0.0/10, by where it was seen."""
-    vpc = move.snapshot.vpc
+    vpc = migration.snapshot.vpc
     if vpc is None:
         return {}
     own = networks(cidr.cidr for cidr in vpc.cidrs)
@@ -178,24 +187,25 @@ def _shared_ranges(move: Move) -> dict[str, IPv4Network]:
 def _ranges_of_others(vpc: Vpc) -> dict[str, str]:
     """Every range that a route, a transit gateway or a peer names, by where it was seen."""
     return (
-        {_told(route): route.destination for route in vpc.routes}
+        {_describe(route): route.destination for route in vpc.routes}
         | {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
         | {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
     )
 
 
-def transit_gateway_unread(move: Move) -> Risk | None:
+def transit_gateway_unread(migration: Migration) -> Risk | None:
     """An attachment that propagates announces a new CIDR to the gateway by itself."""
-    vpc = move.snapshot.vpc
+    vpc = migration.snapshot.vpc
     dark = sorted(each.id for each in vpc.transit_gateways if each.routes is None) if vpc else []
-    if not dark or not (move.new_cidr and move.ranges):
+    if not dark or not (migration.new_cidr and migration.ranges):
         return None
-    pool = CGNAT if move.ranges[0].subnet_of(CGNAT) else move.ranges[0]
+    pool = CGNAT if migration.ranges[0].subnet_of(CGNAT) else migration.ranges[0]
     return Risk(
         id="transit-gateway-unread",
         severity=Severity.MEDIUM,
         found=f"the routes of {shown(dark)} could not be read",
-        breaks=f"connections to another VPC that has {move.words} behind the gateway too: where attachments propagate "
+        breaks=f"connections to another VPC that has {migration.words} behind the gateway too: where attachments "
+        "propagate "
         "their CIDRs, the same range is announced twice",
         remedy="ask the gateway's owner for `aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id "
         f"<its table> --filters Name=route-search.subnet-of-match,Values={pool}`, and name in the stack's parameter "
@@ -203,53 +213,54 @@ def transit_gateway_unread(move: Move) -> Risk | None:
     )
 
 
-def overlays(move: Move) -> Risk | None:
+def overlays(migration: Migration) -> Risk | None:
     """Tailscale drops what comes from 100.64.0.0/10 by another interface than its own (tailscale/tailscale#12555)."""
-    workloads = move.snapshot.cluster.overlays
-    lived_there = any(each.overlaps(CGNAT) for each in move.present)
-    if not workloads or lived_there or not any(each.overlaps(CGNAT) for each in move.ranges):
+    workloads = migration.snapshot.cluster.overlays
+    lived_there = any(each.overlaps(CGNAT) for each in migration.present)
+    if not workloads or lived_there or not any(each.overlaps(CGNAT) for each in migration.ranges):
         return None
     return Risk(
         id="overlay-on-cgnat",
         severity=Severity.HIGH,
         found=f"{shown(sorted(workloads))} use {CGNAT} themselves",
-        breaks=f"connections from pods in {move.words} to these workloads and, where they run on the hosts' network, "
+        breaks=f"connections from pods in {migration.words} to these workloads and, where they run on the hosts' "
+        "network, "
         "to their nodes: Tailscale drops what comes from that range by another interface than its own",
         remedy="use a pool outside 100.64.0.0/10 (198.19.0.0/16 where AWS allows it), or run Tailscale with "
         "TS_USERSPACE=true or --netfilter-mode=off",
     )
 
 
-def _routes(move: Move) -> list[Route]:
+def _routes(migration: Migration) -> list[Route]:
     """Of the tables that new subnets are given: those of the nodes' subnets, where they are known."""
-    snapshot = move.snapshot
-    homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in move.node_subnets} - {None}
+    snapshot = migration.snapshot
+    homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in migration.node_subnets} - {None}
     routes = snapshot.vpc.routes if snapshot.vpc else ()
     found = [route for route in routes if not homes or route.route_table in homes]
     return sorted(found, key=lambda route: (route.target, route.destination, route.route_table))
 
 
-def _outside(move: Move) -> list[Route]:
-    return [route for route in _routes(move) if not route.target.startswith(_NO_WAY_TO_OTHERS)]
+def _outside(migration: Migration) -> list[Route]:
+    return [route for route in _routes(migration) if not route.target.startswith(_NO_WAY_TO_OTHERS)]
 
 
-def _seen_routes(move: Move, outside: list[Route]) -> str:
+def _seen_routes(migration: Migration, outside: list[Route]) -> str:
     if outside:
         return _ways(outside)
-    return "no route to other networks" if move.snapshot.routes_known else "the routes were not read"
+    return "no route to other networks" if migration.snapshot.routes_known else "the routes were not read"
 
 
 def _ways(routes: Iterable[Route]) -> str:
-    return "routes " + shown(dict.fromkeys(_told(route) for route in routes))
+    return "routes " + shown(dict.fromkeys(_describe(route) for route in routes))
 
 
-def _told(route: Route) -> str:
+def _describe(route: Route) -> str:
     of_list = f" ({route.prefix_list})" if route.prefix_list else ""
     return f"{route.destination}{of_list} to {route.target}"
 
 
-def _private_nat(move: Move) -> str:
-    vpc = move.snapshot.vpc
+def _private_nat(migration: Migration) -> str:
+    vpc = migration.snapshot.vpc
     gateways = sorted(gateway.id for gateway in vpc.nat_gateways if gateway.private) if vpc else []
     return f"the private NAT gateway {gateways[0]}" if gateways else "a private NAT gateway"
 

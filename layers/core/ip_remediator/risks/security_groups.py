@@ -14,8 +14,17 @@ from functools import cached_property
 from ipaddress import IPv4Network, collapse_addresses
 
 from ip_remediator.common.text import counted
+from ip_remediator.risks.migration import (
+    CUSTOM_NETWORKING,
+    EXTENSION,
+    NODE_GROUP,
+    Migration,
+    clip,
+    likewise,
+    networks,
+    shown,
+)
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, NODE_GROUP, Move, clip, likewise, networks, shown
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import SecurityGroup, SecurityGroupRule
@@ -60,9 +69,9 @@ class Lost:
 class Groups:
     """The VPC's groups, and which of their rules the move makes too narrow."""
 
-    def __init__(self, move: Move) -> None:
-        self.move = move
-        vpc = move.snapshot.vpc
+    def __init__(self, migration: Migration) -> None:
+        self.migration = migration
+        vpc = migration.snapshot.vpc
         self.known = vpc is not None and vpc.security_groups is not None
         self.vpc_id = vpc.id if vpc else None
         self._all: tuple[SecurityGroup, ...] = (vpc.security_groups or ()) if vpc else ()
@@ -70,21 +79,21 @@ class Groups:
 
     @cached_property
     def _of_enis(self) -> frozenset[str]:
-        return frozenset(id_ for node in self.move.nodes for eni in node.interfaces for id_ in eni.security_groups)
+        return frozenset(id_ for node in self.migration.nodes for eni in node.interfaces for id_ in eni.security_groups)
 
     def _on_nodes(self, group: str | None) -> bool:
         return group in self._of_enis
 
     @cached_property
     def of_nodes(self) -> frozenset[str]:
-        return self._of_enis | {self.move.snapshot.cluster.security_group or ""}
+        return self._of_enis | {self.migration.snapshot.cluster.security_group or ""}
 
     @cached_property
     def _of_pods(self) -> frozenset[frozenset[str]]:
         """The groups that ENIs for pods will have, node by node: those of its ENIConfig, else of its primary ENI."""
-        snapshot, by_config = self.move.snapshot, self.move.strategy in (CUSTOM_NETWORKING, EXTENSION)
+        snapshot, by_config = self.migration.snapshot, self.migration.strategy in (CUSTOM_NETWORKING, EXTENSION)
         found = set()
-        for node in self.move.nodes:
+        for node in self.migration.nodes:
             primary = next((eni for eni in node.interfaces if eni.primary), None)
             groups = (primary or node.interfaces[0]).security_groups if node.interfaces else ()
             config = snapshot.eni_config(_eni_config_of(snapshot, node)) if by_config else None
@@ -95,7 +104,7 @@ class Groups:
     def protects(self) -> dict[str, tuple[str, ...]]:
         """By group, what it protects; interface endpoints are known by themselves."""
         named = {group.id: list(group.used_by) for group in self._all}
-        vpc = self.move.snapshot.vpc
+        vpc = self.migration.snapshot.vpc
         for endpoint in vpc.endpoints if vpc else ():
             for id_ in endpoint.security_groups:
                 if id_ in named and not any(endpoint.id in name for name in named[id_]):
@@ -127,7 +136,7 @@ class Groups:
         """Rules of `groups` that admit pods now and not afterwards, the worst first."""
         found = []
         for group in groups:
-            near = {each: _overlapping(group.rules, each) for each in (*self.move.present, *self.move.ranges)}
+            near = {each: _overlapping(group.rules, each) for each in (*self.migration.present, *self.migration.ranges)}
             by_group = [rule for rule in group.rules if rule.groups]
             for rule in group.rules:
                 missing = None if self._admits_pods(by_group, rule) else self._missing(rule, near)
@@ -144,11 +153,11 @@ class Groups:
     def _missing(self, rule: SecurityGroupRule, near: dict[IPv4Network, list[SecurityGroupRule]]) -> IPv4Network | None:
         """The first new range that the rule's group does not admit where the rule helps to admit pods now."""
         named = networks(rule.cidrs)
-        helps = [each for each in self.move.present if any(each.overlaps(cidr) for cidr in named)]
+        helps = [each for each in self.migration.present if any(each.overlaps(cidr) for cidr in named)]
         alone = any(each.subnet_of(cidr) for each in helps for cidr in named)
         if not alone and not any(admits(near[each], rule, each) for each in helps):
             return None
-        return next((each for each in self.move.ranges if not admits(near[each], rule, each)), None)
+        return next((each for each in self.migration.ranges if not admits(near[each], rule, each)), None)
 
     def _cut_off(self, group: SecurityGroup, rule: SecurityGroupRule, missing: IPv4Network) -> tuple[str, ...] | None:
         """What is protected by this group and admits the new range by no other group; None: everything does."""
@@ -161,7 +170,7 @@ class Groups:
     def _admitted_elsewhere(self, name: str, rule: SecurityGroupRule, missing: IPv4Network) -> bool:
         if name.startswith(_CONTROL_PLANE):
             # The cluster's group admits whatever has it, and it is on the control plane's ENIs as well.
-            return self._on_nodes(self.move.snapshot.cluster.security_group)
+            return self._on_nodes(self.migration.snapshot.cluster.security_group)
         if _COUNTED.search(name):
             return False
         return admits(self._near(name, missing), rule, missing) or self._admits_pods(self._rules_of[name], rule)
@@ -234,82 +243,83 @@ def _severity(rule: SecurityGroupRule, cut_off: tuple[str, ...]) -> Severity:
     return Severity.HIGH if surely else Severity.MEDIUM
 
 
-def old_ranges(move: Move) -> Risk | None:
+def old_ranges(migration: Migration) -> Risk | None:
     """Groups of databases, load balancers, endpoints and whatever else the VPC holds."""
-    lost = _lost(move, Groups.own)
+    lost = _lost(migration, Groups.own)
     if not lost:
         return None
     cut_off = list(dict.fromkeys(name for each in lost for name in each.cut_off))
     return Risk(
         id="security-groups-old-ranges",
         severity=lost[0].severity,
-        found=_found(lost),
-        breaks=f"connections between pods in {move.words} and {shown(cut_off, longest=60)}"
+        found=_describe_lost(lost),
+        breaks=f"connections between pods in {migration.words} and {shown(cut_off, longest=60)}"
         if cut_off
         else "nothing that is known: no ENI is seen to use these groups",
         remedy=_remedy(lost),
     )
 
 
-def of_nodes(move: Move) -> Risk | None:
+def of_nodes(migration: Migration) -> Risk | None:
     """Groups that pods and nodes have themselves, where no rule by group id admits them anyway."""
-    lost = _lost(move, Groups.nodes)
+    lost = _lost(migration, Groups.nodes)
     if not lost:
         return None
     return Risk(
         id="security-groups-of-nodes",
         severity=Severity.MEDIUM,
-        found=_found(lost),
-        breaks=f"connections between pods in {move.words} and other pods, for no rule by group id admits them",
+        found=_describe_lost(lost),
+        breaks=f"connections between pods in {migration.words} and other pods, for no rule by group id admits them",
         remedy=_remedy(lost),
     )
 
 
-def of_other_vpcs(move: Move) -> Risk | None:
+def of_other_vpcs(migration: Migration) -> Risk | None:
     """Groups across peerings and transit gateways, where they see the pods' (or new nodes') own addresses."""
-    leaves = move.external_snat or move.strategy == NODE_GROUP
-    if not (leaves or move.unmasked):
+    leaves = migration.external_snat or migration.strategy == NODE_GROUP
+    if not (leaves or migration.unmasked):
         return None
-    lost = _lost(move, Groups.elsewhere)
+    lost = _lost(migration, Groups.elsewhere)
     if not lost:
         return None
     vpcs = sorted({each.group.vpc_id or "" for each in lost})
     return Risk(
         id="security-groups-of-other-vpcs",
         severity=Severity.HIGH if leaves else Severity.MEDIUM,
-        found=_found(lost),
-        breaks=f"connections from {move.words} to what these groups protect in {shown(vpcs)}",
+        found=_describe_lost(lost),
+        breaks=f"connections from {migration.words} to what these groups protect in {shown(vpcs)}",
         remedy=_remedy(lost),
     )
 
 
-def unread(move: Move) -> Risk | None:
-    if not move.ranges or Groups(move).known:
+def unread(migration: Migration) -> Risk | None:
+    if not migration.ranges or Groups(migration).known:
         return None
     return Risk(
         id="security-groups-unread",
-        severity=Severity.LOW if move.known_range else Severity.MEDIUM,
+        severity=Severity.LOW if migration.known_range else Severity.MEDIUM,
         found="the security groups of the VPC were not read",
-        breaks=f"connections from pods in {move.words} to whatever admits pods by their present ranges only",
+        breaks=f"connections from pods in {migration.words} to whatever admits pods by their present ranges only",
         remedy="let the reader call ec2:DescribeSecurityGroups and ec2:DescribeSecurityGroupRules, or look through "
-        f"`aws ec2 describe-security-group-rules` for rules that name {shown([str(each) for each in move.present])}",
+        "`aws ec2 describe-security-group-rules` for rules that name "
+        f"{shown([str(each) for each in migration.present])}",
     )
 
 
-def _lost(move: Move, which: Callable[[Groups], list[SecurityGroup]]) -> list[Lost]:
-    groups = Groups(move)
+def _lost(migration: Migration, which: Callable[[Groups], list[SecurityGroup]]) -> list[Lost]:
+    groups = Groups(migration)
     return groups.lost(which(groups))
 
 
-def _found(lost: list[Lost]) -> str:
-    worst = [_told(each) for each in lost[:2]]
+def _describe_lost(lost: list[Lost]) -> str:
+    worst = [_describe(each) for each in lost[:2]]
     rest = lost[2:]
     groups = counted(len({each.group.id for each in rest}), "group")
     more = f"; and {counted(len(rest), 'more rule')} of {groups}" if rest else ""
     return "; ".join(worst) + more
 
 
-def _told(lost: Lost) -> str:
+def _describe(lost: Lost) -> str:
     rule = lost.rule
     name = f" ({clip(lost.group.name, 40)})" if lost.group.name else ""
     number = f" ({rule.id})" if rule.id else ""

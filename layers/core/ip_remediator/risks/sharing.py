@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+from ip_remediator.risks.migration import CUSTOM_NETWORKING, EXTENSION, SUBNET_DISCOVERY, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.risks.move import CUSTOM_NETWORKING, EXTENSION, SUBNET_DISCOVERY, Move, shown
 from ip_remediator.snapshot.model_cluster import EniConfig
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 _SCOPED_SINCE = (1, 22, 1)
 
 
-def other_clusters(move: Move) -> Risk | None:
-    others = _others(move)
-    if not others or not move.ranges or move.strategy == SUBNET_DISCOVERY:
+def other_clusters(migration: Migration) -> Risk | None:
+    others = _others(migration)
+    if not others or not migration.ranges or migration.strategy == SUBNET_DISCOVERY:
         return None
     return Risk(
         id="other-clusters-in-vpc",
         severity=Severity.LOW,
         found=f"the VPC also holds {_clusters(others)}",
-        breaks=f"nothing now; if they come to use {move.words} as well, a rollback has to wait for them",
+        breaks=f"nothing now; if they come to use {migration.words} as well, a rollback has to wait for them",
         remedy="tell their owners; watch them too, so that incidents of one VPC follow each other",
     )
 
 
-def discovery_reaches_others(move: Move) -> Risk | None:
+def discovery_reaches_others(migration: Migration) -> Risk | None:
     """The tag kubernetes.io/role/cni speaks to every cluster of the VPC whose CNI does not know cluster scope."""
-    if move.strategy != SUBNET_DISCOVERY or not move.ranges:
+    if migration.strategy != SUBNET_DISCOVERY or not migration.ranges:
         return None
-    others, vpc = _others(move), move.snapshot.vpc
-    scoped = (move.snapshot.cni.release or (0,)) >= _SCOPED_SINCE
+    others, vpc = _others(migration), migration.snapshot.vpc
+    scoped = (migration.snapshot.cni.release or (0,)) >= _SCOPED_SINCE
     if not others and (scoped or (vpc and vpc.clusters)):
         return None
     scope = "carries this cluster's scope" if scoped else "cannot be scoped to this cluster before CNI v1.22.1"
@@ -36,26 +36,27 @@ def discovery_reaches_others(move: Move) -> Risk | None:
         id="discovery-reaches-other-clusters",
         severity=Severity.MEDIUM if others and not scoped else Severity.LOW,
         found=f"{_clusters(others) if others else 'the other clusters of the VPC are unknown'}; the tag {scope}",
-        breaks=f"other clusters with a CNI before v1.22.1 put pods into {move.words} too: addresses are shared, and "
+        breaks=f"other clusters with a CNI before v1.22.1 put pods into {migration.words} too: addresses are shared, "
+        "and "
         "their pods meet the same security groups and routes",
         remedy="update the VPC CNI of every cluster of the VPC to v1.22.1 or later, or set "
         "ENABLE_SUBNET_DISCOVERY=false on theirs, or choose the strategy custom-networking",
     )
 
 
-def eni_configs(move: Move) -> Risk | None:
+def eni_configs(migration: Migration) -> Risk | None:
     """ENIConfigs with a subnet or security groups that this VPC does not have: ipamd gets no ENI with them.
 
     The plan writes the subnet of those that it concerns; security groups it leaves as they are.
     """
-    if move.strategy not in (CUSTOM_NETWORKING, EXTENSION) or not move.snapshot.eni_configs:
+    if migration.strategy not in (CUSTOM_NETWORKING, EXTENSION) or not migration.snapshot.eni_configs:
         return None
-    selected = _selected_eni_configs(move)
-    lacking = _lacking_by_eni_config(move, selected)
+    selected = _selected_eni_configs(migration)
+    lacking = _lacking_by_eni_config(migration, selected)
     if not lacking:
         return None
     in_use = sorted(set(lacking) & selected)
-    vpc_id = move.snapshot.vpc.id if move.snapshot.vpc else "the VPC"
+    vpc_id = migration.snapshot.vpc.id if migration.snapshot.vpc else "the VPC"
     first = in_use[0] if in_use else next(iter(lacking))
     named = [f"ENIConfig {name} names {shown(ids)}" for name, ids in lacking.items()]
     return Risk(
@@ -69,39 +70,39 @@ def eni_configs(move: Move) -> Risk | None:
     )
 
 
-def _selected_eni_configs(move: Move) -> set[str]:
-    zones = {node.zone for node in move.nodes if node.zone}
-    return {name for zone in zones for name in eni_configs_of(move.snapshot, zone)}
+def _selected_eni_configs(migration: Migration) -> set[str]:
+    zones = {node.zone for node in migration.nodes if node.zone}
+    return {name for zone in zones for name in eni_configs_of(migration.snapshot, zone)}
 
 
-def _lacking_by_eni_config(move: Move, selected: set[str]) -> dict[str, list[str]]:
+def _lacking_by_eni_config(migration: Migration, selected: set[str]) -> dict[str, list[str]]:
     """What each ENIConfig names that the VPC does not have, by its name; those that nodes select come first."""
     lacking = {}
-    for config in sorted(move.snapshot.eni_configs, key=lambda config: (config.name not in selected, config.name)):
-        ids = _lacking_groups(move, config)
+    for config in sorted(migration.snapshot.eni_configs, key=lambda config: (config.name not in selected, config.name)):
+        ids = _lacking_groups(migration, config)
         if config.name not in selected:
-            ids += _lacking_subnet(move, config)
+            ids += _lacking_subnet(migration, config)
         if ids:
             lacking[config.name] = ids
     return lacking
 
 
-def _lacking_groups(move: Move, config: EniConfig) -> list[str]:
-    vpc = move.snapshot.vpc
+def _lacking_groups(migration: Migration, config: EniConfig) -> list[str]:
+    vpc = migration.snapshot.vpc
     if vpc is None or vpc.security_groups is None:
         return []
     in_vpc = {group.id for group in vpc.security_groups if group.vpc_id in (None, vpc.id)}
     return [group for group in config.security_groups if group not in in_vpc]
 
 
-def _lacking_subnet(move: Move, config: EniConfig) -> list[str]:
-    in_vpc = {subnet.id for subnet in move.snapshot.subnets}
+def _lacking_subnet(migration: Migration, config: EniConfig) -> list[str]:
+    in_vpc = {subnet.id for subnet in migration.snapshot.subnets}
     return [config.subnet] if in_vpc and config.subnet and config.subnet not in in_vpc else []
 
 
-def _others(move: Move) -> list[str]:
-    vpc = move.snapshot.vpc
-    return sorted(set(vpc.clusters) - {move.snapshot.cluster.name}) if vpc else []
+def _others(migration: Migration) -> list[str]:
+    vpc = migration.snapshot.vpc
+    return sorted(set(vpc.clusters) - {migration.snapshot.cluster.name}) if vpc else []
 
 
 def _clusters(others: list[str]) -> str:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def pods_on_block(api: KubeApi, networks: Sequence[IPv4Network]) -> list[BlockPod]:
     """The pods with an address in one of `networks`; a finished pod has given its address back."""
-    found = []
+    pods = []
     for pod in api.items("/api/v1/pods", fieldSelector="status.phase!=Succeeded,status.phase!=Failed"):
         address = pod.get("status", {}).get("podIP")
         if address and ":" not in address and not pod["spec"].get("hostNetwork") and on_block(address, networks):
-            found.append(_block_pod(pod, address))
-    return found
+            pods.append(_block_pod(pod, address))
+    return pods
 
 
 def _block_pod(pod: dict[str, Any], address: str) -> BlockPod:

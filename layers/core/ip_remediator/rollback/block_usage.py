@@ -27,15 +27,15 @@ class Ec2Block:
         filters: Any = [{"Name": "vpc-id", "Values": [vpc_id]}]
         with aws_call("DescribeSubnets"):
             pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=filters)
-            found = [subnet for page in pages for subnet in page["Subnets"]]
-        return [_subnet(subnet) for subnet in found]
+            subnets = [subnet for page in pages for subnet in page["Subnets"]]
+        return [_subnet(subnet) for subnet in subnets]
 
     def interfaces(self, subnet_ids: Iterable[str]) -> list[BlockInterface]:
         """Every ENI in these subnets, whatever it is attached to."""
-        wanted = sorted(subnet_ids)
-        if not wanted:
+        ids = sorted(subnet_ids)
+        if not ids:
             return []
-        filters: Any = [{"Name": "subnet-id", "Values": wanted}]
+        filters: Any = [{"Name": "subnet-id", "Values": ids}]
         with aws_call("DescribeNetworkInterfaces"):
             pages = self._ec2.get_paginator("describe_network_interfaces").paginate(Filters=filters)
             return [_interface(eni) for page in pages for eni in page["NetworkInterfaces"]]

@@ -29,7 +29,6 @@ from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges
 from ip_remediator.rollback.block_pods import pods_on_block
 from ip_remediator.rollback.block_usage import Ec2Block
-from ip_remediator.rollback.pass_on import pass_on
 from ip_remediator.rollback.rules import (
     BlockSubnet,
     BlockUse,
@@ -39,7 +38,8 @@ from ip_remediator.rollback.rules import (
     nodes_to_cordon,
     pods_remain,
 )
-from ip_remediator.rollback.successor import heirs_of_eni_configs, successions
+from ip_remediator.rollback.successor import successions, successors_of_eni_configs
+from ip_remediator.rollback.transfer import transfer_to
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
 
@@ -73,41 +73,41 @@ class BlockDrainer:
         Raises:
             RollbackBlocked
         """
-        use, _ = self._use_with_heirs()
-        found = assess(use, self.clock())
-        rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=found, evict=evict)
-        note = f"{counted(found.pods, 'pod')} and {counted(found.interfaces, 'ENI')} use the block"
+        use, _ = self._use_with_successors()
+        assessment = assess(use, self.clock())
+        rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=assessment, evict=evict)
+        note = f"{counted(assessment.pods, 'pod')} and {counted(assessment.interfaces, 'ENI')} use the block"
         self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
-        _refuse(found.in_the_way)
-        return {"pods": found.pods, "interfaces": found.interfaces}
+        _refuse(assessment.in_the_way)
+        return {"pods": assessment.pods, "interfaces": assessment.interfaces}
 
     def recheck_and_transfer(self) -> int:
         """The number of ENIs on the block now: the world may have changed while people were asked.
 
-        What later incidents stand on passes to them, before anything is taken back.
+        What later incidents depend on is transferred to them before anything is undone.
 
         Raises:
             RollbackBlocked
         """
-        use, later = self._use_with_heirs()
+        use, later = self._use_with_successors()
         _refuse(tuple(in_the_way(use)))
-        self._pass_on(use, later)
+        self._transfer(use, later)
         return len(use.interfaces)
 
-    def _use_with_heirs(self) -> tuple[BlockUse, dict[str, list[ChangeMade]]]:
-        """The use with those who may inherit, and the changes of each."""
+    def _use_with_successors(self) -> tuple[BlockUse, dict[str, list[ChangeMade]]]:
+        """The use with the later incidents that may take over, and the changes of each."""
         use = self._use()
         later = self._later(use.others)
-        return use.model_copy(update={"heirs": heirs_of_eni_configs(later, _ids(use.subnets))}), later
+        return use.model_copy(update={"successors": successors_of_eni_configs(later, _ids(use.subnets))}), later
 
-    def _pass_on(self, use: BlockUse, later: dict[str, list[ChangeMade]]) -> None:
-        for passed in successions(self.incident.id, self.log.made(), later, _ids(use.subnets), use.cidr_heir):
-            heir = self.incidents.get(passed.heir)
-            known = dict.fromkeys((*heir.inherits, *self.incident.inherits, self.incident.id))
-            pass_on(self.log, passed, tuple(known))
+    def _transfer(self, use: BlockUse, later: dict[str, list[ChangeMade]]) -> None:
+        for succession in successions(self.incident.id, self.log.made(), later, _ids(use.subnets), use.cidr_successor):
+            successor = self.incidents.get(succession.successor)
+            inherits = dict.fromkeys((*successor.inherits, *self.incident.inherits, self.incident.id))
+            transfer_to(self.log, succession, tuple(inherits))
             if self.incident.rollback:
-                rollback = self.incident.rollback.model_copy(update={"heir": passed.heir})
-                note = f"incident {passed.heir} keeps what it needs"
+                rollback = self.incident.rollback.model_copy(update={"successor": succession.successor})
+                note = f"incident {succession.successor} keeps what it needs"
                 self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
 
     def _later(self, others: Iterable[BlockSubnet]) -> dict[str, list[ChangeMade]]:
@@ -133,7 +133,7 @@ class BlockDrainer:
             raise PodsInTheWay(pods_remain(use))
         assessed = self.incident.rollback.assessment if self.incident.rollback else None
         total = max(assessed.pods if assessed else 0, len(use.pods))
-        progress = Progress(step=Step.ROLLBACK, what="pod", done=total - len(use.pods), total=total)
+        progress = Progress(step=Step.ROLLBACK, unit="pod", done=total - len(use.pods), total=total)
         if progress != self.incident.progress:
             self.incidents.record_progress(self.incident.id, progress)
         refusals = Evictor(self.kube, self.sleep).evict([pod for pod in use.pods if not pod.leaving])
@@ -158,16 +158,16 @@ class BlockDrainer:
     def _use(self) -> BlockUse:
         plan = self.incident.require_plan()
         subnets = self.ec2.subnets(plan.vpc_id)
-        mine = [subnet for subnet in subnets if subnet.incident == self.incident.id]
-        networks = [IPv4Network(subnet.cidr) for subnet in mine]
+        own_subnets = [subnet for subnet in subnets if subnet.incident == self.incident.id]
+        networks = [IPv4Network(subnet.cidr) for subnet in own_subnets]
         return BlockUse(
             incident=self.incident.id,
             cluster=self.incident.cluster,
             cidr=self._added_cidr(),
-            subnets=tuple(mine),
+            subnets=tuple(own_subnets),
             recorded=self._recorded_subnets(),
             others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
-            interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in mine)),
+            interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in own_subnets)),
             pods=tuple(pods_on_block(self.kube, networks)) if networks else (),
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubernetesReader(self.kube).eni_configs()),

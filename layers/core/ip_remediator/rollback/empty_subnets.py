@@ -19,21 +19,21 @@ def await_empty(network: Network, block: Ec2Block) -> dict[str, Any]:
         NotYet: names the ENIs that are left; call again.
     """
     made = {subnet.id for subnet in network.ec2.subnets()}
-    left = block.interfaces(made)
-    leaked = [eni for eni in left if not eni.attached and eni.of_cni and eni.cluster == network.incident.cluster]
+    interfaces = block.interfaces(made)
+    leaked = [eni for eni in interfaces if not eni.attached and eni.of_cni and eni.cluster == network.incident.cluster]
     for eni in leaked:
         network.ec2.delete_interface(eni.id)
     if leaked:
-        left = block.interfaces(made)
-    if left:
-        _tell_progress(network, len(left))
-        raise NotYet(interfaces_remain(left))
+        interfaces = block.interfaces(made)
+    if interfaces:
+        _record_progress(network, len(interfaces))
+        raise NotYet(interfaces_remain(interfaces))
     return {"interfaces": 0}
 
 
-def _tell_progress(network: Network, left: int) -> None:
+def _record_progress(network: Network, interfaces: int) -> None:
     rollback = network.incident.rollback
-    total = max(rollback.assessment.interfaces if rollback and rollback.assessment else 0, left)
-    progress = Progress(step=Step.ROLLBACK, what="ENI", done=total - left, total=total)
+    total = max(rollback.assessment.interfaces if rollback and rollback.assessment else 0, interfaces)
+    progress = Progress(step=Step.ROLLBACK, unit="ENI", done=total - interfaces, total=total)
     if progress != network.incident.progress:
         network.incidents.record_progress(network.incident.id, progress)

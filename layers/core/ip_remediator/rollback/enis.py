@@ -29,12 +29,12 @@ class EniRelease:
         By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
         end only where people replace the nodes.
         """
-        wanted = draining_settings(self.configuration.environment())
+        settings = draining_settings(self.configuration.environment())
         if self.configuration.incident.require_plan().prepares_only:
-            wanted = {}
-        if wanted:
-            self.configuration.change_environment(ChangeKind.WARM_TARGETS, wanted)
-        return {"lowered": sorted(wanted)}
+            settings = {}
+        if settings:
+            self.configuration.change_environment(ChangeKind.WARM_TARGETS, settings)
+        return {"lowered": sorted(settings)}
 
     def restore_warm_targets(self) -> dict[str, Any]:
         """Puts the warm targets back as they were before the rollback lowered them."""

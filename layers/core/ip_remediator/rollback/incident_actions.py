@@ -46,10 +46,10 @@ class CancelChange(OfChange):
 
 
 class Cancelled(Result):
-    """`told`: what the record tells."""
+    """`note`: what the record says."""
 
     incident: str
-    told: str
+    note: str
 
 
 class Interrupt(Request):
@@ -88,8 +88,8 @@ def confirm_rollback(work: IncidentWork, asked: ConfirmRollback) -> Confirmed:
 
 @ROLLBACK_INCIDENT.action(CancelChange, Cancelled, Effect.READS)
 def cancel_rollback(work: IncidentWork, asked: CancelChange) -> Cancelled:
-    told = _workflow(work).cancel(asked.incident, asked.by, asked.execution)
-    return Cancelled(incident=asked.incident, told=told)
+    note = _workflow(work).cancel(asked.incident, asked.by, asked.execution)
+    return Cancelled(incident=asked.incident, note=note)
 
 
 @ROLLBACK_INCIDENT.action(Interrupt, Interrupted, Effect.READS)

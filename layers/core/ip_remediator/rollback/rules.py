@@ -97,8 +97,8 @@ class BlockUse(Document):
     `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
     `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
     subnets that were there before, and that stay with whatever uses them. `discoverable`: those of them that the
-    incident opened to subnet discovery. `heirs`: by ENIConfig, the later incident that found it pointing at a subnet of
-    this one. `switched`: this incident turned custom networking on.
+    incident opened to subnet discovery. `successors`: by ENIConfig, the later incident that found it
+    pointing at a subnet of this one. `switched`: this incident turned custom networking on.
     """
 
     incident: str
@@ -113,18 +113,20 @@ class BlockUse(Document):
     eni_configs: tuple[EniConfig, ...]
     kept: tuple[str, ...] = ()
     discoverable: tuple[str, ...] = ()
-    heirs: dict[str, str] = Field(default_factory=dict)
+    successors: dict[str, str] = Field(default_factory=dict)
     switched: bool = False
 
     @property
-    def cidr_heir(self) -> str | None:
+    def cidr_successor(self) -> str | None:
         """The later incident whose subnets lie in the CIDR; of several, one that has our ENIConfigs."""
         if self.cidr is None:
             return None
         network = IPv4Network(self.cidr)
         inside = {other.incident for other in self.others if IPv4Network(other.cidr).overlaps(network)}
         later = sorted(incident for incident in inside if incident)
-        return next((incident for incident in later if incident in self.heirs.values()), later[-1] if later else None)
+        return next(
+            (incident for incident in later if incident in self.successors.values()), later[-1] if later else None
+        )
 
 
 def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
@@ -142,12 +144,12 @@ def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
 
 def in_the_way(use: BlockUse) -> Iterable[str]:
     """What forbids the rollback, each with its remedy. Pods and ENIs of the cluster itself do not: they can move."""
-    ours = {subnet.id for subnet in use.subnets}
+    own_subnets = {subnet.id for subnet in use.subnets}
     yield from _disputed_subnets(use)
-    yield from _repointed(use, ours | set(use.kept))
-    mine = {config.name for config in use.changed}
+    yield from _repointed(use, own_subnets | set(use.kept))
+    own_configs = {config.name for config in use.changed}
     for config in use.eni_configs:
-        if config.subnet in ours and config.name not in mine:
+        if config.subnet in own_subnets and config.name not in own_configs:
             yield f"ENIConfig {config.name}, which this incident did not make, uses {config.subnet}: point it elsewhere"
     yield from _foreign_interfaces(use)
     yield from _discovered_by_others(use)
@@ -155,7 +157,7 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
         for subnet in use.others:
             if not subnet.incident and IPv4Network(subnet.cidr).overlaps(IPv4Network(use.cidr)):
                 yield f"{subnet.id} ({subnet.cidr}) lies in {use.cidr} and belongs to somebody else"
-    yield from _needed_by_heirs(use)
+    yield from _needed_by_successors(use)
 
 
 def _disputed_subnets(use: BlockUse) -> Iterable[str]:
@@ -168,13 +170,13 @@ def _disputed_subnets(use: BlockUse) -> Iterable[str]:
             yield f"{subnet.id} was made by this incident and lost its tags: give them back, or delete it by hand"
 
 
-def _repointed(use: BlockUse, ours: set[str]) -> Iterable[str]:
+def _repointed(use: BlockUse, own_subnets: set[str]) -> Iterable[str]:
     """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
-    others = {subnet.id for subnet in use.others}
+    other_subnets = {subnet.id for subnet in use.others}
     for config in use.changed:
-        if _is_restored(config) or _lost_its_subnet(config, use.incident, ours | others):
+        if _is_restored(config) or _lost_its_subnet(config, use.incident, own_subnets | other_subnets):
             continue
-        if config.now in ours:
+        if config.now in own_subnets:
             yield from _without_label(config, use.incident)
         else:
             yield from _pointed_elsewhere(config, use)
@@ -195,8 +197,8 @@ def _without_label(config: PointedEniConfig, incident: str) -> Iterable[str]:
 
 
 def _pointed_elsewhere(config: PointedEniConfig, use: BlockUse) -> Iterable[str]:
-    """Since we pointed it. An heir's record takes over what was there before, so what it changed is fine."""
-    if config.name in use.heirs:
+    """Since we pointed it. A successor's record takes over what was there before, so its change is fine."""
+    if config.name in use.successors:
         return
     if config.incident and config.incident != use.incident:
         yield (
@@ -207,24 +209,24 @@ def _pointed_elsewhere(config: PointedEniConfig, use: BlockUse) -> Iterable[str]
         yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
 
 
-def _needed_by_heirs(use: BlockUse) -> Iterable[str]:
-    """Custom networking stays on for the heirs, and a zone without its ENIConfig would lose its nodes."""
-    heir = min(use.heirs.values(), default=None)
-    if not (heir and use.switched):
+def _needed_by_successors(use: BlockUse) -> Iterable[str]:
+    """Custom networking stays on for the successors, and a zone without its ENIConfig would lose its nodes."""
+    successor = min(use.successors.values(), default=None)
+    if not (successor and use.switched):
         return
     for config in use.changed:
-        if config.name not in use.heirs and config.before is None and not config.missing:
+        if config.name not in use.successors and config.before is None and not config.missing:
             yield (
                 f"ENIConfig {config.name} points at {config.now} of this incident, and custom networking stays on for "
-                f"the later incident {heir}: roll that one back first"
+                f"the later incident {successor}: roll that one back first"
             )
 
 
 def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
     # ipamd tags a primary ENI like those that it makes, but it leaves only with its instance.
-    living = [f"{eni.instance} in {eni.subnet}" for eni in use.interfaces if eni.primary]
-    if living:
-        yield f"instances run in its subnets: {some_of(living)}; remove their node groups first"
+    instances = [f"{eni.instance} in {eni.subnet}" for eni in use.interfaces if eni.primary]
+    if instances:
+        yield f"instances run in its subnets: {some_of(instances)}; remove their node groups first"
     foreign: dict[str, list[str]] = {}
     for eni in use.interfaces:
         if eni.primary:
@@ -233,8 +235,8 @@ def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
             foreign.setdefault(f"of cluster {eni.cluster}", []).append(f"{eni.id} in {eni.subnet}")
         elif not eni.of_cni:
             foreign.setdefault("not of the VPC CNI", []).append(f"{eni.id} in {eni.subnet} ({eni.description[:60]})")
-    for whose, enis in sorted(foreign.items()):
-        yield f"ENIs {whose} use its subnets: {some_of(enis)}; remove them first"
+    for owner, enis in sorted(foreign.items()):
+        yield f"ENIs {owner} use its subnets: {some_of(enis)}; remove them first"
 
 
 def _discovered_by_others(use: BlockUse) -> Iterable[str]:
@@ -249,17 +251,17 @@ def _discovered_by_others(use: BlockUse) -> Iterable[str]:
 
 
 def _notes(use: BlockUse) -> Iterable[str]:
-    heirs = sorted({*use.heirs.values(), *([use.cidr_heir] if use.cidr_heir else [])})
-    if heirs:
-        yield f"incident {some_of(heirs)} stands on this one, and keeps what it needs of it"
+    successors = sorted({*use.successors.values(), *([use.cidr_successor] if use.cidr_successor else [])})
+    if successors:
+        yield f"incident {some_of(successors)} stands on this one, and keeps what it needs of it"
     if use.kept:
         yield f"what was there before stays, with the pods and ENIs in it: {some_of(use.kept)}"
     if use.pods:
         free = sum(subnet.free for subnet in use.others)
-        hang = len(use.pods) - free
-        again = f": {counted(hang, 'pod')} will hang again" if hang > 0 else ""
-        have = f"the VPC's other subnets have {counted(free, 'free address', 'free addresses')}"
-        yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere; {have}{again}"
+        stuck = len(use.pods) - free
+        shortage = f": {counted(stuck, 'pod')} will hang again" if stuck > 0 else ""
+        free_text = f"the VPC's other subnets have {counted(free, 'free address', 'free addresses')}"
+        yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere; {free_text}{shortage}"
     if use.interfaces:
         yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
 
@@ -293,9 +295,9 @@ def pods_remain(use: BlockUse) -> str:
 
 def interfaces_remain(interfaces: Sequence[BlockInterface]) -> str:
     """What holds the subnets, and what to do when ipamd keeps it."""
-    held = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
-    loose = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
+    places = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
+    delete_first = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
     return (
-        f"{counted(len(interfaces), 'ENI')} left in the block's subnets: {some_of(held)}. ipamd gives one up when no "
-        f"pod uses it and no warm target needs it: {loose}replace the node, then roll back again"
+        f"{counted(len(interfaces), 'ENI')} left in the block's subnets: {some_of(places)}. ipamd gives one up when no "
+        f"pod uses it and no warm target needs it: {delete_first}replace the node, then roll back again"
     )

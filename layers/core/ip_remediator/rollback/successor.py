@@ -17,9 +17,9 @@ _SHARED = (ChangeKind.CNI, ChangeKind.CRD)
 
 
 class Succession(Document):
-    """`given` leave the record of the incident, `received` are what the heir's record has instead."""
+    """The changes `given` leave the incident's record; the successor's record gets `received` instead."""
 
-    heir: str
+    successor: str
     given: tuple[ChangeMade, ...]
     received: tuple[ChangeMade, ...]
 
@@ -33,37 +33,40 @@ def successions(
     made: Sequence[ChangeMade],
     later: Mapping[str, Sequence[ChangeMade]],
     subnets: frozenset[str],
-    cidr_heir: str | None,
+    cidr_successor: str | None,
 ) -> list[Succession]:
-    """What `incident` gives to whom.
+    """Which changes `incident` transfers to which later incident.
 
     `made` are its changes, `later` those of the incidents that may stand on it; `subnets` are the ids of its own
-    subnets; `cidr_heir` has subnets in its CIDR.
+    subnets; `cidr_successor` has subnets in its CIDR.
     """
-    heirs = heirs_of_eni_configs(later, subnets)
-    of_cluster = min(heirs.values(), default=None)
-    found: dict[str, tuple[list[ChangeMade], list[ChangeMade]]] = {}
+    successors_by_config = successors_of_eni_configs(later, subnets)
+    of_cluster = min(successors_by_config.values(), default=None)
+    by_successor: dict[str, tuple[list[ChangeMade], list[ChangeMade]]] = {}
     for change in made:
-        if change.kind is ChangeKind.ENICONFIG and change.target in heirs:
-            heir = heirs[change.target]
-            theirs = next(other for other in later[heir] if _same(other, change))
-            received = theirs.model_copy(update={"before": change.before})
+        if change.kind is ChangeKind.ENICONFIG and change.target in successors_by_config:
+            successor = successors_by_config[change.target]
+            later_change = next(other for other in later[successor] if _same(other, change))
+            received = later_change.model_copy(update={"before": change.before})
         elif change.kind in _SHARED and of_cluster:
-            heir, received = (
+            successor, received = (
                 of_cluster,
                 change.model_copy(update={"after": {"incident": incident, **(change.after or {})}}),
             )
-        elif change.kind is ChangeKind.VPC_CIDR and cidr_heir:
-            heir, received = cidr_heir, change
+        elif change.kind is ChangeKind.VPC_CIDR and cidr_successor:
+            successor, received = cidr_successor, change
         else:
             continue
-        given, taken = found.setdefault(heir, ([], []))
+        given, received_changes = by_successor.setdefault(successor, ([], []))
         given.append(change)
-        taken.append(received)
-    return [Succession(heir=heir, given=tuple(one), received=tuple(two)) for heir, (one, two) in sorted(found.items())]
+        received_changes.append(received)
+    return [
+        Succession(successor=successor, given=tuple(given), received=tuple(received))
+        for successor, (given, received) in sorted(by_successor.items())
+    ]
 
 
-def heirs_of_eni_configs(later: Mapping[str, Sequence[ChangeMade]], subnets: frozenset[str]) -> dict[str, str]:
+def successors_of_eni_configs(later: Mapping[str, Sequence[ChangeMade]], subnets: frozenset[str]) -> dict[str, str]:
     """By ENIConfig, the later incident that found it pointing at one of `subnets`."""
     return {
         change.target: incident

@@ -71,8 +71,8 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
 
     def confirm(self, incident_id: str, by: str | None, evict: bool, execution: str | None = None) -> None:
         """Notes that the rollback goes ahead. `by`: who confirmed, None when nobody was asked."""
-        told = f"confirmed by {by}" if by else "confirmed when it was started"
-        self.go_ahead(self.own(incident_id, execution), by, told, evict=evict)
+        note = f"confirmed by {by}" if by else "confirmed when it was started"
+        self.go_ahead(self.own(incident_id, execution), by, note, evict=evict)
 
     def finish(self, incident_id: str, execution: str | None = None) -> dict[str, Any]:
         """Everything is as before: closes the incident, which gives the block and the lock back.
@@ -82,9 +82,11 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
             RollbackRunning
         """
         incident = self.own(incident_id, execution)
-        standing = self.outstanding(incident_id)
-        if standing:
-            raise RequestRefused(f"still there: {', '.join(f'{change.kind} {change.target}' for change in standing)}")
+        outstanding = self.outstanding(incident_id)
+        if outstanding:
+            raise RequestRefused(
+                f"still there: {', '.join(f'{change.kind} {change.target}' for change in outstanding)}"
+            )
         report = self.lifecycle.close(incident_id, Outcome.ROLLED_BACK, None)
         until = self._leave_moved_pods_alone(incident)
         rollback = self.latest(incident).model_copy(update={"state": RollbackState.DONE, "left_alone_until": until})

@@ -37,7 +37,7 @@ class Access:
         if self.users == ANY or click.user_id in _ids(self.users):
             return None
         unresolved = ""
-        for group in (each for each in _ids(self.users) if each.startswith(_GROUP)):
+        for group in (id_ for id_ in _ids(self.users) if id_.startswith(_GROUP)):
             try:
                 if click.user_id in self.members(group):
                     return None
@@ -47,5 +47,5 @@ class Access:
         return unresolved or _NOT_AMONG
 
 
-def _ids(listed: str) -> list[str]:
-    return [each.strip() for each in listed.split(",")]
+def _ids(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]

@@ -97,16 +97,16 @@ class Clicks:
             document = self._input(click)
         except (IncidentNotFound, IncidentOpen) as reason:
             return f"Nothing was started: {reason}."
-        what = _STARTED[click.action]
+        started = _STARTED[click.action]
         with aws_call("StartExecution"):
             try:
                 self._sfn.start_execution(
                     stateMachineArn=self._machines[click.action],
-                    name=f"{what.prefix}-{click.subject[:68]}-{offer}",
+                    name=f"{started.prefix}-{click.subject[:68]}-{offer}",
                     input=json.dumps(document),
                 )
             except self._sfn.exceptions.ExecutionAlreadyExists:
-                return f"This {what.name} was asked for already; the message shows how far it is."
+                return f"This {started.name} was asked for already; the message shows how far it is."
         return None
 
     def _input(self, click: Click) -> dict[str, object]:
@@ -154,12 +154,12 @@ def perform(worker: Worker, click: Click) -> None:
 
     Whatever the worker raises goes on to Lambda, which tries again.
     """
-    told: str | None = "That did not work yet; it is tried again within some minutes."
+    private_text: str | None = "That did not work yet; it is tried again within some minutes."
     try:
-        told = worker.act(click)
+        private_text = worker.act(click)
     finally:
-        if told:
-            reply_privately(click, told)
+        if private_text:
+            reply_privately(click, private_text)
 
 
 def reply_privately(click: Click, text: str, blocks: Sequence[dict[str, Any]] = ()) -> None:

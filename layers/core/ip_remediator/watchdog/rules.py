@@ -44,13 +44,13 @@ class Ending(Document):
         return cut_off and self.stopped_at is not None and now < self.stopped_at + _LONGEST_FUNCTION
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """For people. Whoever stopped an execution may have said why; that is its cause."""
-        how = {"ABORTED": "was stopped", "TIMED_OUT": "ran out of time", "FAILED": "failed"}
-        said = ": ".join(part for part in (self.error, self.cause) if part)
+        verb = {"ABORTED": "was stopped", "TIMED_OUT": "ran out of time", "FAILED": "failed"}
+        reason = ": ".join(part for part in (self.error, self.cause) if part)
         name = self.execution.rpartition(":")[2]
-        return f"execution {name} {how.get(self.status, 'ended')} before it had recorded its end" + (
-            f": {said}" if said else ""
+        return f"execution {name} {verb.get(self.status, 'ended')} before it had recorded its end" + (
+            f": {reason}" if reason else ""
         )
 
 

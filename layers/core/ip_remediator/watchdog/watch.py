@@ -54,19 +54,19 @@ class Watchdog:
 
         One that cannot be looked at keeps no other from it.
         """
-        found: dict[str, Looked] = {}
+        results: dict[str, Looked] = {}
         failures: list[Exception] = []
         for incident in list(self.lifecycle.incidents.worked_on()):
             try:
-                found[incident] = self.look(incident)
+                results[incident] = self.look(incident)
             except Exception as error:
                 logger.exception("not looked at", extra={"incident": incident})
                 failures.append(error)
-        for incident in list(self.lifecycle.incidents.untold()):
-            self.lifecycle.incidents.retell(incident)
+        for incident in list(self.lifecycle.incidents.undelivered()):
+            self.lifecycle.incidents.redeliver(incident)
         if failures:
             raise ExceptionGroup("some incidents could not be looked at", failures)
-        return found
+        return results
 
     def ended(self, execution: Ending, document: Any) -> Looked | None:
         """Looks at the incident of an execution that has just ended; `document` is its input.
@@ -91,9 +91,9 @@ class Watchdog:
         incidents = self.lifecycle.incidents
         incident = incidents.get(incident_id)
         if incident.open:
-            found = self._look_at_open(incident)
-            if found is not Looked.SETTLED:
-                return found
+            result = self._look_at_open(incident)
+            if result is not Looked.SETTLED:
+                return result
             incident = incidents.get(incident_id)
         ended = self.ending(incident.change_execution) if incident.change_execution else None
         if incident.change_execution and ended is None:
@@ -127,7 +127,7 @@ class Watchdog:
         # First the lock, so that a function which still runs records, and so makes, no further change.
         self._unlock(incident)
         step = step_under_way(incident)
-        caught = Caught(Error="ExecutionEnded", Cause=ended.told, step=step)
+        caught = Caught(error="ExecutionEnded", cause=ended.summary, step=step)
         self.lifecycle.close(incident.id, Outcome.FAILED, caught)
         return Looked.SETTLED
 
@@ -156,8 +156,10 @@ class Watchdog:
 
     def _interrupt(self, incident: Incident, ended: Ending, given_back: bool) -> None:
         step = interrupted_change(incident) or (Step.ROLLBACK if incident.rollback else Step.REPLACE_NODES)
-        told = f"{ended.told}; what it had changed for the time being is given back" if given_back else ended.told
-        caught = Caught(Error="ExecutionEnded", Cause=told, step=step)
+        message = (
+            f"{ended.summary}; what it had changed for the time being is given back" if given_back else ended.summary
+        )
+        caught = Caught(error="ExecutionEnded", cause=message, step=step)
         self._workflow(step).interrupt(incident.id, caught, ended.execution)
 
     def _note_failed_begin(self, incident: Incident, ended: Ending) -> None:
@@ -166,7 +168,7 @@ class Watchdog:
             return
         if self.lifecycle.incidents.claim(incident, ended.execution):
             step = Step.REPLACE_NODES if "Replacement" in ended.execution else Step.ROLLBACK
-            caught = Caught(Error=ended.error or "ExecutionEnded", Cause=ended.told, step=step)
+            caught = Caught(error=ended.error or "ExecutionEnded", cause=ended.summary, step=step)
             self._workflow(step).interrupt(incident.id, caught, ended.execution)
 
     def _workflow(self, step: Step) -> ChangeWorkflow[Any]:

@@ -136,8 +136,8 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
     elif verification:
         if verification.still_stuck:
             number = len(verification.still_stuck)
-            have = "has" if number == 1 else "have"
-            yield Line(f"{counted(number, 'pod')} {have} no IP address: {names(verification.still_stuck)}", "failed")
+            verb = "has" if number == 1 else "have"
+            yield Line(f"{counted(number, 'pod')} {verb} no IP address: {names(verification.still_stuck)}", "failed")
     elif pods := waiting(incident):
         named = f", such as {names(incident.signals.pods, shown=2)}" if incident.signals.pods else ""
         yield Line(
@@ -154,10 +154,10 @@ def _after_rollback(incident: Incident) -> Iterator[Line]:
         named = f" ({names(assessment.pod_names, shown=2)} among them)" if assessment.pod_names else ""
         yield Line(f"{counted(assessment.pods, 'pod')} lost their addresses{named} and are recreated by their owners")
         if free is not None and free < assessment.pods:
-            hang = assessment.pods - free
-            have = "has" if hang == 1 else "have"
+            stuck = assessment.pods - free
+            verb = "has" if stuck == 1 else "have"
             other = counted(free, "free address", "free addresses")
-            yield Line(f"{counted(hang, 'pod')} of these {have} no IP address again: elsewhere were {other}", "failed")
+            yield Line(f"{counted(stuck, 'pod')} of these {verb} no IP address again: elsewhere were {other}", "failed")
     yield Line("the shortage that opened this incident is back: the same subnets are as full as before", "failed")
 
 

@@ -63,10 +63,13 @@ def settled(incident: Incident, about: str) -> Call:
 def _questions(incident: Incident, whom: str) -> Iterator[Call]:
     question = asked(incident)
     if question and incident.plan:
-        what = f"{_cluster(incident)}: {problem(incident)}. {action(incident.plan)}?"
+        text_of_question = f"{_cluster(incident)}: {problem(incident)}. {action(incident.plan)}?"
         until = f"Decide by {clock(question.expires_at)}"
         yield Call(
-            f"{_QUESTION} {question.id}", ":rotating_light:", f"{what} {until}, no answer changes nothing.", whom
+            f"{_QUESTION} {question.id}",
+            ":rotating_light:",
+            f"{text_of_question} {until}, no answer changes nothing.",
+            whom,
         )
         if question.reminded_at:
             yield Call(f"{_QUESTION} {question.id} reminder", ":alarm_clock:", _reminder(incident, question), whom)

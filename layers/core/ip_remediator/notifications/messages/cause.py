@@ -82,12 +82,12 @@ def evidence(incident: Incident) -> Part:
 
 def signals(incident: Incident) -> Part:
     """What made us look."""
-    seen = incident.signals
+    summary = incident.signals
     lines = [Line(words(incident.reason))] if incident.reason else []
-    if seen.causes:
-        lines.append(Line("the signals prove " + ", ".join(words(cause).replace("_", " ") for cause in seen.causes)))
-    if seen.excerpt:
-        lines.append(Line(code(seen.excerpt)))
+    if summary.causes:
+        lines.append(Line("the signals prove " + ", ".join(words(cause).replace("_", " ") for cause in summary.causes)))
+    if summary.excerpt:
+        lines.append(Line(code(summary.excerpt)))
     return Part("Signals", lines)
 
 

@@ -21,7 +21,7 @@ _LONGEST_ID = 80
 
 def commands(incident: Incident) -> list[kit.Block]:
     """One section with a command for each button that the message would have; none where there would be no button."""
-    lines = [f"{what}: {code(f'ip-remediator {command}')}" for what, command in _all(incident)]
+    lines = [f"{label}: {code(f'ip-remediator {command}')}" for label, command in _all(incident)]
     return [kit.section("\n".join(lines))] if lines else []
 
 

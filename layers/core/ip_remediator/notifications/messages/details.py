@@ -46,10 +46,10 @@ def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings 
     texts += _handed_over(incident, plan)
     texts += [_manifest(change) for change in plan.changes if change.manifest]
     blocks: list[kit.Block] = []
-    left = _MAX_ALL
+    room = _MAX_ALL
     for text in texts[:_MAX_BLOCKS]:
-        left -= len(text)
-        if left >= 0:
+        room -= len(text)
+        if room >= 0:
             blocks.append(kit.section(text))
     if len(blocks) < len(texts):
         blocks.append(kit.context(f"{len(texts) - len(blocks)} more do not fit here: ip-remediator status has them"))
@@ -79,8 +79,8 @@ def _settings(plan: Plan, before: Settings) -> Part:
 
 
 def _variable(name: str, value: str, before: Settings) -> Line:
-    was = "not read" if before is None else code(before[name]) if name in before else "not set"
-    return Line(f"{code(name)}: {was} → {code(value)}")
+    before_text = "not read" if before is None else code(before[name]) if name in before else "not set"
+    return Line(f"{code(name)}: {before_text} → {code(value)}")
 
 
 def modal(groups: Sequence[Sequence[str]]) -> kit.Block:
@@ -89,11 +89,11 @@ def modal(groups: Sequence[Sequence[str]]) -> kit.Block:
     paragraphs = [
         (text, at == 0 and number > 0) for number, group in enumerate(groups) for at, text in enumerate(group)
     ]
-    shown, left = 0, _MAX_VIEW_BYTES
+    shown, room = 0, _MAX_VIEW_BYTES
     for text, begins in paragraphs:
         added = [*([kit.divider()] if begins else []), kit.section(text)]
-        left -= len(json.dumps(added))
-        if left < 0 or len(blocks) + len(added) > _MAX_VIEW_BLOCKS:
+        room -= len(json.dumps(added))
+        if room < 0 or len(blocks) + len(added) > _MAX_VIEW_BLOCKS:
             break
         blocks += added
         shown += 1

@@ -125,18 +125,18 @@ def _recorded_replacement(incident: Incident, state: ReplacementState, step: Ste
 
 
 def _open_headline(incident: Incident) -> Headline:
-    what = problem(incident)
+    problem_text = problem(incident)
     if incident.failure:
-        return Headline(":x:", f"{what}; the remedy failed, cleaning up")
+        return Headline(":x:", f"{problem_text}; the remedy failed, cleaning up")
     question = asked(incident)
     if question and incident.plan:
         emoji = ":alarm_clock:" if question.reminded_at else ":rotating_light:"
-        return Headline(emoji, f"{what}. {action(incident.plan)}?")
+        return Headline(emoji, f"{problem_text}. {action(incident.plan)}?")
     if incident.diagnosis is None:
-        return Headline(":mag:", f"{what}, looking for the cause")
+        return Headline(":mag:", f"{problem_text}, looking for the cause")
     if incident.plan is None:
-        return Headline(":mag:", f"{what}, planning")
-    return Headline(":hourglass_flowing_sand:", f"{what}, {_progress(incident)}")
+        return Headline(":mag:", f"{problem_text}, planning")
+    return Headline(":hourglass_flowing_sand:", f"{problem_text}, {_progress(incident)}")
 
 
 def _progress(incident: Incident) -> str:

@@ -147,15 +147,15 @@ def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
 
 def _result(verification: Verification) -> Part:
     healed, stuck = verification.healed, verification.still_stuck
-    every = len(healed) + len(stuck)
-    lines = [Line(f"{len(healed)} of {counted(every, 'pod')} {'is' if every == 1 else 'are'} running", "none")]
+    total = len(healed) + len(stuck)
+    lines = [Line(f"{len(healed)} of {counted(total, 'pod')} {'is' if total == 1 else 'are'} running", "none")]
     lines += items((_healed(pod) for pod in healed), shown=6, mark="done")
     lines += [Line(f"{names(stuck)} still {'waits' if len(stuck) == 1 else 'wait'}", "failed")] if stuck else []
     if verification.shortfall:
         lines.append(Line(f"expected {verification.expected} healed now, {len(healed)} are", "failed"))
     lines += [Line(f"{names(verification.gone)} gone meanwhile")] if verification.gone else []
-    served = sorted({subnet.zone for subnet in verification.subnets})
-    lines += items((_balance(zone, verification) for zone in served), shown=6)
+    zones_of_subnets = sorted({subnet.zone for subnet in verification.subnets})
+    lines += items((_balance(zone, verification) for zone in zones_of_subnets), shown=6)
     return Part("Result", lines, limit=1300)
 
 
@@ -167,13 +167,13 @@ def _healed(pod: HealedPod) -> str:
 def _balance(zone: str, verification: Verification) -> str:
     """Free addresses of a zone's subnets before and after; a subnet without a before was made by us."""
     subnets = [subnet for subnet in verification.subnets if subnet.zone == zone]
-    free_counts = [_told_free(subnet) for subnet in subnets]
+    free_counts = [_describe_free(subnet) for subnet in subnets]
     before = [subnet.before for subnet in subnets if subnet.before is not None]
     was = f"{sum(before):,} free before, now " if before else "now free: "
     return f"{words(zone)}: {was}{listed(free_counts[:_SUBNETS_NAMED])}"
 
 
-def _told_free(subnet: SubnetBalance) -> str:
+def _describe_free(subnet: SubnetBalance) -> str:
     free = "an unknown number" if subnet.after is None else f"{subnet.after:,}"
     return f"{free} in {'the new ' if subnet.before is None else ''}{code(subnet.cidr)}"
 

@@ -40,8 +40,8 @@ def rollback(incident: Incident) -> Part:
 def found(assessment: RollbackAssessment) -> str:
     """3 pods have addresses of it, on 2 ENIs."""
     pods = "no pod has an address" if not assessment.pods else counted(assessment.pods, "pod")
-    have = "" if not assessment.pods else " has an address" if assessment.pods == 1 else " have addresses"
-    return f"{pods}{have} of its subnets, which hold {counted(assessment.interfaces, 'ENI')}"
+    verb = "" if not assessment.pods else " has an address" if assessment.pods == 1 else " have addresses"
+    return f"{pods}{verb} of its subnets, which hold {counted(assessment.interfaces, 'ENI')}"
 
 
 def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
@@ -49,8 +49,8 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     yield Line(f"by {person(latest.requested_by)}", "none", label="Asked for")
     if latest.state is RollbackState.DONE:
         yield from _answered(incident, latest)
-        if latest.heir:
-            kept = f"its subnets deleted; incident {code(latest.heir)} keeps what it stands on"
+        if latest.successor:
+            kept = f"its subnets deleted; incident {code(latest.successor)} keeps what it stands on"
             yield Line(kept, "done")
         else:
             yield Line(undone(incident.plan), "done")
@@ -116,5 +116,5 @@ def _progress(incident: Incident) -> str:
     progress = incident.progress
     if progress is None or progress.step is not Step.ROLLBACK:
         return ""
-    verb = "moved" if progress.what == "pod" else "gone"
-    return f": {progress.done} of {counted(progress.total, progress.what)} {verb} so far"
+    verb = "moved" if progress.unit == "pod" else "gone"
+    return f": {progress.done} of {counted(progress.total, progress.unit)} {verb} so far"

@@ -67,7 +67,7 @@ def step_lines(incident: Incident) -> list[Line]:
     running = running_step(incident)
     for step in Step:
         result = incident.steps.get(step)
-        if result and not _told_above(incident, step, result):
+        if result and not _has_own_line(incident, step, result):
             lines.append(_happened(incident, step, result))
         elif result:
             continue
@@ -92,11 +92,11 @@ def _words_of(incident: Incident, step: Step) -> str:
         return "Check once more that the approved plan still fits"
     progress = incident.progress
     if progress and progress.step is step:
-        return f"{STEP_WORDS[step]}: {progress.done} of {counted(progress.total, progress.what)} so far"
+        return f"{STEP_WORDS[step]}: {progress.done} of {counted(progress.total, progress.unit)} so far"
     return STEP_WORDS[step]
 
 
-def _told_above(incident: Incident, step: Step, result: StepResult) -> bool:
+def _has_own_line(incident: Incident, step: Step, result: StepResult) -> bool:
     """Cause, plan and decision have lines of their own once there are any; the rollback has a paragraph."""
     has_own_lines = {
         Step.DIAGNOSE: incident.diagnosis is not None,
@@ -110,9 +110,9 @@ def _told_above(incident: Incident, step: Step, result: StepResult) -> bool:
 
 def _note(incident: Incident, result: StepResult) -> str:
     """Why a step was skipped or goes on. What a finished one made is in the plan, a failure has a place of its own."""
-    told_below = result.state == StepState.FAILED and incident.failure is not None
-    wanted = result.state != StepState.DONE and not told_below
-    return f": {words(result.note)}" if result.note and wanted else ""
+    shown_below = result.state == StepState.FAILED and incident.failure is not None
+    shown = result.state != StepState.DONE and not shown_below
+    return f": {words(result.note)}" if result.note and shown else ""
 
 
 def _mark(incident: Incident, step: Step, state: StepState) -> str:

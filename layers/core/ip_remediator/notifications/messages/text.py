@@ -206,7 +206,7 @@ def _as_prose(piece: str) -> str:
 
 
 def _unformatted(piece: str) -> str:
-    unformatted = _FORMATTING.sub(lambda found: _LOOKALIKE[found[0]], piece)
+    unformatted = _FORMATTING.sub(lambda match: _LOOKALIKE[match[0]], piece)
     return escape(_EMOJI.sub(_NO_EMOJI, unformatted))
 
 
@@ -219,12 +219,12 @@ def slack_part(part: Part) -> str:
     """The part as mrkdwn of at most `part.limit` characters; lines that do not fit are counted."""
     text = f"*{part.title}*" if part.title else ""
     for index, line in enumerate(part.lines):
-        left = len(part.lines) - index
-        rest = f"\nand {left} more"
+        unwritten = len(part.lines) - index
+        rest = f"\nand {unwritten} more"
         label = f"*{line.label}*  " if line.label else ""
         more = f"\n{_fitting(line.more)}" if line.more else ""
         written = f"{text and chr(10)}{_marked(MARKS[line.mark][0], label + _fitting(line.text))}{more}"
-        if len(text) + len(written) + (len(rest) if left > 1 else 0) > part.limit:
+        if len(text) + len(written) + (len(rest) if unwritten > 1 else 0) > part.limit:
             return text + rest
         text += written
     return text

@@ -26,7 +26,7 @@ class Existing:
     passed_over: list[str] = field(default_factory=list)
 
     def reason(self, snapshot: Snapshot) -> str:
-        reasons = [_told(snapshot, zone, subnet) for zone, subnet in self.chosen.items()]
+        reasons = [_describe(snapshot, zone, subnet) for zone, subnet in self.chosen.items()]
         reasons += self.passed_over
         return "; ".join(reasons) or (
             "no subnet is meant for pods and unused: none has the tag "
@@ -34,7 +34,7 @@ class Existing:
         )
 
 
-def _told(snapshot: Snapshot, zone: str, subnet: Subnet) -> str:
+def _describe(snapshot: Snapshot, zone: str, subnet: Subnet) -> str:
     """With what is needed now, and that a new subnet would last longer where it would."""
     free, later = sizing.room_in(snapshot, subnet).addresses or 0, sizing.demand(snapshot, zone)
     shorter = f", less long than a new subnet for {later:,}" if free < later else ""

@@ -27,7 +27,7 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
     blocks = _a_block_each(snapshot, zones[:_TOLD], _pools(vpc))
     if blocks:
-        yield _told(snapshot, vpc.id, blocks, len(zones) - len(blocks))
+        yield _describe(snapshot, vpc.id, blocks, len(zones) - len(blocks))
 
 
 def _pools(vpc: Vpc) -> list[IPv4Network]:
@@ -49,7 +49,7 @@ def _a_block_each(snapshot: Snapshot, zones: Iterable[str], pools: list[IPv4Netw
     return blocks
 
 
-def _told(snapshot: Snapshot, vpc_id: str, blocks: dict[str, IPv4Network], more: int) -> str:
+def _describe(snapshot: Snapshot, vpc_id: str, blocks: dict[str, IPv4Network], more: int) -> str:
     (zone, block), *others = blocks.items()
     table = next(
         (table for node in pod_nodes(snapshot, zone) if (table := _route_table(snapshot, node.primary_subnet))), ""

@@ -121,7 +121,7 @@ def hindrance(snapshot: Snapshot, node: Node) -> Hindrance | None:
     return None
 
 
-def told_hindrance(snapshot: Snapshot, obstacle: Hindrance) -> str:
+def describe_hindrance(snapshot: Snapshot, obstacle: Hindrance) -> str:
     """What it is and what to do, as the end of "..., but "."""
     match obstacle:
         case Hindrance.NOT_PROVISIONING:

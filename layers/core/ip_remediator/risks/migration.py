@@ -35,7 +35,7 @@ def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
 
 
 @dataclass(frozen=True)
-class Move:
+class Migration:
     """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty: nothing moves.
 
     `zones` are those that the plan serves, `eni_configs` those that it writes.
