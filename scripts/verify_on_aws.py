@@ -67,12 +67,12 @@ class Checks:
         inactive = [one["FunctionName"] for one in ours if one.get("State", "Active") == "Inactive"]
         _require(bool(ours), "no function of the stack")
         _require(not inactive, f"inactive: {', '.join(inactive)}")
-        finding = self._doctor()._machines()  # noqa: SLF001 - the same check, with its own words
+        finding = self._doctor().state_machines()
         _require(finding.health is Health.OK, finding.detail)
         return f"{len(ours)} functions"
 
     def _endpoint(self) -> str:
-        finding = self._doctor()._endpoint()  # noqa: SLF001 - the same check, with its own words
+        finding = self._doctor().slack_endpoint()
         _require(finding.health is Health.OK, finding.detail)
         return finding.detail
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ip_remediator.approvals.answer import answer
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
 from ip_remediator_cli.aws import Aws, find_deployment
@@ -16,8 +17,6 @@ from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.status import describe_rollback
 from ip_remediator_cli.tables import page
-
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def run(arguments: Namespace) -> int:
             aws.client("stepfunctions"),
             question.approval.id,
             approved=arguments.approved,
-            by=aws.caller()[1][:_LONGEST_NAME],
+            by=Actor.aws(aws.caller()[1]),
             evict=arguments.evict if is_rollback else None,
         )
     except ApprovalRefused as refusal:

@@ -42,20 +42,20 @@ class StackDoctor:
     def checks(self) -> dict[str, Callable[[], Finding]]:
         return {
             "caller": self._caller,
-            "state machines": self._machines,
+            "state machines": self.state_machines,
             "signals": self._signals,
             "dead letters": self._dead_letters,
             "clock": self._clock,
             "slack secret": self._secret,
             "slack token": self._token,
-            "slack endpoint": self._endpoint,
+            "slack endpoint": self.slack_endpoint,
         }
 
     def _caller(self) -> Finding:
         account, arn = self.aws.caller()
         return Finding.ok(f"{arn} in account {account}")
 
-    def _machines(self) -> Finding:
+    def state_machines(self) -> Finding:
         sfn = self.aws.client("stepfunctions")
         for name in _MACHINES:
             with aws_call("DescribeStateMachine"):
@@ -149,7 +149,7 @@ class StackDoctor:
             )
         return Finding.ok(f"{told.get('user')} in workspace {told.get('team')}")
 
-    def _endpoint(self) -> Finding:
+    def slack_endpoint(self) -> Finding:
         """A signed request that means nothing must be acknowledged, an unsigned one refused."""
         url = self.slack_url or self.deployment.outputs.get("SlackRequestUrl")
         if not url:

@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import Any
 
 from ip_remediator.clients.aws.step_functions import start_once
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.replacement_record import ReplacementState
@@ -24,7 +25,7 @@ def run(arguments: Namespace) -> int:
     shown = len(records.timeline(incident.id))
     document: dict[str, Any] = {
         "incident": incident.id,
-        "requested_by": aws.caller()[1][:200],
+        "requested_by": Actor.aws(aws.caller()[1]).model_dump(mode="json"),
         "confirmed": arguments.yes,
         **({"nodes": arguments.nodes} if arguments.nodes else {}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from ip_remediator.clients.aws.step_functions import start_once
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
 from ip_remediator_cli.aws import Aws, find_deployment
@@ -26,7 +27,7 @@ def run(arguments: Namespace) -> int:
     sfn = aws.client("stepfunctions")
     document = {
         "incident": incident.id,
-        "requested_by": aws.caller()[1][:200],
+        "requested_by": Actor.aws(aws.caller()[1]).model_dump(mode="json"),
         "confirmed": arguments.yes,
         "evict": arguments.evict,
     }

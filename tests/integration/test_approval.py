@@ -58,7 +58,8 @@ def test_given_a_question_when_approved_by_a_click_then_the_pods_are_healed(lab:
     assert healed.outcome is Outcome.HEALED
     assert healed.approval is not None
     assert healed.approval.state is ApprovalState.APPROVED
-    assert "U0000ONCALL" in (healed.approval.decided_by or "")
+    assert healed.approval.decided_by is not None
+    assert healed.approval.decided_by.slack_user == "U0000ONCALL"
     assert len(sick.moved()) == 2
     message = lab.message_saying(incident.id, "healed")
     assert lab.buttons(message) == ["rollback"]

@@ -13,6 +13,7 @@ from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.approvals import kill_switch
 from ip_remediator.approvals.daily_limit import TTL, DailyLimit
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.common.tag_names import KILL_SWITCH
 from ip_remediator.incidents.record import Approval, ApprovalState, Step
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-ANN, BOB = "U1 (ann)", "U2 (bob)"
+ANN, BOB = Actor.slack("U1", "ann"), Actor.slack("U2", "bob")
 APPROVED, REJECTED = ApprovalState.APPROVED, ApprovalState.REJECTED
 
 
@@ -86,7 +87,7 @@ def test_given_an_answer_between_the_two_waits_when_reminded_then_the_answer_is_
 
     answer = lifecycle.remind(incident, "token-2")
 
-    assert answer == {"approved": True, "by": ANN, "plan_hash": "h1"}
+    assert answer == {"approved": True, "by": str(ANN), "plan_hash": "h1"}
     assert shown(table, incident).state is APPROVED
 
 
@@ -115,7 +116,7 @@ def test_given_many_people_who_click_at_once_then_one_answer_counts(approvals: A
 
     def click(number: int) -> bool:
         try:
-            approvals.decide(asked.id, APPROVED if number % 2 else REJECTED, f"U{number}")
+            approvals.decide(asked.id, APPROVED if number % 2 else REJECTED, Actor.slack(f"U{number}"))
         except ApprovalRefused:
             return False
         return True

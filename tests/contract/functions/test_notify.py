@@ -13,6 +13,7 @@ import pytest
 
 from functions.notify import app
 from ip_remediator.approvals.questions import Approvals
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import ApprovalState, Policy, Step
@@ -210,7 +211,7 @@ def test_a_decision_that_is_wanted_is_heard_once_with_a_mention_and_settled_when
     assert "<!subteam^S0000ONCALL>" in question["text"]
     assert "Add 100.64.0.0/22?" in question["text"]
 
-    approvals.decide(asked.id, ApprovalState.APPROVED, "U0000ONCALL (on-call)")
+    approvals.decide(asked.id, ApprovalState.APPROVED, Actor.slack("U0000ONCALL", "on-call"))
     deliver(image_of(table, opened))
     [answered] = replies(incidents, slack, opened)
     assert answered["ts"] == question["ts"]

@@ -20,6 +20,7 @@ import pytest
 import urllib3
 
 from ip_remediator.approvals.questions import Approvals
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import Approval, ApprovalState, RunRequest, Step
@@ -229,7 +230,7 @@ def test_an_answer_goes_to_the_execution_with_person_and_plan(
     assert recorded is not None
     assert (recorded.state, recorded.decided_by) == (
         ApprovalState.APPROVED if approved else ApprovalState.REJECTED,
-        f"{ON_CALL} (on-call)",
+        Actor.slack(ON_CALL, "on-call"),
     )
     assert private_replies(slack, ON_CALL, ts) == []
 
@@ -399,7 +400,10 @@ def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
     assert "asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
     assert len(executions()) == 1
     described = sfn.describe_execution(executionArn=first["executionArn"])
-    assert json.loads(described["input"]) == {"incident": record.id, "requested_by": f"{ON_CALL} (on-call)"}
+    assert json.loads(described["input"]) == {
+        "incident": record.id,
+        "requested_by": {"kind": "slack_user", "id": ON_CALL, "name": "on-call"},
+    }
     assert first["name"].startswith(f"rb-{record.id}-")
 
     later = record.model_copy(update={"closed_at": utc_now()})

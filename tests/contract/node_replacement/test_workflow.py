@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.clients.aws.step_functions import execution_arn
+from ip_remediator.common.actor import STARTED_BY_HAND
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.common.errors import ServiceUnavailable
@@ -102,7 +103,7 @@ def test_it_begins_with_all_the_named_nodes_or_with_those_asked_for(course: Cour
     assert course.begin() == {
         "incident": course.incident,
         "nodes": ["n1", "n2"],
-        "requested_by": "somebody who started it by hand",
+        "requested_by": STARTED_BY_HAND.model_dump(),
         "confirmed": False,
         "confirmation_seconds": 3600,
         "continued": False,

@@ -127,6 +127,7 @@ ASSESSED = {"returns": {"zones": ["a", "b"], "nodes": 8, "pods": 9}}
 PLANNED = {
     "decision": "go",
     "why": "mode auto",
+    "reason": None,
     "hash": "h",
     "block": "100.64.0.0/22",
     "strategy": "custom-networking",

@@ -11,7 +11,16 @@ import pytest
 
 from ip_remediator.common.enums import Mode, Outcome, Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis
-from ip_remediator.incidents.record import ApprovalState, Failure, Incident, Policy, RunRequest, Step, StepState
+from ip_remediator.incidents.record import (
+    ApprovalState,
+    AskReason,
+    Failure,
+    Incident,
+    Policy,
+    RunRequest,
+    Step,
+    StepState,
+)
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.message import Message, details_view, digest, plain, render, subject
 from tests.unit.support.records import (
@@ -296,7 +305,7 @@ def test_the_confirmation_never_cuts_how_many_pods_are_helped():
 
 
 def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
-    question = approval(why="mode auto: external-snat exceeds low", reminded_at=OPENED)
+    question = approval(why="mode auto: external-snat exceeds low", reason=AskReason.RISK, reminded_at=OPENED)
 
     shown = texts(render(asked().model_copy(update={"approval": question, "mode": Mode.AUTO})))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import (
     ApprovalState,
@@ -192,7 +193,7 @@ def test_the_place_of_approve_is_never_that_of_rollback() -> None:
 
 
 def test_arns_can_be_copied() -> None:
-    shown = mrkdwn(f"started by {person(ARN)}: {words(f'asked by {ARN}, twice')}")
+    shown = mrkdwn(f"started by {person(Actor.aws(ARN))}: {words(f'asked by {ARN}, twice')}")
 
     assert shown.count(f"`{ARN}`") == 2
     assert "\u200b" not in shown

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.actor import Actor
 from ip_remediator.incidents.record import ApprovalState
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def answer(
-    approvals: Approvals, sfn: SFNClient, question: str, *, approved: bool, by: str, evict: bool | None = None
+    approvals: Approvals, sfn: SFNClient, question: str, *, approved: bool, by: Actor, evict: bool | None = None
 ) -> str | None:
     """Answers the question of that id in the name of `by`. Returns what the person should be told when the answer
     changed nothing; None when the execution goes on with it.
@@ -29,7 +30,7 @@ def answer(
     """
     state = ApprovalState.APPROVED if approved else ApprovalState.REJECTED
     decision = approvals.decide(question, state, by)
-    output: dict[str, object] = {"approved": approved, "by": by, "plan_hash": decision.plan_hash}
+    output: dict[str, object] = {"approved": approved, "by": str(by), "plan_hash": decision.plan_hash}
     if evict is not None:
         output["evict"] = evict
     with aws_call("SendTaskSuccess"):

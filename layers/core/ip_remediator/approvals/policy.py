@@ -37,7 +37,7 @@ from ip_remediator.common.tag_names import (
     SLACK_MENTION,
     STRATEGY,
 )
-from ip_remediator.incidents.record import Policy
+from ip_remediator.incidents.record import AskReason, Policy
 from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
 from ip_remediator.risks.catalogue import entry
 from ip_remediator.risks.model import DOCS, Risk, Severity
@@ -45,8 +45,6 @@ from ip_remediator.risks.model import DOCS, Risk, Severity
 ALWAYS = "always"
 # In place of a window that cannot be read.
 NEVER = "never"
-# Why people are asked when nothing is special.
-PEOPLE_DECIDE = "mode approve: people decide"
 _SAFER_FIRST = (Mode.OBSERVE, Mode.APPROVE, Mode.AUTO)
 _CHANNEL = re.compile(r"#?[\w-]{1,80}")
 _MENTION = re.compile(r"none|here|[UWS][A-Z0-9]{1,20}")
@@ -62,10 +60,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """`why` is for people."""
+    """`why` is for people. `reason`: why people are asked, where they are."""
 
     action: Action
     why: str
+    reason: AskReason | None = None
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,17 @@ def decide(policy: Policy, risks: Iterable[Risk], allowance: Allowance, now: dat
     if policy.mode is Mode.OBSERVE:
         return Decision(Action.OBSERVE, "mode observe: nothing is changed")
     if policy.mode is Mode.APPROVE:
-        return Decision(Action.ASK, PEOPLE_DECIDE)
+        return Decision(Action.ASK, "mode approve: people decide", AskReason.MODE)
     limit = Severity.parse(policy.auto_max_risk)
     too_high = [risk for risk in risks if risk.severity > limit and risk.id not in policy.accepted_risks]
-    obstacle = _risk_obstacle(too_high) or _window_obstacle(policy.change_window, now) or _number_obstacle(allowance)
-    if obstacle:
-        return Decision(Action.ASK, f"mode auto, but {obstacle}: people decide")
+    obstacles = {
+        AskReason.RISK: _risk_obstacle(too_high),
+        AskReason.CHANGE_WINDOW: _window_obstacle(policy.change_window, now),
+        AskReason.DAILY_LIMIT: _number_obstacle(allowance),
+    }
+    for reason, obstacle in obstacles.items():
+        if obstacle:
+            return Decision(Action.ASK, f"mode auto, but {obstacle}: people decide", reason)
     return Decision(Action.GO, f"mode auto: no risk exceeds {policy.auto_max_risk}")
 
 

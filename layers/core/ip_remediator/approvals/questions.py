@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Records
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.document import SCHEMA
-from ip_remediator.incidents.record import Approval, ApprovalState
+from ip_remediator.incidents.record import Approval, ApprovalState, AskReason
 from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
 from ip_remediator.incidents.timeline_items import timeline_item
 
@@ -24,7 +25,7 @@ class ApprovalRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Decision:
+class AnsweredQuestion:
     """Whose execution waits on `task_token`, and which plan the answer is about. `repeated`: it was given before."""
 
     incident_id: str
@@ -46,11 +47,12 @@ class Approvals:
         expires_at: datetime,
         shown_as: str = "approval",
         why: str = "",
+        reason: AskReason | None = None,
         usual_seconds: int | None = None,
     ) -> Approval:
         """Puts a question into the record, as its attribute `shown_as` ("approval" is about the plan,
-        "rollback_approval" about a rollback); the answer goes to whoever waits on `task_token`. `why`: what made the
-        remediator ask. `usual_seconds`: how long such plans took earlier."""
+        "rollback_approval" about a rollback); the answer goes to whoever waits on `task_token`. `why`, `reason`: what
+        made the remediator ask. `usual_seconds`: how long such plans took earlier."""
         approval = Approval(
             id=secrets.token_urlsafe(12),
             state=ApprovalState.PENDING,
@@ -58,6 +60,7 @@ class Approvals:
             asked_at=self._clock(),
             expires_at=expires_at,
             why=why,
+            reason=reason,
             usual_seconds=usual_seconds,
         )
         question = {
@@ -73,7 +76,7 @@ class Approvals:
         )
         return approval
 
-    def decide(self, approval_id: str, state: ApprovalState, by: str) -> Decision:
+    def decide(self, approval_id: str, state: ApprovalState, by: Actor) -> AnsweredQuestion:
         """Answers the question; the first answer counts. The same answer of the same person may be given again: whoever
         resumes the execution may have crashed before doing so.
 
@@ -82,11 +85,11 @@ class Approvals:
         """
         question = self._records.get(**_key(approval_id))
         if question is None:
-            raise ApprovalRefused("this question is not known (any more)")
+            raise ApprovalRefused("this request doesn't exist or has already been removed")
         now = self._clock()
         asked = Approval.model_validate_json(str(question["approval"]))
         incident, token, answer = str(question["incident_id"]), str(question["task_token"]), f"{state} by {by}"
-        decision = Decision(incident, token, asked.plan_hash)
+        decision = AnsweredQuestion(incident, token, asked.plan_hash)
         if "answer" in question:
             # Not shown again: the record may have a newer question.
             if question["answer"] == answer:
@@ -101,7 +104,9 @@ class Approvals:
             "attribute_not_exists(answer) AND task_token = :v1",
         )
         try:
-            self._records.transact([claim, *self._show(incident, decided, str(question["shown_as"]), State(state), by)])
+            self._records.transact(
+                [claim, *self._show(incident, decided, str(question["shown_as"]), State(state), str(by))]
+            )
         except ConditionFailed:
             return self.decide(approval_id, state, by)  # answered, or asked again, since it was read
         return decision

@@ -61,7 +61,7 @@ class Call(Generic[WorkT]):
 
     @property
     def needs_lock(self) -> bool:
-        """What is only lent for the time being is given back also by who holds the VPC's lock no more."""
+        """Temporary changes (cordons, warm targets) are restored even by an execution that has lost the VPC's lock."""
         return self.effect is Effect.WRITES or (self.effect is Effect.RESTORES and self.action.name == "undo")
 
     def perform(self, work: WorkT) -> dict[str, Any]:
@@ -83,15 +83,15 @@ class ActionTable(Generic[WorkT]):
         return iter(self._actions.values())
 
     def action(
-        self, request: type[RequestT], result: type[ResultT], effect: Effect
+        self, request: type[RequestT], result: type[ResultT], effect: Effect, name: str | None = None
     ) -> Callable[[Run[WorkT, RequestT, ResultT]], Run[WorkT, RequestT, ResultT]]:
-        """Adds the decorated function under its own name."""
+        """Adds the decorated function, under its own name unless `name` gives another."""
 
         def add(run: Run[WorkT, RequestT, ResultT]) -> Run[WorkT, RequestT, ResultT]:
-            name = run.__name__
-            if name in self._actions:
-                raise ValueError(f"action {name!r} is there already")
-            self._actions[name] = Action(name, request, result, effect, run)
+            key = name or run.__name__
+            if key in self._actions:
+                raise ValueError(f"there is an action {key!r} already")
+            self._actions[key] = Action(key, request, result, effect, run)
             return run
 
         return add

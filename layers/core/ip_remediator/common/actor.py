@@ -54,6 +54,7 @@ class Actor(Document):
 
 
 SOMEBODY = Actor.named("somebody")
+STARTED_BY_HAND = Actor.named("somebody who started it by hand")
 
 
 def _from_text(value: object) -> object:

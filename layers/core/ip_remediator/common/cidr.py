@@ -7,7 +7,8 @@ Sources: "VPC CIDR blocks" of the Amazon VPC User Guide (association restriction
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv4Network
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
 CGNAT = IPv4Network("100.64.0.0/10")
 LARGEST_PREFIX = 16
@@ -27,6 +28,19 @@ _RFC1918 = (_TEN, _ONE_SEVEN_TWO, _ONE_NINE_TWO)
 
 class CannotSplit(ValueError):
     """The block is too small for the zones."""
+
+
+@lru_cache(maxsize=50_000)
+def network(cidr: str) -> IPv4Network | None:
+    """The IPv4 range; None for what is none, such as an IPv6 one."""
+    try:
+        return IPv4Network(cidr.strip(), strict=False)
+    except (AddressValueError, NetmaskValueError, ValueError):
+        return None
+
+
+def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
+    return [range_ for cidr in cidrs if (range_ := network(cidr))]
 
 
 def usable_addresses(network: IPv4Network) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ip_remediator.common.actor import ActorField, RecordsActors
 from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Mode, Outcome, incident_id
 from ip_remediator.common.errors import RequestRefused
@@ -22,6 +23,7 @@ from ip_remediator.signals.correlation import SignalSummary
 __all__ = [
     "Approval",
     "ApprovalState",
+    "AskReason",
     "ChangeKind",
     "ChangeMade",
     "Failure",
@@ -85,12 +87,25 @@ class ApprovalState(StrEnum):
     EXPIRED = "expired"
 
 
-class Approval(Document):
+class AskReason(StrEnum):
+    """Why people are asked about a plan. `mode`: mode approve, where they always are."""
+
+    MODE = "mode"
+    RISK = "risk"
+    CHANGE_WINDOW = "change_window"
+    DAILY_LIMIT = "daily_limit"
+    PLAN_CHANGED = "plan_changed"
+
+
+class Approval(RecordsActors):
     """A question to people, bound to the plan's hash. The task token behind `id` never leaves DynamoDB.
 
-    `why`: what made the remediator ask. `reminded_at`: when people were reminded that it expires soon.
+    `why`: what made the remediator ask, for people; `reason`: the same as a code, None in records of release 0.1.0 and
+    for other questions than about a plan. `reminded_at`: when people were reminded that it expires soon.
     `usual_seconds`: how long plans of this kind took in earlier incidents, None where none was measured.
     """
+
+    actor_fields = ("decided_by",)
 
     id: str
     state: ApprovalState
@@ -98,8 +113,9 @@ class Approval(Document):
     asked_at: datetime
     expires_at: datetime
     decided_at: datetime | None = None
-    decided_by: str | None = None
+    decided_by: ActorField | None = None
     why: str = ""
+    reason: AskReason | None = None
     reminded_at: datetime | None = None
     usual_seconds: int | None = None
 
@@ -269,14 +285,16 @@ class RollbackAssessment(Document):
     notes: tuple[str, ...] = ()
 
 
-class Rollback(Document):
+class Rollback(RecordsActors):
     """The incident's latest rollback. `evict`: pods are moved off the block, because somebody asked for it.
 
     The question to people, while there is one, is `Incident.rollback_approval`.
     """
 
+    actor_fields = ("requested_by",)
+
     state: RollbackState
-    requested_by: str
+    requested_by: ActorField
     assessment: RollbackAssessment | None = None
     evict: bool = False
     successor: str | None = Field(

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ip_remediator.common.actor import ActorField, RecordsActors
 from ip_remediator.common.document import Document
 from ip_remediator.common.text import counted
 
@@ -76,14 +77,16 @@ class ReplacementState(StrEnum):
     DONE = "done"
 
 
-class Replacement(Document):
+class Replacement(RecordsActors):
     """The incident's latest replacement of nodes; how far each node is: `Incident.replacements`.
 
     `waiting` and `since` are of the first one: what it moved is what must run in the end.
     """
 
+    actor_fields = ("requested_by",)
+
     state: ReplacementState
-    requested_by: str
+    requested_by: ActorField
     since: datetime
     waiting: tuple[WaitingPod, ...] = ()
     in_the_way: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.actor import ActorField
 from ip_remediator.node_replacement.owners import AutoScalingGroups
 from ip_remediator.node_replacement.replace import NodeReplacer
 from ip_remediator.provisioning.cluster_actions import ClusterWork
@@ -13,7 +14,7 @@ CLUSTER: ActionTable[ClusterWork] = ActionTable(ROLLBACK_CLUSTER)
 
 
 class AssessReplacement(OfIncident):
-    requested_by: str
+    requested_by: ActorField
     nodes: list[str]
 
 

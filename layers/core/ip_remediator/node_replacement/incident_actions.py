@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.actor import ActorField
 from ip_remediator.common.enums import Outcome
 from ip_remediator.node_replacement.workflow import REPLACEMENT, NodeReplacementWorkflow
 from ip_remediator.remediation.caught import Caught
-from ip_remediator.remediation.incident_actions import Asked, Begin, IncidentWork
-from ip_remediator.rollback.incident_actions import (
-    ROLLBACK_INCIDENT,
-    AskAboutChange,
-    CancelChange,
-    Cancelled,
-    Interrupt,
-    Interrupted,
-    OfChange,
-)
+from ip_remediator.remediation.change_actions import ConfirmChange, Interrupted, OfChange, add_change_actions
+from ip_remediator.remediation.incident_actions import Begin, IncidentWork
+from ip_remediator.rollback.incident_actions import ROLLBACK_INCIDENT
 
 INCIDENT: ActionTable[IncidentWork] = ActionTable(ROLLBACK_INCIDENT)
 
@@ -25,7 +19,7 @@ class ReplacementBegun(Result):
 
     incident: str
     nodes: list[str]
-    requested_by: str
+    requested_by: ActorField
     confirmed: bool
     confirmation_seconds: int
     continued: bool
@@ -41,12 +35,6 @@ class HandOver(OfIncident):
 
 class HandedOver(Result):
     execution: str
-
-
-class ConfirmReplacement(OfChange):
-    """`by`: who confirmed, None when nobody was asked."""
-
-    by: str | None = None
 
 
 class ReplacementConfirmed(Result):
@@ -72,33 +60,20 @@ def _workflow(work: IncidentWork) -> NodeReplacementWorkflow:
     return NodeReplacementWorkflow(REPLACEMENT, work.lifecycle, work.is_running, work.minutes)
 
 
+add_change_actions(
+    INCIDENT, _workflow, ask="ask_replacement", cancel="cancel_replacement", interrupt="stop_replacement"
+)
+
+
 @INCIDENT.action(Begin, ReplacementBegun, Effect.READS)
 def begin_replacement(work: IncidentWork, asked: Begin) -> ReplacementBegun:
     return ReplacementBegun(**_workflow(work).begin(asked.input, asked.execution))
 
 
-@INCIDENT.action(AskAboutChange, Asked, Effect.READS)
-def ask_replacement(work: IncidentWork, asked: AskAboutChange) -> Asked:
-    _workflow(work).ask(asked.incident, asked.task_token, asked.execution)
-    return Asked()
-
-
-@INCIDENT.action(ConfirmReplacement, ReplacementConfirmed, Effect.READS)
-def confirm_replacement(work: IncidentWork, asked: ConfirmReplacement) -> ReplacementConfirmed:
+@INCIDENT.action(ConfirmChange, ReplacementConfirmed, Effect.READS)
+def confirm_replacement(work: IncidentWork, asked: ConfirmChange) -> ReplacementConfirmed:
     _workflow(work).confirm(asked.incident, asked.by, asked.execution)
     return ReplacementConfirmed(incident=asked.incident)
-
-
-@INCIDENT.action(CancelChange, Cancelled, Effect.READS)
-def cancel_replacement(work: IncidentWork, asked: CancelChange) -> Cancelled:
-    note = _workflow(work).cancel(asked.incident, asked.by, asked.execution)
-    return Cancelled(incident=asked.incident, note=note)
-
-
-@INCIDENT.action(Interrupt, Interrupted, Effect.READS)
-def stop_replacement(work: IncidentWork, asked: Interrupt) -> Interrupted:
-    failure = _workflow(work).interrupt(asked.incident, asked.failure, asked.execution)
-    return Interrupted(error=failure.error, cause=failure.message)
 
 
 @INCIDENT.action(HandOver, HandedOver, Effect.READS)

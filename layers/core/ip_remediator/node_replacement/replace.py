@@ -14,6 +14,7 @@ from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
 from ip_remediator.clients.kubernetes.objects import NodePod, instance_id
 from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import counted, some_of
@@ -61,7 +62,7 @@ class NodeReplacer:
     sleep: Callable[[float], None] = time.sleep
 
     # ------------------------------------------------------------------------------------------ assessing
-    def assess(self, requested_by: str, nodes: list[str]) -> dict[str, Any]:
+    def assess(self, requested_by: Actor, nodes: list[str]) -> dict[str, Any]:
         """Stores who replaces which of `nodes`, for people to see: `{"zones", "nodes", "pods"}`.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from ip_remediator.clients.aws.step_functions import execution_arn
-from ip_remediator.common.document import Document
+from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.common.text import counted, some_of
@@ -17,7 +17,7 @@ from ip_remediator.incidents.record import Incident, RollbackState, Step, StepSt
 from ip_remediator.incidents.replacement_record import MOST_AT_ONCE, Replacement, ReplacementState, summary
 from ip_remediator.incidents.requests import InvalidInput, parsed
 from ip_remediator.remediation.caught import Caught, failure_of
-from ip_remediator.remediation.change_workflow import ChangeWorkflow, ClosedChange
+from ip_remediator.remediation.change_workflow import ChangeRun, ChangeWorkflow, ClosedChange
 
 # Starts an execution of the state machine of this ARN by this name, unless there is one; its ARN.
 Start = Callable[[str, str, Mapping[str, Any]], str]
@@ -31,18 +31,14 @@ class ClusterBusy(RequestRefused):
     """The cluster has an open incident: its nodes are left alone until it ends. The message names it."""
 
 
-class ReplacementRun(Document):
+class ReplacementRun(ChangeRun):
     """The input of the replacement state machine.
 
-    `nodes`: only these; None: all that the incident names, as many as one run takes. `confirmed`: nobody is asked,
-    because the person who started it has seen what is at stake. `continues`: set by the execution that hands its
-    remaining nodes over to this one.
+    `nodes`: only these; None: all that the incident names, as many as one run takes. `continues`: set by the execution
+    that hands its remaining nodes over to this one.
     """
 
-    incident: str = Field(min_length=1, max_length=80)
     nodes: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MOST_AT_ONCE)
-    requested_by: str = Field(default="somebody who started it by hand", min_length=1, max_length=200)
-    confirmed: bool = False
     continues: bool = False
 
 
@@ -53,7 +49,7 @@ REPLACEMENT = ClosedChange[Replacement](
     running=ReplacementState.RUNNING,
     cancelled=ReplacementState.CANCELLED,
     interrupted=ReplacementState.STOPPED,
-    blank=lambda now: Replacement(state=ReplacementState.STOPPED, requested_by="somebody", since=now),
+    blank=lambda now: Replacement(state=ReplacementState.STOPPED, requested_by=SOMEBODY, since=now),
     on_interruption=lambda reasons: {"stopped": reasons},
     keeps_failure=False,
     restarts_cooldown=True,
@@ -106,7 +102,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
         if incident.change_execution != other:
             incident = self.own(incident_id, execution)
             self.lifecycle.incidents.claim(incident, other)
-        asked_by = self.latest(incident).requested_by
+        asked_by = self.latest(incident).requested_by.model_dump(mode="json")
         try:
             return start(state_machine, name, {"incident": incident_id, "requested_by": asked_by, "continues": True})
         except Exception:

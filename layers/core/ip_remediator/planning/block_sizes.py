@@ -15,10 +15,9 @@ from ip_remediator.common.text import some_of
 from ip_remediator.planning import sizing
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_vpc import Vpc
+from ip_remediator.snapshot.taken_ranges import cgnat_of_others
 
 BLOCK_PREFIX, SUBNET_PREFIX = 16, 19
-_NARROWEST_WAY_OUT = 7
 
 
 @dataclass(frozen=True)
@@ -79,31 +78,15 @@ def thrift(snapshot: Snapshot, terms: PlanningOptions) -> str | None:
     routable = [str(pool) for pool in terms.pools if not pool.subnet_of(cidrs.CGNAT)]
     if routable:
         return f"{some_of(routable)} is not of {cidrs.CGNAT}"
-    seen = _routed(snapshot)
-    return f"ranges of {cidrs.CGNAT} are routed between VPCs here ({some_of(seen, 2)})" if seen else None
+    places = _routed(snapshot)
+    return f"ranges of {cidrs.CGNAT} are routed between VPCs here ({some_of(places, 2)})" if places else None
 
 
 def _routed(snapshot: Snapshot) -> list[str]:
-    """Ranges of CG-NAT that others have behind peerings, gateways and routes."""
+    """Where others have ranges of CG-NAT, in the order of the ranges: behind peerings, gateways and routes."""
     vpc = snapshot.vpc
     if vpc is None:
         return []
-    own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs]
     dropped = {cidr for gateway in vpc.transit_gateways for cidr in gateway.blackholes or ()}
-    places = _places_of_ranges(vpc).items()
-    return [place for cidr, place in sorted(places) if cidr not in dropped and _of_others(cidr, own)]
-
-
-def _places_of_ranges(vpc: Vpc) -> dict[str, str]:
-    """By each range that a gateway, a peer or a route names, the words that say where."""
-    return (
-        {cidr: f"{cidr} behind {gateway.id}" for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
-        | {cidr: f"{cidr} of peer {peering.id}" for peering in vpc.peerings for cidr in peering.cidrs}
-        | {route.destination: f"{route.destination} to {route.target}" for route in vpc.routes}
-    )
-
-
-def _of_others(cidr: str, own: list[IPv4Network]) -> bool:
-    network = IPv4Network(cidr, strict=False)
-    wide = network.prefixlen <= _NARROWEST_WAY_OUT
-    return not wide and network.overlaps(cidrs.CGNAT) and not any(network.subnet_of(range_) for range_ in own)
+    places = {str(range_.cidr): range_.place for range_ in cgnat_of_others(vpc)}
+    return [place for cidr, place in sorted(places.items()) if cidr not in dropped]

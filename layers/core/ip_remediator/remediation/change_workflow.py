@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from pydantic import Field
+
 from ip_remediator.approvals.questions import Approvals
+from ip_remediator.common.actor import STARTED_BY_HAND, Actor, ActorField
 from ip_remediator.common.document import Document
 from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step, StepState
 from ip_remediator.incidents.timeline import AUTOMATIC
@@ -21,6 +24,17 @@ from ip_remediator.remediation.caught import Caught, failure_of
 from ip_remediator.remediation.close import Lifecycle
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+class ChangeRun(Document):
+    """The input of a state machine that changes a closed incident.
+
+    `confirmed`: nobody is asked, because the person who started it has seen what is at stake.
+    """
+
+    incident: str = Field(min_length=1, max_length=80)
+    requested_by: ActorField = STARTED_BY_HAND
+    confirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         if not self.lifecycle.incidents.claim(incident, execution):
             raise self.change.taken(f"incident {incident.id} is being changed already: another run was faster")
 
-    def start(self, incident: Incident, requested_by: str) -> None:
+    def start(self, incident: Incident, requested_by: Actor) -> None:
         """Takes the VPC's lock and notes that it runs.
 
         Raises:
@@ -84,7 +98,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         """
         self._lock.acquire(incident.require_plan().vpc_id, incident.id)
         note = f"asked for by {requested_by}"
-        self.lifecycle.incidents.start(incident.id, self.change.step, note, requested_by)
+        self.lifecycle.incidents.start(incident.id, self.change.step, note, str(requested_by))
 
     def ask(self, incident_id: str, task_token: str, execution: str | None = None) -> None:
         """Puts the assessment to people; the state machine waits on `task_token`."""

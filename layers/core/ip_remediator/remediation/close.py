@@ -12,7 +12,7 @@ from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.durations import Durations
-from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step
+from ip_remediator.incidents.record import ApprovalState, AskReason, ChangeMade, Failure, Incident, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import InvalidInput, ManualRun, parsed
 from ip_remediator.incidents.vpc_lock import VpcLock
@@ -49,14 +49,16 @@ class Lifecycle:
         incident = self.incidents.open(run.cluster, region, mode, run.reason, run.request, execution)
         return {"incident": incident, "cluster": run.cluster}
 
-    def ask(self, incident_id: str, task_token: str, minutes: int, why: str) -> None:
-        """Puts the plan to people; the state machine waits on `task_token`. `why`: what made it ask."""
+    def ask(self, incident_id: str, task_token: str, minutes: int, why: str, reason: AskReason | None) -> None:
+        """Puts the plan to people; the state machine waits on `task_token`. `why`, `reason`: what made it ask."""
         incident = self.incidents.get(incident_id)
         if incident.plan is None:
             raise InvalidInput(f"incident {incident_id} has no plan to approve")
         expires_at = self.clock() + timedelta(minutes=minutes)
         usual = Durations(self.table).usual(incident.plan.strategy)
-        self._approvals.ask(incident_id, incident.plan.hash, task_token, expires_at, why=why, usual_seconds=usual)
+        self._approvals.ask(
+            incident_id, incident.plan.hash, task_token, expires_at, why=why, reason=reason, usual_seconds=usual
+        )
 
     def remind(self, incident_id: str, task_token: str) -> dict[str, Any] | None:
         """Reminds people of the open question; from now on its answer goes to `task_token`.
@@ -71,7 +73,7 @@ class Lifecycle:
         settled = self.incidents.get(incident_id).approval or asked
         return {
             "approved": settled.state is ApprovalState.APPROVED,
-            "by": settled.decided_by,
+            "by": str(settled.decided_by) if settled.decided_by else None,
             "plan_hash": settled.plan_hash,
         }
 

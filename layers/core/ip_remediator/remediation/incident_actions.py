@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Request, Result
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import AskReason
 from ip_remediator.remediation.caught import Caught
 from ip_remediator.remediation.close import Lifecycle
 
@@ -42,11 +43,12 @@ class Opened(Result):
 
 
 class Ask(OfIncident):
-    """`why`: what made the remediator ask."""
+    """`why`, `reason`: what made the remediator ask."""
 
     task_token: str
     minutes: int
     why: str
+    reason: AskReason | None = None
 
 
 class Remind(OfIncident):
@@ -89,7 +91,7 @@ def open(work: IncidentWork, asked: Begin) -> Opened:  # noqa: A001 - the action
 
 @REMEDIATION_INCIDENT.action(Ask, Asked, Effect.READS)
 def ask(work: IncidentWork, asked: Ask) -> Asked:
-    work.lifecycle.ask(asked.incident, asked.task_token, asked.minutes, asked.why)
+    work.lifecycle.ask(asked.incident, asked.task_token, asked.minutes, asked.why, asked.reason)
     return Asked()
 
 

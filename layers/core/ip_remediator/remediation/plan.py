@@ -9,7 +9,7 @@ from ip_remediator.address_ledger.allocate import Blocks
 from ip_remediator.approvals.daily_limit import DailyLimit
 from ip_remediator.approvals.policy import Action, Allowance, Decision, decide
 from ip_remediator.common.clock import Clock
-from ip_remediator.incidents.record import Incident, Policy, RunRequest, Step
+from ip_remediator.incidents.record import AskReason, Incident, Policy, RunRequest, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.planning.build_plan import plan
@@ -45,8 +45,9 @@ class Proposer:
     def propose(self, incident_id: str, approved: Approved | None = None) -> dict[str, Any]:
         """Stores the plan; returns what the state machine branches on.
 
-        `{"decision": "observe"|"ask"|"go", "why", "hash", "block", "strategy", "prepares_only", "zones": [...]}`. After
-        an approval it is made again from fresh facts, and goes ahead if it is still the approved one.
+        `{"decision": "observe"|"ask"|"go", "why", "reason", "hash", "block", "strategy", "prepares_only",
+        "zones": [...]}`. After an approval the plan is made again from fresh facts, and goes ahead if it is still the
+        approved one.
 
         Raises:
             CannotPlan: no plan is possible; the message says why.
@@ -64,6 +65,7 @@ class Proposer:
         return {
             "decision": decision.action.value,
             "why": decision.why,
+            "reason": decision.reason,
             "hash": proposal.hash,
             "block": proposal.block,
             "strategy": proposal.strategy,
@@ -117,5 +119,7 @@ def _after_approval(proposal: Plan, approved: Approved) -> Decision:
             f"the world changed after each of {approved.questions} approvals: nothing is changed, start again later",
         )
     return Decision(
-        Action.ASK, f"the world changed since {approved.by} approved another plan: this one needs an answer of its own"
+        Action.ASK,
+        f"the world changed since {approved.by} approved another plan: this one needs an answer of its own",
+        AskReason.PLAN_CHANGED,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.incidents.record import AskReason
 from ip_remediator.remediation.close import waits
 from ip_remediator.remediation.plan import Approved, Proposer
 
@@ -29,6 +30,7 @@ class Proposed(Result):
 
     decision: str
     why: str
+    reason: AskReason | None = None
     hash: str
     block: str | None
     strategy: str

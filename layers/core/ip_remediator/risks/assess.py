@@ -80,5 +80,5 @@ def assess(
     migration = Migration(
         snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones), frozenset(eni_configs)
     )
-    found = [risk for check in _CHECKS if (risk := check(migration))]
-    return tuple(sorted(found, key=lambda risk: -risk.severity))
+    risks = [risk for check in _CHECKS if (risk := check(migration))]
+    return tuple(sorted(risks, key=lambda risk: -risk.severity))

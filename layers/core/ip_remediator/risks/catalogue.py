@@ -59,7 +59,7 @@ CATALOGUE = (
     Entry("near-quotas", "quotas are nearly reached", (LOW,)),
     Entry("facts-unread", "facts could not be read", (LOW,)),
 )
-_BY_ID = {each.id: each for each in CATALOGUE}
+_BY_ID = {entry.id: entry for entry in CATALOGUE}
 
 
 def entry(risk_id: str) -> Entry | None:

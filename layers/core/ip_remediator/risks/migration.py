@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from functools import cached_property
+from ipaddress import IPv4Network
 
+from ip_remediator.common.cidr import networks
 from ip_remediator.common.text import counted
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EXTERNAL_SNAT, Node
@@ -19,19 +20,6 @@ NODE_GROUP = "node-group"
 ENFORCING_MODE = "POD_SECURITY_GROUP_ENFORCING_MODE"
 EXCLUDE_SNAT = "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"
 _NEW_CIDR = ("new-cidr", "ipam-pool")
-
-
-@lru_cache(maxsize=50_000)
-def network(cidr: str) -> IPv4Network | None:
-    """The IPv4 range; None for what is none, such as an IPv6 one."""
-    try:
-        return IPv4Network(cidr.strip(), strict=False)
-    except (AddressValueError, NetmaskValueError, ValueError):
-        return None
-
-
-def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
-    return [range_ for cidr in cidrs if (range_ := network(cidr))]
 
 
 @dataclass(frozen=True)
@@ -51,7 +39,7 @@ class Migration:
     @property
     def words(self) -> str:
         """The new ranges, for people."""
-        return shown([str(each) for each in self.ranges])
+        return shown([str(range_) for range_ in self.ranges])
 
     @property
     def new_cidr(self) -> bool:
@@ -112,7 +100,7 @@ class Migration:
             if vpc
             else []
         )
-        return bool(self.ranges) and all(_inside_any(each, homes) for each in self.ranges)
+        return bool(self.ranges) and all(_inside_any(range_, homes) for range_ in self.ranges)
 
     @property
     def external_snat(self) -> bool:
@@ -137,11 +125,11 @@ class Migration:
 
 
 def _holds_any(cidr: IPv4Network, inner: Iterable[IPv4Network]) -> bool:
-    return any(each.subnet_of(cidr) for each in inner)
+    return any(network_.subnet_of(cidr) for network_ in inner)
 
 
 def _inside_any(cidr: IPv4Network, outer: Iterable[IPv4Network]) -> bool:
-    return any(cidr.subnet_of(each) for each in outer)
+    return any(cidr.subnet_of(network_) for network_ in outer)
 
 
 def shown(items: Iterable[str], most: int = 3, *, longest: int = 120) -> str:

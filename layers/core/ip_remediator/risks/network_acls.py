@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import pairwise
 
-from ip_remediator.risks.migration import Migration, likewise, network, networks, shown
+from ip_remediator.common.cidr import network, networks
+from ip_remediator.risks.migration import Migration, likewise, shown
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model_vpc import AclEntry, NetworkAcl, Subnet
 
@@ -41,8 +42,8 @@ class Blocked:
     def __str__(self) -> str:
         first, last = self.ports
         ports = "" if self.ports == _EVERY_PORT else f" {first}" if first == last else f" {first}-{last}"
-        what = "everything" if self.protocol == _ALL else _NAMES[self.protocol] + ports
-        return f"{self.acl} stops {what} {'to' if self.egress else 'from'} {self.remote}"
+        traffic = "everything" if self.protocol == _ALL else _NAMES[self.protocol] + ports
+        return f"{self.acl} stops {traffic} {'to' if self.egress else 'from'} {self.remote}"
 
     def holds(self, other: Blocked) -> bool:
         same = (self.acl, self.egress, self.remote) == (other.acl, other.egress, other.remote)
@@ -52,15 +53,15 @@ class Blocked:
 
 def passes(entries: Iterable[AclEntry], remote: IPv4Network, *, egress: bool, protocol: str, port: int) -> bool:
     """Whether every address of `remote` may pass on this port, by the first entry that matches each."""
-    left = [remote]
+    unmatched = [remote]
     for entry in sorted(entries, key=lambda entry: entry.number):
         cidr = network(entry.cidr)
         if cidr is None or entry.egress != egress or not _matches(entry, protocol, port):
             continue
-        if not entry.allow and any(part.overlaps(cidr) for part in left):
+        if not entry.allow and any(part.overlaps(cidr) for part in unmatched):
             return False
-        left = [rest for part in left for rest in _without(part, cidr)]
-        if not left:
+        unmatched = [rest for part in unmatched for rest in _without(part, cidr)]
+        if not unmatched:
             return True
     return False
 
@@ -92,7 +93,7 @@ def stretches(entries: Iterable[AclEntry]) -> list[Ports]:
 def stopped(acl: NetworkAcl, present: Sequence[IPv4Network], new: IPv4Network) -> list[Blocked]:
     """Traffic that passes with one of the `present` ranges and does not with `new`."""
     entries = _about(acl.entries, [*present, new])
-    found = []
+    blocked = []
     for egress in (False, True):
         for protocol in _NAMES:
             bad = [
@@ -101,8 +102,8 @@ def stopped(acl: NetworkAcl, present: Sequence[IPv4Network], new: IPv4Network) -
                 if not passes(entries, new, egress=egress, protocol=protocol, port=ports[0])
                 and any(passes(entries, old, egress=egress, protocol=protocol, port=ports[0]) for old in present)
             ]
-            found += [Blocked(acl.id, egress, protocol, ports, new) for ports in _joined(bad)]
-    return found
+            blocked += [Blocked(acl.id, egress, protocol, ports, new) for ports in _joined(bad)]
+    return blocked
 
 
 def _lacking(acl: NetworkAcl, remote: IPv4Network) -> list[Blocked]:
@@ -122,8 +123,8 @@ def _lacking(acl: NetworkAcl, remote: IPv4Network) -> list[Blocked]:
 
 
 def _about(entries: Iterable[AclEntry], remotes: Sequence[IPv4Network]) -> list[AclEntry]:
-    known = [(entry, network(entry.cidr)) for entry in entries]
-    return [entry for entry, cidr in known if cidr and any(cidr.overlaps(remote) for remote in remotes)]
+    parsed = [(entry, network(entry.cidr)) for entry in entries]
+    return [entry for entry, cidr in parsed if cidr and any(cidr.overlaps(remote) for remote in remotes)]
 
 
 def _joined(stretches: Iterable[Ports]) -> list[Ports]:
@@ -143,8 +144,8 @@ def of_new_subnets(migration: Migration) -> Risk | None:
         if not any(_of_nodes_or_plan(migration, subnet) for subnet in subnets):
             continue
         remotes = list(dict.fromkeys((*migration.ranges, *_homes(migration, subnets))))
-        blocked += [each for new in migration.ranges for each in stopped(acl, migration.present, new)]
-        blocked += [each for remote in remotes for each in _lacking(acl, remote)]
+        blocked += [one for new in migration.ranges for one in stopped(acl, migration.present, new)]
+        blocked += [one for remote in remotes for one in _lacking(acl, remote)]
     blocked = _summed_up(blocked)
     if not blocked:
         return None
@@ -168,15 +169,15 @@ def _homes(migration: Migration, subnets: Iterable[Subnet]) -> list[IPv4Network]
 def old_ranges(migration: Migration) -> Risk | None:
     """The ACLs of other subnets, such as those of databases."""
     blocked = _summed_up(
-        each
+        one
         for acl, subnets in _used(migration).items()
         if not any(_of_nodes_or_plan(migration, subnet) for subnet in subnets)
         for new in migration.ranges
-        for each in stopped(acl, migration.present, new)
+        for one in stopped(acl, migration.present, new)
     )
     if not blocked:
         return None
-    acls = {each.acl for each in blocked}
+    acls = {one.acl for one in blocked}
     behind = sorted(subnet.id for subnet in migration.snapshot.subnets if subnet.network_acl in acls)
     return Risk(
         id="network-acls-old-ranges",
@@ -188,9 +189,9 @@ def old_ranges(migration: Migration) -> Risk | None:
 
 
 def unread(migration: Migration) -> Risk | None:
-    known = {acl.id for acl in _used(migration)}
+    acls_read = {acl.id for acl in _used(migration)}
     homes = [subnet for subnet in migration.snapshot.subnets if subnet.id in migration.node_subnets]
-    lacking = sorted(subnet.id for subnet in homes if subnet.network_acl not in known)
+    lacking = sorted(subnet.id for subnet in homes if subnet.network_acl not in acls_read)
     if not migration.ranges or not lacking:
         return None
     return Risk(
@@ -210,8 +211,8 @@ def _used(migration: Migration) -> dict[NetworkAcl, list[Subnet]]:
     for subnet in migration.snapshot.subnets:
         subnets.setdefault(subnet.network_acl or "", []).append(subnet)
     acls = vpc.network_acls if vpc and migration.ranges else ()
-    known = sorted((acl for acl in acls if acl.entries and acl.id in subnets), key=lambda acl: acl.id)
-    return {acl: subnets[acl.id] for acl in known}
+    readable = sorted((acl for acl in acls if acl.entries and acl.id in subnets), key=lambda acl: acl.id)
+    return {acl: subnets[acl.id] for acl in readable}
 
 
 def _of_nodes_or_plan(migration: Migration, subnet: Subnet) -> bool:
@@ -220,26 +221,26 @@ def _of_nodes_or_plan(migration: Migration, subnet: Subnet) -> bool:
 
 def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:
     """Without what another one holds already; TCP and UDP of every port are everything."""
-    known = list(dict.fromkeys(blocked))
-    whole = Counter((each.acl, each.egress, each.remote) for each in known if each.ports == _EVERY_PORT)
-    known += [
+    distinct = list(dict.fromkeys(blocked))
+    whole = Counter((one.acl, one.egress, one.remote) for one in distinct if one.ports == _EVERY_PORT)
+    distinct += [
         Blocked(acl, egress, _ALL, _EVERY_PORT, remote)
         for (acl, egress, remote), protocols in whole.items()
         if protocols == len(_NAMES)
     ]
     by_acl: dict[str, list[Blocked]] = {}
-    for each in known:
-        by_acl.setdefault(each.acl, []).append(each)
+    for one in distinct:
+        by_acl.setdefault(one.acl, []).append(one)
     return [
-        each
+        one
         for acl in sorted(by_acl)
-        for each in sorted(by_acl[acl])
-        if not any(other is not each and other.holds(each) for other in by_acl[acl])
+        for one in sorted(by_acl[acl])
+        if not any(other is not one and other.holds(one) for other in by_acl[acl])
     ]
 
 
 def _describe_blocked(blocked: list[Blocked]) -> str:
-    return shown([str(each) for each in blocked])
+    return shown([str(one) for one in blocked])
 
 
 def _remedy(migration: Migration, blocked: list[Blocked]) -> str:

@@ -18,10 +18,10 @@ _NEXT_TO_NOTHING = 4
 def no_eni_for_pods(migration: Migration) -> Risk | None:
     if not migration.first_time:
         return None
-    room = dict(sorted((each, pods) for each, pods in _room_of(migration).items() if pods < _NEXT_TO_NOTHING))
+    room = dict(sorted((kind, pods) for kind, pods in _room_of(migration).items() if pods < _NEXT_TO_NOTHING))
     if not room:
         return None
-    told = [
+    descriptions = [
         f"{name} has {'no ENI for pods' if not pods else f'addresses for {pods} pods'}" for name, pods in room.items()
     ]
     none = [name for name, pods in room.items() if not pods]
@@ -29,7 +29,7 @@ def no_eni_for_pods(migration: Migration) -> Risk | None:
     return Risk(
         id="no-eni-for-pods",
         severity=Severity.HIGH,
-        found=f"with custom networking, which keeps the primary ENI free of pods: {shown(told, 5)}"
+        found=f"with custom networking, which keeps the primary ENI free of pods: {shown(descriptions, 5)}"
         + (f" ({MAX_ENI}={chosen})" if chosen else ""),
         breaks=f"nodes like {shown(none)} can attach no ENI for pods and never become ready"
         if none
@@ -44,10 +44,10 @@ def _room_of(migration: Migration) -> dict[str, int]:
     cni = migration.snapshot.cni
     types = {kind for group in migration.snapshot.cluster.node_groups for kind in group.instance_types}
     candidates = [*migration.nodes, *(Node(name=kind, instance_type=kind) for kind in sorted(types))]
-    found: dict[str, int] = {}
+    room: dict[str, int] = {}
     for node in candidates:
         fitting = pods_that_fit(cni, node, custom_networking=True)
         if fitting is not None:
             name = node.instance_type or node.name
-            found[name] = min(found.get(name, fitting), fitting - HOST_NETWORK_PODS)
-    return found
+            room[name] = min(room.get(name, fitting), fitting - HOST_NETWORK_PODS)
+    return room

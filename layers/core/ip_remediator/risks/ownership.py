@@ -100,7 +100,7 @@ def _foreign_eni_configs(snapshot: Snapshot, names: Collection[str]) -> list[Eni
     zones = {node.zone for node in snapshot.nodes if node.zone}
     concerned = set(names) or {name for zone in sorted(zones) for name in eni_configs_of(snapshot, zone)}
     return sorted(
-        (each for each in snapshot.eni_configs if each.name in concerned and _keeps(each.managed_by or "")),
+        (config for config in snapshot.eni_configs if config.name in concerned and _keeps(config.managed_by or "")),
         key=lambda config: config.name,
     )
 

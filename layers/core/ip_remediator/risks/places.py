@@ -50,14 +50,16 @@ def _other_zones(migration: Migration, unserved: Mapping[str, object]) -> list[s
 def outposts(migration: Migration) -> Risk | None:
     if not migration.ranges:
         return None
-    found = {node.name: place for node in migration.nodes if (place := outpost_of_node(migration.snapshot, node))}
-    if not found:
+    outposts_by_node = {
+        node.name: place for node in migration.nodes if (place := outpost_of_node(migration.snapshot, node))
+    }
+    if not outposts_by_node:
         return None
-    places = shown(sorted(set(found.values())), 2)
+    places = shown(sorted(set(outposts_by_node.values())), 2)
     return Risk(
         id="outpost-nodes",
         severity=Severity.HIGH if migration.first_time else Severity.LOW,
-        found=f"{counted(len(found), 'node')} on an Outpost ({shown(sorted(found))}; {places})",
+        found=f"{counted(len(outposts_by_node), 'node')} on an Outpost ({shown(sorted(outposts_by_node))}; {places})",
         breaks=(
             "these nodes select the ENIConfig of their zone, whose subnet is in the Region: no ENI of it can be "
             "attached on the Outpost, and new nodes there stay NotReady"
@@ -89,13 +91,13 @@ def cluster_subnets(migration: Migration) -> Risk | None:
     low, tight = low_cluster_subnets(migration.snapshot), low_load_balancer_subnets(migration.snapshot)
     if not (low or tight) or not migration.ranges:
         return None
-    told = [f"{subnet.id} of {subnet.zone} has {subnet.free}" for subnet in (*low, *tight)]
+    counts = [f"{subnet.id} of {subnet.zone} has {subnet.free}" for subnet in (*low, *tight)]
     refused = ["an update of the cluster (5 free addresses in its subnets)"] if low else []
     refused += ["a load balancer (8 in its subnets)"] if tight else []
     return Risk(
         id="cluster-subnets-low",
         severity=Severity.LOW,
-        found=f"free addresses: {shown(dict.fromkeys(told))}",
+        found=f"free addresses: {shown(dict.fromkeys(counts))}",
         breaks=f"nothing that runs; refused is {' and '.join(refused)}, and pod subnets do not change that",
         remedy=f"`aws eks update-cluster-config --name {migration.snapshot.cluster.name} --resources-vpc-config "
         "subnetIds=...` with other subnets of the same zones",

@@ -10,24 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from ip_remediator.common.cidr import CGNAT
+from ip_remediator.common.cidr import CGNAT, networks
 from ip_remediator.risks.migration import (
     CUSTOM_NETWORKING,
     ENFORCING_MODE,
     EXTENSION,
     NODE_GROUP,
     Migration,
-    network,
-    networks,
     shown,
 )
 from ip_remediator.risks.model import Risk, Severity
-from ip_remediator.snapshot.model_vpc import Route, Vpc
+from ip_remediator.snapshot.model_vpc import Route
+from ip_remediator.snapshot.taken_ranges import cgnat_of_others, describe_route
 
 # What is behind these answers to the address that the gateway gives, or is AWS's own.
 _NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "vpce-")
-# A route this wide leads out, and is nobody's range.
-_NARROWEST_WAY_OUT = 7
 
 
 def external_snat(migration: Migration) -> Risk | None:
@@ -77,13 +74,13 @@ def security_group_pods(migration: Migration) -> Risk | None:
 
 def snat_exclusions(migration: Migration) -> Risk | None:
     own = networks(cidr.cidr for cidr in migration.snapshot.vpc.cidrs) if migration.snapshot.vpc else []
-    seen = [str(each) for each in migration.unmasked if not any(each.subnet_of(cidr) for cidr in own)]
-    if not (seen and migration.ranges) or migration.known_range:
+    outside = [str(range_) for range_ in migration.unmasked if not any(range_.subnet_of(cidr) for cidr in own)]
+    if not (outside and migration.ranges) or migration.known_range:
         return None
     return Risk(
         id="snat-exclusions",
         severity=Severity.HIGH,
-        found=f"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS names {shown(seen)}",
+        found=f"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS names {shown(outside)}",
         breaks=f"connections of pods to these, which see addresses of {migration.words} and may not route them back",
         remedy=f"route {migration.words} back from there, or take the range out of AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
     )
@@ -110,8 +107,8 @@ def node_addresses(migration: Migration) -> Risk | None:
 def return_routes(migration: Migration) -> Risk | None:
     """Who calls pods by their address from outside the VPC needs a route to the new range."""
     vpc = migration.snapshot.vpc
-    told = migration.external_snat or migration.strategy == NODE_GROUP or migration.known_range
-    if vpc is None or told or not migration.ranges:
+    no_snat = migration.external_snat or migration.strategy == NODE_GROUP or migration.known_range
+    if vpc is None or no_snat or not migration.ranges:
         return None
     ways = {peering.id for peering in vpc.peerings if peering.status == "active"}
     ways |= {gateway.id for gateway in vpc.transit_gateways}
@@ -141,7 +138,7 @@ def blackholes(migration: Migration) -> Risk | None:
     return Risk(
         id="blackhole-routes",
         severity=Severity.LOW,
-        found=shown(f"{_describe(route)} is a blackhole" for route in dead),
+        found=shown(f"{describe_route(route)} is a blackhole" for route in dead),
         breaks="what is behind it cannot be reached today, and new subnets are given the same route table",
         remedy=f"`aws ec2 delete-route --route-table-id {dead[0].route_table} --destination-cidr-block "
         f"{dead[0].destination}`, or restore its target",
@@ -150,10 +147,10 @@ def blackholes(migration: Migration) -> Risk | None:
 
 def range_in_use(migration: Migration) -> Risk | None:
     """100.64.0.0/10 on the paths: in routes, transit gateways and peers."""
-    if not any(each.overlaps(CGNAT) for each in migration.ranges):
+    if not any(range_.overlaps(CGNAT) for range_ in migration.ranges):
         return None
     used = _shared_ranges(migration)
-    clashing = {name: cidr for name, cidr in used.items() if any(cidr.overlaps(each) for each in migration.ranges)}
+    clashing = {name: cidr for name, cidr in used.items() if any(cidr.overlaps(range_) for range_ in migration.ranges)}
     if clashing:
         return Risk(
             id="cgnat-on-paths",
@@ -177,26 +174,14 @@ def range_in_use(migration: Migration) -> Risk | None:
 def _shared_ranges(migration: Migration) -> dict[str, IPv4Network]:
     """What others have of 100.64.0.0/10, by where it was seen."""
     vpc = migration.snapshot.vpc
-    if vpc is None:
-        return {}
-    own = networks(cidr.cidr for cidr in vpc.cidrs)
-    ranges = {place: cidr for place, text in _ranges_of_others(vpc).items() if (cidr := network(text))}
-    return {place: cidr for place, cidr in sorted(ranges.items()) if _others(cidr, own)}
-
-
-def _ranges_of_others(vpc: Vpc) -> dict[str, str]:
-    """Every range that a route, a transit gateway or a peer names, by where it was seen."""
-    return (
-        {_describe(route): route.destination for route in vpc.routes}
-        | {f"{cidr} in {gateway.id}": cidr for gateway in vpc.transit_gateways for cidr in gateway.routes or ()}
-        | {f"{cidr} of peer {peering.id}": cidr for peering in vpc.peerings for cidr in peering.cidrs}
-    )
+    ranges = cgnat_of_others(vpc) if vpc else []
+    return {range_.place: range_.cidr for range_ in sorted(ranges, key=lambda range_: range_.place)}
 
 
 def transit_gateway_unread(migration: Migration) -> Risk | None:
     """An attachment that propagates announces a new CIDR to the gateway by itself."""
     vpc = migration.snapshot.vpc
-    dark = sorted(each.id for each in vpc.transit_gateways if each.routes is None) if vpc else []
+    dark = sorted(gateway.id for gateway in vpc.transit_gateways if gateway.routes is None) if vpc else []
     if not dark or not (migration.new_cidr and migration.ranges):
         return None
     pool = CGNAT if migration.ranges[0].subnet_of(CGNAT) else migration.ranges[0]
@@ -216,8 +201,8 @@ def transit_gateway_unread(migration: Migration) -> Risk | None:
 def overlays(migration: Migration) -> Risk | None:
     """Tailscale drops what comes from 100.64.0.0/10 by another interface than its own (tailscale/tailscale#12555)."""
     workloads = migration.snapshot.cluster.overlays
-    lived_there = any(each.overlaps(CGNAT) for each in migration.present)
-    if not workloads or lived_there or not any(each.overlaps(CGNAT) for each in migration.ranges):
+    lived_there = any(range_.overlaps(CGNAT) for range_ in migration.present)
+    if not workloads or lived_there or not any(range_.overlaps(CGNAT) for range_ in migration.ranges):
         return None
     return Risk(
         id="overlay-on-cgnat",
@@ -236,8 +221,8 @@ def _routes(migration: Migration) -> list[Route]:
     snapshot = migration.snapshot
     homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in migration.node_subnets} - {None}
     routes = snapshot.vpc.routes if snapshot.vpc else ()
-    found = [route for route in routes if not homes or route.route_table in homes]
-    return sorted(found, key=lambda route: (route.target, route.destination, route.route_table))
+    routes_of_nodes = [route for route in routes if not homes or route.route_table in homes]
+    return sorted(routes_of_nodes, key=lambda route: (route.target, route.destination, route.route_table))
 
 
 def _outside(migration: Migration) -> list[Route]:
@@ -251,22 +236,10 @@ def _seen_routes(migration: Migration, outside: list[Route]) -> str:
 
 
 def _ways(routes: Iterable[Route]) -> str:
-    return "routes " + shown(dict.fromkeys(_describe(route) for route in routes))
-
-
-def _describe(route: Route) -> str:
-    of_list = f" ({route.prefix_list})" if route.prefix_list else ""
-    return f"{route.destination}{of_list} to {route.target}"
+    return "routes " + shown(dict.fromkeys(describe_route(route) for route in routes))
 
 
 def _private_nat(migration: Migration) -> str:
     vpc = migration.snapshot.vpc
     gateways = sorted(gateway.id for gateway in vpc.nat_gateways if gateway.private) if vpc else []
     return f"the private NAT gateway {gateways[0]}" if gateways else "a private NAT gateway"
-
-
-def _others(cidr: IPv4Network, own: list[IPv4Network]) -> bool:
-    """Of the shared range, no way out, and not the VPC's own range as the gateway has learnt it."""
-    return (
-        cidr.overlaps(CGNAT) and cidr.prefixlen > _NARROWEST_WAY_OUT and not any(cidr.subnet_of(each) for each in own)
-    )

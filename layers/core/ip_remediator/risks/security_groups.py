@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, collapse_addresses
 
+from ip_remediator.common.cidr import networks
 from ip_remediator.common.text import counted
 from ip_remediator.risks.migration import (
     CUSTOM_NETWORKING,
@@ -21,7 +22,6 @@ from ip_remediator.risks.migration import (
     Migration,
     clip,
     likewise,
-    networks,
     shown,
 )
 from ip_remediator.risks.model import Risk, Severity
@@ -92,13 +92,13 @@ class Groups:
     def _of_pods(self) -> frozenset[frozenset[str]]:
         """The groups that ENIs for pods will have, node by node: those of its ENIConfig, else of its primary ENI."""
         snapshot, by_config = self.migration.snapshot, self.migration.strategy in (CUSTOM_NETWORKING, EXTENSION)
-        found = set()
+        group_sets = set()
         for node in self.migration.nodes:
             primary = next((eni for eni in node.interfaces if eni.primary), None)
             groups = (primary or node.interfaces[0]).security_groups if node.interfaces else ()
             config = snapshot.eni_config(_eni_config_of(snapshot, node)) if by_config else None
-            found.add(frozenset((config.security_groups if config else ()) or groups))
-        return frozenset(found)
+            group_sets.add(frozenset((config.security_groups if config else ()) or groups))
+        return frozenset(group_sets)
 
     @cached_property
     def protects(self) -> dict[str, tuple[str, ...]]:
@@ -118,7 +118,7 @@ class Groups:
         for group in self._all:
             for name in self.protects[group.id]:
                 rules.setdefault(name, []).extend(group.rules)
-        return {name: tuple(each) for name, each in rules.items()}
+        return {name: tuple(rules_of_name) for name, rules_of_name in rules.items()}
 
     def own(self) -> list[SecurityGroup]:
         return [group for group in self._all if not self._elsewhere(group) and group.id not in self.of_nodes]
@@ -134,16 +134,19 @@ class Groups:
 
     def lost(self, groups: Iterable[SecurityGroup]) -> list[Lost]:
         """Rules of `groups` that admit pods now and not afterwards, the worst first."""
-        found = []
+        lost = []
         for group in groups:
-            near = {each: _overlapping(group.rules, each) for each in (*self.migration.present, *self.migration.ranges)}
+            near = {
+                range_: _overlapping(group.rules, range_)
+                for range_ in (*self.migration.present, *self.migration.ranges)
+            }
             by_group = [rule for rule in group.rules if rule.groups]
             for rule in group.rules:
                 missing = None if self._admits_pods(by_group, rule) else self._missing(rule, near)
                 cut_off = self._cut_off(group, rule, missing) if missing else None
                 if missing and cut_off is not None:
-                    found.append(Lost(group, rule, cut_off, missing, _severity(rule, cut_off)))
-        return sorted(found, key=lambda each: each.order)
+                    lost.append(Lost(group, rule, cut_off, missing, _severity(rule, cut_off)))
+        return sorted(lost, key=lambda rule: rule.order)
 
     def _admits_pods(self, rules: Iterable[SecurityGroupRule], like: SecurityGroupRule) -> bool:
         """Whether `rules` admit every pod by its groups, whatever its address; an ENI always has a group."""
@@ -153,19 +156,19 @@ class Groups:
     def _missing(self, rule: SecurityGroupRule, near: dict[IPv4Network, list[SecurityGroupRule]]) -> IPv4Network | None:
         """The first new range that the rule's group does not admit where the rule helps to admit pods now."""
         named = networks(rule.cidrs)
-        helps = [each for each in self.migration.present if any(each.overlaps(cidr) for cidr in named)]
-        alone = any(each.subnet_of(cidr) for each in helps for cidr in named)
-        if not alone and not any(admits(near[each], rule, each) for each in helps):
+        helps = [range_ for range_ in self.migration.present if any(range_.overlaps(cidr) for cidr in named)]
+        alone = any(range_.subnet_of(cidr) for range_ in helps for cidr in named)
+        if not alone and not any(admits(near[range_], rule, range_) for range_ in helps):
             return None
-        return next((each for each in self.migration.ranges if not admits(near[each], rule, each)), None)
+        return next((range_ for range_ in self.migration.ranges if not admits(near[range_], rule, range_)), None)
 
     def _cut_off(self, group: SecurityGroup, rule: SecurityGroupRule, missing: IPv4Network) -> tuple[str, ...] | None:
         """What is protected by this group and admits the new range by no other group; None: everything does."""
         protected = self.protects[group.id]
-        left = tuple(
+        cut_off = tuple(
             name for name in protected if _concerned(name, rule) and not self._admitted_elsewhere(name, rule, missing)
         )
-        return None if protected and not left else left
+        return None if protected and not cut_off else cut_off
 
     def _admitted_elsewhere(self, name: str, rule: SecurityGroupRule, missing: IPv4Network) -> bool:
         if name.startswith(_CONTROL_PLANE):
@@ -248,7 +251,7 @@ def old_ranges(migration: Migration) -> Risk | None:
     lost = _lost(migration, Groups.own)
     if not lost:
         return None
-    cut_off = list(dict.fromkeys(name for each in lost for name in each.cut_off))
+    cut_off = list(dict.fromkeys(name for one in lost for name in one.cut_off))
     return Risk(
         id="security-groups-old-ranges",
         severity=lost[0].severity,
@@ -282,7 +285,7 @@ def of_other_vpcs(migration: Migration) -> Risk | None:
     lost = _lost(migration, Groups.elsewhere)
     if not lost:
         return None
-    vpcs = sorted({each.group.vpc_id or "" for each in lost})
+    vpcs = sorted({one.group.vpc_id or "" for one in lost})
     return Risk(
         id="security-groups-of-other-vpcs",
         severity=Severity.HIGH if leaves else Severity.MEDIUM,
@@ -302,7 +305,7 @@ def unread(migration: Migration) -> Risk | None:
         breaks=f"connections from pods in {migration.words} to whatever admits pods by their present ranges only",
         remedy="let the reader call ec2:DescribeSecurityGroups and ec2:DescribeSecurityGroupRules, or look through "
         "`aws ec2 describe-security-group-rules` for rules that name "
-        f"{shown([str(each) for each in migration.present])}",
+        f"{shown([str(range_) for range_ in migration.present])}",
     )
 
 
@@ -312,9 +315,9 @@ def _lost(migration: Migration, which: Callable[[Groups], list[SecurityGroup]]) 
 
 
 def _describe_lost(lost: list[Lost]) -> str:
-    worst = [_describe(each) for each in lost[:2]]
+    worst = [_describe(one) for one in lost[:2]]
     rest = lost[2:]
-    groups = counted(len({each.group.id for each in rest}), "group")
+    groups = counted(len({one.group.id for one in rest}), "group")
     more = f"; and {counted(len(rest), 'more rule')} of {groups}" if rest else ""
     return "; ".join(worst) + more
 
@@ -324,8 +327,8 @@ def _describe(lost: Lost) -> str:
     name = f" ({clip(lost.group.name, 40)})" if lost.group.name else ""
     number = f" ({rule.id})" if rule.id else ""
     way = "lets out {} to {}" if rule.egress else "admits {} from {}"
-    told = way.format(_flow(rule), shown(rule.cidrs, 2)) + number
-    return f"{lost.group.id}{name} {told}, not {lost.missing}"
+    change = way.format(_flow(rule), shown(rule.cidrs, 2)) + number
+    return f"{lost.group.id}{name} {change}, not {lost.missing}"
 
 
 def _flow(rule: SecurityGroupRule) -> str:

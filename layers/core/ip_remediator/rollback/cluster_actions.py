@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ip_remediator.clients.kubernetes.api import NO_CLUSTER
 from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.actor import ActorField
 from ip_remediator.provisioning.cluster_actions import PROVISIONING_CLUSTER, ClusterWork
 from ip_remediator.rollback.block_usage import Ec2Block
 from ip_remediator.rollback.drain import BlockDrainer
@@ -13,7 +14,7 @@ ROLLBACK_CLUSTER: ActionTable[ClusterWork] = ActionTable(PROVISIONING_CLUSTER)
 
 
 class Assess(OfIncident):
-    requested_by: str
+    requested_by: ActorField
     evict: bool
 
 

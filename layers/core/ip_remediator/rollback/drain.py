@@ -11,6 +11,7 @@ from typing import Any
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import counted, some_of
@@ -67,7 +68,7 @@ class BlockDrainer:
     clock: Clock
     sleep: Callable[[float], None] = time.sleep
 
-    def assess(self, requested_by: str, evict: bool) -> dict[str, Any]:
+    def assess(self, requested_by: Actor, evict: bool) -> dict[str, Any]:
         """Stores what uses the block, for people to see: `{"pods", "interfaces"}`.
 
         Raises:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import Field
-
-from ip_remediator.common.document import Document
+from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.incidents.record import Incident, Rollback, RollbackState, Step, StepState
 from ip_remediator.incidents.requests import InvalidInput, parsed
-from ip_remediator.remediation.change_workflow import ChangeWorkflow, ClosedChange
+from ip_remediator.remediation.change_workflow import ChangeRun, ChangeWorkflow, ClosedChange
 
 # How long signals open no incident after a rollback that moved pods.
 LEFT_ALONE = timedelta(hours=24)
@@ -22,16 +20,9 @@ class RollbackRunning(Exception):
     """Another execution is rolling this incident back already, or replaces its nodes; the message names it."""
 
 
-class RollbackRun(Document):
-    """The input of the rollback state machine.
+class RollbackRun(ChangeRun):
+    """The input of the rollback state machine. `evict`: pods are moved off the block."""
 
-    `confirmed`: nobody is asked, because the person who started it has seen what is at stake. `evict`: pods are moved
-    off the block.
-    """
-
-    incident: str = Field(min_length=1, max_length=80)
-    requested_by: str = Field(default="somebody who started it by hand", min_length=1, max_length=200)
-    confirmed: bool = False
     evict: bool = False
 
 
@@ -42,7 +33,7 @@ ROLLBACK = ClosedChange[Rollback](
     running=RollbackState.RUNNING,
     cancelled=RollbackState.CANCELLED,
     interrupted=RollbackState.PAUSED,
-    blank=lambda _: Rollback(state=RollbackState.PAUSED, requested_by="somebody"),
+    blank=lambda _: Rollback(state=RollbackState.PAUSED, requested_by=SOMEBODY),
     on_interruption=lambda _: {},
     keeps_failure=True,
     restarts_cooldown=False,

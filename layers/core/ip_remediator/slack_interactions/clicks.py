@@ -16,6 +16,7 @@ from ip_remediator.approvals.questions import ApprovalRefused, Approvals
 from ip_remediator.clients.aws import session
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.slack.client import UserGroups, web_client
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.common.slack_actions import SlackAction
@@ -85,7 +86,7 @@ class Clicks:
         evict = click.action is SlackAction.ROLLBACK_EVICT if click.action in _OF_ROLLBACK else None
         try:
             return answer(
-                self._approvals, self._sfn, click.subject, approved=click.action.agrees, by=click.by, evict=evict
+                self._approvals, self._sfn, click.subject, approved=click.action.agrees, by=_actor(click), evict=evict
             )
         except ApprovalRefused as refusal:
             return f"Nothing was changed by your click: {refusal}."
@@ -116,7 +117,7 @@ class Clicks:
             IncidentNotFound
             IncidentOpen: a new run is asked for, and the cluster has one that is not closed.
         """
-        document: dict[str, object] = {"incident": click.subject, "requested_by": click.by}
+        document: dict[str, object] = {"incident": click.subject, "requested_by": _actor(click).model_dump(mode="json")}
         if click.action is SlackAction.REPLACE:
             document["confirmed"] = True  # by the button's own dialog, which has the numbers
         if click.action is not SlackAction.RUN_AGAIN:
@@ -125,7 +126,11 @@ class Clicks:
         present = self._incidents.open_incident(incident.cluster)
         if present:
             raise IncidentOpen(f"cluster {incident.cluster} has an open incident, {present}: look at its message")
-        return run_again(incident, click.by)
+        return run_again(incident, str(_actor(click)))
+
+
+def _actor(click: Click) -> Actor:
+    return Actor.slack(click.user_id, click.user_name)
 
 
 @lru_cache(maxsize=1)

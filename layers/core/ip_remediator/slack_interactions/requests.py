@@ -58,10 +58,6 @@ class Click:
         if Slack's answer to opening it was lost."""
         return f"details-{hashlib.sha256(self.trigger.encode()).hexdigest()[:32]}"
 
-    @property
-    def by(self) -> str:
-        return f"{self.user_id} ({self.user_name})" if self.user_name else self.user_id
-
 
 def read_click(event: Mapping[str, Any], signing_secret: str, now: float) -> Click | None:
     """The click in a Lambda function URL's event (payload format 2.0); None for what is Slack's but no click of ours.

@@ -104,8 +104,8 @@ def _with_interfaces(node: Node, cni: Cni, interfaces: InterfaceFacts, types: di
     enis = tuple(interfaces.by_instance.get(node.instance_id or "", ()))
     if not cni.flag(MANAGE_UNTAGGED_ENI):  # ipamd.go, setUnmanagedENIs
         enis = tuple(_unmanaged(eni) if eni.id in interfaces.untagged and not eni.primary else eni for eni in enis)
-    known = types.get(node.instance_type or "")
-    return node.model_copy(update={"interfaces": enis, **(known._asdict() if known else {})})
+    facts = types.get(node.instance_type or "")
+    return node.model_copy(update={"interfaces": enis, **(facts._asdict() if facts else {})})
 
 
 def _unmanaged(eni: NetworkInterface) -> NetworkInterface:

@@ -47,10 +47,10 @@ class Ec2Reader:
 
     def vpc(self, vpc_id: str) -> Vpc:
         """The VPC's owner and CIDRs; the rest of a `Vpc` comes from other reads. Raises NotFound."""
-        found = list(pages(self._ec2, "describe_vpcs", "Vpcs", VpcIds=[vpc_id]))
-        if not found:
+        vpcs = list(pages(self._ec2, "describe_vpcs", "Vpcs", VpcIds=[vpc_id]))
+        if not vpcs:
             raise NotFound(f"VPC {vpc_id} does not exist")
-        return Vpc(id=vpc_id, owner_id=found[0].get("OwnerId"), cidrs=self.cidrs_of(found[0]))
+        return Vpc(id=vpc_id, owner_id=vpcs[0].get("OwnerId"), cidrs=self.cidrs_of(vpcs[0]))
 
     @staticmethod
     def cidrs_of(vpc: dict[str, Any]) -> tuple[VpcCidr, ...]:
@@ -104,9 +104,11 @@ class Ec2Reader:
             Filters=filters("subnet-id", *wanted),
             PaginationConfig={"PageSize": _INTERFACES_PER_PAGE},
         ):
-            held = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
-            held += [str(ip) for prefix in eni.get("Ipv4Prefixes", []) for ip in IPv4Network(prefix["Ipv4Prefix"])]
-            addresses |= dict.fromkeys(held, eni["SubnetId"])
+            own_addresses = [address["PrivateIpAddress"] for address in eni.get("PrivateIpAddresses", [])]
+            own_addresses += [
+                str(ip) for prefix in eni.get("Ipv4Prefixes", []) for ip in IPv4Network(prefix["Ipv4Prefix"])
+            ]
+            addresses |= dict.fromkeys(own_addresses, eni["SubnetId"])
         return addresses
 
     def has_interface(self, instance: str, subnet_ids: Iterable[str]) -> bool:
@@ -118,14 +120,14 @@ class Ec2Reader:
         wanted = sorted(set(instance_types))
         if not wanted:
             return {}
-        found = pages(self._ec2, "describe_instance_types", "InstanceTypes", Filters=filters("instance-type", *wanted))
+        types = pages(self._ec2, "describe_instance_types", "InstanceTypes", Filters=filters("instance-type", *wanted))
         return {
             kind["InstanceType"]: InstanceType(
                 default_card_enis=_enis_of_default_card(kind["NetworkInfo"]),
                 addresses_per_eni=kind["NetworkInfo"]["Ipv4AddressesPerInterface"],
                 supports_prefixes=kind.get("Hypervisor") == "nitro" or bool(kind.get("BareMetal")),
             )
-            for kind in found
+            for kind in types
         }
 
     def route_tables(self, vpc_id: str) -> list[dict[str, Any]]:
@@ -170,18 +172,18 @@ class Ec2Reader:
         with aws_call("get_subnet_cidr_reservations"):
             answer = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)
         return tuple(
-            Reservation(cidr=found["Cidr"], kind=found["ReservationType"], id=found.get("SubnetCidrReservationId"))
-            for found in answer["SubnetIpv4CidrReservations"]
+            Reservation(cidr=item["Cidr"], kind=item["ReservationType"], id=item.get("SubnetCidrReservationId"))
+            for item in answer["SubnetIpv4CidrReservations"]
         )
 
     def _peerings(self, filter_name: str, vpc_id: str, other: str, *, requester: bool) -> Iterator[Peering]:
-        found = pages(
+        items = pages(
             self._ec2,
             "describe_vpc_peering_connections",
             "VpcPeeringConnections",
             Filters=filters(filter_name, vpc_id),
         )
-        for peering in found:
+        for peering in items:
             side = peering[other]
             cidrs = [block["CidrBlock"] for block in side.get("CidrBlockSet", [])] or [side.get("CidrBlock")]
             yield Peering(

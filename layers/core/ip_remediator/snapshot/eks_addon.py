@@ -90,10 +90,10 @@ def _resolved(schema: Mapping[str, Any], part: Any) -> Mapping[str, Any]:
         reference = part.get("$ref") if isinstance(part, Mapping) else None
         if not isinstance(reference, str) or not reference.startswith("#"):
             break
-        found: Any = schema
+        target: Any = schema
         for step in reference.removeprefix("#").strip("/").split("/"):
-            found = found.get(step, {}) if step and isinstance(found, Mapping) else found
-        part = found
+            target = target.get(step, {}) if step and isinstance(target, Mapping) else target
+        part = target
     return part if isinstance(part, Mapping) else {}
 
 

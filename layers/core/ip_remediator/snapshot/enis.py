@@ -131,7 +131,7 @@ class InterfaceFacts:
         first, last = int(network.network_address) // PREFIX_SIZE, int(network.broadcast_address) // PREFIX_SIZE
         return last - first + 1 - len(self.blocks.get(subnet.id, set()) | {first, last})
 
-    def _count(self, eni: dict[str, Any], held: int) -> None:
+    def _count(self, eni: dict[str, Any], address_count: int) -> None:
         kind, attachment = eni.get("InterfaceType"), eni.get("Attachment") or {}
         if kind == _TRANSIT_GATEWAY:
             self._attachments.add(eni.get("Description") or "")
@@ -139,7 +139,7 @@ class InterfaceFacts:
             self._units += _MANAGED_UNITS
         else:
             further = bool(attachment.get("InstanceId")) and attachment.get("DeviceIndex") != 0
-            self._units += held + further
+            self._units += address_count + further
 
 
 def _addresses_of(eni: dict[str, Any]) -> list[str]:
@@ -183,7 +183,7 @@ def _user(eni: dict[str, Any]) -> tuple[str, str]:
     """(kind, name) of what an ENI belongs to."""
     description = eni.get("Description") or ""
     for pattern, kind, name in _USERS:
-        if found := pattern.match(description):
-            return kind, name.format(*found.groups(), eni=eni["NetworkInterfaceId"])
+        if match := pattern.match(description):
+            return kind, name.format(*match.groups(), eni=eni["NetworkInterfaceId"])
     instance = (eni.get("Attachment") or {}).get("InstanceId")
     return ("instance", instance) if instance else ("ENI", eni["NetworkInterfaceId"])

@@ -118,7 +118,7 @@ class KubernetesReader:
             if not _CNI_FAILURE.search(event.get("message", "")) or (since and _seen_at(event) <= since):
                 continue
             uid = event["involvedObject"].get("uid", "")
-            if uid not in newest or _seen(event) > _seen(newest[uid]):
+            if uid not in newest or _time_text(event) > _time_text(newest[uid]):
                 event["metadata"].pop("managedFields", None)  # as large as all the rest
                 newest[uid] = event
         return newest
@@ -223,14 +223,14 @@ def _stuck_pod(pod: dict[str, Any], event: dict[str, Any]) -> StuckPod:
     )
 
 
-def _seen(event: dict[str, Any]) -> str:
+def _time_text(event: dict[str, Any]) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def _seen_at(event: dict[str, Any]) -> datetime:
     """An event without any time counts as just seen: whether its pod still waits decides."""
-    seen = _seen(event)
-    return datetime.fromisoformat(seen) if seen else datetime.max.replace(tzinfo=UTC)
+    text = _time_text(event)
+    return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
 
 
 def _spec_manager(item: dict[str, Any]) -> str | None:

@@ -173,8 +173,8 @@ class Snapshot(Document):
         """Whether the VPC's route tables were read: tables with local routes only have no `Route` at all."""
         if self.vpc is None or any(_OF_ROUTE_TABLES.search(line) for line in self.unread):
             return False
-        told = "routes" in self.vpc.model_fields_set or any(subnet.route_table for subnet in self.subnets)
-        return bool(self.vpc.routes) or told
+        read = "routes" in self.vpc.model_fields_set or any(subnet.route_table for subnet in self.subnets)
+        return bool(self.vpc.routes) or read
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copied = super().model_copy(update=update, deep=deep)
@@ -194,10 +194,10 @@ class Snapshot(Document):
 
     @cached_property
     def _nodes_by_zone(self) -> dict[str | None, list[Node]]:
-        found: dict[str | None, list[Node]] = {}
+        by_zone: dict[str | None, list[Node]] = {}
         for node in self.nodes:
-            found.setdefault(node.zone, []).append(node)
-        return found
+            by_zone.setdefault(node.zone, []).append(node)
+        return by_zone
 
     @cached_property
     def _eni_configs_by_name(self) -> dict[str, EniConfig]:
@@ -205,11 +205,11 @@ class Snapshot(Document):
 
     @cached_property
     def _tagged_by_zone(self) -> dict[str | None, list[Subnet]]:
-        found: dict[str | None, list[Subnet]] = {}
+        by_zone: dict[str | None, list[Subnet]] = {}
         for subnet in self.subnets:
             if DISCOVERY_TAG in subnet.tags:
-                found.setdefault(subnet.zone, []).append(subnet)
-        return found
+                by_zone.setdefault(subnet.zone, []).append(subnet)
+        return by_zone
 
 
 _INDEXES = tuple(name for name, value in vars(Snapshot).items() if isinstance(value, cached_property))

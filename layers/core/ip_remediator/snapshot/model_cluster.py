@@ -164,8 +164,8 @@ class Cni(Document):
     @property
     def release(self) -> tuple[int, int, int] | None:
         """(1, 19, 0) of "v1.19.0-eksbuild.1", (1, 23, 0) of "v1.23"; None when the version is no such name."""
-        found = _VERSION.match(self.version or "")
-        return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+        match = _VERSION.match(self.version or "")
+        return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
     @property
     def custom_networking(self) -> bool:

@@ -108,10 +108,10 @@ def model_subnet(snapshot: Snapshot, zone: str) -> Subnet | None:
     else one in which nodes can be launched. Never one on an Outpost."""
     homes = [node.primary_subnet for node in snapshot.nodes if node.zone == zone and node.primary_subnet]
     by_use = sorted(set(homes), key=lambda id_: (-homes.count(id_), id_))
-    return next((subnet for subnet in _known(snapshot, zone, by_use)), None)
+    return next((subnet for subnet in _subnets_with_layout(snapshot, zone, by_use)), None)
 
 
-def _known(snapshot: Snapshot, zone: str, by_use: list[str]) -> Iterator[Subnet]:
+def _subnets_with_layout(snapshot: Snapshot, zone: str, by_use: list[str]) -> Iterator[Subnet]:
     launching = [subnet.id for subnet in node_subnets(snapshot)]
     for id_ in (*by_use, *launching):
         subnet = snapshot.subnet(id_)

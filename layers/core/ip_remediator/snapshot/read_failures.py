@@ -24,13 +24,13 @@ class ReadFailures:
         """In an order that does not depend on which thread was faster."""
         return tuple(sorted(set(self._lines)))
 
-    def note(self, what: str, why: object) -> None:
-        self._lines.append(f"{what}: {str(why).partition(_CIPHERTEXT)[0][:_LENGTH]}")
+    def note(self, subject: str, reason: object) -> None:
+        self._lines.append(f"{subject}: {str(reason).partition(_CIPHERTEXT)[0][:_LENGTH]}")
 
-    def attempt(self, what: str, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:
+    def attempt(self, subject: str, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:
         """`read()`, or `otherwise` and a line when AWS or Kubernetes refuses it or does not answer."""
         try:
             return read()
         except (PermissionDenied, NotFound, RequestRefused, Transient) as error:
-            self.note(what, error)
+            self.note(subject, error)
             return otherwise

@@ -1,8 +1,9 @@
-"""Ranges that a new CIDR must not overlap, with whose they are."""
+"""Ranges that others use: those that a new CIDR must not overlap, and those of 100.64.0.0/10 on the VPC's paths."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
@@ -24,6 +25,44 @@ def taken_ranges(snapshot: Snapshot) -> dict[str, str]:
     taken |= dict.fromkeys(cluster.service_cidrs, f"services of {cluster.name}")
     taken |= dict.fromkeys(cluster.remote_cidrs, f"remote network of {cluster.name}")
     return taken | (_reached_by(snapshot.vpc) if snapshot.vpc else {})
+
+
+@dataclass(frozen=True)
+class RangeOfOthers:
+    """`place` says where it was seen: "100.64.0.0/16 of peer pcx-1"."""
+
+    cidr: IPv4Network
+    place: str
+
+
+def cgnat_of_others(vpc: Vpc) -> list[RangeOfOthers]:
+    """What gateways, peers and routes name of 100.64.0.0/10, in this order.
+
+    Left out are routes so wide that they only lead out, and ranges inside the VPC's own CIDRs, which gateways learn.
+    """
+    own = cidrs.networks(cidr.cidr for cidr in vpc.cidrs)
+    ranges = [RangeOfOthers(cidr, place) for text, place in _places(vpc) if (cidr := cidrs.network(text))]
+    return [
+        range_
+        for range_ in ranges
+        if range_.cidr.overlaps(cidrs.CGNAT)
+        and range_.cidr.prefixlen > _NARROWEST_WAY_OUT
+        and not any(range_.cidr.subnet_of(cidr) for cidr in own)
+    ]
+
+
+def _places(vpc: Vpc) -> Iterator[tuple[str, str]]:
+    for gateway in vpc.transit_gateways:
+        yield from ((cidr, f"{cidr} behind {gateway.id}") for cidr in gateway.routes or ())
+    for peering in vpc.peerings:
+        yield from ((cidr, f"{cidr} of peer {peering.id}") for cidr in peering.cidrs)
+    for route in vpc.routes:
+        yield route.destination, describe_route(route)
+
+
+def describe_route(route: Route) -> str:
+    of_list = f" ({route.prefix_list})" if route.prefix_list else ""
+    return f"{route.destination}{of_list} to {route.target}"
 
 
 def _reached_by(vpc: Vpc) -> dict[str, str]:

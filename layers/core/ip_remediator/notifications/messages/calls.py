@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident, RollbackState, Step, StepState
@@ -23,7 +24,7 @@ from ip_remediator.notifications.messages.state import (
     rollback_asked,
     state_of,
 )
-from ip_remediator.notifications.messages.text import clock, cut, mention, moment, mrkdwn, person, slack_user, words
+from ip_remediator.notifications.messages.text import clock, cut, mention, moment, mrkdwn, person, words
 
 _CALLING = (Outcome.FAILED, Outcome.UNDONE, Outcome.PARTLY, Outcome.NOT_CURABLE)
 _QUESTION = "question"
@@ -83,7 +84,7 @@ def _questions(incident: Incident, whom: str) -> Iterator[Call]:
     ):
         if answer and by:
             text = f"{_cluster(incident)}: {headline(incident).words}, until {clock(answer.expires_at)}."
-            yield Call(f"{_QUESTION} {answer.id}", ":raised_hand:", text, slack_user(by.requested_by) or whom)
+            yield Call(f"{_QUESTION} {answer.id}", ":raised_hand:", text, by.requested_by.slack_user or whom)
 
 
 def _reminder(incident: Incident, question: Approval) -> str:
@@ -141,7 +142,7 @@ def _answer(incident: Incident, id_: str) -> str:
     if answer.state is ApprovalState.PENDING:
         return f"now: {headline(incident).words}"
     when = answer.decided_at or answer.expires_at
-    return f"{_DECIDED[answer.state]} by {person(answer.decided_by or 'somebody')}, {moment(when)}"
+    return f"{_DECIDED[answer.state]} by {person(answer.decided_by or SOMEBODY)}, {moment(when)}"
 
 
 def _cluster(incident: Incident) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import (
@@ -136,7 +137,7 @@ def _plan_label(outcome: Outcome | None) -> str:
 def _decision(approval: Approval) -> Line:
     if approval.state == ApprovalState.EXPIRED:
         return Line(f"until {moment(approval.expires_at)}, which is a rejection", "none", label="No answer")
-    who, when = person(approval.decided_by or "somebody"), approval.decided_at or approval.expires_at
+    who, when = person(approval.decided_by or SOMEBODY), approval.decided_at or approval.expires_at
     label = "Approved" if approval.state is ApprovalState.APPROVED else "Left as it is"
     return Line(f"by {who}, {moment(when)}", "none", label=label)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ip_remediator.approvals.policy import PEOPLE_DECIDE
 from ip_remediator.common.text import counted
-from ip_remediator.incidents.record import Approval, Incident
+from ip_remediator.incidents.record import Approval, AskReason, Incident
 from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import sentence
 from ip_remediator.notifications.messages.text import Line, Part, clock, code, names, words
@@ -45,7 +44,7 @@ def _usual(approval: Approval | None) -> str:
 
 def conditions(plan: Plan, approval: Approval) -> Iterator[Line]:
     """Why it is asked, and what silence means."""
-    if approval.why and approval.why != PEOPLE_DECIDE:
+    if approval.why and approval.reason is not AskReason.MODE:
         yield Line(words(approval.why), "none", label="Why you are asked")
     free = f" and {code(plan.block)} is released" if plan.block else ""
     silence = f"by {clock(approval.expires_at)}, the plan is rejected: nothing changes{free}"

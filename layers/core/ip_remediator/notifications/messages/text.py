@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
+from ip_remediator.common.actor import Actor
+
 LONGEST_LINE = 400
 _LONGEST_WRITTEN = 450
 # A formatting character works at the edge of a word only, so AWS_VPC_K8S_CNI_* stays as it is and can be copied.
@@ -29,8 +31,6 @@ _NO_EMOJI = ":\u200b"
 _OPEN, _MIDDLE, _CLOSE = "\ue000", "\ue001", "\ue002"
 _REFERENCE = re.compile(f"{_OPEN}([^{_OPEN}{_MIDDLE}{_CLOSE}]*){_MIDDLE}([^{_OPEN}{_MIDDLE}{_CLOSE}]*){_CLOSE}")
 _CUT_REFERENCE = re.compile(f"{_OPEN}.*|[{_MIDDLE}{_CLOSE}]", re.DOTALL)
-# Ids of users: https://docs.slack.dev/reference/objects/user-object
-_SLACK_USER = re.compile(r"([UW](?=[A-Z]*[0-9])[A-Z0-9]{6,20})(?: \(.{1,80}\))?")
 
 # name -> (Slack, terminal)
 MARKS = {
@@ -129,16 +129,9 @@ def link(label: str, url: str) -> str:
     return _reference(safe, label)
 
 
-def person(by: str) -> str:
-    """Who acted. A click's author is written as `U0123 (name)` (`Click.by`), and Slack shows the name behind the id."""
-    user = slack_user(by)
-    return _reference(f"@{user}", words(by)) if user else words(by)
-
-
-def slack_user(by: str) -> str:
-    """The Slack user of `by`, "" where it was somebody else."""
-    user = _SLACK_USER.fullmatch(by)
-    return user[1] if user else ""
+def person(by: Actor) -> str:
+    """Who acted. For a Slack user, Slack shows the name behind the id."""
+    return _reference(f"@{by.slack_user}", words(str(by))) if by.slack_user else words(str(by))
 
 
 def mention(whom: str) -> str:

@@ -36,15 +36,15 @@ def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
     """
     barred = tuple(one for one in subnet.reservations if one.kind == "explicit" or not prefixes)
     blocks = [IPv4Network(one.cidr, strict=False) for one in barred]
-    held = sum(block.num_addresses for block in blocks)
+    reserved_addresses = sum(block.num_addresses for block in blocks)
     if not barred or subnet.free is None:
         return FreeSpace(subnet.free, subnet.free, subnet.free_prefixes, subnet.free_prefixes, barred)
-    outside = max(0, IPv4Network(subnet.cidr, strict=False).num_addresses - RESERVED_PER_SUBNET - held)
+    outside = max(0, IPv4Network(subnet.cidr, strict=False).num_addresses - RESERVED_PER_SUBNET - reserved_addresses)
     whole, most = subnet.free_prefixes, -(-outside // PREFIX_SIZE)
     return FreeSpace(
-        addresses=max(0, subnet.free - held),
+        addresses=max(0, subnet.free - reserved_addresses),
         most_addresses=min(subnet.free, outside),
-        prefixes=None if whole is None else max(0, whole - held // PREFIX_SIZE),
+        prefixes=None if whole is None else max(0, whole - reserved_addresses // PREFIX_SIZE),
         most_prefixes=None if whole is None else min(whole, most),
         reserved=barred,
     )
@@ -53,12 +53,12 @@ def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
 def free_addresses(subnets: Iterable[Subnet | None], *, prefixes: bool = False) -> int | None:
     """The sum of what can surely be had; None when there is no subnet, or one is unknown."""
     counts = [free_space(subnet, prefixes=prefixes).addresses if subnet else None for subnet in subnets]
-    known = [count for count in counts if count is not None]
-    return sum(known) if counts and len(known) == len(counts) else None
+    known_counts = [count for count in counts if count is not None]
+    return sum(known_counts) if counts and len(known_counts) == len(counts) else None
 
 
 def lasting(subnets: Iterable[Subnet]) -> Subnet | None:
     """Of `subnets` the last one to be full; None unless each of them will be."""
-    known = list(subnets)
-    dated = [(subnet.full_at, subnet.id, subnet) for subnet in known if subnet.full_at]
-    return max(dated)[-1] if dated and len(dated) == len(known) else None
+    candidates = list(subnets)
+    dated = [(subnet.full_at, subnet.id, subnet) for subnet in candidates if subnet.full_at]
+    return max(dated)[-1] if dated and len(dated) == len(candidates) else None

@@ -48,8 +48,8 @@ def instance_types() -> tuple[str, ...]:
 @cache
 def instance_limits(instance_type: str | None) -> InstanceLimits | None:
     """None for a type that the CNI does not know; it then asks EC2 (awsutils.go, FetchInstanceTypeLimits)."""
-    found = _document()["instances"].get(instance_type)
-    return InstanceLimits(*found) if found else None
+    limits = _document()["instances"].get(instance_type)
+    return InstanceLimits(*limits) if limits else None
 
 
 @cache

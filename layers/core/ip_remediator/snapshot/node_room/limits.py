@@ -22,8 +22,9 @@ def eni_limit(cni: Cni, node: Node) -> int | None:
 
     `Node.max_enis` alone is trusted only where it can be the limit of one card: older snapshots have the sum there.
     """
-    known = instance_limits(node.instance_type)
-    of_type = [limit for limit in (node.default_card_enis, known.enis if known else None) if limit is not None]
+    type_limits = instance_limits(node.instance_type)
+    type_enis = type_limits.enis if type_limits else None
+    of_type = [limit for limit in (node.default_card_enis, type_enis) if limit is not None]
     if not of_type and (node.max_enis or 0) > most_enis_of_a_card():
         return None
     stated = [] if node.max_enis is None else [node.max_enis]
@@ -36,14 +37,14 @@ def addresses_per_eni(node: Node) -> int | None:
     """IPv4 addresses of an ENI, its primary one included; in prefix mode each further one can be a /28 instead."""
     if node.addresses_per_eni is not None:
         return node.addresses_per_eni
-    known = instance_limits(node.instance_type)
-    return known.addresses if known else None
+    limits = instance_limits(node.instance_type)
+    return limits.addresses if limits else None
 
 
 def on_default_card(node: Node) -> tuple[NetworkInterface, ...] | None:
     """The ENIs of the default network card; None where the type has several and it was not read which has which."""
-    known = instance_limits(node.instance_type)
-    several = known is not None and known.network_cards > 1
+    limits = instance_limits(node.instance_type)
+    several = limits is not None and limits.network_cards > 1
     if several and any(eni.network_card is None and not eni.primary for eni in node.interfaces):
         return None
     return tuple(eni for eni in node.interfaces if not eni.network_card)
@@ -64,8 +65,8 @@ def keeps_slot_for_trunk(cni: Cni, node: Node) -> bool:
 
 def trunks(cni: Cni, node: Node) -> bool:
     """Whether the node is to have a trunk ENI. A type that the CNI does not know counts as one that can."""
-    known = instance_limits(node.instance_type)
-    return cni.pod_eni and (known is None or known.trunk)
+    limits = instance_limits(node.instance_type)
+    return cni.pod_eni and (limits is None or limits.trunk)
 
 
 def trunk(cni: Cni, node: Node) -> NetworkInterface | None:
@@ -101,8 +102,8 @@ def uses_prefixes(cni: Cni, node: Node) -> bool:
 def supports_prefixes(node: Node) -> bool | None:
     if node.supports_prefixes is not None:
         return node.supports_prefixes
-    known = instance_limits(node.instance_type)
-    return known.prefixes if known else None
+    limits = instance_limits(node.instance_type)
+    return limits.prefixes if limits else None
 
 
 def enis_for_pods(cni: Cni, node: Node, *, custom_networking: bool) -> int | None:
@@ -123,5 +124,5 @@ def pods_that_fit(cni: Cni, node: Node, *, custom_networking: bool) -> int | Non
     enis, addresses = enis_for_pods(cni, node, custom_networking=custom_networking), addresses_per_eni(node)
     if enis is None or addresses is None:
         return None
-    each = PREFIX_SIZE if uses_prefixes(cni, node) else 1
-    return enis * max(0, addresses - 1) * each + HOST_NETWORK_PODS
+    per_slot = PREFIX_SIZE if uses_prefixes(cni, node) else 1
+    return enis * max(0, addresses - 1) * per_slot + HOST_NETWORK_PODS

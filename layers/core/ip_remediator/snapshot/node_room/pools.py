@@ -168,7 +168,7 @@ def short_of_targets(snapshot: Snapshot, node: Node) -> int | None:
 
 def pool_of(snapshot: Snapshot, node: Node) -> int:
     """The addresses for pods that the node has, free ones included."""
-    held = _managed(snapshot, node)
+    managed = _managed(snapshot, node)
     if uses_prefixes(snapshot.cni, node):
-        return sum(eni.prefixes * PREFIX_SIZE for eni in held)
-    return sum(max(0, eni.addresses - 1) for eni in held)
+        return sum(eni.prefixes * PREFIX_SIZE for eni in managed)
+    return sum(max(0, eni.addresses - 1) for eni in managed)

@@ -44,11 +44,11 @@ class EksCompute:
         ordered = sorted(names)
         if (rest := len(ordered) - _MOST_DESCRIBED) > 0:
             self._unread.note(f"{kind}s of {self._cluster}", f"{rest} more than the {_MOST_DESCRIBED} described")
-        found = pool.map(
+        results = pool.map(
             lambda name: self._unread.attempt(f"{kind} {name}", lambda: describe(name), None),
             ordered[:_MOST_DESCRIBED],
         )
-        return tuple(one for one in found if one is not None)
+        return tuple(result for result in results if result is not None)
 
     def _node_group(self, name: str) -> NodeGroup:
         with aws_call("DescribeNodegroup"):

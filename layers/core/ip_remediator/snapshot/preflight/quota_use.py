@@ -10,13 +10,13 @@ from ip_remediator.snapshot.model_vpc import Vpc
 
 def interfaces_by_zone(snapshot: Snapshot) -> Counter[str]:
     """The ENIs of the cluster's nodes in each zone, and those that the CNI left behind there."""
-    held = Counter[str]()
+    counts = Counter[str]()
     for node in snapshot.nodes:
-        held[node.zone or ""] += len(node.interfaces)
+        counts[node.zone or ""] += len(node.interfaces)
     for eni in snapshot.leaked_interfaces:
         subnet = snapshot.subnet(eni.subnet_id)
-        held[subnet.zone if subnet else ""] += 1
-    return held
+        counts[subnet.zone if subnet else ""] += 1
+    return counts
 
 
 def routes_by_table(vpc: Vpc) -> Counter[str]:

@@ -64,8 +64,8 @@ class Preflight:
                 "node_groups": self._node_groups.result(),
                 "fargate_profiles": self._fargate_profiles.result(),
                 "karpenter": nodes_of_karpenter or self._karpenter.result(),
-                "webhooks": tuple(webhook for found in self._webhooks for webhook in found.result()),
-                "overlays": tuple(overlay for found in self._overlays for overlay in found.result()),
+                "webhooks": tuple(webhook for future in self._webhooks for webhook in future.result()),
+                "overlays": tuple(overlay for future in self._overlays for overlay in future.result()),
             }
         )
 
@@ -88,11 +88,11 @@ class Preflight:
     def quotas(self) -> Quotas:
         return self._quotas.result()
 
-    def _ask(self, what: str, read: Callable[[], ResultT], otherwise: ResultT) -> Future[ResultT]:
-        return self._pool.submit(self.unread.attempt, what, read, otherwise)
+    def _ask(self, subject: str, read: Callable[[], ResultT], otherwise: ResultT) -> Future[ResultT]:
+        return self._pool.submit(self.unread.attempt, subject, read, otherwise)
 
-    def _list(self, what: str, read: Callable[[], tuple[ResultT, ...]]) -> Future[tuple[ResultT, ...]]:
-        return self._ask(what, read, ())
+    def _list(self, subject: str, read: Callable[[], tuple[ResultT, ...]]) -> Future[tuple[ResultT, ...]]:
+        return self._ask(subject, read, ())
 
     def _read_routes(self) -> tuple[Route, ...]:
         return tuple(routes(self._core.tables.result(), self._lists))

@@ -45,16 +45,16 @@ class PrefixLists:
         """The list's IPv4 ranges; none, and a line in `unread`, when it cannot be read."""
         with self._lock:
             if list_id not in self._read:
-                what = f"entries of prefix list {list_id}"
+                subject = f"entries of prefix list {list_id}"
                 if len(self._read) >= _MOST_LISTS:
-                    self.unread.note(what, f"only the first {_MOST_LISTS} lists are read")
+                    self.unread.note(subject, f"only the first {_MOST_LISTS} lists are read")
                     return ()
-                self._read[list_id] = self.unread.attempt(what, lambda: self._entries(list_id), ())
+                self._read[list_id] = self.unread.attempt(subject, lambda: self._entries(list_id), ())
             return self._read[list_id]
 
     def _entries(self, list_id: str) -> tuple[str, ...]:
-        found = pages(self.ec2, "get_managed_prefix_list_entries", "Entries", PrefixListId=list_id)
-        return tuple(entry["Cidr"] for entry in found if ":" not in entry["Cidr"])
+        entries = pages(self.ec2, "get_managed_prefix_list_entries", "Entries", PrefixListId=list_id)
+        return tuple(entry["Cidr"] for entry in entries if ":" not in entry["Cidr"])
 
 
 def routes(tables: Iterable[dict[str, Any]], lists: PrefixLists) -> Iterator[Route]:
@@ -91,7 +91,7 @@ class TransitFacts:
 def transit(ec2: EC2Client, vpc_id: str, account_id: str | None, lists: PrefixLists) -> TransitFacts:
     """Raises the errors of `common.errors`, but not for a gateway whose routes cannot be read."""
     wanted = [{"Name": "resource-id", "Values": [vpc_id]}, {"Name": "resource-type", "Values": ["vpc"]}]
-    found = [
+    attachments = [
         attachment
         for attachment in pages(
             ec2, "describe_transit_gateway_attachments", "TransitGatewayAttachments", Filters=wanted
@@ -99,36 +99,36 @@ def transit(ec2: EC2Client, vpc_id: str, account_id: str | None, lists: PrefixLi
         if attachment["State"] in ("available", "modifying", "pending")
     ]
     gateways, neighbours = [], set[str]()
-    for attachment in found:
-        known = _known_routes(ec2, attachment, account_id, lists.unread)
+    for attachment in attachments:
+        routes = _known_routes(ec2, attachment, account_id, lists.unread)
         gateways.append(
             TransitGateway(
                 id=attachment["TransitGatewayId"],
                 attachment=attachment["TransitGatewayAttachmentId"],
-                routes=None if known is None else tuple(_ranges(_in_state(known, "active"), vpc_id, lists)),
-                blackholes=None if known is None else tuple(_ranges(_in_state(known, "blackhole"), vpc_id, lists)),
+                routes=None if routes is None else tuple(_ranges(_in_state(routes, "active"), vpc_id, lists)),
+                blackholes=None if routes is None else tuple(_ranges(_in_state(routes, "blackhole"), vpc_id, lists)),
             )
         )
-        neighbours |= {resource for route in known or () for resource in _vpcs(route) if resource != vpc_id}
+        neighbours |= {resource for route in routes or () for resource in _vpcs(route) if resource != vpc_id}
     return TransitFacts(tuple(gateways), frozenset(neighbours))
 
 
 def _known_routes(
     ec2: EC2Client, attachment: dict[str, Any], account_id: str | None, unread: ReadFailures
 ) -> list[dict[str, Any]] | None:
-    what = f"routes of transit gateway {attachment['TransitGatewayId']}"
+    subject = f"routes of transit gateway {attachment['TransitGatewayId']}"
     owner = attachment.get("TransitGatewayOwnerId")
     if account_id and owner and owner != account_id:
-        unread.note(what, f"it belongs to account {owner}")
+        unread.note(subject, f"it belongs to account {owner}")
         return None
     table = (attachment.get("Association") or {}).get("TransitGatewayRouteTableId")
     if not table:
-        unread.note(what, f"attachment {attachment['TransitGatewayAttachmentId']} has no route table")
+        unread.note(subject, f"attachment {attachment['TransitGatewayAttachmentId']} has no route table")
         return None
-    return unread.attempt(what, lambda: _search(ec2, table, what, unread), None)
+    return unread.attempt(subject, lambda: _search(ec2, table, subject, unread), None)
 
 
-def _search(ec2: EC2Client, table: str, what: str, unread: ReadFailures) -> list[dict[str, Any]]:
+def _search(ec2: EC2Client, table: str, subject: str, unread: ReadFailures) -> list[dict[str, Any]]:
     with aws_call("search_transit_gateway_routes"):
         answer: Any = ec2.search_transit_gateway_routes(
             TransitGatewayRouteTableId=table,
@@ -136,17 +136,17 @@ def _search(ec2: EC2Client, table: str, what: str, unread: ReadFailures) -> list
             MaxResults=_MOST_ROUTES,
         )
     if answer.get("AdditionalRoutesAvailable"):
-        unread.note(what, f"{table} has more than the {_MOST_ROUTES} that EC2 tells at once")
+        unread.note(subject, f"{table} has more than the {_MOST_ROUTES} that EC2 tells at once")
     return list(answer["Routes"])
 
 
-def _in_state(known: Iterable[dict[str, Any]], state: str) -> Iterator[dict[str, Any]]:
-    return (route for route in known if route.get("State", "active") == state)
+def _in_state(routes: Iterable[dict[str, Any]], state: str) -> Iterator[dict[str, Any]]:
+    return (route for route in routes if route.get("State", "active") == state)
 
 
-def _ranges(known: Iterable[dict[str, Any]], vpc_id: str, lists: PrefixLists) -> Iterator[str]:
+def _ranges(routes: Iterable[dict[str, Any]], vpc_id: str, lists: PrefixLists) -> Iterator[str]:
     """The ranges of others: a route back to the VPC itself tells nothing."""
-    for route in known:
+    for route in routes:
         if set(_vpcs(route)) == {vpc_id}:
             continue
         if route.get("PrefixListId"):

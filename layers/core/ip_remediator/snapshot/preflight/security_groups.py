@@ -67,8 +67,8 @@ class SecurityGroupReader:
 
     def _groups(self, wanted: list[dict[str, Any]]) -> Iterator[_Group]:
         paging = {"PageSize": _GROUPS_PER_PAGE}
-        found = pages(self.ec2, "describe_security_groups", "SecurityGroups", Filters=wanted, PaginationConfig=paging)
-        for item in found:
+        items = pages(self.ec2, "describe_security_groups", "SecurityGroups", Filters=wanted, PaginationConfig=paging)
+        for item in items:
             group = _Group(item["GroupId"], item["GroupName"], item["VpcId"])
             for egress, key in ((False, "IpPermissions"), (True, "IpPermissionsEgress")):
                 permissions = item.get(key, [])

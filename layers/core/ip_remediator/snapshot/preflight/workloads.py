@@ -29,7 +29,7 @@ class KubeWorkloads:
 
     def webhooks(self, kind: str) -> tuple[Webhook, ...]:
         """The webhooks of one of WEBHOOK_KINDS that a Service of the cluster answers, each once."""
-        found = {
+        webhooks = {
             Webhook(
                 name=webhook["name"], service=_service(webhook), failure_policy=webhook.get("failurePolicy", "Fail")
             )
@@ -37,7 +37,7 @@ class KubeWorkloads:
             for webhook in configuration.get("webhooks") or []
             if (webhook.get("clientConfig") or {}).get("service")
         }
-        return tuple(sorted(found, key=lambda webhook: (webhook.name, webhook.service)))
+        return tuple(sorted(webhooks, key=lambda webhook: (webhook.name, webhook.service)))
 
     def overlays(self, kind: str) -> tuple[str, ...]:
         """The workloads of one of WORKLOAD_KINDS that use 100.64.0.0/10 themselves, as "kind namespace/name"."""
@@ -60,7 +60,7 @@ def _is_overlay(item: dict[str, Any]) -> bool:
     labels = item["metadata"].get("labels") or {}
     if any(label in labels for label in _OVERLAY_LABELS):
         return True
-    return any(known in image for image in _images(item) for known in _OVERLAY_IMAGES)
+    return any(name in image for image in _images(item) for name in _OVERLAY_IMAGES)
 
 
 def _images(item: dict[str, Any]) -> Iterator[str]:
