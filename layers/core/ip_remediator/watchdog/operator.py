@@ -68,7 +68,7 @@ class OperatorActions:
             raise StillWorkedOn(works, self._running(incident))
         if incident.open:
             self._unlock(incident)
-            caught = Caught(Error=CLOSED_BY_OPERATOR, Cause=f"{reason} ({by})", step=step_under_way(incident))
+            caught = Caught(error=CLOSED_BY_OPERATOR, cause=f"{reason} ({by})", step=step_under_way(incident))
             lifecycle.close(incident_id, Outcome.FAILED, caught)
         self.watchdog.look(incident_id)
         made = ChangeLog(lifecycle.table, lifecycle.clock, incident_id).made()
