@@ -32,11 +32,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         about = {name: detail.get(name) for name in ("status", "error", "cause")}
         end = Ending(execution=detail["executionArn"], **about)
         looked = watchdog.ended(end, json.loads(detail.get("input") or "null"))
-        found = {detail["name"]: looked} if looked else {}
+        results = {detail["name"]: looked} if looked else {}
     else:
-        found = dict(watchdog.sweep())
-    logger.info("looked", extra={"found": found})
-    return {"looked": {name: str(state) for name, state in found.items()}}
+        results = dict(watchdog.sweep())
+    logger.info("looked", extra={"found": results})
+    return {"looked": {name: str(state) for name, state in results.items()}}
 
 
 def _watchdog() -> Watchdog:

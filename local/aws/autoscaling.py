@@ -55,14 +55,14 @@ def _backend() -> Any:
 
 
 def _terminate_instance(backend: Any, instance_id: str, should_decrement: bool) -> TerminateInstanceActivity:
-    states = (each for group in backend.autoscaling_groups.values() for each in group.instance_states)
-    state = next((each for each in states if each.instance.id == instance_id), None)
+    states = (member for group in backend.autoscaling_groups.values() for member in group.instance_states)
+    state = next((member for member in states if member.instance.id == instance_id), None)
     if state is None:
         raise AutoscalingClientError(
             "ValidationError", f"Instance Id not found - No managed instance found for {instance_id}"
         )
     group, before = state.instance.autoscaling_group, state.instance.autoscaling_group.desired_capacity
-    group.instance_states = [each for each in group.instance_states if each is not state]
+    group.instance_states = [member for member in group.instance_states if member is not state]
     backend.ec2_backend.terminate_instances([instance_id])
     if should_decrement:
         group.desired_capacity = before - 1
@@ -81,13 +81,13 @@ def _fill(group: Any) -> None:
 
 
 def _group_arns() -> None:
-    known = original(iam_actions, "extract_resource_arn")
+    unpatched = original(iam_actions, "extract_resource_arn")
 
     def extract(
         service: str, method: str, path: str, headers: Any, body: bytes, params: Any, region: str, account: str
     ) -> str:
         group = _group_of(params) if service == SERVICE else None
-        arn: str = group.arn if group else known(service, method, path, headers, body, params, region, account)
+        arn: str = group.arn if group else unpatched(service, method, path, headers, body, params, region, account)
         return arn
 
     replace(iam_actions, "extract_resource_arn", extract)
@@ -95,15 +95,15 @@ def _group_arns() -> None:
 
 def _group_tags() -> None:
     """aws:ResourceTag and autoscaling:ResourceTag (list_amazonec2autoscaling.html)."""
-    known = original(iam_actions, "request_tag_context")
+    unpatched = original(iam_actions, "request_tag_context")
 
     def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
-        found: dict[str, Any] = known(service, action, body, params)
+        keys: dict[str, Any] = unpatched(service, action, body, params)
         group = _group_of(params) if service == SERVICE else None
         for tag in group.tags if group else ():
             for prefix in ("aws:resourcetag", "autoscaling:resourcetag"):
-                found[f"{prefix}/{tag['Key'].lower()}"] = tag["Value"]
-        return found
+                keys[f"{prefix}/{tag['Key'].lower()}"] = tag["Value"]
+        return keys
 
     replace(iam_actions, "request_tag_context", context)
 
@@ -114,7 +114,7 @@ def _group_of(params: Any) -> Any:
         return None
     groups: Iterable[Any] = _backend().autoscaling_groups.values()
     wanted = _first(params, "InstanceId")
-    return next((each for each in groups if any(state.instance.id == wanted for state in each.instance_states)), None)
+    return next((one for one in groups if any(state.instance.id == wanted for state in one.instance_states)), None)
 
 
 def _first(params: Any, name: str) -> str:

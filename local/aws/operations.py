@@ -82,12 +82,12 @@ def _rest_operations(service: str) -> list[tuple[str, re.Pattern[str], str]]:
         model = botocore.session.get_session().get_service_model(service)
     except UnknownServiceError:
         return []
-    found = []
+    operations = []
     for name in model.operation_names:
         http = model.operation_model(name).http
         path = http["requestUri"].partition("?")[0]
         literal = len(re.sub(r"\{[^}]*\}", "", path))
         pattern = re.sub(r"\\\{[^}]*\\\+\\\}", ".+", re.escape(path))
         pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", pattern)
-        found.append((-literal, http["method"], re.compile(pattern + "/?"), name))
-    return [entry[1:] for entry in sorted(found, key=lambda entry: entry[0])]
+        operations.append((-literal, http["method"], re.compile(pattern + "/?"), name))
+    return [entry[1:] for entry in sorted(operations, key=lambda entry: entry[0])]

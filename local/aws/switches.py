@@ -57,8 +57,8 @@ class Switches:
         """Change the settings in ``wanted``, all or none. BadSettingError for an unknown name or an invalid value."""
         if not isinstance(wanted, dict):
             raise BadSettingError('settings are a JSON object such as {"execution_events": 100}')
-        known = {one.name: one.default for one in fields(self)}
-        checked = {name: _checked(name, value, known) for name, value in wanted.items()}
+        defaults = {one.name: one.default for one in fields(self)}
+        checked = {name: _checked(name, value, defaults) for name, value in wanted.items()}
         for name, value in checked.items():
             setattr(self, name, value)
 
@@ -68,14 +68,14 @@ class Switches:
             setattr(self, one.name, one.default)
 
 
-def _checked(name: str, value: Any, known: dict[str, Any]) -> Any:
-    if name not in known:
-        raise BadSettingError(f"{name} is not a setting; the settings are {', '.join(known)}")
-    kind = type(known[name])
+def _checked(name: str, value: Any, defaults: dict[str, Any]) -> Any:
+    if name not in defaults:
+        raise BadSettingError(f"{name} is not a setting; the settings are {', '.join(defaults)}")
+    kind = type(defaults[name])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:
-        raise BadSettingError(f"{name} must be a {kind.__name__}, such as its default {known[name]!r}")
+        raise BadSettingError(f"{name} must be a {kind.__name__}, such as its default {defaults[name]!r}")
     if not isinstance(value, str) and value < 0:
         raise BadSettingError(f"{name} must not be negative")
     return value

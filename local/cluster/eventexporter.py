@@ -89,5 +89,5 @@ class EventExporter:
 
 def age_seconds(event: Obj, now: datetime) -> float:
     """How long ago the event was last seen."""
-    seen = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
-    return (now - parse_timestamp(seen)).total_seconds()
+    last_seen = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+    return (now - parse_timestamp(last_seen)).total_seconds()

@@ -105,7 +105,7 @@ class Informer:
             if old is not None and _version(obj) <= _version(old):
                 return
             self._objects[key] = obj
-        self._tell(old, obj)
+        self._notify(old, obj)
 
     def _drop(self, key: str, last: Obj | None) -> None:
         with self._lock:
@@ -114,9 +114,9 @@ class Informer:
             if old is None or (last is not None and _version(last) < _version(old)):
                 return
             del self._objects[key]
-        self._tell(old, None)
+        self._notify(old, None)
 
-    def _tell(self, old: Obj | None, new: Obj | None) -> None:
+    def _notify(self, old: Obj | None, new: Obj | None) -> None:
         for handler in self._handlers:
             handler(old, new)
 

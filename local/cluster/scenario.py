@@ -109,10 +109,10 @@ def wait_settled(api: KubeApi, running: int, stuck: int, timeout: float = SETTLE
     """
     wanted = {"running": running, "creating": stuck}
 
-    def seen() -> dict[str, int]:
+    def counts() -> dict[str, int]:
         return {"running": 0, "creating": 0} | Counter(_state_of(pod) for pod in _pods(api, "nginx"))
 
-    _wait(f"nginx pods {wanted}", lambda: seen() == wanted, lambda: str(seen()), timeout)
+    _wait(f"nginx pods {wanted}", lambda: counts() == wanted, lambda: str(counts()), timeout)
 
 
 def _deploy(api: KubeApi, name: str, replicas: int) -> None:
@@ -143,11 +143,11 @@ def _count_ready(api: KubeApi) -> int:
     return sum(is_ready(node) for node in api.get(NODES.path())["items"])
 
 
-def _wait(what: str, reached: Callable[[], bool], seen: Callable[[], str], timeout: float = SETTLE_SECONDS) -> None:
+def _wait(goal: str, reached: Callable[[], bool], describe: Callable[[], str], timeout: float = SETTLE_SECONDS) -> None:
     deadline = time.monotonic() + timeout
     while not reached():
         if time.monotonic() > deadline:
-            raise NotSettled(f"not reached within {timeout:.0f} s: {what}; seen: {seen()}. Does the simulator run?")
+            raise NotSettled(f"not reached within {timeout:.0f} s: {goal}; seen: {describe()}. Does the simulator run?")
         time.sleep(_POLL_SECONDS)
 
 

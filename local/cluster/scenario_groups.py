@@ -138,5 +138,5 @@ def _claim(api: KubeApi, name: str, node: SeededNode) -> None:
 
 def matched(launched: dict[str, list[str]], specs: tuple[NodeSpec, ...]) -> list[tuple[NodeSpec, str]]:
     """Pair each node of the scenario with an instance of its zone."""
-    left = {zone: list(instances) for zone, instances in launched.items()}
-    return [(spec, left[spec.zone].pop(0)) for spec in specs]
+    remaining = {zone: list(instances) for zone, instances in launched.items()}
+    return [(spec, remaining[spec.zone].pop(0)) for spec in specs]

@@ -69,9 +69,9 @@ class Demo:
         return self._unproven(before, after, views.addresses_in_ec2(self.stack, new_subnets), incident, message)
 
     def _stuck(self, cluster: Cluster) -> list[views.PodView] | None:
-        seen = views.pods(cluster)
-        waiting = [pod for pod in seen if pod.status == "ContainerCreating" and pod.node]
-        return seen if len(waiting) == BUSY - CALM and len(seen) == BUSY else None
+        pods = views.pods(cluster)
+        waiting = [pod for pod in pods if pod.status == "ContainerCreating" and pod.node]
+        return pods if len(waiting) == BUSY - CALM and len(pods) == BUSY else None
 
     def _watch(self, cluster: Cluster, stuck_at: float) -> Incident:
         incidents = incidents_of(self.stack)

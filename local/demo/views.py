@@ -41,8 +41,8 @@ def pods(cluster: Cluster) -> list[PodView]:
     """The nginx pods as the Kubernetes API has them."""
     zones = {node.name: node.zone for node in cluster.seeded.nodes}
     listed = cluster.api.get("/api/v1/namespaces/default/pods")["items"]
-    found = [pod for pod in listed if pod["metadata"]["name"].startswith("nginx")]
-    return sorted((_pod(pod, zones) for pod in found), key=lambda pod: (pod.running, pod.name), reverse=True)
+    nginx_pods = [pod for pod in listed if pod["metadata"]["name"].startswith("nginx")]
+    return sorted((_pod(pod, zones) for pod in nginx_pods), key=lambda pod: (pod.running, pod.name), reverse=True)
 
 
 def _pod(pod: dict[str, Any], zones: dict[str, str]) -> PodView:

@@ -25,12 +25,12 @@ def incidents_of(stack: Stack) -> Incidents:
     return Incidents(resource.Table(stack.outputs["IncidentsTableName"]), utc_now)
 
 
-def await_value(what: str, read: Callable[[], T | None], seconds: float) -> T:
+def await_value(subject: str, read: Callable[[], T | None], seconds: float) -> T:
     """Polls until `read` gives something. Raises TooSlow."""
     deadline = time.monotonic() + seconds
     while (value := read()) is None:
         if time.monotonic() > deadline:
-            raise TooSlow(f"not within {seconds:.0f} s: {what}")
+            raise TooSlow(f"not within {seconds:.0f} s: {subject}")
         time.sleep(_POLL_SECONDS)
     return value
 
@@ -44,19 +44,19 @@ def follow(incidents: Incidents, incident_id: str, seconds: float) -> Iterator[t
         TooSlow
     """
     deadline = time.monotonic() + seconds
-    told: dict[str, str] = {}
+    printed: dict[str, str] = {}
     while True:
         incident = incidents.get(incident_id)
         for step, result in sorted(incident.steps.items(), key=lambda item: item[1].at):
-            if told.get(step) != result.state:
-                told[step] = result.state
+            if printed.get(step) != result.state:
+                printed[step] = result.state
                 yield (
                     f"{step.value.replace('_', ' ')}: {result.state}" + (f" - {result.note}" if result.note else ""),
                     incident,
                 )
         approval = incident.approval
-        if approval and told.get("approval") != approval.state:
-            told["approval"] = approval.state
+        if approval and printed.get("approval") != approval.state:
+            printed["approval"] = approval.state
             by = f" by {approval.decided_by}" if approval.decided_by else ""
             yield f"approval: {approval.state}{by}", incident
         if not incident.open:

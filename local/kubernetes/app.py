@@ -109,15 +109,15 @@ class Api:
             return json_response(documents[path]())
         openapi = path.startswith("/openapi/v3/")
         parts = path.removeprefix("/openapi/v3").strip("/").split("/")
-        found = None
+        document = None
         if parts[0] in ("api", "apis"):
             group, version = ("", parts[1]) if parts[0] == "api" else (parts[1], parts[2] if len(parts) > 2 else "")
             if not version:
-                found = discovery.group(self.store, group)
+                document = discovery.group(self.store, group)
             else:
-                found = discovery.resource_list(self.store, group, version)
-            if found is None and discovery.group(self.store, group):
+                document = discovery.resource_list(self.store, group, version)
+            if document is None and discovery.group(self.store, group):
                 raise errors.path_not_served()
-            if openapi and found:
-                found = discovery.openapi_document(self.store, group, version, self._git_version)
-        return json_response(found) if found else PlainTextResponse(_NOT_FOUND, 404)
+            if openapi and document:
+                document = discovery.openapi_document(self.store, group, version, self._git_version)
+        return json_response(document) if document else PlainTextResponse(_NOT_FOUND, 404)

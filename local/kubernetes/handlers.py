@@ -101,9 +101,9 @@ class Handlers:
 
     def _update(self, call: Call) -> Response:
         target = call.target
-        known = self._store.find(call.resource, target.namespace, target.name) is not None
+        exists = self._store.find(call.resource, target.namespace, target.name) is not None
         stored = self._registry.update(call.resource, target.namespace, target.name, call.body, call.write())
-        return raw_response(stored.encoded, 200 if known else 201, call.warnings)
+        return raw_response(stored.encoded, 200 if exists else 201, call.warnings)
 
     def _patch(self, call: Call) -> Response:
         target = call.target

@@ -125,10 +125,10 @@ class Store:
         return self._objects[resource].get((namespace, name))
 
     def get(self, resource: Resource, namespace: str, name: str) -> Stored:
-        found = self.find(resource, namespace, name)
-        if found is None:
+        stored = self.find(resource, namespace, name)
+        if stored is None:
             raise errors.not_found(resource, name)
-        return found
+        return stored
 
     def all(self, resource: Resource, namespace: str = "") -> list[Stored]:
         """Objects sorted by namespace and name; of every namespace when none is given."""

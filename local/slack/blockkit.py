@@ -235,16 +235,16 @@ _VIEW: TypeAdapter[View] = TypeAdapter(View)
 
 def message_errors(blocks: list[Json]) -> list[str]:
     """Everything Slack would object to in a message's blocks, as `[ERROR] ... [json-pointer:/blocks/...]`."""
-    found = _schema_errors(_MESSAGE_BLOCKS, blocks, "/blocks")
-    return found or _structure_errors(blocks, "/blocks")
+    errors = _schema_errors(_MESSAGE_BLOCKS, blocks, "/blocks")
+    return errors or _structure_errors(blocks, "/blocks")
 
 
 def view_errors(view: Json) -> list[str]:
     """Everything Slack would object to in a modal view."""
-    found = _schema_errors(_VIEW, view, "/view") or _structure_errors(view["blocks"], "/view/blocks")
-    if not found and "submit" not in view and any(block["type"] == "input" for block in view["blocks"]):
-        found.append("[ERROR] missing required field: submit [json-pointer:/view]")
-    return found
+    errors = _schema_errors(_VIEW, view, "/view") or _structure_errors(view["blocks"], "/view/blocks")
+    if not errors and "submit" not in view and any(block["type"] == "input" for block in view["blocks"]):
+        errors.append("[ERROR] missing required field: submit [json-pointer:/view]")
+    return errors
 
 
 def text_length(blocks: list[Json]) -> int:
@@ -266,28 +266,28 @@ def with_ids(blocks: list[Json]) -> list[Json]:
 def interactive_elements(block: Json) -> list[Json]:
     """The elements of a block that a person can act on."""
     candidates = [*block.get("elements", []), block.get("accessory"), block.get("element")]
-    return [each for each in candidates if each and each["type"] not in ("image", "plain_text", "mrkdwn")]
+    return [element for element in candidates if element and element["type"] not in ("image", "plain_text", "mrkdwn")]
 
 
 def _characters(node: Any) -> int:
     if isinstance(node, list):
-        return sum(_characters(each) for each in node)
+        return sum(_characters(child) for child in node)
     if not isinstance(node, dict):
         return 0
     own = len(node["text"]) if isinstance(node.get("text"), str) else 0
-    return own + sum(_characters(each) for each in node.values())
+    return own + sum(_characters(child) for child in node.values())
 
 
 def _structure_errors(blocks: list[Json], pointer: str) -> list[str]:
     """What a schema cannot say: ids unique in their scope, and sections that hold something."""
-    found = [f'`block_id` "{each}" already exists [json-pointer:{pointer}]' for each in _repeated(blocks, "block_id")]
+    errors = [f'`block_id` "{item}" already exists [json-pointer:{pointer}]' for item in _repeated(blocks, "block_id")]
     for index, block in enumerate(blocks):
         here = f"[json-pointer:{pointer}/{index}]"
         repeated = _repeated(interactive_elements(block), "action_id")
-        found += [f'`action_id` "{each}" already exists for another element {here}' for each in repeated]
+        errors += [f'`action_id` "{item}" already exists for another element {here}' for item in repeated]
         if block["type"] == "section" and not block.get("text") and not block.get("fields"):
-            found.append(f"must define either `text` or `fields` {here}")
-    return [f"[ERROR] {each}" for each in found]
+            errors.append(f"must define either `text` or `fields` {here}")
+    return [f"[ERROR] {item}" for item in errors]
 
 
 def _repeated(items: list[Json], key: str) -> list[str]:
@@ -299,7 +299,7 @@ def _schema_errors(schema: TypeAdapter[Any], data: Any, root: str) -> list[str]:
     try:
         schema.validate_python(data)
     except ValidationError as error:
-        return [_in_slacks_words(dict(each), data, root) for each in error.errors(include_url=False)]
+        return [_in_slacks_words(dict(detail), data, root) for detail in error.errors(include_url=False)]
     return []
 
 

@@ -129,9 +129,9 @@ class Browser:
         `confirm` is the text of the button to press in the confirmation that then opens. `within`, a CSS selector,
         says where to look when several elements read the same; `timeout` is in seconds.
         """
-        found = f"({_FIND_PRESSABLE})({json.dumps(text)}, {json.dumps(within)})"
-        self.wait_until(f"{found}.length === 1", lambda: f"one button {text!r}, but see {self.buttons()}", timeout)
-        point = f"({_POINT_OF})({found}[0])"
+        expression = f"({_FIND_PRESSABLE})({json.dumps(text)}, {json.dumps(within)})"
+        self.wait_until(f"{expression}.length === 1", lambda: f"one button {text!r}, but see {self.buttons()}", timeout)
+        point = f"({_POINT_OF})({expression}[0])"
         self.wait_until(f"{point} !== null", lambda: f"{text!r} to be uncovered", timeout)
         x, y = self.evaluate(point)
         for kind in ("mousePressed", "mouseReleased"):
@@ -149,13 +149,13 @@ class Browser:
     def buttons(self) -> list[str]:
         """What can be pressed now, by its text."""
         script = "[...document.querySelectorAll('button, a[href]')].filter((each) => each.checkVisibility())"
-        found: list[str] = self.evaluate(f"{script}.map((each) => each.textContent.trim())")
-        return found
+        labels: list[str] = self.evaluate(f"{script}.map((each) => each.textContent.trim())")
+        return labels
 
     def text(self, selector: str = "body") -> str:
         """The text that a person reads in the first element found."""
-        found: str = self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
-        return found
+        content: str = self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+        return content
 
     def wait_for_text(self, text: str, *, within: str = "body", timeout: float = TIMEOUT_SECONDS) -> None:
         """Waits until the text can be read in an element; `timeout` in seconds."""
@@ -229,5 +229,5 @@ def _connect(process: subprocess.Popen[bytes], port_file: Path) -> websocket.Web
         time.sleep(POLL_SECONDS)
     port = port_file.read_text().split("\n")[0]
     pages = urllib3.request("GET", f"http://127.0.0.1:{port}/json/list", timeout=START_SECONDS).json()
-    address = next(each["webSocketDebuggerUrl"] for each in pages if each["type"] == "page")
+    address = next(page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page")
     return websocket.create_connection(address, timeout=TIMEOUT_SECONDS, suppress_origin=True)

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 async def messages(request: Request) -> Response:
     """Every message, oldest first, deleted and ephemeral ones too, each with all its versions."""
     around = services(request)
-    return JSONResponse([_record(around, each) for each in around.workspace.messages])
+    return JSONResponse([_record(around, message) for message in around.workspace.messages])
 
 
 def _record(around: Services, message: Message) -> Json:
-    versions = [{"at": each.at.isoformat(), "text": each.text, "blocks": each.blocks} for each in message.versions]
+    versions = [
+        {"at": version.at.isoformat(), "text": version.text, "blocks": version.blocks} for version in message.versions
+    ]
     return {
         "channel": message.channel,
         "ts": message.ts,
@@ -48,7 +50,7 @@ async def calls(request: Request) -> Response:
 
 async def interactions(request: Request) -> Response:
     """Every payload sent to the app, with the status, the seconds it took and the problem shown, if any."""
-    return JSONResponse([each.as_json() for each in services(request).interactivity.deliveries])
+    return JSONResponse([delivery.as_json() for delivery in services(request).interactivity.deliveries])
 
 
 class FaultControl(HTTPEndpoint):
@@ -65,7 +67,7 @@ class FaultControl(HTTPEndpoint):
 
 
 def _pending(request: Request) -> list[Json]:
-    return [each.model_dump(exclude_none=True) for each in services(request).faults.pending]
+    return [fault.model_dump(exclude_none=True) for fault in services(request).faults.pending]
 
 
 class InteractivityUrl(BaseModel):

@@ -191,7 +191,7 @@ def _action(blocks: list[Json], block_id: str, action_id: str, timestamp: str) -
 
 def _object_or_none(body: bytes) -> Json | None:
     try:
-        found: Any = json.loads(body)
+        document: Any = json.loads(body)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return document if isinstance(document, dict) else None

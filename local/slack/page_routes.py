@@ -45,7 +45,7 @@ async def index(_request: Request) -> Response:
 
 async def asset(request: Request) -> Response:
     name: str = request.path_params["name"]
-    if name not in {each.name for each in PAGE.iterdir()}:
+    if name not in {file.name for file in PAGE.iterdir()}:
         raise HTTPException(404)
     return FileResponse(PAGE / name, headers=PAGE_HEADERS)
 
@@ -55,22 +55,20 @@ async def state(request: Request) -> Response:
     around = services(request)
     workspace = around.workspace
     me = workspace.user(request.query_params.get("user", ""))
-    people = [{"id": each.id, "name": each.name, "real_name": each.real_name} for each in workspace.users.values()]
+    people = [{"id": one.id, "name": one.name, "real_name": one.real_name} for one in workspace.users.values()]
     return JSONResponse(
         {
             "team": TEAM["name"],
             "me": me.id,
             "bot": BOT_USER_ID,
             "people": people,
-            "channels": [
-                {"id": each.id, "name": each.name, "topic": each.topic} for each in workspace.channels.values()
-            ],
+            "channels": [{"id": one.id, "name": one.name, "topic": one.topic} for one in workspace.channels.values()],
             "messages": [
-                _shown(each, around)
-                for each in workspace.messages
-                if not each.deleted and each.ephemeral_to in (None, me.id)
+                _shown(one, around)
+                for one in workspace.messages
+                if not one.deleted and one.ephemeral_to in (None, me.id)
             ],
-            "views": [each.as_slack() for each in workspace.views_of(me.id)],
+            "views": [one.as_slack() for one in workspace.views_of(me.id)],
         }
     )
 
@@ -143,11 +141,11 @@ class Said(BaseModel):
 
 async def say(request: Request) -> Response:
     """A person writes a message; what they type is text, so Slack's control characters are escaped."""
-    said = await read_model(request, Said)
+    typed = await read_model(request, Said)
     workspace = services(request).workspace
-    text = said.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    channel, user = workspace.channel(said.channel), workspace.user(said.user)
-    message = workspace.post(channel.id, user.id, text, [], thread_ts=said.thread_ts)
+    text = typed.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    channel, user = workspace.channel(typed.channel), workspace.user(typed.user)
+    message = workspace.post(channel.id, user.id, text, [], thread_ts=typed.thread_ts)
     return JSONResponse({"ts": message.ts})
 
 

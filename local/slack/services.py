@@ -59,8 +59,8 @@ class Services:
 
 def services(request: Request) -> Services:
     """The services of the server that got this request."""
-    found: Services = request.app.state.services
-    return found
+    services_of_app: Services = request.app.state.services
+    return services_of_app
 
 
 async def read_model(request: Request, model: type[Model]) -> Model:
@@ -73,5 +73,5 @@ async def read_model(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, each['loc'])) or 'body'}: {each['msg']}" for each in error.errors())
+        problems = (f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in error.errors())
         raise HTTPException(400, "; ".join(problems)) from None

@@ -42,9 +42,9 @@ def _is_text(args: Json, name: str) -> bool:
 def _method(name: str, *required: str) -> Callable[[Method], Method]:
     def register(function: Method) -> Method:
         def checked(api: WebApi, args: Json) -> Json:
-            problems = [f"[ERROR] missing required field: {each}" for each in required if not args.get(each)]
+            problems = [f"[ERROR] missing required field: {key}" for key in required if not args.get(key)]
             problems += [
-                f"[ERROR] must be a string [json-pointer:/{each}]" for each in _STRINGS if not _is_text(args, each)
+                f"[ERROR] must be a string [json-pointer:/{key}]" for key in _STRINGS if not _is_text(args, key)
             ]
             if problems:
                 raise SlackError("invalid_arguments", problems)
@@ -101,12 +101,12 @@ async def read_arguments(request: Request) -> tuple[Json, str]:
 
 def _json_object(body: bytes) -> Json:
     try:
-        found = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         raise SlackError("invalid_json") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise SlackError("json_not_object")
-    return found
+    return document
 
 
 def _document(name: str, text: str) -> Any:
@@ -124,7 +124,7 @@ def _blocks(args: Json) -> list[Json] | None:
     blocks = args.get("blocks")
     if blocks is None:
         return None
-    if not isinstance(blocks, list) or not all(isinstance(each, dict) for each in blocks):
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackError("invalid_blocks_format")
     return blocks
 
@@ -214,7 +214,7 @@ def _get_permalink(api: WebApi, args: Json) -> Json:
 
 @_method("conversations.list")
 def _conversations_list(api: WebApi, _args: Json) -> Json:
-    channels = [_channel_object(each) for each in api.workspace.channels.values()]
+    channels = [_channel_object(item) for item in api.workspace.channels.values()]
     return {"channels": channels, "response_metadata": {"next_cursor": ""}}
 
 
@@ -234,17 +234,21 @@ def _readable_channel(api: WebApi, reference: str) -> Channel:
 @_method("conversations.history", "channel")
 def _conversations_history(api: WebApi, args: Json) -> Json:
     channel = _readable_channel(api, args["channel"])
-    top = [each for each in api.workspace.visible(channel.id) if each.thread_ts in (None, each.ts) or each.broadcast]
+    top = [
+        message
+        for message in api.workspace.visible(channel.id)
+        if message.thread_ts in (None, message.ts) or message.broadcast
+    ]
     return _newest(top, args)
 
 
 @_method("conversations.replies", "channel", "ts")
 def _conversations_replies(api: WebApi, args: Json) -> Json:
     channel = api.workspace.channel(args["channel"])
-    thread = [each for each in api.workspace.visible(channel.id) if args["ts"] in (each.ts, each.thread_ts)]
+    thread = [message for message in api.workspace.visible(channel.id) if args["ts"] in (message.ts, message.thread_ts)]
     if not thread:
         raise SlackError("thread_not_found")
-    return {"messages": [each.as_slack() for each in thread], "has_more": False}
+    return {"messages": [message.as_slack() for message in thread], "has_more": False}
 
 
 def _newest(messages: list[Message], args: Json) -> Json:
@@ -254,10 +258,11 @@ def _newest(messages: list[Message], args: Json) -> Json:
         oldest, latest = float(args.get("oldest", 0)), float(args.get("latest", "inf"))
     except (TypeError, ValueError):
         raise SlackError("invalid_arguments", ["[ERROR] limit, oldest and latest must be numbers"]) from None
-    within = [each for each in reversed(messages) if oldest < float(each.ts) < latest]
+    within = [message for message in reversed(messages) if oldest < float(message.ts) < latest]
     with_metadata = str(args.get("include_all_metadata", "")).lower() in ("true", "1")
     shown = [
-        each.as_slack() | ({"metadata": each.metadata} if with_metadata and each.metadata else {}) for each in within
+        message.as_slack() | ({"metadata": message.metadata} if with_metadata and message.metadata else {})
+        for message in within
     ]
     return {"messages": shown[:limit], "has_more": len(within) > limit}
 

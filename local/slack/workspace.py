@@ -75,12 +75,12 @@ class Workspace:
 
     def channel(self, reference: str, *, by_name: bool = False) -> Channel:
         """The channel of an id, or of a name too where the method takes names; `channel_not_found`."""
-        found = self.channels.get(reference)
-        if found is None and by_name:
-            found = next((each for each in CHANNELS if each.name == reference.removeprefix("#")), None)
-        if found is None:
+        match = self.channels.get(reference)
+        if match is None and by_name:
+            match = next((one for one in CHANNELS if one.name == reference.removeprefix("#")), None)
+        if match is None:
             raise SlackError("channel_not_found")
-        return found
+        return match
 
     def user(self, reference: str) -> User:
         if reference not in self.users:
@@ -89,16 +89,14 @@ class Workspace:
 
     def message(self, channel: str, ts: str) -> Message:
         """The message of a channel, ephemeral ones too; `message_not_found`."""
-        for each in self.messages:
-            if each.channel == channel and each.ts == ts and not each.deleted:
-                return each
+        for one in self.messages:
+            if one.channel == channel and one.ts == ts and not one.deleted:
+                return one
         raise SlackError("message_not_found")
 
     def visible(self, channel: str) -> list[Message]:
         """What everybody in the channel sees, oldest first."""
-        return [
-            each for each in self.messages if each.channel == channel and not each.deleted and not each.ephemeral_to
-        ]
+        return [one for one in self.messages if one.channel == channel and not one.deleted and not one.ephemeral_to]
 
     def post(
         self,
@@ -208,18 +206,18 @@ class Workspace:
         return view
 
     def view(self, view_id: str = "", external_id: str = "") -> OpenView:
-        for each in self.views.values():
-            if each.id == view_id or (external_id and each.content.get("external_id") == external_id):
-                return each
+        for one in self.views.values():
+            if one.id == view_id or (external_id and one.content.get("external_id") == external_id):
+                return one
         raise SlackError("not_found")
 
     def views_of(self, user: str) -> list[OpenView]:
         """The user's open modals, the topmost last."""
-        return [each for each in self.views.values() if each.user == user]
+        return [one for one in self.views.values() if one.user == user]
 
     def close_views(self, views: list[OpenView]) -> None:
-        for each in views:
-            self.views.pop(each.id, None)
+        for one in views:
+            self.views.pop(one.id, None)
         self.on_change()
 
     @staticmethod

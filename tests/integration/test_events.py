@@ -37,7 +37,7 @@ def test_given_a_question_when_answered_then_the_events_tell_who_asked_who_answe
     answer(lab, incident, "reject")
     lab.end_of(execution)
 
-    told = {event.what: event for event in events_of(lab, incident.id)}
+    told = {event.title: event for event in events_of(lab, incident.id)}
 
     assert told["incident opened"].by == execution
     assert told["approval pending"].plan_hash == told["plan done"].plan_hash
@@ -55,6 +55,6 @@ def test_given_eventbridge_takes_no_events_when_an_incident_runs_then_slack_tell
         lab.message_saying(incident.id, "plan ready, nothing was changed")
         assert lab.events_of(incident.id) == []
 
-    told = [event.what for event in events_of(lab, incident.id)]
+    told = [event.title for event in events_of(lab, incident.id)]
 
     assert told == [entry["what"] for entry in lab.incidents.timeline(incident.id)]

@@ -148,7 +148,7 @@ def test_given_the_incident_is_healed_then_the_bus_has_an_event_for_each_entry_o
         "the bus tells all", lambda: lab.events_of(incident.id), lambda told: len(told) >= len(timeline)
     )
     details = [StageEvent.model_validate(event["detail"]) for event in events]
-    assert [(each.what, each.by, each.detail) for each in details] == [
+    assert [(each.title, each.by, each.detail) for each in details] == [
         (entry["what"], entry["by"], entry["detail"]) for entry in timeline
     ]
     assert {each.cluster for each in details} == {incident.cluster}

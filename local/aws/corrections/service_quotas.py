@@ -62,8 +62,8 @@ class ServiceQuotas:
         return operations[action](parameters)
 
     def _get(self, parameters: dict[str, Any]) -> Answer:
-        found = self._found(parameters)
-        return _json({"Quota": found}) if found else _unknown_quota()
+        quota = self._quota(parameters)
+        return _json({"Quota": quota}) if quota else _unknown_quota()
 
     def _list(self, parameters: dict[str, Any]) -> Answer:
         """ListServiceQuotas, in pages of `MaxResults` (1 to 100)."""
@@ -74,19 +74,19 @@ class ServiceQuotas:
         return _json({"Quotas": page, **more})
 
     def _increase(self, parameters: dict[str, Any]) -> Answer:
-        found = self._found(parameters)
-        if not found:
+        quota = self._quota(parameters)
+        if not quota:
             return _unknown_quota()
-        if not found["Adjustable"] or parameters["DesiredValue"] <= found["Value"]:
+        if not quota["Adjustable"] or parameters["DesiredValue"] <= quota["Value"]:
             return error_answer(
                 "json", "IllegalArgumentException", "The quota cannot be changed to this value", _BAD_REQUEST
             )
         self._granted[_key(parameters["QuotaCode"])] = parameters["DesiredValue"]
         names = ("ServiceCode", "ServiceName", "QuotaCode", "QuotaName")
-        request = {**{name: found[name] for name in names}, "DesiredValue": parameters["DesiredValue"]}
+        request = {**{name: quota[name] for name in names}, "DesiredValue": parameters["DesiredValue"]}
         return _json({"RequestedQuota": {**request, "Id": uuid4().hex, "Status": "APPROVED"}})
 
-    def _found(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
+    def _quota(self, parameters: dict[str, Any]) -> dict[str, Any] | None:
         code = parameters.get("QuotaCode")
         return next((self._in_force(quota) for quota in DEFAULT_QUOTAS if quota["QuotaCode"] == code), None)
 

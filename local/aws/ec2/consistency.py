@@ -105,13 +105,13 @@ class Consistency:
     def _without(self, new: set[Any]) -> Iterator[None]:
         """Hide ``new`` resources and tags from a call that only reads."""
         subnets = {
-            zone: {key: one for key, one in found.items() if key not in new}
-            for zone, found in self.subnets.items()  # type: ignore[attr-defined]
+            zone: {key: one for key, one in entries.items() if key not in new}
+            for zone, entries in self.subnets.items()  # type: ignore[attr-defined]
         }
         enis = {key: one for key, one in self.enis.items() if key not in new}  # type: ignore[attr-defined]
         tags = {
-            key: {name: value for name, value in found.items() if (key, name, value) not in new}
-            for key, found in self.tags.items()  # type: ignore[attr-defined]
+            key: {name: value for name, value in entries.items() if (key, name, value) not in new}
+            for key, entries in self.tags.items()  # type: ignore[attr-defined]
         }
         with ExitStack() as stack:
             for name, shown in (("subnets", subnets), ("enis", enis), ("tags", _like(self.tags, tags))):  # type: ignore[attr-defined]

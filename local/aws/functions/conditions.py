@@ -115,12 +115,12 @@ class FunctionConditions:
         """Fields of a function's configuration that differ from those of an active function."""
         with self._lock:
             self._end_restored()
-            found = next((one for one in self._conditions if one.matches(name) and one.state == INACTIVE), None)
-        if found is None:
+            inactive = next((one for one in self._conditions if one.matches(name) and one.state == INACTIVE), None)
+        if inactive is None:
             return {}
-        if found.restored_at is None:
+        if inactive.restored_at is None:
             return {"State": INACTIVE, "StateReasonCode": "Idle", "StateReason": "The function has been idle."}
-        if time.monotonic() < found.restored_at:
+        if time.monotonic() < inactive.restored_at:
             return {
                 "State": "Pending",
                 "StateReasonCode": "Restoring",
@@ -158,15 +158,19 @@ def parse(document: Any) -> Condition:
     state = document.get("state")
     if state not in FIELDS:
         raise BadConditionError(f"state must be {INACTIVE} or {THROTTLED}")
-    known = FIELDS[state]
+    allowed_fields = FIELDS[state]
     further = {name: value for name, value in document.items() if name not in ("function", "state")}
     for name, value in further.items():
-        if name not in known:
-            raise BadConditionError(f"{name} is not a field of state {state}; its fields are {', '.join(known)}")
+        if name not in allowed_fields:
+            raise BadConditionError(
+                f"{name} is not a field of state {state}; its fields are {', '.join(allowed_fields)}"
+            )
         if (
-            isinstance(known[name], bool) is not isinstance(value, bool)
+            isinstance(allowed_fields[name], bool) is not isinstance(value, bool)
             or not isinstance(value, (int, float))
             or value < 0
         ):
-            raise BadConditionError(f"{name} must be of the kind of its default {known[name]!r}, and not negative")
+            raise BadConditionError(
+                f"{name} must be of the kind of its default {allowed_fields[name]!r}, and not negative"
+            )
     return Condition(document["function"], state, **further)

@@ -53,8 +53,8 @@ def runtime_folder() -> Path:
 
 
 def _location(name: str) -> Path:
-    found = importlib.util.find_spec(name)
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError(f"{name} is part of Lambda's runtime but not installed here", name=name)
-    origin = Path(found.origin)
+    origin = Path(spec.origin)
     return origin.parent if origin.name == "__init__.py" else origin

@@ -54,14 +54,14 @@ def ec2_resources(switches: Switches) -> None:
 
     Tags in a creating call need ec2:CreateTags as well, under ec2:CreateAction (supported-iam-actions-tagging.html).
     """
-    known = original(iam_actions, "extract_resource_arn")
+    unpatched = original(iam_actions, "extract_resource_arn")
     enforce_one = original(iam_evaluator, "enforce")
 
     def extract(
         service: str, method: str, path: str, headers: Any, body: bytes, params: Any, region: str, account: str
     ) -> str:
         if service != EC2:
-            arn: str = known(service, method, path, headers, body, params, region, account)
+            arn: str = unpatched(service, method, path, headers, body, params, region, account)
             return arn
         described = [(one.arn(), ec2.context(one, params, switches)) for one in ec2.targets(params)]
         tagged = [(one.arn(), ec2.context(one, params, switches)) for one in ec2.creates_with_tags(params)]
@@ -91,7 +91,7 @@ def eks_parts(switches: Switches) -> None:
     Source: list_amazonelastickubernetesservice.html of the Service Authorization Reference. An add-on that is absent
     has no id: ``addons_by_path`` makes its ARN that of the API's path, which some denials of AWS show.
     """
-    known = original(iam_actions, "extract_resource_arn")
+    unpatched = original(iam_actions, "extract_resource_arn")
     addons = original(eks, "_addons")
 
     def extract(
@@ -104,7 +104,7 @@ def eks_parts(switches: Switches) -> None:
             if kind == "addons" and switches.addons_by_path and f"{cluster}/{name}" not in addons:
                 return f"{start}:/clusters/{cluster}/addons/{name}"
             return f"{start}:{EKS_PARTS[kind]}/{cluster}/{name}/{UNKNOWN_PART_ID}"
-        arn: str = known(service, method, path, headers, body, params, region, account)
+        arn: str = unpatched(service, method, path, headers, body, params, region, account)
         return arn
 
     replace(iam_actions, "extract_resource_arn", extract)
@@ -115,14 +115,14 @@ def passed_roles(switches: Switches) -> None:
 
     AWS does not document whether iam:PassedToService is present, or its value: ``addon_passed_to_service`` sets it.
     """
-    known = original(iam_actions, "request_tag_context")
+    unpatched = original(iam_actions, "request_tag_context")
     enforce_one = original(iam_evaluator, "enforce")
 
     def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
         handed = action in ("eks:UpdateAddon", "eks:CreateAddon") and body[:1] == b"{"
         _passed_role.set(json.loads(body).get("serviceAccountRoleArn") or "" if handed else "")
-        found: dict[str, Any] = known(service, action, body, params)
-        return found
+        keys: dict[str, Any] = unpatched(service, action, body, params)
+        return keys
 
     def enforce(access_key: str, action: str, service: str, region: str, **keywords: Any) -> Any:
         denied = enforce_one(access_key, action, service, region, **keywords)
@@ -139,14 +139,14 @@ def passed_roles(switches: Switches) -> None:
 
 def dynamodb_keys() -> None:
     """Provide dynamodb:LeadingKeys and all dynamodb:Attributes; MiniStack reads projections only."""
-    known = original(iam_actions, "dynamodb_service_context")
+    unpatched = original(iam_actions, "dynamodb_service_context")
     enforce_one = original(iam_evaluator, "enforce")
 
     def context(body: bytes) -> dict[str, Any]:
         _items.set(dynamodb.transaction_contexts(body))
-        found: dict[str, Any] = known(body)
-        found.update(dynamodb.request_context(body))
-        return found
+        keys: dict[str, Any] = unpatched(body)
+        keys.update(dynamodb.request_context(body))
+        return keys
 
     def enforce(access_key: str, action: str, service: str, region: str, **keywords: Any) -> Any:
         given = keywords.get("service_context") or {}
@@ -162,26 +162,26 @@ def dynamodb_keys() -> None:
 
 def metric_namespaces() -> None:
     """cloudwatch:namespace of PutMetricData; without it MiniStack denies what such a condition allows."""
-    known = original(iam_actions, "request_tag_context")
+    unpatched = original(iam_actions, "request_tag_context")
 
     def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
-        found: dict[str, Any] = known(service, action, body, params)
+        keys: dict[str, Any] = unpatched(service, action, body, params)
         if action == "cloudwatch:PutMetricData":
-            found["cloudwatch:namespace"] = _namespace(body, params)
-        return found
+            keys["cloudwatch:namespace"] = _namespace(body, params)
+        return keys
 
     replace(iam_actions, "request_tag_context", context)
 
 
 def event_sources() -> None:
     """events:source and events:detail-type of PutEvents, which are arrays; MiniStack has neither."""
-    known = original(iam_actions, "request_tag_context")
+    unpatched = original(iam_actions, "request_tag_context")
 
     def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
-        found: dict[str, Any] = known(service, action, body, params)
+        keys: dict[str, Any] = unpatched(service, action, body, params)
         if action == "events:PutEvents" and body[:1] == b"{":
-            found.update(put_events_context(json.loads(body).get("Entries")))
-        return found
+            keys.update(put_events_context(json.loads(body).get("Entries")))
+        return keys
 
     replace(iam_actions, "request_tag_context", context)
 
@@ -195,11 +195,11 @@ def _namespace(body: bytes, params: Any) -> str:
 def batches_of_messages() -> None:
     """sqs:SendMessage covers SendMessageBatch, and so the other two; there are no actions of these names (API
     reference of SendMessageBatch, and list_amazonsqs.html). MiniStack asks for them."""
-    known = original(iam_evaluator, "enforce")
+    unpatched = original(iam_evaluator, "enforce")
 
     def enforce(access_key: str, action: str, service: str, region: str, **keywords: Any) -> Any:
         if service == "sqs":
             action = action.removesuffix("Batch")
-        return known(access_key, action, service, region, **keywords)
+        return unpatched(access_key, action, service, region, **keywords)
 
     replace(iam_evaluator, "enforce", enforce)

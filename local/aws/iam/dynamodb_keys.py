@@ -45,10 +45,10 @@ def transaction_contexts(body: bytes) -> list[dict[str, Any]]:
     """Condition keys of each item of a transaction, in the order in which the gateway asks for them."""
     items = _document(body).get("TransactItems")
     members = ("ConditionCheck", "Put", "Update", "Delete", "Get")
-    found: list[dict[str, Any]] = []
+    contexts: list[dict[str, Any]] = []
     for item in items if isinstance(items, list) else []:
-        found.extend(item_context(item[member]) for member in members if isinstance(item.get(member), dict))
-    return found
+        contexts.extend(item_context(item[member]) for member in members if isinstance(item.get(member), dict))
+    return contexts
 
 
 def item_context(request: dict[str, Any]) -> dict[str, Any]:
@@ -118,12 +118,12 @@ def _text(value: Any) -> str:
 
 
 def _attributes(request: dict[str, Any]) -> set[str]:
-    found = {*(request.get("Key") or {}), *(request.get("Item") or {}), *(request.get("AttributesToGet") or [])}
+    top_names = {*(request.get("Key") or {}), *(request.get("Item") or {}), *(request.get("AttributesToGet") or [])}
     for field in LEGACY:
-        found.update(request.get(field) or {})
+        top_names.update(request.get(field) or {})
     names = request.get("ExpressionAttributeNames") or {}
     for field in EXPRESSIONS:
         for name, call in PATH.findall(request.get(field) or ""):
             if not call and name.lower() not in WORDS:
-                found.add(str(names.get(name, name)))
-    return found
+                top_names.add(str(names.get(name, name)))
+    return top_names

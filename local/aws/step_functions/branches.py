@@ -158,9 +158,9 @@ class Branches:
             race.running.discard(branch.index)
             return result
 
-    def _note(self, execution: Any, what: str, branch: Branch) -> None:
-        details = {f"mapIteration{what}EventDetails": {"name": branch.name, "index": branch.index}}
-        self._runner.add_event(execution, f"MapIteration{what}", details)
+    def _note(self, execution: Any, event: str, branch: Branch) -> None:
+        details = {f"mapIteration{event}EventDetails": {"name": branch.name, "index": branch.index}}
+        self._runner.add_event(execution, f"MapIteration{event}", details)
 
 
 def _is_jsonata(state: Any, context: Any) -> bool:
@@ -177,11 +177,11 @@ def _given(state: Any, data: Any, context: Any) -> Any:
 
 def _items(state: Any, data: Any, context: Any) -> list[Any]:
     if _is_jsonata(state, context) and "Items" in state:
-        found = original(stepfunctions, "_jsonata_state_field")(state, "Items", "array", data, context)
+        items = original(stepfunctions, "_jsonata_state_field")(state, "Items", "array", data, context)
     else:
         effective = original(stepfunctions, "_apply_input_path")(state, data, context)
-        found = original(stepfunctions, "_resolve_path_or_ctx")(state.get("ItemsPath", "$"), effective, context)
-    return found if isinstance(found, list) else [found]
+        items = original(stepfunctions, "_resolve_path_or_ctx")(state.get("ItemsPath", "$"), effective, context)
+    return items if isinstance(items, list) else [items]
 
 
 def _item_input(state: Any, data: Any, item: Any, context: Any) -> Any:

@@ -167,8 +167,8 @@ def start_once() -> None:
     replace(stepfunctions, "_start_execution", start_or_find)
 
 
-def _same_input(left: str | None, right: str | None) -> bool:
-    return bool(json.loads(left or "{}") == json.loads(right or "{}"))
+def _same_input(one: str | None, other: str | None) -> bool:
+    return bool(json.loads(one or "{}") == json.loads(other or "{}"))
 
 
 def retry_after_at_most() -> None:

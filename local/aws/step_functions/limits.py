@@ -27,12 +27,12 @@ def install() -> None:
     terminal_errors()
 
 
-def check_size(payload: Any, what: str) -> None:
+def check_size(payload: Any, subject: str) -> None:
     """Raise States.DataLimitExceeded when ``payload`` is larger than 256 KiB as JSON in UTF-8."""
     if len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_PAYLOAD:
         raise failure(
             DATA_LIMIT,
-            f"The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service "
+            f"The state/task '{subject}' returned a result with a size exceeding the maximum number of bytes service "
             "limit.",
         )
 
@@ -85,9 +85,9 @@ def boolean_conditions() -> None:
 
 def terminal_errors() -> None:
     """Retry and catch terminal errors only by their own names."""
-    known = original(stepfunctions, "_error_matches")
+    unpatched = original(stepfunctions, "_error_matches")
 
     def matches(names: list[str], error: str) -> bool:
-        return error in names if error in ONLY_BY_NAME else bool(known(names, error))
+        return error in names if error in ONLY_BY_NAME else bool(unpatched(names, error))
 
     replace(stepfunctions, "_error_matches", matches)

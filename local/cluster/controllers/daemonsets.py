@@ -71,9 +71,9 @@ class DaemonSetController:
 
     def _record(self, daemonset: Obj, template_hash: str) -> None:
         """Keep a ControllerRevision for each template; the current template has the highest number."""
-        known = list(owned_by(self._state.controllerrevisions, uid_of(daemonset)))
-        current = next((each for each in known if labels_of(each).get(REVISION_LABEL) == template_hash), None)
-        others = [each for each in known if each is not current]
+        stored = list(owned_by(self._state.controllerrevisions, uid_of(daemonset)))
+        current = next((one for one in stored if labels_of(one).get(REVISION_LABEL) == template_hash), None)
+        others = [one for one in stored if one is not current]
         observe = self._state.controllerrevisions.observe
         if current is None:
             made = revisions.controller_revision(daemonset, template_hash, others)
@@ -142,8 +142,8 @@ class DaemonSetController:
             "observedGeneration": daemonset["metadata"].get("generation", 1),
             "updatedNumberScheduled": sum(labels_of(pod).get(REVISION_LABEL) == revision for pod in live),
         }
-        known = daemonset.get("status") or {}
-        if any(known.get(field, 0) != value for field, value in status.items()):
+        before = daemonset.get("status") or {}
+        if any(before.get(field, 0) != value for field, value in status.items()):
             path = DAEMONSETS.path_of(daemonset, "status")
             self._state.daemonsets.observe(self._state.api.patch(path, {"status": status}))
 

@@ -133,7 +133,7 @@ class DeploymentController:
             "unavailableReplicas": max(desired - totals["availableReplicas"], 0),
             "observedGeneration": deployment["metadata"].get("generation", 1),
         }
-        known = deployment.get("status") or {}
+        before = deployment.get("status") or {}
         _, unavailable = _rolling_limits(deployment, desired)
         done = updated == totals["replicas"] == desired <= totals["availableReplicas"]
         conditions = [
@@ -141,8 +141,8 @@ class DeploymentController:
             _progress(f"{deployment['metadata']['name']}-{revision}", done=done),
         ]
         numbered = revisions.annotations_of(deployment).get(REVISION_ANNOTATION) == number
-        counted = all(known.get(field, 0) == value for field, value in status.items())
-        if numbered and counted and _reasons(known.get("conditions")) == _reasons(conditions):
+        counted = all(before.get(field, 0) == value for field, value in status.items())
+        if numbered and counted and _reasons(before.get("conditions")) == _reasons(conditions):
             return
         status["conditions"] = conditions
         # Through the status endpoint, so that the annotation does not count as a new generation.
@@ -187,8 +187,8 @@ class ReplicaSetController:
             "availableReplicas": ready,
             "observedGeneration": replicaset["metadata"].get("generation", 1),
         }
-        known = replicaset.get("status") or {}
-        if all(known.get(field, 0) == value for field, value in status.items()):
+        before = replicaset.get("status") or {}
+        if all(before.get(field, 0) == value for field, value in status.items()):
             return
         try:
             changed = self._state.api.patch(REPLICASETS.path_of(replicaset, "status"), {"status": status})

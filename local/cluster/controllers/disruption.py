@@ -49,10 +49,10 @@ class DisruptionController:
             return
         pods = [pod for pod in self._state.pods.all() if _covers(budget, pod) and not is_finished(pod)]
         status = budget_status(budget, pods, self._state.replicasets.all())
-        known = budget.get("status") or {}
-        if any(known.get(field) != value for field, value in status.items()):
+        before = budget.get("status") or {}
+        if any(before.get(field) != value for field, value in status.items()):
             # In a merge patch an entry goes away only if it is named with null.
-            forgotten = (known.get("disruptedPods") or {}).keys() - status["disruptedPods"].keys()
+            forgotten = (before.get("disruptedPods") or {}).keys() - status["disruptedPods"].keys()
             disrupted = {**status["disruptedPods"], **dict.fromkeys(forgotten)}
             change = {"status": {**status, "disruptedPods": disrupted}}
             path = self._budgets.resource.path_of(budget, "status")

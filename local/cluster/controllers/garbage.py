@@ -106,8 +106,8 @@ class GarbageCollector:
         if owner is not None:
             return _FOREGROUND in (owner["metadata"].get("finalizers") or []) and is_deleting(owner)
         resource = self._owners[reference["kind"]].resource
-        found = self._read(resource.path(obj["metadata"]["namespace"], reference["name"]))
-        return found is None or uid_of(found) != reference["uid"]
+        owner = self._read(resource.path(obj["metadata"]["namespace"], reference["name"]))
+        return owner is None or uid_of(owner) != reference["uid"]
 
     def _node_is_gone(self, pod: Obj) -> bool:
         node = node_of(pod)
@@ -125,9 +125,9 @@ class GarbageCollector:
                 self._state.api.patch(path, {"metadata": {"ownerReferences": references or None}})
         elif _FOREGROUND not in finalizers or children:
             return
-        left = [name for name in finalizers if name not in (_ORPHAN, _FOREGROUND)]
+        remaining = [name for name in finalizers if name not in (_ORPHAN, _FOREGROUND)]
         try:
-            self._state.api.patch(resource.path_of(obj), {"metadata": {"finalizers": left or None}})
+            self._state.api.patch(resource.path_of(obj), {"metadata": {"finalizers": remaining or None}})
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -27,10 +27,10 @@ class NamespaceController:
         namespace = self._namespaces.get(name)
         if namespace is None or not is_deleting(namespace) or FINALIZER not in _finalizers(namespace):
             return None
-        left = self._empty(name)
+        remaining = self._empty(name)
         try:
-            if left:
-                self._report(namespace, left)
+            if remaining:
+                self._report(namespace, remaining)
                 return _AGAIN_SECONDS
             self._finalize(name)
         except ApiError as error:
@@ -40,21 +40,23 @@ class NamespaceController:
 
     def _empty(self, name: str) -> dict[str, int]:
         """Delete what is in the namespace. Returns what is still there as counts by resource."""
-        left = {}
+        remaining = {}
         for resource in _namespaced_resources(self._api):
             path = resource.path(name)
             if not self._api.get(path)["items"]:
                 continue
             self._api.delete_all(path)
             if remaining := self._api.get(path)["items"]:
-                left[f"{resource.plural}.{resource.group}".rstrip(".")] = len(remaining)
-        return left
+                remaining[f"{resource.plural}.{resource.group}".rstrip(".")] = len(remaining)
+        return remaining
 
-    def _report(self, namespace: Obj, left: dict[str, int]) -> None:
-        listed = ", ".join(f"{resource} has {count} resource instances" for resource, count in sorted(left.items()))
+    def _report(self, namespace: Obj, remaining: dict[str, int]) -> None:
+        listed = ", ".join(
+            f"{resource} has {count} resource instances" for resource, count in sorted(remaining.items())
+        )
         message = f"Some resources are remaining: {listed}"
-        known = (namespace.get("status") or {}).get("conditions") or []
-        if any(item["type"] == "NamespaceContentRemaining" and item["message"] == message for item in known):
+        conditions = (namespace.get("status") or {}).get("conditions") or []
+        if any(item["type"] == "NamespaceContentRemaining" and item["message"] == message for item in conditions):
             return
         condition = {
             "type": "NamespaceContentRemaining",
@@ -80,11 +82,11 @@ def _finalizers(namespace: Obj) -> list[str]:
 def _namespaced_resources(api: KubeApi) -> list[Resource]:
     """Every namespaced resource that can be listed and deleted, custom resources included, each in one version."""
     groups = [(group["name"], group["preferredVersion"]["version"]) for group in api.get("/apis")["groups"]]
-    found: list[Resource] = []
+    resources: list[Resource] = []
     for group, version in [("", "v1"), *groups]:
         served = _resource_list(api, group, version)
-        found += [Resource(group, version, entry["name"]) for entry in served if _can_be_emptied(entry)]
-    return found
+        resources += [Resource(group, version, entry["name"]) for entry in served if _can_be_emptied(entry)]
+    return resources
 
 
 def _can_be_emptied(entry: Obj) -> bool:

@@ -57,7 +57,7 @@ def surplus_replicasets(deployment: Obj, old: list[Obj]) -> list[Obj]:
     return sorted(idle, key=number_of)[: max(excess, 0)]
 
 
-def controller_revision(daemonset: Obj, template_hash: str, known: list[Obj]) -> Obj:
+def controller_revision(daemonset: Obj, template_hash: str, revisions: list[Obj]) -> Obj:
     """The ControllerRevision to create for the DaemonSet's current template."""
     template = daemonset["spec"]["template"]
     labels = ((template.get("metadata") or {}).get("labels") or {}) | {REVISION_LABEL: template_hash}
@@ -73,17 +73,17 @@ def controller_revision(daemonset: Obj, template_hash: str, known: list[Obj]) ->
             "ownerReferences": [owner_reference(daemonset, "apps/v1", "DaemonSet")],
         },
         "data": {"spec": {"template": {**copy.deepcopy(template), "$patch": "replace"}}},
-        "revision": next_revision(known),
+        "revision": next_revision(revisions),
     }
 
 
-def next_revision(known: list[Obj]) -> int:
-    return max((int(revision["revision"]) for revision in known), default=0) + 1
+def next_revision(revisions: list[Obj]) -> int:
+    return max((int(revision["revision"]) for revision in revisions), default=0) + 1
 
 
-def surplus_revisions(daemonset: Obj, known: list[Obj], used: set[str]) -> list[Obj]:
+def surplus_revisions(daemonset: Obj, revisions: list[Obj], used: set[str]) -> list[Obj]:
     """ControllerRevisions beyond `revisionHistoryLimit` whose hash no pod has (`used`), the oldest first."""
-    unused = [revision for revision in known if labels_of(revision).get(REVISION_LABEL) not in used]
+    unused = [revision for revision in revisions if labels_of(revision).get(REVISION_LABEL) not in used]
     excess = len(unused) - _limit(daemonset)
     return sorted(unused, key=lambda revision: int(revision["revision"]))[: max(excess, 0)]
 

@@ -75,8 +75,8 @@ class Scheduler:
         self._recorder.record(reference_to(pod, "Pod"), "Normal", "Scheduled", message)
 
     def _report(self, pod: Obj, decision: Unschedulable) -> None:
-        known = (pod.get("status") or {}).get("conditions") or []
-        if any(c["type"] == "PodScheduled" and c.get("message") == decision.reason for c in known):
+        conditions = (pod.get("status") or {}).get("conditions") or []
+        if any(c["type"] == "PodScheduled" and c.get("message") == decision.reason for c in conditions):
             return
         condition = {
             "type": "PodScheduled",

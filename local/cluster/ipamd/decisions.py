@@ -64,13 +64,13 @@ def units_over(pool: Pool, stats: PoolStats, settings: CniSettings) -> int:
 
 def freeable(pool: Pool, over: int) -> list[tuple[str, list[IPv4Network]]]:
     """ipamd.go:892, tryUnassignCidrsFromAll: `over` units without pods, ENI by ENI."""
-    found: list[tuple[str, list[IPv4Network]]] = []
+    enis: list[tuple[str, list[IPv4Network]]] = []
     for eni in pool.enis.values():
         cidrs = pool.freeable_cidrs(eni)[: max(over, 0)]
         if cidrs:
-            found.append((eni.id, cidrs))
+            enis.append((eni.id, cidrs))
             over -= len(cidrs)
-    return found
+    return enis
 
 
 def on_existing_enis(pool: Pool, stats: PoolStats, settings: CniSettings, limits: NodeLimits) -> list[tuple[str, int]]:

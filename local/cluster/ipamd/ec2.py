@@ -102,12 +102,15 @@ def describe_instance(ec2: EC2Client, instance_id: str) -> Instance:
 
 def _limits(ec2: EC2Client, kind: Any) -> tuple[int, int, bool, bool]:
     """awsutils.go:1927, FetchInstanceTypeLimits: (ENIs, addresses per ENI, trunk ENI possible, prefixes possible)."""
-    known = instance_limits(kind)
-    if known is not None:
-        return known.eni_limit, known.ips_per_eni, known.trunking_compatible, known.prefix_delegation_supported
+    limits = instance_limits(kind)
+    if limits is not None:
+        return limits.eni_limit, limits.ips_per_eni, limits.trunking_compatible, limits.prefix_delegation_supported
     types = _call("DescribeInstanceTypes", lambda: ec2.describe_instance_types(InstanceTypes=[kind]))
-    found = types["InstanceTypes"][0]
-    network, prefixes = found["NetworkInfo"], found.get("Hypervisor") == "nitro" or bool(found.get("BareMetal"))
+    described = types["InstanceTypes"][0]
+    network, prefixes = (
+        described["NetworkInfo"],
+        described.get("Hypervisor") == "nitro" or bool(described.get("BareMetal")),
+    )
     return network["MaximumNetworkInterfaces"], network["Ipv4AddressesPerInterface"], True, prefixes
 
 
@@ -127,8 +130,8 @@ class NodeEc2:
         `imds_only` leaves out what IMDS does not know.
         """
         filters: Any = [{"Name": "attachment.instance-id", "Values": [self.instance.id]}]
-        found = _call("DescribeNetworkInterfaces", lambda: self._ec2.describe_network_interfaces(Filters=filters))
-        enis = [_attached(raw, imds_only=imds_only) for raw in found["NetworkInterfaces"]]
+        answer = _call("DescribeNetworkInterfaces", lambda: self._ec2.describe_network_interfaces(Filters=filters))
+        enis = [_attached(raw, imds_only=imds_only) for raw in answer["NetworkInterfaces"]]
         return sorted(enis, key=lambda one: (one.card, one.eni.device_index))
 
     def assign(self, eni_id: str, count: int, *, prefixes: bool) -> list[IPv4Network]:
@@ -152,13 +155,13 @@ class NodeEc2:
     def unassign(self, eni_id: str, cidrs: Sequence[IPv4Network]) -> None:
         addresses = [str(cidr.network_address) for cidr in cidrs if cidr.prefixlen == 32]
         prefixes = [str(cidr) for cidr in cidrs if cidr.prefixlen < 32]
-        what: Any = ({"PrivateIpAddresses": addresses} if addresses else {}) | (
+        items: Any = ({"PrivateIpAddresses": addresses} if addresses else {}) | (
             {"Ipv4Prefixes": prefixes} if prefixes else {}
         )
         self._log.info("Trying to unassign the following IPs %s from ENI %s", addresses + prefixes, eni_id)
         _call(
             "UnassignPrivateIpAddresses",
-            lambda: self._ec2.unassign_private_ip_addresses(NetworkInterfaceId=eni_id, **what),
+            lambda: self._ec2.unassign_private_ip_addresses(NetworkInterfaceId=eni_id, **items),
         )
 
     def create_and_attach(self, request: EniRequest) -> Eni:

@@ -99,9 +99,9 @@ class Growth:
         except Ec2Failure as failure:
             if not failure.over_the_eni_limit:
                 raise
-            known = self._pool.enis[eni_id].cidrs
+            cidrs_before = self._pool.enis[eni_id].cidrs
             there = next((one.eni.cidrs for one in self._ec2.attached() if one.eni.id == eni_id), [])
-            return [cidr for cidr in there if cidr not in known]
+            return [cidr for cidr in there if cidr not in cidrs_before]
 
     def _by_new_eni(self, limits: NodeLimits) -> bool:
         """ipamd.go:1050, tryAllocateENI. A failure leaves the node ready, with what it has."""

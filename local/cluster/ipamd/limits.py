@@ -46,7 +46,7 @@ def version() -> str:
 
 def instance_limits(instance_type: str) -> InstanceLimits | None:
     """The limits of an instance type; None when the CNI does not know it, and asks EC2 (FetchInstanceTypeLimits)."""
-    found = _document()["instances"].get(instance_type)
-    if found is None:
+    limits = _document()["instances"].get(instance_type)
+    if limits is None:
         return None
-    return InstanceLimits(**{**found, "network_card_enis": tuple(found["network_card_enis"])})
+    return InstanceLimits(**{**limits, "network_card_enis": tuple(limits["network_card_enis"])})

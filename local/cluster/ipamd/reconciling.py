@@ -33,19 +33,19 @@ class Reconciler:
         """ipamd.go:2684, DeallocCidrs."""
         self._freed.update(dict.fromkeys(cidrs, self._clock()))
 
-    def add(self, found: list[AttachedEni]) -> None:
+    def add(self, attached: list[AttachedEni]) -> None:
         """ipamd.go:1267, setupENI, after TagENI; a trunk ENI is the VPC resource controller's to tag.
 
         Raises Ec2Failure when an ENI cannot be tagged.
         """
-        for one in found:
+        for one in attached:
             if one.kind != TRUNK and self._settings.provisioning:
                 self._ec2.tag(one)
             one.eni.added_at = self._clock()
             self._pool.enis[one.eni.id] = one.eni
             self._log.info("ENI %s set up.", one.eni.id)
-        if found and self._settings.subnet_discovery:
-            mark_excluded(self._ec2, [one.eni for one in found], self._settings, self._log)
+        if attached and self._settings.subnet_discovery:
+            mark_excluded(self._ec2, [one.eni for one in attached], self._settings, self._log)
 
     def run(self) -> int | None:
         """ipamd.go:1570, nodeIPPoolReconcile: the number of unmanaged ENIs; None when EC2 could not be asked."""
@@ -60,11 +60,11 @@ class Reconciler:
             self._log.info("Reconcile and delete detached ENI %s", eni_id)
             self._pool.remove_eni(eni_id)
         for one in kept:
-            known = self._pool.enis.get(one.eni.id)
-            if known is None:
+            pool_eni = self._pool.enis.get(one.eni.id)
+            if pool_eni is None:
                 self._add_found(one)
             else:
-                self._update(known, one.eni.cidrs)
+                self._update(pool_eni, one.eni.cidrs)
         return others
 
     def _add_found(self, one: AttachedEni) -> None:
@@ -74,11 +74,11 @@ class Reconciler:
         except Ec2Failure as failure:
             self._log.error("IP pool reconcile: failed to tag managed ENI %s: %s", one.eni.id, failure)
 
-    def _update(self, known: Eni, there: list[IPv4Network]) -> None:
+    def _update(self, pool_eni: Eni, there: list[IPv4Network]) -> None:
         """ipamd.go:1710, eniIPPoolReconcile, and verifyAndAddIPsToDatastore."""
-        self._pool.remove_cidrs(known.id, [cidr for cidr in known.cidrs if cidr not in there])
+        self._pool.remove_cidrs(pool_eni.id, [cidr for cidr in pool_eni.cidrs if cidr not in there])
         now = self._clock()
         for cidr in there:
             recently = now - self._freed.get(cidr, float("-inf")) < RECENTLY_FREED_SECONDS
-            if cidr not in known.cidrs and not recently:
-                known.cidrs.append(cidr)
+            if cidr not in pool_eni.cidrs and not recently:
+                pool_eni.cidrs.append(cidr)

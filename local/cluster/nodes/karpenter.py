@@ -134,18 +134,18 @@ class Karpenter:
         return min(count, key=lambda zone: (count[zone], zone))
 
     def _subnets(self) -> dict[str, str]:
-        found = self._ec2.describe_subnets(Filters=self._mine)["Subnets"]
-        return {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in found}
+        subnets = self._ec2.describe_subnets(Filters=self._cluster_filter)["Subnets"]
+        return {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in subnets}
 
     @property
-    def _mine(self) -> Any:
+    def _cluster_filter(self) -> Any:
         return [{"Name": f"tag:{DISCOVERY_TAG}", "Values": [self._cluster]}]
 
     def _launch(self, claim: Obj, model: Obj) -> float:
         zone = labels_of(claim)[_ZONE]
         tags = {CLUSTER_TAG: self._cluster, POOL_LABEL: labels_of(claim)[POOL_LABEL]}
         kind: Any = labels_of(model)["node.kubernetes.io/instance-type"]
-        groups = self._ec2.describe_security_groups(Filters=self._mine)["SecurityGroups"]
+        groups = self._ec2.describe_security_groups(Filters=self._cluster_filter)["SecurityGroups"]
         image = self._ec2.register_image(Name=f"karpenter-{self._cluster}", Architecture="x86_64")["ImageId"]
         instance = self._ec2.run_instances(
             ImageId=image,
@@ -213,5 +213,5 @@ class Karpenter:
 def _unschedulable(pod: Obj) -> bool:
     """The scheduler found no node for it."""
     conditions = (pod.get("status") or {}).get("conditions") or []
-    refused = any(each["type"] == "PodScheduled" and each["status"] == "False" for each in conditions)
+    refused = any(condition["type"] == "PodScheduled" and condition["status"] == "False" for condition in conditions)
     return refused and node_of(pod) is None and not is_deleting(pod)

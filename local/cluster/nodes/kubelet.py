@@ -98,8 +98,8 @@ class Kubelet:
             return self._monitor()
         name = key.removeprefix(_POD)
         pod = self._state.pods.get(name)
-        known = self._sandboxes.get(name)
-        if known is not None and (pod is None or uid_of(pod) != known):
+        sandbox = self._sandboxes.get(name)
+        if sandbox is not None and (pod is None or uid_of(pod) != sandbox):
             self._remove_sandbox(name)
         if pod is None or node_of(pod) != self._name:
             return None

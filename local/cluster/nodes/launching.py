@@ -48,8 +48,8 @@ def join(api: KubeApi, model: Obj, instance: Any, zone: str, owner: Obj | None =
         {"type": "InternalDNS", "address": name},
         {"type": "Hostname", "address": name},
     ]
-    known = copy.deepcopy({key: model["status"][key] for key in ("capacity", "allocatable", "nodeInfo")})
-    api.patch(NODES.path_of(created, "status"), {"status": {**known, "addresses": addresses}})
+    resources = copy.deepcopy({key: model["status"][key] for key in ("capacity", "allocatable", "nodeInfo")})
+    api.patch(NODES.path_of(created, "status"), {"status": {**resources, "addresses": addresses}})
     return created
 
 
@@ -68,5 +68,5 @@ def running_instances(ec2: EC2Client, instance_ids: list[str]) -> dict[str, Any]
         return {}
     filters: Any = [{"Name": "instance-id", "Values": instance_ids}]
     pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
-    found = [instance for page in pages for each in page["Reservations"] for instance in each["Instances"]]
-    return {each["InstanceId"]: each for each in found if each["State"]["Name"] == "running"}
+    instances = [instance for page in pages for item in page["Reservations"] for instance in item["Instances"]]
+    return {item["InstanceId"]: item for item in instances if item["State"]["Name"] == "running"}

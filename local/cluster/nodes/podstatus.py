@@ -107,9 +107,9 @@ def _conditions(pod: Obj, *, ready: bool) -> list[Obj]:
     conditions = []
     for kind, holds in wanted:
         status = "True" if holds else "False"
-        known = before.get(kind, {})
-        same = known.get("status") == status and known.get("lastTransitionTime")
-        since = known["lastTransitionTime"] if same else timestamp(utc_now())
+        earlier = before.get(kind, {})
+        same = earlier.get("status") == status and earlier.get("lastTransitionTime")
+        since = earlier["lastTransitionTime"] if same else timestamp(utc_now())
         condition = {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": since}
         conditions.append(condition | ({} if holds else unready))
     return conditions

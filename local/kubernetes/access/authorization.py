@@ -157,10 +157,10 @@ class Authorizer:
 
     def _role_rules(self, reference: dict[str, Any], namespace: str) -> list[dict[str, Any]]:
         if reference["kind"] == "ClusterRole":
-            found = self._store.find(CLUSTER_ROLES, "", reference["name"])
+            role = self._store.find(CLUSTER_ROLES, "", reference["name"])
         else:
-            found = self._store.find(ROLES, namespace, reference["name"])
-        return (found.obj.get("rules") or []) if found else []
+            role = self._store.find(ROLES, namespace, reference["name"])
+        return (role.obj.get("rules") or []) if role else []
 
 
 def _is_subject(subject: dict[str, Any], user: User) -> bool:

@@ -78,8 +78,8 @@ class ServiceAccountTokens:
             name, uid = account["name"], account["uid"]
         except (jwt.InvalidTokenError, KeyError, TypeError):
             return None
-        found = self.store.find(SERVICE_ACCOUNTS, namespace, name)
-        if found is None or found.obj["metadata"]["uid"] != uid:
+        account = self.store.find(SERVICE_ACCOUNTS, namespace, name)
+        if account is None or account.obj["metadata"]["uid"] != uid:
             return None
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
         return User(f"system:serviceaccount:{namespace}:{name}", uid, groups)

@@ -47,10 +47,10 @@ class CustomResources:
                 self._store.serve(defined)
 
     def _establish(self, name: str) -> None:
-        found = self._store.find(CRDS, "", name)
-        if found is None or _is_established(found.obj):
+        stored = self._store.find(CRDS, "", name)
+        if stored is None or _is_established(stored.obj):
             return
-        crd = copy.deepcopy(found.obj)
+        crd = copy.deepcopy(stored.obj)
         now = timestamp()
         crd["status"]["acceptedNames"] = crd["spec"]["names"]
         crd["status"]["conditions"] = [
@@ -61,10 +61,10 @@ class CustomResources:
 
     def _clean_up(self, name: str) -> None:
         """Delete every custom resource of a definition that is being deleted."""
-        found = self._store.find(CRDS, "", name)
-        if found is None:
+        definition = self._store.find(CRDS, "", name)
+        if definition is None:
             return
-        resource = self._served(found.obj)
+        resource = self._served(definition.obj)
         if resource is not None:
             for stored in self._store.all(resource):
                 metadata = stored.obj["metadata"]
@@ -73,15 +73,15 @@ class CustomResources:
 
     def _finish_cleanup(self, name: str) -> None:
         """Remove a definition's finalizer once its last custom resource is gone."""
-        found = self._store.find(CRDS, "", name)
-        if found is None or not found.obj["metadata"].get("deletionTimestamp"):
+        stored = self._store.find(CRDS, "", name)
+        if stored is None or not stored.obj["metadata"].get("deletionTimestamp"):
             return
-        resource = self._served(found.obj)
+        resource = self._served(stored.obj)
         if resource is not None:
             if next(self._store.objects(resource), None) is not None:
                 return
             self._store.withdraw(resource)
-        crd = copy.deepcopy(found.obj)
+        crd = copy.deepcopy(stored.obj)
         finalizers = [item for item in crd["metadata"].get("finalizers", ()) if item != CLEANUP]
         crd["metadata"]["finalizers"] = finalizers
         self._registry.replace_in_place(CRDS, crd)

@@ -47,11 +47,11 @@ class Problem:
 
 def component_name(model: str) -> str:
     """`V1PodSpec` -> `io.k8s.v1.PodSpec`, `CoreV1Event` -> `io.k8s.core.v1.Event`."""
-    found = re.fullmatch(r"([A-Z][a-z]+)??(V\d+(?:(?:alpha|beta)\d+)?)([A-Z]\w*)", model)
-    if found is None:
+    match = re.fullmatch(r"([A-Z][a-z]+)??(V\d+(?:(?:alpha|beta)\d+)?)([A-Z]\w*)", model)
+    if match is None:
         return f"io.k8s.{model}"
-    group = f"{found[1].lower()}." if found[1] else ""
-    return f"io.k8s.{group}{found[2].lower()}.{found[3]}"
+    group = f"{match[1].lower()}." if match[1] else ""
+    return f"io.k8s.{group}{match[2].lower()}.{match[3]}"
 
 
 _MODELS: dict[str, str] = {}
@@ -112,8 +112,8 @@ def child(schema: dict[str, Any], field: str) -> dict[str, Any] | None:
     resolved = resolve(schema)
     properties = resolved.get("properties") or {}
     if field in properties:
-        found: dict[str, Any] = properties[field]
-        return found
+        schema_of_field: dict[str, Any] = properties[field]
+        return schema_of_field
     extra = resolved.get("additionalProperties")
     if isinstance(extra, dict):
         return extra
@@ -121,13 +121,13 @@ def child(schema: dict[str, Any], field: str) -> dict[str, Any] | None:
     return {} if free else None
 
 
-def components(schema: dict[str, Any], found: dict[str, Any] | None = None) -> dict[str, Any]:
+def components(schema: dict[str, Any], collected: dict[str, Any] | None = None) -> dict[str, Any]:
     """Every component schema that `schema` refers to, by name."""
-    found = {} if found is None else found
-    for name in set(re.findall(rf'"{REF_PREFIX}([^"]+)"', json.dumps(schema))) - found.keys():
-        found[name] = definition(name)
-        components(found[name], found)
-    return found
+    collected = {} if collected is None else collected
+    for name in set(re.findall(rf'"{REF_PREFIX}([^"]+)"', json.dumps(schema))) - collected.keys():
+        collected[name] = definition(name)
+        components(collected[name], collected)
+    return collected
 
 
 def for_custom_resource(declared: dict[str, Any]) -> dict[str, Any]:

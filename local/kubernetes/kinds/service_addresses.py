@@ -37,11 +37,11 @@ def allocate(service: dict[str, Any], old: dict[str, Any] | None, others: Iterab
 
 
 def _number_ports(spec: dict[str, Any], before: dict[str, Any], others: Iterable[dict[str, Any]]) -> None:
-    known = {(port["port"], port.get("protocol")): port.get("nodePort") for port in before.get("ports") or ()}
+    node_ports = {(port["port"], port.get("protocol")): port.get("nodePort") for port in before.get("ports") or ()}
     taken = {port.get("nodePort") for other in others for port in _ports(other)}
     for port in spec.get("ports") or ():
         if not port.get("nodePort"):
-            port["nodePort"] = known.get((port["port"], port.get("protocol"))) or random.choice(
+            port["nodePort"] = node_ports.get((port["port"], port.get("protocol"))) or random.choice(
                 [number for number in NODE_PORTS if number not in taken]
             )
         taken.add(port["nodePort"])

@@ -66,16 +66,16 @@ _NONNEGATIVE_RULE = "must be greater than or equal to 0"
 
 def problems(resource: Resource, new: dict[str, Any], old: dict[str, Any] | None) -> list[FieldError]:
     """Every problem of an object that is about to replace `old` (None: to be created)."""
-    found = list(_metadata(resource, new["metadata"], old))
+    all_problems = list(_metadata(resource, new["metadata"], old))
     if not resource.custom:
-        found += _nonnegative(new)
+        all_problems += _nonnegative(new)
     check = _KINDS.get(resource)
     if check is not None:
-        found += check(new)
+        all_problems += check(new)
     change = _CHANGES.get(resource)
     if change is not None and old is not None:
-        found += change(new, old)
-    return found
+        all_problems += change(new, old)
+    return all_problems
 
 
 def _metadata(resource: Resource, metadata: dict[str, Any], old: dict[str, Any] | None) -> Iterator[FieldError]:
@@ -111,7 +111,7 @@ def _pod_spec(spec: dict[str, Any], path: str) -> Iterator[FieldError]:
     if not spec.get("containers"):
         yield required(f"{path}.containers")
     for list_name in ("initContainers", "containers"):
-        seen = set()
+        names = set()
         for index, container in enumerate(spec.get(list_name) or ()):
             at = f"{path}.{list_name}[{index}]"
             name = container.get("name")
@@ -119,9 +119,9 @@ def _pod_spec(spec: dict[str, Any], path: str) -> Iterator[FieldError]:
                 yield required(f"{at}.name")
             elif not re.fullmatch(_LABEL, name):
                 yield invalid_value(f"{at}.name", name, _LABEL_RULE)
-            elif name in seen:
+            elif name in names:
                 yield FieldError("FieldValueDuplicate", f"{at}.name", f'Duplicate value: "{name}"')
-            seen.add(name)
+            names.add(name)
             if not container.get("image"):
                 yield required(f"{at}.image")
 

@@ -39,8 +39,8 @@ def legacy_versions() -> dict[str, Any]:
 
 def group_versions(store: Store) -> list[tuple[str, str]]:
     """Groups with a name; the core group is in `legacy_versions`."""
-    found = {(resource.group, resource.version) for resource in store.served() if resource.group}
-    return sorted(found | set(_REVIEW_GROUPS))
+    versions = {(resource.group, resource.version) for resource in store.served() if resource.group}
+    return sorted(versions | set(_REVIEW_GROUPS))
 
 
 def groups(store: Store) -> dict[str, Any]:

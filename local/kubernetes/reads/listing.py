@@ -56,10 +56,10 @@ class Lists:
         metadata: dict[str, Any] = {"resourceVersion": rest.version}
         if not limit or len(rest.items) <= limit:
             return Page(rest.items, metadata)
-        items, left = rest.items[:limit], rest.items[limit:]
-        metadata["continue"] = self._remember(_Rest(left, rest.version, rest.selected))
+        items, remaining = rest.items[:limit], rest.items[limit:]
+        metadata["continue"] = self._remember(_Rest(remaining, rest.version, rest.selected))
         if not rest.selected:
-            metadata["remainingItemCount"] = len(left)
+            metadata["remainingItemCount"] = len(remaining)
         return Page(items, metadata)
 
     def _start(self, resource: Resource, namespace: str, query: Mapping[str, str]) -> _Rest:

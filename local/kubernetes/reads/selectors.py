@@ -24,8 +24,8 @@ def labels(selector: str) -> Callable[[dict[str, Any]], bool]:
     tests = [_label_term(term.strip()) for term in _split(selector)] if selector.strip() else []
 
     def matches(obj: dict[str, Any]) -> bool:
-        found = obj["metadata"].get("labels") or {}
-        return all(test(found) for test in tests)
+        labels_of_object = obj["metadata"].get("labels") or {}
+        return all(test(labels_of_object) for test in tests)
 
     return matches
 
@@ -36,18 +36,18 @@ def _split(selector: str) -> list[str]:
 
 
 def _label_term(term: str) -> Callable[[dict[str, str]], bool]:
-    if found := _SET.fullmatch(term):
-        key, wanted = found[1], {value.strip() for value in found[4].split(",")}
-        if found[3] == "in":
+    if match := _SET.fullmatch(term):
+        key, wanted = match[1], {value.strip() for value in match[4].split(",")}
+        if match[3] == "in":
             return lambda labels: labels.get(key) in wanted
         return lambda labels: labels.get(key) not in wanted
-    if found := _EQUALITY.fullmatch(term):
-        key, value = found[1], found[4]
-        if found[3] == "!=":
+    if match := _EQUALITY.fullmatch(term):
+        key, value = match[1], match[4]
+        if match[3] == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
-    if found := _EXISTS.fullmatch(term):
-        key, absent = found[2], bool(found[1])
+    if match := _EXISTS.fullmatch(term):
+        key, absent = match[2], bool(match[1])
         return lambda labels: (key in labels) != absent
     raise errors.bad_request(f"unable to parse requirement: {term!r} is not a label selector")
 
@@ -60,8 +60,10 @@ def match_labels(selector: dict[str, Any] | None) -> Callable[[dict[str, Any]], 
     expressions = [_expression(item) for item in selector.get("matchExpressions") or ()]
 
     def matches(obj: dict[str, Any]) -> bool:
-        found = obj["metadata"].get("labels") or {}
-        return all(found.get(key) == value for key, value in wanted) and all(test(found) for test in expressions)
+        labels_of_object = obj["metadata"].get("labels") or {}
+        return all(labels_of_object.get(key) == value for key, value in wanted) and all(
+            test(labels_of_object) for test in expressions
+        )
 
     return matches
 
@@ -88,10 +90,10 @@ def fields(resource: Resource, selector: str) -> Callable[[dict[str, Any]], bool
 
 
 def _field_term(resource: Resource, term: str) -> Callable[[dict[str, Any]], bool]:
-    found = _FIELD.fullmatch(term)
-    if found is None:
+    match = _FIELD.fullmatch(term)
+    if match is None:
         raise errors.bad_request(f"invalid selector: '{term}'; can't understand '{term}'")
-    label, operator, wanted = found[1], found[2], found[3]
+    label, operator, wanted = match[1], match[2], match[3]
     always = {"metadata.name"} | ({"metadata.namespace"} if resource.namespaced else set())
     if label not in resource.field_labels | always:
         raise errors.bad_request(f"field label not supported: {label}")

@@ -24,9 +24,9 @@ def apply(
     skip = _reset_fields(resource, manager.subresource)
     declared = ownership.field_values(applied, resource, skip)
     current = ownership.field_values(live, resource)
-    found = ownership.entries(live)
-    mine = ownership.entry_of(found, manager)
-    others = [entry for entry in found if entry is not mine]
+    entries = ownership.entries(live)
+    own = ownership.entry_of(entries, manager)
+    others = [entry for entry in entries if entry is not own]
     conflicts = [
         (entry, path)
         for entry in others
@@ -40,14 +40,14 @@ def apply(
     kept_by_others = {path[:length] for entry in others for path in entry.paths for length in range(len(path) + 1)}
     merged = copy.deepcopy(live) if live is not None else {}
     # Whole list items first: without its key fields an item cannot be found any more.
-    for path in sorted(mine.paths - declared.keys() - kept_by_others, key=len):
+    for path in sorted(own.paths - declared.keys() - kept_by_others, key=len):
         _remove(merged, path)
     body = {name: value for name, value in applied.items() if name not in skip}
     merged = _merge(merged, body, "", ownership.custom_schema(resource), root=True)
-    if mine.paths != declared.keys():
-        mine.time = manager.time
-    mine.paths = set(declared)
-    return merged, [entry.to_json() for entry in found if entry.paths]
+    if own.paths != declared.keys():
+        own.time = manager.time
+    own.paths = set(declared)
+    return merged, [entry.to_json() for entry in entries if entry.paths]
 
 
 def _reset_fields(resource: Resource, subresource: str) -> frozenset[str]:
@@ -136,9 +136,9 @@ def _key_in(node: Any, element: str) -> Any:
         return None
     for index, item in enumerate(node):
         if element.startswith("v:"):
-            found = ownership.item_element(item, SET)
+            element_key = ownership.item_element(item, SET)
         else:
-            found = ownership.item_element(item, ownership.keys_of(element))
-        if found == element:
+            element_key = ownership.item_element(item, ownership.keys_of(element))
+        if element_key == element:
             return index
     return None

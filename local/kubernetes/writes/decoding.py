@@ -45,8 +45,8 @@ def decode(resource: Resource, body: Any, validation: FieldValidation, *, partia
     if not isinstance(body, dict) or not isinstance(body.get("metadata") or {}, dict):
         raise errors.bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
     _check_kind(resource, body)
-    found = list(schema.check(body, resource.schema))
-    _unknown_fields(resource, [item.path for item in found if item.kind == "unknown"], validation)
+    problems = list(schema.check(body, resource.schema))
+    _unknown_fields(resource, [item.path for item in problems if item.kind == "unknown"], validation)
     obj = schema.prune(body, resource.schema)
     obj = {"apiVersion": resource.api_version, "kind": resource.kind, **_without_type(obj)}
     obj.setdefault("metadata", {})
@@ -54,7 +54,7 @@ def decode(resource: Resource, body: Any, validation: FieldValidation, *, partia
         if not partial:
             require_structure(resource, obj)
         return obj
-    wrong = next((item for item in found if item.kind == "type"), None)
+    wrong = next((item for item in problems if item.kind == "type"), None)
     if wrong is not None:
         raise _undecodable(resource, _type_problem(resource, wrong))
     return obj
@@ -64,10 +64,10 @@ def require_structure(resource: Resource, obj: dict[str, Any]) -> None:
     """Raise ApiError 422 for a custom resource that does not fit its definition's schema."""
     if not resource.custom:
         return
-    found = [item for item in schema.check(obj, resource.schema) if not item.path.startswith("metadata.")]
-    if found:
+    problems = [item for item in schema.check(obj, resource.schema) if not item.path.startswith("metadata.")]
+    if problems:
         name = obj["metadata"].get("name", "")
-        raise errors.invalid(resource.kind, resource.group, name, [_field_error(item) for item in found])
+        raise errors.invalid(resource.kind, resource.group, name, [_field_error(item) for item in problems])
 
 
 def fill_required(value: Any, declared: dict[str, Any]) -> None:

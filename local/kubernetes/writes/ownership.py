@@ -118,12 +118,12 @@ def entries(obj: dict[str, Any] | None) -> list[Entry]:
     ]
 
 
-def entry_of(found: list[Entry], like: Entry) -> Entry:
+def entry_of(candidates: list[Entry], like: Entry) -> Entry:
     """The entry with the same manager, operation and subresource, added when there is none."""
-    for entry in found:
+    for entry in candidates:
         if entry.key == like.key:
             return entry
-    found.append(like)
+    candidates.append(like)
     return like
 
 
@@ -231,14 +231,14 @@ def record_update(
     before, after = field_values(old, resource), field_values(new, resource)
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
     lost = changed | (before.keys() - after.keys())
-    found = entries(old)
-    for entry in found:
+    recorded = entries(old)
+    for entry in recorded:
         entry.paths -= lost
     if changed:
-        mine = entry_of(found, updater)
-        mine.paths |= changed
-        mine.time = updater.time
-    return [entry.to_json() for entry in found if entry.paths]
+        own = entry_of(recorded, updater)
+        own.paths |= changed
+        own.time = updater.time
+    return [entry.to_json() for entry in recorded if entry.paths]
 
 
 def keys_of(element: str) -> tuple[str, ...]:

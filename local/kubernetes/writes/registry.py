@@ -100,10 +100,10 @@ class Registry:
         if undeclared.warnings:
             path = undeclared.warnings[0].split('"')[1]
             raise errors.internal(f"failed to create typed patch object: .{path}: field not declared in schema")
-        found = self.store.find(resource, namespace, name)
-        if found is None and write.subresource:
+        live = self.store.find(resource, namespace, name)
+        if live is None and write.subresource:
             raise errors.not_found(resource, name)
-        old = found.obj if found else None
+        old = live.obj if live else None
         applied["metadata"].setdefault("name", name)
         if old is None:
             self._place(resource, namespace, applied)
@@ -217,15 +217,15 @@ class Registry:
 
     def _put(self, resource: Resource, obj: dict[str, Any]) -> Stored:
         stored = self.store.put(resource, obj)
-        self._tell(resource, "PUT", stored.obj)
+        self._notify(resource, "PUT", stored.obj)
         return stored
 
     def _remove(self, resource: Resource, obj: dict[str, Any]) -> Stored:
         stored = self.store.remove(resource, obj)
-        self._tell(resource, "REMOVED", stored.obj)
+        self._notify(resource, "REMOVED", stored.obj)
         return stored
 
-    def _tell(self, resource: Resource, change: str, obj: dict[str, Any]) -> None:
+    def _notify(self, resource: Resource, change: str, obj: dict[str, Any]) -> None:
         for observer in self.observers:
             observer(resource, change, obj)
 

@@ -117,6 +117,6 @@ def finish(resource: Resource, obj: dict[str, Any], old: dict[str, Any] | None) 
     """Fill in zero values and validate: the last step before an object is stored."""
     if not resource.custom:
         decoding.fill_required(obj, resource.schema)
-    found = validation.problems(resource, obj, old)
-    if found:
-        raise errors.invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), found)
+    problems = validation.problems(resource, obj, old)
+    if problems:
+        raise errors.invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), problems)

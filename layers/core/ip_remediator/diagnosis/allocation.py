@@ -182,7 +182,7 @@ class _Requests:
     def _on_new_eni(self, node: Node, request: _EniRequest, pods: int) -> int:
         """Attaches one ENI and fills it, as far as the pods need; the pods that it serves, 0 where no subnet fits."""
         self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + request.addresses
-        fitting = [id_ for id_ in request.subnets if self._has(id_, request.addresses, request.prefixes)]
+        fitting = [id_ for id_ in request.subnets if self._has_room(id_, request.addresses, request.prefixes)]
         if not fitting:
             self._lacks(node, request.subnets, request.addresses)
             if self.outcome.lacking[node.name] is Lack.ADDRESSES:
@@ -195,7 +195,7 @@ class _Requests:
             return request.at_once
         return request.at_once + self._take(node, chosen, -(-further // request.unit)) * request.unit
 
-    def _has(self, subnet: str, addresses: int, prefixes: int) -> bool:
+    def _has_room(self, subnet: str, addresses: int, prefixes: int) -> bool:
         enough = self._free.addresses(subnet, prefixes=prefixes > 0) >= addresses
         return enough and (not prefixes or self._free.prefixes(subnet) >= prefixes)
 

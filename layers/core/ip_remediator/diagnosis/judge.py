@@ -118,10 +118,10 @@ def _can_grow(snapshot: Snapshot, group: AddressGroup) -> bool:
         for node in group.nodes
         for id_ in group.subnets
     }
-    return any(_has(snapshot, way) for way in options)
+    return any(_has_room(snapshot, way) for way in options)
 
 
-def _has(snapshot: Snapshot, way: GrowthOption) -> bool:
+def _has_room(snapshot: Snapshot, way: GrowthOption) -> bool:
     """True as well where it is not known."""
     subnet = snapshot.subnet(way.subnet)
     if subnet is None:

@@ -167,26 +167,28 @@ class Supply:
         reserved = self._reservations(options)
         if not reserved:
             return ""
-        counted_free = sum((subnet.free or 0) for subnet in self._known(options))
+        counted_free = sum((subnet.free or 0) for subnet in self._subnets_of(options))
         return f": EC2 counts {counted_free} as free, but {some_of(reserved)} is reserved"
 
     def _describe_reserved(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
-        counted_free = sum((subnet.free or 0) for subnet in self._known(options))
+        counted_free = sum((subnet.free or 0) for subnet in self._subnets_of(options))
         return (
             f"whether any of the {counted(counted_free, 'address', 'addresses')} that EC2 counts as free in "
             f"{_subnets(options)} can be had is not known, for {some_of(self._reservations(options))} is reserved: "
             f"that may be why {counted(self._pods(names), 'pod')} on {some_of(names)} get none"
         )
 
-    def _known(self, options: frozenset[GrowthOption]) -> list[Subnet]:
+    def _subnets_of(self, options: frozenset[GrowthOption]) -> list[Subnet]:
         return [subnet for id_ in sorted({way.subnet for way in options}) if (subnet := self._snapshot.subnet(id_))]
 
     def _reservations(self, options: frozenset[GrowthOption]) -> list[str]:
         prefixes = any(way.prefixes for way in options)
-        return [one.cidr for subnet in self._known(options) for one in free_space(subnet, prefixes=prefixes).reserved]
+        return [
+            one.cidr for subnet in self._subnets_of(options) for one in free_space(subnet, prefixes=prefixes).reserved
+        ]
 
     def _describe_fragments(self, options: frozenset[GrowthOption]) -> str:
-        subnets, names = self._known(options), _subnets(options)
+        subnets, names = self._subnets_of(options), _subnets(options)
         whole, free = sum(subnet.free_prefixes or 0 for subnet in subnets), self._free(options) or 0
         needed = min((way.prefixes for way in options if way.prefixes), default=1)
         if whole:

@@ -156,8 +156,8 @@ class Incidents(IncidentOpener):
 
     def redeliver(self, incident: str) -> None:
         """Has the table's stream tell of the incident again."""
-        told = self._records.setting(meta_key(incident), {"retold_at": self._clock().isoformat()})
-        self._records.transact([self._records.deleting(undelivered_key(incident)), told])
+        touch = self._records.setting(meta_key(incident), {"retold_at": self._clock().isoformat()})
+        self._records.transact([self._records.deleting(undelivered_key(incident)), touch])
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""
@@ -333,7 +333,7 @@ class Incidents(IncidentOpener):
             {
                 "at": entry.at.isoformat(timespec="microseconds"),
                 "by": entry.by,
-                "what": entry.what,
+                "what": entry.title,
                 "detail": entry.detail,
             }
             for entry in entries

@@ -93,7 +93,7 @@ class Entry(EventDetail):
     detail: str = Field(default="", description="for people, at most 1,000 characters")
 
     @property
-    def what(self) -> str:
+    def title(self) -> str:
         return f"{self.stage} {self.state}"
 
 
@@ -106,7 +106,7 @@ class StageEvent(Entry):
 
     @property
     def detail_type(self) -> str:
-        return self.what.replace("_", " ").capitalize()
+        return self.title.replace("_", " ").capitalize()
 
 
 def entry(id_: str, at: datetime, stage: Stage, state: State, by: str, detail: str, facts: EventDetail) -> Entry:

@@ -13,15 +13,15 @@ def delay(migration: Migration) -> Risk | None:
         return None
     cluster = migration.snapshot.cluster
     must = sorted(webhook.name for webhook in cluster.webhooks if webhook.failure_policy == "Fail")
-    found = f"the control plane of {cluster.name} may take up to an hour to recognise a new CIDR"
+    finding = f"the control plane of {cluster.name} may take up to an hour to recognise a new CIDR"
     breaks = "kubectl exec and logs for pods in the new range, and webhooks that they serve, for up to an hour"
     if must:
-        found += f"; {counted(len(must), 'webhook')} with failurePolicy Fail: {shown(must)}"
+        finding += f"; {counted(len(must), 'webhook')} with failurePolicy Fail: {shown(must)}"
         breaks += ": what these webhooks must admit is refused once all their pods run in the new range"
     return Risk(
         id="control-plane-delay",
         severity=Severity.MEDIUM if must else Severity.LOW,
-        found=found,
+        found=finding,
         breaks=breaks,
         remedy="do not restart the webhooks' pods for an hour, so that they keep addresses of the present range "
         "(or run them with hostNetwork)"

@@ -23,5 +23,5 @@ def other_cluster(cluster: str, subnet: Subnet) -> str | None:
         names = sorted(key.removeprefix(prefix) for key in subnet.tags if key.startswith(prefix))
         if names and cluster not in names:
             return names[0]
-    ours = subnet.tags.get(_OUR_CLUSTER_TAG, cluster)
-    return ours if ours != cluster else None
+    tagged_cluster = subnet.tags.get(_OUR_CLUSTER_TAG, cluster)
+    return tagged_cluster if tagged_cluster != cluster else None

@@ -16,7 +16,7 @@ from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages.cause import waiting
 from ip_remediator.notifications.messages.planned import action, touches, undoing
 from ip_remediator.notifications.messages.replacing import numbers
-from ip_remediator.notifications.messages.rolling_back import found
+from ip_remediator.notifications.messages.rolling_back import describe_usage
 from ip_remediator.notifications.messages.state import (
     asked,
     replacement_asked,
@@ -180,7 +180,7 @@ def _replacement_question(incident: Incident, approval: Approval) -> kit.Block:
 def _rollback_question(incident: Incident, approval: Approval, assessment: RollbackAssessment) -> kit.Block:
     """The choice that keeps everything comes first; red is what moves pods or deletes at once."""
     value = {"approval": approval.id}
-    numbers_found = f"{_block(incident.plan)}: {found(assessment)}."
+    numbers_found = f"{_block(incident.plan)}: {describe_usage(assessment)}."
     restored = undoing(incident.plan)
     choices = [kit.button(SlackAction.ROLLBACK_CANCEL, "Keep it", value)]
     if not assessment.pods:

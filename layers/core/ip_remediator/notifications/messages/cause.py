@@ -15,7 +15,7 @@ def problem(incident: Incident) -> str:
     """What is wrong, for the headline: 2 pods have no IP address."""
     pods = waiting(incident)
     if pods:
-        return f"{counted(pods, 'pod')} {_has(pods)} no IP address"
+        return f"{counted(pods, 'pod')} {_has_or_have(pods)} no IP address"
     if incident.diagnosis is None:
         return "pods may have no IP address"
     if any(zone.free == 0 for zone in incident.diagnosis.zones):
@@ -135,5 +135,5 @@ def _wait(number: int) -> str:
     return "waits" if number == 1 else "wait"
 
 
-def _has(number: int) -> str:
+def _has_or_have(number: int) -> str:
     return "has" if number == 1 else "have"

@@ -37,11 +37,11 @@ def rollback(incident: Incident) -> Part:
     return Part(_TITLES[latest.state], list(_lines(incident, latest)), limit=1500)
 
 
-def found(assessment: RollbackAssessment) -> str:
+def describe_usage(assessment: RollbackAssessment) -> str:
     """3 pods have addresses of it, on 2 ENIs."""
     pods = "no pod has an address" if not assessment.pods else counted(assessment.pods, "pod")
-    verb = "" if not assessment.pods else " has an address" if assessment.pods == 1 else " have addresses"
-    return f"{pods}{verb} of its subnets, which hold {counted(assessment.interfaces, 'ENI')}"
+    have_address = "" if not assessment.pods else " has an address" if assessment.pods == 1 else " have addresses"
+    return f"{pods}{have_address} of its subnets, which hold {counted(assessment.interfaces, 'ENI')}"
 
 
 def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
@@ -94,7 +94,7 @@ def _assessed(latest: Rollback, block: str) -> Iterator[Line]:
     if assessment is None:
         yield Line(f"Checking what is using {block}; nothing has changed yet", "running")
         return
-    yield Line(f"{block}: {found(assessment)}", "none", label="Found")
+    yield Line(f"{block}: {describe_usage(assessment)}", "none", label="Found")
     if assessment.pods:
         rest = assessment.pods - len(assessment.pod_names[:5])
         named = names(assessment.pod_names[:5]) or "their names are not recorded"

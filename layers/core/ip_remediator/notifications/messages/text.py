@@ -73,11 +73,11 @@ def words(foreign: str) -> str:
     return cut(" ".join(_printable(foreign).replace("`", "'").split()), LONGEST_LINE)
 
 
-def prose(ours: str) -> str:
+def prose(text: str) -> str:
     """A text of our own as one line, with its commands in backticks; unbalanced ones are not ours."""
-    if ours.count("`") % 2:
-        return words(ours)
-    return cut(_printable(ours), LONGEST_LINE)
+    if text.count("`") % 2:
+        return words(text)
+    return cut(_printable(text), LONGEST_LINE)
 
 
 def _printable(text: str) -> str:

@@ -101,8 +101,8 @@ class Preflight:
         return transit(self._ec2, vpc_id, self._account_id, self._lists)
 
     def _read_groups(self, vpc_id: str) -> tuple[SecurityGroup, ...]:
-        ours = [IPv4Network(cidr.cidr) for cidr in self._core.vpc.result().cidrs]
+        own_cidrs = [IPv4Network(cidr.cidr) for cidr in self._core.vpc.result().cidrs]
         peers = {peer.vpc_id for peer in self._core.peerings.result() if peer.status == "active" and peer.vpc_id}
         neighbours = peers | self._transit.result().neighbours
-        reader = SecurityGroupReader(self._ec2, ours, self._lists)
+        reader = SecurityGroupReader(self._ec2, own_cidrs, self._lists)
         return reader.read(vpc_id, neighbours, self._core.interfaces.result())
