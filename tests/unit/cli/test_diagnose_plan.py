@@ -60,7 +60,8 @@ def test_given_a_minimal_snapshot_when_diagnosed_then_what_is_unknown_is_said(
     assert "shop: subnet_exhausted (more addresses cure it)" in ran.out
     assert "Unknown" in ran.out
     assert "ENI slots of n2" in ran.out
-    assert "What else would help\n  - an IPv6 cluster" in ran.out
+    assert "What else would help\n" in ran.out
+    assert "an IPv6 cluster" in ran.out
 
 
 def test_given_a_shortage_when_planned_as_json_then_the_plan_is_complete_and_bears_its_hash(

@@ -15,7 +15,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, FargateProfile
-from tests.unit.support.facts import Part, node, pods, snapshot, subnet, vpc, zone
+from tests.unit.support.facts import PREFIXES, Part, node, pods, snapshot, subnet, vpc, zone
 
 FULL = (zone("a", free=0, stuck=1),)
 FARGATE = Part(nodes=(node("a", enis=(), fargate=True),), pods=pods(1, "node-a0"))
@@ -108,7 +108,21 @@ def test_given_nothing_is_needed_then_there_is_no_alternative() -> None:
 
 
 def test_given_a_shortage_that_addresses_cure_then_the_general_alternatives_are_told() -> None:
-    assert diagnose(snapshot(*FULL)).alternatives == ALTERNATIVES
+    warm, *others = diagnose(snapshot(*FULL)).alternatives
+    assert "WARM_IP_TARGET" in warm
+    assert tuple(others) == ALTERNATIVES
+
+
+@pytest.mark.parametrize("env", [{"WARM_IP_TARGET": "2"}, {"WARM_ENI_TARGET": "0"}, PREFIXES])
+def test_given_no_node_keeps_a_spare_eni_then_warm_targets_are_no_alternative(env: dict[str, str]) -> None:
+    assert not any("WARM_IP_TARGET" in told for told in diagnose(snapshot(*FULL, env=env)).alternatives)
+
+
+def test_given_another_zone_has_room_then_spreading_over_the_zones_is_told_with_the_count() -> None:
+    told = diagnose(snapshot(FULL[0], zone("b", free=140), zone("c", free=9))).alternatives[0]
+    assert "ap-northeast-2b has 140 free addresses" in told
+    assert "ap-northeast-2c" not in told
+    assert "topologySpreadConstraints" in told
 
 
 @given(

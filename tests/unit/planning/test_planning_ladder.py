@@ -370,7 +370,7 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
     [
         (
             {"quotas": Quotas(applied=True, routes_per_table=2)},
-            ("rtb-a has 2 routes", "L-93826ACB", "--desired-value 52"),
+            ("rtb-a has 2 routes", "L-93826ACB", "--desired-value 102"),
         ),
         (
             {"quotas": Quotas(applied=True, network_address_units=101)},

@@ -115,8 +115,14 @@ def test_given_nodes_in_need_on_an_outpost_only_then_the_refusal_says_so(told_by
         "node": Part((node("a", 7, home="subnet-op", outpost_arn=OUTPOST),), pods(2, "node-a7"), on_outpost().subnets),
     }[told_by]
     facts = snapshot(part, zone("b", free=90), vpc=vpc(routes=routes if told_by == "local gateway" else ()))
-    with pytest.raises(CannotPlan, match=r"on an Outpost.*--outpost-arn"):
+    with pytest.raises(CannotPlan, match="on an Outpost") as refused:
         first_plan(facts)
+    [cure] = [told for told in refused.value.alternatives if "--outpost-arn" in told]
+    assert f"--outpost-arn {OUTPOST if told_by != 'local gateway' else '$(aws outposts list-outposts'}" in cure
+    assert "--availability-zone ap-northeast-2a" in cure
+    assert "--cidr-block 10.0.0.0/24" in cure
+    assert "kubectl label node node-a7 " in cure
+    assert not any("create-tags" in told for told in refused.value.alternatives)
     [judged] = [each for each in diagnose(facts).nodes if each.name == "node-a7"]
     assert not judged.relieved_now
 

@@ -16,16 +16,15 @@ from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.diagnosis.node_subnets import cures
 from ip_remediator.diagnosis.reserved import reservation_cures
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Cni, Node
+from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, WARM_ENI_TARGET, WARM_IP_TARGET, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
-from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, free_slots, supports_prefixes
 from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG, other_cluster
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 
 ALTERNATIVES = (
     "an IPv6 cluster, where pods never run out of addresses",
-    "WARM_IP_TARGET with MINIMUM_IP_TARGET, or prefix delegation on Nitro instances, to use the present subnets better",
     "a further VPC for new node groups",
 )
 _PUBLIC_TAG = "kubernetes.io/role/elb"
@@ -49,7 +48,15 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
     if verdict in special:
         fitting = tuple(special[verdict](snapshot))
         return (*reservation_cures(snapshot), *fitting) if verdict == "cni_fault" else fitting
-    return (*reservation_cures(snapshot), *_idle_subnets(snapshot), *ALTERNATIVES)
+    present = (*reservation_cures(snapshot), *_idle_subnets(snapshot), *_better_use(snapshot))
+    return (*present, *ALTERNATIVES)
+
+
+def _better_use(snapshot: Snapshot) -> Iterator[str]:
+    """Settings that use the present subnets better, each where it does something."""
+    cni = snapshot.cni
+    if not (cni.prefix_delegation or cni.number(WARM_IP_TARGET) or cni.env.get(WARM_ENI_TARGET) == "0"):
+        yield f"{WARM_IP_TARGET} with MINIMUM_IP_TARGET, so that no node keeps a whole spare ENI"
 
 
 def ask_for(quota: str, value: int) -> str:
@@ -74,8 +81,8 @@ def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
 
 def _roomiest_idle_subnets(snapshot: Snapshot) -> list[Subnet]:
     """The idle subnet with most free addresses of each zone with nodes, in the order of the zones."""
-    used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
-    zones = {node.zone for node in snapshot.nodes if node.runs_vpc_cni}
+    used = _used(snapshot)
+    zones = {node.zone for node in snapshot.nodes if node.runs_vpc_cni and not outpost_of_node(snapshot, node)}
     idle: dict[str, Subnet] = {}
     for subnet in sorted(snapshot.subnets, key=lambda subnet: (-(subnet.free or 0), subnet.id)):
         if subnet.zone in zones and subnet.id not in used and _may_be_for_pods(snapshot, subnet):
@@ -83,11 +90,17 @@ def _roomiest_idle_subnets(snapshot: Snapshot) -> list[Subnet]:
     return [subnet for _, subnet in sorted(idle.items())]
 
 
+def _used(snapshot: Snapshot) -> set[str]:
+    """Subnets in which nodes have ENIs, and those that an ENIConfig names."""
+    named = {config.subnet for config in snapshot.eni_configs if config.subnet}
+    return named | {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
+
+
 def _may_be_for_pods(snapshot: Snapshot, subnet: Subnet) -> bool:
     """Whether the subnet has room, and no tag and no Outpost makes it something else."""
     if (subnet.free or 0) < _WORTH_OFFERING:
         return False
-    marked = any(key == _PUBLIC_TAG or key.startswith(tag_names.PREFIX) for key in subnet.tags)
+    marked = any(key in (_PUBLIC_TAG, DISCOVERY_TAG) or key.startswith(tag_names.PREFIX) for key in subnet.tags)
     return not marked and not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
 
 

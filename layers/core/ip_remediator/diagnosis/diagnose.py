@@ -6,7 +6,7 @@ Kubernetes say about subnets, ENIs and nodes, and each verdict carries the evide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -81,6 +81,7 @@ _NEXT = {
     Verdict.UNSUPPORTED: "see the alternatives, no plan is possible here",
 }
 _SHOWN = 4
+_WORTH_SPREADING = 16
 
 
 class ZoneDiagnosis(Document):
@@ -163,8 +164,17 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
             *describe_shortages(facts),
         ),
         unknown=unknown(snapshot),
-        alternatives=alternatives(facts, verdict),
+        alternatives=(*_advice_to_spread(zones), *alternatives(facts, verdict)),
     )
+
+
+def _advice_to_spread(zones: Sequence[ZoneDiagnosis]) -> Iterator[str]:
+    """Where pods hang in some zones and others have room."""
+    short = [zone.zone for zone in zones if zone.verdict in CURABLE]
+    roomy = [zone for zone in zones if zone.verdict is Verdict.RECOVERED and (zone.free or 0) >= _WORTH_SPREADING]
+    if short and roomy:
+        rooms = some_of([f"{zone.zone} has {zone.free:,} free addresses" for zone in roomy], _SHOWN)
+        yield f"{rooms}: to spread pods and nodes over the zones helps (topologySpreadConstraints)"
 
 
 def _in_order(snapshot: Snapshot) -> Snapshot:

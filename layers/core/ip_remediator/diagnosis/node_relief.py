@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ip_remediator.common.document import Document
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Node
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Cni, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.node_room.limits import (
     eni_limit,
+    enis_for_pods,
     free_slots,
     keeps_slot_for_trunk,
     on_default_card,
@@ -54,10 +55,8 @@ def _relief(snapshot: Snapshot, node: Node, *, labelled: bool) -> tuple[bool, st
             return False, "which network card each of its ENIs is on is not known, and pods use the default card only"
         return False, "its ENIs or its instance type's limits are unknown"
     attached = describe_attached_enis(snapshot, node)
-    if slots == 0 and keeps_slot_for_trunk(cni, node):
-        return False, f"{attached}, and ipamd keeps the last slot for the trunk ENI (ENABLE_POD_ENI): replace the node"
     if slots == 0:
-        return False, f"{attached}: no slot for an ENI in a new subnet, replace the node"
+        return False, f"{attached}{_without_slot(cni, node)}"
     if not labelled:
         reason = f"it lacks the label {ZONE_LABEL}={node.zone}, and so selects no zone's ENIConfig: add it"
         return False, f"{attached}, but {reason}"
@@ -71,6 +70,15 @@ def _relief(snapshot: Snapshot, node: Node, *, labelled: bool) -> tuple[bool, st
     if uses_prefixes(cni, node) and not cni.custom_networking:
         return True, f"{attached}; prefix mode: turning on custom networking may drop its present prefixes"
     return True, f"{attached}: the next ENI comes from the new subnet"
+
+
+def _without_slot(cni: Cni, node: Node) -> str:
+    """Why no further ENI can be attached, and what helps."""
+    if keeps_slot_for_trunk(cni, node):
+        return ", and ipamd keeps the last slot for the trunk ENI (ENABLE_POD_ENI): replace the node"
+    if enis_for_pods(cni, node, custom_networking=True) == 0:
+        return ": a node like it can have no further ENI for pods, so no new subnet helps it"
+    return ": no slot for an ENI in a new subnet, replace the node"
 
 
 def _waits_for(snapshot: Snapshot, node: Node) -> str | None:

@@ -16,6 +16,7 @@ from ip_remediator.common.text import some_of
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import launched_in, node_subnets, outpost_of
+from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.subnet_owner import other_cluster
 
 FOR_UPDATES = 5
@@ -27,7 +28,7 @@ _COMMANDS = 3
 
 def full_node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
     """Subnets in which no node can be launched."""
-    return tuple(subnet for subnet in node_subnets(snapshot) if subnet.free == 0)
+    return tuple(subnet for subnet in node_subnets(snapshot) if free_space(subnet, prefixes=False).most_addresses == 0)
 
 
 def low_cluster_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:

@@ -12,10 +12,11 @@ from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.allocation import Allocation, Lack, allocate
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
+from ip_remediator.snapshot.model_cluster import MAX_ENI, PREFIX_SIZE, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.free_space import free_addresses, free_space
 from ip_remediator.snapshot.node_room.limits import (
+    eni_limit,
     free_slots,
     keeps_slot_for_trunk,
     on_default_card,
@@ -49,6 +50,10 @@ class NeedyNodes:
     reason: str
 
 
+# How nodes can grow, what hinders them, why no subnet can help; where that is their limit, type and max-pods.
+_Alike = tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None, tuple[str | None, int | None]]
+
+
 class Supply:
     """Judges nodes with stuck pods; they compete for what is free, all of the snapshot's at once."""
 
@@ -74,17 +79,18 @@ class Supply:
 
     def of(self, nodes: Iterable[Node], causes: frozenset[Cause]) -> list[NeedyNodes]:
         """Those of `nodes` that have stuck pods, by what they can get. `causes`: what events and signals prove."""
-        alike: dict[tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None], list[Node]] = {}
+        alike: dict[_Alike, list[Node]] = {}
         for node in nodes:
             if node.name in self.waiting:
                 options = self._ways[node.name]
                 obstacle = None if options else self._obstacle(node)
-                alike.setdefault((options, hindrance(self._snapshot, node), obstacle), []).append(node)
+                kind = (node.instance_type, node.max_pods) if obstacle is AddressSupply.AT_LIMIT else (None, None)
+                alike.setdefault((options, hindrance(self._snapshot, node), obstacle, kind), []).append(node)
         return [
             self._judge(options, hindered, members, causes)
             if obstacle is None
             else self._without_ways(obstacle, hindered, members)
-            for (options, hindered, obstacle), members in alike.items()
+            for (options, hindered, obstacle, _), members in alike.items()
         ]
 
     def _obstacle(self, node: Node) -> AddressSupply:
@@ -191,6 +197,9 @@ class Supply:
         subnets, names = self._subnets_of(options), _subnets(options)
         whole, free = sum(subnet.free_prefixes or 0 for subnet in subnets), self._free(options) or 0
         needed = min((way.prefixes for way in options if way.prefixes), default=1)
+        if whole and (reserved := self._reservations(options)):
+            where = f"the {whole} of {names} may lie in {some_of(reserved)}, which is reserved"
+            return f"a node asks for {needed} /28 at once, and {where}"
         if whole:
             return f"a node asks for {needed} /28 at once, and {names} has {free} free addresses in {whole} whole /28"
         return f"prefix delegation needs {PREFIX_SIZE} contiguous addresses; {names} has {free} free, none contiguous"
@@ -261,19 +270,25 @@ def describe_limit(snapshot: Snapshot, nodes: Sequence[Node]) -> str:
     """Why nodes can attach no further ENI, and what they hold; `nodes` are alike."""
     names = some_of(sorted(node.name for node in nodes))
     cni, first = snapshot.cni, nodes[0]
-    if any(keeps_slot_for_trunk(cni, node) for node in nodes):
-        why = "ENABLE_POD_ENI=true makes ipamd keep the last ENI slot for the trunk ENI, and every other ENI is full"
-    elif any(trunks(cni, node) for node in nodes):
-        why = (
-            "every ENI is attached and full; the trunk ENI (ENABLE_POD_ENI) has a slot and no addresses for other pods"
-        )
-    else:
-        why = "every ENI of the instance type is attached and full"
+    why = _why_full(cni, nodes)
     fitting = pods_that_fit(cni, first, custom_networking=cni.custom_networking)
     holds = f"; {first.instance_type or 'such a node'} holds {fitting} pods" if fitting is not None else ""
     if fitting is not None and (first.max_pods or 0) > fitting:
         holds += f", and max-pods allows {first.max_pods}"
     return f"{names}: {why}{holds}; more pods need more nodes"
+
+
+def _why_full(cni: Cni, nodes: Sequence[Node]) -> str:
+    if any(keeps_slot_for_trunk(cni, node) for node in nodes):
+        return "ENABLE_POD_ENI=true makes ipamd keep the last ENI slot for the trunk ENI, and every other ENI is full"
+    if any(trunks(cni, node) for node in nodes):
+        return (
+            "every ENI is attached and full; the trunk ENI (ENABLE_POD_ENI) has a slot and no addresses for other pods"
+        )
+    chosen = cni.number(MAX_ENI)
+    if chosen and chosen == eni_limit(cni, nodes[0]) != eni_limit(Cni(), nodes[0]):
+        return f"every ENI that MAX_ENI={chosen} allows is attached and full"
+    return "every ENI of the instance type is attached and full"
 
 
 def _subnets(options: frozenset[GrowthOption]) -> str:

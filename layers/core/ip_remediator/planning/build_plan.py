@@ -7,7 +7,6 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import some_of
-from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import handover
 from ip_remediator.planning.changes import changes
@@ -16,7 +15,7 @@ from ip_remediator.planning.lifetime import lifetime
 from ip_remediator.planning.model import BlockRequirement, Change, Plan, PlannedSubnet, digest
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.served import label_cures, layout_of, left_alone
-from ip_remediator.planning.space import unallocated_space
+from ip_remediator.planning.space import outposts, unallocated_space
 from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
 from ip_remediator.risks.assess import assess
 from ip_remediator.risks.model import Risk
@@ -112,7 +111,8 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement,
     others = [
         *left_alone(snapshot, diagnosis, needed.zones, needed.eni_configs),
         *label_cures(snapshot, diagnosis),
-        *alternatives(snapshot, diagnosis.verdict),
+        *outposts.cures(snapshot, diagnosis),
+        *diagnosis.alternatives,
     ]
     if needed.source in ("new-cidr", "ipam-pool"):
         others[:0] = unallocated_space.offers(snapshot, diagnosis)

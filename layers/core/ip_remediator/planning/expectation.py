@@ -49,7 +49,7 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     relieved = [node for node in served if diagnose_node(snapshot, node, labelled=True).relieved_now]
     now = sum(min(waiting[node.name], _room(snapshot, node)) for node in relieved)
     condition = _condition(snapshot, needed, by_hand=by_hand)
-    later = _names_by_what_they_wait_for(snapshot, needed, served, relieved)
+    later = _names_by_what_they_wait_for(snapshot, served, relieved)
     parts = [
         (now, condition or ""),
         _beyond_room(snapshot, relieved, waiting),
@@ -79,14 +79,14 @@ def _condition(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -
 
 
 def _names_by_what_they_wait_for(
-    snapshot: Snapshot, needed: BlockRequirement, served: Iterable[Node], relieved: Iterable[Node]
+    snapshot: Snapshot, served: Iterable[Node], relieved: Iterable[Node]
 ) -> dict[str, list[str]]:
     """The names of the nodes that are not relieved at once, by what their pods wait for."""
     helped = {node.name for node in relieved}
     names: dict[str, list[str]] = {}
     for node in served:
         if node.name not in helped:
-            names.setdefault(_comes_with(snapshot, needed, node), []).append(node.name)
+            names.setdefault(_comes_with(snapshot, node), []).append(node.name)
     return names
 
 
@@ -115,12 +115,11 @@ def _on_present_nodes(snapshot: Snapshot) -> str:
     return f" on the present nodes, for no node can be launched in {some_of(full)}" if full else ""
 
 
-def _comes_with(snapshot: Snapshot, needed: BlockRequirement, node: Node) -> str:
+def _comes_with(snapshot: Snapshot, node: Node) -> str:
     """What the pods of a node wait for that is not relieved at once; `{}` stands for the nodes."""
     cni, slots = snapshot.cni, free_slots(snapshot.cni, node)
-    custom = cni.custom_networking or needed.strategy == "custom-networking"
-    if enis_for_pods(cni, node, custom_networking=custom) == 0:
-        return "not at all on {}, nor on new nodes like them: with custom networking they have no ENI for pods"
+    if enis_for_pods(cni, node, custom_networking=True) == 0:  # the primary ENI stays in the node's own subnet
+        return "not at all on {}, nor on new nodes like them: they can have no further ENI for pods"
     if cni.not_provisioning:
         return f"on {{}} not before {cni.not_provisioning} is unset: ipamd attaches nothing"
     if slots is None:

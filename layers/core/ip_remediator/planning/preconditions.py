@@ -45,14 +45,14 @@ def without_facts(snapshot: Snapshot, diagnosis: Diagnosis, strategy: str = "cus
 
 def nodes_in_the_region(snapshot: Snapshot, diagnosis: Diagnosis, zones: Iterable[str]) -> None:
     """Whether a subnet in the Region serves any node in need: on an Outpost it serves none."""
-    places = [outpost_of_node(snapshot, node) for node in _nodes_in_need(snapshot, diagnosis, zones)]
+    nodes = _nodes_in_need(snapshot, diagnosis, zones)
+    places = [outpost_of_node(snapshot, node) for node in nodes]
     outposts = sorted({place for place in places if place})
     if places and all(places):
         raise CannotPlan(
             f"the nodes in need are on an Outpost ({', '.join(outposts[:3])}), and no ENI of a subnet in the "
-            "Region can be attached there: make a subnet on the Outpost (`aws ec2 create-subnet --outpost-arn ARN "
-            "--vpc-id VPC --cidr-block CIDR --availability-zone ZONE`) with an ENIConfig of its own, and label those "
-            "nodes with it (`kubectl label node NODE k8s.amazonaws.com/eniConfig=NAME`)"
+            "Region can be attached there: make a subnet on the Outpost with an ENIConfig of its own, and label those "
+            "nodes with it, as the alternatives say"
         )
 
 
@@ -144,9 +144,10 @@ def require_room_for_cidr(snapshot: Snapshot) -> None:
         return
     held = len(vpc.cidrs)
     _check(quotas, f"VPC {vpc.id} has {held} IPv4 CIDRs", "L-83CA0A9D", held, 1, quotas.cidrs_per_vpc, 5)
-    for table, routes in sorted(routes_by_table(vpc).items()):
-        told = f"route table {table} has {routes} routes, a new CIDR adds its local route to every table"
-        _check(quotas, told, "L-93826ACB", routes, 1, quotas.routes_per_table, 50)
+    for table, routes in sorted(routes_by_table(vpc, certain=True).items()):
+        told = f"route table {table} has {routes} routes that are not propagated, a new CIDR adds its local route to "
+        told += "every table"
+        _check(quotas, told, "L-93826ACB", routes, 1, quotas.routes_per_table, 100)
     asked = (peering for peering in vpc.peerings if peering.requester)
     pending = next((peering.id for peering in asked if peering.status == "pending-acceptance"), None)
     if pending:

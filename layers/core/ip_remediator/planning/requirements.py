@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.planning import leaks, preconditions, served, sizing, warm_targets
@@ -12,7 +11,7 @@ from ip_remediator.planning.leaks import Leaks
 from ip_remediator.planning.model import BlockRequirement, Option
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
-from ip_remediator.planning.space import address_source, existing, siblings, unallocated_space
+from ip_remediator.planning.space import address_source, existing, outposts, siblings, unallocated_space
 from ip_remediator.planning.space.address_source import AddressSource
 from ip_remediator.planning.space.existing import Existing
 from ip_remediator.planning.strategies import Choice, choose
@@ -42,9 +41,10 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
     except CannotPlan as refusal:
         refusal.alternatives = (
             *served.label_cures(snapshot, diagnosis),
+            *outposts.cures(snapshot, diagnosis),
             *siblings.offers(snapshot, diagnosis),
             *unallocated_space.offers(snapshot, diagnosis),
-            *alternatives(snapshot, diagnosis.verdict),
+            *diagnosis.alternatives,
         )
         raise
 

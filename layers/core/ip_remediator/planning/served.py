@@ -92,18 +92,12 @@ def left_alone(
         yield f"short as well and not served by this plan, plan for it next: {named}"
     well = [group for group in others if group.verdict is Verdict.RECOVERED and group.free]
     if well:
-        yield f"left as it is: {_rooms(well)}{_advice_to_spread(well, zones)}"
+        yield f"left as it is: {_rooms(well)}"
 
 
 def _rooms(groups: list[GroupDiagnosis]) -> str:
     rooms = [f"{_name(group)} has {counted(group.free or 0, 'free address', 'free addresses')}" for group in groups]
     return some_of(rooms, _SHOWN)
-
-
-def _advice_to_spread(well: list[GroupDiagnosis], zones: Collection[str]) -> str:
-    """Where another zone than those that the plan serves has room."""
-    elsewhere = {group.zone for group in well} - set(zones)
-    return "; to spread pods and nodes over the zones helps (topologySpreadConstraints)" if elsewhere else ""
 
 
 def _unserved_groups(

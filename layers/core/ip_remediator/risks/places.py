@@ -50,25 +50,35 @@ def _other_zones(migration: Migration, unserved: Mapping[str, object]) -> list[s
 def outposts(migration: Migration) -> Risk | None:
     if not migration.ranges:
         return None
-    outposts_by_node = {
-        node.name: place for node in migration.nodes if (place := outpost_of_node(migration.snapshot, node))
-    }
-    if not outposts_by_node:
+    places = {node.name: place for node in migration.nodes if (place := outpost_of_node(migration.snapshot, node))}
+    if not places:
         return None
-    places = shown(sorted(set(outposts_by_node.values())), 2)
+    harm = _harm_on_outposts(migration)
     return Risk(
         id="outpost-nodes",
-        severity=Severity.HIGH if migration.first_time else Severity.LOW,
-        found=f"{counted(len(outposts_by_node), 'node')} on an Outpost ({shown(sorted(outposts_by_node))}; {places})",
-        breaks=(
+        severity=Severity.HIGH if harm else Severity.LOW,
+        found=f"{counted(len(places), 'node')} on an Outpost ({shown(sorted(places))}; "
+        f"{shown(sorted(set(places.values())), 2)})",
+        breaks=harm or "nothing, and nothing gets better there: no ENI of a subnet in the Region can be attached",
+        remedy="a subnet on the Outpost (aws ec2 create-subnet with its --outpost-arn), an ENIConfig of its own for "
+        "it, and the label k8s.amazonaws.com/eniConfig of that name on these nodes",
+    )
+
+
+def _harm_on_outposts(migration: Migration) -> str | None:
+    """ipamd looks for tagged subnets by VPC and zone alone (awsutils.go, GetVpcSubnets), whatever Outpost they are on,
+    and creates the ENI in the one with most free addresses."""
+    if migration.first_time:
+        return (
             "these nodes select the ENIConfig of their zone, whose subnet is in the Region: no ENI of it can be "
             "attached on the Outpost, and new nodes there stay NotReady"
-            if migration.first_time
-            else "nothing, and nothing gets better there: no ENI of a subnet in the Region can be attached to them"
-        ),
-        remedy="`aws ec2 create-subnet --outpost-arn ARN --vpc-id VPC --cidr-block CIDR --availability-zone ZONE`, an "
-        "ENIConfig of its own for it, and the label `kubectl label node NODE k8s.amazonaws.com/eniConfig=NAME`",
-    )
+        )
+    if migration.strategy == SUBNET_DISCOVERY:
+        return (
+            "ipamd on these nodes discovers the tagged subnet of the Region by the name of its zone, and no ENI of it "
+            "can be attached there: they get no further ENI, however many addresses their own subnet has"
+        )
+    return None
 
 
 def node_subnets(migration: Migration) -> Risk | None:

@@ -52,7 +52,11 @@ class VpcCidr(Document):
     association_id: str | None = None
 
 
-_PROPAGATED = ("EnableVgwRoutePropagation", "propagated")
+PROPAGATED_ORIGINS = frozenset({"EnableVgwRoutePropagation", "Advertisement"})
+
+
+def _is_propagated(origin: Any) -> bool:
+    return origin == "propagated" or origin in PROPAGATED_ORIGINS
 
 
 class Peering(Document):
@@ -68,7 +72,8 @@ class Peering(Document):
 class Route(Document):
     """A route of the VPC. One to a prefix list stands once for each of the list's ranges.
 
-    `propagated`: a gateway put it there (DescribeRouteTables, Origin EnableVgwRoutePropagation). None: not read.
+    `propagated`: a virtual private gateway or a route server put it there (DescribeRouteTables, Origin
+    EnableVgwRoutePropagation or Advertisement). None: not read.
     """
 
     destination: str
@@ -81,7 +86,11 @@ class Route(Document):
     @model_validator(mode="before")
     @classmethod
     def _other_names(cls, document: Any) -> Any:
-        return renamed(document, {"propagated": ("origin",)}, {"origin": lambda origin: origin in _PROPAGATED})
+        return renamed(
+            document,
+            {"propagated": ("origin",)},
+            {"origin": _is_propagated},
+        )
 
 
 class TransitGateway(Document):

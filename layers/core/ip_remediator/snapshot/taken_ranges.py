@@ -105,13 +105,15 @@ def _perhaps_dropped(gateway: TransitGateway) -> str:
 
 
 def _leads_nowhere(vpc: Vpc, route: Route) -> bool:
-    """The route leads to a transit gateway that drops its whole destination.
+    """The route's target is gone, or it leads to a transit gateway that drops its whole destination.
 
     AWS still refuses a CIDR that equals or contains the destination, so only one wider than any CIDR counts as free.
     """
     destination = IPv4Network(route.destination)
     if destination.prefixlen >= cidrs.LARGEST_PREFIX:
         return False
+    if route.state == "blackhole":
+        return True
     dropped = (
         cidr for gateway in vpc.transit_gateways if gateway.id == route.target for cidr in gateway.blackholes or ()
     )

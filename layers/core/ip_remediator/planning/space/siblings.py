@@ -10,14 +10,16 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.planning import sizing
+from ip_remediator.planning.changes import eni_config_manifest
 from ip_remediator.planning.model import Option
+from ip_remediator.planning.served import short_groups
 from ip_remediator.planning.strategies import discovery_refusal
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
 from ip_remediator.snapshot.model_vpc import Subnet
-from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets
 from ip_remediator.snapshot.subnet_owner import other_cluster
 
@@ -35,14 +37,24 @@ def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
 
 def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     """A sentence with the command for each zone in need that has such a subnet."""
-    zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
+    in_need = {group.zone for group in short_groups(snapshot, diagnosis)}
+    zones = [zone.zone for zone in diagnosis.zones if zone.zone in in_need and _in_the_region(snapshot, zone.zone)]
     for zone in zones[:_SHOWN]:
         full = _reached(snapshot, zone)
-        siblings = [subnet for subnet in _siblings(snapshot, zone, full) if _same_way_out(snapshot, subnet, full)]
+        siblings = [subnet for subnet in _siblings(snapshot, zone, full) if _may_serve(snapshot, subnet, full)]
         if siblings:
-            best = max(siblings, key=lambda subnet: (_free(snapshot, subnet), subnet.id))
+            best = max(
+                siblings,
+                key=lambda subnet: (_same_way_out(subnet, full), _free(snapshot, subnet), subnet.id),
+            )
             free, command = _free(snapshot, best), _command(snapshot, zone, full, best)
-            yield f"{best.id} of {zone}, which other nodes use, has {free:,} free addresses: {command}"
+            caution = "" if _same_way_out(best, full) else " (other routes or network ACL)"
+            yield f"{best.id} of {zone}, which other nodes use, has {free:,} free addresses{caution}: {command}"
+
+
+def _in_the_region(snapshot: Snapshot, zone: str) -> bool:
+    """Whether a node in need is there; those on an Outpost can have no ENI of a subnet in the Region."""
+    return any(not outpost_of_node(snapshot, node) for node in sizing.nodes_in_need(snapshot, zone))
 
 
 def _reached(snapshot: Snapshot, zone: str) -> list[Subnet]:
@@ -66,18 +78,22 @@ def _ours(snapshot: Snapshot, subnet: Subnet) -> bool:
     return not other_cluster(snapshot.cluster.name, subnet) and not outpost_of(snapshot, subnet)
 
 
-def _same_way_out(snapshot: Snapshot, subnet: Subnet, full: list[Subnet]) -> bool:
+def _may_serve(snapshot: Snapshot, subnet: Subnet, full: list[Subnet]) -> bool:
     """With custom networking subnets are kept apart on purpose where their routes or network ACLs differ."""
-    if not snapshot.cni.custom_networking:
-        return True
-    return all((each.route_table, each.network_acl) == (subnet.route_table, subnet.network_acl) for each in full)
+    return not snapshot.cni.custom_networking or _same_way_out(subnet, full)
+
+
+def _same_way_out(subnet: Subnet, full: list[Subnet]) -> bool:
+    return all((other.route_table, other.network_acl) == (subnet.route_table, subnet.network_acl) for other in full)
 
 
 def _command(snapshot: Snapshot, zone: str, full: list[Subnet], best: Subnet) -> str:
     if discovery_refusal(snapshot) is None:
         ids = " ".join(dict.fromkeys((*(subnet.id for subnet in full), best.id)))
         return f"aws ec2 create-tags --resources {ids} --tags Key={DISCOVERY_TAG},Value=1"
-    patch = shlex.quote(json.dumps({"spec": {"subnet": best.id}}))
     selected = sorted({node.selected_eni_config for node in sizing.nodes_in_need(snapshot, zone)})
     name = selected[0] if snapshot.cni.custom_networking and selected else zone
+    if snapshot.eni_config(name) is None:
+        return f"kubectl apply -f - <<< {shlex.quote(json.dumps(eni_config_manifest(name, best.id)))}"
+    patch = shlex.quote(json.dumps({"spec": {"subnet": best.id}}))
     return f"kubectl patch eniconfig {name} --type merge -p {patch}"

@@ -35,11 +35,10 @@ def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
     How much of what a reservation holds is in use is not known: between nothing and all of it.
     """
     barred = tuple(one for one in subnet.reservations if one.kind == "explicit" or not prefixes)
-    blocks = [IPv4Network(one.cidr, strict=False) for one in barred]
-    reserved_addresses = sum(block.num_addresses for block in blocks)
+    reserved_addresses = sum(_size(one.cidr) for one in barred)
     if not barred or subnet.free is None:
         return FreeSpace(subnet.free, subnet.free, subnet.free_prefixes, subnet.free_prefixes, barred)
-    outside = max(0, IPv4Network(subnet.cidr, strict=False).num_addresses - RESERVED_PER_SUBNET - reserved_addresses)
+    outside = max(0, _size(subnet.cidr) - RESERVED_PER_SUBNET - reserved_addresses)
     whole, most = subnet.free_prefixes, -(-outside // PREFIX_SIZE)
     return FreeSpace(
         addresses=max(0, subnet.free - reserved_addresses),
@@ -48,6 +47,14 @@ def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
         most_prefixes=None if whole is None else min(whole, most),
         reserved=barred,
     )
+
+
+def _size(cidr: str) -> int:
+    """How many addresses a range has; none, where a hand-written document has something else there."""
+    try:
+        return IPv4Network(cidr, strict=False).num_addresses
+    except ValueError:
+        return 0
 
 
 def free_addresses(subnets: Iterable[Subnet | None], *, prefixes: bool = False) -> int | None:

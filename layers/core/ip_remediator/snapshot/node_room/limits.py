@@ -42,12 +42,24 @@ def addresses_per_eni(node: Node) -> int | None:
 
 
 def on_default_card(node: Node) -> tuple[NetworkInterface, ...] | None:
-    """The ENIs of the default network card; None where the type has several and it was not read which has which."""
+    """The ENIs of the default network card; None where the type has several and it was not read which has which.
+
+    ipamd puts addresses on ENIs of that card alone, so one that has some is there (but for ENABLE_MULTI_NIC, which few
+    set); and where the card holds no more than such ones, every other ENI is on another card.
+    """
     limits = instance_limits(node.instance_type)
-    several = limits is not None and limits.network_cards > 1
-    if several and any(eni.network_card is None and not eni.primary for eni in node.interfaces):
-        return None
-    return tuple(eni for eni in node.interfaces if not eni.network_card)
+    if limits is None or limits.network_cards == 1:
+        return tuple(eni for eni in node.interfaces if not eni.network_card)
+    sure = tuple(filter(_is_on_default_card, node.interfaces))
+    unsure = [eni for eni in node.interfaces if eni.network_card is None and eni not in sure]
+    return None if unsure and len(sure) < limits.enis else sure
+
+
+def _is_on_default_card(eni: NetworkInterface) -> bool:
+    """Surely: it was read, or it is the primary one, or ipamd put addresses on it."""
+    if eni.network_card is not None:
+        return eni.network_card == 0
+    return eni.primary or eni.addresses > 1 or eni.prefixes > 0
 
 
 def free_slots(cni: Cni, node: Node) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_vpc import Vpc
+from ip_remediator.snapshot.model_vpc import Route, Vpc
 
 
 def interfaces_by_zone(snapshot: Snapshot) -> Counter[str]:
@@ -19,12 +19,22 @@ def interfaces_by_zone(snapshot: Snapshot) -> Counter[str]:
     return counts
 
 
-def routes_by_table(vpc: Vpc) -> Counter[str]:
-    """The routes of each table that count against its quota: local ones do, propagated ones do not.
+def routes_by_table(vpc: Vpc, *, certain: bool = False) -> Counter[str]:
+    """The routes of each table that count against its quota: local ones do, propagated ones do not (these have a quota
+    of their own, 100, which no plan touches).
 
-    A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide).
+    A new CIDR adds its local route to every route table ("VPC CIDR blocks" of the VPC User Guide). `certain`: without
+    those that a virtual private gateway may have propagated, where that was not read.
     """
     own = {cidr.cidr for cidr in vpc.cidrs}
-    counted_routes = (route for route in vpc.routes if route.destination not in own and not route.propagated)
+    counted_routes = (
+        route
+        for route in vpc.routes
+        if route.destination not in own and not route.propagated and not (certain and _may_be_propagated(route))
+    )
     counts = Counter(route.route_table for route in counted_routes)
     return Counter({table: routes + len(vpc.cidrs) for table, routes in counts.items()})
+
+
+def _may_be_propagated(route: Route) -> bool:
+    return route.propagated is None and route.target.startswith("vgw-")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.pagination import pages
-from ip_remediator.snapshot.model_vpc import Route, TransitGateway
+from ip_remediator.snapshot.model_vpc import PROPAGATED_ORIGINS, Route, TransitGateway
 from ip_remediator.snapshot.read_failures import ReadFailures
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def routes(tables: Iterable[dict[str, Any]], lists: PrefixLists) -> Iterator[Rou
                     route_table=table["RouteTableId"],
                     state="blackhole" if route.get("State") == "blackhole" else "active",
                     prefix_list=list_id,
-                    propagated=route.get("Origin") == "EnableVgwRoutePropagation",
+                    propagated=route.get("Origin") in PROPAGATED_ORIGINS,
                 )
 
 
