@@ -85,10 +85,10 @@ class Bench:
             for rate in reservations.rates(stage, self.options.reservations):
                 self.results.rates.append(rate)
                 self._say(f"ledger: {rate.reservations:.1f} reservations/s by {rate.threads} threads")
-            for told in storm.measured(stage, self.options.events, self.options.clusters):
-                self.results.storms.append(told)
+            for result in storm.measured(stage, self.options.events, self.options.clusters):
+                self.results.storms.append(result)
                 self._say(
-                    f"storm of {told.events} events: {told.executions} executions, {told.meter.write_units} units"
+                    f"storm of {result.events} events: {result.executions} executions, {result.meter.write_units} units"
                 )
         self._imports()
         for line in parsing.lines(parsing.measure()):

@@ -29,7 +29,7 @@ _METRIC, _TRACE, _LOG_GB = 0.30, 5.0 / MILLION, 0.50
 class Line:
     """One position of the bill: amount of `unit` at `price` dollars each."""
 
-    what: str
+    item: str
     amount: float
     unit: str
     price: float

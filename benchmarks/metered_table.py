@@ -43,9 +43,9 @@ class Meter:
         key = (str(item["pk"]), str(item["sk"]))
         if len(item) > len(key):
             self._sizes[key] = size_of(item)
-        found = self._sizes.get(key, 0)
-        self.largest = max(self.largest, found)
-        return found
+        size_before = self._sizes.get(key, 0)
+        self.largest = max(self.largest, size_before)
+        return size_before
 
 
 class MeteredTable:

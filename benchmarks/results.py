@@ -66,7 +66,7 @@ carry over, seconds do not. The ways to cure take turns, each on a fresh cluster
         for arm, title in ARMS.items():
             if rounds := self.of(arm):
                 rows.append(
-                    [title, str(len(rounds)), *(_spread(rounds, what) for what in ("switched", "running", "ended"))]
+                    [title, str(len(rounds)), *(_spread(rounds, moment) for moment in ("switched", "running", "ended"))]
                 )
         table = _table(("", "rounds", "last write done", "pods Running", "closed / script done"), rows)
         return f"""## Heal time
@@ -88,8 +88,8 @@ wake up. The unavoidable calls (`back_to_back.py`) know every id in advance and 
             for other in ("by hand", "calls only"):
                 if self.of(arm) and self.of(other):
                     quotients = [
-                        f"{_median(self.of(arm), what) / _median(self.of(other), what):.2f}"
-                        for what in ("switched", "running")
+                        f"{_median(self.of(arm), moment) / _median(self.of(other), moment):.2f}"
+                        for moment in ("switched", "running")
                     ]
                     rows.append([f"{ARMS[arm]} / {ARMS[other]}", *quotients])
         return _table(("ratio of medians (below 1: the remediator is faster)", "last write done", "pods Running"), rows)
@@ -143,9 +143,9 @@ Functions, Slack) are in the bill below.
             return "## Bill\n\nNo remediation ended healed."
         dearest = max(usages, key=lambda usage: cost.total(cost.remediation(usage)))
         lines = cost.remediation(dearest)
-        rows = [[line.what, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.6f}"] for line in lines]
+        rows = [[line.item, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.6f}"] for line in lines]
         rows.append(["**one remediation**", "", f"**{cost.total(lines):.6f}**"])
-        idle = [[line.what, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.2f}"] for line in cost.idle_month()]
+        idle = [[line.item, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.2f}"] for line in cost.idle_month()]
         idle.append(["**one idle month**", "", f"**{cost.total(cost.idle_month()):.2f}**"])
         invocations = ", ".join(f"{name} {count}" for name, count in dearest.invocations.items())
         dynamodb = ", ".join(f"{name} {count}" for name, count in dearest.dynamodb.items())
@@ -217,12 +217,12 @@ transaction.
 {_table(heads, rows)}"""
 
 
-def _median(rounds: Iterable[Round], what: str) -> float:
-    return float(median(getattr(one, what) for one in rounds))
+def _median(rounds: Iterable[Round], moment: str) -> float:
+    return float(median(getattr(one, moment) for one in rounds))
 
 
-def _spread(rounds: Iterable[Round], what: str) -> str:
-    return _spread_of([getattr(one, what) for one in rounds])
+def _spread(rounds: Iterable[Round], moment: str) -> str:
+    return _spread_of([getattr(one, moment) for one in rounds])
 
 
 def _spread_of(values: Sequence[float]) -> str:

@@ -103,8 +103,8 @@ class Stage:
 
     def calls(self) -> list[dict[str, Any]]:
         """AWS calls since they were last forgotten; see `local.aws.faults`."""
-        found: list[dict[str, Any]] = json.loads(self._control("GET"))
-        return found
+        recorded: list[dict[str, Any]] = json.loads(self._control("GET"))
+        return recorded
 
     def kubernetes_requests(self, agent: str) -> list[dict[str, Any]]:
         """Requests to the Kubernetes API of the present cluster whose user agent contains `agent`."""
@@ -183,6 +183,6 @@ class Shortage:
     pods: PodWatch
 
 
-def round_name(what: str) -> str:
+def round_name(purpose: str) -> str:
     """A cluster's name that no round had: the cool-down after an incident is by cluster."""
-    return f"bench-{what}-{secrets.token_hex(2)}"
+    return f"bench-{purpose}-{secrets.token_hex(2)}"

@@ -58,19 +58,21 @@ class Storm:
 
     def bill(self) -> list[Line]:
         """For a million such events."""
-        each = MILLION / self.events
+        per_event = MILLION / self.events
         # Lambda receives ten messages with a request (SQS's limit) and deletes as many with another.
         requests = MILLION * (1 + 2 / 10)
         waiting = sum(self.meter.requests.values()) + 2 * self.executions
-        seconds = (self.cpu_seconds * SLOWER + waiting * ANSWER_SECONDS) * each
+        seconds = (self.cpu_seconds * SLOWER + waiting * ANSWER_SECONDS) * per_event
         return [
             Line("EventBridge, custom events", MILLION, "events", 1.0 / MILLION),
             Line("SQS: send one, receive and delete ten", requests, "requests", 0.40 / MILLION),
-            Line("Lambda requests", self.invocations * each, "requests", 0.20 / MILLION),
+            Line("Lambda requests", self.invocations * per_event, "requests", 0.20 / MILLION),
             Line("Lambda duration, arm64, less CPU, and waiting", seconds * GIGABYTES, "GB-seconds", 0.0000133334),
-            Line("DynamoDB writes, on demand", self.meter.write_units * each, "write request units", 0.625 / MILLION),
-            Line("DynamoDB reads, on demand", self.meter.read_units * each, "read request units", 0.125 / MILLION),
-            Line("CloudWatch Logs", self.log_bytes * each / 1e9, "GB", 0.50),
+            Line(
+                "DynamoDB writes, on demand", self.meter.write_units * per_event, "write request units", 0.625 / MILLION
+            ),
+            Line("DynamoDB reads, on demand", self.meter.read_units * per_event, "read request units", 0.125 / MILLION),
+            Line("CloudWatch Logs", self.log_bytes * per_event / 1e9, "GB", 0.50),
         ]
 
 
@@ -201,7 +203,7 @@ def markdown(storms: Sequence[Storm]) -> str:
         "dollars per million events",
     )
     bills = [
-        [lines[0].what, *(f"{line.dollars:.4f}" for line in lines)]
+        [lines[0].item, *(f"{line.dollars:.4f}" for line in lines)]
         for lines in zip(*(storm.bill() for storm in storms), strict=True)
     ]
     titles = [row[0] for row in rows]

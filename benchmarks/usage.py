@@ -81,7 +81,7 @@ def _transitions(stage: Stage, incident: Incident) -> int:
 def _logs(stage: Stage, incident: Incident) -> dict[str, list[str]]:
     """Lines that each function logged since the incident opened."""
     logs = stage.client("logs")
-    found: dict[str, list[str]] = {}
+    lines: dict[str, list[str]] = {}
     # A margin for ingest, which runs before the record exists.
     since = int(incident.opened_at.timestamp() * 1000) - 3000
     for function in stage.functions():
@@ -90,10 +90,10 @@ def _logs(stage: Stage, incident: Incident) -> dict[str, list[str]]:
             pages = logs.get_paginator("filter_log_events").paginate(
                 logGroupName=f"/aws/lambda/{function}", startTime=since
             )
-            found[name] = [event["message"] for page in pages for event in page["events"]]
+            lines[name] = [event["message"] for page in pages for event in page["events"]]
         except logs.exceptions.ResourceNotFoundException:
             continue  # never invoked
-    return found
+    return lines
 
 
 def _gb_seconds(report: re.Match[str]) -> float:

@@ -14,13 +14,13 @@ FILE = Path(__file__).parents[1] / "docs" / "schemas" / "event.schema.json"
 def schema() -> dict[str, Any]:
     """JSON Schema of an event's `detail`. What an event is not about is left out of it, never null; readers must bear
     fields that they do not know."""
-    found = StageEvent.model_json_schema()
-    for field in found["properties"].values():
+    document = StageEvent.model_json_schema()
+    for field in document["properties"].values():
         if field.pop("default", None) is None and "anyOf" in field:
             field.update(next(kind for kind in field.pop("anyOf") if kind != {"type": "null"}))
-    found["required"] = sorted({*found["required"], "version"})
-    found["additionalProperties"] = True
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    document["required"] = sorted({*document["required"], "version"})
+    document["additionalProperties"] = True
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
 
 
 def text() -> str:

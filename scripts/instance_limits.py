@@ -35,10 +35,10 @@ def source(repository: str, revision: str, file: str) -> str:
 
 def entries(go: str) -> dict[str, str]:
     """Instance type -> the text of its Go literal. ValueError when the file has an unexpected shape."""
-    found = dict(ENTRY.findall(go))
-    if not found:
+    fields_of_entry = dict(ENTRY.findall(go))
+    if not fields_of_entry:
         raise ValueError("the Go source has no map of instance types: its shape has changed, adapt ENTRY")
-    return found
+    return fields_of_entry
 
 
 def limits(literal: str) -> dict[str, Any]:
@@ -66,9 +66,9 @@ def document(cni: tuple[str, str], controller: tuple[str, str]) -> dict[str, Any
     """The JSON document; each argument is a repository and a revision."""
     trunks = {kind: trunking(text) for kind, text in entries(source(*controller, CONTROLLER_FILE)).items()}
     instances = {kind: limits(text) for kind, text in sorted(entries(source(*cni, CNI_FILE)).items())}
-    for kind, found in instances.items():
+    for kind, limits_of_kind in instances.items():
         if kind in trunks:
-            found["trunking_compatible"] = trunks[kind]
+            limits_of_kind["trunking_compatible"] = trunks[kind]
     return {
         "version": cni[1],
         "source": f"github.com/aws/amazon-vpc-cni-k8s {cni[1]} {CNI_FILE}",
@@ -84,13 +84,13 @@ def of_product(made: dict[str, Any]) -> dict[str, Any]:
         **made,
         "instances": {
             kind: [
-                found["network_card_enis"][found["default_network_card"]],
-                found["ips_per_eni"],
-                len(found["network_card_enis"]),
-                found["hypervisor"] == "nitro" or found["bare_metal"],
-                found.get("trunking_compatible", True),
+                limits_of_kind["network_card_enis"][limits_of_kind["default_network_card"]],
+                limits_of_kind["ips_per_eni"],
+                len(limits_of_kind["network_card_enis"]),
+                limits_of_kind["hypervisor"] == "nitro" or limits_of_kind["bare_metal"],
+                limits_of_kind.get("trunking_compatible", True),
             ]
-            for kind, found in made["instances"].items()
+            for kind, limits_of_kind in made["instances"].items()
         },
     }
 

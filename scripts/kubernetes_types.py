@@ -87,8 +87,8 @@ class Types:
         if go_type.startswith("[]"):
             item = self.resolve(package, go_type[2:])
             return "bytes" if item == "byte" else f"[]{item}"
-        if found := re.fullmatch(r"map\[[\w.]+\](.+)", go_type):
-            return "map[]" + self.resolve(package, found[1])
+        if match := re.fullmatch(r"map\[[\w.]+\](.+)", go_type):
+            return "map[]" + self.resolve(package, match[1])
         if go_type in SCALARS:
             return SCALARS[go_type]
         alias, _, name = go_type.rpartition(".")
@@ -111,20 +111,20 @@ class Types:
         described: dict[str, list[list[object]]] = {}
         waiting = list(roots)
         while waiting:
-            known = waiting.pop()
-            if known in described:
+            full_name = waiting.pop()
+            if full_name in described:
                 continue
-            package, name = by_name[known]
+            package, name = by_name[full_name]
             if name in package.structs:
-                described[known] = self.fields(package, package.structs[name])
+                described[full_name] = self.fields(package, package.structs[name])
             else:
-                described[known] = [[1, "[]", self.resolve(package, package.named[name][0])]]
-            targets = (re.sub(r"^(\*|\[\]|map\[\])+", "", str(entry[2])) for entry in described[known])
+                described[full_name] = [[1, "[]", self.resolve(package, package.named[name][0])]]
+            targets = (re.sub(r"^(\*|\[\]|map\[\])+", "", str(entry[2])) for entry in described[full_name])
             waiting += [target for target in targets if target in by_name]
         return dict(sorted(described.items()))
 
     def fields(self, package: Package, body: str) -> list[list[object]]:
-        found: list[list[object]] = []
+        rows: list[list[object]] = []
         for _name, go_type, raw_tags in _FIELD.findall(body):
             tags = dict(_TAG.findall(raw_tags))
             if "protobuf" not in tags:
@@ -133,8 +133,8 @@ class Types:
             entry: list[object] = [int(tags["protobuf"].split(",")[1]), json_name, self.resolve(package, go_type)]
             if "patchStrategy" in tags:
                 entry += [tags["patchStrategy"], tags.get("patchMergeKey", "")]
-            found.append(entry)
-        return found
+            rows.append(entry)
+        return rows
 
 
 def short(path: str) -> str:
@@ -148,8 +148,8 @@ def main() -> int:
     api, machinery = Path(sys.argv[1]), Path(sys.argv[2])
     meta = read_package(machinery / "pkg" / "apis" / "meta" / "v1", "k8s.io/apimachinery/pkg/apis/meta/v1")
     folders = [path.parent for path in sorted(api.glob("*/v*/types.go")) if "admission" not in path.parts]
-    found = [read_package(folder, f"k8s.io/api/{folder.parent.name}/{folder.name}") for folder in folders]
-    packages = [meta, *found]
+    packages = [read_package(folder, f"k8s.io/api/{folder.parent.name}/{folder.name}") for folder in folders]
+    packages = [meta, *packages]
     kinds = {"v1/DeleteOptions": "meta/v1.DeleteOptions", "meta.k8s.io/v1/DeleteOptions": "meta/v1.DeleteOptions"}
     for package in packages[1:]:
         version = f"{package.group}/{package.version}" if package.group else package.version

@@ -92,7 +92,7 @@ def lint(path: Path, properties: dict[str, Any]) -> Iterator[str]:
     given = properties["DefinitionSubstitutions"].keys()
     yield from (f"substitution {name} is not in template.yaml" for name in sorted(used - given))
     yield from (f"substitution {name} is not used" for name in sorted(given - used))
-    yield from _statelint(re.sub(r"\$\{(\w+)\}", lambda found: str(substitutions.get(found[1])), source))
+    yield from _statelint(re.sub(r"\$\{(\w+)\}", lambda match: str(substitutions.get(match[1])), source))
     yield from check(json.loads(source))
 
 

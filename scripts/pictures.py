@@ -52,12 +52,12 @@ class Studio:
     @contextmanager
     def incident(self, scenario: Scenario) -> Iterator[None]:
         """A cluster in which two pods too many are wanted; the incident's message is the last one."""
-        seen = int(self.browser.evaluate("document.querySelectorAll('#messages > .message').length"))
+        shown_before = int(self.browser.evaluate("document.querySelectorAll('#messages > .message').length"))
         cluster: Cluster = self.stack.add_cluster(replace(scenario, nginx_replicas=CALM))
         try:
             wait_settled(cluster.api, running=CALM, stuck=0)
             self.stack.kubectl("scale", "deployment", "nginx", f"--replicas={BUSY}")
-            more = f"document.querySelectorAll('#messages > .message').length > {seen}"
+            more = f"document.querySelectorAll('#messages > .message').length > {shown_before}"
             self.browser.wait_until(more, lambda: "the incident's message", INCIDENT_SECONDS)
             yield
         finally:

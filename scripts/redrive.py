@@ -52,8 +52,8 @@ def redrive(sqs: Any, dead_letters: str, queue: str) -> int:
 
 
 def _outputs(cloudformation: Any, stack: str) -> dict[str, str]:
-    [found] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+    [description] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
 
 
 def _arn(sqs: Any, url: str) -> str:

@@ -117,8 +117,8 @@ class Checks:
 
     def _quotas(self) -> str:
         answer = self.aws.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="vpc")
-        known = {one["QuotaCode"] for page in answer for one in page["Quotas"]}
-        missing = sorted(set(CODES) - known)
+        codes = {one["QuotaCode"] for page in answer for one in page["Quotas"]}
+        missing = sorted(set(CODES) - codes)
         _require(not missing, f"not listed: {', '.join(missing)}")
         return f"{len(CODES)} codes"
 
@@ -159,8 +159,8 @@ class Checks:
 
     def _state(self, association: str) -> str:
         vpc = self.aws.client("ec2").describe_vpcs(VpcIds=[self.arguments.vpc])["Vpcs"][0]
-        found = {one["AssociationId"]: one["CidrBlockState"]["State"] for one in vpc["CidrBlockAssociationSet"]}
-        return str(found.get(association))
+        states = {one["AssociationId"]: one["CidrBlockState"]["State"] for one in vpc["CidrBlockAssociationSet"]}
+        return str(states.get(association))
 
     @contextmanager
     def _scratch_subnet(self) -> Iterator[tuple[str, float]]:
@@ -178,11 +178,11 @@ def _compare(described: Any) -> None:
     """The default network card's ENIs and their addresses, as EC2 says and as our data say."""
     kind, network = described["InstanceType"], described["NetworkInfo"]
     card = network["NetworkCards"][network["DefaultNetworkCardIndex"]]
-    told = (card["MaximumNetworkInterfaces"], network["Ipv4AddressesPerInterface"])
-    known = instance_limits(kind)
-    if known is None:
+    answered = (card["MaximumNetworkInterfaces"], network["Ipv4AddressesPerInterface"])
+    recorded = instance_limits(kind)
+    if recorded is None:
         raise AssertionError(f"{kind} is not in our data")
-    _require(told == (known.enis, known.addresses), f"{kind}: EC2 says {told}, our data {known}")
+    _require(answered == (recorded.enis, recorded.addresses), f"{kind}: EC2 says {answered}, our data {recorded}")
 
 
 def _environment(schema: dict[str, Any]) -> dict[str, Any]:

@@ -48,18 +48,18 @@ def _proven(arguments: Namespace, cluster: str) -> list[Cause]:
     name = arguments.signals
     if name == STDIN == arguments.snapshot:
         raise BadInput("--signals and --snapshot cannot both be standard input; give one of them as a file")
-    found = [
-        signal
+    outcomes = (
+        outcome
         for record in read_records(read_text(name, "--signals"), name, "--signals")
-        for signal in parse_record(record, cluster, datetime.now(UTC))
-        if isinstance(signal, Signal) and signal.cluster == cluster
-    ]
-    if not found:
+        for outcome in parse_record(record, cluster, datetime.now(UTC))
+    )
+    signals = [outcome for outcome in outcomes if isinstance(outcome, Signal) and outcome.cluster == cluster]
+    if not signals:
         raise BadInput(
             f"--signals {name}: no record of it is a signal of cluster {cluster}; see what they are with "
             f"`ip-remediator signals {name}`"
         )
-    return sorted({cause for signal in found for cause in signal.causes})
+    return sorted({cause for signal in signals for cause in signal.causes})
 
 
 def status_of(diagnosis: Diagnosis) -> int:

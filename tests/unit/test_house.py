@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from scripts.check_complexity import COMPREHENSIONS, is_dense
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "layers" / "core" / "ip_remediator"
@@ -34,3 +38,66 @@ def test_the_state_machines_have_at_most_1300_lines_together() -> None:
 @pytest.mark.parametrize("package", [path for path in PACKAGES if path.parent == LIBRARY], ids=lambda path: path.name)
 def test_every_package_is_in_the_page_about_the_architecture(package: Path) -> None:
     assert f"`{package.name}/`" in (ROOT / "docs" / "architecture.md").read_text()
+
+
+# Words that say what happened to a value, or nothing at all, instead of what it is: each has a noun that is better.
+RIDDLES = frozenset(
+    {
+        *("found", "told", "untold", "left", "each", "known", "held", "seen", "said", "tell", "what", "whose", "has"),
+        *("heir", "heirs", "pass_on", "outlook", "outlooks", "foretell", "foretold", "foretelling", "wordings", "wish"),
+    }
+)
+# Names that are part of a stored document, a payload or Slack's API; the plan's risks are public as they are.
+FOLDERS = (
+    "functions",
+    "local",
+    "scripts",
+    "benchmarks",
+    *(
+        f"layers/core/ip_remediator/{path.name}"
+        for path in PACKAGES
+        if path.parent == LIBRARY and path.name not in ("signals", "planning", "provisioning", "intake")
+    ),
+)
+NAMES_OF_FIELDS = {
+    ("cluster_actions.py", "left"),
+    ("network_actions.py", "left"),
+    ("model.py", "found"),
+}
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """What the module names: variables, arguments, functions and classes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_names_say_what_they_hold(folder: str) -> None:
+    riddles = {
+        (str(file.relative_to(ROOT / folder)), name)
+        for file in (ROOT / folder).rglob("*.py")
+        for name in _names(ast.parse(file.read_text()))
+        if name.strip("_") in RIDDLES
+    }
+    assert riddles - NAMES_OF_FIELDS == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "dense"),
+    [
+        ("[a for b in c for a in b if a]", False),
+        ("[a for a in c if a and a > 1]", False),
+        ("[a for b in c if b for a in b if a]", True),
+        ("{a: 1 for b in c for a in b if a and b}", True),
+        ("any(a for b in c if b or d for a in b)", True),
+    ],
+)
+def test_a_comprehension_with_two_loops_and_two_conditions_is_dense(text: str, dense: bool) -> None:
+    [comprehension] = [node for node in ast.walk(ast.parse(text)) if isinstance(node, COMPREHENSIONS)]
+    assert is_dense(comprehension) is dense

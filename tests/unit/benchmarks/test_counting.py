@@ -98,13 +98,13 @@ def test_an_incident_that_opened_before_the_measured_event_is_no_measurement() -
 
 def test_the_bill_is_the_sum_of_its_lines() -> None:
     lines = cost.remediation(USAGE)
-    transitions = next(line for line in lines if "Step Functions" in line.what)
+    transitions = next(line for line in lines if "Step Functions" in line.item)
     assert transitions.dollars == pytest.approx(17 * 0.000025)
     assert cost.total(lines) == pytest.approx(sum(line.amount * line.price for line in lines))
 
 
 def test_what_announce_puts_on_the_bus_is_billed_there_and_nowhere_else() -> None:
-    amounts = {line.what: line.amount for line in cost.remediation(USAGE)}
+    amounts = {line.item: line.amount for line in cost.remediation(USAGE)}
     assert amounts["EventBridge: signals in, stages out"] == 4 + 12
     assert amounts["SQS: send, receive and delete of each signal"] == 3 * 4
 

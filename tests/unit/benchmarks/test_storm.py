@@ -40,7 +40,7 @@ def test_the_bill_is_for_a_million_events() -> None:
     meter = Meter()
     meter.write_units, meter.read_units = 10, 20
     storm = Storm(1000, 1, 10, 1, 0, meter, cpu_seconds=0.0, log_bytes=0)
-    bill = {line.what: line.amount for line in storm.bill()}
+    bill = {line.item: line.amount for line in storm.bill()}
     assert bill["EventBridge, custom events"] == 1_000_000
     assert bill["Lambda requests"] == 10_000
     assert bill["DynamoDB writes, on demand"] == 10_000

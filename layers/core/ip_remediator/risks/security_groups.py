@@ -150,7 +150,8 @@ class Groups:
 
     def _admits_pods(self, rules: Iterable[SecurityGroupRule], like: SecurityGroupRule) -> bool:
         """Whether `rules` admit every pod by its groups, whatever its address; an ENI always has a group."""
-        named = frozenset(id_ for rule in rules if rule.groups and _covers(rule, like) for id_ in rule.groups)
+        covering = (rule for rule in rules if _covers(rule, like))
+        named = frozenset(id_ for rule in covering for id_ in rule.groups)
         return bool(named and self._of_pods) and all(named & groups for groups in self._of_pods)
 
     def _missing(self, rule: SecurityGroupRule, near: dict[IPv4Network, list[SecurityGroupRule]]) -> IPv4Network | None:

@@ -72,10 +72,15 @@ def successors_of_eni_configs(later: Mapping[str, Sequence[ChangeMade]], subnets
         change.target: incident
         for incident, changes in later.items()
         for change in changes
-        if change.kind is ChangeKind.ENICONFIG
-        and change.before is not None
-        and change.before["spec"].get("subnet") in subnets
+        if _pointed_before(change, subnets)
     }
+
+
+def _pointed_before(change: ChangeMade, subnets: frozenset[str]) -> bool:
+    """Whether it is an ENIConfig that pointed at one of `subnets` before the change."""
+    if change.kind is not ChangeKind.ENICONFIG or change.before is None:
+        return False
+    return change.before["spec"].get("subnet") in subnets
 
 
 def _same(one: ChangeMade, other: ChangeMade) -> bool:

@@ -131,15 +131,10 @@ def _join_companions(groups: Sequence[_Group], interfaces: InterfaceFacts) -> No
     for group in groups:
         for user in interfaces.users(group.id) if group.directions else ():
             needed[user] |= group.directions
-    companions = [
-        (group, group.by_group & needed[user])
-        for group in groups
-        if group.by_group
-        for user in interfaces.users(group.id)
-        if user in needed
-    ]
-    for group, directions in companions:
-        group.directions |= directions
+    companions = [(group, group.by_group) for group in groups if group.by_group]
+    for group, by_group in companions:
+        for user in interfaces.users(group.id):
+            group.directions |= by_group & needed.get(user, set())
 
 
 def _port(port: int | None) -> int | None:
