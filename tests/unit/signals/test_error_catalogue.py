@@ -15,6 +15,7 @@ from ip_remediator.signals.error_catalogue import (
     classify,
     classify_message,
     deciding_wording,
+    occurrences,
 )
 
 SANDBOX = 'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "9f": '
@@ -139,3 +140,29 @@ def test_the_documentation_lists_every_wording_with_its_cause(wording):
 
     (line,) = [line for line in DOCS.read_text().splitlines() if line.startswith(row)]
     assert wording.versions in line
+
+
+# What a text may be made of: words of the catalogue, whole or cut, and what stands between them.
+_FRAGMENTS = st.sampled_from([needle for wording in WORDINGS for needle in wording.needles]).flatmap(
+    lambda needle: st.sampled_from([needle, needle.upper(), needle[1:], needle[:-1], f"x{needle}y"])
+)
+_TEXTS = st.lists(_FRAGMENTS | st.sampled_from(['"', '\\"', " ", "\n", "failed", "é"]) | st.text(max_size=5)).map(
+    "".join
+)
+
+
+@given(_TEXTS)
+def test_the_fast_search_finds_what_a_plain_one_finds(text):
+    plain = [
+        (number, needle)
+        for number, wording in enumerate(WORDINGS)
+        for needle in wording.needles
+        if needle in text.lower()
+    ]
+    assert sorted({(hit.number, hit.needle) for hit in occurrences(text.lower())}) == sorted(plain)
+
+
+def test_no_needle_holds_a_quotation_mark_between_which_texts_are_searched():
+    assert not [
+        needle for wording in WORDINGS for needle in wording.needles if '"' in needle or needle.lower() != needle
+    ]

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.signals.error_catalogue import Cause, Strength
-from ip_remediator.signals.events import EXCERPT_CHARACTERS, Dropped, DropReason, Signal, Source, parse_eventbridge
+from ip_remediator.signals.events import (
+    EXCERPT_CHARACTERS,
+    Dropped,
+    DropReason,
+    Signal,
+    Source,
+    UnplacedSignal,
+    parse_eventbridge,
+)
 
 SAMPLES = Path(__file__).parents[2] / "data" / "signals"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -377,5 +385,5 @@ def test_no_wrong_part_in_a_real_event_breaks_the_parser(name, data):
 
     outcome = parse(event)
 
-    assert isinstance(outcome, Signal | Dropped)
+    assert isinstance(outcome, Signal | UnplacedSignal | Dropped)
     assert outcome.model_dump_json()

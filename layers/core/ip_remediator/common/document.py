@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -50,3 +51,22 @@ def typed_by_people(kind: type[DocumentT], document: Any) -> DocumentT:
         pydantic.ValidationError
     """
     return kind.model_validate(document, extra="forbid")
+
+
+@cache
+def _all_fields(kind: type[Document]) -> set[str]:
+    return set(kind.model_fields)
+
+
+def unchecked(kind: type[DocumentT], values: dict[str, Any]) -> DocumentT:
+    """The document of `values`, which holds every field of `kind` and was checked by the caller.
+
+    The same as pydantic's `model_construct` without a loop over the fields: a tenth of its time. For records that
+    arrive by the thousand.
+    """
+    document = kind.__new__(kind)
+    object.__setattr__(document, "__dict__", values)
+    object.__setattr__(document, "__pydantic_fields_set__", _all_fields(kind))
+    object.__setattr__(document, "__pydantic_extra__", None)
+    object.__setattr__(document, "__pydantic_private__", None)
+    return document

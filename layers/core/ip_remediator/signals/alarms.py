@@ -10,13 +10,13 @@ An alarm names no cause: pods wait or addresses run low, the facts must tell the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, Strength
-from ip_remediator.signals.documents import at, list_at, mapping_at, text_at, time_of
+from ip_remediator.signals.documents import at, first_text, list_at, mapping_at, text_at, time_of
 from ip_remediator.signals.model import Dropped, DropReason, Outcome, Place, Source, build, cluster_name
 
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
@@ -25,7 +25,7 @@ ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
 MIXED_NAMESPACES = frozenset({"Kubernetes", "ContainerInsights/Prometheus", "AWS/IPAM"})
 # An alarm that names no cluster otherwise (composite, or on other metrics) has it in its name or description.
 # (AWS's examples of composite alarms' events show no description.)
-ALARM_CLUSTER = re.compile(r"\beks-ip-remediator:cluster=([0-9A-Za-z_-]+)")
+ALARM_CLUSTER = re.compile(r"eks-ip-remediator:cluster=([0-9A-Za-z_-]+)")
 # Metrics about addresses, ENIs or pods that wait: of cni-metrics-helper and the CNI (awscni_...), Container Insights,
 # kube-state-metrics, VPC IPAM.
 _METRIC = re.compile(
@@ -61,8 +61,7 @@ class Metric(NamedTuple):
     dimensions: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(NamedTuple):
     """`queries`: the texts of Metrics Insights and PromQL; `attributes`: those of the one contributor that went off."""
 
     name: str
@@ -73,7 +72,7 @@ class Alarm:
     identity: str | None
     metrics: tuple[Metric, ...] = ()
     queries: tuple[str, ...] = ()
-    attributes: Mapping[str, object] = field(default_factory=dict)
+    attributes: Mapping[str, object] = MappingProxyType({})
 
 
 def of_eventbridge(event: object, detail: Mapping[str, object]) -> Alarm:
@@ -130,22 +129,20 @@ def _dimensions(value: object) -> Mapping[str, object]:
 
 
 _QUERY_KEYS = frozenset({"query", "Query", "expression", "Expression"})
-_MAX_QUERY_DEPTH = 6
+_MAX_PARTS = 2_000
 
 
-def _queries(value: object, depth: int = _MAX_QUERY_DEPTH) -> Iterator[str]:
-    if depth == 0:
-        return
-    if isinstance(value, list):
-        for inner in value[:500]:
-            yield from _queries(inner, depth - 1)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, str):
-                if key in _QUERY_KEYS:
-                    yield inner
-            else:
-                yield from _queries(inner, depth - 1)
+def _queries(configuration: object) -> list[str]:
+    """The texts of queries and expressions at any depth: each kind of alarm has them elsewhere."""
+    queries: list[object] = []
+    parts: list[dict[str, object] | list[object]] = [configuration] if isinstance(configuration, dict) else []
+    for part in parts:  # which grows by what is inside
+        if isinstance(part, dict):
+            queries += [part[key] for key in _QUERY_KEYS.intersection(part)]
+        inside: Iterable[object] = part.values() if isinstance(part, dict) else part
+        if len(parts) < _MAX_PARTS:
+            parts += [inner for inner in inside if isinstance(inner, dict | list)]
+    return [query for query in queries if isinstance(query, str)]
 
 
 def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Outcome:
@@ -190,17 +187,17 @@ def _asks_for_addresses(query: str) -> bool:
 
 def _clusters(alarm: Alarm, metrics: list[Metric], queries: list[str]) -> set[str]:
     """The clusters that contributor, dimensions or queries name, whichever of these names one first."""
-    contributor = _text_of(alarm.attributes, _CLUSTER_KEYS)
+    contributor = first_text(alarm.attributes, *_CLUSTER_KEYS)
     if contributor:
         return {contributor}
-    dimensions = {name for metric in metrics if (name := _text_of(metric.dimensions, _CLUSTER_KEYS))}
+    dimensions = {name for metric in metrics if (name := first_text(metric.dimensions, *_CLUSTER_KEYS))}
     return dimensions or {name for query in queries for name in _MATCHER.findall(query) if cluster_name(name)}
 
 
 def _node(alarm: Alarm, metrics: list[Metric]) -> str | None:
     """The node of the dimensions, or else of the contributor."""
-    dimensions = {name for metric in metrics if (name := _text_of(metric.dimensions, _NODE_KEYS))}
-    return _only_one(dimensions) or _text_of(alarm.attributes, _NODE_KEYS)
+    dimensions = {name for metric in metrics if (name := first_text(metric.dimensions, *_NODE_KEYS))}
+    return _only_one(dimensions) or first_text(alarm.attributes, *_NODE_KEYS)
 
 
 def _only_one(names: set[str]) -> str | None:
@@ -208,14 +205,12 @@ def _only_one(names: set[str]) -> str | None:
     return next(iter(names)) if len(names) == 1 else None
 
 
-def _text_of(attributes: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
-    return next((value for key in keys if isinstance(value := attributes.get(key), str) and value), None)
-
-
 def _place(metrics: list[Metric]) -> Place | None:
     """VPC IPAM measures subnets, whoever uses them."""
     keys = ("SubnetId", "SubnetID", "subnetId", "ResourceId")
-    subnets = {name for metric in metrics if (name := _text_of(metric.dimensions, keys)) and name.startswith("subnet-")}
+    subnets = {
+        name for metric in metrics if (name := first_text(metric.dimensions, *keys)) and name.startswith("subnet-")
+    }
     return Place(certain=True, subnets=tuple(sorted(subnets))) if subnets else None
 
 
@@ -252,10 +247,10 @@ def signal_of_alert(alert: object, common: Mapping[str, object], cluster: str | 
     namespace, pod = text_at(labels, "namespace"), text_at(labels, "pod")
     return build(
         source=Source.ALARM,
-        cluster=_text_of(labels, _CLUSTER_KEYS) or cluster,
+        cluster=first_text(labels, *_CLUSTER_KEYS) or cluster,
         cause=Cause.NO_ADDRESS,
         strength=Strength.WEAK,
-        node=_text_of(labels, _NODE_KEYS),
+        node=first_text(labels, *_NODE_KEYS),
         pod=f"{namespace}/{pod}" if namespace and pod and not pod.startswith(_EXPORTERS) else None,
         seen=(began, None),
         received_at=received_at,
@@ -266,4 +261,4 @@ def signal_of_alert(alert: object, common: Mapping[str, object], cluster: str | 
 
 def _summary(alert: object) -> str | None:
     annotations = mapping_at(alert, "annotations")
-    return _text_of(annotations, ("summary", "description", "message"))
+    return first_text(annotations, "summary", "description", "message")

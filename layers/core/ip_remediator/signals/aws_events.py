@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
-from ip_remediator.signals.documents import at, first_time, list_at, mapping_at, text_at
+from ip_remediator.signals.documents import at, list_at, mapping_at, text_at, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Place, Source, build, cluster_name
 
@@ -66,7 +66,7 @@ def signal_of_call(record: Mapping[str, object], identity: str | None, received_
     request = mapping_at(record, "requestParameters")
     cluster, place = _cluster_of_call(record, request), _place_of_call(request, words, certain=by_cni)
     control_plane = _OF_THE_CONTROL_PLANE.match(text_at(request, "description") or "")
-    when = first_time(record, ("eventTime",))
+    when = time_under(record, "eventTime")
     return build(
         source=Source.AWS_EVENT,
         cluster=cluster or (control_plane.group(1) if control_plane else None),
@@ -167,7 +167,7 @@ def signal_of_launch(detail: Mapping[str, object], identity: str | None, receive
     group = text_at(detail, "AutoScalingGroupName") or ""
     subnets = {*_SUBNET.findall(words), *_SUBNET.findall(text_at(detail, "Details", "Subnet ID") or "")}
     of_eksctl = _GROUP_OF_EKSCTL.match(group)
-    when = first_time(detail, ("EndTime",), ("StartTime",))
+    when = time_under(detail, "EndTime", "StartTime")
     return build(
         source=Source.AWS_EVENT,
         cluster=of_eksctl.group(1) if of_eksctl else None,
@@ -234,7 +234,7 @@ def signal_of_aws_health(
         yield Dropped(reason=DropReason.UNRELATED_REASON)
         return
     clusters = _clusters_affected(detail)
-    when = first_time(detail, ("lastUpdatedTime",), ("startTime",))
+    when = time_under(detail, "lastUpdatedTime", "startTime")
     for cluster in clusters or (None,):
         yield build(
             source=Source.AWS_EVENT,

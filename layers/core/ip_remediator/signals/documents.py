@@ -22,8 +22,11 @@ def at(document: object, *path: str) -> object:
 
 def text_at(document: object, *path: str) -> str | None:
     """The text at `path`; empty text and other types count as absent."""
-    value = at(document, *path)
-    return value if isinstance(value, str) and value else None
+    for key in path:
+        if not isinstance(document, dict):
+            return None
+        document = document.get(key)
+    return document if isinstance(document, str) and document else None
 
 
 def first_text(document: object, *keys: str) -> str | None:
@@ -95,10 +98,10 @@ def _since_1970(number: float) -> datetime | None:
         return None
 
 
-def first_time(document: object, *paths: tuple[str, ...]) -> datetime | None:
-    """The first of `paths` that holds a time."""
-    for path in paths:
-        moment = time_of(at(document, *path))
-        if moment is not None:
-            return moment
+def time_under(document: object, *keys: str) -> datetime | None:
+    """The time under the first of `keys` that has one."""
+    if isinstance(document, dict):
+        for key in keys:
+            if moment := time_of(document.get(key)):
+                return moment
     return None

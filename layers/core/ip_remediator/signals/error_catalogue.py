@@ -6,6 +6,10 @@ apart, and the diagnosis decides on facts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
 from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength, Wording
 from ip_remediator.signals.wordings import WORDINGS
 
@@ -30,20 +34,102 @@ def about_sandbox(lowered: str) -> bool:
     return any(words in lowered for words in _SANDBOX)
 
 
+class Occurrence(NamedTuple):
+    """A needle that occurs in a text; in the order of the catalogue."""
+
+    number: int
+    needle: str
+    wording: Wording
+
+
+NEEDLES: tuple[Occurrence, ...] = tuple(
+    Occurrence(number, needle, wording) for number, wording in enumerate(WORDINGS) for needle in wording.needles
+)
+
+# Many needles share a part that few texts hold. A text is searched for the parts first, and for needles only where
+# their part occurs; a needle without a common part is its own.
+_COMMON_PARTS = (
+    "sufficient",
+    "limitexceeded",
+    "enough ",
+    "available",
+    "auth",
+    "credential",
+    "role",
+    "throttling",
+    " limit",
+    "pull",
+    "eni",
+    "ipam",
+    "cni",
+    "grpc",
+    "server",
+    "token",
+    "instance metadata",
+    "unix socket",
+    "ip address to",
+    "vpc.amazonaws.com/",
+)
+
+
+def _part_of(needle: str) -> str:
+    return next((part for part in _COMMON_PARTS if part in needle), needle)
+
+
+_NEEDLES_BY_PART: tuple[tuple[str, tuple[Occurrence, ...]], ...] = tuple(
+    (part, tuple(needle for needle in NEEDLES if _part_of(needle.needle) == part))
+    for part in dict.fromkeys(_part_of(needle.needle) for needle in NEEDLES)
+)
+
+
+def _search(piece: str) -> tuple[Occurrence, ...]:
+    return tuple(
+        occurrence
+        for part, needles in _NEEDLES_BY_PART
+        if part in piece
+        for occurrence in needles
+        if occurrence.needle in piece
+    )
+
+
+# No needle holds a quotation mark, so a text holds a needle exactly when one of the pieces between its quotation marks
+# does. These pieces, unlike the texts, are nearly always the same: what was found in them is kept.
+_search_once = lru_cache(maxsize=2048)(_search)
+_KEPT_PIECE = 400
+_SHORTEST_NEEDLE = min(len(needle.needle) for needle in NEEDLES)
+
+
+def occurrences(lowered: str) -> list[Occurrence]:
+    """The needles of the catalogue that occur in a text in lower case, in the catalogue's order."""
+    hits: list[Occurrence] = []
+    for piece in lowered.split('"'):
+        if len(piece) >= _SHORTEST_NEEDLE:
+            hits += _search_once(piece) if len(piece) <= _KEPT_PIECE else _search(piece)
+    if len(hits) > 1:
+        hits.sort()
+    return hits
+
+
 def deciding_wording(text: str, speaker: Speaker = Speaker.CNI) -> Wording | None:
-    """The first wording of the catalogue that occurs in `text` and counts in the mouth of `speaker`.
+    """The first wording of the catalogue that occurs in `text` and counts in the mouth of `speaker`."""
+    text = text[:CLASSIFIED_CHARACTERS]
+    lowered = text.lower()
+    return first_that_counts(occurrences(lowered), text, lowered, speaker)
+
+
+def first_that_counts(candidates: Sequence[Occurrence], text: str, lowered: str, speaker: Speaker) -> Wording | None:
+    """The first wording of `candidates` that occurs in `text` and counts in the mouth of `speaker`.
 
     A text that quotes the kubelet about a sandbox counts as the kubelet's own, whoever passes it on.
     """
-    text = text[:CLASSIFIED_CHARACTERS]
-    lowered = text.lower()
+    if not candidates:
+        return None
     allowed = _allowed(speaker, lowered)
-    for wording in WORDINGS:
-        for needle in wording.needles:
-            if needle in lowered:
-                if wording.said_by in allowed and (wording.pattern is None or wording.pattern.search(text)):
-                    return wording
-                break
+    for _, needle, wording in candidates:
+        if needle not in lowered or wording.said_by not in allowed:
+            continue
+        if wording.pattern is None or wording.pattern.search(text):
+            return wording
     return None
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 
 from pydantic import ValidationError
 
 from ip_remediator.common.document import typed_by_people
 from ip_remediator.signals import alarms, aws_events, kubernetes_events, log_lines
-from ip_remediator.signals.documents import at, first_time, list_at, mapping_at, text_at, time_of
+from ip_remediator.signals.documents import at, first_text, list_at, mapping_at, text_at, time_under
 from ip_remediator.signals.error_catalogue import Cause, Strength, classify
 from ip_remediator.signals.kubernetes_events import EVENT_REASONS, LAYOUT, ZONE_LABEL, event_in
 from ip_remediator.signals.log_groups import LogGroups, Origin
@@ -92,13 +93,14 @@ def parse_message(
     `groups` maps log groups of their owners to clusters; `cluster` is that of records that name none.
     """
     reader = _Reader(received_at, groups)
-    empty = True
-    for outcomes in find(document, reader.recognise, Envelope(cluster=cluster)):
-        for outcome in outcomes:
-            empty = False
-            yield outcome
-    if empty:
-        yield Dropped(reason=DropReason.NOT_AN_EVENT)
+    outcomes = chain.from_iterable(find(document, reader.recognise, Envelope(cluster=cluster)))
+    return _outcomes_or(DropReason.NOT_AN_EVENT, outcomes)
+
+
+def _outcomes_or(reason: DropReason, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The outcomes, or one drop where there are none."""
+    first = next(outcomes, None) or Dropped(reason=reason)
+    return chain((first,), outcomes)
 
 
 class _Reader:
@@ -125,25 +127,18 @@ class _Reader:
     def eventbridge(
         self, event: Mapping[str, object], detail: Mapping[str, object], envelope: Envelope
     ) -> Iterator[Outcome]:
-        source, kind = event.get("source"), text_at(event, "detail-type")
+        source, kind = event.get("source"), event.get("detail-type")
         if source == OWN_SOURCE:
             return iter([_parse_own(event, detail, self._received_at)])
         if source == "aws.cloudwatch":
             if kind not in _ALARM_DETAIL_TYPES:
                 return iter([Dropped(reason=DropReason.UNKNOWN_SHAPE)])
             return iter([self._of_alarm(alarms.of_eventbridge(event, detail), envelope)])
-        identity = text_at(event, "id")
-        found = find(detail, self.recognise, Envelope(envelope.cluster, identity))
-        return self._first_or_unknown(found)
-
-    def _first_or_unknown(self, found: Iterator[Iterator[Outcome]]) -> Iterator[Outcome]:
-        empty = True
-        for outcomes in found:
-            for outcome in outcomes:
-                empty = False
-                yield outcome
-        if empty:
-            yield Dropped(reason=DropReason.UNKNOWN_SHAPE)
+        inner = Envelope(envelope.cluster, first_text(event, "id"))
+        outcomes = self.recognise(detail, inner)
+        if outcomes is None:
+            outcomes = chain.from_iterable(find(detail, self.recognise, inner))
+        return _outcomes_or(DropReason.UNKNOWN_SHAPE, outcomes)
 
     def _of_event(self, event: kubernetes_events.KubernetesEvent, envelope: Envelope) -> Outcome:
         return kubernetes_events.signal_of(event, cluster=envelope.cluster, received_at=self._received_at)
@@ -214,7 +209,7 @@ class _Reader:
         if next(find(list(document.values()), _event_or_none), None):
             return None
         line = log_lines.line_of(_text_of(document), document, Origin())
-        moment = first_time(document, ("time",), ("timestamp",), ("@timestamp",)) or time_of(document.get("date"))
+        moment = time_under(document, "time", "timestamp", "@timestamp", "date")
         return iter(
             [
                 log_lines.signal_of(
@@ -244,11 +239,13 @@ def _parse_own(event: object, detail: Mapping[str, object], received_at: datetim
     """Our own event carries a `Signal` document; times and id may be left to the envelope."""
     if text_at(event, "detail-type") != OWN_DETAIL_TYPE:
         return Dropped(reason=DropReason.UNKNOWN_SHAPE)
-    sent = first_time(event, ("time",)) or received_at
+    sent = time_under(event, "time") or received_at
     defaults = {"first_seen": sent, "last_seen": sent, "id": text_at(event, "id")}
     try:
         signal = typed_by_people(Signal, {**defaults, **detail})
     except ValidationError:
         return Dropped(reason=DropReason.INVALID_SIGNAL)
+    if signal.first_seen <= signal.last_seen <= received_at:
+        return signal
     last = min(signal.last_seen, received_at)
     return signal.model_copy(update={"first_seen": min(signal.first_seen, last), "last_seen": last})

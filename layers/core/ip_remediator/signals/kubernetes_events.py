@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength
-from ip_remediator.signals.documents import first_time, list_at, mapping_at, text_at, time_of
+from ip_remediator.signals.documents import first_text, list_at, mapping_at, text_at, time_of, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
 
@@ -49,8 +49,7 @@ _KINDS_OF_NODES = frozenset({"NodeClaim", "NodePool", "Machine", "MachineSet", "
 AGENT_CONDITION = "NetworkingReady"
 
 
-@dataclass(frozen=True, slots=True)
-class KubernetesEvent:
+class KubernetesEvent(NamedTuple):
     """What every shape comes to. `namespace` and `name` are those of the object that the event is about."""
 
     reason: str
@@ -80,53 +79,60 @@ def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
             about = document.get(key)
             if isinstance(about, dict):
                 return _of_api(document, about, reason)
-        if reason in EVENT_REASONS or document.get("format") == LAYOUT:
+        if document.get("format") == LAYOUT:
+            return _of_layout(document, reason)
+        if reason in EVENT_REASONS:
             return _of_fields(_fields(document))
     if "attributes" in document or "tags" in document or "body" in document:
         return _of_fields(_fields(document))
     return None
 
 
+_LAYOUT_TEXTS = ("message", "kind", "namespace", "name", "node", "zone", "cluster", "uid")
+
+
+def _of_layout(document: Mapping[str, object], reason: str) -> KubernetesEvent:
+    """This project's own layout, whose fields are those of the model."""
+    texts = {name: value for name in _LAYOUT_TEXTS if isinstance(value := document.get(name), str) and value}
+    return KubernetesEvent(
+        reason,
+        texts.pop("message", ""),
+        first_seen=time_of(document.get("firstSeen")),
+        last_seen=time_of(document.get("lastSeen")),
+        **texts,
+    )
+
+
 # ------------------------------------------------------------------------------------------------ objects of the API
 def _of_api(document: Mapping[str, object], about: Mapping[str, object], reason: str) -> KubernetesEvent:
     """core/v1 and events.k8s.io/v1 name the same things differently."""
+    metadata = document.get("metadata")
     return KubernetesEvent(
         reason=reason,
-        message=text_at(document, "message") or text_at(document, "note") or "",
-        kind=text_at(about, "kind"),
-        namespace=text_at(about, "namespace"),
-        name=text_at(about, "name"),
+        message=first_text(document, "message", "note") or "",
+        kind=first_text(about, "kind"),
+        namespace=first_text(about, "namespace"),
+        name=first_text(about, "name"),
         node=_node_of(document, about),
-        zone=text_at(about, "labels", ZONE_LABEL),
-        cluster=text_at(document, "clusterName"),
+        zone=first_text(about.get("labels"), ZONE_LABEL),
+        cluster=first_text(document, "clusterName"),
         # A repeat is folded into the same object (its count grows): no new observation of another pod.
-        uid=text_at(document, "metadata", "uid"),
-        first_seen=first_time(
-            document,
-            ("firstTimestamp",),
-            ("deprecatedFirstTimestamp",),
-            ("eventTime",),
-            ("metadata", "creationTimestamp"),
-            ("lastTimestamp",),
-        ),
-        last_seen=first_time(
-            document,
-            ("series", "lastObservedTime"),
-            ("lastTimestamp",),
-            ("deprecatedLastTimestamp",),
-            ("eventTime",),
-        ),
+        uid=first_text(metadata, "uid"),
+        first_seen=time_under(document, "firstTimestamp", "deprecatedFirstTimestamp", "eventTime")
+        or time_under(metadata, "creationTimestamp")
+        or time_under(document, "lastTimestamp"),
+        last_seen=time_under(document.get("series"), "lastObservedTime")
+        or time_under(document, "lastTimestamp", "deprecatedLastTimestamp", "eventTime"),
     )
 
 
 def _node_of(document: Mapping[str, object], about: Mapping[str, object]) -> str | None:
     """The node an Event is about; newer kubelets name it in `reportingInstance`, where others put a pod's name."""
     if about.get("kind") == "Node":
-        return text_at(about, "name")
-    host = text_at(document, "source", "host") or text_at(document, "deprecatedSource", "host")
-    reporter = text_at(document, "reportingComponent") or text_at(document, "reportingController")
-    if host is None and reporter == "kubelet":
-        return text_at(document, "reportingInstance")
+        return first_text(about, "name")
+    host = first_text(document.get("source"), "host") or first_text(document.get("deprecatedSource"), "host")
+    if host is None and first_text(document, "reportingComponent", "reportingController") == "kubelet":
+        return first_text(document, "reportingInstance")
     return host
 
 

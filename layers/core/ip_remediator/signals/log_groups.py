@@ -77,6 +77,7 @@ _CNI_PROGRAMS = ("aws-node", "aws-vpc-cni", "ipamd", "aws-k8s-agent", "vpc-resou
 _RUNTIME_PROGRAMS = frozenset({"kubelet", "containerd", "dockerd", "docker", "crio", "cri-o"})
 
 
+@lru_cache(maxsize=1024)
 def speaker_of(program: str) -> Speaker:
     """Whose words a program's are, by the name of its container, unit or process."""
     name = program.removesuffix(".service").rpartition("/")[2]

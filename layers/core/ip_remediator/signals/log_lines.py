@@ -8,73 +8,28 @@ also depends on whose words it is (`causes.SaidBy`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
-from ip_remediator.signals.documents import at, first_text, json_value, mapping_at, text_at
-from ip_remediator.signals.error_catalogue import CLASSIFIED_CHARACTERS, about_sandbox, deciding_wording
+from ip_remediator.signals.documents import first_text, json_value, mapping_at, text_at
+from ip_remediator.signals.error_catalogue import (
+    CLASSIFIED_CHARACTERS,
+    NEEDLES,
+    Occurrence,
+    about_sandbox,
+    first_that_counts,
+    occurrences,
+)
+from ip_remediator.signals.kubernetes_events import EVENT_REASONS
 from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
 
-# A line with none of these holds no words of the catalogue, no Kubernetes Event and nothing about a sandbox (a test
-# compares them with the catalogue). Plain substrings: a regular expression of as many words is ten times slower.
-MARKERS = (
-    "insufficient",
-    "sandbox",
-    "aws-cni",
-    "eniconfig",
-    "eni config",
-    "enis for",
-    "eni limit",
-    "eni attachment",
-    "eni creation",
-    "ipam",
-    "limitexceeded",
-    "ip address",
-    "free addresses",
-    "free cidr",
-    "free ipv4",
-    "enough ips",
-    "ipnotavailable",
-    "to be free",
-    "/prefix addresses",
-    "privateipv4",
-    "rate limit",
-    "rate exceeded",
-    "throttling",
-    "authoriz",
-    "authfailure",
-    "iampermissions",
-    "credential",
-    "imds",
-    "identity",
-    "ec2role",
-    "expiredtoken",
-    "device number",
-    "find plugin",
-    "cni ",
-    "etc/cni",
-    "k8s-agent",
-    "process terminated",
-    "initialization failure",
-    "instance metadata",
-    "api server",
-    "apiserver",
-    "grpc",
-    "unix socket",
-    "backend server",
-    "50051",
-    "warm pool",
-    "allocationfailed",
-    "creationfailed",
-    "namenotfound",
-    '"reason',
-    "event.reason",
-    "event_reason",
-)
-_EVENT_MARKERS = ("reason", "**")
+# What makes a line worth reading besides words of the catalogue: reasons of Kubernetes Events, and sandboxes of the
+# CNI that failed for causes that nobody knows.
+_MARKERS = ("aws-cni", "podsandbox", *(reason.lower() for reason in EVENT_REASONS))
+_MARKERS_WITHOUT_WORDS = tuple(marker for marker in _MARKERS if not occurrences(marker))
 
 
 class Line(NamedTuple):
@@ -83,19 +38,25 @@ class Line(NamedTuple):
     words: str
     excerpt: str
     speaker: Speaker
-    node: str | None
-    zone: str | None
+    node: str | None = None
+    zone: str | None = None
 
 
-def may_matter(raw: str) -> bool:
-    """A cheap look at a raw line before anything is parsed."""
-    lowered = raw[: 2 * CLASSIFIED_CHARACTERS].lower()
-    return any(marker in lowered for marker in MARKERS)
+def words_in(raw: str) -> Sequence[Occurrence] | None:
+    """A cheap look at a raw line before anything is parsed: the words of the catalogue that it may hold.
+
+    None: it holds neither words nor an event nor a sandbox that failed.
+    """
+    lowered = raw[: 4 * CLASSIFIED_CHARACTERS].lower()
+    if "\\u00" in lowered or "\\/" in lowered:  # JSON may write any sign as an escape
+        return NEEDLES
+    words = occurrences(lowered)
+    return words if words or any(marker in lowered for marker in _MARKERS_WITHOUT_WORDS) else None
 
 
 def may_hold_event(raw: str) -> bool:
     """Whether a line may be, or hold, a Kubernetes Event of some exporter."""
-    return any(marker in raw for marker in _EVENT_MARKERS)
+    return "reason" in raw or "**" in raw
 
 
 _TEXTS = ("message", "log", "MESSAGE", "msg", "body", "line")
@@ -104,13 +65,11 @@ _TEXTS = ("message", "log", "MESSAGE", "msg", "body", "line")
 def line_of(raw: str, record: object, origin: Origin) -> Line:
     """`record`: the JSON object that `raw` is, or anything else for plain text."""
     if not isinstance(record, dict):
-        return _plain(raw, origin)
+        return _plain(raw, origin.speaker, origin.node)
+    metadata = _metadata_in(record) if not _METADATA_KEYS.isdisjoint(record) else ()
     words = first_text(record, *_TEXTS) or text_at(record, "body", "stringValue") or raw
-    named = _speaker_in(record)
-    inner = _plain(words, origin if named is Speaker.UNKNOWN else origin._replace(speaker=named))
-    speaker = inner.speaker if named is Speaker.UNKNOWN else named
-    node = _node_in(record) or inner.node or origin.node
-    return Line(inner.words, inner.excerpt, speaker, node, text_at(record, "az") or text_at(record, "zone"))
+    speaker, node = _speaker_in(record, metadata) or origin.speaker, _node_in(record, metadata)
+    return _plain(words, speaker, origin.node, node, first_text(record, "az", "zone"))
 
 
 # --- plain text: prefixes of CRI logs and syslog, and what the form of a line tells of its program
@@ -127,16 +86,21 @@ _KUBELET_FILE = re.compile(r"\b(?:pod_workers|kuberuntime_\w+|remote_runtime|kub
 _CONTAINERD = re.compile(r'level=\w+ msg="?(?:RunPodSandbox|StopPodSandbox|PullImage)')
 
 
-def _plain(text: str, origin: Origin) -> Line:
+def _plain(
+    text: str, speaker: Speaker, of_stream: str | None, of_record: str | None = None, zone: str | None = None
+) -> Line:
+    """The line in a text. Of its node a record knows more than the text, and the text more than the stream."""
     text = text[:CLASSIFIED_CHARACTERS]
-    if text.startswith("{"):
-        return Line(text, _said(text), _speaker_by_form(text, origin), origin.node, None)
-    text = _CRI.sub("", text, count=1)
-    syslog = _SYSLOG.match(text)
-    if syslog:
-        speaker = speaker_of(syslog.group(2))
-        return Line(text[syslog.end() :], text, speaker, syslog.group(1), None)
-    return Line(text, _said(text), _speaker_by_form(text, origin), origin.node, None)
+    if not text.startswith("{"):
+        if cri := _CRI.match(text):
+            text = text[cri.end() :]
+        syslog = _SYSLOG.match(text)
+        if syslog:
+            speaker = speaker if speaker is not Speaker.UNKNOWN else speaker_of(syslog.group(2))
+            return Line(text[syslog.end() :], text, speaker, of_record or syslog.group(1), zone)
+    if speaker is Speaker.UNKNOWN:
+        speaker = _speaker_by_form(text)
+    return Line(text, _said(text), speaker, of_record or of_stream, zone)
 
 
 def _said(text: str) -> str:
@@ -149,10 +113,7 @@ def _said(text: str) -> str:
     return f"{message}: {error}" if error else message
 
 
-def _speaker_by_form(text: str, origin: Origin) -> Speaker:
-    """By the form of the text, where group and stream do not tell."""
-    if origin.speaker is not Speaker.UNKNOWN:
-        return origin.speaker
+def _speaker_by_form(text: str) -> Speaker:
     if _IPAMD_CALLER.search(text):
         return Speaker.CNI
     if _KUBELET_FILE.search(text) or _CONTAINERD.search(text):
@@ -168,31 +129,41 @@ _PROGRAM_KEYS = ("systemd_unit", "_SYSTEMD_UNIT", "ident", "SYSLOG_IDENTIFIER", 
 _HOST_KEYS = ("hostname", "host", "_HOSTNAME", "node_name", "node", "k8s.node.name")
 
 
-def _parts(record: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+_METADATA_KEYS = frozenset({"kubernetes", "resource"})
+
+
+def _metadata_in(record: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+    """The parts of a record in which shippers describe the pod that wrote it."""
     resource = mapping_at(record, "resource")
-    return (mapping_at(record, "kubernetes"), resource, mapping_at(resource, "attributes"), record)
+    parts = (mapping_at(record, "kubernetes"), resource, mapping_at(resource, "attributes"))
+    return tuple(part for part in parts if part)
 
 
-def _speaker_in(record: Mapping[str, object]) -> Speaker:
-    parts = _parts(record)
-    container = next((name for part in parts if (name := first_text(part, *_CONTAINER_KEYS))), None)
+def _speaker_in(record: Mapping[str, object], metadata: Iterable[Mapping[str, object]]) -> Speaker | None:
+    """Whose words the record's are, by the container or unit that it names."""
+    parts = (*metadata, record)
+    container = _first_in(parts, _CONTAINER_KEYS)
     if container:
-        pod = next((name for part in parts if (name := first_text(part, *_POD_KEYS))), None)
-        return speaker_of_container(container, pod)
+        return speaker_of_container(container, _first_in(parts, _POD_KEYS))
     program = first_text(record, *_PROGRAM_KEYS)
-    return speaker_of(program) if program else Speaker.UNKNOWN
+    return speaker_of(program) if program else None
 
 
-def _node_in(record: Mapping[str, object]) -> str | None:
-    *others, own = _parts(record)
-    named = next((name for part in others if (name := first_text(part, *_NODE_KEYS))), None)
-    return first_text(own, "hostname") or named or first_text(own, *_HOST_KEYS)
+def _node_in(record: Mapping[str, object], metadata: Iterable[Mapping[str, object]]) -> str | None:
+    return first_text(record, "hostname") or _first_in(metadata, _NODE_KEYS) or first_text(record, *_HOST_KEYS)
+
+
+def _first_in(parts: Iterable[Mapping[str, object]], keys: tuple[str, ...]) -> str | None:
+    for part in parts:
+        if text := first_text(part, *keys):
+            return text
+    return None
 
 
 # --- the pod that a line is about
 # Each form with a part that it always has, for a cheap first look, and whether the name stands before the namespace.
 _POD_FORMS = (
-    ("pod=", re.compile(r'\bpod=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*"'), False),  # klog of the kubelet
+    ("pod=", re.compile(r'pod=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*"'), False),  # klog of the kubelet
     (
         "PodSandboxMetadata{",  # containerd
         re.compile(r"PodSandboxMetadata\{Name:([a-z0-9.-]{1,253}),Uid:[^,]{0,60},Namespace:([a-z0-9.-]{1,253}),"),
@@ -232,8 +203,8 @@ def pod_in(text: str) -> str | None:
 
 # --- weighing
 _DEBUG = re.compile(r'"level": ?"debug"|\[DEBUG\]|\blevel=debug\b', re.IGNORECASE)
-_FAILURE = re.compile(r"fail|error|unable|panic|fatal|refused|denied|timed out|timeout", re.IGNORECASE)
-_OF_THE_CNI = re.compile(r"aws-cni|PodSandbox")
+_FAILURES = ("fail", "error", "unable", "panic", "fatal", "refused", "denied", "timed out", "timeout")
+_OF_THE_CNI = ("aws-cni", "PodSandbox")
 # Programs that start nodes: what EC2 refuses them, new nodes lack.
 _LAUNCHERS = ("cluster-autoscaler", "karpenter", "requested number of instances", "NodeClaim")
 
@@ -247,30 +218,43 @@ class Judged(NamedTuple):
     reason: DropReason | None = None
 
 
-def judge(line: Line) -> Judged:
-    wording = deciding_wording(line.words, line.speaker)
+def judge(line: Line, words: Sequence[Occurrence] = NEEDLES) -> Judged:
+    """`words`: those of the catalogue that the line may hold."""
+    lowered = line.words.lower()
+    wording = first_that_counts(words, line.words, lowered, line.speaker)
     if wording is None or wording.cause is Cause.OTHER:
-        return _judge_unknown(line, wording)
+        return _judge_unknown(line, wording, words, lowered)
     node_limit_at_debug = wording.cause is Cause.NODE_LIMIT and _DEBUG.search(line.words)
     if wording.harmless or node_limit_at_debug:
         return Judged(wording=wording, reason=DropReason.HARMLESS)
     return Judged(wording.cause, wording.strength, wording)
 
 
-def _judge_unknown(line: Line, wording: Wording | None) -> Judged:
+def _judge_unknown(line: Line, wording: Wording | None, words: Sequence[Occurrence], lowered: str) -> Judged:
     """Unknown words go along as evidence only where a sandbox or the CNI failed."""
-    if line.speaker is not Speaker.OTHER and _OF_THE_CNI.search(line.words) and _FAILURE.search(line.words):
+    of_the_cni = line.speaker is not Speaker.OTHER and any(part in line.words for part in _OF_THE_CNI)
+    if of_the_cni and any(failure in lowered for failure in _FAILURES):
         return Judged(wording=wording)
-    if line.speaker in (Speaker.OTHER, Speaker.RUNTIME) and (said := deciding_wording(line.words)):
-        return Judged(wording=said, reason=DropReason.OTHER_PROGRAM)
+    others = line.speaker in (Speaker.OTHER, Speaker.RUNTIME)
+    if others and (of_others := first_that_counts(words, line.words, lowered, Speaker.CNI)):
+        return Judged(wording=of_others, reason=DropReason.OTHER_PROGRAM)
     return Judged(wording=wording, reason=DropReason.UNRELATED_LINE)
 
 
 def signal_of(
-    line: Line, *, cluster: str | None, moment: datetime | None, identity: str | None, received_at: datetime
+    line: Line,
+    words: Sequence[Occurrence] = NEEDLES,
+    *,
+    cluster: str | None,
+    moment: datetime | None,
+    identity: str | None,
+    received_at: datetime,
 ) -> Outcome:
-    """The signal in a line. A line of a controller names no node: it runs on one, but is about others."""
-    judged = judge(line)
+    """The signal in a line. A line of a controller names no node: it runs on one, but is about others.
+
+    `words`: those of the catalogue that the line may hold.
+    """
+    judged = judge(line, words)
     if judged.reason:
         return Dropped(reason=judged.reason)
     own_node = line.speaker is not Speaker.OTHER
@@ -294,8 +278,3 @@ def signal_of(
 def record_in(raw: str) -> object:
     """The JSON object that a line is; None for plain text, which is as good."""
     return json_value(raw) if raw.startswith("{") else None
-
-
-def written_in(record: object) -> object:
-    """What a container wrote as JSON: a text in the shipper's record, or read by it."""
-    return json_value(text_at(record, "log") or "") or at(record, "log_processed")

@@ -56,7 +56,8 @@ def parse_batch(
 def parse_line(event: object, origin: Origin, received_at: datetime) -> Outcome:
     """One log event `{"id", "timestamp", "message"}`."""
     raw = text_at(event, "message") or ""
-    if not log_lines.may_matter(raw):
+    words = log_lines.words_in(raw)
+    if words is None:
         return Dropped(reason=DropReason.UNRELATED_LINE)
     record = log_lines.record_in(raw)
     exported = exported_event(record, origin) if log_lines.may_hold_event(raw) else None
@@ -65,6 +66,7 @@ def parse_line(event: object, origin: Origin, received_at: datetime) -> Outcome:
         return signal_of_event(found, cluster=envelope.cluster, received_at=received_at)
     return log_lines.signal_of(
         log_lines.line_of(raw, record, origin),
+        words,
         cluster=origin.cluster,
         moment=time_of(at(event, "timestamp")),
         identity=text_at(event, "id"),

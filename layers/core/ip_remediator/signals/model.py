@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
-from ip_remediator.common.document import Document
+from ip_remediator.common.document import Document, unchecked
 from ip_remediator.signals.documents import to_utc
 from ip_remediator.signals.error_catalogue import Cause, Strength
 
@@ -64,6 +64,9 @@ def _clean(value: object) -> object:
     """One line of printable text: control and format characters (line breaks, bidi overrides) become spaces."""
     if not isinstance(value, str):
         return value
+    head = value[:EXCERPT_CHARACTERS]
+    if head.isprintable() and "  " not in head and head.strip(" ") == head:
+        return head
     head = value[: 4 * EXCERPT_CHARACTERS]
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(char).startswith("C") else char for char in head)
@@ -216,34 +219,23 @@ def build(
         return Dropped(reason=DropReason.NO_CLUSTER)
     last = min(seen[1] or seen[0] or received_at, received_at)
     first = min(seen[0] or last, last)
+    if identity is None or not _matches_identifier(identity):
+        content = f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"
+        identity = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
     facts: dict[str, Any] = {
         "source": source,
         "cause": cause,
         "strength": strength,
-        "affected": affected,
-        "node": _where_allowed(node, _matches_object),
-        "zone": _where_allowed(zone, _matches_object),
-        "pod": _where_allowed(pod, _matches_pod),
+        "node": node if node and _matches_object(node) else None,
+        "zone": zone if zone and _matches_object(zone) else None,
+        "pod": pod if pod and _matches_pod(pod) else None,
         "first_seen": first,
         "last_seen": last,
-        "id": _identifier(identity, f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"),
+        "id": identity,
         "excerpt": _clean(excerpt),
+        "affected": affected,
+        "cluster": named,
     }
-    # Every field was checked above: validating them again would be half of the work on an event.
     if named is not None:
-        return Signal.model_construct(_ALL_FIELDS, cluster=named, **facts)
-    return UnplacedSignal.model_construct(_ALL_FIELDS_UNPLACED, cluster=None, place=place or Place(), **facts)
-
-
-def _identifier(identity: str | None, content: str) -> str:
-    if identity is not None and _matches_identifier(identity):
-        return identity
-    return hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
-
-
-def _where_allowed(name: str | None, matches: Callable[[str], object]) -> str | None:
-    return name if name and matches(name) else None
-
-
-_ALL_FIELDS = set(Signal.model_fields)
-_ALL_FIELDS_UNPLACED = set(UnplacedSignal.model_fields)
+        return unchecked(Signal, facts)
+    return unchecked(UnplacedSignal, facts | {"place": place})

@@ -12,8 +12,7 @@ import binascii
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ip_remediator.signals.documents import first_text, json_value, mapping_at, text_at
 from ip_remediator.signals.model import Dropped, DropReason, cluster_name
@@ -29,8 +28,7 @@ _GZIP = 31
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What the envelopes around a record say: its cluster, an id that is the same for every delivery, and of OTLP the
     resource that many records share."""
 
@@ -63,7 +61,11 @@ def find(document: object, recognise: Recognise[_Found], envelope: Envelope = _B
 
     An object that is recognised is not looked into.
     """
-    yield from _Search(recognise).search(document, envelope, MAX_DEPTH)
+    if not isinstance(document, dict):
+        return _Search(recognise).search(document, envelope, MAX_DEPTH)
+    # Mostly the document itself is it.
+    found = recognise(document, envelope)
+    return iter((found,)) if found is not None else _Search(recognise).inside(document, envelope, MAX_DEPTH)
 
 
 class _Search(Generic[_Found]):
@@ -87,9 +89,9 @@ class _Search(Generic[_Found]):
         if found is not None:
             yield found
             return
-        yield from self._inside(value, envelope, depth)
+        yield from self.inside(value, envelope, depth)
 
-    def _inside(self, value: Mapping[str, object], envelope: Envelope, depth: int) -> Iterator[_Found]:
+    def inside(self, value: Mapping[str, object], envelope: Envelope, depth: int) -> Iterator[_Found]:
         envelope = _with_names_of(value, envelope)
         for inner in value.values():
             if isinstance(inner, dict | list | str):
@@ -103,7 +105,9 @@ class _Search(Generic[_Found]):
 
 def _json_in(text: str) -> object:
     """A JSON text, or one in base64 as Kinesis and Firehose carry it, also compressed."""
-    if text[:1] in ("{", "[", " ", "\n", "\t"):
+    if text[:1] not in _FIRST_SIGNS:
+        return None
+    if text[0] in "{[ \n\t":
         return json_value(text)
     # base64 of '{"' and of gzip's first bytes
     if text.startswith(("eyJ", "ewo", "ewog", "W3")):
@@ -114,6 +118,8 @@ def _json_in(text: str) -> object:
     return inflate(text) if text.startswith("H4sI") else None
 
 
+# Of JSON; of "{", "[" and gzip's first bytes in base64.
+_FIRST_SIGNS = frozenset("{[ \n\teWH")
 _CLUSTER_KEYS = ("clusterName", "cluster_name", "cluster", "ClusterName", "k8s.cluster.name", "kube_cluster_name")
 _CLUSTER_PARTS = (("resource",), ("resource", "attributes"), ("attributes",), ("kubernetes",), ("labels",), ("fields",))
 _IDENTITY_KEYS = ("MessageId", "messageId", "id", "eventID", "recordId")
