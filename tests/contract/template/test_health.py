@@ -20,7 +20,7 @@ def resources() -> dict[str, Any]:
 
 
 def test_every_alarm_is_optional_tells_when_it_is_over_and_is_documented(resources: dict[str, Any]) -> None:
-    page = (ROOT / "docs" / "operations.md").read_text()
+    page = (ROOT / "docs" / "operations-reference.md").read_text()
     alarms = {name: one for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
     assert len(alarms) == 16
     for name, alarm in alarms.items():
