@@ -88,7 +88,7 @@ class StackDoctor:
         count = self._depth("SignalsDeadLetterQueueUrl")
         if not count:
             return Finding.ok("there are none")
-        return Finding.doubtful(f"{count} messages could not be processed", "docs/operations-reference.md, dead letters")
+        return Finding.doubtful(f"{count} messages could not be processed", "operations-reference.md, dead letters")
 
     def _depth(self, output: str) -> int:
         """Messages that wait or are being processed."""

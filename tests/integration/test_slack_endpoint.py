@@ -3,14 +3,17 @@ which every other test here uses."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
 import urllib3
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.common.enums import Outcome
+from local.stack.deployment import ROOT
 from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.conftest import SPEED, WAIT_SCALE
@@ -18,15 +21,15 @@ from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
 
 pytestmark = pytest.mark.slow
+TOPIC = "arn:aws:sns:ap-northeast-2:000000000000:health"
 
 
 @pytest.fixture(params=["http-api", "none"])
 def endpoint(request: pytest.FixtureRequest, tmp_path: pytest.TempPathFactory) -> Iterator[tuple[str, Lab]]:
-    topic = "arn:aws:sns:ap-northeast-2:000000000000:health"
     parameters = {
         "SlackEndpoint": request.param,
         "SlackReservedConcurrency": "5",
-        "HealthTopicArn": topic,
+        "HealthTopicArn": TOPIC,
         "Dashboard": "yes",
     }
     with Stack(tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
@@ -38,6 +41,7 @@ def test_given_an_endpoint_of_each_kind_when_a_plan_waits_then_it_is_answered_th
     endpoint: tuple[str, Lab],
 ) -> None:
     kind, lab = endpoint
+    assert_own_health_is_watched(lab)
     with patient(lab) as cluster:
         cluster.settle(running=8, stuck=2)
         execution = lab.start(cluster.name, mode="approve")
@@ -52,6 +56,18 @@ def test_given_an_endpoint_of_each_kind_when_a_plan_waits_then_it_is_answered_th
         lab.click(lab.messages(incident.id)[0], "approve")
         assert lab.end_of(execution).status == "SUCCEEDED"
         assert lab.incidents.get(incident.id).outcome is Outcome.HEALED
+
+
+def assert_own_health_is_watched(lab: Lab) -> None:
+    """The options made every alarm of the template, which rings at the topic, and a dashboard that can be read."""
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"].values()
+    planned = [resource for resource in resources if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    alarms = lab.aws("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert len(alarms) == len(planned) > 10
+    assert all(alarm["AlarmActions"] == [TOPIC] for alarm in alarms)
+    [dashboard] = lab.aws("cloudwatch").list_dashboards()["DashboardEntries"]
+    body = lab.aws("cloudwatch").get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"]
+    assert len(json.loads(body)["widgets"]) >= 4
 
 
 def _unsigned(lab: Lab) -> int:
