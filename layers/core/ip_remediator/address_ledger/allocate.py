@@ -1,4 +1,4 @@
-"""The block of an incident: kept in the ledger, chosen there or by a VPC IPAM pool."""
+"""Reserves an incident's block in the ledger; the ledger or a VPC IPAM pool chooses it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ PREVIEWS = 20
 
 @dataclass(frozen=True)
 class Blocks:
-    """`ipam` is only asked where the requirement names a pool of it."""
+    """`ipam` is only used if the requirement names an IPAM pool."""
 
     ledger: Ledger
     ipam: Ipam | None = None
 
     def take(self, incident: Incident, vpc_id: str, needed: BlockRequirement, *, exactly: bool) -> IPv4Network | None:
-        """The incident's block: the one it holds already if that still fits, or another that does; None, and none
-        held, where nothing new is needed. `exactly`: somebody asked for this block.
+        """Reserves the incident's block: the one it already holds if that still fits, else another. Returns None, and
+        releases the block it holds, if no new block is needed. `exactly`: a person asked for this block.
 
         Raises:
             CannotPlan: no block is free.
             InvalidInput: the block that was asked for is reserved by another.
         """
-        # A CIDR that the VPC has already is a reservation itself: inside it the VPC keeps books of its own.
+        # A CIDR that the VPC already has is a reservation itself; blocks inside it have a scope of their own.
         scope = vpc_id if needed.source == "existing-cidr" else ACCOUNT
         book = _Book(self.ledger, incident.id, scope, {"cluster": incident.cluster, "vpc": vpc_id})
         taken = [IPv4Network(cidr, strict=False) for cidr in needed.excluded]
@@ -50,7 +50,7 @@ class Blocks:
         self.ledger.release(incident.id)
 
     def _of_ipam(self, book: _Book, pool: str, prefix: int, taken: list[IPv4Network]) -> IPv4Network:
-        """What the pool would give next, unless another incident counts on the same: then the next after that."""
+        """The next block that the pool would allocate and that no other incident has reserved."""
         if self.ipam is None:
             raise CannotPlan(f"the IPAM pool {pool} cannot be asked")
         disallowed = list(taken)
@@ -95,7 +95,7 @@ class _Book:
             raise InvalidInput(f"field 'block': {error}") from error
 
     def instead(self, block: IPv4Network) -> IPv4Network:
-        """`block`, in place of another that the incident may hold."""
+        """Reserves `block` in place of any other block that the incident holds."""
         reservation = self.ledger.reservation_of(self.owner)
         if reservation and reservation.block != block:
             self.ledger.release(self.owner)
@@ -106,7 +106,7 @@ class _Book:
 
 
 def _fits(reservation: Reservation, needed: BlockRequirement, taken: Sequence[IPv4Network], scope: str) -> bool:
-    """Whether a block reserved for an earlier plan serves this one. Of an IPAM pool, the next preview tells."""
+    """Whether the block reserved for an earlier plan fits this one. For an IPAM pool the next preview decides."""
     inside = needed.ipam_pool is not None or any(
         reservation.block.subnet_of(IPv4Network(pool)) for pool in needed.pools
     )

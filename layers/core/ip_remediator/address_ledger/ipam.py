@@ -1,6 +1,6 @@
-"""Blocks of a VPC IPAM pool: what it would give next.
+"""Previews the next free block of a VPC IPAM pool.
 
-Looking reserves nothing: `AssociateVpcCidrBlock` with the pool's id does, for the VPC, and the pool takes the block
+A preview reserves nothing: `AssociateVpcCidrBlock` with the pool's id does, for the VPC, and the pool takes the block
 back by itself after the VPC gave it up (within half an hour: hashicorp/terraform-provider-aws#31211).
 """
 
@@ -25,7 +25,7 @@ class Ipam:
     def preview(self, pool: str, prefix: int, disallowed: Iterable[IPv4Network] = ()) -> IPv4Network:
         """The next free block of the pool of length `prefix` that overlaps none of `disallowed`.
 
-        It stays the same until somebody allocates, so a plan that is made again gets the same one.
+        The preview stays the same until somebody allocates, so a plan that is built again gets the same block.
 
         Raises:
             RequestRefused: the pool has no such block; the message has AWS's words.

@@ -68,7 +68,7 @@ class PoolExhausted(Exception):
 
 
 class BlockTaken(Exception):
-    """The block that was asked for cannot be had; the message says who holds what."""
+    """The requested block can't be reserved; the message names the reservations in its way."""
 
 
 class LedgerContention(Transient):
@@ -121,8 +121,8 @@ class Ledger:
     ) -> IPv4Network:
         """The lowest free block of length `prefix` inside `pool` that overlaps nothing reserved and nothing `taken`.
 
-        An owner that holds a block gets that one, whatever it asks for now: a repeated call must change nothing. Who
-        wants another size releases first.
+        An owner that holds a block gets that block, whatever it asks for: a repeated call must change nothing. To get
+        another size, release the block first.
 
         Raises:
             PoolExhausted: no such block is free.
@@ -273,7 +273,7 @@ class Ledger:
         }
 
     def _count_down(self, marker: Mapping[str, str], below: int) -> TransactWriteItemTypeDef:
-        """Takes one off a marker that stood at `below` when read; the last one takes the marker away."""
+        """Decrements a marker whose count was `below` when read; the last reservation deletes it."""
         if below == 1:
             return self._delete(marker, "below = :expected", 1)
         return {
@@ -301,7 +301,7 @@ class Ledger:
             self._client.transact_write_items(TransactItems=actions)
 
     def _until_settled(self, attempt: Callable[[int], T]) -> T:
-        """The outcome of `attempt`, repeated while it meets contention. It is told how often it was tried before."""
+        """Calls `attempt` until it meets no contention. Its argument is the number of earlier attempts."""
         for number in range(TRIES - 1):
             try:
                 return attempt(number)
@@ -363,7 +363,7 @@ def _reservation(item: Mapping[str, Any]) -> Reservation:
 def _in_words(
     pool: IPv4Network, prefix: int, excluded: Iterable[IPv4Network], reservations: Iterable[Reservation]
 ) -> str:
-    """What fills the pool, for people: the largest ranges are named, the rest is counted."""
+    """What uses the pool, for people: names the largest ranges and counts the rest."""
     if prefix < pool.prefixlen:
         return "the pool is smaller than that"
     inside = {network for network in excluded if network.overlaps(pool)}

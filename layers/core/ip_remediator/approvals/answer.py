@@ -1,4 +1,4 @@
-"""Answers a question and resumes the execution that waits for it: what a click in Slack and the command line share."""
+"""Answers a question and resumes the execution that waits for it. Clicks in Slack and the command line both use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def answer(
     changed nothing; None when the execution goes on with it.
 
     `evict`: for a question about a rollback, whether pods are moved off the block; None for every other question.
-    It is safe to repeat: the first answer counts, and the same answer of the same person resumes the execution again.
+    Safe to repeat: the first answer counts, and the same answer by the same person resumes the execution again.
 
     Raises:
         ApprovalRefused: the question does not exist, expired, or has another answer.

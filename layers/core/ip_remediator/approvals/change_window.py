@@ -30,7 +30,7 @@ class ChangeWindow:
         No commas: AWS allows none in the value of a tag.
 
         Raises:
-            ValueError: it has another form, or nobody knows the time zone. The message tells the form.
+            ValueError: the text has another form, or its time zone is unknown. The message shows the form.
         """
         match = _FORM.fullmatch(text.strip())
         if match is None:
@@ -60,6 +60,6 @@ class ChangeWindow:
 
 
 def _days(first: str, last: str) -> frozenset[int]:
-    """From `first` to `last`, over the end of the week if need be."""
+    """From `first` to `last`, across the end of the week if necessary."""
     start, end = _DAYS.index(first), _DAYS.index(last)
     return frozenset((start + offset) % 7 for offset in range((end - start) % 7 + 1))

@@ -27,12 +27,12 @@ class DailyLimit:
         self._per_day = per_day
 
     def allowance(self, vpc_id: str, incident: str) -> Allowance:
-        """What is left today, not counting `incident` itself."""
+        """How many plans may go ahead today and how many did, not counting `incident` itself."""
         item = self._records.get(**_key(vpc_id, self._clock())) or {}
         return Allowance(self._per_day, len(set(item.get("incidents", ())) - {incident}))
 
     def use(self, vpc_id: str, incident: str) -> bool:
-        """Counts `incident`, unless the limit is used up; whether it did."""
+        """Counts `incident` and returns True, unless the limit is used up."""
         now = self._clock()
         values: Item = {
             ":me": {incident},

@@ -1,7 +1,7 @@
 """The switch that stops every write at once: an SSM parameter for all clusters, a tag for one.
 
-It is read afresh before each write, also between the steps of a running execution. While it is on nothing is written,
-not even an undo: what was made stands, and people are told.
+It is read again before each write, also between the steps of a running execution. While it is on, nothing is written,
+not even an undo: changes stay in place, and the incident's message says which.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def parameter_on(ssm: SSMClient, parameter: str) -> bool:
 
 
 def check(ssm: SSMClient, parameter: str, tags: Mapping[str, str]) -> None:
-    """Lets a write pass, or not. `tags` are the cluster's, just read.
+    """Raises unless writes are allowed. `tags`: the cluster's, just read.
 
     Raises:
         KillSwitchOn
-        The errors of `common.errors`: who cannot read the switch writes nothing.
+        The errors of `common.errors`: if the switch can't be read, nothing is written.
     """
     if parameter_on(ssm, parameter):
         raise KillSwitchOn(f"the kill switch is on: set the SSM parameter {parameter} to off to go on")

@@ -11,8 +11,7 @@ Tags of the EKS cluster, each instead of the stack's parameter (AWS allows no co
     eks-ip-remediator:strategy        custom-networking | subnet-discovery | node-group | auto
     eks-ip-remediator:kill-switch     on | off
 
-A value that is not understood never widens what may be done without asking: the safer setting is taken, and people
-are told.
+An invalid value never allows more without asking: the safer setting is used, and the incident's message says so.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _MENTION = re.compile(r"none|here|[UWS][A-Z0-9]{1,20}")
 
 
 class Action(StrEnum):
-    """What to do with a plan: only show it, put it to people, or carry it out."""
+    """What to do with a plan: only show it, ask people, or carry it out."""
 
     OBSERVE = "observe"
     ASK = "ask"
@@ -89,12 +88,12 @@ def in_force(defaults: Policy, tags: Mapping[str, str], requested_mode: Mode | N
 
 
 def switched_on(tags: Mapping[str, str]) -> bool:
-    """Whether the tags stop every write. Whoever sets the tag to anything but "off" wants a stop."""
+    """Whether the tags stop every write: any value but "off" does."""
     return tags.get(KILL_SWITCH, "off").strip().lower() != "off"
 
 
 def decide(policy: Policy, risks: Iterable[Risk], allowance: Allowance, now: datetime) -> Decision:
-    """What to do with a plan that has `risks`, with the first reason that keeps it from going further."""
+    """What to do with a plan that has these `risks`, and the first reason that keeps it from going ahead."""
     if policy.kill_switch:
         return Decision(Action.OBSERVE, "the kill switch is on: nothing is changed")
     if policy.mode is Mode.OBSERVE:

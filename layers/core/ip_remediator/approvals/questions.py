@@ -1,4 +1,4 @@
-"""Questions to people: bound to a plan's hash and an expiry, answered once, the task token never shown."""
+"""Questions to people. Each is bound to a plan's hash, expires, is answered once, and never shows its task token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class ApprovalRefused(Exception):
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """Whose execution waits on `task_token`, and which plan the answer is about. `repeated`: it was given before."""
+    """The incident whose execution waits on `task_token`, and the plan. `repeated`: the same answer was given
+    before."""
 
     incident_id: str
     task_token: str
@@ -50,7 +51,7 @@ class Approvals:
         reason: AskReason | None = None,
         usual_seconds: int | None = None,
     ) -> Approval:
-        """Puts a question into the record, as its attribute `shown_as` ("approval" is about the plan,
+        """Stores a question in the record, as its attribute `shown_as` ("approval" is about the plan,
         "rollback_approval" about a rollback); the answer goes to whoever waits on `task_token`. `why`, `reason`: what
         made the remediator ask. `usual_seconds`: how long such plans took earlier."""
         approval = Approval(
@@ -112,8 +113,8 @@ class Approvals:
         return decision
 
     def remind(self, incident: str, asked: Approval, task_token: str) -> bool:
-        """Notes that people are reminded of the question, and that `task_token` waits from now on. False: it was
-        answered meanwhile, for a task that waits no more."""
+        """Records that people were reminded, and that `task_token` waits from now on. Returns False if the question was
+        answered in the meantime, for the task that waited before."""
         reminded = asked.model_copy(update={"reminded_at": self._clock()})
         change = self._records.setting(
             _key(asked.id),

@@ -1,4 +1,4 @@
-"""What a function can be asked to do, as a typed table. Its handler reads it, and so does the state machines' lint."""
+"""The actions of a function, as a typed table. The function's handler and the state machines' lint both read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ip_remediator.common.document import Document
 
 
 class Effect(StrEnum):
-    """What an action does to the cluster or the VPC. `restores`: it only puts back what is recorded as changed."""
+    """What an action does to the cluster or the VPC. `restores`: it only reverts changes that are recorded."""
 
     READS = "reads"
     WRITES = "writes"
@@ -21,8 +21,8 @@ class Effect(StrEnum):
 
 
 class Request(Document):
-    """What a state sends. Unknown fields are ignored, and fields that were added later have a default, because an
-    execution that began before an update goes on with the definition that it began with."""
+    """The input that a state sends. Unknown fields are ignored and later fields have a default, because an execution
+    keeps the definition that it started with, across updates of the stack."""
 
 
 class OfIncident(Request):
@@ -30,7 +30,8 @@ class OfIncident(Request):
 
 
 class Result(Document):
-    """What a state gets back: outcomes and counts. Lists grow with the cluster, and a payload may have 256 KiB."""
+    """The output that a state gets: outcomes and counts only, because lists grow with the cluster and a payload holds
+    at most 256 KiB."""
 
 
 WorkT = TypeVar("WorkT")
@@ -70,7 +71,7 @@ class Call(Generic[WorkT]):
 
 
 class UnknownAction(Exception):
-    """A state asks for what this function cannot do; the message names what it can."""
+    """A state asks for an action that this function does not have; the message lists those it has."""
 
 
 class ActionTable(Generic[WorkT]):

@@ -1,4 +1,4 @@
-"""CIDR arithmetic: what AWS accepts as a further CIDR of a VPC, where a free block is, how it is split over zones.
+"""CIDR arithmetic: which CIDRs AWS accepts in a VPC, where a free block is, how a block is split over zones.
 
 Sources: "VPC CIDR blocks" of the Amazon VPC User Guide (association restrictions, sizes), and "Subnet CIDR blocks"
 (the first four addresses and the last one are reserved).
@@ -51,8 +51,8 @@ def usable_addresses(network: IPv4Network) -> int:
 def association_refusal(existing: Sequence[IPv4Network], new: IPv4Network) -> str | None:
     """Why AWS would refuse `new` as a further CIDR beside `existing`, or None when it may be added.
 
-    `existing` are the VPC's CIDRs, the primary one first, as EC2 lists them: the table of restricted ranges goes by
-    the range that the primary lies in, whatever was added since. Covers size, overlap and that table; routes and
+    `existing` are the VPC's CIDRs, the primary one first, as EC2 lists them: the table of restricted ranges depends on
+    the range that the primary CIDR lies in. Covers size, overlap and that table; routes and
     peerings are exclusions of `free_blocks`.
     """
     if not LARGEST_PREFIX <= new.prefixlen <= SMALLEST_PREFIX:
@@ -67,7 +67,7 @@ def association_refusal(existing: Sequence[IPv4Network], new: IPv4Network) -> st
 
 
 def barred_ranges(existing: Sequence[IPv4Network]) -> list[IPv4Network]:
-    """The table's row for a VPC of these CIDRs: the ranges of which it may add no block."""
+    """The ranges from which a VPC with these CIDRs may add no block, by that table."""
     if not existing:
         return []
     primary = existing[0]
@@ -118,7 +118,8 @@ def subnet_prefix_for(addresses: int, *, largest: int = 18, smallest: int = 24) 
 def block_prefix_for(zones: int, subnet_prefix: int, *, spare_zones: int = 1) -> int:
     """The prefix of a block that holds a subnet for each zone and for `spare_zones` to come.
 
-    Never shorter than /16, AWS's largest CIDR: for many zones the spare share, then the subnets, give way.
+    Never shorter than /16, AWS's largest CIDR: with many zones, first the spare share is dropped, then the subnets get
+    smaller.
     """
     doublings = (max(1, zones + spare_zones) - 1).bit_length()
     return max(LARGEST_PREFIX, subnet_prefix - doublings)

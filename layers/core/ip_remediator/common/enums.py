@@ -1,6 +1,6 @@
-"""The words that describe an incident as a whole, and its id: all that its light parts (signals, timeline) know of it.
+"""The enums that describe an incident, and its id: all that the light parts (signals, timeline) need of it.
 
-`ingest` and `announce` start without the documents of diagnosis and plan, so nothing of the domain is imported here.
+`ingest` and `announce` start without the documents of diagnosis and plan, so this module imports none of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 class Outcome(StrEnum):
     """How an incident ended. `undone`: it failed before the CNI was switched and everything made was removed.
-    `prepared`: what could be made is there, and people have to run the rest."""
+    `prepared`: everything that could be made exists, and people must run the rest."""
 
     HEALED = "healed"
     PARTLY = "partly"

@@ -1,30 +1,30 @@
 """The errors that the state machines retry or catch by class name.
 
-Retried are only the subclasses of `Transient`. The handlers' edge (`handler_edge`) gives those that are worth trying
-again at once the one name `Transient`; each `Waiting` error is named in `statemachine/*.asl.json` where it can occur.
+Only subclasses of `Transient` are retried. `handler_edge` reports those that are worth an immediate retry under the one
+name `Transient`; each `Waiting` error is named in `statemachine/*.asl.json` where it can occur.
 """
 
 from __future__ import annotations
 
 
 class Transient(Exception):
-    """Worth trying again unchanged."""
+    """The same call may succeed when it is repeated."""
 
 
 class Throttled(Transient):
-    """AWS asks to slow down."""
+    """AWS throttles the calls."""
 
 
 class ServiceUnavailable(Transient):
-    """AWS or Kubernetes did not answer, or answered that it cannot now."""
+    """AWS or Kubernetes did not answer, or answered with a server error."""
 
 
 class Waiting(Transient):
-    """Something is under way; each kind is waited for as long as it may take."""
+    """Something is in progress; the state machines wait for each kind as long as it may take."""
 
 
 class NotYet(Waiting):
-    """What was asked for is under way: a CIDR associating, a rollout running, a subnet still held by an ENI."""
+    """The requested change is in progress: a CIDR is associating, a rollout is running, an ENI still uses a subnet."""
 
 
 class PermissionDenied(Exception):
@@ -40,7 +40,7 @@ class NotFound(Exception):
 
 
 class RequestRefused(Exception):
-    """AWS or Kubernetes refuses the request as it is; trying again cannot help."""
+    """AWS or Kubernetes refuses the request; repeating it cannot help."""
 
 
 class ClusterNotFound(NotFound):

@@ -1,4 +1,4 @@
-"""The edge between a handler and Step Functions, which knows an error only by its class's name and no inheritance."""
+"""Translates a handler's errors for Step Functions, which matches errors by class name and knows no inheritance."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Handler = Callable[[dict[str, Any], ContextT], dict[str, Any]]
 
 
 def one_transient_error(handler: Handler[ContextT]) -> Handler[ContextT]:
-    """Turns every error that is worth trying again at once into `Transient`, the one name that the machines retry.
+    """Turns every error that is worth an immediate retry into `Transient`, the one name that the machines retry.
 
     Its message is a JSON document, `{"error": <class>, "message": <text>}`: `original_error` reads it when the retries
-    are used up. What waits for something keeps its own name, because each wait has a length of its own.
+    are used up. A `Waiting` error keeps its own name, because each wait has its own length.
     """
 
     @functools.wraps(handler)
@@ -35,8 +35,8 @@ def one_transient_error(handler: Handler[ContextT]) -> Handler[ContextT]:
 def original_error(error: str, cause: str) -> tuple[str, str]:
     """Class name and message of what a handler raised, from a Catch's error name and cause.
 
-    Lambda's cause is JSON with `errorMessage` (lambda/latest/dg/python-exceptions.html); where Step Functions itself
-    speaks, it is a plain sentence, which is returned as it is.
+    Lambda's cause is JSON with `errorMessage` (lambda/latest/dg/python-exceptions.html); a cause that Step Functions
+    itself writes is plain text, which is returned unchanged.
     """
     message = _field(cause, "errorMessage")
     if message is None:

@@ -10,7 +10,7 @@ from ip_remediator.clients.aws.dynamodb import Records
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-# The world changes: clusters grow, AWS gets faster.
+# Older durations are dropped: clusters grow, and AWS changes.
 _KEPT = 20
 
 
@@ -22,7 +22,7 @@ class Durations:
         self._records = Records(table)
 
     def add(self, strategy: str, seconds: float) -> None:
-        """Two incidents that end at once may lose one of both: that is no loss."""
+        """If two incidents end at the same time, one duration may be lost; the median does not need it."""
         durations = self._seconds(strategy)
         self._records.put({**_key(strategy), "seconds": [*durations, round(seconds)][-_KEPT:]})
 

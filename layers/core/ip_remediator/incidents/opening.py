@@ -49,7 +49,8 @@ class IncidentOpener:
     ) -> str:
         """A new incident of `cluster`; returns its id. `request`: what a run by hand asks for.
 
-        `execution` opens it for itself: asking again, because the first answer was lost, gives the same incident.
+        `execution`: the one that opens it; if it calls again, because the first answer was lost, it gets the same
+        incident.
 
         Raises:
             IncidentOpen: the cluster has one that is not closed.
@@ -146,7 +147,7 @@ def _new_record(id_: str, cluster: str, region: str, mode: Mode, reason: str, no
 
 
 def stale(marker: Item, now: datetime) -> bool:
-    """Whether an open incident is given up, because nothing closed it for longer than an execution can last."""
+    """Whether an open incident is older than an execution can last, so that nothing will close it any more."""
     return datetime.fromisoformat(str(marker["opened_at"])) + STALE_AFTER < now
 
 
@@ -155,7 +156,7 @@ def meta_key(incident: str) -> dict[str, str]:
 
 
 def work_key(incident: str) -> dict[str, str]:
-    """Of the list of incidents that an execution works on, or should; only the watchdog strikes one off."""
+    """Key in the list of incidents that an execution works on, or should; only the watchdog removes an entry."""
     return {"pk": "WORK", "sk": f"INCIDENT#{incident}"}
 
 

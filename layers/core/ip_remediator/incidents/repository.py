@@ -12,7 +12,7 @@ One table, keys `pk` and `sk`:
     VPC#<id>            LOCK              which incident may write to the VPC, until when (`vpc_lock`)
     VPC#<id>            DAY#<date>        which incidents went ahead without asking that day (`daily_limit`)
     DURATION#<strategy> HEALED            how long the latest healed incidents took (`durations`)
-    UNTOLD              INCIDENT#<id>     the incidents whose message in Slack tells an old state (`notifier`)
+    UNTOLD              INCIDENT#<id>     the incidents whose message in Slack shows an old state (`notifier`)
     WORK                INCIDENT#<id>     the incidents that an execution works on, or should (`watchdog`)
     SUBNET#<id>         HISTORY           what was free in each hour of 14 days (`subnet_history`)
 
@@ -131,8 +131,8 @@ class Incidents(IncidentOpener):
             yield str(item["sk"]).removeprefix("INCIDENT#")
 
     def strike_off(self, incident: Incident) -> bool:
-        """Nothing is left to do for the incident: the watchdog need not look at it any more. False: an execution has
-        begun to change it since it was read."""
+        """Removes the incident from the watchdog's list, because nothing remains to be done. Returns False if an
+        execution has begun to change it since it was read."""
         try:
             self._records.transact([self._records.deleting(work_key(incident.id)), self.not_claimed_since(incident)])
         except ConditionFailed:
@@ -146,16 +146,16 @@ class Incidents(IncidentOpener):
         return self._records.checking(meta_key(incident.id), f"attribute_exists(pk) AND {_NOT_HELD}", {})
 
     def mark_undelivered(self, incident: str) -> None:
-        """Slack could not be brought up to date: once it is back, the last state must still be delivered."""
+        """Records that Slack does not show the latest state yet, so that the watchdog delivers it later."""
         self._records.update(undelivered_key(incident), "SET since = :now", {":now": self._clock().isoformat()})
 
     def undelivered(self) -> Iterator[str]:
-        """The incidents whose message in Slack tells an old state."""
+        """The incidents whose message in Slack shows an old state."""
         for item in self._records.query("UNTOLD", "INCIDENT#"):
             yield str(item["sk"]).removeprefix("INCIDENT#")
 
     def redeliver(self, incident: str) -> None:
-        """Has the table's stream tell of the incident again."""
+        """Writes to the record, so that the table's stream triggers a notification again."""
         touch = self._records.setting(meta_key(incident), {"retold_at": self._clock().isoformat()})
         self._records.transact([self._records.deleting(undelivered_key(incident)), touch])
 
@@ -164,7 +164,8 @@ class Incidents(IncidentOpener):
         return _incident(self._item(incident))
 
     def complete(self, incident: str, step: Step, note: str = "", **documents: Document) -> None:
-        """Ticks a step off, together with the documents it produced (`diagnosis=`, `plan=`, `verification=`)."""
+        """Records that a step is done, together with the documents it
+        produced (`diagnosis=`, `plan=`, `verification=`)."""
         self._step(incident, step, StepState.DONE, note, documents)
 
     def start(self, incident: str, step: Step, note: str, by: str = AUTOMATIC) -> None:
@@ -185,7 +186,7 @@ class Incidents(IncidentOpener):
         documents: dict[str, Document],
         by: str = AUTOMATIC,
     ) -> None:
-        """How far a step is, together with the documents that tell more, by attribute."""
+        """Records a step's state, together with its documents, by attribute."""
         self._step(incident, step, state, note, documents, by)
 
     def _step(
@@ -272,7 +273,7 @@ class Incidents(IncidentOpener):
         self._records.transact([change, event])
 
     def revise(self, incident: Incident, outcome: Outcome) -> None:
-        """Another outcome of a closed incident, because more of it was cured; a rollback's stays."""
+        """Changes the outcome of a closed incident, because more of it was cured later."""
         if incident.outcome is outcome:
             return
         change = self._records.setting(
@@ -304,14 +305,15 @@ class Incidents(IncidentOpener):
             return  # the cluster has a newer incident
 
     def record_progress(self, incident: str, progress: Progress) -> None:
-        """How far a step is, for people who watch: no entry of the timeline."""
+        """Records how far a step is, for the Slack message; writes no entry of the timeline."""
         self._records.update(meta_key(incident), "SET progress = :now", {":now": progress.model_dump_json()})
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
         self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
 
     def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:
-        """In parts, because an item holds 400 KB; the head goes last, so that a snapshot that is there is whole."""
+        """Stored in parts, because an item holds 400 KB. The first part is written last, so a snapshot is complete if
+        it exists."""
         body = zlib.compress(snapshot.model_dump_json(exclude_defaults=True).encode())
         parts = [body[start : start + _PART_BYTES] for start in range(0, len(body), _PART_BYTES)]
         for number in reversed(range(len(parts))):

@@ -1,4 +1,4 @@
-"""What an incident remembers of its signals, as attributes of its record."""
+"""The summary of an incident's signals, as attributes of its record."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class VpcLocked(Waiting):
 
 
 class LockLost(Exception):
-    """Another incident may write to the VPC by now: who held its lock writes nothing more."""
+    """The lock expired or was taken over, so another incident may write to the VPC: nothing more is written."""
 
 
 class VpcLock:

@@ -1,4 +1,4 @@
-"""A thin layer over one DynamoDB table with keys `pk` and `sk`: plain Python values, errors of ours."""
+"""A thin layer over one DynamoDB table with keys `pk` and `sk`: plain Python values, errors of `common.errors`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RANDOM = random.SystemRandom()
 
 
 class ConditionFailed(Exception):
-    """A conditional write found something else than it expected, and wrote nothing."""
+    """The condition of a write was not met; nothing was written."""
 
 
 class Records:
@@ -89,7 +89,7 @@ class Records:
             self._write("TransactWriteItems", self._client.transact_write_items, TransactItems=writes)
 
     def _write(self, action: str, call: Callable[..., Any], **arguments: Any) -> Any:
-        """One write, tried again while transactions of others touch its items: DynamoDB cancels it then."""
+        """One write, retried while DynamoDB cancels it because another transaction touches its items."""
         for longest in (*_PAUSES, None):
             try:
                 with aws_call(f"{action} {self.name}"):

@@ -1,4 +1,4 @@
-"""What EKS says about a cluster and its VPC CNI add-on, and tokens for its API."""
+"""EKS's description of a cluster and its VPC CNI add-on, and tokens for the cluster's API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking another function of the stack to do something."""
+"""Invokes another function of the stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FunctionFailed(Exception):
 
 
 def invoke(client: LambdaClient, function: str, document: Mapping[str, Any]) -> Any:
-    """The function's answer.
+    """Invokes the function with `document` as JSON and returns its decoded answer.
 
     Raises:
         FunctionFailed, and the errors of `common.errors`.

@@ -1,4 +1,4 @@
-"""What Slack gave us in confidence, from one SecureString parameter of Systems Manager."""
+"""Slack's bot token and signing secret, read from one SecureString parameter of Systems Manager."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT_SECONDS = 60.0
 
 
 class SecretUnusable(Exception):
-    """The parameter does not hold what is needed; the message says what to put there, never what is there."""
+    """The parameter's value is unusable; the message says what to store there, and never quotes the value."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ def read_slack_secret(ssm: SSMClient, parameter: str) -> SlackSecret:
 
 
 class CachedSlackSecret:
-    """The secret, read again when it is older than `KEPT_SECONDS`: one that was replaced is in use within that time,
-    without a deployment. `now` is in seconds."""
+    """The secret, read again when it is older than `KEPT_SECONDS`, so that a new secret is used without a deployment.
+    `now` is in seconds."""
 
     def __init__(self, read: Callable[[], SlackSecret], now: Callable[[], float] = time.monotonic) -> None:
         self._read = read

@@ -19,7 +19,7 @@ _CONFIG = Config(
     max_pool_connections=16,  # a capture asks EC2 for a dozen things at once
     user_agent_extra="eks-ip-remediator",
 )
-# What can be done without must not keep people waiting where a private network has no way to it.
+# Optional reads fail fast: a private network may have no route to this service.
 _OPTIONAL = {
     "service-quotas": Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
 }

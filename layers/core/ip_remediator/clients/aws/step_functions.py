@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def start_remediation(sfn: SFNClient, state_machine_arn: str, incident_id: str, cluster: str) -> str:
-    """Starts the one execution of an incident and returns its ARN. It bears the incident's name, so that however
-    often this is called, Step Functions runs it once."""
+    """Starts the one execution of an incident and returns its ARN. Its name is the incident's id, so however often this
+    is called, Step Functions runs it once."""
     return start_once(sfn, state_machine_arn, incident_id, {"cluster": cluster, "incident": incident_id})
 
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from ip_remediator.clients.kubernetes.api import EvictionRefused, KubeApi
 from ip_remediator.clients.kubernetes.pods import Evictable, KubePods
 
-# A deployment's pods shall come up elsewhere before too many of them are gone, where no disruption budget says so.
+# Slow enough for a deployment's pods to start elsewhere before many are gone, even without a disruption budget.
 EVICTIONS_PER_SECOND = 5.0
 EVICTIONS_AT_ONCE = 50
 
@@ -19,7 +19,7 @@ PodT = TypeVar("PodT", bound=Evictable)
 
 @dataclass(frozen=True)
 class Refusal(Generic[PodT]):
-    """A pod that a disruption budget keeps; `message` is the API server's."""
+    """A pod whose eviction a disruption budget refused; `message` is the API server's."""
 
     pod: PodT
     message: str

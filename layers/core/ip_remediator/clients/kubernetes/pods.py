@@ -1,4 +1,4 @@
-"""Following pods that wait for an address, by watch; and moving pods off a block."""
+"""Watches pods that wait for an address, and evicts pods."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class KubePods:
             page = self._api.get(_PODS, limit="500", **_PENDING, **{"continue": following})
 
     def _watched_until_gone(self, waiting: set[str], version: str, seconds: float) -> bool:
-        """Whether all of them stopped being Pending; False says nothing but that it is time to look again."""
+        """Whether all of them stopped being Pending; False only means that the pods must be listed again."""
         remaining = set(waiting)
         try:
             for event in self._api.watch(_PODS, max(1, int(seconds)), resourceVersion=version, **_PENDING):

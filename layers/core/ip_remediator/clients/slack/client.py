@@ -34,7 +34,7 @@ _MEMBERS_KEPT_SECONDS = 300
 # The message cannot be updated any more: https://docs.slack.dev/reference/methods/chat.update#errors
 GONE = {"message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"}
 NO_CHANNEL = {"channel_not_found", "not_in_channel", "is_archived", "restricted_action"}
-# Slack does not like the blocks: the text alone still tells everything.
+# Slack refuses the blocks; the text alone still contains everything.
 BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _REMEDIES = {
     "channel_not_found": "check the channel's ID, and invite the app if it is private",
@@ -73,7 +73,7 @@ class _ShortRateLimit(RateLimitErrorRetryHandler):
 
 
 def web_client(token: str, api_url: str, *, repeats_lost_calls: bool = True) -> WebClient:
-    """A client that tries again, boundedly. `api_url` is Slack's own unless tests or the local stack give another.
+    """A client with a bounded number of retries. `api_url` is Slack's own unless tests or the local stack give another.
 
     Not `repeats_lost_calls`: only what Slack surely did not do is tried again. Slack has no idempotent post.
     """
