@@ -1,9 +1,9 @@
-"""What EKS itself says is wrong with a cluster and its node groups, and which of it people have not heard yet.
+"""Health issues that EKS reports of a cluster and its node groups, and which of them are new to people.
 
     CLUSTER#<name>   HEALTH   `told`: when people were last told of each issue
 
-EKS looks at clusters every few hours, and an issue stands until it does so again: an issue is told once, and again
-after twelve hours.
+EKS checks clusters every few hours and keeps an issue until then, so an issue is announced once, and again after twelve
+hours.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class EksHealth:
         return tuple(outcome for outcome in outcomes if isinstance(outcome, Signal))
 
     def news(self, cluster: str, signals: Sequence[Signal], now: datetime) -> list[Signal]:
-        """Those of `signals` that people have not been told within the last twelve hours."""
+        """Those of `signals` that were not announced within the last twelve hours."""
         if not signals:
             return []
         announced = self._announced(cluster)
@@ -69,7 +69,7 @@ class EksHealth:
         ]
 
     def note(self, cluster: str, signals: Sequence[Signal], now: datetime) -> None:
-        """Remembers that people were told of `signals` at `now`."""
+        """Records that `signals` were announced at `now`."""
         recent = {key: moment for key, moment in self._announced(cluster).items() if now - moment < REPEATED_AFTER}
         announced = {
             key: moment.isoformat() for key, moment in (recent | {_key(signal): now for signal in signals}).items()

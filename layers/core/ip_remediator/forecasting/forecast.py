@@ -1,4 +1,4 @@
-"""The hour in which a subnet will be full, foretold from the lowest free count of each past hour.
+"""Forecasts the hour in which a subnet will be full, from the lowest free count of each past hour.
 
 The method, with its reasons, is in docs/forecast.md. In short: the expected course of a day (median per hour of the
 day) starts from what is free now, and two slopes pull it down, each only where it is proven: the trend of the days'
@@ -16,11 +16,11 @@ from typing import Literal
 
 KEEP_HOURS = 14 * 24
 DAY = 24
-# Fewer days cannot tell a trend from a wave.
+# Fewer days cannot distinguish a trend from a daily wave.
 MIN_DAYS = 3
-# A day of which less is known may have had its minimum unseen.
+# With fewer hours, the day's minimum may be missing.
 MIN_HOURS_OF_DAY = 18
-# Growth of six hours says something about the next twelve, not about next week.
+# The growth of six hours is used for the next twelve hours only.
 RECENT_HOURS = 6
 RECENT_HORIZON = 12
 # Of all pairs of values, how many must fall for a trend (Mann and Kendall's test, without its tables). Few days are
@@ -64,8 +64,8 @@ def hour_of(moment: datetime) -> int:
 
 
 def forecast(history: History, now: datetime, free: int) -> Forecast | None:
-    """When the subnet with `free` addresses at `now` will be full; None when that cannot be foretold: the history is
-    too short, or nothing says that it will be within 14 days."""
+    """When the subnet with `free` addresses at `now` will be full; None if there is no forecast: the history is too
+    short, or nothing indicates that it happens within 14 days."""
     if free <= 0:
         return Forecast(now, 0.0, "now")
     hour = hour_of(now)

@@ -1,4 +1,4 @@
-"""What a sweep reads of one cluster and of the VPC it shares with others: much less than a snapshot holds."""
+"""The facts that a sweep reads of a cluster and its VPC, far fewer than a snapshot has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import Subnet
 
-# A cluster with more pods that wait is known to be in need.
+# More events of waiting pods add nothing to the signal.
 MAX_EVENTS = 100
 
 

@@ -1,4 +1,4 @@
-"""What a subnet had free in each hour of the last 14 days: one item of under 1 KB in the Incidents table.
+"""The free addresses of a subnet in each hour of the last 14 days: one item of under 1 KB in the Incidents table.
 
     SUBNET#<id>   HISTORY   the lowest free count of each hour; when people were last told that it will be full
 

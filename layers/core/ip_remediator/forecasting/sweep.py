@@ -1,4 +1,4 @@
-"""A look at every onboarded cluster: what is free, when it will be full, and which pods already wait.
+"""The sweep over every onboarded cluster: free addresses, forecasts, and pods that already wait.
 
 Threads only read; metrics, history and signals are written by the one that started them. A cluster that fails or
 does not answer is counted and logged, and costs the others nothing but the thread that waits for it.
@@ -57,7 +57,7 @@ OpenApi = Callable[[dict[str, Any], float], KubeApi]
 
 @dataclass
 class SweepState:
-    """What one sweep has learned: of each subnet its history and forecast, of the clusters the signals."""
+    """The state of one sweep: each subnet's history and forecast, and counters."""
 
     now: datetime
     before: dict[str, Kept] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class SweepState:
 
 @dataclass
 class Sweeper:
-    """One per container: it remembers until when it has seen the events of each cluster."""
+    """One per container: it remembers the time up to which it has read each cluster's events."""
 
     fleet: OnboardedClusters
     ec2: Callable[[], Ec2Reader]
@@ -164,7 +164,8 @@ class Sweeper:
         )
 
     def _note_subnets(self, cluster: str, subnets: Iterable[str], now: datetime) -> None:
-        """So that a refused call or launch in one of them is known to be the cluster's; a day later once more."""
+        """Records the cluster's subnets once a day, so that a refused call or launch in one is assigned to the
+        cluster."""
         due = [subnet for subnet in sorted(subnets) if self._noted.get((cluster, subnet), now) <= now - NOTED_AGAIN]
         due += [subnet for subnet in sorted(subnets) if (cluster, subnet) not in self._noted]
         self.subnet_clusters.note(cluster, due, now)

@@ -1,4 +1,4 @@
-"""Which zones of a cluster will have no address left, and when people hear of it."""
+"""Which zones of a cluster will run out of addresses, and when that is announced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who made a node, and can make another one: Auto Scaling groups and Karpenter's NodeClaims."""
+"""The owners of nodes, which replace them: Auto Scaling groups and Karpenter's NodeClaims."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class AutoScalingGroups:
         return not states or states[0].startswith("Terminat")
 
     def terminate(self, instance: str) -> None:
-        """Ends the instance and has its group launch another one; one that is on its way out is fine.
+        """Terminates the instance and lets its group launch another one; does nothing if it is already terminating.
 
         The lifecycle hook that EKS has on the groups of managed node groups drains it once more: nothing is left to do.
         """
@@ -70,7 +70,7 @@ class AutoScalingGroups:
 
 @dataclass(frozen=True)
 class NodeClaims:
-    """Karpenter's own word for a node that it made. Raises the errors of `clients.kubernetes.api`."""
+    """Karpenter's NodeClaims, one for each of its nodes. Raises the errors of `clients.kubernetes.api`."""
 
     kube: KubeApi
 

@@ -1,4 +1,5 @@
-"""The cluster's part of a replacement of nodes: who can replace them, and one node of a zone after the other."""
+"""The cluster's part of a node replacement: who can replace which node, and the steps for one node of a zone at a
+time."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ _NO_WAY_BACK = (NodeState.TERMINATING, NodeState.REPLACED)
 
 
 class ReplacementBlocked(RequestRefused):
-    """None of the nodes can be replaced; the message says why, and by whom they could be."""
+    """None of the nodes can be replaced; the message says why, and who could replace them."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class NodeReplacer:
 
     # ------------------------------------------------------------------------------------------ assessing
     def assess(self, requested_by: Actor, nodes: list[str]) -> dict[str, Any]:
-        """Stores who replaces which of `nodes`, for people to see: `{"zones", "nodes", "pods"}`.
+        """Stores who replaces which of `nodes`, so that people can decide: `{"zones", "nodes", "pods"}`.
 
         Raises:
             ReplacementBlocked
@@ -92,7 +93,7 @@ class NodeReplacer:
         return {"zones": sorted(zones), "nodes": len(to_replace), "pods": sum(node.pods for node in to_replace)}
 
     def _candidates(self, nodes: list[str], snapshot: Snapshot) -> tuple[list[Candidate], list[str]]:
-        """Those that are still there, and the names of those that others ended."""
+        """The nodes that still exist, and the names of those that others terminated."""
         present = KubeNodes(self.kube).by_instance()
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
         ended = {node.instance for node in begun if node.state in _NO_WAY_BACK}
@@ -125,7 +126,7 @@ class NodeReplacer:
         ]
 
     def _zones(self, nodes: list[str], replaceable: list[Candidate]) -> dict[str, ZoneReplacement]:
-        """What is under way since an earlier replacement comes first: its successor is still waited for."""
+        """Nodes that an earlier replacement already terminates come first: their successors are still awaited."""
         zones: dict[str, list[NodeReplacement]] = {}
         for zone, progress in self.incident.replacements.items():
             begun = [node for node in progress.nodes if node.name in nodes and node.state is NodeState.TERMINATING]
@@ -135,7 +136,7 @@ class NodeReplacer:
         return {zone: ZoneReplacement(nodes=tuple(in_zone)) for zone, in_zone in zones.items() if in_zone}
 
     def _waiting(self, snapshot: Snapshot, before: Replacement | None) -> tuple[WaitingPod, ...]:
-        """The pods that wait, with their owners: once they are evicted nobody can tell any more whose they were."""
+        """The pods that wait, with their controllers, which can't be found any more once the pods are evicted."""
         noted = {pod.uid: pod for pod in before.waiting} if before else {}
         stuck = self.incident.verification.still_stuck if self.incident.verification else ()
         for pod in self._pods_beside(stuck, snapshot):
@@ -180,7 +181,7 @@ class NodeReplacer:
         return node.since or self.clock()
 
     def _cordon(self, name: str) -> None:
-        """One that people had cordoned before stays so, whatever comes."""
+        """A node that people had cordoned before is not recorded, so it stays cordoned."""
         nodes = KubeNodes(self.kube)
         if nodes.is_cordoned(name) is False:
             self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
@@ -193,7 +194,7 @@ class NodeReplacer:
         return [refusal(refused.pod, budgets) for refused in refusals]
 
     def end(self, zone: str) -> dict[str, Any]:
-        """Has the zone's node ended and another one made by its owner; a repeat is fine."""
+        """Has the owner terminate the zone's node and make another one. Safe to repeat."""
         node = self._current(zone)
         if node is None or node.state is NodeState.WAITING:
             return {"zone": zone}
@@ -208,7 +209,8 @@ class NodeReplacer:
         return {"zone": zone}
 
     def await_successor(self, zone: str) -> dict[str, Any]:
-        """Whether the zone's fresh node is there: `{"zone", "left"}`, the number of nodes that remain to be replaced.
+        """Returns once the zone's new node is
+        ready: `{"zone", "left"}`, the number of nodes that remain to be replaced.
 
         Raises:
             NotYet
@@ -308,7 +310,7 @@ def _began(node: NodeReplacement) -> datetime | None:
 
 
 def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) -> bool:
-    """It joined after the old one was cordoned, and takes nobody else's place."""
+    """It joined after the old one was cordoned, and is not another node's successor."""
     metadata = node["metadata"]
     joined = datetime.fromisoformat(metadata["creationTimestamp"])
     began = _began(old) or joined

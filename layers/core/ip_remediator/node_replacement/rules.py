@@ -1,10 +1,10 @@
-"""Which nodes can be replaced, by whom, and what stands in the way. Pure decisions and their documents.
+"""Which nodes can be replaced, by whom, and what prevents it. Pure decisions and their documents.
 
 A node without a free slot for an ENI takes no addresses of new subnets, ever; only a fresh one does. It is replaced by
 whoever made it: Auto Scaling or Karpenter. The order for one node, and why it is this one:
 
-1. cordon and drain, with evictions that disruption budgets may refuse: up to here all can be taken back;
-2. the owner's own API ends the node, and makes another one;
+1. cordon and drain, with evictions that disruption budgets may refuse: up to here everything can be reverted;
+2. the owner's API terminates the node and makes another one;
 3. the fresh node is Ready and has its ENI before the next node of the zone is touched.
 """
 
@@ -59,7 +59,7 @@ class Candidate:
 
 
 def obstacles(candidate: Candidate, cluster: str, budgets: Sequence[Budget] = ()) -> list[str]:
-    """Why the node cannot be replaced, each with who can, or the remedy; empty when it can."""
+    """The reasons why the node can't be replaced, each with a remedy; empty if it can."""
     reasons = [*_of_owner(candidate, cluster), *_of_pods(candidate.moving, budgets), *_of_annotations(candidate.moving)]
     return [f"{candidate.name}: {reason}" for reason in reasons]
 

@@ -1,4 +1,5 @@
-"""Proof after nodes were replaced: the pods that had waited run, or those that their controllers made for them."""
+"""Verifies the result of a node replacement: the pods that waited run, or the pods that their controllers made
+instead."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Pod = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Workload:
-    """One controller's pods: those that had waited, and what stands for them now, the best proof first.
+    """One controller's pods: those that waited, and the pods in their place now, the best proof first.
 
     As many running pods count as had waited, less those that are not Running.
     """
@@ -42,7 +43,7 @@ class _Workload:
 
 @dataclass(frozen=True)
 class VerifierAfterReplacement(Verifier):
-    """What counts now is that they run, with whatever address: a node that left made room in its old subnet, too."""
+    """Pods count as healed with any address, because a terminated node also frees addresses in its old subnet."""
 
     drain: KubeDrain
 

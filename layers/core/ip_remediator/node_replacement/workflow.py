@@ -1,4 +1,4 @@
-"""A replacement of nodes, its course in the record: begun once, put to people, stopped with the reason, finished."""
+"""The workflow of a node replacement, as the record shows it: whether it may start, handed over, finished."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReplacementRunning(Exception):
 
 
 class ClusterBusy(RequestRefused):
-    """The cluster has an open incident: its nodes are left alone until it ends. The message names it."""
+    """The cluster has an open incident, and its nodes are not touched until that ends. The message names it."""
 
 
 class ReplacementRun(ChangeRun):
@@ -61,7 +61,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
     """Made with `change=REPLACEMENT`."""
 
     def begin(self, document: dict[str, Any], execution: str) -> dict[str, Any]:
-        """Makes `execution` the one that replaces the incident's nodes, and takes the VPC's lock.
+        """Claims the incident for `execution` and takes the VPC's lock.
 
         Returns `{"incident", "nodes", "requested_by", "confirmed", "confirmation_seconds", "continued", "zones"}`; the
         latter are those in which an execution that is continued left nodes.
@@ -92,9 +92,9 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
         }
 
     def hand_over(self, incident_id: str, execution: str, state_machine: str, start: Start) -> str:
-        """Has another execution go on with the nodes that are left; returns its ARN. A repeat starts no second one.
+        """Starts another execution for the remaining nodes and returns its ARN. A repeated call starts no second one.
 
-        The incident is the other one's before it starts. If it cannot be started, it is this one's again.
+        The other execution claims the incident before it starts; if it can't be started, this one claims it back.
         """
         incident = self.lifecycle.incidents.get(incident_id)
         name = f"{incident_id[:60]}-{hashlib.sha256(execution.encode()).hexdigest()[:12]}"
@@ -110,7 +110,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
             raise
 
     def confirm(self, incident_id: str, by: str | None, execution: str | None = None) -> None:
-        """Notes that it goes ahead. `by`: who confirmed, None when nobody was asked."""
+        """Records that it was confirmed. `by`: who confirmed, None if nobody was asked."""
         incident = self.own(incident_id, execution)
         note = f"confirmed by {by}" if by else "confirmed when it was started"
         self.go_ahead(incident, by, f"{note}: {summary(incident.replacements)}")
@@ -118,7 +118,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
     def finish(
         self, incident_id: str, outcome: Outcome, failures: Sequence[Caught], execution: str | None = None
     ) -> dict[str, Any]:
-        """Every zone has ended and the pods were looked at: `{"incident", "outcome", "failure"}`.
+        """Records the end, after every zone ended and the pods were verified: `{"incident", "outcome", "failure"}`.
 
         `failures`: what stopped a zone, as a Catch saw it, each with its `zone`. `failure` in the answer: the first of
         them, None when there is none.
@@ -153,7 +153,7 @@ def _replaceable(incident: Incident, asked: tuple[str, ...] | None) -> list[str]
 
 
 def _require_closed_and_standing(incident: Incident) -> None:
-    """Fresh nodes are of use only while what the incident made is there. Raises InvalidInput."""
+    """New nodes help only while the incident's changes are in place. Raises InvalidInput."""
     if incident.open:
         raise InvalidInput(f"field 'incident': {incident.id} is still being worked on: let it end first")
     rolled_back = incident.rollback is not None and incident.rollback.state is not RollbackState.CANCELLED

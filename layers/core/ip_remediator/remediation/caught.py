@@ -1,4 +1,4 @@
-"""What a state machine's Catch saw, and how it is told to people."""
+"""The error that a state machine caught, and its description for people."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def step_of(state: str) -> Step:
 
 
 def failure_of(caught: Caught, made: Sequence[ChangeMade]) -> Failure:
-    """What a Catch saw and what is left in place, in words for people."""
+    """The caught error and what is left in place, in words for people."""
     error, message = original_error(caught.error, caught.cause)
     if caught.undo is not None:
         _, undo = original_error(caught.undo.error, caught.undo.cause)

@@ -1,6 +1,7 @@
-"""The course of a change of a closed incident in its record: begun once, put to people, interrupted or finished.
+"""The workflow of a change of a closed incident: started once, confirmed by people, interrupted or finished.
 
-A rollback and a replacement of nodes walk the same way; what tells them apart is a `ClosedChange`.
+A
+rollback and a replacement of nodes share it; a `ClosedChange` describes their differences.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ChangeRun(Document):
 
 @dataclass(frozen=True)
 class ClosedChange(Generic[DocumentT]):
-    """What tells one kind of change from another.
+    """The differences between the kinds of change.
 
     `document`, `question`: the attributes of the record that hold its latest one and the question about it. `blank`:
     the document to be stored where it ended before anything was looked at. `on_interruption`: what of a failure the
@@ -64,9 +65,9 @@ class ClosedChange(Generic[DocumentT]):
 class ChangeWorkflow(Generic[DocumentT]):
     """`is_running` tells whether an execution, named by its ARN, still runs; `minutes`: how long a question is open.
 
-    Every method that writes checks first that `execution` is the one that changes the incident, so that an execution
-    that came too late touches nothing of another one's record, question or lock. None: an execution that began before
-    the update which made the state machines tell.
+    Every method that writes first checks that `execution` is the one that changes the incident, so that a late
+    execution never touches another one's record, question or lock. None: an execution that started before state
+    machines sent it.
     """
 
     change: ClosedChange[DocumentT]
@@ -79,7 +80,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         return 60 * self.minutes
 
     def claim(self, incident: Incident, execution: str) -> None:
-        """Makes `execution` the one that changes the incident. A repeat is fine.
+        """Claims the incident for `execution`. Safe to repeat.
 
         Raises:
             the change's `taken`: another execution changes it, and runs.
@@ -91,7 +92,7 @@ class ChangeWorkflow(Generic[DocumentT]):
             raise self.change.taken(f"incident {incident.id} is being changed already: another run was faster")
 
     def start(self, incident: Incident, requested_by: Actor) -> None:
-        """Takes the VPC's lock and notes that it runs.
+        """Takes the VPC's lock and records that the change is running.
 
         Raises:
             VpcLocked
@@ -101,7 +102,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         self.lifecycle.incidents.start(incident.id, self.change.step, note, str(requested_by))
 
     def ask(self, incident_id: str, task_token: str, execution: str | None = None) -> None:
-        """Puts the assessment to people; the state machine waits on `task_token`."""
+        """Asks people to confirm the assessment; the state machine waits on `task_token`."""
         incident = self.own(incident_id, execution)
         expires_at = self.lifecycle.clock() + timedelta(minutes=self.minutes)
         Approvals(self.lifecycle.table, self.lifecycle.clock).ask(
@@ -120,13 +121,13 @@ class ChangeWorkflow(Generic[DocumentT]):
         return incident
 
     def go_ahead(self, incident: Incident, by: str | None, note: str, **update: object) -> None:
-        """Notes that it was confirmed. `by`: who confirmed, None when nobody was asked."""
+        """Records that it was confirmed. `by`: who confirmed, None if nobody was asked."""
         self._record(incident, self.change.running, StepState.RUNNING, note, by or self._requested_by(incident), update)
 
     def cancel(self, incident_id: str, by: str | None, execution: str | None = None) -> str:
-        """Nobody wants it (`by` None: nobody answered): nothing was changed, and it can be asked for again.
+        """Records that it was cancelled (`by` None: nobody answered). Nothing was changed, and it can be started again.
 
-        Returns what the record tells.
+        Returns the note of the record.
         """
         incident = self.own(incident_id, execution)
         self.settle(incident)
@@ -138,9 +139,9 @@ class ChangeWorkflow(Generic[DocumentT]):
         return note
 
     def interrupt(self, incident_id: str | None, caught: Caught, execution: str | None = None) -> Failure:
-        """Records what is in the way and gives the lock back; the next run goes on from here.
+        """Records what prevents the change and releases the lock; the next run continues from here.
 
-        An execution that did not come to change the incident records and releases nothing.
+        An execution that had not claimed the incident records and releases nothing.
         """
         incident = self.lifecycle.incidents.get(incident_id) if incident_id else None
         if incident is None or not _owns(incident, execution):
@@ -175,7 +176,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         return ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).outstanding()
 
     def latest(self, incident: Incident) -> DocumentT:
-        """The stored document, or what is to be said when it ended before anything was looked at."""
+        """The stored document, or a blank one if the change ended before it was assessed."""
         stored: DocumentT | None = getattr(incident, self.change.document)
         return stored or self.change.blank(self.lifecycle.clock())
 

@@ -1,4 +1,4 @@
-"""Opening an incident by hand, asking people, closing."""
+"""Opens an incident for a run by hand, asks people, closes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ip_remediator.remediation.caught import Caught, failure_of, step_of
 
 # Of the time to answer, how much passes before people are reminded.
 _REMINDED_AFTER = 0.75
-# A question is put again when the world changed under an answer: then somebody is there. Three questions of at most
+# People are asked again if the plan changed after their answer: then somebody is there. Three questions of at most
 # 20 hours, 1 hour and 1 hour fit into the 24 hours of an execution.
 _AGAIN_MINUTES = 60
 # What the state machine waits beyond a question's expiry, so that no answer given in time comes too late.
@@ -50,7 +50,7 @@ class Lifecycle:
         return {"incident": incident, "cluster": run.cluster}
 
     def ask(self, incident_id: str, task_token: str, minutes: int, why: str, reason: AskReason | None) -> None:
-        """Puts the plan to people; the state machine waits on `task_token`. `why`, `reason`: what made it ask."""
+        """Asks people about the plan; the state machine waits on `task_token`. `why`, `reason`: what made it ask."""
         incident = self.incidents.get(incident_id)
         if incident.plan is None:
             raise InvalidInput(f"incident {incident_id} has no plan to approve")
@@ -61,7 +61,7 @@ class Lifecycle:
         )
 
     def remind(self, incident_id: str, task_token: str) -> dict[str, Any] | None:
-        """Reminds people of the open question; from now on its answer goes to `task_token`.
+        """Reminds people of the open question; from now on the answer goes to `task_token`.
 
         Returns the answer, as a click sends it, if one was given between the two waits: nobody else will send it.
         """
@@ -80,7 +80,7 @@ class Lifecycle:
     def close(self, incident_id: str, outcome: Outcome, caught: Caught | None) -> dict[str, Any]:
         """Ends the incident; returns the report that is the execution's output and goes onto the event bus.
 
-        A failure that left nothing behind is `undone`, whoever undid it, and one that left anything is not.
+        A failure is `undone` if no change is left, whoever undid it, and `failed` otherwise.
         """
         incident = self.incidents.get(incident_id)
         made = ChangeLog(self.table, self.clock, incident_id).made()
@@ -98,17 +98,17 @@ class Lifecycle:
         return _report(incident, outcome, failure_of(caught, made) if caught else None)
 
     def _measure(self, incident: Incident) -> None:
-        """Notes how long it took from the decision to the proof."""
+        """Stores the time from the decision to the verification."""
         planned = incident.steps.get(Step.PLAN)
         began = incident.approval.decided_at if incident.approval else planned.at if planned else None
         if incident.plan and began:
             Durations(self.table).add(incident.plan.strategy, (self.clock() - began).total_seconds())
 
     def release_blocks(self, incident: Incident, standing: Sequence[ChangeMade] | None = None) -> None:
-        """Gives the blocks back that nothing in the VPC uses: the incident's own, and those it inherited.
+        """Releases the blocks that nothing in the VPC uses: the incident's own, and those it inherited.
 
-        A CIDR that a later incident keeps stays reserved, until that one goes as well. `standing`: the changes that
-        are not taken back, if somebody just read them. A repeat changes nothing.
+        A CIDR that a later incident keeps stays reserved until that incident is rolled back too. `standing`: the
+        changes that are not undone, if the caller has just read them. Safe to repeat.
         """
         if standing is None:
             standing = ChangeLog(self.table, self.clock, incident.id).outstanding()
@@ -117,7 +117,7 @@ class Lifecycle:
                 self.ledger.release(owner)
 
     def _unlock(self, incident: Incident) -> None:
-        """Gives the lock back, the one included that was taken for a plan which then could not be made."""
+        """Releases the lock, also one that was taken for a plan that could not be made."""
         if incident.plan:
             vpc_id = incident.plan.vpc_id
         elif incident.diagnosis and (vpc := self.incidents.snapshot(incident.id).vpc):
@@ -150,7 +150,7 @@ def waits(minutes: int, *, again: bool = False) -> dict[str, int]:
 
 
 def _report(incident: Incident, outcome: Outcome, failure: Failure | None) -> dict[str, Any]:
-    """Without a plan's details: the record has them. A dry run is asked for because of them."""
+    """Without the plan's details, which the record has; only a dry run, whose purpose they are, gets them."""
     dry_run = incident.request is not None and incident.request.dry_run
     return {
         "incident": incident.id,

@@ -1,4 +1,4 @@
-"""Judges what is wrong with a cluster, and puts facts and verdict into the incident's record."""
+"""Diagnoses a cluster and stores the facts and the verdict in the incident's record."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
 
 
 def record_policy(incident: Incident, incidents: Incidents, defaults: Policy, tags: Mapping[str, str]) -> None:
-    """Stores what may be done to the cluster, before anything else: people are told in the channel that it names."""
+    """Stores the cluster's policy before anything else, because it names the Slack channel."""
     policy = in_force(defaults, tags, incident.request.mode if incident.request else None)
     if policy != incident.policy:
         incidents.record_policy(incident.id, policy)
 
 
 def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) -> Snapshot:
-    """`snapshot` with the hour in which subnets that new ENIs come from will be full, where that is `within` reach."""
+    """`snapshot` with the time at which the subnets of new ENIs will be full, if that is `within` the given time."""
     if snapshot.taken_at is None:
         return snapshot
     subnets = {subnet.id: subnet for zone in zones_of(snapshot) for subnet in zone_subnets(snapshot, zone)}
@@ -40,7 +40,7 @@ def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) 
 
 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
-    """Stores the snapshot and the diagnosis, abridged if it is large; returns what the state machine branches on.
+    """Stores the snapshot and the diagnosis, shortened if it is large; returns what the state machine branches on.
 
     `{"verdict", "curable", "needed"}`. Not `needed`: every pod is served. A shortage of nodes or of the cluster's own
     subnets is still needed when a signal of the incident was about it.

@@ -1,4 +1,4 @@
-"""Makes the plan: reserves a block, takes the VPC's lock, and decides whether people must be asked."""
+"""Builds the plan: reserves a block, takes the VPC's lock, and decides whether to ask people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.remediation.requests import required
 
-# A plan that changes after each approval is put to people this often.
+# How often people are asked about one incident, if the plan changes after each approval.
 MAX_QUESTIONS = 3
 
 

@@ -1,4 +1,4 @@
-"""What people ask for when they start a run by hand: checked first alone, then against the cluster's facts."""
+"""Options of the stack and of a run by hand, checked alone and against the cluster's facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Proof: the incident's pods run, EC2 has their addresses on ENIs of the plan's subnets, and these have room."""
+"""Verifies the result: the incident's pods run, EC2 has their addresses on ENIs of the plan's subnets, and these have
+free addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from ip_remediator.snapshot.node_room.limits import free_slots
 # How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
 # full subnet before it asks EC2 again.
 WATCH_SECONDS = 60
-# How long it watches before it tells how many still wait.
+# How long it watches before it records how many pods still wait.
 _SLICE_SECONDS = 10.0
 
 
@@ -42,10 +43,10 @@ class Verifier:
         return self.incident.require_plan()
 
     def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:
-        """Waits for those of the incident's pods that can get an address, and judges all of them:
+        """Waits for the incident's pods that can get an address, and evaluates all of them:
         `{"outcome", "healed", "still_stuck"}`, the latter two as numbers of pods.
 
-        `final`: judge what is there, wait no more.
+        `final`: evaluate the present state without waiting.
 
         Raises:
             PodsStillPending: not `final`, and pods are still waiting.
@@ -61,7 +62,7 @@ class Verifier:
         return {"outcome": outcome.value, "healed": len(proof.healed), "still_stuck": len(proof.still_stuck)}
 
     def _watch(self, uids: set[str], seconds: float) -> set[str]:
-        """The pods that are still waiting after at most `seconds`; people see their number fall meanwhile."""
+        """The pods that still wait after at most `seconds`; the progress is recorded meanwhile."""
         waiting = self.pods.await_not_pending(uids, 0)
         self._record_progress(len(uids) - len(waiting), len(uids))
         while waiting and seconds > 0:
@@ -78,7 +79,7 @@ class Verifier:
             self.incidents.record_progress(self.incident.id, progress)
 
     def _can_get_address(self, pod: StuckPod) -> bool:
-        """False when only a new node helps, however long we wait."""
+        """False if only a new node helps, however long we wait."""
         return not (pod.node and self._must_be_replaced(pod.node))
 
     def _must_be_replaced(self, name: str) -> bool:

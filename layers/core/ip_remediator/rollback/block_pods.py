@@ -1,4 +1,4 @@
-"""The pods that use an incident's block, as Kubernetes says it."""
+"""The pods that use an incident's block, read from Kubernetes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pods_on_block(api: KubeApi, networks: Sequence[IPv4Network]) -> list[BlockPod]:
-    """The pods with an address in one of `networks`; a finished pod has given its address back."""
+    """The pods with an address in one of `networks`. Finished pods are left out, because they have released theirs."""
     pods = []
     for pod in api.items("/api/v1/pods", fieldSelector="status.phase!=Succeeded,status.phase!=Failed"):
         address = pod.get("status", {}).get("podIP")

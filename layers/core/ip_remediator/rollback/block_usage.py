@@ -1,4 +1,4 @@
-"""What uses an incident's subnets, as EC2 says it."""
+"""The subnets of an incident and the ENIs in them, read from EC2."""
 
 from __future__ import annotations
 

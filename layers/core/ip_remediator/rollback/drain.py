@@ -1,4 +1,4 @@
-"""The cluster's part of a rollback: what uses the block, pods moved off it, and nodes given back."""
+"""The cluster's part of a rollback: reads what uses the block, evicts pods from it, uncordons nodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
 
 
 class RollbackBlocked(RequestRefused):
-    """Others use what the rollback would take away; the message says who, and the remedy."""
+    """Something else uses what the rollback would remove; the message names it and the remedy."""
 
 
 class PodsInTheWay(RequestRefused):
@@ -69,7 +69,7 @@ class BlockDrainer:
     sleep: Callable[[float], None] = time.sleep
 
     def assess(self, requested_by: Actor, evict: bool) -> dict[str, Any]:
-        """Stores what uses the block, for people to see: `{"pods", "interfaces"}`.
+        """Stores what uses the block, so that people can decide: `{"pods", "interfaces"}`.
 
         Raises:
             RollbackBlocked
@@ -83,7 +83,8 @@ class BlockDrainer:
         return {"pods": assessment.pods, "interfaces": assessment.interfaces}
 
     def recheck_and_transfer(self) -> int:
-        """The number of ENIs on the block now: the world may have changed while people were asked.
+        """Checks again, because things may have changed while people decided, and returns the number of ENIs on the
+        block.
 
         What later incidents depend on is transferred to them before anything is undone.
 
@@ -117,12 +118,12 @@ class BlockDrainer:
         return {incident: self.log.of(incident).made() for incident in incidents}
 
     def move_pods(self, evict: bool) -> dict[str, Any]:
-        """Moves the pods off the block when asked to; some per call.
+        """Evicts pods from the block if `evict`; some per call.
 
-        The nodes that could hand out its addresses again are cordoned first.
+        Nodes that could assign its addresses again are cordoned first.
 
         Raises:
-            PodsInTheWay: there are pods, and it was not asked to move them.
+            PodsInTheWay: there are pods, and `evict` is False.
             NotYet: some are still there; call again.
         """
         use = self._use()
@@ -149,7 +150,7 @@ class BlockDrainer:
                 nodes.cordon(name)
 
     def uncordon(self) -> dict[str, Any]:
-        """Gives back the nodes that this rollback cordoned; one that people had cordoned before stays so."""
+        """Uncordons the nodes that this rollback cordoned; nodes that people cordoned before stay cordoned."""
         cordoned = self.log.made(ChangeKind.CORDON)
         for change in cordoned:
             KubeNodes(self.kube).uncordon(change.target)

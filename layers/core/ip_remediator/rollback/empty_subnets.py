@@ -12,8 +12,8 @@ from ip_remediator.rollback.rules import interfaces_remain
 
 
 def await_empty(network: Network, block: Ec2Block) -> dict[str, Any]:
-    """No ENI is left in the incident's subnets. Those that the CNI leaked there are deleted: attached to nothing,
-    they serve no pod, and no further one is made by now.
+    """Returns once no ENI is left in the incident's subnets. Leaked ENIs of the CNI are deleted: they are attached to
+    nothing, serve no pod, and no new ones are made by now.
 
     Raises:
         NotYet: names the ENIs that are left; call again.

@@ -1,4 +1,4 @@
-"""How a rollback gets the ENIs out of the block: no new ones, warm targets lowered, leaked ones deleted."""
+"""Settings of aws-node that empty the block: no new ENIs, and lowered warm targets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class EniRelease:
         return restored | (self.lower_warm_targets() if interfaces else {})
 
     def lower_warm_targets(self) -> dict[str, Any]:
-        """Lets ipamd free emptied ENIs while a rollback waits for them; `restore_warm_targets` takes it back.
+        """Lets ipamd free empty ENIs while a rollback waits for them; `restore_warm_targets` reverts it.
 
-        Settings that belong to others are left alone: the plan handed them over.
+        Settings that another tool owns are not changed: the plan handed them over.
 
         By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
         end only where people replace the nodes.

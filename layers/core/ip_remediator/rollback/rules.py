@@ -1,4 +1,4 @@
-"""What a rollback finds, what stands in its way, and which settings of the CNI let the ENIs go.
+"""What uses an incident's block, what prevents its rollback, and which settings of the CNI free its ENIs.
 
 The order of a rollback, and why it is this one:
 
@@ -92,7 +92,7 @@ class PointedEniConfig(Document):
 
 
 class BlockUse(Document):
-    """Everything that a rollback must know about the incident's block, as it is now.
+    """Everything that a rollback must know about the present use of the incident's block.
 
     `cidr`: the CIDR that the incident added to the VPC, None when it used one that was there. `subnets` bear its tags,
     `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
@@ -130,7 +130,7 @@ class BlockUse(Document):
 
 
 def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
-    """What people are shown before they confirm."""
+    """The assessment that people see before they confirm."""
     return RollbackAssessment(
         at=at,
         pods=len(use.pods),
@@ -143,7 +143,8 @@ def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
 
 
 def in_the_way(use: BlockUse) -> Iterable[str]:
-    """What forbids the rollback, each with its remedy. Pods and ENIs of the cluster itself do not: they can move."""
+    """The reasons that prevent the rollback, each with its remedy. Pods and ENIs of the cluster do not: they can
+    move."""
     own_subnets = {subnet.id for subnet in use.subnets}
     yield from _disputed_subnets(use)
     yield from _repointed(use, own_subnets | set(use.kept))
@@ -161,7 +162,7 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
 
 
 def _disputed_subnets(use: BlockUse) -> Iterable[str]:
-    """Only what both the tags and the change log call ours may be deleted."""
+    """A subnet may be deleted only if both its tags and the change log say that we made it."""
     for subnet in use.subnets:
         if subnet.zone not in use.recorded:
             yield f"{subnet.id} bears this incident's tags, but its record does not know it: look who made it"
@@ -171,7 +172,7 @@ def _disputed_subnets(use: BlockUse) -> Iterable[str]:
 
 
 def _repointed(use: BlockUse, own_subnets: set[str]) -> Iterable[str]:
-    """ENIConfigs changed again since. A later incident stands on this one: its rollback restores what is here now."""
+    """ENIConfigs that were changed again since. A later incident's rollback restores what is here now."""
     other_subnets = {subnet.id for subnet in use.others}
     for config in use.changed:
         if _is_restored(config) or _lost_its_subnet(config, use.incident, own_subnets | other_subnets):
@@ -187,7 +188,7 @@ def _is_restored(config: PointedEniConfig) -> bool:
 
 
 def _lost_its_subnet(config: PointedEniConfig, incident: str, present: set[str]) -> bool:
-    """Whether we made it, and an undo that stopped half-way deleted its subnet."""
+    """Whether this incident made it, and an interrupted undo deleted its subnet."""
     return config.before is None and config.incident == incident and config.now not in present
 
 
@@ -240,7 +241,7 @@ def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
 
 
 def _discovered_by_others(use: BlockUse) -> Iterable[str]:
-    """Other clusters' tags say nothing without the one that this incident set, and would take away."""
+    """Subnets that other clusters discover only by the tag that this incident set and would remove."""
     for subnet in use.others:
         others = sorted({*subnet.discovered_by} - {use.cluster})
         if subnet.id in use.discoverable and others:
@@ -267,7 +268,7 @@ def _notes(use: BlockUse) -> Iterable[str]:
 
 
 def draining_settings(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of aws-node that must be set so that ipamd gives emptied ENIs up.
+    """The variables of aws-node that make ipamd release empty ENIs.
 
     No warm targets; and ENIs of cordoned nodes are freed as well. Without the latter ipamd leaves them alone (ipamd.go,
     tryFreeENI; the variable and the rule came with v1.12.6), and a rollback cordons the nodes whose ENIs it waits for.
@@ -279,7 +280,7 @@ def draining_settings(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def nodes_to_cordon(use: BlockUse, node_of_instance: Mapping[str, str]) -> list[str]:
-    """The nodes that could hand out addresses of the block again: those with an ENI in its subnets."""
+    """The nodes that could assign addresses of the block again: those with an ENI in its subnets."""
     instances = {eni.instance for eni in use.interfaces if eni.instance}
     return sorted({pod.node for pod in use.pods} | {node_of_instance[i] for i in instances if i in node_of_instance})
 
@@ -294,7 +295,7 @@ def pods_remain(use: BlockUse) -> str:
 
 
 def interfaces_remain(interfaces: Sequence[BlockInterface]) -> str:
-    """What holds the subnets, and what to do when ipamd keeps it."""
+    """Names the ENIs that keep the subnets in use, and what to do if ipamd does not release them."""
     places = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
     delete_first = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
     return (

@@ -1,8 +1,8 @@
-"""What passes to a later incident when the one that it stands on is rolled back first.
+"""Which changes a later incident takes over when the incident that it depends on is rolled back first.
 
-A second incident of a cluster uses what the first one made: its CIDR, the CRD, custom networking; and its own record
-says that the ENIConfigs pointed at the first one's subnets before. Rolled back first, the first one therefore gives
-all of that to the second: that one's later rollback then restores what was there before both.
+A second incident of a cluster uses what the first one made: its CIDR, the CRD, custom networking. Its own record says
+that the ENIConfigs pointed at the first one's subnets before. So when the first one is rolled back, it transfers all of
+that to the second one, whose later rollback then restores what was there before both.
 """
 
 from __future__ import annotations

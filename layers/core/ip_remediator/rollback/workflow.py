@@ -1,4 +1,4 @@
-"""A rollback's course in the record: what may be rolled back, and how it ends."""
+"""The workflow of a rollback, as the record shows it: whether it may start, and how it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEFT_ALONE = timedelta(hours=24)
 
 
 class RollbackRunning(Exception):
-    """Another execution is rolling this incident back already, or replaces its nodes; the message names it."""
+    """Another execution already rolls this incident back or replaces its nodes; the message names it."""
 
 
 class RollbackRun(ChangeRun):
@@ -45,7 +45,7 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
     """Made with `change=ROLLBACK`."""
 
     def begin(self, document: dict[str, Any], execution: str) -> dict[str, Any]:
-        """Makes `execution` the one that rolls the incident back, and takes the VPC's lock.
+        """Claims the incident for `execution` and takes the VPC's lock.
 
         Returns `{"incident", "requested_by", "confirmed", "evict", "confirmation_seconds"}`.
 
@@ -61,15 +61,15 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
         return {**run.model_dump(), "confirmation_seconds": self.confirmation_seconds}
 
     def confirm(self, incident_id: str, by: str | None, evict: bool, execution: str | None = None) -> None:
-        """Notes that the rollback goes ahead. `by`: who confirmed, None when nobody was asked."""
+        """Records that the rollback was confirmed. `by`: who confirmed, None if nobody was asked."""
         note = f"confirmed by {by}" if by else "confirmed when it was started"
         self.go_ahead(self.own(incident_id, execution), by, note, evict=evict)
 
     def finish(self, incident_id: str, execution: str | None = None) -> dict[str, Any]:
-        """Everything is as before: closes the incident, which gives the block and the lock back.
+        """Closes the incident after everything was undone, which releases the block and the lock.
 
         Raises:
-            RequestRefused: the change log says that something still stands.
+            RequestRefused: the change log has changes that were not undone.
             RollbackRunning
         """
         incident = self.own(incident_id, execution)

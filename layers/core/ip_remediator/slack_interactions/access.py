@@ -1,4 +1,4 @@
-"""Whose clicks count, and in which channels."""
+"""Which people may decide by clicks, and in which channels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Access:
     def refusal(self, click: Click) -> str | None:
         """Why the click does not count, for the person who clicked; None if it does.
 
-        A group that Slack does not resolve refuses: who cannot be checked may not decide.
+        If Slack can't resolve a group, the click is refused: nobody decides unchecked.
         """
         if self.channels != ANY and click.channel not in _ids(self.channels):
             return _NOT_HERE

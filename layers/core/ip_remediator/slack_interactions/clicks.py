@@ -1,4 +1,5 @@
-"""What a click does: answer a question, start a rollback, or have nodes replaced. Runs after Slack was answered."""
+"""Handles a click: answers a question, or starts a rollback, a node replacement or a new run. Runs after Slack got its
+answer."""
 
 from __future__ import annotations
 
@@ -155,7 +156,7 @@ class Worker(Protocol):
 
 
 def perform(worker: Worker, click: Click) -> None:
-    """Acts, and tells the person who clicked what concerns nobody else.
+    """Acts, and sends the person who clicked a private reply if there is one.
 
     Whatever the worker raises goes on to Lambda, which tries again.
     """

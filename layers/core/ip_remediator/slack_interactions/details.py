@@ -1,4 +1,4 @@
-"""What the Details button shows to the person who clicked. Runs after Slack was answered."""
+"""Shows the details of a plan to the person who clicked. Runs after Slack got its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slack in: is a request really Slack's, and which button was clicked.
+"""Verifies that a request comes from Slack, and reads which button was clicked.
 
 Little but the standard library is imported: this runs before Slack is answered, also when the function starts cold.
 """

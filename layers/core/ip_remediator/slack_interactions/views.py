@@ -26,7 +26,8 @@ _LOADING = {
 
 
 def open_loading_view(api_url: str, bot_token: str, click: Click) -> None:
-    """Opens it, or logs why not: who fills the view finds out that it is not open, and helps himself otherwise."""
+    """Opens the loading view. On failure it only logs: the code that fills the view notices and replies in a
+    message."""
     body = {"trigger_id": click.trigger, "view": {**_LOADING, "external_id": click.view}}
     headers = {"Authorization": f"Bearer {bot_token}", "Content-Type": "application/json; charset=utf-8"}
     try:

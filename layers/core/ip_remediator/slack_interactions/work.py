@@ -1,4 +1,4 @@
-"""The work of a click: whoever does it, and with what."""
+"""Dispatches a click to the code that handles it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an incident looks like to the watchdog: whether something works on it, and what an ended execution left."""
+"""The watchdog's rules: whether an execution works on an incident, and what an ended execution left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Ste
 _STARTING = timedelta(minutes=2)
 # The longest Timeout of a function that a state machine invokes (template.yaml), and some seconds.
 _LONGEST_FUNCTION = timedelta(seconds=200)
-# What a rollback or a replacement of nodes changes for as long as it runs.
+# Changes that a rollback or a node replacement makes only while it runs.
 _TEMPORARY = (ChangeKind.CORDON, ChangeKind.WARM_TARGETS)
 _COURSE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS)
 _COURSE_AFTER = (Step.CONFIGURE_CNI, Step.VERIFY)

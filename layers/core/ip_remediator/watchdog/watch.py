@@ -1,7 +1,7 @@
-"""Closes, or makes resumable, what no execution works on any more, whatever way its execution ended.
+"""Closes incidents that no execution works on any more, or makes them resumable, however their execution ended.
 
-Nothing here changes a VPC or a cluster by itself: what is temporary there is given back by the function that made it.
-Every part can be repeated, and an incident stays on the list of those worked on until nothing is left to do.
+It changes no VPC or cluster itself: the function `cluster` reverts temporary changes there.
+Every part is safe to repeat, and an incident stays on the list until nothing remains to be done.
 """
 
 from __future__ import annotations
