@@ -83,13 +83,11 @@ _NEEDLES_BY_PART: tuple[tuple[str, tuple[Occurrence, ...]], ...] = tuple(
 
 
 def _search(piece: str) -> tuple[Occurrence, ...]:
-    return tuple(
-        occurrence
-        for part, needles in _NEEDLES_BY_PART
-        if part in piece
-        for occurrence in needles
-        if occurrence.needle in piece
-    )
+    hits: list[Occurrence] = []
+    for part, needles in _NEEDLES_BY_PART:
+        if part in piece:
+            hits += [occurrence for occurrence in needles if occurrence.needle in piece]
+    return tuple(hits)
 
 
 # No needle holds a quotation mark, so a text holds a needle exactly when one of the pieces between its quotation marks

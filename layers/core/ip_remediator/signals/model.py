@@ -226,9 +226,9 @@ def build(
         "source": source,
         "cause": cause,
         "strength": strength,
-        "node": node if node and _matches_object(node) else None,
-        "zone": zone if zone and _matches_object(zone) else None,
-        "pod": pod if pod and _matches_pod(pod) else None,
+        "node": _where_allowed(node, _matches_object),
+        "zone": _where_allowed(zone, _matches_object),
+        "pod": _where_allowed(pod, _matches_pod),
         "first_seen": first,
         "last_seen": last,
         "id": identity,
@@ -239,3 +239,7 @@ def build(
     if named is not None:
         return unchecked(Signal, facts)
     return unchecked(UnplacedSignal, facts | {"place": place})
+
+
+def _where_allowed(name: str | None, matches: Callable[[str], object]) -> str | None:
+    return name if name and matches(name) else None
