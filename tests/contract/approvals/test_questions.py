@@ -118,5 +118,5 @@ def test_given_a_question_until_its_last_moment_then_it_can_be_answered(
 
 
 def test_given_an_unknown_question_then_the_answer_is_refused(approvals: Approvals) -> None:
-    with pytest.raises(ApprovalRefused, match="not known"):
+    with pytest.raises(ApprovalRefused, match="exist or has already been removed"):
         approvals.decide("made-up", APPROVED, ADA)

@@ -205,7 +205,7 @@ def test_a_question_says_how_long_healed_incidents_of_its_kind_took_from_the_dec
     def asked(cluster: str) -> Approval:
         incident = lifecycle.incidents.open(cluster, "ap-northeast-2", Mode.APPROVE, "")
         lifecycle.incidents.complete(incident, Step.PLAN, plan=PLAN)
-        lifecycle.ask(incident, "token", 60, "")
+        lifecycle.ask(incident, "token", 60, "", None)
         found = lifecycle.incidents.get(incident)
         assert found.approval is not None
         if cluster != "last":

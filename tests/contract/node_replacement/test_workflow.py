@@ -103,7 +103,7 @@ def test_it_begins_with_all_the_named_nodes_or_with_those_asked_for(course: Cour
     assert course.begin() == {
         "incident": course.incident,
         "nodes": ["n1", "n2"],
-        "requested_by": STARTED_BY_HAND.model_dump(),
+        "requested_by": STARTED_BY_HAND,
         "confirmed": False,
         "confirmation_seconds": 3600,
         "continued": False,
