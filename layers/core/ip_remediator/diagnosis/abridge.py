@@ -1,4 +1,4 @@
-"""A diagnosis of a large cluster, cut to what one record can hold beside its plan: the rest is counted."""
+"""Shortens the diagnosis of a large cluster to what one record can hold beside its plan, and counts the rest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Whether what is free is enough for what all needy nodes will ask for.
+"""Simulates whether the free addresses are enough for what all nodes with stuck pods will request.
 
 Each node asks for its own chunk: what an ENI with room still holds, or all addresses of a new ENI in one call
-(snapshot.node_room.pools). Nodes that share a subnet share what is free, so the requests are played as ipamd makes
+(snapshot.node_room.pools). Nodes that share a subnet share its free addresses, so the requests are simulated as ipamd
+makes
 them: first on ENIs with room, then for new ENIs, in the subnet with most free addresses (awsutils.go, GetVpcSubnets).
 """
 
@@ -51,7 +52,7 @@ def allocate(snapshot: Snapshot, waiting: Mapping[str, int], *, optimistic: bool
     """
     requests = _Requests(snapshot, _FreeSpace(snapshot, optimistic=optimistic))
     nodes = [node for name in sorted(waiting) if (node := snapshot.node(name))]
-    # A cordoned node asks for nothing before the others have what they need.
+    # Cordoned nodes come last.
     nodes.sort(key=lambda node: hindrance(snapshot, node) is Hindrance.CORDONED)
     unserved = {node.name: requests.on_present_enis(node, waiting[node.name]) for node in nodes}
     for node in nodes:
@@ -61,7 +62,7 @@ def allocate(snapshot: Snapshot, waiting: Mapping[str, int], *, optimistic: bool
 
 
 class _FreeSpace:
-    """What is left of each subnet, as requests take from it. `prefixes`: for nodes that take prefixes."""
+    """The remaining free addresses of each subnet. `prefixes`: for nodes that take prefixes."""
 
     def __init__(self, snapshot: Snapshot, *, optimistic: bool) -> None:
         self._snapshot = snapshot
@@ -126,7 +127,7 @@ class _Requests:
         self.outcome = Allocation()
 
     def on_present_enis(self, node: Node, pods: int) -> int:
-        """Fills the ENIs that have room, with one address where EC2 has no more; the pods that are left."""
+        """Fills the attached ENIs as far as EC2 has addresses, and returns the number of pods that remain."""
         prefixes = uses_prefixes(self._snapshot.cni, node)
         for eni in serving_interfaces(self._snapshot, node):
             room = room_on(node, eni)
@@ -166,7 +167,8 @@ class _Requests:
         return taken
 
     def for_new_enis(self, node: Node, pods: int) -> None:
-        """As many as the pods need and the node has slots for. A node that has none left lacks no addresses."""
+        """Attaches as many ENIs as the pods need and the node has slots for. A node without slots lacks no
+        addresses."""
         slots = free_slots(self._snapshot.cni, node)
         request = _EniRequest.of(self._snapshot, node)
         for _ in range(pods if slots is None else slots):
@@ -200,7 +202,7 @@ class _Requests:
         return enough and (not prefixes or self._free.prefixes(subnet) >= prefixes)
 
     def _lacks(self, node: Node, subnets: Iterable[str], addresses: int) -> None:
-        """Prefixes, where so many addresses are free, yet not side by side."""
+        """Records the lack: of prefixes, if enough addresses are free but not contiguous, else of addresses."""
         prefixes = uses_prefixes(self._snapshot.cni, node)
         free = max((self._free.addresses(id_, prefixes=prefixes) for id_ in subnets), default=0)
         self.outcome.lacking[node.name] = Lack.PREFIXES if prefixes and free >= addresses else Lack.ADDRESSES

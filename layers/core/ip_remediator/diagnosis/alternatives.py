@@ -1,4 +1,4 @@
-"""What else would help, concretely for the cluster at hand: where no plan is possible, and beside every plan.
+"""What else would help this cluster, as commands: shown beside every plan, and if no plan is possible.
 
 Sources: EKS User Guide ("Create a Node Class for Amazon EKS", "Define which Pods use AWS Fargate when launched",
 "Learn about IPv6 addresses to clusters, Pods, and services"), VPC User Guide ("Share your VPC subnets").
@@ -68,7 +68,7 @@ def ask_for(quota: str, value: int) -> str:
 
 
 def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
-    """Subnets of the nodes' zones that no node uses: what they are meant for, only people know."""
+    """Subnets of the nodes' zones that no node uses; people must know what they are meant for."""
     subnets = _roomiest_idle_subnets(snapshot)[:_TOLD]
     if subnets:
         described = ", ".join(f"{subnet.id} ({subnet.zone}, {subnet.free} free)" for subnet in subnets)

@@ -44,7 +44,7 @@ __all__ = [
 
 
 CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})
-# When zones differ, the whole is judged by the first of these that any zone shows.
+# If zones differ, the cluster's verdict is the first of these that any zone has.
 WORST_FIRST = (
     Verdict.SUBNET_EXHAUSTED,
     Verdict.PREFIX_FRAGMENTED,
@@ -58,9 +58,9 @@ WORST_FIRST = (
 )
 # Every pod has its address, whatever nodes or the cluster lack.
 PODS_SERVED = frozenset({Verdict.RECOVERED, Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
-# What holds in every zone, wherever it was said.
+# Causes that apply to every zone, whichever node reported them.
 _REGIONAL = frozenset({Cause.ENI_QUOTA})
-# What the words of events and signals come to where no fact can be held against them, the most telling first.
+# The verdict by the cause of events and signals, if no facts are known; the most specific first.
 _BY_WORD = {
     Cause.ENI_QUOTA: Verdict.ENI_QUOTA,
     Cause.SUBNET_FULL: Verdict.SUBNET_EXHAUSTED,
@@ -178,8 +178,8 @@ def _advice_to_spread(zones: Sequence[ZoneDiagnosis]) -> Iterator[str]:
 
 
 def _in_order(snapshot: Snapshot) -> Snapshot:
-    """In an order of its own, for EC2 and Kubernetes promise none; a node without the label of its zone is where the
-    subnet of its primary ENI is."""
+    """Sorted, because EC2 and Kubernetes promise no order. A node without a zone label gets the zone of its primary
+    ENI's subnet."""
     return snapshot.model_copy(
         update={
             "nodes": tuple(sorted((_placed(snapshot, node) for node in snapshot.nodes), key=lambda node: node.name)),
@@ -262,7 +262,7 @@ _Judged = TypeVar("_Judged", GroupDiagnosis, ZoneDiagnosis)
 
 
 def _in_need(judged: Sequence[_Judged]) -> list[_Judged]:
-    """Those in which pods hang or can get no ENI; all, where none is."""
+    """Those with stuck pods or without ENIs; all, if there are none."""
     in_need = [part for part in judged if part.stuck_pods or part.verdict is Verdict.ENICONFIG_MISSING]
     return in_need or list(judged)
 
@@ -273,7 +273,7 @@ def _worst(judged: Iterable[GroupDiagnosis | ZoneDiagnosis]) -> Verdict:
 
 
 def _overall(snapshot: Snapshot, zones: tuple[ZoneDiagnosis, ...], causes: frozenset[Cause]) -> tuple[Verdict, str]:
-    """The worst of the zones in which pods hang: a full subnet elsewhere must not hide why they do."""
+    """The worst of the zones with stuck pods: a full subnet elsewhere must not hide their cause."""
     in_need = _in_need(zones)
     verdict = _worst(in_need)
     if verdict in PODS_SERVED:

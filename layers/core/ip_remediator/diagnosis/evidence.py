@@ -1,4 +1,4 @@
-"""What a verdict rests on, fact by fact, and what could not be known."""
+"""The facts that support a verdict, and the facts that are unknown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ip_remediator.snapshot.node_room.limits import (
     on_default_card,
 )
 
-# What EC2 says when it means this.
+# EC2's error code for each cause.
 _EC2_WORDS = {
     Cause.SUBNET_FULL: "InsufficientFreeAddressesInSubnet",
     Cause.PREFIX_FRAGMENTED: "InsufficientCidrBlocks",
@@ -153,7 +153,7 @@ def _describe_free(snapshot: Snapshot, subnet: Subnet) -> str:
 
 
 def unknown(snapshot: Snapshot) -> tuple[str, ...]:
-    """What the snapshot does not say, and what its reader was refused."""
+    """Facts that the snapshot lacks, and reads that were refused."""
     return (*_gaps(snapshot), *snapshot.unread)
 
 

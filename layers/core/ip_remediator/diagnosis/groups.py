@@ -1,4 +1,4 @@
-"""Which nodes take pod addresses from the same place: those that select one ENIConfig, or are offered the same subnets.
+"""Groups nodes that take pod addresses from the same subnets: by the ENIConfig they select, or by discovery.
 
 A node takes pod addresses from the subnet of the ENIConfig that its own labels select (pkg/eniconfig of the VPC CNI,
 MyENIConfig), so a zone may be short for some of its nodes and well for others.
@@ -28,7 +28,7 @@ class AddressGroup:
 
     @property
     def label(self) -> str:
-        """What people know it by."""
+        """Its name for people."""
         return f"ENIConfig {self.eni_config}" if self.eni_config else ", ".join(self.subnets) or "no subnet"
 
 

@@ -73,7 +73,7 @@ def _refused_by_ec2(
 
 
 def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str]:
-    """Short as soon as no node can get its next addresses, whether pods wait there yet or not."""
+    """The group is short of addresses as soon as no node can get its next ones, even if no pod waits yet."""
     prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
     free = free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
     if free is not None and not _can_grow(snapshot, group):
@@ -122,7 +122,7 @@ def _can_grow(snapshot: Snapshot, group: AddressGroup) -> bool:
 
 
 def _has_room(snapshot: Snapshot, way: GrowthOption) -> bool:
-    """True as well where it is not known."""
+    """Whether the subnet has enough for the request; True if unknown."""
     subnet = snapshot.subnet(way.subnet)
     if subnet is None:
         return True
@@ -132,7 +132,7 @@ def _has_room(snapshot: Snapshot, way: GrowthOption) -> bool:
 
 
 def _judge_with_free_addresses(hosts: list[NeedyNodes], causes: frozenset[Cause]) -> tuple[Verdict, str]:
-    """No subnet is short: what else keeps the pods from an address."""
+    """The verdict if no subnet is short: what else keeps pods from getting an address."""
     reasons = {supply: sorted(group.reason for group in hosts if group.supply is supply) for supply in AddressSupply}
     others = sorted(group.reason for group in hosts if group.supply is not AddressSupply.AT_LIMIT)
     at_limit = some_of(reasons[AddressSupply.AT_LIMIT], _SHOWN)

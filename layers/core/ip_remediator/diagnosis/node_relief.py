@@ -1,4 +1,4 @@
-"""Which nodes new address space relieves at once: those that can attach an ENI in a new subnet by themselves."""
+"""Which nodes benefit from new address space at once: those that can attach an ENI in a new subnet."""
 
 from __future__ import annotations
 

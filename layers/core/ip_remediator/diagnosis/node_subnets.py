@@ -48,7 +48,7 @@ def _with_less(snapshot: Snapshot, ids: Iterable[str], needed: int) -> tuple[Sub
 
 
 def shortage_beside_pods(snapshot: Snapshot) -> tuple[Verdict, str] | None:
-    """What is wrong though every pod has its address; None where nothing is."""
+    """A shortage of nodes or of the cluster, although every pod has an address; None if there is none."""
     shortages = describe_shortages(snapshot)
     if not shortages:
         return None
@@ -57,7 +57,7 @@ def shortage_beside_pods(snapshot: Snapshot) -> tuple[Verdict, str] | None:
 
 
 def describe_shortages(snapshot: Snapshot) -> tuple[str, ...]:
-    """Each shortage that is not the pods', in words, the worst first."""
+    """Each shortage of nodes or of the cluster, in words, the worst first."""
     full, low = full_node_subnets(snapshot), low_cluster_subnets(snapshot)
     tight = low_load_balancer_subnets(snapshot)
     shortages = []

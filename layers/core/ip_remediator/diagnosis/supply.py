@@ -1,4 +1,4 @@
-"""What the nodes of stuck pods can still get: whether addresses are what they lack, and if not, what is."""
+"""What the nodes of stuck pods can still get: whether they lack addresses, and if not, what else."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _Alike = tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None, 
 
 
 class Supply:
-    """Judges nodes with stuck pods; they compete for what is free, all of the snapshot's at once."""
+    """Judges the nodes with stuck pods. All of them compete for the free addresses of the snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -1,4 +1,4 @@
-"""Clusters and nodes whose pods no address of a further range can reach."""
+"""Clusters and nodes whose pods can't get addresses of a new range."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _PAUSES_SECONDS = (0.2, 0.8)
 
 
 class EventsNotPut(Exception):
-    """EventBridge did not take some entries after all tries. The message has its error codes."""
+    """EventBridge did not accept some entries after all retries. The message has the error codes."""
 
 
 class Announcer:

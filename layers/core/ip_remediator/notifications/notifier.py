@@ -1,4 +1,4 @@
-"""Keeping people informed: the incident's Slack message, and Amazon SNS while Slack cannot be reached."""
+"""Notifies people: by the incident's Slack message, and by Amazon SNS while Slack can't be reached."""
 
 from __future__ import annotations
 
@@ -57,12 +57,13 @@ class Notifier:
         """Brings the messages of the incidents up to date.
 
         Raises:
-            What DynamoDB and SNS raise (`common.errors`); what was told before stays told.
+            What DynamoDB and SNS raise (`common.errors`); messages that were updated before stay updated.
         """
         outage = ""
         results = []
         for incident_id in incident_ids:
-            # An outage met once is not waited for again: the other incidents would be told too late.
+            # After an outage Slack is not tried again in this batch, because the other incidents would be notified too
+            # late.
             delivery, outage = self._notify(incident_id, outage)
             logger.info("told", extra={"incident": incident_id, "result": delivery, "outage": outage})
             results.append(delivery)
@@ -80,7 +81,7 @@ class Notifier:
                 return self._show(incident), ""
             except SlackUnavailable as error:
                 outage = str(error)
-        # Nothing may change in the record any more: the watchdog has the last state told once Slack is back.
+        # The record may never change again, so the watchdog delivers the last state once Slack is back.
         self._incidents.mark_undelivered(incident.id)
         self._publish(incident, outage)
         return Delivery.FALLBACK, outage
@@ -101,7 +102,7 @@ class Notifier:
         return Delivery.POSTED if changed or replied else Delivery.UNCHANGED
 
     def _call_people(self, incident: Incident, place: SlackMessage) -> bool:
-        """Replies to what people are wanted for, once for each, and settles what they are not wanted for any more.
+        """Adds a reply for each new call, once, and settles the replies whose call is over.
 
         If the answer to a reply or the record of it is lost, a second one may appear.
         """

@@ -1,4 +1,4 @@
-"""Preflight: what may break when pods move to the new range, with what was found and what to do about it."""
+"""Preflight: what may break when pods move to the new range, what was found, and the remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ip_remediator.risks.migration import Migration
 from ip_remediator.risks.model import Risk
 from ip_remediator.snapshot.model import Snapshot
 
-# In the order in which risks of the same severity are told.
+# In the order in which risks of the same severity are listed.
 _CHECKS = (
     security_groups.old_ranges,
     security_groups.of_nodes,
@@ -71,7 +71,7 @@ def assess(
     zones: Iterable[str] = (),
     eni_configs: Iterable[str] = (),
 ) -> tuple[Risk, ...]:
-    """The risks of delivering new addresses, by a plan's `strategy` and `source`, the worst first.
+    """The risks of giving pods new addresses by a plan's `strategy` and `source`, the worst first.
 
     `block` is None when the plan takes nothing new; `existing` are the ranges of subnets that it uses as they are,
     and `zones` those that it serves. `eni_configs` are those that it writes.

@@ -30,7 +30,8 @@ def prefix_mode(migration: Migration) -> Risk | None:
 
 
 def node_ports(migration: Migration) -> Risk | None:
-    """Its rules send answers back through the primary ENI; with custom networking no pod is on that one any more."""
+    """Node ports need rules that return answers through the primary ENI; with custom networking no pod uses that
+    ENI."""
     if not migration.first_time or migration.snapshot.cni.flag(NODE_PORT_SUPPORT):
         return None
     return Risk(
@@ -44,7 +45,7 @@ def node_ports(migration: Migration) -> Risk | None:
 
 
 def _set_to_true(migration: Migration, name: str) -> str:
-    """The add-on puts back what is set on the DaemonSet beside it."""
+    """The command that sets it; the add-on would revert a variable that is set directly on the DaemonSet."""
     if migration.snapshot.cni.owner == "addon":
         return f'`{{"env": {{"{name}": "true"}}}}` in the configurationValues of the vpc-cni add-on'
     return f"`kubectl -n kube-system set env daemonset/aws-node {name}=true`"
@@ -70,7 +71,7 @@ def fewer_pods(migration: Migration) -> Risk | None:
 
 
 def _severity_of_tight(migration: Migration, tight: list[Node]) -> Severity:
-    """Who starts nodes by Karpenter or by oneself sets their max-pods."""
+    """Owners of Karpenter and self-managed nodes set max-pods themselves."""
     owners_choice = any(node.provisioner in _OWN_MAX_PODS for node in tight) or _uses_karpenter(migration)
     return Severity.MEDIUM if tight and owners_choice else Severity.LOW
 

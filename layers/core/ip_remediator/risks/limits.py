@@ -1,4 +1,4 @@
-"""Quotas that the plan does not reach, but comes near; and what could not be read."""
+"""Quotas that the plan nearly reaches, and facts that could not be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan does to the pods' addresses, as every check of the preflight asks for it."""
+"""The move of pods to new addresses that a plan makes, as input of every check of the preflight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEW_CIDR = ("new-cidr", "ipam-pool")
 
 @dataclass(frozen=True)
 class Migration:
-    """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty: nothing moves.
+    """Pods get addresses of `ranges`: the block, and existing subnets that the plan uses. Empty if nothing moves.
 
     `zones` are those that the plan serves, `eni_configs` those that it writes.
     """

@@ -9,12 +9,12 @@ from pydantic import field_serializer, field_validator
 from ip_remediator.common.document import Document
 
 DOCS = "docs/risks.md"
-# How the ids of risks end that tell of a fact that was not read.
+# The end of the ids of risks about facts that could not be read.
 _UNREAD = "-unread"
 
 
 class Severity(IntEnum):
-    """Ordered, so that `auto` mode can be told how much risk it may take.
+    """Ordered, so that mode `auto` can have an upper limit.
 
     HIGH: something that works now will very likely stop. MEDIUM: it may. LOW: nothing stops, but it should be known.
     """
@@ -33,7 +33,7 @@ class Severity(IntEnum):
 
 
 class Risk(Document):
-    """One thing that may break: `found` names what was seen, `breaks` what would stop working, `remedy` what to do."""
+    """One thing that may break: `found` is the evidence, `breaks` what would stop working, `remedy` what to do."""
 
     id: str
     severity: Severity
@@ -48,7 +48,7 @@ class Risk(Document):
 
     @property
     def lasting(self) -> bool:
-        """Whether people must be asked anew when it appears or goes: not for what only was not read this time."""
+        """Whether people must be asked again if it appears or disappears; not if it is only about an unread fact."""
         return self.severity > Severity.LOW and not self.id.endswith(_UNREAD)
 
     @field_serializer("severity")

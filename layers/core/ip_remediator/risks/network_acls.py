@@ -107,7 +107,7 @@ def stopped(acl: NetworkAcl, present: Sequence[IPv4Network], new: IPv4Network) -
 
 
 def _lacking(acl: NetworkAcl, remote: IPv4Network) -> list[Blocked]:
-    """What pods cannot do without, name look-ups and answers both ways, and what of it does not pass."""
+    """The traffic that every pod needs (DNS, and answers in both directions) and that the ACL stops."""
     entries = _about(acl.entries, [remote])
     return [
         Blocked(acl.id, egress, protocol, wanted, remote)
@@ -220,7 +220,7 @@ def _of_nodes_or_plan(migration: Migration, subnet: Subnet) -> bool:
 
 
 def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:
-    """Without what another one holds already; TCP and UDP of every port are everything."""
+    """Leaves out entries that another one contains; TCP and UDP of every port become "everything"."""
     distinct = list(dict.fromkeys(blocked))
     whole = Counter((one.acl, one.egress, one.remote) for one in distinct if one.ports == _EVERY_PORT)
     distinct += [

@@ -1,4 +1,4 @@
-"""Tools that keep what they declare, and put back what was changed beside them: their objects are not written."""
+"""Tools that revert changes to the objects they declare; the remediator does not write those objects."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _DECLARATIVE = (
 _ADD_ON = "eks"
 
 
-# Who writes aws-node in the course of things: the add-on, the control plane, a restart, and the plan itself.
+# Expected writers of aws-node: the add-on, the control plane, a restart, and the plan itself.
 _EXPECTED_WRITERS = ("eks", "kube-controller-manager", "kube-apiserver", "kubectl-rollout", "eks-ip-remediator")
 _TOOLS = {"hashicorp": "Terraform", "terraform": "Terraform", "opentofu": "OpenTofu", "pulumi": "Pulumi"}
 
 
 def foreign_owner(snapshot: Snapshot, names: Collection[str] = ()) -> str | None:
-    """Who keeps what a plan by custom networking would write, in words; None when we may write.
+    """The tool that owns what a plan by custom networking would write, in words; None if the plan may write it.
 
     Where custom networking is on, only ENIConfigs are written, else the settings of aws-node as well. `names`: the
     ENIConfigs that the plan writes; without any, all that nodes select.

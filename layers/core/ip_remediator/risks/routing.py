@@ -1,4 +1,4 @@
-"""Ways out of the VPC, and what is behind them: who sees pods' own addresses there, and can it answer?
+"""Routes out of the VPC: which networks see the pods' own addresses, and whether they can route answers back.
 
 By default the CNI gives traffic that leaves the VPC the node's primary address ("SNAT for Pods" of the EKS User Guide),
 which nothing needs to learn anew. That changes with AWS_VPC_K8S_CNI_EXTERNALSNAT, with
@@ -28,7 +28,7 @@ _NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "vpce-")
 
 
 def external_snat(migration: Migration) -> Risk | None:
-    """NAT gateways translate every address of the VPC, so it is what other routes lead to that must know the range."""
+    """NAT gateways translate every address of the VPC, so only networks behind other routes must know the range."""
     if not (migration.external_snat and migration.ranges) or migration.known_range:
         return None
     outside = _outside(migration)

@@ -33,9 +33,9 @@ _NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
 _ALL_PORTS = ((None, None), (0, 65535), (-1, -1))
 _WITH_PORTS = ("tcp", "udp")
 _CONTROL_PLANE = "EKS control plane"
-# A kind's rest that is only counted: no name of one thing, which could have other groups.
+# Matches a name that only counts further users ("and 3 more"), not a single one with groups of its own.
 _COUNTED = re.compile(r" and [\d,]+ more$")
-# What may be none of the pods' business: others' instances, ENIs of unknown use, file systems that the nodes mount.
+# Users that pods may never connect to: other instances, ENIs of unknown use, file systems that nodes mount.
 _UNSURE = ("instance", "eni", "eks", "ecs", "efs")
 # What opens connections to pods; a database only answers, and answers need no rule. Functions accept none.
 _CALLERS = ("load", "instance", "eni", "eks", "ecs", "lambda")

@@ -1,4 +1,4 @@
-"""Others in the same VPC, and objects that point out of it."""
+"""Other clusters in the same VPC, and ENIConfigs that point out of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator can do next: for each way in which an incident can end without a cure."""
+"""What an operator can do next, for each way in which an incident can end without a cure."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _after_failure(incident: Incident, site: Site) -> Iterator[str]:
 
 
 def _keep_the_cure(incident: Incident) -> Iterator[str]:
-    """What a cure needs from people so that it lasts."""
+    """What people must do so that a cure lasts."""
     plan = incident.plan
     if plan is None or incident.outcome not in (Outcome.HEALED, Outcome.PARTLY):
         return
@@ -119,7 +119,7 @@ def _after_observing(incident: Incident) -> str:
 
 
 def remaining(incident: Incident, site: Site) -> list[Line]:
-    """What is not cured when the incident ended, and whether it will be noticed by itself."""
+    """What is not cured at the end of the incident, and when new signals will open another one."""
     if incident.outcome not in _UNCURED:
         return []
     lines = [*_still_stuck(incident)]
@@ -147,7 +147,7 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
 
 
 def _after_rollback(incident: Incident) -> Iterator[Line]:
-    """The pods that the new addresses served lose them; whether others are free, the assessment counted."""
+    """Pods with new addresses lose them; the assessment counted how many other addresses are free."""
     assessment = incident.rollback.assessment if incident.rollback else None
     if assessment and assessment.pods:
         free = assessment.free_elsewhere

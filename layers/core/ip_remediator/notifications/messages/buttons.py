@@ -37,7 +37,7 @@ def buttons(incident: Incident) -> list[kit.Block]:
     shown = kit.button(SlackAction.DETAILS, _all_changes(incident.plan), {"incident": incident.id})
     block = deciding or kit.actions(_unique("details", incident.id))
     elements = block["elements"]
-    # What undoes stands last, where no finger is that just approved.
+    # Rollback stands last, away from the button that was just pressed.
     last = elements[-1:] if elements and elements[-1]["action_id"] == SlackAction.ROLLBACK else []
     first = elements[: len(elements) - len(last)]
     return [{**block, "elements": [*first, shown, *last]}]
@@ -78,7 +78,7 @@ def _question(incident: Incident, approval: Approval) -> kit.Block:
 
 
 def _what_happens(incident: Incident, plan: Plan | None) -> str:
-    """What the click sets going, with the numbers; what it is expected to bring comes first and is never cut."""
+    """What the click starts, with the numbers. The expected result comes first and is never cut."""
     if plan is None:
         return "The plan is carried out."
     nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
@@ -115,7 +115,7 @@ def _offers(incident: Incident) -> kit.Block | None:
 
 
 def _run(incident: Incident) -> kit.Block:
-    """A new run, which asks before it changes anything."""
+    """The button for a new run, which asks before it changes anything."""
     label = _run_label(incident)
     text = (
         f"A new incident of {_cluster(incident)} is opened. The cluster is diagnosed again, and a new message asks for "
@@ -138,7 +138,7 @@ def _run_label(incident: Incident) -> str:
 
 
 def _rollback(incident: Incident) -> kit.Block:
-    """Neutral: its click only looks, and the question that follows has the red button."""
+    """Neutral, because the click only checks; the question that follows has the red button."""
     healed = len(incident.verification.healed) if incident.verification else 0
     used = f"{counted(healed, 'pod')} got {'an address' if healed == 1 else 'addresses'} of it. " if healed else ""
     sure = kit.confirm(
@@ -201,7 +201,7 @@ def _rollback_question(incident: Incident, approval: Approval, assessment: Rollb
 
 
 def _hang(assessment: RollbackAssessment) -> str:
-    """What the eviction leads to, as far as it was counted."""
+    """How many evicted pods will have no address, as far as it was counted."""
     free = assessment.free_elsewhere
     if free is None or free >= assessment.pods:
         return ""

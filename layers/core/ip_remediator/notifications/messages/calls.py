@@ -1,7 +1,7 @@
-"""What people are called for: replies in the thread of the incident's message.
+"""Replies in the thread of the incident's message that call people.
 
-An edited message notifies nobody, a new reply does. So whenever a decision is wanted, and when something failed,
-healed only partly or expired, a reply says so, mentions who is to act, and is edited once it is settled.
+An edited message notifies nobody, a new reply does. So when a decision is needed, or when something failed, healed only
+partly or expired, a reply says so, mentions who should act, and is edited once it is settled.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Call:
 
 
 def calls(incident: Incident, whom: str) -> list[Call]:
-    """What people are wanted for now. `whom` is mentioned (see `mention`), unless a person asked for it in Slack."""
+    """What people are called for now. `whom` is mentioned (see `mention`), unless a person asked for it in Slack."""
     return [*_questions(incident, whom), *_endings(incident, whom), *_stopped_changes(incident, whom)]
 
 
 def settled(incident: Incident, about: str) -> Call:
-    """The reply about something that people are no longer wanted for."""
+    """The edited reply about something that people are no longer called for."""
     kind, _, id_ = about.partition(" ")
     became = _answer(incident, id_) if kind == _QUESTION else f"now: {headline(incident).words}"
     return Call(about, ":heavy_check_mark:", f"{_cluster(incident)}: settled, {became}")
@@ -123,7 +123,7 @@ def _failed(incident: Incident, step: Step) -> bool:
 
 
 def _about_step(change: str, incident: Incident, step: Step) -> str:
-    """A change that fails again, later, is another thing to call people for."""
+    """The time makes a change that fails again later a new reason to call people."""
     return f"{change} {incident.steps[step].at.isoformat()}"
 
 

@@ -1,4 +1,4 @@
-"""Why pods have no address: a phrase for the headline, a sentence, the evidence for those who decide."""
+"""Why pods have no address: a phrase for the headline, a sentence for the message, and the evidence."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def affected(incident: Incident) -> str:
 
 
 def zones(incident: Incident) -> Part:
-    """How it stands in each zone, where they differ: else the cause says it all."""
+    """The state of each zone, if they differ; otherwise the cause says everything."""
     diagnosed_zones = incident.diagnosis.zones if incident.diagnosis else ()
     if len({(zone.verdict, zone.free == 0) for zone in diagnosed_zones}) <= 1:
         return Part("Zones", [])
@@ -81,7 +81,7 @@ def evidence(incident: Incident) -> Part:
 
 
 def signals(incident: Incident) -> Part:
-    """What made us look."""
+    """The signals that opened the incident."""
     summary = incident.signals
     lines = [Line(words(incident.reason))] if incident.reason else []
     if summary.causes:
@@ -123,7 +123,7 @@ def _waits(incident: Incident, diagnosis: Diagnosis) -> str:
 
 
 def _since(incident: Incident) -> str:
-    """What became known after the diagnosis, while it matters."""
+    """What signals reported after the diagnosis, while it matters."""
     more = since_diagnosis(incident)
     if more <= 0 or incident.outcome in (Outcome.HEALED, Outcome.NOT_NEEDED):
         return ""

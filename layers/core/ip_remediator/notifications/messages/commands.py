@@ -1,4 +1,4 @@
-"""What a person types where a message can have no buttons: the stack has no endpoint that clicks could reach."""
+"""Commands to type instead of buttons, for stacks without an endpoint for clicks."""
 
 from __future__ import annotations
 

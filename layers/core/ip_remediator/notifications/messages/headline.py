@@ -66,7 +66,7 @@ def _ended(incident: Incident, outcome: Outcome) -> Headline:
 
 
 def _ended_before_any_change(incident: Incident, outcome: Outcome) -> Headline | None:
-    """The endings for which the record gives a closer reason than their outcome; None for any other."""
+    """The endings whose reason is more specific than their outcome; None for all others."""
     approval = incident.approval
     if outcome is Outcome.REJECTED and approval and approval.state is ApprovalState.EXPIRED:
         return Headline(":alarm_clock:", "nobody answered, nothing was changed")
@@ -87,7 +87,7 @@ def _running(pods: int) -> str:
 
 
 def _changed_since(incident: Incident) -> Headline | None:
-    """What a rollback or a replacement of nodes makes of the closed incident; None where none is under way."""
+    """The state of a rollback or node replacement of the closed incident; None if there is none."""
     if incident.outcome is Outcome.ROLLED_BACK:
         return None
     if incident.rollback:

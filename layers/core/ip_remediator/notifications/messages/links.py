@@ -1,4 +1,4 @@
-"""Where a message leads: the AWS console and the project's documentation."""
+"""The links of a message: to the AWS console and the project's documentation."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The one message of an incident, as a function of its record.
 
 `render` gives Slack's Block Kit with a text for notifications and screen readers, `plain` the same for e-mail and
-terminals. Both cope with any record: what does not fit is cut and counted, what comes from clusters is escaped.
+terminals. Both handle any record: what does not fit is cut and counted, and text from clusters is escaped.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def render(incident: Incident, site: Site = NO_SITE) -> Message:
             kit.header(state.emoji, title),
             kit.context(mrkdwn(_setting(incident))),
             *([kit.fields(quick)] if quick else []),
-            # Who decides must see headline and buttons at once, also on a phone: what else there is comes below.
+            # The headline and the buttons must be visible at once, also on a phone; everything else comes below.
             *((*pressed, *shown) if quick else (*shown, *pressed)),
             kit.context(mrkdwn(_footer(incident, site))),
         ],

@@ -1,4 +1,4 @@
-"""What the message tells at each stage: while people decide, what a decision needs; afterwards what became of it."""
+"""The paragraphs of the message: while people decide, what they need to decide; afterwards, the result."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def decision_fields(incident: Incident) -> list[Part]:
 
 
 def parts(incident: Incident, site: Site) -> list[Part]:
-    """The paragraphs, in the order in which a person who was just woken up asks for them."""
+    """The paragraphs, in the order in which somebody on call needs them."""
     return [part for part in _parts(incident, site) if part.lines]
 
 
 def in_full(incident: Incident, site: Site) -> list[Part]:
-    """What the button Details has and a terminal shows at once: every change and risk of a plan to decide about."""
+    """What a terminal shows in place of the Details button: every change and risk of the plan."""
     if incident.plan is None or not decision_fields(incident):
         return []
     all_parts = [zones(incident), planned.in_full(incident.plan), planned.risks(incident.plan, site)]
@@ -82,7 +82,7 @@ def _parts(incident: Incident, site: Site) -> Iterator[Part]:
 
 
 def _results(incident: Incident) -> Iterator[Part]:
-    """What came of it, while no rollback is what people care about."""
+    """The result, unless a rollback has replaced it."""
     if rollback_shown(incident):
         return
     if incident.verification:
@@ -95,7 +95,7 @@ def _results(incident: Incident) -> Iterator[Part]:
 
 
 def _failed_at_once(incident: Incident) -> bool:
-    """Nothing was tried that changes anything: the failure says it all."""
+    """Whether it failed before any change was tried; then the failure says everything."""
     return incident.outcome is Outcome.UNDONE and not anything_made(incident)
 
 

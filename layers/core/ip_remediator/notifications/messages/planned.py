@@ -10,13 +10,13 @@ from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.text import Line, Part, code, items, names, prose, words
 from ip_remediator.planning.model import Change, Plan, PlannedSubnet, handover_of
 
-# Delivery with block and subnets; every other change is told in its own words.
+# Changes that the lines about block and subnets already describe.
 _TOLD_TOGETHER = ("associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig")
 _NEW_CIDR = ("new-cidr", "ipam-pool")
 
 
 def in_full(plan: Plan) -> Part:
-    """Every change that will be made, and what it is expected to bring."""
+    """Every change that will be made, and the expected result."""
     lines = [Line(_space(plan))] if plan.block else []
     lines += items((_subnet(subnet, plan) for subnet in plan.subnets), shown=6)
     if any(subnet.id is None for subnet in plan.subnets):
@@ -72,7 +72,7 @@ _THEN = {
 
 
 def touches(plan: Plan, nodes: int) -> str:
-    """What is disturbed, and what is not. `nodes`: how many run the CNI."""
+    """What is disrupted, and what is not. `nodes`: how many run the CNI."""
     if _by_us(plan, "configure_cni"):
         first = f"{code('aws-node')} restarts on {counted(nodes, 'node')}"
     elif any(change.action == "configure_cni" for change in plan.changes):

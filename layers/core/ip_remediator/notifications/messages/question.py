@@ -1,4 +1,5 @@
-"""A plan in four short fields, for those who decide in a few seconds: wrong, does, touches, risk."""
+"""A plan in four short fields, for a decision within seconds: what is wrong, what it does, what it touches, the
+risk."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def _usual(approval: Approval | None) -> str:
 
 
 def conditions(plan: Plan, approval: Approval) -> Iterator[Line]:
-    """Why it is asked, and what silence means."""
+    """Why people are asked, and what happens if nobody answers."""
     if approval.why and approval.reason is not AskReason.MODE:
         yield Line(words(approval.why), "none", label="Why you are asked")
     free = f" and {code(plan.block)} is released" if plan.block else ""

@@ -1,4 +1,4 @@
-"""A replacement of nodes in words: what it found, what it asks, how far each node is."""
+"""A node replacement for the message: the assessment, the question, the state of each node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rollback in words: what it found, what it asks, how far it is."""
+"""A rollback for the message: the assessment, the question, the progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TITLES = {
 
 
 def rollback_shown(incident: Incident) -> bool:
-    """Whether a rollback is what people now care about, more than the result it takes back."""
+    """Whether the message shows a rollback instead of the result that it reverts."""
     if incident.rollback is None:
         return incident.outcome == Outcome.ROLLED_BACK
     return incident.rollback.state is not RollbackState.CANCELLED

@@ -1,4 +1,4 @@
-"""Where an incident stands: its steps, its open questions, and what can be offered next."""
+"""The state of an incident: its steps, its open questions, and the actions that can be offered."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def _has_own_line(incident: Incident, step: Step, result: StepResult) -> bool:
 
 
 def _note(incident: Incident, result: StepResult) -> str:
-    """Why a step was skipped or goes on. What a finished one made is in the plan, a failure has a place of its own."""
+    """Why a step was skipped or is still running. The plan shows what finished steps made; failures are shown
+    separately."""
     shown_below = result.state == StepState.FAILED and incident.failure is not None
     shown = result.state != StepState.DONE and not shown_below
     return f": {words(result.note)}" if result.note and shown else ""
@@ -189,7 +190,7 @@ def replacement_asked(incident: Incident) -> Approval | None:
 
 
 def replacement_offered(incident: Incident) -> bool:
-    """Nodes are named that only their replacement helps, and nothing is under way."""
+    """Whether there are nodes that must be replaced, and no change is in progress."""
     named = incident.verification is not None and bool(incident.verification.nodes_to_replace)
     back = incident.rollback.state if incident.rollback else state_of(incident, Step.ROLLBACK)
     rolled_back = back not in (None, RollbackState.CANCELLED)
@@ -198,7 +199,7 @@ def replacement_offered(incident: Incident) -> bool:
 
 
 def replacement_under_way(incident: Incident) -> bool:
-    """Nodes are being replaced, or it is asked whether to."""
+    """Whether nodes are being replaced, or people are being asked about it."""
     return state_of(incident, Step.REPLACE_NODES) == StepState.RUNNING
 
 

@@ -1,4 +1,4 @@
-"""Words for people, written once for Slack and for terminals.
+"""Text for people, written once for Slack and for terminals.
 
 Texts are plain, with `` `names` `` in backticks. What came from a cluster, from AWS or from a person enters through
 `words` or `code`; `mrkdwn` then escapes everything outside and inside the backticks, so nothing foreign can format
@@ -135,7 +135,7 @@ def person(by: Actor) -> str:
 
 
 def mention(whom: str) -> str:
-    """What makes Slack notify a user, a user group or everybody who is there; "" for nobody.
+    """The mention by which Slack notifies a user, a user group or everybody online; "" for nobody.
 
     Source: https://docs.slack.dev/messaging/formatting-message-text#mentioning-groups
     """
