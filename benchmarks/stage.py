@@ -23,7 +23,7 @@ from local.cluster.scenario_spec import Scenario
 from local.stack.deployment import ROOT, STACK_NAME
 from local.stack.ports import Ports
 from local.stack.processes import Server
-from local.stack.servers import REGION, Servers
+from local.stack.servers import Servers
 from local.stack.stack import Cluster, Stack
 
 FOLDER = ROOT / ".local" / "bench"
@@ -120,7 +120,8 @@ class Stage:
     @property
     def operator_session(self) -> boto3.session.Session:
         keys = self.operator_keys
-        return boto3.session.Session(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        return boto3.session.Session(*(keys[name] for name in names), region_name=self.servers.region)
 
     def _control(self, method: str) -> bytes:
         request = urllib.request.Request(f"{self.servers.aws_url}/_local/calls", method=method)  # noqa: S310 - loopback

@@ -29,10 +29,10 @@ def check_authentication(described: dict[str, Any]) -> None:
 
 
 def endpoint_warnings(described: dict[str, Any]) -> list[str]:
-    """What keeps functions outside the VPC from reaching the cluster's API."""
+    """What keeps functions without a VPC of their own from reaching the cluster's API."""
     network = described.get("resourcesVpcConfig") or {}
     if network.get("endpointPublicAccess") is False:
-        return ["the endpoint is private only: the functions, which run outside the VPC, cannot reach it"]
+        return ["the endpoint is private only: the functions reach it only from subnets of yours (KubernetesSubnetIds)"]
     sources = network.get("publicAccessCidrs") or []
     if sources and "0.0.0.0/0" not in sources:
         return [f"the endpoint admits only {', '.join(sources)}: Lambda's addresses are not among them"]

@@ -8,6 +8,7 @@ from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator_cli.access import GROUPS, AccessEntries, check_authentication, endpoint_warnings
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.errors import OK
+from ip_remediator_cli.insights import insights_warnings
 from ip_remediator_cli.rbac import Rbac, read_manifests
 
 
@@ -27,7 +28,7 @@ def run(arguments: Namespace) -> int:
     entries = AccessEntries(eks, arguments.cluster, deployment, dry_run=arguments.dry_run)
     for role in GROUPS:
         print(entries.grant(role), flush=True)
-    for warning in endpoint_warnings(cluster.described):
+    for warning in [*endpoint_warnings(cluster.described), *insights_warnings(eks, arguments.cluster)]:
         print(f"warning: {warning}")
     if not arguments.dry_run:
         print("\n".join(next_steps(arguments.cluster, deployment)))

@@ -9,6 +9,7 @@ nothing, as on AWS.
 from __future__ import annotations
 
 import importlib.machinery
+import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
 PACKAGE = "ministack"
+# Where an ARN that was taken apart is checked.
+_COMPARED = re.compile(r'(\bpartition (?:==|!=) )"aws"')
 COMMERCIAL = "aws"
 
 
@@ -72,4 +75,5 @@ class _Loader(importlib.machinery.SourceFileLoader):
         text = self.get_data(self.path).decode()
         text = text.replace("arn:aws:", f"arn:{self._partition}:")
         text = text.replace('"AWS::Partition": "aws"', f'"AWS::Partition": "{self._partition}"')
+        text = _COMPARED.sub(rf'\1"{self._partition}"', text)
         return self.source_to_code(text.encode(), self.path)

@@ -27,6 +27,7 @@ class Switches:
     ``addon_shows_old_values``: DescribeAddon shows the old configuration during an update; which one AWS shows is not
     documented. ``addon_updates_fail``: updates started from now on end as Failed and change nothing.
     ``addon_status``: status of an add-on that is not being updated; "DEGRADED" comes with a health issue.
+    ``addon_schema_lacks``: variables, comma-separated, that the schema of vpc-cni does not know.
     ``addon_refuses_empty_values``: "" is no configuration; `{}` clears it (no document says what "" does).
     ``addons_by_path``: an absent add-on's ARN is that of its path (…:/clusters/NAME/addons/NAME).
     ``addon_passed_to_service``: iam:PassedToService of an add-on's role; "" leaves the key out.
@@ -42,6 +43,7 @@ class Switches:
     addon_shows_old_values: bool = False
     addon_updates_fail: bool = False
     addon_status: str = "ACTIVE"
+    addon_schema_lacks: str = ""
     addon_refuses_empty_values: bool = True
     addons_by_path: bool = False
     addon_passed_to_service: str = "eks.amazonaws.com"

@@ -18,7 +18,6 @@ from local.pki import ensure_pki
 from local.stack.ports import Ports
 from local.stack.processes import Server, answers
 
-REGION = DEFAULT_REGION
 BOT_TOKEN = "xoxb-local"  # noqa: S105 - of the local Slack workspace only
 
 
@@ -27,13 +26,14 @@ class Servers:
     """AWS, Slack, and one Kubernetes cluster at a time. `folder` holds everything they write.
 
     `key_identifiers`: whether the API server's certificates have them, which those of clusters from before Kubernetes
-    1.17 do not.
+    1.17 do not. `region`: the local AWS has the ARNs of its partition.
     """
 
     folder: Path
     ports: Ports
     wait_scale: float = 1.0
     key_identifiers: bool = True
+    region: str = DEFAULT_REGION
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     _running: list[Server] = field(default_factory=list)
 
@@ -56,14 +56,14 @@ class Servers:
             "AWS_ENDPOINT_URL": self.aws_url,
             "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": ROOT_SECRET_ACCESS_KEY,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
     @cached_property
     def session(self) -> boto3.session.Session:
-        return boto3.session.Session(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, region_name=REGION)
+        return boto3.session.Session(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, region_name=self.region)
 
     def client(self, service: str) -> object:
         """A boto3 client of the stack's account root."""
@@ -77,7 +77,7 @@ class Servers:
             "local.aws",
             *("--port", str(self.ports.aws), "--eks-endpoint-port", str(self.ports.kubernetes)),
             *("--state-dir", str(self.folder / "aws"), "--ca-file", str(pki.ca_cert)),
-            *("--wait-scale", str(self.wait_scale)),
+            *("--wait-scale", str(self.wait_scale), "--region", self.region),
         )
         slack = self._server(
             "local.slack",
@@ -97,7 +97,7 @@ class Servers:
             *("--port", str(self.ports.kubernetes), "--pki", str(self.folder / "pki")),
             *(() if self.key_identifiers else ("--no-key-identifiers",)),
             *("--token-file", str(tokens), "--kubeconfig", str(self.kubeconfig)),
-            *("--token-webhook", token_webhook_url(self.ports.aws, REGION, cluster)),
+            *("--token-webhook", token_webhook_url(self.ports.aws, self.region, cluster)),
             env={"KUBEBUILDER_ASSETS": assets or ""},
         )
         server.await_ready(lambda: self.kubeconfig.exists() and self._kubernetes_ready())

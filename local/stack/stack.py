@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local.aws.settings import DEFAULT_REGION
 from local.cluster.kube import KubeApi
 from local.cluster.scenario import Seeded, seed
 from local.cluster.scenario_spec import Scenario
@@ -45,7 +46,7 @@ class Stack:
     Args:
         folder: where all state and logs go.
         parameters: of the template, beside those that the local servers need.
-        key_identifiers: see `Servers`.
+        key_identifiers, region: see `Servers`.
         assets: folder of a real kube-apiserver and etcd (KUBEBUILDER_ASSETS), or None for the embedded API.
     """
 
@@ -56,11 +57,12 @@ class Stack:
     speed: float = 1.0
     wait_scale: float = 1.0
     key_identifiers: bool = True
+    region: str = DEFAULT_REGION
     outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.servers = Servers(self.folder.resolve(), self.ports, self.wait_scale, self.key_identifiers)
+        self.servers = Servers(self.folder.resolve(), self.ports, self.wait_scale, self.key_identifiers, self.region)
 
     def __enter__(self) -> Self:
         return self

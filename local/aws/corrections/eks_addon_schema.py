@@ -20,11 +20,16 @@ _FILE = Path(__file__).with_name("vpc_cni_schema.json")
 
 
 @cache
-def schema_of(addon: str) -> dict[str, Any]:
-    """The JSON Schema of an add-on's configuration. Only vpc-cni has one here; other add-ons accept any object."""
+def schema_of(addon: str, without: str = "") -> dict[str, Any]:
+    """The JSON Schema of an add-on's configuration. Only vpc-cni has one here; other add-ons accept any object.
+
+    ``without``: comma-separated variables that it lacks, as the schemas of older versions do.
+    """
     if addon != VPC_CNI:
         return {"$schema": "http://json-schema.org/draft-06/schema#", "type": "object"}
     schema: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+    for name in filter(None, without.split(",")):
+        del schema["definitions"]["Env"]["properties"][name]
     return schema
 
 
@@ -36,13 +41,13 @@ def parse(values: str) -> Any:
         raise ValueError("The value is neither JSON nor YAML") from error
 
 
-def faults(addon: str, values: str) -> list[str]:
+def faults(addon: str, values: str, without: str = "") -> list[str]:
     """What is wrong with configurationValues, in EKS's words (issues #2173 and #2491); empty when nothing is."""
     try:
         document = parse(values)
     except ValueError as error:
         return [str(error)]
-    validator = jsonschema.Draft6Validator(schema_of(addon))
+    validator = jsonschema.Draft6Validator(schema_of(addon, without))
     problems = [words for error in validator.iter_errors(document) for words in _words(error)]
     return sorted(problems)
 

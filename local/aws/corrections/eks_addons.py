@@ -87,6 +87,11 @@ class AddonUpdates:
         kept = self._records.items()
         return _json(200, {"updateIds": [key for key, one in kept if (one.cluster, one.addon) == (cluster, addon)]})
 
+    def configuration(self, addon: str, version: str) -> Answer:
+        """DescribeAddonConfiguration."""
+        schema = json.dumps(eks_addon_schema.schema_of(addon, self._switches.addon_schema_lacks))
+        return _json(200, {"addonName": addon, "addonVersion": version, "configurationSchema": schema})
+
     def _creating(self, create: Callable[..., Answer]) -> Callable[..., Answer]:
         def create_addon(cluster: str, body: dict[str, Any]) -> Answer:
             addon = body.get("addonName", "")
@@ -151,7 +156,7 @@ class AddonUpdates:
         values = body.get("configurationValues")
         if values is None or (values == "" and not self._switches.addon_refuses_empty_values):
             return None
-        faults = eks_addon_schema.faults(addon, values)
+        faults = eks_addon_schema.faults(addon, values, self._switches.addon_schema_lacks)
         if not faults:
             return None
         return error(400, "InvalidParameterException", f"{UNSUPPORTED_VALUES} [{', '.join(faults)}]")
@@ -195,7 +200,7 @@ def answer_missing_routes(updates: AddonUpdates) -> None:
             if path == "/addons/supported-versions":
                 return _json(200, {"addons": [_versions(addon or eks_addon_schema.VPC_CNI)]})
             if path == "/addons/configuration-schemas":
-                return _configuration(addon, _value(query, "addonVersion"))
+                return updates.configuration(addon, _value(query, "addonVersion"))
         return handle(method, path, headers, body, query)
 
     replace(eks, "_handle_request_sync", handle_request)
@@ -204,11 +209,6 @@ def answer_missing_routes(updates: AddonUpdates) -> None:
 def _versions(addon: str) -> dict[str, Any]:
     versions = [{"addonVersion": one, "architecture": ["amd64", "arm64"]} for one in ADDON_VERSIONS]
     return {"addonName": addon, "type": "networking", "owner": "aws", "publisher": "eks", "addonVersions": versions}
-
-
-def _configuration(addon: str, version: str) -> Answer:
-    schema = json.dumps(eks_addon_schema.schema_of(addon))
-    return _json(200, {"addonName": addon, "addonVersion": version, "configurationSchema": schema})
 
 
 def _value(query: dict[str, Any], name: str) -> str:

@@ -96,6 +96,31 @@ def test_given_discovery_when_an_address_lies_elsewhere_then_that_pod_counts_as_
     assert told(cured).endswith("expected 2 healed now, 1 are: d/p1 still wait")
 
 
+def test_given_thousands_of_pods_when_verified_then_the_answer_is_numbers_and_stays_far_below_256_kib() -> None:
+    """The limit of what a state may return; the pods' names are in the record."""
+    names = " ".join(f"a-pod-with-a-rather-long-name-{number:05}" for number in range(6_000))
+    cured = Cured(dict.fromkeys(names.split(), "100.64.0.7"), in_subnets=("100.64.0.7",))
+    pods = tuple(StuckPod(namespace="d", name=name, uid=name, node="n1") for name in names.split())
+    snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=NODES, stuck_pods=pods)
+    record = incident(plan=DISCOVERY, subnets={"a": NEW})
+    answer = Verifier(record, cured, snapshot, cured, cured).verify(final=True)  # type: ignore[arg-type]
+    assert answer == {"outcome": "healed", "healed": 6_000, "still_stuck": 0}
+
+
+@pytest.mark.parametrize(
+    ("cured", "unseen"),
+    [
+        (Cured({"p1": "100.64.0.7", "p2": "100.64.0.8"}, in_subnets=("100.64.0.8",)), "100.64.0.7"),
+        (Cured({"p1": "100.64.0.7"}, in_subnets=("100.64.0.7",), free={"subnet-nodes": 0}), NEW),
+    ],
+    ids=["an ENI", "a subnet"],
+)
+def test_given_what_is_new_when_ec2_does_not_show_it_yet_then_it_is_waited_for(cured: Cured, unseen: str) -> None:
+    with pytest.raises(PodsStillPending, match=f"does not show yet: {unseen}"):
+        verify(cured, DISCOVERY, final=False)
+    assert verify(cured, DISCOVERY, final=True) in (Outcome.PARTLY, Outcome.HEALED)
+
+
 def test_given_leaked_enis_when_pods_run_with_any_address_then_it_is_healed_as_far_as_expected() -> None:
     cured = Cured({"p1": "10.0.0.9", "p2": None})
     assert verify(cured, LEAKS, final=False) == Outcome.PARTLY

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
 TEMPLATE = Path(__file__).parents[3] / "template.yaml"
+ONBOARDING = Path(__file__).parents[3] / "onboarding" / "cluster.yaml"
 STACK, ACCOUNT = "remediator", "000000000000"
 OUR_TAG = "eks-ip-remediator:stack"
 
@@ -154,3 +155,73 @@ def test_given_a_pattern_of_names_when_the_add_on_of_another_cluster_is_updated_
     granted = aws.client("eks", **make.session(*statements("ClusterFunction", **values)))
     found = code_of(granted.update_addon, clusterName=cluster, addonName="vpc-cni", configurationValues="{}")
     assert found == code
+
+
+@pytest.mark.parametrize("tag", ["eks:cluster-name", "eks-ip-remediator:cluster"])
+@pytest.mark.parametrize(("cluster", "code"), [("prod-shop", ""), ("lab", "AccessDenied")])
+def test_given_a_pattern_of_names_when_a_node_of_another_cluster_is_ended_then_it_is_denied(
+    aws: LocalAws, make: Maker, network: Network, values: dict[str, str], tag: str, cluster: str, code: str
+) -> None:
+    subnet, name = network.subnet("10.0.0.0/24"), unique("nodes")
+    image = network.ec2.register_image(Name=name, Architecture="x86_64")["ImageId"]
+    template = {"ImageId": image, "InstanceType": "t3.medium"}
+    network.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=template)
+    autoscaling = aws.client("autoscaling")
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=0,
+        MaxSize=2,
+        DesiredCapacity=1,
+        VPCZoneIdentifier=subnet,
+        LaunchTemplate={"LaunchTemplateName": name, "Version": "$Latest"},
+        Tags=[{"Key": tag, "Value": cluster, "PropagateAtLaunch": True}],
+    )
+    [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    [node] = group["Instances"]
+    granted = aws.client("autoscaling", **make.session(*statements("ClusterFunction", **values)))
+    end = granted.terminate_instance_in_auto_scaling_group
+    assert code_of(end, InstanceId=node["InstanceId"], ShouldDecrementDesiredCapacity=False) == code
+
+
+def test_given_the_exporters_role_when_it_writes_events_of_another_source_then_all_are_refused(
+    aws: LocalAws, make: Maker, values: dict[str, str]
+) -> None:
+    """`events:source` has a value for each entry of a call: one of another source must not hide among ours."""
+    bus = unique("kubernetes")
+    aws.client("events").create_event_bus(Name=bus)
+    role = yaml_parse(ONBOARDING.read_text())["Resources"]["EventExporterIamRole"]["Properties"]
+    given = {**values, "EventBusName": bus, "ClusterName": "shop"}
+    allowed = [_resolved(one, given) for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    events = aws.client("events", **make.session(*allowed))
+
+    def put(*sources: str) -> str:
+        detail = {"DetailType": "d", "Detail": "{}", "EventBusName": bus}
+        return code_of(events.put_events, Entries=[{"Source": source, **detail} for source in sources])
+
+    assert put("kubernetes.shop", "kubernetes.shop") == ""
+    assert put("kubernetes.shop", "kubernetes.lab") == "AccessDeniedException"
+    assert put("aws.ec2x") == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("service", "allowed"), [("eks.amazonaws.com", True), ("", True), ("lambda.amazonaws.com", False)]
+)
+def test_given_an_add_ons_role_when_it_is_named_again_then_it_may_be_passed_to_eks_and_nobody_else(
+    aws: LocalAws, make: Maker, values: dict[str, str], service: str, allowed: bool
+) -> None:
+    """Which service an UpdateAddon passes the role to, EKS does not document: it may leave the key out."""
+    cluster, role = unique("prod-shop"), make.role()
+    eks = aws.client("eks")
+    eks.create_cluster(name=cluster, roleArn=role, resourcesVpcConfig={"subnetIds": []})
+    eks.create_addon(clusterName=cluster, addonName="vpc-cni")
+    given = {**values, "AddonRoleNames": "role-*"}
+    granted = aws.client("eks", **make.session(*statements("ClusterFunction", **given)))
+    with aws.settings(addon_passed_to_service=service):
+        code = code_of(
+            granted.update_addon,
+            clusterName=cluster,
+            addonName="vpc-cni",
+            configurationValues="{}",
+            serviceAccountRoleArn=role,
+        )
+    assert code == ("" if allowed else "AccessDeniedException")

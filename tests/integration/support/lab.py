@@ -176,6 +176,16 @@ class Lab:
             self._control("DELETE", "/_local/faults")
 
     @contextmanager
+    def functions(self, *conditions: dict[str, Any]) -> Iterator[None]:
+        """Functions that cannot be invoked, as `local/aws/functions/conditions.py` describes, for the block's time."""
+        for condition in conditions:
+            self._control("POST", "/_local/functions", condition)
+        try:
+            yield
+        finally:
+            self._control("DELETE", "/_local/functions")
+
+    @contextmanager
     def settings(self, **values: Any) -> Iterator[None]:
         """Settings of the local AWS (`local/aws/switches.py`) for the block's time."""
         self._control("PUT", "/_local/settings", values)

@@ -128,6 +128,10 @@ def switch_custom_networking_on(cluster: Patient) -> None:
         patch = {"spec": {"template": {"spec": {"containers": containers}}}}
         cluster.api.patch(DAEMONSETS.path("kube-system", "aws-node"), patch, STRATEGIC)
     eventually("custom networking is on", lambda: CUSTOM_NETWORKING.items() <= cluster.cni_environment().items())
+    await_rollout(cluster)
+
+
+def await_rollout(cluster: Patient) -> None:
     eventually("aws-node is rolled out", lambda: _rolled_out(cluster.aws_node()))
 
 

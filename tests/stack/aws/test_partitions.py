@@ -82,3 +82,17 @@ def test_given_govcloud_when_a_template_asks_for_its_partition_then_it_is_govclo
     found = {one["OutputKey"]: one["OutputValue"] for one in eventually(made)["Outputs"]}
     assert found["Partition"] == PARTITION
     assert found["Topic"].startswith(f"arn:{PARTITION}:sns:{REGION}:")
+
+
+def test_given_govcloud_when_a_queue_names_its_dead_letter_queue_then_the_arn_is_one_of_this_partition(gov: LocalAws):
+    sqs = gov.client("sqs")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    assert arn.startswith(f"arn:{PARTITION}:")
+
+    def create(name: str, target: str) -> str:
+        policy = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 5})
+        return code_of(sqs.create_queue, QueueName=name, Attributes={"RedrivePolicy": policy})
+
+    assert create("ours", arn) == ""
+    assert create("theirs", arn.replace(PARTITION, "aws")) != ""

@@ -13,6 +13,13 @@ CORRECTIONS = [
     *(file for file in (ROOT / "local" / "aws" / "corrections").rglob("*.py") if file.name != "__init__.py"),
     *(ROOT / "local" / "aws" / "ec2").glob("*_rules.py"),
     *(ROOT / "local" / "aws" / "ec2" / name for name in ("addresses.py", "ipam.py", "consistency.py")),
+    *(
+        file
+        for part in ("iam", "step_functions")
+        for file in (ROOT / "local" / "aws" / part).glob("*.py")
+        if file.stat().st_size
+    ),
+    *(ROOT / "local" / "aws" / name for name in ("autoscaling.py", "partitions.py", "functions/conditions.py")),
 ]
 NAMED = re.findall(r"`((?:tests|local|scripts|docs|layers|cli)/[\w./-]+)`", PAGE)
 

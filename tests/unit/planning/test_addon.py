@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ip_remediator.clients.aws.eks_addon_schema import missing_variables
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import require_configurable_addon
-from ip_remediator.snapshot.eks_addon import addon_facts, missing_variables
+from ip_remediator.snapshot.eks_addon import addon_facts
 from ip_remediator.snapshot.model_cluster import Cni
 
 FLAG, LABEL = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENI_CONFIG_LABEL_DEF"

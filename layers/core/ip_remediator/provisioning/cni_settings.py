@@ -1,5 +1,7 @@
 """Variables of aws-node, set and taken back through whoever manages them: the managed add-on, else the DaemonSet.
 
+A variable that the add-on's schema lacks is set on the DaemonSet even where the add-on manages it: EKS takes back only
+what it manages itself ("Determine fields you can customize for Amazon EKS add-ons" of the EKS User Guide).
 Only our variables are touched. Taken back is what still has our value: a variable that somebody changed since stays.
 While an update of ours to the add-on may still be applied, nothing is taken back and nothing counts as not switched:
 the update's id decides, because DescribeAddon may be unavailable, or show the old values until the update is through.
@@ -43,13 +45,18 @@ class CniSettings:
             if update := _update_of(earlier):
                 self.addon.await_update(update)
         present = self.addon.settled()
-        change = self._intend(kind, wanted, present)
+        lacking = self.addon.lacks(wanted, present) if present is not None else []
+        change = self._intend(kind, wanted, present, lacking)
         if present is None:
             write = self.kube.apply_cni_environment if kind is ChangeKind.CNI else self.kube.set_cni_environment
             write(wanted)
             return "daemonset"
-        self.addon.change_environment(wanted, lambda update: self._note(change, update))
-        self._await(wanted)
+        through_addon = {name: value for name, value in wanted.items() if name not in lacking}
+        if through_addon:
+            self.addon.change_environment(through_addon, lambda update: self._note(change, update))
+        if lacking:
+            self.kube.set_cni_environment({name: wanted[name] for name in lacking})
+        self._await(through_addon)
         return "addon"
 
     def is_switched(self) -> bool:
@@ -80,11 +87,9 @@ class CniSettings:
     def _restore(self, change: ChangeMade) -> None:
         before, ours = change.before or {}, _written(change)
         present = self.addon.settled()
+        beside = ours.keys() if present is None else (change.after or {}).get("on_daemonset", ())
+        self._restore_daemonset(before, {name: ours[name] for name in beside if name in ours})
         if present is None:
-            now = self.kube.cni_environment()
-            taken_back = {name: before["env"].get(name) for name, value in ours.items() if now.get(name) == value}
-            if taken_back:
-                self.kube.set_cni_environment(taken_back)
             return
         original = before.get("configuration")
         former = before["env"] if original is None else environment_in(parse_configuration(original))
@@ -94,13 +99,22 @@ class CniSettings:
             self.addon.change_environment(taken_back, lambda update: self._note(change, update), original)
         self._await({name: before["env"].get(name) for name in taken_back})
 
-    def _intend(self, kind: ChangeKind, wanted: Mapping[str, str], present: Mapping[str, Any] | None) -> ChangeMade:
+    def _restore_daemonset(self, before: Mapping[str, Any], ours: Mapping[str, str]) -> None:
+        now = self.kube.cni_environment()
+        taken_back = {name: before["env"].get(name) for name, value in ours.items() if now.get(name) == value}
+        if taken_back:
+            self.kube.set_cni_environment(taken_back)
+
+    def _intend(
+        self, kind: ChangeKind, wanted: Mapping[str, str], present: Mapping[str, Any] | None, lacking: list[str]
+    ) -> ChangeMade:
         """Records the change; what it returns has what was there before the first attempt."""
         env = self.kube.cni_environment()
         before: dict[str, Any] = {"env": {name: env.get(name) for name in wanted}}
         if present is not None:
             before["configuration"] = present.get("configurationValues", "")
-        return self.log.intend(ChangeMade(kind=kind, target=_TARGET, before=before, after={"env": dict(wanted)}))
+        after = {"env": dict(wanted), **({"on_daemonset": lacking} if lacking else {})}
+        return self.log.intend(ChangeMade(kind=kind, target=_TARGET, before=before, after=after))
 
     def _note(self, change: ChangeMade, update: str) -> None:
         self.log.amend(change.model_copy(update={"after": {**(change.after or {}), "update": update}}))

@@ -3,8 +3,10 @@ free addresses."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from ip_remediator.clients.kubernetes.pods import KubePods
@@ -24,6 +26,8 @@ from ip_remediator.snapshot.node_room.limits import free_slots
 WATCH_SECONDS = 60
 # How long it watches before it records how many pods still wait.
 _SLICE_SECONDS = 10.0
+# How often EC2 is asked for what it does not show yet.
+_POLL_SECONDS = 2.0
 
 
 class PodsStillPending(NotYet):
@@ -55,7 +59,9 @@ class Verifier:
         waiting = self._watch(uids, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
-        proof = self._verification(waiting)
+        proof = self._visible_proof(waiting, 0 if final else seconds)
+        if not final and (unseen := self._unseen(proof)):
+            raise PodsStillPending(f"EC2 does not show yet: {some_of(unseen)}")
         outcome = self._outcome(proof)
         note = self._note(proof)
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
@@ -72,6 +78,23 @@ class Verifier:
             if len(waiting) != before:
                 self._record_progress(len(uids) - len(waiting), len(uids))
         return waiting
+
+    def _visible_proof(self, waiting: set[str], seconds: float) -> Verification:
+        """The proof once EC2 shows what is new, or as it is after `seconds`: EC2 is eventually consistent."""
+        deadline = time.monotonic() + seconds
+        while self._unseen(proof := self._verification(waiting)) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return proof
+
+    def _unseen(self, proof: Verification) -> list[str]:
+        """What must be there although EC2 does not show it: subnets that were made, and the ENIs of running pods that
+        have addresses of them."""
+        shown = {subnet.id for subnet in proof.subnets}
+        blocks = [IPv4Network(subnet.cidr) for subnet in self.plan.subnets]
+        unproved = [self.pods.pod(*path.split("/", 1)) for path in proof.still_stuck]
+        addresses = [(pod.get("status") or {}).get("podIP") for pod in unproved if pod]
+        ours = [text for text in addresses if text and any(IPv4Address(text) in block for block in blocks)]
+        return sorted(self._wanted - shown) + ours
 
     def _record_progress(self, done: int, total: int) -> None:
         progress = Progress(step=Step.VERIFY, unit="pod", done=done, total=total)

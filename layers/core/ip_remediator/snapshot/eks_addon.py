@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.eks import ADDON, Eks
 from ip_remediator.clients.aws.eks_addon import parse_configuration
-from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.aws.eks_addon_schema import configuration_schema, missing_variables
 from ip_remediator.common.errors import PermissionDenied, RequestRefused
 from ip_remediator.snapshot.model_cluster import (
     CUSTOM_NETWORK_CFG,
     ENI_CONFIG_LABEL_DEF,
+    MANAGE_ENIS_NON_SCHEDULABLE,
     WARM_IP_TARGET,
     ManagedAddon,
 )
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 _OURS = (
     CUSTOM_NETWORK_CFG,
     ENI_CONFIG_LABEL_DEF,
+    MANAGE_ENIS_NON_SCHEDULABLE,
     WARM_IP_TARGET,
     "WARM_ENI_TARGET",
     "WARM_PREFIX_TARGET",
     "MINIMUM_IP_TARGET",
+    MANAGE_ENIS_NON_SCHEDULABLE,
 )
 
 
@@ -45,7 +47,9 @@ def read_addon(eks: EKSClient, cluster: str, unread: ReadFailures) -> ManagedAdd
         return None
     if described is None:
         return None
-    schema = unread.attempt(f"what the add-on {ADDON} lets be configured", lambda: _schema(eks, described), None)
+    schema = unread.attempt(
+        f"what the add-on {ADDON} lets be configured", lambda: configuration_schema(eks, described), None
+    )
     return addon_facts(described, schema)
 
 
@@ -66,45 +70,3 @@ def addon_facts(described: Mapping[str, Any], schema: Mapping[str, Any] | None) 
         lacks=tuple(missing_variables(schema or {}, _OURS)),
         unreadable=unreadable,
     )
-
-
-def missing_variables(schema: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    """Those of `names` that the schema does not let be set under `env`.
-
-    The add-on's schema is closed (`additionalProperties: false`), and its parts stand behind `$ref`
-    (DescribeAddonConfiguration; amazon-vpc-cni-k8s issues #3059 and #2726). One that says nothing forbids nothing.
-    """
-    top = _resolved(schema, schema)
-    properties = top.get("properties") or {}
-    if "env" not in properties:
-        return list(names) if top.get("additionalProperties") is False else []
-    env = _resolved(schema, properties["env"])
-    if env.get("additionalProperties") is not False:
-        return []
-    return [name for name in names if name not in (env.get("properties") or {})]
-
-
-def _resolved(schema: Mapping[str, Any], part: Any) -> Mapping[str, Any]:
-    """`part`, or what its `$ref` inside the same document points at."""
-    for _ in range(10):
-        reference = part.get("$ref") if isinstance(part, Mapping) else None
-        if not isinstance(reference, str) or not reference.startswith("#"):
-            break
-        target: Any = schema
-        for step in reference.removeprefix("#").strip("/").split("/"):
-            target = target.get(step, {}) if step and isinstance(target, Mapping) else target
-        part = target
-    return part if isinstance(part, Mapping) else {}
-
-
-def _schema(eks: EKSClient, described: Mapping[str, Any]) -> dict[str, Any] | None:
-    version = described.get("addonVersion")
-    if not version:
-        return None
-    with aws_call("DescribeAddonConfiguration"):
-        answer = eks.describe_addon_configuration(addonName=ADDON, addonVersion=version)
-    try:
-        schema = json.loads(answer.get("configurationSchema") or "{}")
-    except ValueError as error:
-        raise RequestRefused(f"DescribeAddonConfiguration: the schema is not JSON: {error}") from error
-    return schema if isinstance(schema, dict) else None

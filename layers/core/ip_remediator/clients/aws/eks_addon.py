@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from botocore.exceptions import ClientError
 
 from ip_remediator.clients.aws.eks import ADDON
+from ip_remediator.clients.aws.eks_addon_schema import configuration_schema, missing_variables
 from ip_remediator.clients.aws.errors import aws_call
-from ip_remediator.common.errors import NotFound, NotYet, RequestRefused, ServiceUnavailable
+from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused, ServiceUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
@@ -111,6 +112,14 @@ class CniAddon:
                 raise NotYet(f"the add-on {ADDON} of {self._name} is {present.get('status')}: an update is in progress")
             self._sleep(_POLL)
         return present
+
+    def lacks(self, names: Iterable[str], present: Mapping[str, Any]) -> list[str]:
+        """Those of `names` that this add-on's configuration cannot set; none where EKS does not say."""
+        try:
+            schema = configuration_schema(self._eks, present)
+        except (NotFound, PermissionDenied):
+            schema = None
+        return missing_variables(schema or {}, names)
 
     def change_environment(
         self, wanted: Mapping[str, str | None], started: Callable[[str], None], original: str | None = None

@@ -1,0 +1,61 @@
+"""The same template in GovCloud: another partition in every ARN; a cluster is healed and rolled back there."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ip_remediator.common.enums import Outcome
+from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
+from local.stack.ports import Ports
+from local.stack.stack import Stack
+from tests.integration.conftest import WAIT_SCALE
+from tests.integration.support.lab import Lab
+from tests.integration.support.patient import patient
+from tests.integration.support.rollbacks import SPEED, dump, roll_back
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+REGION, PARTITION = "us-gov-west-1", "aws-us-gov"
+GOVCLOUD = replace(
+    Scenario(),
+    zones=(Zone(f"{REGION}a", "10.0.0.0/28"), Zone(f"{REGION}b", "10.0.1.0/28")),
+    nodes=(NodeSpec(f"{REGION}a"), NodeSpec(f"{REGION}b")),
+)
+
+
+def test_given_govcloud_when_deployed_then_a_cluster_is_healed_and_rolled_back_there(tmp_path: Path) -> None:
+    with Stack(
+        tmp_path, Ports.free(), {"DefaultMode": "auto"}, speed=SPEED, wait_scale=WAIT_SCALE, region=REGION
+    ) as stack:
+        stack.start()
+        lab = Lab(stack)
+        assert _partitions(lab) == {PARTITION}
+        with patient(lab, GOVCLOUD, speed=SPEED) as cluster:
+            cluster.settle(running=8, stuck=2)
+            before = dump(cluster)
+            ended, incident = lab.remediate(cluster.name)
+            assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
+            rolled_back = roll_back(lab, incident.id, confirmed=True, evict=True)
+            assert rolled_back.status == "SUCCEEDED", rolled_back
+            cluster.settle(running=8, stuck=2)
+            assert dump(cluster) == before
+
+
+def _partitions(lab: Lab) -> set[str]:
+    """Of every ARN in the stack's outputs, its roles' policies and its state machines."""
+    iam, states = lab.aws("iam"), lab.aws("stepfunctions")
+    roles = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    policies = [
+        iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for role in roles
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    ]
+    machines = [value for name, value in lab.outputs.items() if name.endswith("StateMachineArn")]
+    definitions = [states.describe_state_machine(stateMachineArn=machine)["definition"] for machine in machines]
+    texts: list[Any] = [lab.outputs, policies, definitions]
+    return set(re.findall(r"\barn:([a-z-]+):", json.dumps(texts)))
