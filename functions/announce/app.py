@@ -30,7 +30,7 @@ def _cluster_of(incident: str) -> str:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
-    """An error makes Lambda deliver the batch again: events are at least once, and bear an id."""
+    """On an error Lambda delivers the batch again, so events are put at least once; each has an id."""
     settings = AnnounceSettings.read(os.environ)
     announcer = Announcer(session.client("events"), settings.event_bus, _cluster_of)
     announcer.announce(streamed_entries(event["Records"]))

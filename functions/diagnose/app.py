@@ -43,7 +43,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _defaults(settings: DiagnoseSettings) -> Policy:
-    """What holds where the cluster's tags say nothing else; raises ValidationError for what the template forbids."""
+    """The stack's policy, which the cluster's tags override; raises ValidationError for values that the template
+    forbids."""
     stopped = parameter_on(session.client("ssm"), settings.kill_switch)
     return Policy.model_validate(
         {

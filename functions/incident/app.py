@@ -1,4 +1,5 @@
-"""The life of an incident around its cure: opened by hand, put to people, closed, rolled back, its nodes replaced."""
+"""The workflow of an incident: it is opened by hand, people decide, it is closed, rolled back, its nodes are
+replaced."""
 
 from __future__ import annotations
 

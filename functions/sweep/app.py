@@ -1,4 +1,4 @@
-"""On a schedule, a look at every onboarded cluster: metrics, forecasts, and pods that nobody else told about."""
+"""Sweeps every onboarded cluster on a schedule: metrics, forecasts, and waiting pods that no signal reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proof that the incident's pods run with addresses of the new block."""
+"""Verifies that the incident's pods run with addresses of the new block."""
 
 from __future__ import annotations
 

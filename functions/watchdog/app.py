@@ -1,4 +1,5 @@
-"""An execution's end, or a clock -> what no execution works on any more is closed or made resumable."""
+"""The end of an execution, or a schedule -> incidents that no execution works on any more are closed or made
+resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What EC2 says about a cluster's VPC. Reads only; each call is paged, and none grows with the number of nodes."""
+"""Reads a cluster's VPC from EC2. Each call is paged, and the number of calls does not grow with the number of
+nodes."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ _GONE = ("deleting", "deleted", "failed", "rejected", "expired")
 
 
 class InstanceType(NamedTuple):
-    """What DescribeInstanceTypes says that bears on pods: see `Node`."""
+    """The fields of DescribeInstanceTypes that matter for pods: see `Node`."""
 
     default_card_enis: int
     addresses_per_eni: int

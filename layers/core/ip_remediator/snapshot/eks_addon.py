@@ -21,7 +21,7 @@ from ip_remediator.snapshot.read_failures import ReadFailures
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
 
-# What plans and rollbacks set.
+# The variables that plans and rollbacks set.
 _OURS = (
     CUSTOM_NETWORK_CFG,
     ENI_CONFIG_LABEL_DEF,

@@ -1,4 +1,4 @@
-"""What Kubernetes says: nodes, pods that wait for an address, the VPC CNI and its ENIConfigs."""
+"""Reads nodes, pods that wait for an address, the VPC CNI and its ENIConfigs from Kubernetes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _CNI_VARIABLES = re.compile(
     "|INTROSPECTION_BIND_ADDRESS|IP_COOLDOWN_PERIOD|MAX_ENI|MINIMUM_IP_TARGET|NETWORK_POLICY_ENFORCING_MODE|POD_MTU"
     "|POD_SECURITY_GROUP_ENFORCING_MODE|VPC_CNI_VERSION|VPC_ID"
 )
-# What the kubelet says when the VPC CNI could not set up a sandbox; other causes (volumes, images) are not ours.
+# The kubelet's words if the VPC CNI could not set up a sandbox; other causes (volumes, images) don't matter here.
 _CNI_FAILURE = re.compile(r"aws-cni|failed to assign an IP address")
 
 
@@ -91,7 +91,7 @@ class KubernetesReader:
         ]
 
     def nodes(self, cni: Cni) -> list[Node]:
-        """The nodes without their ENIs, which EC2 knows."""
+        """The nodes, without their ENIs, which are read from EC2."""
         return [_node(item, cni) for item in self._api.items("/api/v1/nodes", _NODES_PER_PAGE)]
 
     def stuck_pods(self) -> list[StuckPod]:
@@ -125,7 +125,7 @@ class KubernetesReader:
 
 
 def _owner_of(daemonset: dict[str, Any]) -> tuple[Literal["gitops", "helm", "self-managed"], str | None]:
-    """Who deploys a DaemonSet that no add-on owns, and the mark that tells so."""
+    """The tool that deploys a DaemonSet without an add-on, and the label or annotation that shows it."""
     metadata = daemonset["metadata"]
     marks = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
     gitops = next((f"{mark}={marks[mark]}" for mark in _GITOPS_MARKS if mark in marks), None)
@@ -181,7 +181,7 @@ def _is_cordoned(spec: dict[str, Any]) -> bool:
 
 
 def _provisioner(labels: dict[str, str]) -> tuple[Provisioner, str | None]:
-    """Who made the node, and the managed node group or NodePool that it belongs to."""
+    """The node's provisioner, and its managed node group or NodePool."""
     pool = next((labels[label] for label in _NODE_POOLS if label in labels), None)
     match labels.get(_COMPUTE_TYPE):
         case "fargate":

@@ -1,4 +1,4 @@
-"""The facts about the VPC: subnets, CIDRs, what it reaches, and what admits whom."""
+"""The facts about the VPC: subnets, CIDRs, reachable networks, network ACLs and security groups."""
 
 from __future__ import annotations
 

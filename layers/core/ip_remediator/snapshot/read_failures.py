@@ -1,4 +1,4 @@
-"""Reads that a capture can do without: what is refused is told in words, and the capture goes on."""
+"""Optional reads of a capture: a refused read is reported in words, and the capture continues."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LIVE_PEERING = ("active", "initiating-request", "pending-acceptance", "provisio
 
 
 def taken_ranges(snapshot: Snapshot) -> dict[str, str]:
-    """By CIDR, who has it: the VPC and what it reaches, the cluster's services and remote networks, AWS's rules."""
+    """By CIDR, its user: the VPC and what it reaches, the cluster's services and remote networks, AWS's rules."""
     cluster = snapshot.cluster
     taken = {_DOCKER_BRIDGE: "default bridge of Docker"}
     taken |= dict.fromkeys(cluster.service_cidrs, f"services of {cluster.name}")
@@ -36,7 +36,7 @@ class RangeOfOthers:
 
 
 def cgnat_of_others(vpc: Vpc) -> list[RangeOfOthers]:
-    """What gateways, peers and routes name of 100.64.0.0/10, in this order.
+    """The ranges of 100.64.0.0/10 that gateways, peers and routes name, in this order.
 
     Left out are routes so wide that they only lead out, and ranges inside the VPC's own CIDRs, which gateways learn.
     """

@@ -1,4 +1,4 @@
-"""In which subnets ipamd may create a node's next ENI.
+"""The subnets in which ipamd may create a node's next ENI.
 
 Restates amazon-vpc-cni-k8s v1.23.1: pkg/eniconfig (MyENIConfig), pkg/awsutils (createENI, isSubnetValidForENICreation,
 IsSubnetExcluded).
@@ -37,7 +37,7 @@ def next_eni_subnets(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
 
 
 def _own_subnet(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
-    """The subnet of the primary ENI, unless its tag excludes it; what was not read cannot be seen to be excluded."""
+    """The subnet of the primary ENI, unless its tag excludes it; a subnet that was not read counts as not excluded."""
     if node.primary_subnet is None:
         return ()
     subnet = snapshot.subnet(node.primary_subnet)

@@ -1,4 +1,4 @@
-"""What can be had of a subnet: EC2's count of free addresses does not tell which of them are reserved.
+"""The addresses that nodes can get from a subnet: EC2's count of free addresses includes reserved ones.
 
 VPC User Guide, "Subnet CIDR reservations": AWS assigns none of a reservation's addresses by itself; one of type prefix
 gives prefixes only, an explicit one only what is asked for by name. The CNI asks for no address by name.
@@ -30,7 +30,7 @@ class FreeSpace:
 
 
 def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
-    """What nodes can have of the subnet; `prefixes`: they take prefixes.
+    """The addresses that nodes can get from the subnet; `prefixes`: they take prefixes.
 
     How much of what a reservation holds is in use is not known: between nothing and all of it.
     """
@@ -58,14 +58,14 @@ def _size(cidr: str) -> int:
 
 
 def free_addresses(subnets: Iterable[Subnet | None], *, prefixes: bool = False) -> int | None:
-    """The sum of what can surely be had; None when there is no subnet, or one is unknown."""
+    """The sum of the addresses that are certainly available; None if there is no subnet, or one is unknown."""
     counts = [free_space(subnet, prefixes=prefixes).addresses if subnet else None for subnet in subnets]
     known_counts = [count for count in counts if count is not None]
     return sum(known_counts) if counts and len(known_counts) == len(counts) else None
 
 
 def lasting(subnets: Iterable[Subnet]) -> Subnet | None:
-    """Of `subnets` the last one to be full; None unless each of them will be."""
+    """The one of `subnets` that will be full last; None unless all of them will be full."""
     candidates = list(subnets)
     dated = [(subnet.full_at, subnet.id, subnet) for subnet in candidates if subnet.full_at]
     return max(dated)[-1] if dated and len(dated) == len(candidates) else None

@@ -1,4 +1,5 @@
-"""What the CNI knows about EC2 instance types: `instance_limits.json`, written by `scripts/instance_limits.py`."""
+"""The limits of EC2 instance types in the CNI's source: `instance_limits.json`, written by
+`scripts/instance_limits.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ipamd grows a node's pool: room on the ENIs it has, a further ENI, and what keeps it from asking at all.
+"""How ipamd grows a node's pool: free slots on attached ENIs, another ENI, and what prevents both.
 
 Restates amazon-vpc-cni-k8s v1.23.1, pkg/ipamd/ipamd.go. increaseDatastorePool first puts addresses on ENIs with room,
 one if EC2 refuses more (tryAssignIPs, tryAssignPrefixes); else it asks for a new ENI with all of its addresses in one
@@ -99,14 +99,14 @@ def _excluded_from_service(snapshot: Snapshot, subnet: Subnet) -> bool:
 
 
 def blocking_interfaces(snapshot: Snapshot, node: Node, among: Iterable[NetworkInterface]) -> tuple[str, ...]:
-    """Those `among` the node's ENIs for which ipamd keeps asking before it thinks of a further one."""
+    """Those `among` the node's ENIs that ipamd keeps trying to fill before it attaches another one."""
     if snapshot.cni.passes_full_interfaces:
         return ()
     return tuple(eni.id for eni in among if room_on(node, eni))
 
 
 def hindrance(snapshot: Snapshot, node: Node) -> Hindrance | None:
-    """What keeps ipamd from asking; of several the first one to put right."""
+    """What prevents ipamd from requesting addresses; of several reasons the one to correct first."""
     cni = snapshot.cni
     if cni.not_provisioning:
         return Hindrance.NOT_PROVISIONING
@@ -122,7 +122,7 @@ def hindrance(snapshot: Snapshot, node: Node) -> Hindrance | None:
 
 
 def describe_hindrance(snapshot: Snapshot, obstacle: Hindrance) -> str:
-    """What it is and what to do, as the end of "..., but "."""
+    """The obstacle and its remedy, as the end of a sentence that goes on after "but"."""
     match obstacle:
         case Hindrance.NOT_PROVISIONING:
             name = snapshot.cni.not_provisioning

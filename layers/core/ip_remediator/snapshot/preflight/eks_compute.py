@@ -1,4 +1,4 @@
-"""What EKS runs a cluster's pods on: managed node groups and Fargate profiles."""
+"""The managed node groups and Fargate profiles of a cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_DESCRIBED = 30
 
 
 class EksCompute:
-    """Raises the errors of `common.errors`; what it does not read is told to `unread`."""
+    """Raises the errors of `common.errors`; groups and profiles beyond a limit are reported in `unread`."""
 
     def __init__(self, eks: EKSClient, cluster: str, unread: ReadFailures) -> None:
         self._eks = eks

@@ -1,4 +1,4 @@
-"""The facts that only a plan's preflight looks at: read beside the others, told as unread where they are refused."""
+"""The facts that only a plan's preflight needs: read in parallel with the others, and reported as unread if refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Preflight:
         self._quotas = self._ask("quotas, so AWS's defaults are assumed", quotas, defaults)
 
     def cluster(self, nodes: Iterable[Node]) -> Cluster:
-        """The cluster with what runs in it; `nodes` are its own."""
+        """The cluster, with its workloads that matter; `nodes` are its own."""
         nodes_of_karpenter = any(node.provisioner == "karpenter" for node in nodes)
         return self._cluster.model_copy(
             update={
@@ -70,7 +70,8 @@ class Preflight:
         )
 
     def vpc(self) -> Vpc:
-        """The VPC with what it reaches and what admits whom; subnets and network ACLs are left to the caller."""
+        """The VPC, with the networks that it reaches and its security groups; the caller adds subnets and network
+        ACLs."""
         interfaces = self._core.interfaces.result()
         return self._core.vpc.result().model_copy(
             update={

@@ -1,4 +1,4 @@
-"""What the VPC's routes and its transit gateways lead to."""
+"""The networks to which the VPC's routes and transit gateways lead."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _in_state(routes: Iterable[dict[str, Any]], state: str) -> Iterator[dict[str
 
 
 def _ranges(routes: Iterable[dict[str, Any]], vpc_id: str, lists: PrefixLists) -> Iterator[str]:
-    """The ranges of others: a route back to the VPC itself tells nothing."""
+    """The ranges of other networks, without routes back to the VPC itself."""
     for route in routes:
         if set(_vpcs(route)) == {vpc_id}:
             continue

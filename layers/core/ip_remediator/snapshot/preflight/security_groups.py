@@ -1,4 +1,4 @@
-"""Security groups that admit by ranges of the VPC: those of the VPC, and those of VPCs that it reaches."""
+"""Security groups whose rules name ranges of the VPC: those of the VPC, and those of VPCs that it reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the cluster and minds other addresses: admission webhooks, overlay networks, Karpenter."""
+"""Workloads that new addresses may affect: admission webhooks, overlay networks, Karpenter."""
 
 from __future__ import annotations
 
