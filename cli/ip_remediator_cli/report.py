@@ -25,6 +25,7 @@ from ip_remediator_cli.documents import write_text
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.parser import installed_version
 from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.tables import in_words, who
 
 _UNDO = {
     ChangeKind.VPC_CIDR: "disassociated from the VPC, once no subnet lies in it",
@@ -79,9 +80,9 @@ def render(material: Material, now: datetime) -> str:
         unknown=incident.diagnosis.unknown if incident.diagnosis else (),
         maps=_maps(material),
         changes=[_change(change) for change in material.changes],
-        risks=[{**risk.model_dump(), "severity": risk.severity.name.lower()} for risk in _risks(incident)],
+        risks=[(risk.severity.name.lower(), risk.id, risk.breaks, risk.remedy) for risk in _risks(incident)],
         pods=_pods(incident),
-        timeline=material.timeline,
+        timeline=[_event(event) for event in material.timeline],
         written=_time(now),
         version=installed_version(),
     )
@@ -126,10 +127,14 @@ def _maps(material: Material) -> list[Markup]:
     return maps
 
 
-def _change(change: ChangeMade) -> dict[str, str]:
+def _event(event: Mapping[str, str]) -> tuple[str, ...]:
+    return event["at"][:19].replace("T", " "), in_words(event["what"]), who(event["by"]), event["detail"]
+
+
+def _change(change: ChangeMade) -> tuple[str, ...]:
     before = "nothing" if change.before is None else json.dumps(change.before, indent=1, sort_keys=True)
     undo = _UNDO.get(change.kind, "cannot be undone")
-    return {"kind": str(change.kind), "target": change.target, "before": before, "undo": undo}
+    return in_words(change.kind), change.target, before, undo
 
 
 def _risks(incident: Incident) -> Iterable[Risk]:

@@ -14,7 +14,7 @@ from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.tables import bullets, commands, in_words, labelled, page, table
+from ip_remediator_cli.tables import bullets, commands, in_words, labelled, page, table, who
 from ip_remediator_cli.watching import watch
 
 _WATCH_SECONDS = 2.0
@@ -72,7 +72,7 @@ def _list(incidents: Sequence[Incident], output: str) -> str:
 
 def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
     """The record for people; an empty `timeline` is left out."""
-    events = [[event["at"][:19], in_words(event["what"]), _who(event["by"]), event["detail"]] for event in timeline]
+    events = [[event["at"][:19], in_words(event["what"]), who(event["by"]), event["detail"]] for event in timeline]
     return page(
         _facts(incident),
         _steps(incident),
@@ -98,14 +98,6 @@ def describe_rollback(incident: Incident) -> str:
         bullets("Pods", seen.pod_names),
         bullets("Notes", seen.notes),
     )
-
-
-def _who(by: str) -> str:
-    """Without an ARN's region and account, which `--json` has: a column is as wide as its widest cell."""
-    if not by.startswith("arn:"):
-        return by
-    resource = by.split(":", 5)[-1]
-    return f"execution {resource.rpartition(':')[2]}" if resource.startswith("execution:") else resource
 
 
 def _facts(incident: Incident) -> str:

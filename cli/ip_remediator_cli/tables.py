@@ -45,6 +45,14 @@ def in_words(name: str) -> str:
     return cell(name).replace("_", " ")
 
 
+def who(by: str) -> str:
+    """Without an ARN's region and account, which `--output json` has: a column is as wide as its widest cell."""
+    if not by.startswith("arn:"):
+        return by
+    resource = by.split(":", 5)[-1]
+    return f"execution {resource.rpartition(':')[2]}" if resource.startswith("execution:") else resource
+
+
 def printable(line: str) -> str:
     """The line without what could steer a terminal; its spaces stay."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)

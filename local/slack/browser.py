@@ -205,6 +205,14 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
         self._command("Emulation.setDeviceMetricsOverride", **metrics)
 
+    def prefer(self, scheme: str) -> None:
+        """The colour scheme, "light" or "dark", that the reader has chosen."""
+        self._command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def pdf(self) -> bytes:
+        """The page as it is printed."""
+        return base64.b64decode(self._command("Page.printToPDF", preferCSSPageSize=True)["data"])
+
     def _command(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._last_id += 1
         self._connection.send(json.dumps({"id": self._last_id, "method": method, "params": parameters}))

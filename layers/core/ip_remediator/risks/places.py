@@ -86,12 +86,12 @@ def node_subnets(migration: Migration) -> Risk | None:
     if not full or not migration.ranges:
         return None
     ids = shown(f"{subnet.id} of {subnet.zone}" for subnet in full)
-    worse = "; custom networking makes it worse, for a node holds fewer pods and more nodes are needed"
+    worse = "; custom networking makes it worse: a node holds fewer pods, so more nodes are needed"
     return Risk(
         id="node-subnets-full",
         severity=Severity.LOW,
         found=f"no free address in {ids}, in which nodes are launched",
-        breaks=f"no node can be launched there, whatever pods have{worse if migration.first_time else ''}",
+        breaks=f"no node can be launched in its full subnet{worse if migration.first_time else ''}",
         remedy="further subnets for nodes: node groups, Auto Scaling groups or Karpenter's NodeClass with other "
         "subnets (`ip-remediator plan --snapshot FILE --strategy node-group` makes them)",
     )

@@ -123,7 +123,8 @@ def remaining(incident: Incident, site: Site) -> list[Line]:
     if incident.outcome not in _UNCURED:
         return []
     lines = [*_still_stuck(incident)]
-    if lines and site.cool_down_minutes and incident.closed_at:
+    left_alone = incident.rollback is not None and incident.rollback.left_alone_until is not None
+    if lines and site.cool_down_minutes and incident.closed_at and not left_alone:
         until = incident.closed_at + timedelta(minutes=site.cool_down_minutes)
         lines.append(Line(f"signals of this cluster open no new incident before {clock(until)}"))
     return lines

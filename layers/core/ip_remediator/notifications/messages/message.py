@@ -132,7 +132,7 @@ def _plan(incident: Incident) -> str:
 
 def _footer(incident: Incident, site: Site) -> str:
     """The command that shows everything, and where to look further."""
-    command = code(f"ip-remediator status --incident {cut(incident.id, 80)}")
+    command = code(f"ip-remediator status {cut(incident.id, 80)}")
     pages = [site.page("operations.md", "Run book")] if site.linked else []
     return " · ".join([command, *console_links(incident), *pages])
 
