@@ -37,6 +37,7 @@ SILENCE: list[Answer] = [{"silent": True}]
 PLAN = {
     "decision": "go",
     "why": "mode auto",
+    "reason": "mode auto",
     "hash": "h",
     "block": "100.64.0.0/22",
     "strategy": "custom-networking",
