@@ -69,7 +69,7 @@ def deploy(servers: Servers, parameters: Mapping[str, str]) -> dict[str, str]:
                 *("deploy", "--template-file", str(SHARED / "build" / "template.yaml")),
                 *("--stack-name", STACK_NAME, "--s3-bucket", _BUCKET, "--capabilities", "CAPABILITY_IAM"),
                 *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
-                *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
+                *("--parameter-overrides", *(f'{name}="{value}"' for name, value in overrides.items())),
             ],
             servers.environment,
         )
