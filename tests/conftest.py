@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support import properties
-from tests.support.patience import patient
+from tests.support.patience import within
 
 properties.load_profile()
 
@@ -14,4 +14,4 @@ properties.load_profile()
 def pytest_configure(config: pytest.Config) -> None:
     # A worker gets the controller's options, with the deadline already prolonged.
     if config.option.timeout and not hasattr(config, "workerinput"):
-        config.option.timeout = patient(config.option.timeout)
+        config.option.timeout = within(config.option.timeout)

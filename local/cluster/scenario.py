@@ -24,7 +24,7 @@ from local.cluster.kube import CRDS, DAEMONSETS, DEPLOYMENTS, NODES, PODS, ApiEr
 from local.cluster.objects import Obj, is_ready, labels_of
 from local.cluster.scenario_spec import NodeSpec, Scenario, SeededNetwork, SeededNode
 
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 180.0
 _POLL_SECONDS = 0.1
 
 _LOG = logging.getLogger(__name__)

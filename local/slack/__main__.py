@@ -23,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"--port {options.port} {reason}: choose another one, or 0 for any free port.\n")
         return 2
     base_url = f"http://{HOST}:{listener.getsockname()[1]}"
-    settings = Settings(base_url, options.signing_secret, options.bot_token, options.interactivity_url)
+    settings = Settings(
+        base_url, options.signing_secret, options.bot_token, options.interactivity_url, options.answer_seconds
+    )
     sys.stdout.write(f"Slack workspace: {base_url}/ (Web API: {base_url}/api/)\n")
     sys.stdout.flush()
     asyncio.run(run_until_signalled(listener, settings))
@@ -36,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--signing-secret", type=_not_empty, required=True, help="signs what the app gets")
     parser.add_argument("--bot-token", type=_not_empty, required=True, help="the token the app must send")
     parser.add_argument("--interactivity-url", type=_http_url, help="where clicks are sent; can be set later")
+    parser.add_argument(
+        "--answer-seconds", type=float, default=3.0, help="what the app has to acknowledge (3, as Slack)"
+    )
     return parser
 
 

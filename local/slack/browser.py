@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TIMEOUT_SECONDS = 15.0
+TIMEOUT_SECONDS = 60.0
 # A start reads hundreds of megabytes and makes a new profile, which takes long on a busy machine.
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05

@@ -22,8 +22,6 @@ from local.slack.model import APP_ID, BOT_ID, TEAM, Json, OpenView, SlackError
 if TYPE_CHECKING:
     from local.slack.workspace import Workspace
 
-ACKNOWLEDGE_SECONDS = 3.0
-
 
 @dataclass(frozen=True)
 class Delivery:
@@ -45,8 +43,11 @@ class Interactivity:
     `url` may be set later; until then every click ends in a problem that says so.
     """
 
-    def __init__(self, workspace: Workspace, signing_secret: str, base_url: str, url: str | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, signing_secret: str, base_url: str, url: str | None, answer_seconds: float
+    ) -> None:
         self.url = url
+        self._answer_seconds = answer_seconds
         self.deliveries: list[Delivery] = []
         self._workspace = workspace
         self._base_url = base_url
@@ -148,11 +149,11 @@ class Interactivity:
             return None, None, "This app is not configured to handle interactive responses."
         try:
             sending = asyncio.to_thread(self._send, self.url, payload)
-            status, answer = await asyncio.wait_for(sending, ACKNOWLEDGE_SECONDS)
+            status, answer = await asyncio.wait_for(sending, self._answer_seconds)
         except urllib3.exceptions.NewConnectionError:
             return None, None, "The app could not be reached."
         except (TimeoutError, urllib3.exceptions.TimeoutError):
-            return None, None, f"The app did not respond within {ACKNOWLEDGE_SECONDS:.0f} seconds."
+            return None, None, f"The app did not respond within {self._answer_seconds:g} seconds."
         except urllib3.exceptions.HTTPError as error:
             return None, None, f"The app's answer was broken off ({type(error).__name__})."
         return status, answer, None if status == 200 else f"The app responded with status code {status}."
@@ -173,7 +174,7 @@ class Interactivity:
             body=body,
             headers=headers,
             redirect=False,
-            timeout=urllib3.Timeout(total=ACKNOWLEDGE_SECONDS),
+            timeout=urllib3.Timeout(total=self._answer_seconds),
         )
         return response.status, _object_or_none(response.data)
 

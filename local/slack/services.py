@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -26,12 +27,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Settings:
-    """`base_url` is where this server is reached, without a last slash; the app's endpoint may come later."""
+    """`base_url` is where this server is reached, without a last slash; the app's endpoint may come later.
+
+    `answer_seconds`: how long an app may take to acknowledge, and how long a trigger lives. Slack's are three.
+    """
 
     base_url: str
     signing_secret: str
     bot_token: str
     interactivity_url: str | None = None
+    answer_seconds: float = 3.0
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,16 @@ class Services:
     @classmethod
     def create(cls, settings: Settings) -> Services:
         feed = Feed()
-        workspace = Workspace(on_change=feed.publish)
+        workspace = Workspace(on_change=feed.publish, trigger_life=timedelta(seconds=settings.answer_seconds))
         return cls(
             workspace=workspace,
             api=WebApi(workspace, settings.bot_token, settings.base_url),
             interactivity=Interactivity(
-                workspace, settings.signing_secret, settings.base_url, settings.interactivity_url
+                workspace,
+                settings.signing_secret,
+                settings.base_url,
+                settings.interactivity_url,
+                settings.answer_seconds,
             ),
             feed=feed,
         )

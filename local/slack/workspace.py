@@ -60,9 +60,15 @@ def _now() -> datetime:
 class Workspace:
     """Channels, people, messages and views in memory. `on_change` is called after every visible change."""
 
-    def __init__(self, now: Callable[[], datetime] = _now, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime] = _now,
+        on_change: Callable[[], None] = lambda: None,
+        trigger_life: timedelta = TRIGGER_LIFE,
+    ) -> None:
         self.now = now
         self.on_change = on_change
+        self._trigger_life = trigger_life
         self.channels = {channel.id: channel for channel in CHANNELS}
         self.users = {user.id: user for user in USERS}
         self.messages: list[Message] = []
@@ -163,7 +169,7 @@ class Workspace:
         trigger = self._triggers.get(trigger_id)
         if trigger is None:
             raise SlackError("invalid_trigger_id")
-        if self.now() - trigger.issued > TRIGGER_LIFE:
+        if self.now() - trigger.issued > self._trigger_life:
             raise SlackError("expired_trigger_id")
         if trigger.used:
             raise SlackError("exchanged_trigger_id")

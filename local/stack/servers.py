@@ -26,7 +26,8 @@ class Servers:
     """AWS, Slack, and one Kubernetes cluster at a time. `folder` holds everything they write.
 
     `key_identifiers`: whether the API server's certificates have them, which those of clusters from before Kubernetes
-    1.17 do not. `region`: the local AWS has the ARNs of its partition.
+    1.17 do not. `region`: the local AWS has the ARNs of its partition. `slack_seconds`: what an app has to
+    acknowledge a click; Slack gives three.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Servers:
     wait_scale: float = 1.0
     key_identifiers: bool = True
     region: str = DEFAULT_REGION
+    slack_seconds: float = 3.0
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     _running: list[Server] = field(default_factory=list)
 
@@ -82,6 +84,7 @@ class Servers:
         slack = self._server(
             "local.slack",
             *("--port", str(self.ports.slack), "--signing-secret", self.signing_secret, "--bot-token", BOT_TOKEN),
+            *("--answer-seconds", str(self.slack_seconds)),
         )
         aws.await_ready(lambda: answers(f"{self.aws_url}/_ministack/health"))
         slack.await_ready(lambda: answers(self.slack_url))

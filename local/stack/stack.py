@@ -46,7 +46,7 @@ class Stack:
     Args:
         folder: where all state and logs go.
         parameters: of the template, beside those that the local servers need.
-        key_identifiers, region: see `Servers`.
+        key_identifiers, region, slack_seconds: see `Servers`.
         assets: folder of a real kube-apiserver and etcd (KUBEBUILDER_ASSETS), or None for the embedded API.
     """
 
@@ -58,11 +58,19 @@ class Stack:
     wait_scale: float = 1.0
     key_identifiers: bool = True
     region: str = DEFAULT_REGION
+    slack_seconds: float = 3.0
     outputs: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.servers = Servers(self.folder.resolve(), self.ports, self.wait_scale, self.key_identifiers, self.region)
+        self.servers = Servers(
+            self.folder.resolve(),
+            self.ports,
+            wait_scale=self.wait_scale,
+            key_identifiers=self.key_identifiers,
+            region=self.region,
+            slack_seconds=self.slack_seconds,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,8 @@ from ip_remediator.incidents.record import ApprovalState, Incident
 from local.slack.browser import Browser, find_chromium
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,8 +53,8 @@ def asked(lab: Lab, cluster: Patient, browser: Browser) -> str:
     """Starts a run and waits until the page shows its question; the execution."""
     execution = lab.start(cluster.name)
     incident = eventually("the incident is open", lambda: lab.incidents.open_incident(cluster.name))
-    browser.wait_for_text(str(incident), within=MESSAGE, timeout=CURE_SECONDS)
-    browser.wait_for_text("If nobody answers", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text(str(incident), within=MESSAGE, timeout=within(CURE_SECONDS))
+    browser.wait_for_text("If nobody answers", within=MESSAGE, timeout=within(CURE_SECONDS))
     return execution
 
 
@@ -67,7 +68,7 @@ def test_given_a_question_when_somebody_presses_reject_then_nothing_is_changed(
     browser.wait_for_text(f"Nothing changes in {sick.name}: 2 pods go on waiting", within="#confirm")
     browser.click(LEAVE, within="#confirm")
 
-    browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=within(CURE_SECONDS))
     lab.end_of(execution)
     incident = lab.incident_of(execution)
     assert incident.outcome is Outcome.REJECTED
@@ -86,7 +87,7 @@ def test_given_a_question_when_the_confirmation_is_cancelled_then_it_stays_open(
     assert incident.approval is not None
     assert incident.approval.state is ApprovalState.PENDING
     browser.click(LEAVE, within=MESSAGE, confirm=LEAVE)
-    browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=within(CURE_SECONDS))
     lab.end_of(execution)
 
 
@@ -100,7 +101,7 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
     browser.click(add, within=MESSAGE)
     browser.wait_for_text(f"6 changes in {sick.name}", within="#confirm")
     browser.click(add, within="#confirm")
-    browser.wait_for_text(f"{sick.name}: healed", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text(f"{sick.name}: healed", within=MESSAGE, timeout=within(CURE_SECONDS))
 
     lab.end_of(execution)
     incident = lab.incident_of(execution)
@@ -111,12 +112,12 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
     assert_details_are_in_a_modal(browser, incident)
 
     browser.click("Roll back…", within=MESSAGE, confirm="Check")
-    browser.wait_for_text("2 pods have addresses of its subnets", within=MESSAGE, timeout=CURE_SECONDS)
+    browser.wait_for_text("2 pods have addresses of its subnets", within=MESSAGE, timeout=within(CURE_SECONDS))
     assert len(sick.moved()) == 2
     browser.click("Roll back, evict 2 pods", within=MESSAGE)
     browser.wait_for_text("2 pods will be evicted", within="#confirm")
     browser.click("Evict 2 pods", within="#confirm")
-    browser.wait_for_text("is free again", within=MESSAGE, timeout=ROLLBACK_SECONDS)
+    browser.wait_for_text("is free again", within=MESSAGE, timeout=within(ROLLBACK_SECONDS))
 
     assert lab.incidents.get(incident.id).outcome is Outcome.ROLLED_BACK
     assert sick.world() == before

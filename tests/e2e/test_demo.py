@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from local.stack.deployment import ROOT
-from tests.integration.support.waiting import eventually
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def demo(output: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
+            process.wait(within(STOP_SECONDS))
 
 
 def servers_of(process: int) -> set[int]:
@@ -78,7 +79,7 @@ def test_given_a_laptop_when_the_demo_runs_then_the_cure_is_proven_and_nothing_i
     with demo(output) as process:
         eventually("the incident is open", lambda: "is open" in output.read_text(), seconds=DEMO_SECONDS)
         started = servers_of(process.pid)
-        status = process.wait(DEMO_SECONDS)
+        status = process.wait(within(DEMO_SECONDS))
 
     printed = output.read_text()
     assert status == 0, printed
@@ -95,7 +96,7 @@ def test_given_the_demo_is_at_work_when_ctrl_c_is_pressed_then_every_process_end
         eventually("the cluster is there", lambda: "a deployment grows" in output.read_text(), seconds=DEMO_SECONDS)
         started = servers_of(process.pid)
         process.send_signal(signal.SIGINT)
-        status = process.wait(STOP_SECONDS)
+        status = process.wait(within(STOP_SECONDS))
 
     assert status == 130, output.read_text()
     assert len(started) >= 4

@@ -22,6 +22,7 @@ from tests.faults.cases import Case, case_of, cases_of
 from tests.faults.report import Result, document, table
 from tests.faults.world import World
 from tests.integration.support.lab import Lab
+from tests.support.patience import within
 
 PARAMETERS = {"DefaultMode": "auto", "ApprovalMinutes": "1", "MaxPerVpcPerDay": "100"}
 SPEED, WAIT_SCALE = 60, 0.02
@@ -47,7 +48,9 @@ def work(asked: Asked, results: Any) -> None:
     ends = time.monotonic() + asked.seconds
     with tempfile.TemporaryDirectory() as folder:
         ports = Ports.free()
-        with Stack(Path(folder), ports, PARAMETERS, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
+        with Stack(
+            Path(folder), ports, PARAMETERS, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3)
+        ) as stack:
             stack.start()
             lab = Lab(stack)
             cases = _share(lab, asked)

@@ -17,7 +17,7 @@ from tests.faults.cases import Call, Case, calls_of
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, roll_back
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 FUNCTIONS = (
     "IncidentFunction",

@@ -10,6 +10,7 @@ from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.support.lab import UNANSWERED, Lab
 from tests.integration.support.patient import Patient, patient
+from tests.support.patience import within
 
 SPEED = 10
 # Waits of the state machines hardly take any time; what the functions themselves wait for is real.
@@ -27,7 +28,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "SweepMetrics": "subnets",
     }
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
+    with Stack(folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3)) as stack:
         stack.start()
         yield Lab(stack)
 

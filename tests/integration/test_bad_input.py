@@ -20,7 +20,7 @@ from local.stack.deployment import ROOT
 from tests.integration.conftest import NO_PODS
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import CGNAT, Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 EVENT = Path("tests/data/signals/event_sandbox.json")
 UNDONE = "failed before anything was changed"

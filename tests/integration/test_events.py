@@ -10,7 +10,7 @@ from ip_remediator.incidents.timeline import StageEvent
 from tests.integration.support.deciding import answer, question
 from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from ip_remediator.common.enums import Outcome
 from tests.integration.conftest import NO_PODS
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient, remove_cluster
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from ip_remediator.incidents.timeline import StageEvent
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ip_remediator.planning.model import Plan
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from ip_remediator.incidents.record import ApprovalState, Step
 from tests.integration.support.deciding import answer, own_world, question, reject, tagged
 from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Outcome
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

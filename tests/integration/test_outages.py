@@ -10,7 +10,7 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
 from tests.integration.support.lab import PERMANENT, Lab
 from tests.integration.support.patient import Patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 
 @contextmanager

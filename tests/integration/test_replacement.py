@@ -24,7 +24,8 @@ from local.cluster.objects import is_ready
 from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import ZONES, Patient, patient
-from tests.integration.support.waiting import eventually
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 SPEED = 30
@@ -143,7 +144,7 @@ def test_given_karpenters_node_when_the_command_is_confirmed_then_its_node_claim
         assert after["metadata"]["uid"] != before["metadata"]["uid"]
         assert len(cluster.moved()) == 5
         assert_healed(lab.incidents.get(incident.id))
-        again = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+        again = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(60))
         assert again.returncode == 2
         assert "names no node to replace" in again.stderr
 

@@ -15,7 +15,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, dump, roll_back
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 # Per node five pods on the node's own ENI (one CoreDNS each) and five on the first remediation's ENI.

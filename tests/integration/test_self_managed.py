@@ -12,8 +12,8 @@ from ip_remediator.common.enums import Outcome
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
-from tests.integration.support.waiting import eventually
 from tests.integration.test_signals import put, remembered
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.signals.events import Signal
 from local.stack.deployment import ROOT, STACK_NAME
 from tests.integration.support.lab import Lab
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 SAMPLES = ROOT / "tests" / "data" / "signals"
 LINE = 'E0302 aws-cni: add cmd: failed to assign an IP address to container" pod="default/{}"'

@@ -12,7 +12,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
 from tests.integration.support.rollbacks import SPEED, dump, start_rollback
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

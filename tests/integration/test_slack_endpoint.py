@@ -19,6 +19,7 @@ from local.stack.stack import Stack
 from tests.integration.conftest import SPEED, WAIT_SCALE
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
+from tests.support.patience import within
 
 pytestmark = pytest.mark.slow
 TOPIC = "arn:aws:sns:ap-northeast-2:000000000000:health"
@@ -32,7 +33,9 @@ def endpoint(request: pytest.FixtureRequest, tmp_path: pytest.TempPathFactory) -
         "HealthTopicArn": TOPIC,
         "Dashboard": "yes",
     }
-    with Stack(tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
+    with Stack(
+        tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3)
+    ) as stack:
         stack.start()
         yield request.param, Lab(stack)
 

@@ -19,7 +19,7 @@ from tests.integration.support.lab import Lab
 from tests.integration.support.patient import ZONES
 from tests.integration.support.rollbacks import CUSTOM_NETWORKING, STRATEGIC, dump, roll_back
 from tests.integration.support.strategies import DISCOVERY, assert_rolled_back, remediate, stricken, tags_of
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from ip_remediator.incidents.record import Incident
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.sweeps import metrics, sweep
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.sweeps import metrics, sweep
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 FREE = 4
 

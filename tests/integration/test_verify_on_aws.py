@@ -11,6 +11,7 @@ import pytest
 from local.stack.deployment import ROOT
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
+from tests.support.patience import within
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ def test_given_the_embedded_stack_when_verified_with_writes_then_no_belief_fails
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=within(240),
         )
         verdicts = [line.split()[0] for line in ran.stdout.splitlines()]
         assert "FAIL" not in verdicts, ran.stdout + ran.stderr

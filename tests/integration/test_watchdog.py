@@ -15,7 +15,7 @@ from local.cluster.kube import NODES
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient
 from tests.integration.support.rollbacks import start_rollback
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 SECONDS = 60.0
 # Where a run is stopped; each is the last state of another kind: nothing made, something made, the CNI switched.

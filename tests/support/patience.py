@@ -20,7 +20,7 @@ def factor() -> float:
     return max(1.0, _slowness_at_start(), load / (os.cpu_count() or 1))
 
 
-def patient(seconds: float) -> float:
+def within(seconds: float) -> float:
     """The deadline of a wait that takes less than `seconds` on a quiet machine."""
     return seconds * factor()
 

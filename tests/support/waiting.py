@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tests.support.patience import patient
+from tests.support.patience import within
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.05
@@ -18,6 +18,6 @@ def eventually(what: str, read: Callable[[], T], wanted: Callable[[T], object] =
     began = time.monotonic()
     while not wanted(value := read()):
         waited = time.monotonic() - began
-        assert waited < patient(seconds), f"{what}: still {str(value)[:_SHOWN]} after {waited:.0f} s"
+        assert waited < within(seconds), f"{what}: still {str(value)[:_SHOWN]} after {waited:.0f} s"
         time.sleep(_POLL_SECONDS)
     return value

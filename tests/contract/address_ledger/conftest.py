@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from botocore.exceptions import BotoCoreError
 from ip_remediator.address_ledger.ledger import Ledger
 from tests.contract.address_ledger import fault_proxy
 from tests.contract.address_ledger.table import RawTable, resource
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -61,7 +61,6 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _wait_until_it_serves(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
     client = boto3.client(
         "dynamodb",
         endpoint_url=url,
@@ -70,15 +69,16 @@ def _wait_until_it_serves(url: str, process: subprocess.Popen[bytes], log: Path)
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    while True:
+
+    def serves() -> bool:
+        assert process.poll() is None, f"MiniStack ended:\n{log.read_text()[-2000:]}"
         try:
             client.list_tables()
         except BotoCoreError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"MiniStack does not serve:\n{log.read_text()[-2000:]}")
-            time.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    eventually("MiniStack serves", serves, seconds=60)
 
 
 @pytest.fixture

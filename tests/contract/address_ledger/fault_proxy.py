@@ -13,6 +13,8 @@ from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.patience import within
+
 
 @dataclass(frozen=True)
 class LoseRequest:
@@ -82,7 +84,7 @@ class FaultProxy:
 
     def forward(self, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         target = urlsplit(self.upstream)
-        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=within(30))
         try:
             connection.request("POST", "/", body, headers)
             answer = connection.getresponse()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.patience import patient
+from tests.support.patience import within
 from tests.unit.docs.test_commands import INDENTED, PAGES, in_blocks
 from tests.unit.support.commands import ROOT, commands
 
@@ -35,7 +35,7 @@ def options_of(tool: str, verb: str) -> set[str]:
     asked = [[verb, "--help"], *([["options"]] if tool == "kubectl" else [])]
     said = ""
     for words in asked:
-        ran = subprocess.run([BIN / tool, *words], capture_output=True, text=True, check=True, timeout=patient(120))
+        ran = subprocess.run([BIN / tool, *words], capture_output=True, text=True, check=True, timeout=within(120))
         said += ran.stdout
     return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", said))
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.patience import patient
+from tests.support.patience import within
 from tests.unit.cli.conftest import SHORTAGE
 
 ENTRY = [sys.executable, "-m", "ip_remediator_cli.main"]
@@ -20,7 +20,7 @@ def test_given_an_offline_command_then_no_aws_or_kubernetes_client_is_imported()
     )
     command = [sys.executable, "-c", code]
     ran = subprocess.run(
-        command, input=json.dumps(SHORTAGE), capture_output=True, text=True, check=True, timeout=patient(60)
+        command, input=json.dumps(SHORTAGE), capture_output=True, text=True, check=True, timeout=within(60)
     )
     assert ran.stdout.splitlines()[-1] == "[]"
 
@@ -35,4 +35,4 @@ def test_given_a_reader_that_stops_then_the_command_ends_quietly(tmp_path: Path)
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(patient(60)) == 0
+        assert process.wait(within(60)) == 0

@@ -14,6 +14,7 @@ from ip_remediator.clients.kubernetes.api import KubeApi, KubernetesUnreachable
 from tests.contract.forecasting.conftest import Site, blobs
 from tests.contract.support.clusters import READER, STRANGER, Kubernetes
 from tests.contract.support.vpcs import Vpc
+from tests.support.patience import within
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -56,7 +57,7 @@ def test_given_a_hundred_clusters_of_which_some_fail_when_swept_then_the_others_
 
     # then all but those are, within a fraction of the function's four minutes and of its memory
     assert report == {"swept": 97, "failed": sorted(failing), "signals": 0}
-    assert seconds < 60
+    assert seconds < within(60)
     assert peak < 100 * 2**20
     printed = capsys.readouterr().out
     assert {blob["ClusterName"] for blob in blobs(printed, "SweepFailures")} == set(failing)

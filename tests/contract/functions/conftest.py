@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from ip_remediator.clients.aws import session
 from local.aws.settings import ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
 from tests.stack.slack.conftest import slack, workspace_url
 from tests.stack.slack.harness import BOT_TOKEN, SIGNING_SECRET
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -47,11 +48,10 @@ def aws_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=within(20))
 
 
 def _wait_until_it_serves(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
     client = boto3.client(
         "dynamodb",
         endpoint_url=url,
@@ -60,15 +60,16 @@ def _wait_until_it_serves(url: str, process: subprocess.Popen[bytes]) -> None:
         aws_secret_access_key=ROOT_SECRET_ACCESS_KEY,
         config=Config(retries={"total_max_attempts": 1}),
     )
-    while True:
+
+    def serves() -> bool:
+        assert process.poll() is None, "the local AWS ended"
         try:
             client.list_tables()
         except BotoCoreError:
-            assert process.poll() is None, "the local AWS ended"
-            assert time.monotonic() < deadline, "the local AWS does not serve"
-            time.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    eventually("the local AWS serves", serves, seconds=60)
 
 
 @pytest.fixture

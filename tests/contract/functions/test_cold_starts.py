@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.patience import patient
+from tests.support.patience import within
 
 ROOT = Path(__file__).parents[3]
 INGEST = (
@@ -27,5 +27,5 @@ def test_a_cold_start_does_not_read_what_only_the_work_or_other_functions_need(
 ) -> None:
     code = f"import sys, functions.{function}.app; print([name for name in {heavy} if name in sys.modules])"
     command = [sys.executable, "-c", code]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=patient(60))
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=within(60))
     assert ran.stdout == "[]\n"

@@ -9,7 +9,6 @@ import sys
 import sysconfig
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -30,12 +29,12 @@ from ip_remediator.notifications.messages.message import Message, render
 from tests.contract.functions.conftest import ROOT
 from tests.contract.functions.test_slack_requests import request
 from tests.stack.slack.harness import CHANNEL, ON_CALL, VIEWER, Slack
+from tests.support.waiting import eventually
 from tests.unit.support.records import DIAGNOSIS, PLAN, healed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-SOON = 20.0
 PLATFORM_LEAD = "U0PLATFORM"
 GROUP = "S0000ONCALL"  # has both of them, see local/slack
 OTHER_CHANNEL = "C0PLATFORM"
@@ -47,15 +46,6 @@ class Endpoint:
 
     name: str
     url: str
-
-
-def until(what: str, found: Callable[[], Any]) -> Any:
-    """The first true value, within a deadline."""
-    deadline = time.monotonic() + SOON
-    while not (value := found()):
-        assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.05)
-    return value
 
 
 def role(name: str, service: str, *statements: dict[str, Any]) -> str:
@@ -87,7 +77,7 @@ def waiting(table: Table) -> tuple[str, str]:
     }
     machine = _state_machine(f"ask-{table.name}", state, allow("*", "sqs:SendMessage"))
     execution = boto3.client("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
-    [message] = until("the question", lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+    [message] = eventually("the question", lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
     return execution, json.loads(message["Body"])["token"]
 
 
@@ -200,7 +190,7 @@ def private_replies(slack: Slack, user: str, since: str) -> list[str]:
 
 
 def reply_to(slack: Slack, user: str, since: str) -> str:
-    [text] = until("a private reply", lambda: private_replies(slack, user, since))
+    [text] = eventually("a private reply", lambda: private_replies(slack, user, since))
     return str(text)
 
 
@@ -223,7 +213,7 @@ def test_an_answer_goes_to_the_execution_with_person_and_plan(
 
     assert click(slack, ts, action) is None, "Slack must be answered in time"
 
-    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+    eventually("the execution's end", lambda: status(execution) == "SUCCEEDED")
     output = json.loads(boto3.client("stepfunctions").describe_execution(executionArn=execution)["output"])
     assert output == {"approved": approved, "by": f"{ON_CALL} (on-call)", "plan_hash": PLAN.hash}
     recorded = Incidents(table, utc_now).get(incident).approval
@@ -241,7 +231,7 @@ def test_a_second_click_is_told_privately_and_changes_nothing(
     execution, token = waiting
     ts = question(table, slack, incident, token)
     click(slack, ts, "approve")
-    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+    eventually("the execution's end", lambda: status(execution) == "SUCCEEDED")
 
     assert click(slack, ts, "reject") is None
 
@@ -257,7 +247,7 @@ def test_a_repeated_click_is_told_that_the_first_one_was_taken(
     execution, token = waiting
     ts = question(table, slack, incident, token)
     click(slack, ts, "approve")
-    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+    eventually("the execution's end", lambda: status(execution) == "SUCCEEDED")
 
     assert click(slack, ts, "approve") is None
 
@@ -302,7 +292,7 @@ def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is
     assert "install the app again with the scopes of slack/manifest.yaml" in told
     assert status(execution) == "RUNNING"
     assert click(slack, ts, "approve") is None
-    until("the execution's end", lambda: status(execution) == "SUCCEEDED")
+    eventually("the execution's end", lambda: status(execution) == "SUCCEEDED")
 
 
 def opened_modals(slack: Slack, user: str) -> list[dict[str, Any]]:
@@ -333,7 +323,9 @@ def test_details_open_as_a_modal_for_whoever_sees_the_message(slack: Slack, plan
 
     assert click(slack, planned, "details", VIEWER) is None
 
-    [view] = until("the details", lambda: [view for view in opened_modals(slack, VIEWER) if "Loading" not in str(view)])
+    [view] = eventually(
+        "the details", lambda: [view for view in opened_modals(slack, VIEWER) if "Loading" not in str(view)]
+    )
     assert all(change.description in str(view["blocks"]) for change in PLAN.changes)
     assert private_replies(slack, VIEWER, planned) == []
     close_modals(slack, VIEWER)
@@ -393,7 +385,7 @@ def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
     record = healed(id=f"prod-{uuid4().hex[:12]}")
     ts = show(slack, render(record))
     assert click(slack, ts, "rollback") is None
-    [first] = until("the rollback", executions)
+    [first] = eventually("the rollback", executions)
 
     assert click(slack, ts, "rollback") is None
     assert click(slack, ts, "rollback", PLATFORM_LEAD) is None
@@ -408,7 +400,7 @@ def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
 
     later = record.model_copy(update={"closed_at": utc_now()})
     assert click(slack, show(slack, render(later)), "rollback") is None
-    until("the second rollback", lambda: len(executions()) == 2)
+    eventually("the second rollback", lambda: len(executions()) == 2)
 
 
 def test_a_run_is_asked_for_again_once_and_only_while_none_is_open(
@@ -424,7 +416,7 @@ def test_a_run_is_asked_for_again_once_and_only_while_none_is_open(
     ts = show(slack, render(incidents.get(rejected)))
 
     assert click(slack, ts, "run_again") is None
-    [started] = until("the new run", executions)
+    [started] = eventually("the new run", executions)
     assert click(slack, ts, "run_again", PLATFORM_LEAD) is None
     assert "asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
 
@@ -434,7 +426,7 @@ def test_a_run_is_asked_for_again_once_and_only_while_none_is_open(
     assert rejected in document["reason"]
     present = incidents.open("prod", "ap-northeast-2", Mode.APPROVE, "")
     assert click(slack, show(slack, render(incidents.get(rejected))), "run_again") is None
-    until("a reply", lambda: any(present in text for text in private_replies(slack, ON_CALL, ts)))
+    eventually("a reply", lambda: any(present in text for text in private_replies(slack, ON_CALL, ts)))
     assert len(executions()) == 1
 
 
@@ -472,4 +464,4 @@ def test_a_click_that_fails_is_told_so_and_tried_again_by_itself(
 
     assert "it is tried again" in reply_to(slack, ON_CALL, ts)
     sfn = boto3.client("stepfunctions")
-    until("the second try", lambda: sfn.list_executions(stateMachineArn=rollback_machine)["executions"])
+    eventually("the second try", lambda: sfn.list_executions(stateMachineArn=rollback_machine)["executions"])

@@ -21,6 +21,7 @@ from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import AWS_NODE, READER, WRITER, Kubernetes
 from tests.stack.kubernetes.support import eventually
+from tests.support.patience import within
 
 THEIRS: dict[str, Any] = {
     **eni_config_manifest("zone-a", "subnet-theirs"),
@@ -245,7 +246,7 @@ def test_given_a_rollout_that_is_through_then_nobody_waits(kubernetes: Kubernete
     kubernetes.set_rollout(wanted=2, updated=2, available=2)
     began = time.monotonic()
     changes.await_rollout(30)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < within(5)
 
 
 @pytest.mark.usefixtures("daemonset")
@@ -266,9 +267,9 @@ def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kube
     assert waiter.is_alive(), "one of two pods is not available"
     kubernetes.set_rollout(wanted=2, updated=2, available=2)
     ended = time.monotonic()
-    waiter.join(10)
+    waiter.join(within(10))
     assert seen
-    assert seen[0] - ended < 2
+    assert seen[0] - ended < within(2)
 
 
 @pytest.mark.usefixtures("daemonset")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.support import large
+from tests.support.patience import within
 
 REPOSITORY = Path(__file__).parents[3]
 MEBIBYTE = 1024
@@ -36,7 +37,7 @@ def test_given_a_large_cluster_when_it_is_diagnosed_then_256_mib_are_enough() ->
             env=environment,
             capture_output=True,
             text=True,
-            timeout=DEADLINE_SECONDS,
+            timeout=within(DEADLINE_SECONDS),
             check=False,
         )
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ import yaml
 from ip_remediator.clients.kubernetes.api import KubeApi
 from local.cluster.manifests import aws_node
 from tests.stack.kubernetes.support import ADMIN, REPOSITORY, environment, eventually, free_port, running
+from tests.support.patience import within
 
 READER, WRITER, STRANGER = "the-readers-token", "the-writers-token", "a-strangers-token"
 _READY_SECONDS = 90.0
@@ -51,7 +52,7 @@ class Kubernetes:
             data=json.dumps(body),
             headers={"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/apply-patch+yaml"},
             verify=str(self.folder / "pki" / "ca.crt"),
-            timeout=30,
+            timeout=within(30),
         )
         answer.raise_for_status()
 

@@ -18,6 +18,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED
+from tests.support.patience import within
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ class Caller:
         """Output of `ip-remediator`; the error line when another `status` is expected."""
         command = [str(Path(sys.executable).parent / "ip-remediator"), *arguments]
         env = {**os.environ, **self.lab.stack.servers.environment}
-        ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+        ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(120))
         assert ran.returncode == status, ran
         return ran.stdout if status == 0 else ran.stderr
 

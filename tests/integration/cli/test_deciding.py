@@ -15,6 +15,7 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.vpc_lock import VpcLock
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
+from tests.support.patience import within
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 def run(lab: Lab, *arguments: str, status: int = 0) -> str:
     command = [str(Path(sys.executable).parent / "ip-remediator"), *arguments]
     env = {**os.environ, **lab.stack.servers.environment}
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(120))
     assert ran.returncode == status, ran
     return ran.stdout if status == 0 else ran.stderr
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
+from tests.support.patience import within
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,7 @@ def examine(lab: Lab, *arguments: str) -> dict[str, tuple[str, str]]:
     command = [str(Path(sys.executable).parent / "ip-remediator"), "doctor", "--output", "json", *arguments]
     command += ["--slack-url", lab.outputs["SlackRequestUrl"]]  # its host name exists on AWS only
     env = {**os.environ, **lab.stack.servers.environment}
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=180)
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(180))
     found = json.loads(ran.stdout)
     assert ran.returncode == int(any(one["health"] == "broken" for one in found)), ran
     return {one["name"]: (one["health"], one["remedy"] or one["detail"]) for one in found}

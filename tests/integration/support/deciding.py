@@ -9,7 +9,7 @@ from typing import Any
 from ip_remediator.incidents.record import ApprovalState, Incident
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 
 def own_world(cluster: Patient) -> dict[str, Any]:

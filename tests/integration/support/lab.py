@@ -15,7 +15,8 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from local.stack.stack import Stack
-from tests.integration.support.waiting import eventually
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 RUN_SECONDS = 120.0
 PERMANENT = 1000
@@ -274,6 +275,6 @@ def request(method: str, url: str, document: Any = None) -> Any:
     """A JSON request; None for an empty answer."""
     body = json.dumps(document).encode() if document is not None else None
     asked = urllib.request.Request(url, body, {"content-type": "application/json"}, method=method)
-    with urllib.request.urlopen(asked, timeout=10) as answer:
+    with urllib.request.urlopen(asked, timeout=within(10)) as answer:
         content = answer.read()
     return json.loads(content) if content else None

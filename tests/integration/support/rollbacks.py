@@ -8,7 +8,7 @@ from typing import Any
 from local.cluster.kube import CRDS, DAEMONSETS, ENICONFIGS, NODES, ApiError
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 STRATEGIC = "application/strategic-merge-patch+json"
 CRD = "eniconfigs.crd.k8s.amazonaws.com"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws.client import LocalAws, running
+from tests.support import waiting
 
 DEADLINE_SECONDS = 20.0
 
@@ -50,14 +50,8 @@ def code_of(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> str:
 
 
 def eventually(probe: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
-    """The first true value of the probe; AssertionError when the deadline passes."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = probe()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.02)
+    """The first true value of the probe."""
+    return waiting.eventually("it is true", probe, seconds=seconds)
 
 
 def archive(**files: str) -> bytes:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tests.stack.aws.conftest import Maker, archive, eventually, unique
+from tests.support.patience import within
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -93,9 +94,8 @@ def test_given_a_log_line_when_invoked_with_tail_then_it_belongs_to_its_own_invo
 def test_given_twenty_calls_at_once_when_invoked_then_each_has_an_environment_and_all_finish(
     aws: LocalAws, make: Maker
 ):
-    name = make.function(
-        "import os, time\ndef handler(event, context):\n    time.sleep(0.5)\n    return os.getpid()\n", Timeout=30
-    )
+    code = f"import os, time\ndef handler(event, context):\n    time.sleep({within(0.5)})\n    return os.getpid()\n"
+    name = make.function(code, Timeout=300)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: invoke(aws, name), range(20)))
     assert {error for error, _ in answers} == {""}

@@ -14,6 +14,7 @@ import pytest
 from local.aws.client import free_port, running
 from local.aws.corrections.guard import MissingPartError, original, replace, require
 from tests.stack.aws.conftest import Maker, eventually
+from tests.support.patience import within
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -28,7 +29,7 @@ def authority(tmp_path: Path) -> Path:
 
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local.aws", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=within(60), check=False)
 
 
 def test_given_a_taken_port_when_started_then_it_says_so_and_how_to_go_on(tmp_path: Path, authority: Path):

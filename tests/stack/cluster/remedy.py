@@ -8,7 +8,8 @@ from typing import Any
 from kubernetes import client
 
 from local.cluster.scenario import Seeded
-from tests.stack.cluster.stack import Stack, eventually
+from tests.stack.cluster.stack import Stack
+from tests.support.waiting import eventually
 
 CIDR = "100.64.0.0/24"
 ZONE_CIDRS = {"ap-northeast-2a": "100.64.0.0/25", "ap-northeast-2b": "100.64.0.128/25"}

@@ -9,9 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from kubernetes import client, config
 
 from local.aws.settings import token_webhook_url
 from local.cluster.kube import KubeApi
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 REGION = "ap-northeast-2"
 SPEED = "20"
@@ -32,15 +32,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def eventually(what: str, read: Callable[[], Any], wanted: Callable[[Any], bool] = bool, seconds: float = 20.0) -> Any:
-    """Poll `read` until `wanted`; fails with the last value."""
-    deadline = time.monotonic() + seconds
-    while not wanted(value := read()):
-        assert time.monotonic() < deadline, f"{what}: still {value!r} after {seconds} s"
-        time.sleep(0.05)
-    return value
 
 
 @dataclass
@@ -107,7 +98,7 @@ class Stack:
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
-            return process.wait(timeout=15)
+            return process.wait(timeout=within(15))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -143,7 +134,7 @@ class Stack:
             json.dumps(what).encode(),
             {"content-type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=within(10)).close()
 
     def _alive(self) -> bool:
         for name, process in self.processes.items():

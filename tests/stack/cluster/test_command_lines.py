@@ -13,7 +13,9 @@ import pytest
 from local.cluster import scenario_aws
 from local.cluster.scenario import seed, wait_settled
 from local.cluster.scenario_spec import Scenario
-from tests.stack.cluster.stack import Stack, eventually
+from tests.stack.cluster.stack import Stack
+from tests.support.patience import within
+from tests.support.waiting import eventually
 
 BIN = Path(sys.executable).parent
 Run = Callable[..., str]
@@ -30,7 +32,7 @@ def run(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Run:
             words,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=within(60),
             check=False,
             env={**os.environ, "HOME": "/nowhere", **env},
         )

@@ -15,7 +15,8 @@ from tests.stack.cluster.remedy import (
     enis_in,
     scale_nginx,
 )
-from tests.stack.cluster.stack import Stack, addresses, eventually
+from tests.stack.cluster.stack import Stack, addresses
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

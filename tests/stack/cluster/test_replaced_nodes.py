@@ -13,7 +13,8 @@ from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import is_ready
 from local.cluster.scenario import Seeded, seed
 from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
-from tests.stack.cluster.stack import Stack, eventually, nginx
+from tests.stack.cluster.stack import Stack, nginx
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 ZONE = "ap-northeast-2a"

@@ -25,7 +25,8 @@ from tests.stack.cluster.remedy import (
     scale_nginx,
     set_environment,
 )
-from tests.stack.cluster.stack import NEW_RANGE, Stack, addresses, eventually, nginx
+from tests.stack.cluster.stack import NEW_RANGE, Stack, addresses, nginx
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +17,9 @@ import pytest
 import requests
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+
+from tests.support import waiting
+from tests.support.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +42,8 @@ def free_port() -> int:
 
 
 def eventually(check: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """What `check` returns once it is true; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := check()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {check}"
-        time.sleep(0.02)
-    return value
+    """What `check` returns once it is true."""
+    return waiting.eventually("it is true", check, seconds=seconds)
 
 
 @contextlib.contextmanager
@@ -57,7 +55,7 @@ def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subp
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(within(20))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -95,16 +93,16 @@ class Cluster:
         if token:
             sent["Authorization"] = f"Bearer {token}"
         verify = str(self.folder / "pki" / "ca.crt")
-        return requests.request(method, self.url + path, data=data, headers=sent, verify=verify, timeout=30)
+        return requests.request(method, self.url + path, data=data, headers=sent, verify=verify, timeout=within(30))
 
     def send_bytes(self, method: str, path: str, body: bytes, content_type: str) -> Any:
         headers = {"Content-Type": content_type, "Authorization": f"Bearer {ADMIN}"}
         verify = str(self.folder / "pki" / "ca.crt")
-        return requests.request(method, self.url + path, data=body, headers=headers, verify=verify, timeout=30)
+        return requests.request(method, self.url + path, data=body, headers=headers, verify=verify, timeout=within(30))
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         command = ["kubectl", f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder / 'cache'}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=within(60), check=False)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout if check else done.stdout + done.stderr
 

@@ -8,6 +8,7 @@ from kubernetes import client
 from local.cluster.kube import KubeApi
 from local.cluster.nodes import leases
 from tests.stack.kubernetes.support import eniconfig, eventually, pod, refused, workload
+from tests.support.patience import within
 
 
 def exists(read, *arguments):
@@ -26,7 +27,7 @@ def test_a_deleted_namespace_is_emptied_and_ends(cluster, core, apps, namespace)
     core.create_namespaced_secret(namespace, {"metadata": {"name": "s"}, "stringData": {"a": "b"}})
     cluster.kubectl("create", "quota", "q", "--hard=pods=5", f"--namespace={namespace}")
 
-    said = cluster.kubectl("delete", "namespace", namespace, "--timeout=30s")
+    said = cluster.kubectl("delete", "namespace", namespace, f"--timeout={within(30):.0f}s")
 
     assert f'namespace "{namespace}" deleted' in said
     assert exists(core.read_namespace, namespace) is None

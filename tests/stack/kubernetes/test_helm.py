@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.patience import within
+
 helm = pytest.importorskip("helm_python", reason="helm-python-sdk is built for Linux on x86-64 only")
 
 TEMPLATE = """
@@ -79,6 +81,6 @@ def test_a_chart_that_breaks_a_rule_is_refused_with_the_field(releases, chart):
 
 
 def test_helm_waits_until_a_rollout_is_complete(releases, chart, controllers):
-    installed = releases.install(chart, "shop", wait="watcher", timeout=60)
+    installed = releases.install(chart, "shop", wait="watcher", timeout=round(within(60)))
 
     assert installed["status"] == "deployed"

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.stack.kubernetes.support import eniconfig, eventually, pod, workload
+from tests.support.patience import within
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_drain_evicts_what_is_on_the_node(kubectl, core, namespace, node):
 
     acting = threading.Thread(target=kubelet)
     acting.start()
-    drained = kubectl("drain", node, "--force", "--timeout=30s")
+    drained = kubectl("drain", node, "--force", f"--timeout={within(30):.0f}s")
     acting.join()
 
     assert "pod/web evicted" in drained
@@ -191,7 +192,7 @@ def test_rollout_status_waits_until_the_status_has_caught_up(kubectl, apps, name
     )
 
     reporting.start()
-    said = kubectl("rollout", "status", "ds/aws-node", "--timeout=30s")
+    said = kubectl("rollout", "status", "ds/aws-node", f"--timeout={within(30):.0f}s")
     reporting.join()
 
     assert 'daemon set "aws-node" successfully rolled out' in said
@@ -213,7 +214,7 @@ def test_scale_delete_and_wait(kubectl):
     kubectl("scale", "deploy/api", "--replicas=3")
     assert kubectl("get", "deploy", "api", "-o", "jsonpath={.spec.replicas}") == "3"
 
-    kubectl("delete", "deploy", "api", "--timeout=20s")
+    kubectl("delete", "deploy", "api", f"--timeout={within(20):.0f}s")
     assert 'deployments.apps "api" not found' in kubectl("get", "deploy", "api", check=False)
 
 

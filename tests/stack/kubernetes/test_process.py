@@ -18,6 +18,7 @@ from kubernetes import client, config
 from local.pki import ensure_pki
 from tests.stack.kubernetes.conftest import SERVERS
 from tests.stack.kubernetes.support import environment, eventually, free_port, running
+from tests.support.patience import within
 
 
 def command(folder, port):
@@ -47,7 +48,7 @@ def test_a_server_makes_what_it_needs_and_leaves_nothing_running(kind, tmp_path)
             names = {item.metadata.name for item in client.CoreV1Api(api).list_namespace().items}
         children = children_of(process.pid)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(within(20)) == 0
 
     assert {"default", "kube-system"} <= names
     assert len(children) == (2 if kind == "real" else 0)
@@ -79,7 +80,12 @@ def test_a_taken_port_is_named_with_its_remedy(kind, tmp_path):
         port = holder.getsockname()[1]
 
         done = subprocess.run(
-            command(tmp_path, port), env=environment(kind), capture_output=True, text=True, timeout=30, check=False
+            command(tmp_path, port),
+            env=environment(kind),
+            capture_output=True,
+            text=True,
+            timeout=within(30),
+            check=False,
         )
 
     assert done.returncode == 2
@@ -90,7 +96,7 @@ def test_assets_without_binaries_are_named_with_their_remedy(tmp_path):
     env = {**os.environ, "KUBEBUILDER_ASSETS": str(tmp_path)}
 
     done = subprocess.run(
-        command(tmp_path, free_port()), env=env, capture_output=True, text=True, timeout=30, check=False
+        command(tmp_path, free_port()), env=env, capture_output=True, text=True, timeout=within(30), check=False
     )
 
     assert done.returncode == 2
@@ -113,7 +119,7 @@ def test_a_token_file_that_cannot_serve_is_refused(tmp_path, content, complaint)
         env=environment("embedded"),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=within(30),
         check=False,
     )
 

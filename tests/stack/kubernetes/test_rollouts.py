@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.stack.kubernetes.support import eventually, workload
+from tests.support.patience import within
 
 
 @pytest.fixture
@@ -89,8 +90,8 @@ def test_a_deployment_without_pods_to_wait_for_is_rolled_out(kubectl):
     body["spec"]["replicas"] = 0
     kubectl("apply", "-f", "-", stdin=json.dumps(body))
 
-    assert "successfully rolled out" in kubectl("rollout", "status", "deploy/none", "--timeout=20s")
-    kubectl("wait", "deploy/none", "--for=condition=Progressing", "--timeout=20s")
+    assert "successfully rolled out" in kubectl("rollout", "status", "deploy/none", f"--timeout={within(20):.0f}s")
+    kubectl("wait", "deploy/none", "--for=condition=Progressing", f"--timeout={within(20):.0f}s")
 
 
 def test_a_number_of_a_revision_is_no_new_generation(kubectl):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from local.cluster.informer import Informer
 from local.cluster.kube import PODS, ApiError, ApiUnreachable
+from tests.support.waiting import eventually
 
 
 def pod(name: str, version: int) -> dict[str, Any]:
@@ -41,10 +41,7 @@ def run(api: ScriptedApi, until: Callable[[Informer], bool]) -> Informer:
     informer = Informer(api, PODS)  # type: ignore[arg-type]
     stop = threading.Event()
     informer.start(stop)
-    deadline = time.monotonic() + 5
-    while not until(informer):
-        assert time.monotonic() < deadline, [item["metadata"]["name"] for item in informer.all()]
-        time.sleep(0.01)
+    eventually("the informer sees it", lambda: until(informer), seconds=5)
     stop.set()
     return informer
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.stack.slack.harness import App, Slack, address_of, start_process
+from tests.support.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ def workspace_url() -> Iterator[str]:
         yield address_of(process)
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=within(10))
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ import urllib3
 from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
 
+from tests.support.patience import within
+
 SIGNING_SECRET = "a-signing-secret"
 BOT_TOKEN = "xoxb-local"
 CHANNEL = "C0INCIDENTS"
@@ -26,8 +28,8 @@ ROOT = Path(__file__).parents[3]
 
 
 def start_process(*arguments: str) -> subprocess.Popen[str]:
-    """`python -m local.slack` with the given flags added to the required ones."""
-    required = ("--signing-secret", SIGNING_SECRET, "--bot-token", BOT_TOKEN)
+    """`python -m local.slack` with the given flags added to the required ones and to a busy machine's patience."""
+    required = ("--signing-secret", SIGNING_SECRET, "--bot-token", BOT_TOKEN, "--answer-seconds", str(within(3)))
     return subprocess.Popen(
         [sys.executable, "-m", "local.slack", *required, *arguments],
         cwd=ROOT,
@@ -53,7 +55,7 @@ class Slack:
         self.client = WebClient(token=BOT_TOKEN, base_url=f"{url}/api/")
 
     def request(self, method: str, path: str, body: Any = None) -> urllib3.BaseHTTPResponse:
-        return urllib3.request(method, self.url + path, json=body, retries=False, timeout=10)
+        return urllib3.request(method, self.url + path, json=body, retries=False, timeout=within(10))
 
     def messages(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.request("GET", "/_control/messages").json()
@@ -117,7 +119,7 @@ class App:
 
     def next(self) -> Received:
         """The next payload that came in."""
-        return self._received.get(timeout=5)
+        return self._received.get(timeout=within(5))
 
     @property
     def pending(self) -> int:

@@ -8,7 +8,9 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook import WebhookClient
 
-from tests.stack.slack.harness import CHANNEL, ON_CALL, VIEWER, App, Slack, plain, section
+from local.slack.services import Settings
+from tests.stack.slack.harness import CHANNEL, ON_CALL, VIEWER, App, Slack, address_of, plain, section, start_process
+from tests.support.patience import within
 
 MODAL: dict[str, Any] = {
     "type": "modal",
@@ -94,15 +96,24 @@ def test_an_app_that_fails_shows_as_a_problem_with_its_status(slack: Slack, app:
     assert slack.click(slack.post_button()) == "The app responded with status code 500."
 
 
-def test_an_app_that_takes_longer_than_three_seconds_shows_as_a_problem(slack: Slack, app: App) -> None:
+def test_an_app_that_takes_longer_than_slack_waits_shows_as_a_problem(app: App) -> None:
     app.replies.clear()
+    process = start_process("--port", "0", "--answer-seconds", "0.5", "--interactivity-url", app.url)
+    try:
+        slack = Slack(address_of(process))
+        problem = slack.click(slack.post_button())
+        last = slack.request("GET", "/_control/interactions").json()[-1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=within(10))
 
-    problem = slack.click(slack.post_button())
-
-    assert problem == "The app did not respond within 3 seconds."
-    last = slack.request("GET", "/_control/interactions").json()[-1]
+    assert problem == "The app did not respond within 0.5 seconds."
     assert last["status"] is None
-    assert last["seconds"] > 2.9
+    assert last["seconds"] > 0.4
+
+
+def test_slack_waits_three_seconds() -> None:
+    assert Settings("http://127.0.0.1:1", "secret", "token").answer_seconds == 3
 
 
 def test_a_click_with_nowhere_to_go_shows_as_a_problem(slack: Slack) -> None:

@@ -10,6 +10,7 @@ import pytest
 import urllib3
 
 from tests.stack.slack.harness import ON_CALL, App, Slack, address_of, start_process
+from tests.support.patience import within
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -20,18 +21,18 @@ def test_it_ends_at_once_when_asked_even_with_a_page_open(number: signal.Signals
 
     asked = time.monotonic()
     process.send_signal(number)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=within(10))
 
     assert process.returncode == 0
     assert errors == ""
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < within(5)
 
 
 def test_a_taken_port_is_named_with_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = start_process("--port", str(port))
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=within(10))
 
     assert process.returncode == 2
     assert errors == f"--port {port} is taken by another program: choose another one, or 0 for any free port.\n"
@@ -47,7 +48,7 @@ def test_a_taken_port_is_named_with_the_remedy() -> None:
 )
 def test_a_bad_flag_is_named(flags: tuple[str, ...], complaint: str) -> None:
     process = start_process(*flags)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=within(10))
 
     assert process.returncode == 2
     assert complaint in errors
@@ -62,7 +63,7 @@ def test_the_interactivity_url_can_be_given_at_the_start() -> None:
         assert app.next().signature_is_valid
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=within(10))
         app.close()
 
 
