@@ -45,43 +45,35 @@ def image(kubectl, kind):
     return kubectl("get", kind, "web", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 
 
-def test_history_lists_every_revision_with_its_cause(kubectl, rolled):
+def test_history_and_undo_go_back_and_forth_and_the_revisions_go_with_their_workload(kubectl, rolled):
+    # given
     assert revisions(kubectl, rolled) == {1: "release 1", 2: "release 2", 3: "release 3"}
     detail = kubectl("rollout", "history", f"{rolled}/web", "--revision=2")
     assert "web:2" in detail
 
-
-def test_undo_goes_one_revision_back_which_becomes_the_newest(kubectl, rolled):
+    # when it is undone, then it goes one revision back, which becomes the newest
     said = kubectl("rollout", "undo", f"{rolled}/web")
-
     assert "rolled back" in said
     assert image(kubectl, rolled) == "web:2"
     eventually(lambda: sorted(revisions(kubectl, rolled)) == [1, 3, 4])
     kubectl("rollout", "undo", f"{rolled}/web")
     assert image(kubectl, rolled) == "web:3"
+    eventually(lambda: sorted(revisions(kubectl, rolled)) == [1, 4, 5])
 
-
-def test_undo_goes_back_to_the_revision_that_is_named(kubectl, rolled):
+    # when a revision is named, then it goes back to that one
     kubectl("rollout", "undo", f"{rolled}/web", "--to-revision=1")
-
     assert image(kubectl, rolled) == "web:1"
-    eventually(lambda: sorted(revisions(kubectl, rolled)) == [2, 3, 4])
+    eventually(lambda: sorted(revisions(kubectl, rolled)) == [4, 5, 6])
     assert "unable to find" in kubectl("rollout", "undo", f"{rolled}/web", "--to-revision=9", check=False)
 
+    # when its limit is lowered, then history is as long as that allows
+    kubectl("patch", rolled, "web", "--patch", json.dumps({"spec": {"revisionHistoryLimit": 1}}))
+    eventually(lambda: sorted(revisions(kubectl, rolled)) == [5, 6])
 
-def test_history_is_as_long_as_its_limit_allows(kubectl, rolled):
-    patch = json.dumps({"spec": {"revisionHistoryLimit": 1}})
-    kubectl("patch", rolled, "web", "--patch", patch)
-
-    eventually(lambda: sorted(revisions(kubectl, rolled)) == [2, 3])
-
-
-def test_revisions_go_with_their_workload(kubectl, rolled):
+    # when the workload goes, then its revisions do
     kept = "replicasets" if rolled == "deployment" else "controllerrevisions"
     assert kubectl("get", kept, "-o", "name")
-
     kubectl("delete", rolled, "web")
-
     eventually(lambda: kubectl("get", kept, "-o", "name") == "")
 
 
