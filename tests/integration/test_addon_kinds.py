@@ -14,7 +14,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, await_rollout, dump, roll_back
-from tests.integration.support.waiting import eventually
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NOTED = "# asked for by the platform team\nenv:\n  AWS_VPC_K8S_CNI_LOGLEVEL: INFO\nresources:\n  limits: {cpu: 200m}\n"
