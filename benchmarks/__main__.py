@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import cures, imports, parsing, reservations, storm
+from benchmarks import command_line, cures, imports, parsing, reservations, storm
 from benchmarks.results import ARMS, Results
 from benchmarks.stage import Stage
 from local.cluster.scenario import NotSettled
@@ -38,13 +38,14 @@ CURES: dict[str, Callable[[Stage], cures.Round]] = {
 @dataclass(frozen=True)
 class Options:
     """rounds: of each way to cure. reservations: at each count of threads. events, clusters: of the storms.
-    imports: of each function."""
+    imports: of each function. commands: of each measured command."""
 
     rounds: int
     reservations: int
     events: int
     clusters: int
     imports: int
+    commands: int
     speed: float
     output: Path
 
@@ -63,6 +64,7 @@ class Options:
             events=2_000 if few else 20_000,
             clusters=50 if few else 500,
             imports=1 if few else 5,
+            commands=5 if few else 15,
             speed=given.speed or (5.0 if few else 1.0),
             output=given.output,
         )
@@ -82,6 +84,9 @@ class Bench:
             for number in range(1, self.options.rounds + 1):
                 for arm in CURES:
                     self._round(stage, number, arm)
+            for start in command_line.starts(stage, self.options.commands):
+                self.results.commands.append(start)
+                self._say(f"ip-remediator {start.command}: {start.least:.2f} s of CPU (at most {start.bound:.2f})")
             for rate in reservations.rates(stage, self.options.reservations):
                 self.results.rates.append(rate)
                 self._say(f"ledger: {rate.reservations:.1f} reservations/s by {rate.threads} threads")

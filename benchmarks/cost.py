@@ -21,6 +21,8 @@ _HOURS_PER_MONTH = 730
 _POLLERS, _POLL_SECONDS = 5, 20
 # SweepMinutes of the template. The seconds that a look takes are an assumption, as in docs/costs.md.
 _SWEEPS, _SWEEP_GB, _SWEEP_SECONDS = 12 * _HOURS_PER_MONTH, 1.0, 3.0
+# The watchdog's look at its two lists; the seconds are an assumption, too.
+_LOOKS, _LOOK_GB, _LOOK_SECONDS, _LOOK_READS, _LOOK_LOG_BYTES = 12 * _HOURS_PER_MONTH, 0.5, 0.2, 2, 700
 _GB_SECOND, _REQUEST, _READ, _WRITE = 0.0000133334, 0.20 / MILLION, 0.125 / MILLION, 0.625 / MILLION
 _METRIC, _TRACE, _LOG_GB = 0.30, 5.0 / MILLION, 0.50
 
@@ -58,8 +60,8 @@ def remediation(usage: Usage) -> list[Line]:
 
 
 def idle_month(clusters: int = 1, subnets: int = 3, *, subnet_metrics: bool = False) -> list[Line]:
-    """What the deployed stack costs when nothing happens: the polls, and the sweep of so many clusters, whose nodes
-    use so many subnets in all. `subnet_metrics`: as with SweepMetrics=subnets; the default is clusters.
+    """What the deployed stack costs when nothing happens: the polls, the watchdog, and the sweep of so many clusters,
+    whose nodes use so many subnets in all. `subnet_metrics`: as with SweepMetrics=subnets; the default is clusters.
 
     `notify`, `announce` and log subscriptions are not in it: Lambda reads a table's stream for nothing, and no line
     matches a subscription's filter.
@@ -67,6 +69,7 @@ def idle_month(clusters: int = 1, subnets: int = 3, *, subnet_metrics: bool = Fa
     polls = _POLLERS * _HOURS_PER_MONTH * 3600 / _POLL_SECONDS
     metrics = clusters + (3 * subnets if subnet_metrics else 0)
     log_bytes = _SWEEPS * (500 * subnets + 300 * clusters)
+    look_seconds = _LOOKS * _LOOK_GB * _LOOK_SECONDS
     return [
         Line("SQS: Lambda's polls of the empty queue", polls, "requests", 0.40 / MILLION),
         Line("sweep: CloudWatch custom metrics", metrics, "metrics", _METRIC),
@@ -75,7 +78,10 @@ def idle_month(clusters: int = 1, subnets: int = 3, *, subnet_metrics: bool = Fa
         Line("sweep: DynamoDB reads", _SWEEPS * subnets, "read request units", _READ),
         Line("sweep: DynamoDB writes, at most", _SWEEPS * subnets, "write request units", _WRITE),
         Line("sweep: CloudWatch Logs", log_bytes / 1e9, "GB", _LOG_GB),
-        Line("sweep: X-Ray, every trace recorded", _SWEEPS, "traces", _TRACE),
+        Line("watchdog: Lambda requests", _LOOKS, "requests", _REQUEST),
+        Line("watchdog: Lambda duration (assumption)", look_seconds, "GB-seconds", _GB_SECOND),
+        Line("watchdog: DynamoDB reads", _LOOKS * _LOOK_READS, "read request units", _READ),
+        Line("watchdog: CloudWatch Logs", _LOOKS * _LOOK_LOG_BYTES / 1e9, "GB", _LOG_GB),
     ]
 
 

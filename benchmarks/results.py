@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import cost, storm
+from benchmarks.command_line import CommandStart
 from benchmarks.cures import Round, is_write
 from benchmarks.imports import LayerSize, Start
 from benchmarks.minimum import MINIMUM, PREFLIGHT, READS, WRITES
@@ -37,6 +38,7 @@ class Results:
     storms: list[storm.Storm] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     layers: list[LayerSize] = field(default_factory=list)
+    commands: list[CommandStart] = field(default_factory=list)
     seconds: float = 0.0
 
     def of(self, arm: str) -> list[Round]:
@@ -44,7 +46,9 @@ class Results:
 
     def markdown(self) -> str:
         parts = [self._head(), self._heal_time(), self._phases(), self._calls(), self._usage()]
-        return "\n\n".join([*parts, self._starts(), self._rates(), storm.markdown(self.storms)]) + "\n"
+        return (
+            "\n\n".join([*parts, self._starts(), self._commands(), self._rates(), storm.markdown(self.storms)]) + "\n"
+        )
 
     def _head(self) -> str:
         packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
@@ -163,6 +167,18 @@ An idle month with one cluster of three subnets, swept every 5 minutes (storage 
 SweepMetrics=subnets it is ${cost.total(cost.idle_month(subnet_metrics=True)):.2f} in all):
 
 {_table(("", "used", "dollars"), idle)}"""
+
+    def _commands(self) -> str:
+        rows = [
+            [f"`ip-remediator {start.command}`", f"{start.middle:.2f}", f"{start.least:.2f}", f"{start.bound:.2f}"]
+            for start in self.commands
+        ]
+        return f"""## Start-up of the command
+
+Seconds of CPU, user and system, of a process of its own with bytecode at hand. The least is what the command needs; the
+median has what others did on the machine meanwhile.
+
+{_table(("", "median", "least", "at most"), rows)}"""
 
     def _starts(self) -> str:
         sizes = [

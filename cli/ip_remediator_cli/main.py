@@ -19,6 +19,8 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `argv` (default: the process's) and returns the exit status."""
+    # pydantic would read the metadata of every installed package to find plugins, which nobody here uses.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     arguments = build_parser().parse_args(argv)
     try:
         run: Callable[[Namespace], int] = importlib.import_module(arguments.module).run

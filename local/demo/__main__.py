@@ -88,7 +88,7 @@ class Demo:
                 message = views.slack_message(self.stack)
                 self._say(f"Slack message: {message['permalink']}" if message else "")
             if line == "approval: pending":
-                self._say(f"click Approve or Reject on the Slack page: {self.stack.servers.slack_url}")
+                self._say(f"answer on the Slack page: {self.stack.servers.slack_url}")
         self._phase("pods stuck -> incident closed", stuck_at)
         return incidents.get(opened)
 

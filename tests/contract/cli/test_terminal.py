@@ -12,10 +12,12 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+
+from tests.support.patience import patient
+from tests.unit.cli.conftest import SHORTAGE
 
 ENTRY = [sys.executable, "-m", "ip_remediator_cli.main"]
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -43,16 +45,16 @@ def on_terminal(*arguments: str, columns: int = 80, **environment: str) -> str:
             if not part:
                 break
             shown += part
-        process.wait(20)
+        process.wait(patient(60))
     os.close(leader)
     return shown.decode().replace("\r\n", "\n")
 
 
 @pytest.fixture
-def file(shortage: dict[str, Any], tmp_path: Path) -> str:
-    shortage["cluster"]["name"] = "shop-production-eu-west-1-with-a-name-of-some-length"
+def file(tmp_path: Path) -> str:
+    named = {**SHORTAGE, "cluster": {"name": "shop-production-eu-west-1-with-a-name-of-some-length"}}
     path = tmp_path / "shop.json"
-    path.write_text(json.dumps(shortage))
+    path.write_text(json.dumps(named))
     return str(path)
 
 

@@ -10,7 +10,7 @@ from benchmarks import cost
 from tests.unit.docs.documents import ROOT, rows, sections
 
 SWEEPS = 12 * 730
-METRIC, GB_SECOND, REQUEST, READ, WRITE, GB_OF_LOGS, TRACE = 0.30, 0.0000133334, 2e-7, 0.125e-6, 0.625e-6, 0.50, 5e-6
+METRIC, GB_SECOND, REQUEST, READ, WRITE, GB_OF_LOGS = 0.30, 0.0000133334, 2e-7, 0.125e-6, 0.625e-6, 0.50
 # As the page assumes: how long one sweep of so many clusters takes.
 SECONDS = {1: 3, 100: 15}
 
@@ -37,7 +37,6 @@ def test_every_position_of_the_month_is_its_formula(clusters: int) -> None:
         "Lambda": f"{SWEEPS * (SECONDS[clusters] * GB_SECOND + REQUEST):.2f}",
         "DynamoDB, at most": f"{SWEEPS * subnets * (READ + WRITE):.2f}",
         "logs": f"{SWEEPS * (0.5 * subnets + 0.3 * clusters) / 1e6 * GB_OF_LOGS:.2f}",
-        "X-Ray, all recorded": f"{SWEEPS * TRACE:.2f}",
     }
 
 
