@@ -19,8 +19,8 @@ _PARAMETERS_HEAD = """\
 # Parameters of the stack
 
 Made of `template.yaml` by `make schemas`; do not edit it here. Every parameter has a default. Set them with
-`sam deploy --parameter-overrides`, or in `samconfig.toml`. What a tag of a cluster overrides is in [tags.md](tags.md). SAM
-cuts a value at its first blank unless it has quotes of its own: 'ChangeWindow="Mon-Fri 08:00-18:00 Europe/Berlin"'.
+`sam deploy --parameter-overrides`, or in `samconfig.toml`. What a tag of a cluster overrides is in [tags.md](tags.md).
+SAM cuts a value at its first blank unless it has quotes of its own: 'ChangeWindow="Mon-Fri 08:00-18:00 Europe/Berlin"'.
 """
 _TAGS_HEAD = """\
 # Tags

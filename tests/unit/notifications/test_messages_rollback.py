@@ -20,6 +20,7 @@ from ip_remediator.incidents.record import (
     StepState,
 )
 from ip_remediator.notifications.messages.message import render
+from ip_remediator.signals.correlation import SignalSummary
 from tests.unit.notifications.test_messages import buttons, texts
 from tests.unit.support.records import MADE, OPENED, PLAN, approval, healed, steps
 
@@ -207,3 +208,37 @@ def test_a_rollback_tells_only_what_its_plan_had_changed():
 
 def _offer(record: Incident) -> str:
     return next(str(block["block_id"]) for block in render(record).blocks if block["type"] == "actions")
+
+
+def test_given_pods_that_hang_since_the_rollback_then_they_are_named_instead_of_what_was_expected():
+    # given two pods that were moved, and signals of the two that were made in their place
+    done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK)
+    assert done.rollback
+    assert done.rollback.assessment
+    assert done.verification
+    before = tuple(f"{pod.namespace}/{pod.name}" for pod in done.verification.healed)
+    assessment = done.rollback.assessment.model_copy(update={"free_elsewhere": 0})
+    signals = SignalSummary(
+        count=9, pods=(*before, "default/nginx-8", "default/nginx-9"), last_seen=OPENED + timedelta(minutes=5)
+    )
+    record = done.model_copy(
+        update={"signals": signals, "rollback": done.rollback.model_copy(update={"assessment": assessment})}
+    )
+
+    # then the message says what hangs, and no more what was expected to
+    shown = texts(render(record))
+    assert "2 pods have no IP address since then: `default/nginx-8`, `default/nginx-9`" in shown
+    assert "will have no IP address" not in shown
+    assert "more pods waited" not in shown
+
+
+def test_given_only_signals_from_before_the_rollback_then_the_expectation_is_told():
+    done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK)
+    assert done.rollback
+    assert done.rollback.assessment
+    assessment = done.rollback.assessment.model_copy(update={"free_elsewhere": 0})
+    signals = SignalSummary(count=9, pods=("default/nginx-8",), last_seen=OPENED - timedelta(minutes=5))
+    record = done.model_copy(
+        update={"signals": signals, "rollback": done.rollback.model_copy(update={"assessment": assessment})}
+    )
+    assert "2 pods of these will have no IP address: elsewhere were 0 free addresses" in texts(render(record))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ip_remediator.common.enums import Outcome, Verdict
 from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES
 from ip_remediator.diagnosis.diagnose import Diagnosis
-from ip_remediator.incidents.record import Incident, Step, StepState
+from ip_remediator.incidents.record import Incident, RollbackAssessment, Step, StepState
 from ip_remediator.notifications.messages.cause import waiting
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.rolling_back import rollback_shown
@@ -148,18 +148,36 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
 
 
 def _after_rollback(incident: Incident) -> Iterator[Line]:
-    """Pods with new addresses lose them; the assessment counted how many other addresses are free."""
+    """The pods that the new addresses served lose them. Whether their successors hang, their signals say; before these
+    come, the assessment counted how many addresses are free elsewhere."""
     assessment = incident.rollback.assessment if incident.rollback else None
     if assessment and assessment.pods:
-        free = assessment.free_elsewhere
         named = f" ({names(assessment.pod_names, shown=2)} among them)" if assessment.pod_names else ""
         yield Line(f"{counted(assessment.pods, 'pod')} lost their addresses{named} and are recreated by their owners")
-        if free is not None and free < assessment.pods:
-            stuck = assessment.pods - free
-            verb = "has" if stuck == 1 else "have"
-            other = counted(free, "free address", "free addresses")
-            yield Line(f"{counted(stuck, 'pod')} of these {verb} no IP address again: elsewhere were {other}", "failed")
+        hanging = _reported_since(incident, assessment.at)
+        if hanging:
+            have = "has" if len(hanging) == 1 else "have"
+            yield Line(f"{counted(len(hanging), 'pod')} {have} no IP address since then: {names(hanging)}", "failed")
+        else:
+            yield from _expected_to_hang(assessment)
     yield Line("the shortage that opened this incident is back: the same subnets are as full as before", "failed")
+
+
+def _reported_since(incident: Incident, then: datetime) -> list[str]:
+    """The pods that signals named after `then`, and that were not among those of the incident before."""
+    last, verification = incident.signals.last_seen, incident.verification
+    if last is None or last <= then or verification is None:
+        return []
+    before = {f"{pod.namespace}/{pod.name}" for pod in verification.healed} | set(verification.still_stuck)
+    return [pod for pod in incident.signals.pods if pod not in before]
+
+
+def _expected_to_hang(assessment: RollbackAssessment) -> Iterator[Line]:
+    free = assessment.free_elsewhere
+    if free is not None and free < assessment.pods:
+        hang = assessment.pods - free
+        other = counted(free, "free address", "free addresses")
+        yield Line(f"{counted(hang, 'pod')} of these will have no IP address: elsewhere were {other}", "failed")
 
 
 def _instead(diagnosis: Diagnosis) -> tuple[str, ...]:

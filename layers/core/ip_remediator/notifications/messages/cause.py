@@ -125,7 +125,7 @@ def _waits(incident: Incident, diagnosis: Diagnosis) -> str:
 def _since(incident: Incident) -> str:
     """What signals reported after the diagnosis, while it matters."""
     more = since_diagnosis(incident)
-    if more <= 0 or incident.outcome in (Outcome.HEALED, Outcome.NOT_NEEDED):
+    if more <= 0 or incident.outcome in (Outcome.HEALED, Outcome.NOT_NEEDED, Outcome.ROLLED_BACK):
         return ""
     wait = _wait(more) if incident.open else "waited"
     return f". Since then {counted(more, 'more pod') if diagnosed(incident) else counted(more, 'pod')} {wait}"
