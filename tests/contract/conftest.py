@@ -129,8 +129,8 @@ def table_name(aws: LocalAws) -> str:
 
 @pytest.fixture
 def table(aws: LocalAws, table_name: str) -> Table:
-    found: Table = resource(aws.endpoint, aws).Table(table_name)
-    return found
+    result: Table = resource(aws.endpoint, aws).Table(table_name)
+    return result
 
 
 KUBERNETES = [

@@ -48,10 +48,10 @@ def servers_of(process: int) -> set[int]:
     """The pids of everything that it, or what it started, has running."""
     listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
     parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
-    found: set[int] = set()
-    while more := {pid for pid, parent in parents.items() if parent in found | {process}} - found:
-        found |= more
-    return found
+    result: set[int] = set()
+    while more := {pid for pid, parent in parents.items() if parent in result | {process}} - result:
+        result |= more
+    return result
 
 
 def alive(pids: set[int]) -> set[int]:

@@ -105,20 +105,20 @@ def main(arguments: Iterable[str]) -> int:
     processes = [multiprocessing.Process(target=work, args=(share, results)) for share in shares]
     for process in processes:
         process.start()
-    found, planned = _collect(results, processes)
+    outcome, planned = _collect(results, processes)
     for process in processes:
         process.join()
-    print(table(found, planned, given.seed))  # noqa: T201
+    print(table(outcome, planned, given.seed))  # noqa: T201
     if given.page:
-        PAGE.write_text(document(found, planned, given.seed))
-    broken = [result for result in found if result.why]
+        PAGE.write_text(document(outcome, planned, given.seed))
+    broken = [result for result in outcome if result.why]
     died = any(process.exitcode for process in processes)
-    return 1 if broken or died or not found else 0
+    return 1 if broken or died or not outcome else 0
 
 
 def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[list[Result], int]:
     """The results as they come, and how many cases there are."""
-    found: list[Result] = []
+    result: list[Result] = []
     told: Counter[str] = Counter()
     while told["ended"] < len(processes):
         try:
@@ -128,13 +128,13 @@ def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[li
                 break
             continue
         if isinstance(said, Result):
-            found.append(said)
+            result.append(said)
             print(f"{said.came:>20}  {said.seconds:5.0f} s  {said.id}  {said.why[:300]}", flush=True)  # noqa: T201
         elif said is None:
             told["ended"] += 1
         else:
             told["planned"] += said
-    return found, told["planned"]
+    return result, told["planned"]
 
 
 if __name__ == "__main__":

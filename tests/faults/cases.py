@@ -82,15 +82,15 @@ def calls_of(run: str, recorded: Iterable[dict[str, Any]], functions: Iterable[s
     """The calls of the functions of a run, each numbered among those of its kind."""
     known = tuple(functions)
     seen: Counter[tuple[str, str, str]] = Counter()
-    found = []
+    result = []
     for call in recorded:
         function = next((name for name in known if name in call["principal"]), None)
         if function is None:
             continue
         kind = (function, call["service"], call["action"])
-        found.append(Call(run, *kind, seen[kind]))
+        result.append(Call(run, *kind, seen[kind]))
         seen[kind] += 1
-    return sorted({call for call in found if call.index < (_WRITES_BY_INDEX if call.writes else 1)})
+    return sorted({call for call in result if call.index < (_WRITES_BY_INDEX if call.writes else 1)})
 
 
 def cases_of(calls: Iterable[Call]) -> Iterator[Case]:

@@ -20,8 +20,8 @@ def test_given_recorded_calls_then_writes_are_numbered_and_of_reads_the_first_st
         *[recorded("ec2", "CreateSubnet")] * 2,
         recorded("ec2", "CreateSubnet", "root"),
     ]
-    found = calls_of("remediation", calls, ("NetworkFunction",))
-    assert [(call.action, call.index) for call in found] == [
+    result = calls_of("remediation", calls, ("NetworkFunction",))
+    assert [(call.action, call.index) for call in result] == [
         ("CreateSubnet", 0),
         ("CreateSubnet", 1),
         ("DescribeSubnets", 0),
@@ -50,8 +50,8 @@ def test_given_a_lasting_fault_at_a_later_call_then_earlier_ones_pass() -> None:
 
 def test_given_results_then_table_and_page_count_them_and_name_violations() -> None:
     id_ = "remediation:NetworkFunction:ec2:CreateSubnet:0:lost:once"
-    found = [Result(id_, "healed", "", 1.0), Result(id_.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
-    assert "| lost | once | 1 | 0 | 0 | 0 | 0 |" in document(found, 2, 1)
-    told = table(found, 2, 1)
+    result = [Result(id_, "healed", "", 1.0), Result(id_.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
+    assert "| lost | once | 1 | 0 | 0 | 0 | 0 |" in document(result, 2, 1)
+    told = table(result, 2, 1)
     assert "2 of 2 cases, seed 1, 1 violations" in told
     assert "lock held" in told

@@ -52,14 +52,14 @@ class World:
 
     def record(self) -> list[Call]:
         """The calls of a remediation and of its rollback, without a fault."""
-        found = []
+        result = []
         self._forget_calls()
         incident = self._remediate()
-        found += calls_of("remediation", self.lab.calls(), FUNCTIONS)
+        result += calls_of("remediation", self.lab.calls(), FUNCTIONS)
         self._forget_calls()
         self._roll_back(incident.id)
-        found += calls_of("rollback", self.lab.calls(), FUNCTIONS)
-        return found
+        result += calls_of("rollback", self.lab.calls(), FUNCTIONS)
+        return result
 
     def run(self, case: Case) -> str:
         """What came of it, in a word: healed, restored, or stopped with a resumable record. Raises Violation."""
@@ -80,8 +80,8 @@ class World:
         execution = self.lab.start(self.sick.name)
         ended = self.lab.end_of(execution, _SECONDS)
         self._require(ended.status != "TIMED_OUT", f"the execution did not end: {ended}")
-        found = [item for item in self.lab._incidents_with("execution", execution) if item["sk"] == "META"]
-        return self._settled(str(found[0]["pk"]).removeprefix("INCIDENT#")) if found else None
+        result = [item for item in self.lab._incidents_with("execution", execution) if item["sk"] == "META"]
+        return self._settled(str(result[0]["pk"]).removeprefix("INCIDENT#")) if result else None
 
     def _remediate(self) -> Incident:
         ended, incident = self.lab.remediate(self.sick.name)

@@ -59,8 +59,8 @@ def main() -> None:
     payload = _payload(BOMBS[sys.argv[1]])
     resource.setrlimit(resource.RLIMIT_AS, (FUNCTION_BYTES, FUNCTION_BYTES))
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        found = forward(payload, lambda _signals: None, datetime.now(UTC))
-    print(json.dumps({**found, "mebibytes": round(peak_mebibytes())}))
+        result = forward(payload, lambda _signals: None, datetime.now(UTC))
+    print(json.dumps({**result, "mebibytes": round(peak_mebibytes())}))
 
 
 def _payload(make: Callable[[], bytes]) -> dict[str, dict[str, str]]:

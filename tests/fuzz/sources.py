@@ -59,9 +59,9 @@ class Source:
 
 
 def samples(*patterns: str) -> list[str]:
-    found = sorted({path for pattern in patterns for path in SAMPLES.glob(pattern)})
-    assert found, patterns
-    return [json.dumps(json.loads(path.read_text())) for path in found]
+    result = sorted({path for pattern in patterns for path in SAMPLES.glob(pattern)})
+    assert result, patterns
+    return [json.dumps(json.loads(path.read_text())) for path in result]
 
 
 def checked(outcome: object) -> str:

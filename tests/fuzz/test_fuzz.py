@@ -37,7 +37,7 @@ def test_given_ten_megabytes_or_a_hundred_thousand_levels_when_read_then_it_is_n
     text, rng = (SAMPLES / f"{sample}.json").read_text(), Random(SEED)
     hostile = [huge(json.loads(text), rng), *(deep(text, rng, levels) for levels in (900, 990, 100_000))]
     [source] = [source for source in SOURCES if source.name == "event"]
-    assert all(list(source.read(each)) for each in hostile)
+    assert all(list(source.read(item)) for item in hostile)
 
 
 def test_given_the_same_seed_then_the_same_inputs():

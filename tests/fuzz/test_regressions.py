@@ -29,17 +29,17 @@ RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 def test_given_an_own_signal_from_the_future_then_it_was_seen_when_it_was_received(field: str):
     event = json.loads((SAMPLES / "own_signal.json").read_text())
     event["detail"][field] = (RECEIVED_AT + timedelta(days=3650)).isoformat()
-    found = parse_eventbridge(event, received_at=RECEIVED_AT)
-    assert isinstance(found, Signal)
-    assert found.first_seen <= found.last_seen <= RECEIVED_AT
+    result = parse_eventbridge(event, received_at=RECEIVED_AT)
+    assert isinstance(result, Signal)
+    assert result.first_seen <= result.last_seen <= RECEIVED_AT
 
 
 def test_given_an_own_signal_that_ends_before_it_begins_then_it_is_one_moment():
     event = json.loads((SAMPLES / "own_signal.json").read_text())
     event["detail"] |= {"first_seen": "2026-03-02T08:30:00Z", "last_seen": "2026-03-02T08:00:00Z"}
-    found = parse_eventbridge(event, received_at=RECEIVED_AT)
-    assert isinstance(found, Signal)
-    assert found.first_seen == found.last_seen == datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+    result = parse_eventbridge(event, received_at=RECEIVED_AT)
+    assert isinstance(result, Signal)
+    assert result.first_seen == result.last_seen == datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["9" * 5_000, '{"detail": {}}\n' + "9" * 5_000])
@@ -63,10 +63,10 @@ def test_given_half_of_a_surrogate_pair_in_a_click_when_read_then_it_can_be_hand
     signature = SignatureVerifier("a-signing-secret").generate_signature(timestamp=timestamp, body=body)
     headers = {"x-slack-request-timestamp": timestamp, "x-slack-signature": signature}
     event = {"requestContext": {"http": {"method": "POST"}}, "headers": headers, "body": body}
-    found = read_click(event, "a-signing-secret", RECEIVED_AT.timestamp())
-    assert found is not None
-    assert (found.user_name, found.by) == ("?", "U0000ONCALL (?)")
-    assert found.view.startswith("details-")
+    result = read_click(event, "a-signing-secret", RECEIVED_AT.timestamp())
+    assert result is not None
+    assert (result.user_name, result.by) == ("?", "U0000ONCALL (?)")
+    assert result.view.startswith("details-")
 
 
 def test_given_a_weak_signal_of_the_first_year_then_it_does_not_fail_the_others_of_its_cluster():
@@ -79,7 +79,7 @@ def test_given_a_log_line_of_the_first_year_then_it_was_seen_when_it_was_receive
     batch = json.loads((SAMPLES / "logs_dataplane.json").read_text())
     batch["logEvents"] = [{**batch["logEvents"][0], "timestamp": -62135596800000}]
     data = base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()
-    (found,) = parse_logs({"awslogs": {"data": data}}, received_at=RECEIVED_AT)
-    assert isinstance(found, Signal)
-    assert found.last_seen == RECEIVED_AT
-    assert not should_open_incident([found], Rules.of("2", "15", "15"))
+    (result,) = parse_logs({"awslogs": {"data": data}}, received_at=RECEIVED_AT)
+    assert isinstance(result, Signal)
+    assert result.last_seen == RECEIVED_AT
+    assert not should_open_incident([result], Rules.of("2", "15", "15"))

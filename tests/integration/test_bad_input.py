@@ -132,7 +132,7 @@ def test_given_a_vpc_at_its_cidr_quota_when_planned_then_the_quota_is_named(lab:
     made = [
         ec2.associate_vpc_cidr_block(VpcId=quiet.vpc_id, CidrBlock=f"10.{number}.0.0/16") for number in range(10, 14)
     ]
-    associations = [each["CidrBlockAssociation"]["AssociationId"] for each in made]
+    associations = [item["CidrBlockAssociation"]["AssociationId"] for item in made]
     eventually("five CIDRs", quiet.cidrs, lambda cidrs: len(cidrs) == 5)
     before = quiet.world()
     ended, incident = lab.remediate(quiet.name)

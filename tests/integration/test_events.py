@@ -25,8 +25,8 @@ def sick(lab: Lab) -> Iterator[Patient]:
 def events_of(lab: Lab, incident: str) -> list[StageEvent]:
     """As many as its timeline has entries, once they are there."""
     entries = len(lab.incidents.timeline(incident))
-    found = eventually("every event is there", lambda: lab.events_of(incident), lambda told: len(told) >= entries)
-    return [StageEvent.model_validate(event["detail"]) for event in found]
+    result = eventually("every event is there", lambda: lab.events_of(incident), lambda told: len(told) >= entries)
+    return [StageEvent.model_validate(event["detail"]) for event in result]
 
 
 def test_given_a_question_when_answered_then_the_events_tell_who_asked_who_answered_and_what_came_of_it(

@@ -148,10 +148,10 @@ def test_given_the_incident_is_healed_then_the_bus_has_an_event_for_each_entry_o
         "the bus tells all", lambda: lab.events_of(incident.id), lambda told: len(told) >= len(timeline)
     )
     details = [StageEvent.model_validate(event["detail"]) for event in events]
-    assert [(each.title, each.by, each.detail) for each in details] == [
+    assert [(detail.title, detail.by, detail.detail) for detail in details] == [
         (entry["what"], entry["by"], entry["detail"]) for entry in timeline
     ]
-    assert {each.cluster for each in details} == {incident.cluster}
+    assert {detail.cluster for detail in details} == {incident.cluster}
     assert events[-1]["detail-type"] == "Incident closed"
     assert ended.output is not None
     assert {name: events[-1]["detail"][name] for name in ("outcome", "verdict", "block", "cluster", "incident")} == {
@@ -174,5 +174,5 @@ def test_given_the_incident_is_healed_then_one_message_in_slack_has_followed_it(
 
 
 def _zone_of(cluster: Patient, pod: str) -> str:
-    [node] = [each["spec"]["nodeName"] for each in cluster.pods() if each["metadata"]["name"] == pod]
+    [node] = [one["spec"]["nodeName"] for one in cluster.pods() if one["metadata"]["name"] == pod]
     return next(seeded.zone for seeded in cluster.seeded.nodes if seeded.name == node)

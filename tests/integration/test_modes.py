@@ -162,7 +162,7 @@ def test_given_nobody_answers_then_people_are_reminded_and_silence_is_a_rejectio
     assert all(reply["broadcast"] for reply in replies)
     assert "still waits for an answer" in str([reply["versions"] for reply in replies])
     told = [(entry["what"], entry["by"]) for entry in lab.incidents.timeline(incident.id)]
-    questions = [each for each in told if each[0].startswith("approval")]
+    questions = [item for item in told if item[0].startswith("approval")]
     assert questions == [(f"approval {state}", "eks-ip-remediator") for state in ("pending", "reminded", "expired")]
     assert lab.ledger.reservation_of(incident.id) is None
     assert incident.plan is not None
@@ -214,7 +214,7 @@ def extra_cidr(lab: Lab, cluster: Patient, cidr: str) -> Iterator[None]:
 
     def state() -> str:
         vpc = ec2.describe_vpcs(VpcIds=[cluster.vpc_id])["Vpcs"][0]
-        states = {each["AssociationId"]: each["CidrBlockState"]["State"] for each in vpc["CidrBlockAssociationSet"]}
+        states = {item["AssociationId"]: item["CidrBlockState"]["State"] for item in vpc["CidrBlockAssociationSet"]}
         return str(states[made])
 
     try:

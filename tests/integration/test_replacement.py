@@ -115,7 +115,7 @@ def test_given_a_full_node_of_a_managed_group_when_replace_is_clicked_then_a_fre
         assert lab.buttons(shown) == ["rollback"]
         assert len(lab.messages(incident.id)) == 1
         told = [event["detail"] for event in lab.events_of(incident.id)]
-        assert [each["outcome"] for each in told if each["stage"] == "incident" and "outcome" in each][-1] == "healed"
+        assert [item["outcome"] for item in told if item["stage"] == "incident" and "outcome" in item][-1] == "healed"
         assert lab.lock_holder(cluster.vpc_id) is None
 
 

@@ -50,13 +50,13 @@ def walked(lab: Lab) -> Lab:
 @pytest.fixture(scope="module")
 def used(walked: Lab) -> dict[str, set[str]]:
     """Actions by function, of the calls that its own role made."""
-    found: dict[str, set[str]] = defaultdict(set)
+    result: dict[str, set[str]] = defaultdict(set)
     for call in calls_of_roles(walked):
         role, session = call["principal"].split("/")[1:3]
         name = session.removeprefix(f"{STACK_NAME}-")
         assert name not in FUNCTIONS or role.startswith(f"{STACK_NAME}-{name.capitalize()}FunctionRole-"), call
-        found[name].add(f"{call['service']}:{call['action']}")
-    return dict(found)
+        result[name].add(f"{call['service']}:{call['action']}")
+    return dict(result)
 
 
 def calls_of_roles(lab: Lab) -> list[dict[str, Any]]:

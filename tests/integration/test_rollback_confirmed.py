@@ -27,9 +27,9 @@ ASKED = "Roll back? It waits for your confirmation"
 
 @pytest.fixture(scope="module")
 def cluster(lab: Lab) -> Iterator[Patient]:
-    with patient(lab, replace(Scenario(), managed_addon=False), speed=SPEED) as found:
-        found.settle(running=8, stuck=2)
-        yield found
+    with patient(lab, replace(Scenario(), managed_addon=False), speed=SPEED) as result:
+        result.settle(running=8, stuck=2)
+        yield result
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def before(cluster: Patient) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def incident(lab: Lab, cluster: Patient, before: dict[str, Any]) -> Incident:
     assert before["lock"] is None
-    ended, found = lab.remediate(cluster.name)
-    assert found.outcome is Outcome.HEALED, (ended, found.failure)
+    ended, result = lab.remediate(cluster.name)
+    assert result.outcome is Outcome.HEALED, (ended, result.failure)
     # ipamd keeps a warm ENI on each node: it shall not come while tests compare.
-    subnets = found.subnets.values()
+    subnets = result.subnets.values()
     eventually("the warm ENIs are there", lambda: len(cluster.interfaces_in(*subnets)), lambda number: number == 4)
-    return found
+    return result
 
 
 def test_given_nobody_answers_when_asked_then_nothing_changes_and_the_execution_fails(
@@ -106,7 +106,7 @@ def test_given_one_offer_when_clicked_by_two_and_sent_again_by_slack_then_one_ro
     send_again(lab, lab.slack("GET", "/_control/interactions")[-1]["payload"])
 
     asked = _question(lab, incident, 5)
-    eventually("the second is told", lambda: [each for each in told_privately(lab, "U0PLATFORM") if "already" in each])
+    eventually("the second is told", lambda: [item for item in told_privately(lab, "U0PLATFORM") if "already" in item])
     assert len(rollbacks_of(lab, incident)) == started + 1
     lab.click(asked, "rollback_cancel")
     eventually("it is cancelled", lambda: _state(lab, incident), lambda state: state is RollbackState.CANCELLED)
@@ -114,12 +114,12 @@ def test_given_one_offer_when_clicked_by_two_and_sent_again_by_slack_then_one_ro
 
 def rollbacks_of(lab: Lab, incident: Incident) -> list[str]:
     sfn, machine = lab.aws("stepfunctions"), lab.outputs["RollbackStateMachineArn"]
-    found = sfn.list_executions(stateMachineArn=machine)["executions"]
-    return [each["name"] for each in found if each["name"].startswith(f"rb-{incident.id}-")]
+    result = sfn.list_executions(stateMachineArn=machine)["executions"]
+    return [item["name"] for item in result if item["name"].startswith(f"rb-{incident.id}-")]
 
 
 def told_privately(lab: Lab, user: str) -> list[str]:
-    return [each["text"] for each in lab.slack("GET", "/_control/messages") if each["ephemeral_to"] == user]
+    return [item["text"] for item in lab.slack("GET", "/_control/messages") if item["ephemeral_to"] == user]
 
 
 def send_again(lab: Lab, payload: dict[str, Any]) -> None:
@@ -176,5 +176,5 @@ def _question(lab: Lab, incident: Incident, number: int) -> dict[str, Any]:
 
 
 def _state(lab: Lab, incident: Incident) -> RollbackState | None:
-    found = lab.incidents.get(incident.id).rollback
-    return found.state if found else None
+    result = lab.incidents.get(incident.id).rollback
+    return result.state if result else None

@@ -112,8 +112,8 @@ def test_given_a_storm_in_the_queue_when_it_is_drained_then_one_execution_has_ru
 def messages(lab: Lab, url: str) -> int:
     """Those that wait, and those that are being read."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    found = lab.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    return sum(int(found[name]) for name in names)
+    result = lab.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(result[name]) for name in names)
 
 
 def test_given_a_message_that_is_not_json_then_it_is_in_the_dead_letter_queue_with_its_reason(lab: Lab) -> None:
@@ -124,8 +124,8 @@ def test_given_a_message_that_is_not_json_then_it_is_in_the_dead_letter_queue_wi
     sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
     assert message["Body"] == "{poison"
     assert message["MessageAttributes"]["Reason"]["StringValue"].startswith("JSONDecodeError: Expecting property name")
-    found = lab.aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{STACK_NAME}-ingest", filterPattern=sent)
-    told = [json.loads(event["message"]) for event in found["events"]]
+    result = lab.aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{STACK_NAME}-ingest", filterPattern=sent)
+    told = [json.loads(event["message"]) for event in result["events"]]
     assert {entry["message"] for entry in told} == {"message not read"}
     assert {entry["message_id"] for entry in told} == {sent}
     assert told[0]["reason"].startswith("JSONDecodeError")

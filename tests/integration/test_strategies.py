@@ -113,8 +113,8 @@ def test_given_a_pool_of_ipam_when_remediated_then_the_block_comes_from_there_an
     lab.stack.redeploy(IpamPoolId=pool)
 
     def given() -> dict[str, str]:
-        found = ec2.get_ipam_pool_allocations(IpamPoolId=pool)["IpamPoolAllocations"]
-        return {one["Cidr"]: one["ResourceId"] for one in found}
+        result = ec2.get_ipam_pool_allocations(IpamPoolId=pool)["IpamPoolAllocations"]
+        return {one["Cidr"]: one["ResourceId"] for one in result}
 
     try:
         with stricken(lab) as cluster:

@@ -35,10 +35,10 @@ def test_given_the_embedded_stack_when_verified_with_writes_then_no_belief_fails
         assert "FAIL" not in verdicts, ran.stdout + ran.stderr
         assert verdicts.count("PASS") >= 9
         assert ran.returncode == 0
-        [found] = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+        [result] = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
         associated = [
             one["CidrBlock"]
-            for one in found["CidrBlockAssociationSet"]
+            for one in result["CidrBlockAssociationSet"]
             if one["CidrBlockState"]["State"] == "associated"
         ]
         assert associated == ["10.77.0.0/16"]

@@ -30,10 +30,10 @@ class Pool:
 
     def preview(self, pool: str, prefix: int, disallowed: Iterable[IPv4Network] = ()) -> IPv4Network:
         self.asked.append(set(disallowed))
-        found = next(free_blocks(POOL, self.asked[-1], prefix), None)
-        if found is None:
+        result = next(free_blocks(POOL, self.asked[-1], prefix), None)
+        if result is None:
             raise RequestRefused(f"{pool} has no /{prefix}")
-        return found
+        return result
 
 
 def needed(**fields: Any) -> BlockRequirement:
@@ -114,7 +114,7 @@ def test_given_a_block_that_others_allocated_meanwhile_then_the_next_one_replace
 def test_given_two_incidents_that_plan_from_one_ipam_pool_then_each_gets_its_own_block(ledger: Ledger) -> None:
     pool = Pool()
     blocks = Blocks(ledger, pool)  # type: ignore[arg-type]
-    taken = {blocks.take(each, "vpc-1", OF_IPAM, exactly=False) for each in (ONE, TWO)}
+    taken = {blocks.take(item, "vpc-1", OF_IPAM, exactly=False) for item in (ONE, TWO)}
     assert taken == {IPv4Network("100.64.4.0/22"), IPv4Network("100.64.8.0/22")}
     assert len(pool.asked) == 3
 

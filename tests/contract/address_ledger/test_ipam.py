@@ -37,8 +37,8 @@ def pool(ec2: Any) -> str:
 
 
 def allocations(ec2: Any, pool: str) -> dict[str, str]:
-    found = ec2.get_ipam_pool_allocations(IpamPoolId=pool)["IpamPoolAllocations"]
-    return {one["Cidr"]: one["ResourceId"] for one in found}
+    result = ec2.get_ipam_pool_allocations(IpamPoolId=pool)["IpamPoolAllocations"]
+    return {one["Cidr"]: one["ResourceId"] for one in result}
 
 
 def test_given_a_pool_when_looked_at_again_and_again_then_the_same_block_and_none_is_taken(ec2: Any, pool: str) -> None:

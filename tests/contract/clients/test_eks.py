@@ -52,10 +52,10 @@ def eks(eks_client: Any, name: str) -> Eks:
 
 
 def test_given_a_cluster_then_its_facts_are_told(eks: Eks, name: str, vpc: Vpc) -> None:
-    found = cluster_facts(eks.describe())
-    assert (found.name, found.version, found.vpc_id) == (name, "1.33", vpc.id)
-    assert (found.ip_family, found.auto_mode) == ("ipv4", False)
-    assert len(found.service_cidrs) == 1
+    result = cluster_facts(eks.describe())
+    assert (result.name, result.version, result.vpc_id) == (name, "1.33", vpc.id)
+    assert (result.ip_family, result.auto_mode) == ("ipv4", False)
+    assert len(result.service_cidrs) == 1
 
 
 def test_given_no_such_cluster_then_the_error_says_what_to_check(eks_client: Any) -> None:
@@ -64,7 +64,7 @@ def test_given_no_such_cluster_then_the_error_says_what_to_check(eks_client: Any
 
 
 def test_given_ipv6_auto_mode_and_remote_networks_then_they_are_told() -> None:
-    found = cluster_facts(
+    result = cluster_facts(
         {
             "name": "prod",
             "kubernetesNetworkConfig": {"ipFamily": "ipv6", "serviceIpv6Cidr": "fd00::/108"},
@@ -75,8 +75,8 @@ def test_given_ipv6_auto_mode_and_remote_networks_then_they_are_told() -> None:
             },
         }
     )
-    assert (found.ip_family, found.auto_mode, found.service_cidrs, found.vpc_id) == ("ipv6", True, (), None)
-    assert found.remote_cidrs == ("10.80.0.0/16", "10.81.0.0/16", "10.82.0.0/16")
+    assert (result.ip_family, result.auto_mode, result.service_cidrs, result.vpc_id) == ("ipv6", True, (), None)
+    assert result.remote_cidrs == ("10.80.0.0/16", "10.81.0.0/16", "10.82.0.0/16")
 
 
 # --- The add-on
@@ -143,8 +143,8 @@ def assumed(aws: LocalAws) -> tuple[str, Credentials]:
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = aws.client("iam").create_role(RoleName=unique("role"), AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    found = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    return role, Credentials(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
+    result = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    return role, Credentials(result["AccessKeyId"], result["SecretAccessKey"], result["SessionToken"])
 
 
 def review(aws: LocalAws, cluster: str, bearer: str) -> dict[str, Any]:
@@ -160,9 +160,9 @@ def review(aws: LocalAws, cluster: str, bearer: str) -> dict[str, Any]:
 
 
 def test_given_an_active_cluster_then_it_is_opened_with_its_own_endpoint(eks_client: Any, name: str) -> None:
-    found = open_cluster(name, eks_client, Credentials("AKIA", "secret"))
-    assert found.described["name"] == name
-    assert found.eks.addon()
+    result = open_cluster(name, eks_client, Credentials("AKIA", "secret"))
+    assert result.described["name"] == name
+    assert result.eks.addon()
 
 
 def test_given_a_cluster_that_is_gone_then_opening_it_says_so(eks_client: Any) -> None:

@@ -94,8 +94,8 @@ def test_given_more_objects_than_a_page_then_all_are_listed_once(api: KubeApi) -
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(create, range(501)))
-    found = [item["metadata"]["name"] for item in api.items(CONFIG_MAPS, labelSelector=f"set={label}")]
-    assert found == [f"{label}-{index:03}" for index in range(501)]
+    result = [item["metadata"]["name"] for item in api.items(CONFIG_MAPS, labelSelector=f"set={label}")]
+    assert result == [f"{label}-{index:03}" for index in range(501)]
 
 
 def test_given_an_object_that_is_there_then_creating_it_conflicts(api: KubeApi) -> None:

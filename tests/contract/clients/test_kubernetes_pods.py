@@ -92,7 +92,7 @@ def test_given_a_pod_then_it_is_read_by_name(kubernetes: Kubernetes, pods: KubeP
     uid = create(kubernetes, path, "one")
     run(kubernetes, path, "one")
     namespace = path.split("/")[4]
-    found = pods.pod(namespace, "one")
-    assert found
-    assert (found["metadata"]["uid"], found["status"]["podIP"]) == (uid, "100.64.0.9")
+    result = pods.pod(namespace, "one")
+    assert result
+    assert (result["metadata"]["uid"], result["status"]["podIP"]) == (uid, "100.64.0.9")
     assert pods.pod(namespace, "nobody") is None

@@ -87,14 +87,14 @@ class Site:
 
     def signals(self) -> list[Signal]:
         """What has arrived in the queue, read as ingest reads it."""
-        found = []
+        result = []
         while messages := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 signal = parse_eventbridge(json.loads(message["Body"]), received_at=self.sweeper.clock())
                 assert isinstance(signal, Signal), signal
-                found.append(signal)
+                result.append(signal)
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return result
 
 
 def forget_events(kubernetes: Kubernetes) -> None:

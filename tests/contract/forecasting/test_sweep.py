@@ -41,10 +41,10 @@ def test_given_a_leaked_eni_when_swept_then_its_share_of_the_subnet_is_a_metric(
     assert site.sweep() == {"swept": 1, "failed": [], "signals": 0}
 
     # then a third of the addresses is leaked
-    [found] = blobs(capsys.readouterr().out, "LeakedAddressShare")
-    assert (found["ClusterName"], found["SubnetId"]) == (name, vpc.subnets["a"])
-    assert found["LeakedAddressShare"] == [33.3]
-    assert found["FreeAddresses"] == [vpc.described(vpc.subnets["a"])["AvailableIpAddressCount"]]
+    [result] = blobs(capsys.readouterr().out, "LeakedAddressShare")
+    assert (result["ClusterName"], result["SubnetId"]) == (name, vpc.subnets["a"])
+    assert result["LeakedAddressShare"] == [33.3]
+    assert result["FreeAddresses"] == [vpc.described(vpc.subnets["a"])["AvailableIpAddressCount"]]
 
 
 def test_given_only_cluster_metrics_when_swept_then_each_cluster_has_one(
@@ -108,12 +108,12 @@ class TestEvents:
         name, pods = onboarded(vpc), {stuck(), stuck()}
         running, old = stuck(phase="Running"), stuck(minutes_ago=FIRST_LOOK_BACK.total_seconds() / 60 + 5)
         site.sweep()
-        found = {signal.pod: signal for signal in site.signals()}
-        assert pods <= set(found)
-        assert not {running, old} & set(found)
+        result = {signal.pod: signal for signal in site.signals()}
+        assert pods <= set(result)
+        assert not {running, old} & set(result)
         for pod in pods:
-            assert (found[pod].source, found[pod].cluster) == (Source.SWEEP, name)
-            assert (found[pod].cause, found[pod].strength) == (Cause.NO_ADDRESS, Strength.WEAK)
+            assert (result[pod].source, result[pod].cluster) == (Source.SWEEP, name)
+            assert (result[pod].cause, result[pod].strength) == (Cause.NO_ADDRESS, Strength.WEAK)
 
     def test_given_more_pods_than_are_told_then_as_many_are_read_as_asked_for(
         self, site: Site, stuck: Callable[..., str], kubernetes: Kubernetes
@@ -122,8 +122,8 @@ class TestEvents:
         since = site.sweeper.clock() - FIRST_LOOK_BACK
         facts = KubernetesReader(kubernetes.api(READER))
         assert len(facts.sandbox_failures(since, 2)) == 2
-        found = {f"default/{event['involvedObject']['name']}" for event in facts.sandbox_failures(since, 100)}
-        assert pods <= found
+        result = {f"default/{event['involvedObject']['name']}" for event in facts.sandbox_failures(since, 100)}
+        assert pods <= result
 
     def test_given_events_that_were_seen_when_swept_again_then_only_newer_ones_are_told(
         self, site: Site, clock: Clock, stuck: Callable[..., str], onboarded: Callable[..., str], vpc: Vpc

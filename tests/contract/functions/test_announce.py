@@ -52,12 +52,12 @@ def bus(table: Table, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def stream_of(table: Table, incident: str) -> list[dict[str, Any]]:
     """All items of the incident as the stream shows them when they are added."""
-    found = boto3.client("dynamodb").query(
+    result = boto3.client("dynamodb").query(
         TableName=table.name,
         KeyConditionExpression="pk = :incident",
         ExpressionAttributeValues={":incident": {"S": f"INCIDENT#{incident}"}},
     )
-    return [{"eventName": "INSERT", "dynamodb": {"NewImage": item}} for item in found["Items"]]
+    return [{"eventName": "INSERT", "dynamodb": {"NewImage": item}} for item in result["Items"]]
 
 
 def deliver(records: list[dict[str, Any]]) -> None:
@@ -68,12 +68,12 @@ def deliver(records: list[dict[str, Any]]) -> None:
 
 
 def arrived(queue: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     while messages := boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-        found += [json.loads(message["Body"]) for message in messages]
+        result += [json.loads(message["Body"]) for message in messages]
         for message in messages:
             boto3.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    return sorted(found, key=lambda event: str(event["detail"]["id"]))
+    return sorted(result, key=lambda event: str(event["detail"]["id"]))
 
 
 def test_an_incidents_timeline_is_on_the_bus_entry_by_entry(table: Table, bus: str) -> None:
@@ -93,7 +93,7 @@ def test_an_incidents_timeline_is_on_the_bus_entry_by_entry(table: Table, bus: s
         "Incident closed",
     ]
     details = [StageEvent.model_validate(event["detail"]) for event in events]
-    assert {(each.incident, each.cluster, each.by) for each in details} == {(incident, "prod", "eks-ip-remediator")}
+    assert {(one.incident, one.cluster, one.by) for one in details} == {(incident, "prod", "eks-ip-remediator")}
     assert details[0].mode is Mode.AUTO
     assert details[1].verdict is DIAGNOSIS.verdict
     assert (details[2].block, details[2].plan_hash) == (PLAN.block, PLAN.hash)
@@ -138,9 +138,9 @@ def entries(number: int, detail: str = "") -> list[tuple[str, Entry]]:
     return [
         (
             "prod-1",
-            Entry(id=f"prod-1#{each:03}", at=AT, by="U1 (ada)", stage=Stage.PLAN, state=State.DONE, detail=detail),
+            Entry(id=f"prod-1#{item:03}", at=AT, by="U1 (ada)", stage=Stage.PLAN, state=State.DONE, detail=detail),
         )
-        for each in range(number)
+        for item in range(number)
     ]
 
 
@@ -149,7 +149,7 @@ def announcer(bus: Bus) -> Announcer:
 
 
 def ids(call: list[Any]) -> list[str]:
-    return [json.loads(each["Detail"])["id"][-3:] for each in call]
+    return [json.loads(item["Detail"])["id"][-3:] for item in call]
 
 
 def test_more_than_ten_go_in_several_calls_in_their_order() -> None:
@@ -158,7 +158,7 @@ def test_more_than_ten_go_in_several_calls_in_their_order() -> None:
     announcer(bus).announce(entries(23))
 
     assert [len(call) for call in bus.calls] == [10, 10, 3]
-    assert [each for call in bus.calls for each in ids(call)] == [f"{number:03}" for number in range(23)]
+    assert [id_ for call in bus.calls for id_ in ids(call)] == [f"{number:03}" for number in range(23)]
 
 
 def test_only_what_was_refused_is_put_again() -> None:
@@ -184,4 +184,4 @@ def test_ten_of_the_largest_entries_fit_into_one_call(worst: str) -> None:
     announcer(bus).announce([("i" * 80, largest)] * 10)
 
     [call] = bus.calls
-    assert sum(len(each["Detail"].encode()) + len(each["DetailType"]) + 100 for each in call) < MAX_REQUEST_BYTES
+    assert sum(len(item["Detail"].encode()) + len(item["DetailType"]) + 100 for item in call) < MAX_REQUEST_BYTES

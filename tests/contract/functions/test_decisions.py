@@ -139,7 +139,7 @@ def test_the_state_machine_waits_a_little_longer_than_the_question_is_open():
 def test_a_question_put_again_is_open_for_an_hour_at_most_so_that_all_fit_into_an_execution():
     first, again = waits(1200), waits(1200, again=True)
     assert (first["approval_minutes"], again["approval_minutes"]) == (1200, 60)
-    every = [each[name] for each in (first, again, again) for name in ("ask_seconds", "remind_seconds")]
+    every = [item[name] for item in (first, again, again) for name in ("ask_seconds", "remind_seconds")]
     assert sum(every) < 24 * 3600
     assert waits(5, again=True)["approval_minutes"] == 5
 
@@ -206,14 +206,14 @@ def test_a_question_says_how_long_healed_incidents_of_its_kind_took_from_the_dec
         incident = lifecycle.incidents.open(cluster, "ap-northeast-2", Mode.APPROVE, "")
         lifecycle.incidents.complete(incident, Step.PLAN, plan=PLAN)
         lifecycle.ask(incident, "token", 60, "", None)
-        found = lifecycle.incidents.get(incident)
-        assert found.approval is not None
+        result = lifecycle.incidents.get(incident)
+        assert result.approval is not None
         if cluster != "last":
-            Approvals(table, clock).decide(found.approval.id, APPROVED, ANN)
+            Approvals(table, clock).decide(result.approval.id, APPROVED, ANN)
             clock.now += timedelta(seconds=100 if cluster == "one" else 140)
             lifecycle.close(incident, Outcome.HEALED if cluster != "failed" else Outcome.PARTLY, None)
         clock.now += timedelta(minutes=1)
-        return found.approval
+        return result.approval
 
     assert asked("one").usual_seconds is None, "nothing was measured yet"
     assert asked("two").usual_seconds == 100

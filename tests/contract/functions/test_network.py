@@ -54,12 +54,12 @@ class Case:
         return Network(record, self.incidents, self.log, changes, SubnetTags(self.ec2))
 
     def tags(self, subnet: str) -> dict[str, str]:
-        found = self.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0].get("Tags", [])
-        return {tag["Key"]: tag["Value"] for tag in found}
+        result = self.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0].get("Tags", [])
+        return {tag["Key"]: tag["Value"] for tag in result}
 
     def subnets(self) -> set[str]:
-        found = self.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])["Subnets"]
-        return {subnet["SubnetId"] for subnet in found}
+        result = self.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [self.vpc]}])["Subnets"]
+        return {subnet["SubnetId"] for subnet in result}
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ class Mailbox:
     queue: str
 
     def read(self) -> list[dict[str, Any]]:
-        found = boto3.client("sqs").receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in found.get("Messages", [])]
+        result = boto3.client("sqs").receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in result.get("Messages", [])]
 
 
 @pytest.fixture

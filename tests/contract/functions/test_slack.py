@@ -144,8 +144,8 @@ def endpoint(
         Timeout=30,
         Environment={"Variables": variables},
     )
-    found = functions.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
-    url = f"{aws}/_aws/lambda-url/{urllib3.util.parse_url(found).host.split('.')[0]}/"
+    result = functions.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+    url = f"{aws}/_aws/lambda-url/{urllib3.util.parse_url(result).host.split('.')[0]}/"
     slack.send_clicks_to(url)
     return Endpoint(name, url)
 
@@ -186,7 +186,9 @@ def question(table: Table, slack: Slack, incident: str, token: str, minutes: int
 
 
 def private_replies(slack: Slack, user: str, since: str) -> list[str]:
-    return [each["text"] for each in slack.messages() if each.get("ephemeral_to") == user and each["ts"] > since]
+    return [
+        message["text"] for message in slack.messages() if message.get("ephemeral_to") == user and message["ts"] > since
+    ]
 
 
 def reply_to(slack: Slack, user: str, since: str) -> str:
@@ -296,8 +298,8 @@ def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is
 
 
 def opened_modals(slack: Slack, user: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = slack.request("GET", f"/_page/state?user={user}").json()["views"]
-    return found
+    result: list[dict[str, Any]] = slack.request("GET", f"/_page/state?user={user}").json()["views"]
+    return result
 
 
 def close_modals(slack: Slack, user: str) -> None:
@@ -338,7 +340,7 @@ def test_where_no_modal_can_be_opened_the_details_are_told_privately(slack: Slac
     assert click(slack, planned, "details") is None
 
     reply_to(slack, ON_CALL, planned)
-    [told] = [each for each in slack.messages() if each["ephemeral_to"] == ON_CALL and each["ts"] > planned]
+    [told] = [message for message in slack.messages() if message["ephemeral_to"] == ON_CALL and message["ts"] > planned]
     assert all(change.description in str(told["blocks"]) for change in PLAN.changes)
     assert opened_modals(slack, ON_CALL) == []
 

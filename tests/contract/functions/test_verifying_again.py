@@ -93,16 +93,16 @@ def verify(
 
 def test_successors_heal_it_in_the_order_of_their_addresses() -> None:
     now = [("old", "n9", "10.0.0.3"), ("s1", "n1", "10.0.0.9"), ("s2", "n2", "100.64.0.7"), ("s3", "n2", "100.64.0.8")]
-    outcome, found = verify(Moved({}, ("100.64.0.7", "100.64.0.8"), now=now), "n1", "n2")
+    outcome, result = verify(Moved({}, ("100.64.0.7", "100.64.0.8"), now=now), "n1", "n2")
     assert outcome == Outcome.HEALED
-    assert [(pod.name, pod.subnet) for pod in found.healed] == [("h", NEW), ("s2", NEW), ("s3", NEW)]
-    assert (found.still_stuck, found.nodes_to_replace, found.gone) == ((), (), ())
+    assert [(pod.name, pod.subnet) for pod in result.healed] == [("h", NEW), ("s2", NEW), ("s3", NEW)]
+    assert (result.still_stuck, result.nodes_to_replace, result.gone) == ((), (), ())
 
 
 def test_any_address_will_do() -> None:
-    outcome, found = verify(Moved({}, now=[("s1", "n1", "10.0.0.9"), ("s2", "n1", "10.0.0.8")]), "n1", "n2")
+    outcome, result = verify(Moved({}, now=[("s1", "n1", "10.0.0.9"), ("s2", "n1", "10.0.0.8")]), "n1", "n2")
     assert outcome == Outcome.HEALED
-    assert [(pod.name, pod.address, pod.subnet, pod.zone) for pod in found.healed[1:]] == [
+    assert [(pod.name, pod.address, pod.subnet, pod.zone) for pod in result.healed[1:]] == [
         ("s1", "10.0.0.9", None, "a"),
         ("s2", "10.0.0.8", None, "a"),
     ]
@@ -112,29 +112,29 @@ def test_a_successor_on_a_fresh_node_is_waited_for() -> None:
     moved = Moved({}, now=[("s1", "n1", None), ("s2", "n1", "10.0.0.8")])
     with pytest.raises(PodsStillPending, match="1 of the pods"):
         verify(moved, "n1", "n2")
-    outcome, found = verify(moved, "n1", "n2", final=True)
-    assert (outcome, found.still_stuck, found.nodes_to_replace) == (Outcome.PARTLY, ("d/s1",), ())
+    outcome, result = verify(moved, "n1", "n2", final=True)
+    assert (outcome, result.still_stuck, result.nodes_to_replace) == (Outcome.PARTLY, ("d/s1",), ())
 
 
 def test_one_on_a_node_that_is_still_full_is_not_and_the_node_is_named() -> None:
     before = BEFORE.model_copy(update={"nodes_to_replace": ("n1",)})
     moved = Moved({}, now=[("s1", "n2", None), ("s2", "n1", "10.0.0.8")])
-    outcome, found = verify(moved, "n1", before=before)
-    assert (outcome, found.still_stuck, found.nodes_to_replace) == (Outcome.PARTLY, ("d/s1",), ("n2",))
+    outcome, result = verify(moved, "n1", before=before)
+    assert (outcome, result.still_stuck, result.nodes_to_replace) == (Outcome.PARTLY, ("d/s1",), ("n2",))
 
 
 def test_a_pod_that_waits_on_and_has_no_controller_is_not_forgotten() -> None:
-    outcome, found = verify(Moved({"p1": None}), "n1", final=True, waiting=())
-    assert (outcome, found.still_stuck) == (Outcome.PARTLY, ("d/p1",))
+    outcome, result = verify(Moved({"p1": None}), "n1", final=True, waiting=())
+    assert (outcome, result.still_stuck) == (Outcome.PARTLY, ("d/p1",))
 
 
 def test_pods_of_a_controller_that_wants_fewer_now_are_gone() -> None:
-    outcome, found = verify(Moved({}, now=[("s1", "n1", "100.64.0.7")]), "n1", "n2")
-    assert (outcome, found.gone) == (Outcome.HEALED, ("d/p2",))
+    outcome, result = verify(Moved({}, now=[("s1", "n1", "100.64.0.7")]), "n1", "n2")
+    assert (outcome, result.gone) == (Outcome.HEALED, ("d/p2",))
 
 
 def test_what_ran_on_a_node_that_is_gone_runs_no_more() -> None:
     before = BEFORE.model_copy(update={"healed": (BEFORE.healed[0].model_copy(update={"node": "n1"}),)})
     moved = Moved({}, now=[("s1", "n1", "100.64.0.7"), ("s2", "n1", "100.64.0.8")])
-    _, found = verify(moved, "n1", "n2", before=before)
-    assert [pod.name for pod in found.healed] == ["s1", "s2"]
+    _, result = verify(moved, "n1", "n2", before=before)
+    assert [pod.name for pod in result.healed] == ["s1", "s2"]

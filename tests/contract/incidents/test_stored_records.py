@@ -64,7 +64,7 @@ def _with_more(text: str) -> str:
 def _more(document: Any) -> Any:
     """Another field in the document itself and in each of its lists' documents."""
     lists = {
-        key: [_more(each) if isinstance(each, dict) else each for each in value]
+        key: [_more(item) if isinstance(item, dict) else item for item in value]
         for key, value in document.items()
         if isinstance(value, list)
     }

@@ -53,15 +53,15 @@ def test_given_clusters_noted_in_a_subnet_when_a_signal_names_it_then_each_of_th
     subnets.note("shop-prod", [subnet], NOW)
     subnets.note("shop-test", [subnet], NOW)
     # when
-    found = ClusterFinder(subnets, lambda: ec2).place(unplaced(subnets=(subnet,)))
+    result = ClusterFinder(subnets, lambda: ec2).place(unplaced(subnets=(subnet,)))
     # then
-    assert placed(found) == ["shop-prod", "shop-test"]
-    assert all(isinstance(one, Signal) and one.affected is Affected.NODES and one.id == "a1" for one in found)
+    assert placed(result) == ["shop-prod", "shop-test"]
+    assert all(isinstance(one, Signal) and one.affected is Affected.NODES and one.id == "a1" for one in result)
 
 
 def test_given_nobody_in_a_subnet_when_a_signal_names_it_then_it_is_dropped(subnets: SubnetClusters, ec2: Any) -> None:
-    found = ClusterFinder(subnets, lambda: ec2).place(unplaced(certain=True, subnets=(unique("subnet"),)))
-    assert found == [Dropped(reason=DropReason.NO_CLUSTER)]
+    result = ClusterFinder(subnets, lambda: ec2).place(unplaced(certain=True, subnets=(unique("subnet"),)))
+    assert result == [Dropped(reason=DropReason.NO_CLUSTER)]
 
 
 def test_given_a_cluster_that_left_a_subnet_when_another_is_noted_then_it_is_forgotten(subnets: SubnetClusters) -> None:
@@ -80,9 +80,9 @@ def test_given_an_eni_of_the_cni_when_a_signal_names_it_then_its_tag_names_the_c
     specification = [{"ResourceType": "network-interface", "Tags": tags}]
     eni = ec2.create_network_interface(SubnetId=subnet, TagSpecifications=specification)["NetworkInterface"]
     # when
-    found = ClusterFinder(subnets, lambda: ec2).place(unplaced(interface=eni["NetworkInterfaceId"]))
+    result = ClusterFinder(subnets, lambda: ec2).place(unplaced(interface=eni["NetworkInterfaceId"]))
     # then
-    assert placed(found) == ["shop-prod"]
+    assert placed(result) == ["shop-prod"]
 
 
 def test_given_an_eni_without_a_tag_when_a_signal_names_it_then_its_subnet_decides(
@@ -93,14 +93,14 @@ def test_given_an_eni_without_a_tag_when_a_signal_names_it_then_its_subnet_decid
     eni = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]
     subnets.note("shop-prod", [subnet], NOW)
     # when
-    found = ClusterFinder(subnets, lambda: ec2).place(unplaced(interface=eni["NetworkInterfaceId"]))
+    result = ClusterFinder(subnets, lambda: ec2).place(unplaced(interface=eni["NetworkInterfaceId"]))
     # then
-    assert placed(found) == ["shop-prod"]
+    assert placed(result) == ["shop-prod"]
 
 
 @pytest.mark.parametrize("interface", ["eni-0123456789abcdef0", "no id"])
 def test_given_an_eni_that_is_gone_when_a_signal_names_it_then_it_is_dropped(
     subnets: SubnetClusters, ec2: Any, interface: str
 ) -> None:
-    found = ClusterFinder(subnets, lambda: ec2).place(unplaced(interface=interface))
-    assert found == [Dropped(reason=DropReason.NO_CLUSTER)]
+    result = ClusterFinder(subnets, lambda: ec2).place(unplaced(interface=interface))
+    assert result == [Dropped(reason=DropReason.NO_CLUSTER)]

@@ -191,12 +191,12 @@ def test_given_a_storm_then_names_and_writes_end_and_nothing_is_lost(
     window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal], faults: LocalAws
 ) -> None:
     batches = [[strong(pod=f"default/nginx-{batch}-{index}") for index in range(100)] for batch in range(20)]
-    found = [window.join(batch) for batch in batches[:5]]
+    result = [window.join(batch) for batch in batches[:5]]
     faults.control("DELETE", "/_local/calls")
-    found += [window.join(batch) for batch in batches[5:]]
-    assert len({one.incident_id for one in found}) == 1
+    result += [window.join(batch) for batch in batches[5:]]
+    assert len({one.incident_id for one in result}) == 1
     assert writes_of(faults) == []
-    summary = incidents.get(str(found[0].incident_id)).signals
+    summary = incidents.get(str(result[0].incident_id)).signals
     assert (summary.count, len(summary.pods)) == (MAX_COUNTED, MAX_NAMES)
 
 

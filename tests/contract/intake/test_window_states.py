@@ -134,14 +134,14 @@ class Cluster(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for page in self.book.pages:
-            found = self.incidents.get(page.id).signals
-            assert found.count == len({signal.id for signal in page.signals})
-            assert set(found.pods) == {signal.pod for signal in page.signals if signal.pod}
-            assert set(found.nodes) == {signal.node for signal in page.signals if signal.node}
-            assert found.first_seen == min(signal.first_seen for signal in page.signals)
+            result = self.incidents.get(page.id).signals
+            assert result.count == len({signal.id for signal in page.signals})
+            assert set(result.pods) == {signal.pod for signal in page.signals if signal.pod}
+            assert set(result.nodes) == {signal.node for signal in page.signals if signal.node}
+            assert result.first_seen == min(signal.first_seen for signal in page.signals)
             last = max(signal.last_seen for signal in page.signals)
-            assert found.last_seen is not None
-            assert timedelta() <= last - found.last_seen < timedelta(minutes=1)
+            assert result.last_seen is not None
+            assert timedelta() <= last - result.last_seen < timedelta(minutes=1)
 
 
 def test_given_any_interleaving_of_signals_and_closes_then_the_incidents_are_those_of_the_book(table: Table) -> None:

@@ -81,7 +81,7 @@ class World:
     def members(self) -> list[str]:
         named = {"AutoScalingGroupNames": [self.group]}
         [group] = self.aws.client("autoscaling").describe_auto_scaling_groups(**named)["AutoScalingGroups"]
-        return [each["InstanceId"] for each in group["Instances"]]
+        return [instance["InstanceId"] for instance in group["Instances"]]
 
     def cordoned(self) -> bool:
         return bool(self.kubernetes.admin.get(f"/api/v1/nodes/{self.node}")["spec"].get("unschedulable"))

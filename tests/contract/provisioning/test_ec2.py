@@ -151,8 +151,8 @@ def test_given_a_lost_answer_then_the_next_try_finds_the_subnet(
     faults.inject("ec2", "CreateSubnet", when="after")
     with pytest.raises(ServiceUnavailable):
         changes.create_subnet(vpc.id, ZONE, CIDR)
-    found = changes.create_subnet(vpc.id, ZONE, CIDR)
-    assert [subnet.id for subnet in changes.subnets()] == [found.id]
+    result = changes.create_subnet(vpc.id, ZONE, CIDR)
+    assert [subnet.id for subnet in changes.subnets()] == [result.id]
 
 
 def test_given_two_tries_at_once_then_both_get_the_one_subnet(vpc: Vpc, changes: Ec2Changes) -> None:

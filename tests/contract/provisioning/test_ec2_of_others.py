@@ -58,8 +58,8 @@ def test_given_an_eni_that_the_cni_left_behind_then_it_is_ours_to_delete_once(
     vpc: Vpc, enis: LeakedEnis, faults: LocalAws, tags: dict[str, str]
 ) -> None:
     eni = leaked(vpc, **tags)
-    [found] = enis.look([eni])
-    assert (found.left_because, found.addresses, found.subnet_id) == (None, 1, vpc.subnets["a"])
+    [result] = enis.look([eni])
+    assert (result.left_because, result.addresses, result.subnet_id) == (None, 1, vpc.subnets["a"])
     assert enis.delete(eni)
     assert enis.look([eni]) == []
     assert enis.delete(eni)
@@ -78,16 +78,16 @@ def test_given_an_eni_that_the_cni_left_behind_then_it_is_ours_to_delete_once(
 def test_given_an_eni_that_is_not_leaked_or_not_ours_then_it_is_left(
     vpc: Vpc, enis: LeakedEnis, description: str, tags: dict[str, str], why: str
 ) -> None:
-    [found] = enis.look([leaked(vpc, description, **tags)])
-    assert why in str(found.left_because)
+    [result] = enis.look([leaked(vpc, description, **tags)])
+    assert why in str(result.left_because)
 
 
 def test_given_an_eni_that_was_attached_meanwhile_then_it_stays(vpc: Vpc, enis: LeakedEnis) -> None:
     eni = leaked(vpc)
     vpc.ec2.attach_network_interface(NetworkInterfaceId=eni, InstanceId=vpc.instance(), DeviceIndex=1)
     assert not enis.delete(eni)
-    [found] = enis.look([eni])
-    assert "in-use" in str(found.left_because)
+    [result] = enis.look([eni])
+    assert "in-use" in str(result.left_because)
 
 
 def test_given_a_denied_deletion_of_an_eni_that_is_there_then_it_is_an_error_and_of_one_that_is_gone_it_is_not(
@@ -117,7 +117,7 @@ def test_given_more_enis_than_a_filter_takes_then_all_are_looked_at(
     gone = [f"eni-{number:017x}" for number in range(450)]
     faults.control("DELETE", "/_local/calls")
     assert enis.look([]) == []
-    assert [found.id for found in enis.look([*gone, there])] == [there]
+    assert [result.id for result in enis.look([*gone, there])] == [there]
     assert count(faults, "DescribeNetworkInterfaces") == 3
 
 

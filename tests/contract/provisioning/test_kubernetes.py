@@ -95,9 +95,9 @@ def test_given_the_crd_of_another_incident_then_it_stays(changes: KubeChanges, c
 def test_given_no_eniconfig_then_creating_it_twice_makes_one_with_our_label(changes: KubeChanges, crd: str) -> None:
     for _ in range(2):
         assert changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd)
-    found = essence(changes.eni_config("zone-a"))
-    assert found["spec"] == {"subnet": "subnet-1"}
-    assert found["labels"] == {
+    result = essence(changes.eni_config("zone-a"))
+    assert result["spec"] == {"subnet": "subnet-1"}
+    assert result["labels"] == {
         "app.kubernetes.io/managed-by": "eks-ip-remediator",
         "eks-ip-remediator/incident": crd,
     }
@@ -221,9 +221,9 @@ def test_given_aws_node_then_its_settings_are_switched_and_the_rest_stays(
     for _ in range(2):
         changes.apply_cni_environment(cni_settings())
     assert changes.cni_environment() == {**before, **cni_settings()}
-    found = kubernetes.admin.get(AWS_NODE)
-    assert found["metadata"]["generation"] == daemonset["metadata"]["generation"] + 1
-    containers = found["spec"]["template"]["spec"]["containers"]
+    result = kubernetes.admin.get(AWS_NODE)
+    assert result["metadata"]["generation"] == daemonset["metadata"]["generation"] + 1
+    containers = result["spec"]["template"]["spec"]["containers"]
     assert [one["name"] for one in containers] == [
         one["name"] for one in daemonset["spec"]["template"]["spec"]["containers"]
     ]

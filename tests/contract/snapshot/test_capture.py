@@ -106,19 +106,19 @@ def roomy(faults: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, c
 def test_given_a_full_subnet_and_a_stuck_pod_then_the_snapshot_proves_it(site: Site) -> None:
     site.fill()
     site.stick()
-    found = site.capture()
-    assert found.taken_at == site.clock.now
-    assert found.account_id == ACCOUNT
-    [node] = found.nodes
+    result = site.capture()
+    assert result.taken_at == site.clock.now
+    assert result.account_id == ACCOUNT
+    [node] = result.nodes
     assert (node.instance_id, node.default_card_enis, node.addresses_per_eni) == (site.instance, 3, 6)
-    assert (node.primary_subnet, free_slots(found.cni, node)) == (site.vpc.subnets["a"], 2)
-    assert [subnet.free for subnet in found.subnets] == [0]
-    assert diagnose(found).verdict is Verdict.SUBNET_EXHAUSTED
+    assert (node.primary_subnet, free_slots(result.cni, node)) == (site.vpc.subnets["a"], 2)
+    assert [subnet.free for subnet in result.subnets] == [0]
+    assert diagnose(result).verdict is Verdict.SUBNET_EXHAUSTED
 
 
 def test_given_a_snapshot_then_it_is_a_plain_document(site: Site) -> None:
-    found = site.capture()
-    assert Snapshot.model_validate(json.loads(found.model_dump_json())) == found
+    result = site.capture()
+    assert Snapshot.model_validate(json.loads(result.model_dump_json())) == result
 
 
 def test_given_free_addresses_in_pieces_then_the_snapshot_proves_fragmentation_without_any_signal(roomy: Site) -> None:
@@ -127,15 +127,15 @@ def test_given_free_addresses_in_pieces_then_the_snapshot_proves_fragmentation_w
     for address in ("10.0.0.20", "10.0.0.40"):
         roomy.vpc.interface(subnet, PrivateIpAddress=address)
     roomy.stick()
-    found = roomy.capture()
-    assert [(subnet.free_prefixes, (subnet.free or 0) > 16) for subnet in found.subnets] == [(0, True)]
-    assert diagnose(found).verdict is Verdict.PREFIX_FRAGMENTED
+    result = roomy.capture()
+    assert [(subnet.free_prefixes, (subnet.free or 0) > 16) for subnet in result.subnets] == [(0, True)]
+    assert diagnose(result).verdict is Verdict.PREFIX_FRAGMENTED
 
 
 def test_given_a_limit_of_enis_that_the_cni_was_told_then_it_bounds_the_node(site: Site) -> None:
     site.install_cni(MAX_ENI="1")
-    found = site.capture()
-    assert free_slots(found.cni, found.nodes[0]) == 0
+    result = site.capture()
+    assert free_slots(result.cni, result.nodes[0]) == 0
 
 
 def test_given_an_eni_that_the_cni_left_behind_then_it_is_in_the_snapshot(site: Site) -> None:
@@ -185,8 +185,8 @@ def test_given_prefix_delegation_then_the_reservations_of_the_nodes_subnets_are_
     for id_, cidr in ((subnet, "10.0.0.32/28"), (other, "10.0.9.32/28")):
         roomy.vpc.ec2.create_subnet_cidr_reservation(SubnetId=id_, Cidr=cidr, ReservationType="prefix")
     faults.control("DELETE", "/_local/calls")
-    found = {one.id: [(each.cidr, each.kind) for each in one.reservations] for one in roomy.capture().subnets}
-    assert found == {subnet: [("10.0.0.32/28", "prefix")], other: []}
+    result = {one.id: [(kept.cidr, kept.kind) for kept in one.reservations] for one in roomy.capture().subnets}
+    assert result == {subnet: [("10.0.0.32/28", "prefix")], other: []}
     assert len(faults.calls(service="ec2", action="GetSubnetCidrReservations")) == 1
 
 
@@ -203,23 +203,23 @@ def test_given_a_vpc_with_everything_then_the_snapshot_tells_it(site: Site) -> N
     group = ec2.create_security_group(GroupName="db", Description="-", VpcId=site.vpc.id)["GroupId"]
     range_ = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/16"}]}
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[range_])
-    found = site.capture()
-    assert [(one.name, one.subnets, bool(one.auto_scaling_group)) for one in found.cluster.node_groups] == [
+    result = site.capture()
+    assert [(one.name, one.subnets, bool(one.auto_scaling_group)) for one in result.cluster.node_groups] == [
         ("ng", (subnet,), True)
     ]
-    assert [(one.name, one.subnets) for one in found.cluster.fargate_profiles] == [("fp", (subnet,))]
-    assert found.cluster.karpenter is False
-    assert found.vpc
-    assert found.vpc.clusters == tuple(sorted((site.name, "neighbour")))
-    assert [one.id for one in found.vpc.nat_gateways] == [gateway]
-    assert [one.id for one in found.vpc.security_groups or () if one.rules] == [group]
-    assert found.vpc.network_address_units == 1 + 1 + 6  # the node, the control plane's ENI, the NAT gateway
-    assert {acl.id for acl in found.vpc.network_acls} >= {one.network_acl for one in found.subnets}
-    assert found.vpc.subnet_count == 1
-    assert {one.owner_id for one in found.subnets} == {ACCOUNT}
-    assert found.quotas.applied
-    assert [eni.security_groups != () for node in found.nodes for eni in node.interfaces] == [True]
-    assert found.unread == ()
+    assert [(one.name, one.subnets) for one in result.cluster.fargate_profiles] == [("fp", (subnet,))]
+    assert result.cluster.karpenter is False
+    assert result.vpc
+    assert result.vpc.clusters == tuple(sorted((site.name, "neighbour")))
+    assert [one.id for one in result.vpc.nat_gateways] == [gateway]
+    assert [one.id for one in result.vpc.security_groups or () if one.rules] == [group]
+    assert result.vpc.network_address_units == 1 + 1 + 6  # the node, the control plane's ENI, the NAT gateway
+    assert {acl.id for acl in result.vpc.network_acls} >= {one.network_acl for one in result.subnets}
+    assert result.vpc.subnet_count == 1
+    assert {one.owner_id for one in result.subnets} == {ACCOUNT}
+    assert result.quotas.applied
+    assert [eni.security_groups != () for node in result.nodes for eni in node.interfaces] == [True]
+    assert result.unread == ()
 
 
 def test_given_the_managed_addon_then_its_state_and_what_it_lets_be_configured_are_told(
@@ -262,13 +262,13 @@ def test_given_that_whatever_can_be_done_without_is_refused_then_it_is_told_and_
         service, action = call.split(":")
         code = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
         faults.inject(service, action, error=code, message="not allowed. Encoded authorization failure message: x")
-    found = site.capture()
-    assert diagnose(found).verdict is Verdict.SUBNET_EXHAUSTED
-    assert [line.partition(": ")[0] for line in found.unread] == sorted(OPTIONAL.values())
-    assert all(line.endswith("not allowed.") for line in found.unread)
-    assert found.vpc
-    assert found.vpc.security_groups is None
-    assert not found.quotas.applied
+    result = site.capture()
+    assert diagnose(result).verdict is Verdict.SUBNET_EXHAUSTED
+    assert [line.partition(": ")[0] for line in result.unread] == sorted(OPTIONAL.values())
+    assert all(line.endswith("not allowed.") for line in result.unread)
+    assert result.vpc
+    assert result.vpc.security_groups is None
+    assert not result.quotas.applied
 
 
 @pytest.mark.parametrize("code", ["RequestLimitExceeded", "InternalError", "InvalidAction"])

@@ -33,9 +33,9 @@ def subnets(vpc: Vpc, facts: Ec2Reader) -> list[Subnet]:
 
 def test_given_a_vpc_then_its_owner_and_cidrs_are_told_the_primary_one_first(vpc: Vpc, facts: Ec2Reader) -> None:
     vpc.ec2.associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock="100.64.0.0/22")
-    found = facts.vpc(vpc.id)
-    assert (found.id, found.owner_id) == (vpc.id, "000000000000")
-    assert [(cidr.cidr, cidr.state) for cidr in found.cidrs] == [
+    result = facts.vpc(vpc.id)
+    assert (result.id, result.owner_id) == (vpc.id, "000000000000")
+    assert [(cidr.cidr, cidr.state) for cidr in result.cidrs] == [
         ("10.0.0.0/16", "associated"),
         ("100.64.0.0/22", "associating"),
     ]
@@ -46,8 +46,8 @@ def test_given_a_list_in_another_order_then_the_primary_cidr_still_comes_first()
         {"CidrBlock": cidr, "AssociationId": f"assoc-{cidr}", "CidrBlockState": {"State": "associated"}}
         for cidr in ("100.64.0.0/22", "10.0.0.0/16", "10.5.0.0/16")
     ]
-    found = Ec2Reader.cidrs_of({"CidrBlock": "10.0.0.0/16", "CidrBlockAssociationSet": listed})
-    assert [cidr.cidr for cidr in found] == ["10.0.0.0/16", "100.64.0.0/22", "10.5.0.0/16"]
+    result = Ec2Reader.cidrs_of({"CidrBlock": "10.0.0.0/16", "CidrBlockAssociationSet": listed})
+    assert [cidr.cidr for cidr in result] == ["10.0.0.0/16", "100.64.0.0/22", "10.5.0.0/16"]
 
 
 def test_given_no_such_vpc_then_the_error_names_it(facts: Ec2Reader) -> None:
@@ -58,21 +58,21 @@ def test_given_no_such_vpc_then_the_error_names_it(facts: Ec2Reader) -> None:
 def test_given_subnets_then_free_addresses_tags_route_table_and_acl_are_told(vpc: Vpc, facts: Ec2Reader) -> None:
     other = vpc.subnet("10.0.9.0/28", "b", **{"kubernetes.io/role/cni": "1"})
     vpc.interface(vpc.subnets["a"], SecondaryPrivateIpAddressCount=4)
-    found = {subnet.id: subnet for subnet in subnets(vpc, facts)}
-    node_subnet = found[vpc.subnets["a"]]
+    result = {subnet.id: subnet for subnet in subnets(vpc, facts)}
+    node_subnet = result[vpc.subnets["a"]]
     assert (node_subnet.zone, node_subnet.cidr, node_subnet.free) == (f"{REGION}a", "10.0.0.0/24", 246)
     assert (node_subnet.route_table, node_subnet.network_acl) == (vpc.route_tables["a"], vpc.network_acls["a"])
-    assert found[other].tags == {"kubernetes.io/role/cni": "1"}
-    assert found[other].free == 11
-    assert set(found) == {*vpc.subnets.values(), other}
+    assert result[other].tags == {"kubernetes.io/role/cni": "1"}
+    assert result[other].free == 11
+    assert set(result) == {*vpc.subnets.values(), other}
 
 
 def test_given_a_subnet_of_no_table_then_the_main_route_table_applies_to_it(vpc: Vpc, facts: Ec2Reader) -> None:
     other = vpc.subnet("10.0.9.0/28")
     filters = [{"Name": "vpc-id", "Values": [vpc.id]}, {"Name": "association.main", "Values": ["true"]}]
     [main] = vpc.ec2.describe_route_tables(Filters=filters)["RouteTables"]
-    found = next(subnet for subnet in subnets(vpc, facts) if subnet.id == other)
-    assert found.route_table == main["RouteTableId"]
+    result = next(subnet for subnet in subnets(vpc, facts) if subnet.id == other)
+    assert result.route_table == main["RouteTableId"]
 
 
 def test_given_routes_then_all_but_the_local_ones_are_told(vpc: Vpc, facts: Ec2Reader) -> None:
@@ -106,9 +106,9 @@ def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc
     vpc.ec2.attach_network_interface(NetworkInterfaceId=second, InstanceId=instance, DeviceIndex=1)
     third = vpc.interface(vpc.subnets["a"], Ipv4PrefixCount=2)
     vpc.ec2.attach_network_interface(NetworkInterfaceId=third, InstanceId=instance, DeviceIndex=2)
-    found = facts.interfaces(vpc.id).by_instance
-    assert list(found) == [instance]
-    told = {eni.id: (eni.primary, eni.addresses, eni.prefixes) for eni in found[instance]}
+    result = facts.interfaces(vpc.id).by_instance
+    assert list(result) == [instance]
+    told = {eni.id: (eni.primary, eni.addresses, eni.prefixes) for eni in result[instance]}
     assert told.pop(second) == (False, 6, 0)
     assert told.pop(third) == (False, 1, 2)
     assert list(told.values()) == [(True, 1, 0)]

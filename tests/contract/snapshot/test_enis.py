@@ -31,10 +31,10 @@ def of_instance(number: int, device: int = 0, **fields: Any) -> dict[str, Any]:
 
 
 def facts(*enis: dict[str, Any]) -> InterfaceFacts:
-    found = InterfaceFacts()
+    result = InterfaceFacts()
     for one in enis:
-        found.add(one)
-    return found
+        result.add(one)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_given_enis_of_instances_then_their_group_protects_each_instance_once() 
 
 
 def test_given_thousands_of_instances_then_a_few_are_named_and_no_other_kind_is_lost() -> None:
-    found = facts(*(of_instance(number) for number in range(1, 31)), eni(99, "RDSNetworkInterface")).users("sg-1")
-    assert len(found) == 7
-    assert found[0] == "RDS eni-99"
-    assert found[-1] == "instance and 25 more"
+    result = facts(*(of_instance(number) for number in range(1, 31)), eni(99, "RDSNetworkInterface")).users("sg-1")
+    assert len(result) == 7
+    assert result[0] == "RDS eni-99"
+    assert result[-1] == "instance and 25 more"
 
 
 def test_given_enis_then_units_are_counted_as_the_vpc_user_guide_counts_them() -> None:
@@ -92,14 +92,14 @@ def test_given_enis_of_control_planes_nodes_and_pods_then_their_clusters_are_kno
     def tagged(number: int, key: str, value: str) -> dict[str, Any]:
         return eni(number, TagSet=[{"Key": key, "Value": value}])
 
-    found = facts(
+    result = facts(
         eni(1, "Amazon EKS shop"),
         eni(2, "Amazon EKS control plane of something"),  # nobody's name has spaces
         tagged(3, "kubernetes.io/cluster/batch", "owned"),
         tagged(4, "cluster.k8s.amazonaws.com/name", "shop"),
         tagged(5, "Name", "web"),
     )
-    assert found.clusters == {"shop", "batch"}
+    assert result.clusters == {"shop", "batch"}
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_given_enis_of_control_planes_nodes_and_pods_then_their_clusters_are_kno
 def test_given_an_available_eni_of_the_cni_then_it_is_leaked_unless_it_was_only_just_made(
     created: str, counted: bool
 ) -> None:
-    found = InterfaceFacts(now=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    result = InterfaceFacts(now=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
     tags = [{"Key": "node.k8s.amazonaws.com/createdAt", "Value": created}] if created else []
-    found.add(eni(1, "aws-K8S-i-1", Status="available", TagSet=tags))
-    assert [leaked.id for leaked in found.leaked] == (["eni-1"] if counted else [])
-    assert found.blocks  # its address is taken either way
+    result.add(eni(1, "aws-K8S-i-1", Status="available", TagSet=tags))
+    assert [leaked.id for leaked in result.leaked] == (["eni-1"] if counted else [])
+    assert result.blocks  # its address is taken either way

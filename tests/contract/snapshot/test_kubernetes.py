@@ -80,14 +80,14 @@ def failure(
 
 def test_given_a_node_then_zone_instance_type_and_max_pods_are_told(facts: KubernetesReader, nodes: Any) -> None:
     name = nodes()
-    found = read(facts, name)
-    assert (found.zone, found.instance_id, found.instance_type, found.max_pods) == (
+    result = read(facts, name)
+    assert (result.zone, result.instance_id, result.instance_type, result.max_pods) == (
         "eu-west-1a",
         "i-0abc",
         "t3.medium",
         17,
     )
-    assert found.runs_vpc_cni
+    assert result.runs_vpc_cni
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_given_a_node_then_zone_instance_type_and_max_pods_are_told(facts: Kuber
 def test_given_a_node_of_another_kind_then_it_does_not_run_the_vpc_cni(
     facts: KubernetesReader, nodes: Any, labels: dict[str, str], kind: str
 ) -> None:
-    found = read(facts, nodes(**labels))
-    assert getattr(found, kind)
-    assert not found.runs_vpc_cni
+    result = read(facts, nodes(**labels))
+    assert getattr(result, kind)
+    assert not result.runs_vpc_cni
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_given_a_node_of_another_kind_then_it_does_not_run_the_vpc_cni(
 def test_given_a_nodes_labels_then_who_made_it_and_its_group_are_told(
     facts: KubernetesReader, nodes: Any, labels: dict[str, str], provisioner: str, group: str | None
 ) -> None:
-    found = read(facts, nodes(**labels))
-    assert (found.provisioner, found.group) == (provisioner, group)
+    result = read(facts, nodes(**labels))
+    assert (result.provisioner, result.group) == (provisioner, group)
 
 
 def test_given_what_a_node_bears_then_its_eniconfig_is_chosen_as_ipamd_chooses(
@@ -166,9 +166,9 @@ def test_given_pods_without_address_then_those_that_the_cni_failed_are_told(
         uid = pod(kubernetes, namespace, name, **{"node": host, **options})
         failure(kubernetes, namespace, uid, name, message)
     pod(kubernetes, namespace, "no-event", host)
-    [found] = [one for one in facts.stuck_pods() if one.namespace == namespace]
-    assert (found.name, found.uid, found.node, found.message) == ("stuck", stuck, host, NO_ADDRESS)
-    assert found.since
+    [result] = [one for one in facts.stuck_pods() if one.namespace == namespace]
+    assert (result.name, result.uid, result.node, result.message) == ("stuck", stuck, host, NO_ADDRESS)
+    assert result.since
 
 
 def test_given_a_pod_that_runs_by_now_then_its_old_events_make_it_no_stuck_pod(
@@ -188,8 +188,8 @@ def test_given_several_failures_of_a_pod_then_the_newest_words_are_told_shortene
     newest = f"{NO_ADDRESS} {'x' * 600}"
     failure(kubernetes, namespace, uid, "nginx", newest, lastTimestamp="2026-03-01T12:05:00Z")
     failure(kubernetes, namespace, uid, "nginx")
-    [found] = [one for one in facts.stuck_pods() if one.namespace == namespace]
-    assert found.message == newest[:500]
+    [result] = [one for one in facts.stuck_pods() if one.namespace == namespace]
+    assert result.message == newest[:500]
 
 
 # --- The CNI
@@ -202,13 +202,13 @@ def test_given_no_aws_node_then_the_vpc_cni_is_not_installed(kubernetes: Kuberne
 
 def test_given_aws_node_then_version_and_settings_are_told(kubernetes: Kubernetes, facts: KubernetesReader) -> None:
     kubernetes.install_aws_node()
-    found = facts.cni(managed_addon=True)
-    assert found.installed
-    assert (found.owner, found.owned_by) == ("addon", None)
-    assert found.release == (1, 23, 1)
-    assert found.env["WARM_ENI_TARGET"] == "1"
-    assert "MY_NODE_NAME" not in found.env  # a valueFrom is no setting
-    assert not found.custom_networking
+    result = facts.cni(managed_addon=True)
+    assert result.installed
+    assert (result.owner, result.owned_by) == ("addon", None)
+    assert result.release == (1, 23, 1)
+    assert result.env["WARM_ENI_TARGET"] == "1"
+    assert "MY_NODE_NAME" not in result.env  # a valueFrom is no setting
+    assert not result.custom_networking
 
 
 def test_given_variables_that_are_not_the_cnis_then_they_stay_out(
@@ -230,9 +230,9 @@ def test_given_variables_that_are_not_the_cnis_then_they_stay_out(
     env = [{"name": name, "value": value} for name, value in {**ours, **others}.items()]
     container = {"name": "aws-node", "env": env}
     kubernetes.admin.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": [container]}}}})
-    found = facts.cni(managed_addon=False).env
-    assert found.items() >= ours.items()
-    assert not found.keys() & others.keys()
+    result = facts.cni(managed_addon=False).env
+    assert result.items() >= ours.items()
+    assert not result.keys() & others.keys()
 
 
 def test_given_writers_of_aws_nodes_spec_then_each_is_named_once(
@@ -245,10 +245,10 @@ def test_given_writers_of_aws_nodes_spec_then_each_is_named_once(
     spec = {"spec": {"template": {"spec": {"containers": [container]}}}}
     kubernetes.apply_as("Terraform", AWS_NODE, {**labels, "metadata": {}, **spec})
     kubernetes.set_rollout(wanted=1, updated=1, available=1)
-    found = facts.cni(managed_addon=False).managers
-    assert "Terraform" in found
-    assert "label-keeper" not in found
-    assert len(found) == len(set(found))
+    result = facts.cni(managed_addon=False).managers
+    assert "Terraform" in result
+    assert "label-keeper" not in result
+    assert len(result) == len(set(result))
 
 
 def test_given_aws_node_that_no_node_is_to_run_then_another_cni_is_in_charge(
@@ -290,8 +290,8 @@ def test_given_marks_of_an_owner_then_who_keeps_aws_node_is_told(
     kubernetes: Kubernetes, facts: KubernetesReader, marks: dict[str, Any], owner: str, owned_by: str | None
 ) -> None:
     kubernetes.install_aws_node(**marks)
-    found = facts.cni(managed_addon=False)
-    assert (found.owner, found.owned_by) == (owner, owned_by)
+    result = facts.cni(managed_addon=False)
+    assert (result.owner, result.owned_by) == (owner, owned_by)
     assert facts.cni(managed_addon=True).owner == "addon"
 
 

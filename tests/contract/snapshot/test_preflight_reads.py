@@ -71,13 +71,13 @@ class Reach:
     def groups(self, *neighbours: str) -> dict[str, SecurityGroup]:
         ours = [IPv4Network(cidr.cidr) for cidr in self.facts.vpc(self.vpc.id).cidrs]
         reader = SecurityGroupReader(self.ec2, ours, self.lists)
-        found = reader.read(self.vpc.id, neighbours, self.facts.interfaces(self.vpc.id))
-        return {group.id: group for group in found}
+        result = reader.read(self.vpc.id, neighbours, self.facts.interfaces(self.vpc.id))
+        return {group.id: group for group in result}
 
     def routes(self) -> dict[str, tuple[str, str, str | None]]:
         """(target, state, prefix list) by destination."""
-        found = routes(self.facts.route_tables(self.vpc.id), self.lists)
-        return {route.destination: (route.target, route.state, route.prefix_list) for route in found}
+        result = routes(self.facts.route_tables(self.vpc.id), self.lists)
+        return {route.destination: (route.target, route.state, route.prefix_list) for route in result}
 
     def transit(self, account: str | None = ACCOUNT) -> TransitFacts:
         return transit(self.ec2, self.vpc.id, account, self.lists)
@@ -99,14 +99,14 @@ def tcp(port: int, *cidrs: str, **more: Any) -> dict[str, Any]:
 def test_given_a_group_that_names_the_vpcs_ranges_then_its_rules_and_what_it_protects_are_told(reach: Reach) -> None:
     group = reach.group("db", tcp(5432, "10.0.0.0/16", "10.0.1.0/24", "192.168.0.0/16", "203.0.113.0/24"))
     reach.vpc.interface(reach.vpc.subnets["a"], Description="RDSNetworkInterface", Groups=[group])
-    found = reach.groups()[group]
-    assert (found.name, found.vpc_id) == ("db", reach.vpc.id)
-    assert [user.partition(" ")[0] for user in found.used_by] == ["RDS"]
-    told = {rule.cidrs: (rule.protocol, rule.from_port, rule.to_port, rule.egress) for rule in found.rules}
+    result = reach.groups()[group]
+    assert (result.name, result.vpc_id) == ("db", reach.vpc.id)
+    assert [user.partition(" ")[0] for user in result.used_by] == ["RDS"]
+    told = {rule.cidrs: (rule.protocol, rule.from_port, rule.to_port, rule.egress) for rule in result.rules}
     # 203.0.113.0/24 is documentation's, so "not global"; a public range of others would be left out.
     assert set(told) == {("10.0.0.0/16",), ("10.0.1.0/24",), ("192.168.0.0/16",), ("203.0.113.0/24",)}
     assert set(told.values()) == {("tcp", 5432, 5432, False)}
-    assert all(rule.id and rule.id.startswith("sgr-") for rule in found.rules)
+    assert all(rule.id and rule.id.startswith("sgr-") for rule in result.rules)
 
 
 @pytest.mark.parametrize(
@@ -144,29 +144,29 @@ def test_given_a_group_that_admits_by_range_and_by_group_then_both_are_told(reac
 def test_given_two_groups_of_a_database_then_the_rules_by_group_of_the_other_one_are_told_too(reach: Reach) -> None:
     nodes, by_range, by_group = reach.group("nodes"), reach.group("ranges", tcp(5432, "10.0.0.0/16")), reach.group("by")
     elsewhere = reach.group("elsewhere")
-    for each in (by_group, elsewhere):
+    for item in (by_group, elsewhere):
         pair = tcp(5432, UserIdGroupPairs=[{"GroupId": nodes}])
-        reach.ec2.authorize_security_group_ingress(GroupId=each, IpPermissions=[pair])
+        reach.ec2.authorize_security_group_ingress(GroupId=item, IpPermissions=[pair])
     home = reach.vpc.subnets["a"]
     reach.vpc.interface(home, Description="RDSNetworkInterface", Groups=[by_range, by_group])
-    found = reach.groups()
-    assert [rule.groups for rule in found[by_group].rules] == [(nodes,)]
-    assert found[by_group].used_by == found[by_range].used_by != ()
-    assert found[elsewhere].rules == ()
+    result = reach.groups()
+    assert [rule.groups for rule in result[by_group].rules] == [(nodes,)]
+    assert result[by_group].used_by == result[by_range].used_by != ()
+    assert result[elsewhere].rules == ()
 
 
 def test_given_a_range_around_the_vpc_then_what_else_is_admitted_is_told_too(reach: Reach) -> None:
     group = reach.group("wide", tcp(443, "10.0.0.0/8", "100.64.0.0/10", "0.0.0.0/0", "8.8.8.0/24"))
-    found = reach.groups()[group].rules
-    assert {cidr for rule in found for cidr in rule.cidrs} == {"10.0.0.0/8", "100.64.0.0/10", "0.0.0.0/0"}
+    result = reach.groups()[group].rules
+    assert {cidr for rule in result for cidr in rule.cidrs} == {"10.0.0.0/8", "100.64.0.0/10", "0.0.0.0/0"}
 
 
 def test_given_rules_out_that_name_the_vpc_then_they_are_told_and_rules_in_only_where_they_do(reach: Reach) -> None:
     group = reach.group("strict", tcp(443, "10.0.0.0/16"), egress=True)
     reach.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[tcp(80, "0.0.0.0/0")])
-    found = reach.groups()[group].rules
+    result = reach.groups()[group].rules
     # A new group lets everything out.
-    assert {(rule.egress, rule.cidrs, rule.from_port) for rule in found} == {
+    assert {(rule.egress, rule.cidrs, rule.from_port) for rule in result} == {
         (True, ("10.0.0.0/16",), 443),
         (True, ("0.0.0.0/0",), None),
     }
@@ -187,10 +187,10 @@ def test_given_a_neighbour_vpc_then_those_of_its_groups_are_told_that_name_our_r
         for number, cidr in enumerate(("10.0.0.0/16", "10.0.77.0/24", "10.0.0.0/12", "10.0.3.4/32"))
     ]
     other = reach.group("other", tcp(5432, "10.9.0.0/16"), vpc=peer)
-    found = reach.groups(peer)
-    assert {id_ for id_, group in found.items() if group.vpc_id == peer} == set(naming)
-    assert all(found[id_].rules for id_ in naming)
-    assert other not in found
+    result = reach.groups(peer)
+    assert {id_ for id_, group in result.items() if group.vpc_id == peer} == set(naming)
+    assert all(result[id_].rules for id_ in naming)
+    assert other not in result
     assert not set(naming) & set(reach.groups())
 
 
@@ -204,9 +204,9 @@ def test_given_a_vpc_that_ends_within_an_octet_then_neighbours_rules_for_parts_o
     part, beside = str(list(network.subnets(new_prefix=28))[1]), "10.0.200.0/24"
     wanted = [reach.group(f"g{n}", tcp(1, c), vpc=peer) for n, c in enumerate((cidr, part, "10.0.0.0/16"))]
     unwanted = reach.group("beside", tcp(1, beside), vpc=peer)
-    found = Reach(small, reach.facts, reach.unread, reach.lists).groups(peer)
-    assert set(wanted) <= set(found)
-    assert not found.get(unwanted) or not found[unwanted].rules
+    result = Reach(small, reach.facts, reach.unread, reach.lists).groups(peer)
+    assert set(wanted) <= set(result)
+    assert not result.get(unwanted) or not result[unwanted].rules
 
 
 def test_given_groups_that_name_nothing_then_their_rules_are_not_asked_for(reach: Reach, faults: LocalAws) -> None:
@@ -271,11 +271,11 @@ def test_given_a_transit_gateway_then_active_ranges_and_blackholes_of_others_and
     reach.ec2.create_transit_gateway_route(
         TransitGatewayRouteTableId=table, DestinationCidrBlock="10.200.0.0/16", Blackhole=True
     )
-    found = reach.transit()
-    [told] = found.gateways
+    result = reach.transit()
+    [told] = result.gateways
     assert (told.id, told.routes, told.blackholes) == (gateway, ("100.70.0.0/16",), ("10.200.0.0/16",))
     assert told.attachment.startswith("tgw-attach-")
-    assert found.neighbours == {other}
+    assert result.neighbours == {other}
     assert reach.unread.lines == ()
 
 
@@ -311,14 +311,14 @@ def test_given_network_acls_then_their_ipv4_entries_are_told_the_last_one_too(re
     ports = {"From": 1024, "To": 65535}
     make(**common, RuleNumber=90, Protocol="6", Egress=True, CidrBlock="10.0.0.0/16", PortRange=ports)
     make(**common, RuleNumber=91, Protocol="-1", Egress=True, Ipv6CidrBlock="::/0")
-    found = {one.id: one for one in acl_documents(reach.facts.network_acls(reach.vpc.id))}
+    result = {one.id: one for one in acl_documents(reach.facts.network_acls(reach.vpc.id))}
     assert (
         AclEntry(number=90, egress=True, allow=True, cidr="10.0.0.0/16", protocol="6", from_port=1024, to_port=65535)
-        in found[acl].entries
+        in result[acl].entries
     )
-    assert AclEntry(number=32767, egress=False, allow=False, cidr="0.0.0.0/0") in found[acl].entries
-    assert {entry.number for entry in found[acl].entries} == {90, 32767}
-    assert [one.default for one in found.values()].count(True) == 1
+    assert AclEntry(number=32767, egress=False, allow=False, cidr="0.0.0.0/0") in result[acl].entries
+    assert {entry.number for entry in result[acl].entries} == {90, 32767}
+    assert [one.default for one in result.values()].count(True) == 1
 
 
 def test_given_nat_gateways_and_endpoints_then_they_are_told_while_they_live(reach: Reach) -> None:
@@ -336,9 +336,9 @@ def test_given_nat_gateways_and_endpoints_then_they_are_told_while_they_live(rea
     )["VpcEndpoint"]["VpcEndpointId"]
     gateways = {one.id: (one.subnet_id, one.private) for one in reach.facts.nat_gateways(reach.vpc.id)}
     assert gateways == {private: (subnet, True), public: (subnet, False)}
-    [found] = reach.facts.endpoints(reach.vpc.id)
-    assert (found.id, found.service, found.kind) == (endpoint, service, "Interface")
-    assert found.security_groups == (group,)
+    [result] = reach.facts.endpoints(reach.vpc.id)
+    assert (result.id, result.service, result.kind) == (endpoint, service, "Interface")
+    assert result.security_groups == (group,)
     assert reach.groups()[group].used_by == (f"endpoint {endpoint}",)
     reach.ec2.delete_nat_gateway(NatGatewayId=public)
     reach.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
@@ -349,10 +349,10 @@ def test_given_nat_gateways_and_endpoints_then_they_are_told_while_they_live(rea
 def test_given_a_cidr_reservation_then_its_range_and_kind_are_told(reach: Reach) -> None:
     subnet = reach.vpc.subnets["a"]
     reach.ec2.create_subnet_cidr_reservation(SubnetId=subnet, Cidr="10.0.0.64/28", ReservationType="prefix")
-    [found] = reach.facts.reservations(subnet)
-    assert (found.cidr, found.kind) == ("10.0.0.64/28", "prefix")
-    assert found.id
-    assert found.id.startswith("scr-")
+    [result] = reach.facts.reservations(subnet)
+    assert (result.cidr, result.kind) == ("10.0.0.64/28", "prefix")
+    assert result.id
+    assert result.id.startswith("scr-")
 
 
 # --- Quotas
@@ -381,7 +381,7 @@ def test_given_a_quota_that_is_not_listed_then_the_default_is_assumed_and_that_i
             return [{"Quotas": listed}]
 
     unread = ReadFailures()
-    found = read_quotas(Lists(), unread)
-    assert (found.cidrs_per_vpc, found.subnets_per_vpc) == (5, 7)
+    result = read_quotas(Lists(), unread)
+    assert (result.cidrs_per_vpc, result.subnets_per_vpc) == (5, 7)
     [line] = unread.lines
     assert line.startswith("quotas cidrs_per_vpc: ")

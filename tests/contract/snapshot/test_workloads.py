@@ -85,8 +85,8 @@ def test_given_a_workload_then_its_image_or_labels_tell_whether_it_uses_100_64(
     spec = {"selector": {"matchLabels": {"app": "x"}}, "template": template}
     body = {"metadata": {"name": "vpn", "labels": labels}, "spec": spec}
     kubernetes.admin.create(f"/apis/apps/v1/namespaces/{namespace}/{kind}", body)
-    found = [one for one in workloads.overlays(kind) if f" {namespace}/" in one]
-    assert found == ([f"{names[kind]} {namespace}/vpn"] if is_overlay else [])
+    result = [one for one in workloads.overlays(kind) if f" {namespace}/" in one]
+    assert result == ([f"{names[kind]} {namespace}/vpn"] if is_overlay else [])
     kubernetes.admin.delete(f"/apis/apps/v1/namespaces/{namespace}/{kind}/vpn")
 
 

@@ -39,8 +39,8 @@ class Vpc:
     def replace_acl(self, subnet: str, acl: str) -> None:
         association = next(
             one["NetworkAclAssociationId"]
-            for found in self.acls_of(subnet)
-            for one in found["Associations"]
+            for result in self.acls_of(subnet)
+            for one in result["Associations"]
             if one["SubnetId"] == subnet
         )
         self.ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=acl)
@@ -58,15 +58,15 @@ class Vpc:
     # --- What EC2 says
 
     def cidrs(self) -> dict[str, str]:
-        found = self.ec2.describe_vpcs(VpcIds=[self.id])["Vpcs"][0]["CidrBlockAssociationSet"]
-        return {one["CidrBlock"]: one["CidrBlockState"]["State"] for one in found}
+        result = self.ec2.describe_vpcs(VpcIds=[self.id])["Vpcs"][0]["CidrBlockAssociationSet"]
+        return {one["CidrBlock"]: one["CidrBlockState"]["State"] for one in result}
 
     def described(self, subnet: str) -> dict[str, Any]:
         return dict(self.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0])
 
     def subnet_ids(self) -> set[str]:
-        found = self.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [self.id]}])["Subnets"]
-        return {subnet["SubnetId"] for subnet in found}
+        result = self.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [self.id]}])["Subnets"]
+        return {subnet["SubnetId"] for subnet in result}
 
     def tables_of(self, subnet: str) -> list[str]:
         filters = [{"Name": "association.subnet-id", "Values": [subnet]}]

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, Any]:
-    found: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
-    return found
+    result: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    return result
 
 
 def test_every_alarm_is_optional_tells_when_it_is_over_and_is_documented(resources: dict[str, Any]) -> None:

@@ -53,8 +53,8 @@ def lines_of(payload: Any) -> list[str]:
 
 
 def signals_of(payload: Any) -> list[Signal]:
-    found = list(parse_logs(payload, received_at=datetime.now(UTC)))
-    return [one for one in found if isinstance(one, Signal)]
+    result = list(parse_logs(payload, received_at=datetime.now(UTC)))
+    return [one for one in result if isinstance(one, Signal)]
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,13 @@ def onboard(aws: LocalAws, cluster: str) -> Callable[..., dict[str, str]]:
         )
 
         def settled() -> Any:
-            found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-            return found if not found["StackStatus"].endswith("_IN_PROGRESS") else None
+            result = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+            return result if not result["StackStatus"].endswith("_IN_PROGRESS") else None
 
-        found = eventually(settled)
+        result = eventually(settled)
         events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
         failed = [event.get("ResourceStatusReason") for event in events if event["ResourceStatus"].endswith("FAILED")]
-        assert found["StackStatus"] == "CREATE_COMPLETE", failed
+        assert result["StackStatus"] == "CREATE_COMPLETE", failed
         made = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made}
 
@@ -137,9 +137,9 @@ def test_given_an_option_without_what_it_needs_when_deployed_then_it_is_refused(
 
 
 def signal_in(inbox: Inbox) -> Signal:
-    found = parse_eventbridge(inbox.next(), received_at=datetime.now(UTC))
-    assert isinstance(found, Signal), found
-    return found
+    result = parse_eventbridge(inbox.next(), received_at=datetime.now(UTC))
+    assert isinstance(result, Signal), result
+    return result
 
 
 def test_given_the_alarm_on_pending_pods_when_pods_wait_then_a_signal_of_the_cluster_is_queued(
@@ -155,9 +155,9 @@ def test_given_the_alarm_on_pending_pods_when_pods_wait_then_a_signal_of_the_clu
     }
     aws.client("cloudwatch").put_metric_data(Namespace="ContainerInsights", MetricData=[datum])
     # then
-    found = signal_in(signals)
-    assert (found.source, found.cluster) == (Source.ALARM, cluster)
-    assert found.excerpt.startswith(made["PendingPodsAboveLimit"])
+    result = signal_in(signals)
+    assert (result.source, result.cluster) == (Source.ALARM, cluster)
+    assert result.excerpt.startswith(made["PendingPodsAboveLimit"])
 
 
 def test_given_the_alarm_on_kubelet_lines_when_pods_get_no_address_for_minutes_then_a_signal_is_queued(
@@ -184,9 +184,9 @@ def test_given_the_alarm_on_kubelet_lines_when_pods_get_no_address_for_minutes_t
     # when the next is bad too
     write(1, "Started container nginx", recorded)
     # then
-    found = signal_in(signals)
-    assert (found.source, found.cluster) == (Source.ALARM, cluster)
-    assert found.excerpt.startswith(made["PodsWithoutAddressAlarm"])
+    result = signal_in(signals)
+    assert (result.source, result.cluster) == (Source.ALARM, cluster)
+    assert result.excerpt.startswith(made["PodsWithoutAddressAlarm"])
 
 
 @pytest.mark.parametrize(("sample", "naming"), [("event_sandbox", "clusterName"), ("event_layout", "cluster")])
@@ -208,8 +208,8 @@ def test_given_forwarding_when_the_exporter_writes_to_its_own_bus_then_only_this
     put(**{naming: cluster}, reason="Started")
     put(**{naming: cluster})
     # then
-    found = signal_in(signals)
-    assert (found.cluster, found.pod) == (cluster, "default/nginx-7c5ddbdf54-x2x8k")
+    result = signal_in(signals)
+    assert (result.cluster, result.pod) == (cluster, "default/nginx-7c5ddbdf54-x2x8k")
 
 
 # Puts what it gets into a queue, for the test to see.
@@ -240,8 +240,8 @@ def test_given_log_subscriptions_when_lines_are_written_then_those_about_address
         logs.create_log_stream(logGroupName=group, logStreamName=batch["logStream"])
         events = [{"timestamp": now, "message": line} for line in ["Started container nginx", *lines]]
         logs.put_log_events(logGroupName=group, logStreamName=batch["logStream"], logEvents=events)
-        found = list(parse_logs(inbox.next(), received_at=datetime.now(UTC)))
-        return [f"{one.cluster} {one.cause}" if isinstance(one, Signal) else one.reason.value for one in found]
+        result = list(parse_logs(inbox.next(), received_at=datetime.now(UTC)))
+        return [f"{one.cluster} {one.cause}" if isinstance(one, Signal) else one.reason.value for one in result]
 
     # when and then
     assert write(dataplane, "logs_dataplane") == [f"{cluster} no_address", f"{cluster} other"]

@@ -124,8 +124,8 @@ def test_given_the_public_function_when_it_puts_items_then_only_entries_of_a_tim
 
 def _of_slack(values: dict[str, str], aws: LocalAws, table: str) -> list[dict[str, Any]]:
     arn = aws.client("dynamodb").describe_table(TableName=table)["Table"]["TableArn"]
-    found = statements("SlackFunction", **values, IncidentsTable=arn)
-    return [one for one in found if "dynamodb" in json.dumps(one["Action"])]
+    result = statements("SlackFunction", **values, IncidentsTable=arn)
+    return [one for one in result if "dynamodb" in json.dumps(one["Action"])]
 
 
 def test_given_a_subnet_of_others_when_its_network_acl_is_replaced_then_it_is_denied(
@@ -142,7 +142,7 @@ def test_given_a_subnet_of_others_when_its_network_acl_is_replaced_then_it_is_de
 
 def _replacing(ec2: Any, subnet: str, acl: str) -> dict[str, str]:
     acls = ec2.describe_network_acls(Filters=[{"Name": "association.subnet-id", "Values": [subnet]}])["NetworkAcls"]
-    [association] = [one for found in acls for one in found["Associations"] if one["SubnetId"] == subnet]
+    [association] = [one for result in acls for one in result["Associations"] if one["SubnetId"] == subnet]
     return {"AssociationId": association["NetworkAclAssociationId"], "NetworkAclId": acl}
 
 
@@ -153,8 +153,8 @@ def test_given_a_pattern_of_names_when_the_add_on_of_another_cluster_is_updated_
     aws: LocalAws, make: Maker, values: dict[str, str], cluster: str, code: str
 ) -> None:
     granted = aws.client("eks", **make.session(*statements("ClusterFunction", **values)))
-    found = code_of(granted.update_addon, clusterName=cluster, addonName="vpc-cni", configurationValues="{}")
-    assert found == code
+    result = code_of(granted.update_addon, clusterName=cluster, addonName="vpc-cni", configurationValues="{}")
+    assert result == code
 
 
 @pytest.mark.parametrize("tag", ["eks:cluster-name", "eks-ip-remediator:cluster"])

@@ -56,11 +56,11 @@ class Caller:
         """Groups by role ARN, of the stack's roles."""
         eks = self.lab.aws("eks")
         names = eks.list_access_entries(clusterName=self.cluster.name)["accessEntries"]
-        found = {}
+        result = {}
         for name in set(names) & {self.lab.outputs[role] for role in ROLES}:
             entry = eks.describe_access_entry(clusterName=self.cluster.name, principalArn=name)["accessEntry"]
-            found[name] = entry["kubernetesGroups"]
-        return found
+            result[name] = entry["kubernetesGroups"]
+        return result
 
     def rbac(self) -> list[str]:
         """The project's ClusterRoles and bindings."""

@@ -101,14 +101,14 @@ class Lab:
 
     def end_of(self, arn: str, seconds: float = RUN_SECONDS) -> Ended:
         sfn = self.aws("stepfunctions")
-        found = eventually(
+        result = eventually(
             f"{arn} ends",
             lambda: sfn.describe_execution(executionArn=arn),
             lambda execution: execution["status"] != "RUNNING",
             seconds,
         )
-        output = json.loads(found["output"]) if found["status"] == "SUCCEEDED" else None
-        return Ended(arn, found["status"], found.get("error"), found.get("cause", ""), output)
+        output = json.loads(result["output"]) if result["status"] == "SUCCEEDED" else None
+        return Ended(arn, result["status"], result.get("error"), result.get("cause", ""), output)
 
     def _input(self, arn: str) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.aws("stepfunctions").describe_execution(executionArn=arn)["input"])
@@ -125,8 +125,8 @@ class Lab:
 
     def incident_of(self, execution: str) -> Incident:
         """The record of the incident that the execution works on."""
-        [found] = [item for item in self._incidents_with("execution", execution) if item["sk"] == "META"]
-        return self.incidents.get(str(found["pk"]).removeprefix("INCIDENT#"))
+        [result] = [item for item in self._incidents_with("execution", execution) if item["sk"] == "META"]
+        return self.incidents.get(str(result["pk"]).removeprefix("INCIDENT#"))
 
     def incident_when_known(self, execution: str) -> Incident:
         """As `incident_of`, for an execution that has just begun."""
@@ -158,8 +158,8 @@ class Lab:
 
     def lock_holder(self, vpc_id: str) -> str | None:
         """The incident that may write to the VPC now."""
-        found = self._table("IncidentsTableName").get_item(Key={"pk": f"VPC#{vpc_id}", "sk": "LOCK"}).get("Item")
-        return str(found["owner"]) if found and str(found["expires_at"]) > utc_now().isoformat() else None
+        result = self._table("IncidentsTableName").get_item(Key={"pk": f"VPC#{vpc_id}", "sk": "LOCK"}).get("Item")
+        return str(result["owner"]) if result and str(result["expires_at"]) > utc_now().isoformat() else None
 
     def _table(self, output: str) -> Any:
         servers = self.stack.servers
@@ -197,8 +197,8 @@ class Lab:
 
     def calls(self) -> list[dict[str, Any]]:
         """Every AWS call since the stack started: service, action, principal, status."""
-        found: list[dict[str, Any]] = self._control("GET", "/_local/calls")
-        return found
+        result: list[dict[str, Any]] = self._control("GET", "/_local/calls")
+        return result
 
     def _control(self, method: str, path: str, document: Any = None) -> Any:
         return request(method, f"{self.stack.servers.aws_url}{path}", document)
@@ -233,12 +233,12 @@ class Lab:
     def buttons(message: dict[str, Any]) -> list[str]:
         """Those that decide something: without the one that only shows details."""
         blocks = [block for block in message["blocks"] if block["type"] == "actions"]
-        found = [element["action_id"] for block in blocks for element in block["elements"]]
-        return [each for each in found if each != "details"]
+        result = [element["action_id"] for block in blocks for element in block["elements"]]
+        return [item for item in result if item != "details"]
 
     def click(self, message: dict[str, Any], action: str, user: str = "U0000ONCALL") -> None:
         """Presses a button of a message; the workspace sends the signed payload."""
-        [block] = [each for each in message["blocks"] if each["type"] == "actions"]
+        [block] = [one for one in message["blocks"] if one["type"] == "actions"]
         place = {"channel": message["channel"], "ts": message["ts"], "block_id": block["block_id"]}
         answer = self.slack("POST", "/_page/click", {"user": user, "action_id": action, **place})
         assert answer["problem"] is None, answer

@@ -74,7 +74,7 @@ class Patient:
 
     def cni_environment(self) -> dict[str, str]:
         containers = self.aws_node()["spec"]["template"]["spec"]["containers"]
-        [container] = [each for each in containers if each["name"] == "aws-node"]
+        [container] = [one for one in containers if one["name"] == "aws-node"]
         return {item["name"]: item["value"] for item in container["env"] if "value" in item}
 
     # ------------------------------------------------------------------------------------------ EC2
@@ -82,7 +82,11 @@ class Patient:
         vpc = self._ec2.describe_vpcs(VpcIds=[self.vpc_id])["Vpcs"][0]
         associations = vpc["CidrBlockAssociationSet"]
         states = ("disassociated", "failed")
-        return sorted(each["CidrBlock"] for each in associations if each["CidrBlockState"]["State"] not in states)
+        return sorted(
+            association["CidrBlock"]
+            for association in associations
+            if association["CidrBlockState"]["State"] not in states
+        )
 
     def subnets(self) -> dict[str, dict[str, Any]]:
         """Subnet by id: its CIDR, zone, tags, route table ("main" unless it has one of its own) and network ACL."""
@@ -101,13 +105,13 @@ class Patient:
 
     def new_subnets(self) -> dict[str, str]:
         """Id by zone of the subnets in the CG-NAT range."""
-        found = self.subnets()
-        return {each["zone"]: id_ for id_, each in found.items() if IPv4Network(each["cidr"]).subnet_of(CGNAT)}
+        result = self.subnets()
+        return {each["zone"]: id_ for id_, each in result.items() if IPv4Network(each["cidr"]).subnet_of(CGNAT)}
 
     def interfaces_in(self, *subnets: str) -> list[dict[str, Any]]:
         filters = [{"Name": "subnet-id", "Values": list(subnets)}]
-        found: list[dict[str, Any]] = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
-        return found
+        result: list[dict[str, Any]] = self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        return result
 
     def addon_configuration(self) -> str | None:
         """Of the managed add-on; None when aws-node is self-managed."""
@@ -137,11 +141,11 @@ class Patient:
         return [{"Name": "vpc-id", "Values": [self.vpc_id]}]
 
     def _associated(self, operation: str, result: str, key: str) -> dict[str, str]:
-        found = getattr(self._ec2, operation)(Filters=self._of_vpc)[result]
+        outcome = getattr(self._ec2, operation)(Filters=self._of_vpc)[result]
         return {
-            association["SubnetId"]: each[key]
-            for each in found
-            for association in each["Associations"]
+            association["SubnetId"]: item[key]
+            for item in outcome
+            for association in item["Associations"]
             if "SubnetId" in association
         }
 

@@ -87,8 +87,8 @@ def _eni_configs(cluster: Patient) -> dict[str, Any] | None:
 
 
 def _object(cluster: Patient, path: str) -> dict[str, Any] | None:
-    found = _find(cluster, path)
-    return found and _plain(found)
+    result = _find(cluster, path)
+    return result and _plain(result)
 
 
 def _find(cluster: Patient, path: str) -> dict[str, Any] | None:

@@ -22,11 +22,11 @@ def sweep(lab: Lab) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def metrics(lines: list[dict[str, Any]], cluster: str) -> list[dict[str, Any]]:
     """What CloudWatch would read of a log: `{"dimensions", "values"}` of each metric blob of the cluster."""
     blobs = [line for line in lines if "_aws" in line and line.get("ClusterName") == cluster]
-    found = []
+    result = []
     for blob in blobs:
         [directive] = blob["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "EksIpRemediator"
         [dimensions] = directive["Dimensions"]
         values = {metric["Name"]: blob[metric["Name"]] for metric in directive["Metrics"]}
-        found.append({"dimensions": {name: blob[name] for name in dimensions}, "values": values})
-    return found
+        result.append({"dimensions": {name: blob[name] for name in dimensions}, "values": values})
+    return result

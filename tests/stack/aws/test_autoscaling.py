@@ -27,7 +27,7 @@ class Group:
 
     def instances(self) -> list[str]:
         [group] = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[self.name])["AutoScalingGroups"]
-        return [each["InstanceId"] for each in group["Instances"]]
+        return [instance["InstanceId"] for instance in group["Instances"]]
 
     def terminate(self, instance: str, client: Any = None, *, decrement: bool = False) -> str:
         """Code of the refusal; "" when it is done."""

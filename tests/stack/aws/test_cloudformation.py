@@ -21,8 +21,8 @@ def deploy(aws: LocalAws, resources: dict[str, Any]) -> str:
     cloudformation.create_stack(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
 
     def settled() -> Any:
-        found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-        return found if not found["StackStatus"].endswith("_IN_PROGRESS") else None
+        result = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        return result if not result["StackStatus"].endswith("_IN_PROGRESS") else None
 
     stack = eventually(settled)
     assert stack["StackStatus"] == "CREATE_COMPLETE", stack.get("StackStatusReason")
@@ -39,8 +39,8 @@ def test_given_a_ttl_in_the_template_when_deployed_then_the_table_has_it(aws: Lo
         "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
     }
     deploy(aws, {"Table": {"Type": "AWS::DynamoDB::Table", "Properties": properties}})
-    found = aws.client("dynamodb").describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    assert (found["TimeToLiveStatus"], found["AttributeName"]) == ("ENABLED", "expires")
+    result = aws.client("dynamodb").describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    assert (result["TimeToLiveStatus"], result["AttributeName"]) == ("ENABLED", "expires")
 
 
 def test_given_a_yaml_state_machine_when_deployed_then_it_runs(aws: LocalAws, make: Maker):

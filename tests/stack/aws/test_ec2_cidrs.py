@@ -105,20 +105,20 @@ def test_given_a_peering_when_a_cidr_is_added_then_the_requester_waits_and_the_a
     ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering["VpcPeeringConnectionId"])
     assert code_of(add, VpcId=network.vpc, CidrBlock="100.70.4.0/24") == "InvalidVpc.Range"
     assert code_of(add, VpcId=network.vpc, CidrBlock="100.64.0.0/16") == ""
-    (found,) = ec2.describe_vpc_peering_connections(
+    (result,) = ec2.describe_vpc_peering_connections(
         Filters=[{"Name": "accepter-vpc-info.vpc-id", "Values": [peer]}, {"Name": "status-code", "Values": ["active"]}]
     )["VpcPeeringConnections"]
-    blocks = [one["CidrBlock"] for one in found["AccepterVpcInfo"]["CidrBlockSet"]]
+    blocks = [one["CidrBlock"] for one in result["AccepterVpcInfo"]["CidrBlockSet"]]
     assert blocks == ["10.9.0.0/16", "100.70.0.0/16", "100.71.0.0/16"]
 
 
 def test_given_overlapping_vpcs_when_peered_then_the_request_fails(network: Network):
     other = network.ec2.create_vpc(CidrBlock="10.0.0.0/20")["Vpc"]["VpcId"]
     made = network.ec2.create_vpc_peering_connection(VpcId=network.vpc, PeerVpcId=other)["VpcPeeringConnection"]
-    (found,) = network.ec2.describe_vpc_peering_connections(VpcPeeringConnectionIds=[made["VpcPeeringConnectionId"]])[
+    (result,) = network.ec2.describe_vpc_peering_connections(VpcPeeringConnectionIds=[made["VpcPeeringConnectionId"]])[
         "VpcPeeringConnections"
     ]
-    assert found["Status"]["Code"] == "failed"
+    assert result["Status"]["Code"] == "failed"
 
 
 def test_given_a_subnet_in_a_cidr_when_disassociated_then_in_use_until_the_subnet_is_gone(network: Network):

@@ -13,8 +13,8 @@ HOUR = 3600
 
 
 def subnets(network: Network) -> list[str]:
-    found = network.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])
-    return [one["SubnetId"] for one in found["Subnets"]]
+    result = network.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [network.vpc]}])
+    return [one["SubnetId"] for one in result["Subnets"]]
 
 
 def test_given_late_reads_when_a_subnet_is_new_then_reads_miss_it_and_calls_on_it_work(aws: LocalAws, network: Network):
@@ -52,8 +52,8 @@ def test_given_late_reads_when_a_tag_is_new_then_the_resource_is_shown_without_i
     subnet = network.subnet("10.0.0.0/24", TagSpecifications=tagged("subnet", "true"))
 
     def tags() -> list[str]:
-        (found,) = network.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
-        return [one["Value"] for one in found.get("Tags", [])]
+        (result,) = network.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+        return [one["Value"] for one in result.get("Tags", [])]
 
     with aws.settings(ec2_reads_after_seconds=HOUR):
         network.ec2.create_tags(Resources=[subnet], Tags=[{"Key": "late", "Value": "late"}])

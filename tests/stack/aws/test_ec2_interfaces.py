@@ -80,8 +80,8 @@ def test_given_a_prefix_reservation_when_addresses_are_assigned_then_it_stays_fo
     subnet = network.subnet("10.0.0.0/27")
     network.ec2.create_subnet_cidr_reservation(SubnetId=subnet, ReservationType="prefix", Cidr="10.0.0.0/28")
     assert network.interface(subnet)["PrivateIpAddress"] == "10.0.0.16"
-    found = network.ec2.get_subnet_cidr_reservations(SubnetId=subnet)["SubnetIpv4CidrReservations"]
-    assert [one["Cidr"] for one in found] == ["10.0.0.0/28"]
+    result = network.ec2.get_subnet_cidr_reservations(SubnetId=subnet)["SubnetIpv4CidrReservations"]
+    assert [one["Cidr"] for one in result] == ["10.0.0.0/28"]
 
 
 def test_given_a_t3_medium_when_interfaces_are_attached_then_its_limits_hold(network: Network):

@@ -27,8 +27,8 @@ def pool(network: Network) -> str:
 
 def allocations(network: Network, pool: str) -> dict[str, str | None]:
     """Resource by CIDR."""
-    found = network.ec2.get_ipam_pool_allocations(IpamPoolId=pool)["IpamPoolAllocations"]
-    return {one["Cidr"]: one.get("ResourceId") for one in found}
+    result = network.ec2.get_ipam_pool_allocations(IpamPoolId=pool)["IpamPoolAllocations"]
+    return {one["Cidr"]: one.get("ResourceId") for one in result}
 
 
 def allocate(network: Network, pool: str, **options: Any) -> str:

@@ -33,15 +33,15 @@ def test_given_attached_vpcs_then_their_cidrs_are_propagated(network: Network):
     other = network.ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     table, (mine, theirs) = gateway(network, network.vpc, other)
     network.add("100.64.0.0/16")
-    found = {one["DestinationCidrBlock"]: one for one in search(network, table)}
+    result = {one["DestinationCidrBlock"]: one for one in search(network, table)}
     assert {
-        range_: one["TransitGatewayAttachments"][0]["TransitGatewayAttachmentId"] for range_, one in found.items()
+        range_: one["TransitGatewayAttachments"][0]["TransitGatewayAttachmentId"] for range_, one in result.items()
     } == {
         "10.0.0.0/16": mine,
         "100.64.0.0/16": mine,
         "10.1.0.0/16": theirs,
     }
-    assert {one["Type"] for one in found.values()} == {"propagated"}
+    assert {one["Type"] for one in result.values()} == {"propagated"}
 
 
 def test_given_static_routes_then_their_attachment_and_state_are_told(network: Network):
@@ -90,8 +90,8 @@ def test_given_an_interface_endpoint_then_its_enis_have_addresses_of_the_subnets
 
 def test_given_a_new_network_acl_then_it_denies_everything_by_its_last_rules(network: Network):
     made = network.ec2.create_network_acl(VpcId=network.vpc)["NetworkAcl"]["NetworkAclId"]
-    (found,) = network.ec2.describe_network_acls(NetworkAclIds=[made])["NetworkAcls"]
-    assert sorted((one["Egress"], one["RuleNumber"], one["RuleAction"]) for one in found["Entries"]) == [
+    (result,) = network.ec2.describe_network_acls(NetworkAclIds=[made])["NetworkAcls"]
+    assert sorted((one["Egress"], one["RuleNumber"], one["RuleAction"]) for one in result["Entries"]) == [
         (False, 32767, "deny"),
         (True, 32767, "deny"),
     ]

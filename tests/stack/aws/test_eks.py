@@ -74,9 +74,9 @@ def token_of(aws: LocalAws, function: str, cluster: str) -> str:
 def test_given_a_cluster_when_described_then_it_is_active_with_the_endpoint_and_ca_of_the_command_line(
     aws: LocalAws, cluster: str
 ):
-    found = aws.client("eks").describe_cluster(name=cluster)["cluster"]
-    assert (found["status"], found["endpoint"]) == ("ACTIVE", "https://localhost:6443")
-    assert base64.b64decode(found["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
+    result = aws.client("eks").describe_cluster(name=cluster)["cluster"]
+    assert (result["status"], result["endpoint"]) == ("ACTIVE", "https://localhost:6443")
+    assert base64.b64decode(result["certificateAuthority"]["data"]).startswith(b"-----BEGIN CERTIFICATE-----")
 
 
 def test_given_tags_that_come_and_go_when_a_cluster_is_described_then_they_are_the_present_ones(
@@ -98,8 +98,8 @@ def test_given_subnets_when_a_cluster_is_created_then_it_lies_in_their_vpc_and_u
     role = make.role()
     config = eks.create_cluster(name=name, roleArn=role, resourcesVpcConfig={"subnetIds": [subnet]})["cluster"]
     assert config["resourcesVpcConfig"]["vpcId"] == network.vpc
-    found = eks.describe_cluster(name=name)["cluster"]["resourcesVpcConfig"]
-    assert found["clusterSecurityGroupId"] == group["GroupId"]
+    result = eks.describe_cluster(name=name)["cluster"]["resourcesVpcConfig"]
+    assert result["clusterSecurityGroupId"] == group["GroupId"]
     unknown = {"subnetIds": ["subnet-00000000"]}
     refused = code_of(eks.create_cluster, name=unique("x"), roleArn=role, resourcesVpcConfig=unknown)
     assert refused == "InvalidParameterException"
@@ -139,8 +139,8 @@ def test_given_fargate_profiles_then_they_are_listed_described_and_deleted(aws: 
     eks.create_fargate_profile(**named, **profile)
     assert code_of(eks.create_fargate_profile, **named, **profile) == "ResourceInUseException"
     assert eks.list_fargate_profiles(clusterName=cluster)["fargateProfileNames"] == ["batch"]
-    found = eks.describe_fargate_profile(**named)["fargateProfile"]
-    assert (found["status"], found["subnets"]) == ("ACTIVE", ["subnet-1"])
+    result = eks.describe_fargate_profile(**named)["fargateProfile"]
+    assert (result["status"], result["subnets"]) == ("ACTIVE", ["subnet-1"])
     assert eks.delete_fargate_profile(**named)["fargateProfile"]["status"] == "DELETING"
     assert eks.list_fargate_profiles(clusterName=cluster)["fargateProfileNames"] == []
     assert code_of(eks.describe_fargate_profile, **named) == "ResourceNotFoundException"

@@ -40,8 +40,8 @@ def outcome(aws: LocalAws, addon: dict[str, Any], update_id: str) -> dict[str, A
     asked = {"name": addon["clusterName"], "addonName": addon["addonName"], "updateId": update_id}
 
     def ended() -> Any:
-        found = eks.describe_update(**asked)["update"]
-        return found if found["status"] != "InProgress" else None
+        result = eks.describe_update(**asked)["update"]
+        return result if result["status"] != "InProgress" else None
 
     return dict(eventually(ended))
 
@@ -61,8 +61,8 @@ def test_given_an_update_when_it_runs_then_it_can_be_watched_and_no_other_may_st
     assert code_of(eks.update_addon, **addon, configurationValues=ON) == "ResourceInUseException"
 
     assert outcome(aws, addon, started["id"])["status"] == "Successful"
-    found = described(aws, addon)
-    assert (found["status"], found["configurationValues"]) == ("ACTIVE", ON)
+    result = described(aws, addon)
+    assert (result["status"], result["configurationValues"]) == ("ACTIVE", ON)
     assert eks.list_updates(name=addon["clusterName"], addonName="vpc-cni")["updateIds"] == [started["id"]]
     assert eks.list_updates(name=addon["clusterName"])["updateIds"] == []
 
@@ -73,8 +73,8 @@ def test_given_the_setting_when_an_update_runs_then_old_or_new_values_are_shown(
 ):
     with aws.settings(addon_update_seconds=3600, addon_shows_old_values=old):
         update(aws, addon, configurationValues=ON)
-    found = described(aws, addon)
-    assert (found["status"], found.get("configurationValues")) == ("UPDATING", None if old else ON)
+    result = described(aws, addon)
+    assert (result["status"], result.get("configurationValues")) == ("UPDATING", None if old else ON)
 
 
 def test_given_the_setting_when_an_update_fails_then_it_says_why_and_nothing_has_changed(
@@ -86,8 +86,8 @@ def test_given_the_setting_when_an_update_fails_then_it_says_why_and_nothing_has
 
     ended = outcome(aws, addon, failed["id"])
     assert (ended["status"], ended["errors"][0]["errorCode"]) == ("Failed", "ConfigurationConflict")
-    found = described(aws, addon)
-    assert (found["status"], found["configurationValues"]) == ("UPDATE_FAILED", ON)
+    result = described(aws, addon)
+    assert (result["status"], result["configurationValues"]) == ("UPDATE_FAILED", ON)
     configure(aws, addon, "{}")
     assert described(aws, addon)["status"] == "ACTIVE"
 
@@ -96,9 +96,9 @@ def test_given_the_setting_when_described_then_the_addon_is_degraded_with_its_is
     aws: LocalAws, addon: dict[str, Any]
 ):
     with aws.settings(addon_status="DEGRADED"):
-        found = described(aws, addon)
-    assert found["status"] == "DEGRADED"
-    assert found["health"]["issues"][0]["code"] == "InsufficientNumberOfReplicas"
+        result = described(aws, addon)
+    assert result["status"] == "DEGRADED"
+    assert result["health"]["issues"][0]["code"] == "InsufficientNumberOfReplicas"
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_given_no_addon_or_update_when_asked_for_then_not_found(aws: LocalAws, a
 
 def test_given_the_cni_addon_when_its_configuration_is_described_then_the_schema_is_closed(aws: LocalAws):
     eks = aws.client("eks")
-    (found,) = eks.describe_addon_versions(addonName="vpc-cni")["addons"]
-    version = found["addonVersions"][0]["addonVersion"]
+    (result,) = eks.describe_addon_versions(addonName="vpc-cni")["addons"]
+    version = result["addonVersions"][0]["addonVersion"]
     answer = eks.describe_addon_configuration(addonName="vpc-cni", addonVersion=version)
     schema = json.loads(answer["configurationSchema"])
     env = schema["definitions"]["Env"]

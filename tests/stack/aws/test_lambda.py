@@ -55,8 +55,8 @@ def test_given_a_layer_when_invoked_then_code_layer_and_sdk_are_there_and_nothin
         layers=(layer["LayerVersionArn"],),
         Environment={"Variables": {"MODE": "auto"}},
     )
-    found, environment = invoke(aws, name)[1]
-    assert found == {
+    result, environment = invoke(aws, name)[1]
+    assert result == {
         "shared": True,
         "boto3": True,
         "pydantic": False,

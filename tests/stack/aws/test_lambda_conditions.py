@@ -35,8 +35,8 @@ def test_given_an_inactive_function_when_invoked_then_it_is_not_ready_then_pendi
     name, client = make.function(HELLO), aws.client("lambda")
 
     def state() -> tuple[str, str]:
-        found = client.get_function_configuration(FunctionName=name)
-        return found["State"], found.get("StateReasonCode", "")
+        result = client.get_function_configuration(FunctionName=name)
+        return result["State"], result.get("StateReasonCode", "")
 
     with aws.function(name, state="Inactive", restore_seconds=1):
         assert state() == ("Inactive", "Idle")
@@ -52,8 +52,8 @@ def test_given_a_full_subnet_when_an_inactive_function_is_invoked_then_it_never_
     with aws.function(name, state="Inactive", restore_seconds=0, restorable=False):
         assert code_of(client.invoke, FunctionName=name) == "ResourceNotReadyException"
         assert code_of(client.invoke, FunctionName=name) == "SubnetIPAddressLimitReachedException"
-        found = client.get_function(FunctionName=name)["Configuration"]
-        assert (found["State"], found["StateReasonCode"]) == ("Inactive", "SubnetOutOfIPAddresses")
+        result = client.get_function(FunctionName=name)["Configuration"]
+        assert (result["State"], result["StateReasonCode"]) == ("Inactive", "SubnetOutOfIPAddresses")
 
 
 def test_given_a_throttled_function_when_invoked_then_so_many_calls_fail(aws: LocalAws, make: Maker):

@@ -76,12 +76,12 @@ def test_given_govcloud_when_a_template_asks_for_its_partition_then_it_is_govclo
     formation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"Topic": topic}, "Outputs": outputs}))
 
     def made() -> Any:
-        (found,) = formation.describe_stacks(StackName=name)["Stacks"]
-        return found if found["StackStatus"] == "CREATE_COMPLETE" else None
+        (result,) = formation.describe_stacks(StackName=name)["Stacks"]
+        return result if result["StackStatus"] == "CREATE_COMPLETE" else None
 
-    found = {one["OutputKey"]: one["OutputValue"] for one in eventually(made)["Outputs"]}
-    assert found["Partition"] == PARTITION
-    assert found["Topic"].startswith(f"arn:{PARTITION}:sns:{REGION}:")
+    result = {one["OutputKey"]: one["OutputValue"] for one in eventually(made)["Outputs"]}
+    assert result["Partition"] == PARTITION
+    assert result["Topic"].startswith(f"arn:{PARTITION}:sns:{REGION}:")
 
 
 def test_given_govcloud_when_a_queue_names_its_dead_letter_queue_then_the_arn_is_one_of_this_partition(gov: LocalAws):

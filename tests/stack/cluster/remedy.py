@@ -78,10 +78,10 @@ def wait_rolled_out(stack: Stack) -> None:
     """The conditions `kubectl rollout status` looks at."""
 
     def done() -> bool:
-        found = daemonset(stack)
-        status, wanted = found.status, found.status.desired_number_scheduled
+        result = daemonset(stack)
+        status, wanted = result.status, result.status.desired_number_scheduled
         return bool(
-            status.observed_generation == found.metadata.generation
+            status.observed_generation == result.metadata.generation
             and status.updated_number_scheduled == wanted
             and status.number_available == wanted
         )

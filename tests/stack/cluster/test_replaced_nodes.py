@@ -73,7 +73,7 @@ def test_given_karpenter_when_a_node_claim_is_deleted_then_its_node_is_drained_a
     api.delete(NODECLAIMS.path_of(claim))
 
     def claims() -> list[str]:
-        return [each["metadata"]["name"] for each in api.get(NODECLAIMS.path())["items"]]
+        return [item["metadata"]["name"] for item in api.get(NODECLAIMS.path())["items"]]
 
     eventually("the claim is gone", claims, lambda found: claim["metadata"]["name"] not in found)
     [new] = eventually(

@@ -228,7 +228,7 @@ def test_given_iam_denies_the_cni_then_it_says_so_on_its_pod(stack: Stack) -> No
     scenario = replace(Scenario(), free_per_subnet=11 - 6)
     seed(stack.api(), stack.session(), scenario)
     with stack.kube() as api:
-        found = eventually(
+        result = eventually(
             "the event appears",
             lambda: (
                 client.CoreV1Api(api)
@@ -236,7 +236,7 @@ def test_given_iam_denies_the_cni_then_it_says_so_on_its_pod(stack: Stack) -> No
                 .items
             ),
         )
-    assert "failed to call ec2:CreateNetworkInterface due to missing permissions" in found[0].message
+    assert "failed to call ec2:CreateNetworkInterface due to missing permissions" in result[0].message
 
 
 def evict(api: KubeApi, version: str, name: str) -> int:

@@ -82,16 +82,16 @@ def test_every_namespace_gets_a_default_service_account_that_comes_back(core, na
     core.delete_namespaced_service_account("default", namespace)
 
     def another():
-        found = exists(core.read_namespaced_service_account, "default", namespace)
-        return found is not None and found.metadata.uid != first.metadata.uid
+        result = exists(core.read_namespaced_service_account, "default", namespace)
+        return result is not None and result.metadata.uid != first.metadata.uid
 
     eventually(another)
 
 
 def test_every_namespace_gets_the_clusters_authority(cluster, core, namespace):
-    found = eventually(lambda: exists(core.read_namespaced_config_map, "kube-root-ca.crt", namespace))
+    result = eventually(lambda: exists(core.read_namespaced_config_map, "kube-root-ca.crt", namespace))
 
-    assert found.data["ca.crt"] == (cluster.folder / "pki" / "ca.crt").read_text()
+    assert result.data["ca.crt"] == (cluster.folder / "pki" / "ca.crt").read_text()
 
 
 def test_the_kubernetes_service_leads_to_the_server(cluster, core):

@@ -147,8 +147,8 @@ def test_drain_evicts_what_is_on_the_node(kubectl, core, namespace, node):
 
     def kubelet():
         def marked():
-            found = core.list_namespaced_pod(namespace).items
-            return found and found[0].metadata.deletion_timestamp
+            result = core.list_namespaced_pod(namespace).items
+            return result and result[0].metadata.deletion_timestamp
 
         eventually(marked, 30)
         core.delete_namespaced_pod("web", namespace, grace_period_seconds=0)

@@ -70,12 +70,12 @@ def test_events_are_found_by_reason_and_object_over_all_namespaces(core, namespa
         body = {"metadata": {"name": name}, "involvedObject": about, "reason": reason, "type": "Warning"}
         core.create_namespaced_event(namespace, {**body, "source": source})
 
-    found = core.list_event_for_all_namespaces(
+    result = core.list_event_for_all_namespaces(
         field_selector=f"reason=FailedCreatePodSandBox,type=Warning,involvedObject.namespace={namespace},source=kubelet"
     )
 
-    assert [item.metadata.name for item in found.items] == ["e1"]
-    assert found.items[0].involved_object.uid == "u-1"
+    assert [item.metadata.name for item in result.items] == ["e1"]
+    assert result.items[0].involved_object.uid == "u-1"
 
 
 def test_schedulable_nodes_are_selected_by_field(core, node):

@@ -303,10 +303,10 @@ def test_webhook_configurations_are_kept_with_their_defaults_and_called_by_nobod
     assert answer.status_code == 201
     core.create_namespaced_config_map(namespace, {"metadata": {"name": "a"}})
     listed = cluster.request("GET", path).json()["items"]
-    (found,) = [one for one in listed if one["metadata"]["name"] == f"policy-{namespace}"]
-    assert [one["name"] for one in found["webhooks"]] == ["policy.example.com", "b.example.com"]
-    assert found["webhooks"][0]["clientConfig"]["service"]["port"] == 443
-    assert found["webhooks"][0]["timeoutSeconds"] == 10
+    (result,) = [one for one in listed if one["metadata"]["name"] == f"policy-{namespace}"]
+    assert [one["name"] for one in result["webhooks"]] == ["policy.example.com", "b.example.com"]
+    assert result["webhooks"][0]["clientConfig"]["service"]["port"] == 443
+    assert result["webhooks"][0]["timeoutSeconds"] == 10
     cluster.request("DELETE", f"{path}/policy-{namespace}")
 
 

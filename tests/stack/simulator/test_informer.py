@@ -67,6 +67,6 @@ def test_given_an_answer_of_our_own_write_when_an_older_event_arrives_then_the_n
     informer = Informer(None, PODS)  # type: ignore[arg-type]
     informer.observe(pod("a", 10))
     informer.observe(pod("a", 9))
-    found = informer.get("default/a")
-    assert found is not None
-    assert found["metadata"]["resourceVersion"] == "10"
+    result = informer.get("default/a")
+    assert result is not None
+    assert result["metadata"]["resourceVersion"] == "10"

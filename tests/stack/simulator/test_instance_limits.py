@@ -60,19 +60,19 @@ def test_refuses_a_source_of_another_shape() -> None:
 def test_knows_the_limits_that_the_cni_knows(
     instance_type: str, enis: int, addresses: int, prefixes: bool, trunk: bool
 ) -> None:
-    found = limits.instance_limits(instance_type)
+    result = limits.instance_limits(instance_type)
 
-    assert found is not None
-    assert (found.eni_limit, found.ips_per_eni) == (enis, addresses)
-    assert found.prefix_delegation_supported is prefixes
-    assert found.trunking_compatible is trunk
+    assert result is not None
+    assert (result.eni_limit, result.ips_per_eni) == (enis, addresses)
+    assert result.prefix_delegation_supported is prefixes
+    assert result.trunking_compatible is trunk
 
 
 def test_network_cards_of_an_accelerated_instance_are_counted_apart() -> None:
-    found = limits.instance_limits("p5.48xlarge")
+    result = limits.instance_limits("p5.48xlarge")
 
-    assert found is not None
-    assert (found.eni_limit, len(found.network_card_enis)) == (2, 32)
+    assert result is not None
+    assert (result.eni_limit, len(result.network_card_enis)) == (2, 32)
 
 
 def test_an_unknown_type_is_unknown() -> None:

@@ -65,8 +65,8 @@ def test_given_a_full_spare_eni_when_deciding_then_nothing_is_done() -> None:
 
 
 def test_given_one_pod_on_the_only_eni_when_deciding_then_a_second_eni_is_wanted() -> None:
-    found = decide(pool_of(eni(0, 5), pods=1), CniSettings())
-    assert (found.low, found.on_enis, found.on_new_eni) == (True, [], 5)
+    result = decide(pool_of(eni(0, 5), pods=1), CniSettings())
+    assert (result.low, result.on_enis, result.on_new_eni) == (True, [], 5)
 
 
 def test_given_room_on_the_primary_eni_when_low_then_it_is_filled_first() -> None:
@@ -74,13 +74,13 @@ def test_given_room_on_the_primary_eni_when_low_then_it_is_filled_first() -> Non
 
 
 def test_given_custom_networking_when_low_then_the_primary_eni_gets_nothing_more() -> None:
-    found = decide(pool_of(eni(0, 2)), CniSettings(custom_networking=True))
-    assert (found.on_enis, found.on_new_eni) == ([], 5)
+    result = decide(pool_of(eni(0, 2)), CniSettings(custom_networking=True))
+    assert (result.on_enis, result.on_new_eni) == ([], 5)
 
 
 def test_given_no_eni_slot_when_low_then_no_new_eni_is_wanted() -> None:
-    found = decide(pool_of(eni(0, 5), eni(1, 5), eni(2, 5), pods=14), CniSettings())
-    assert (found.low, found.on_new_eni) == (True, 0)
+    result = decide(pool_of(eni(0, 5), eni(1, 5), eni(2, 5), pods=14), CniSettings())
+    assert (result.low, result.on_new_eni) == (True, 0)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_given_two_enis_of_three_then_the_last_slot_is_used_only_if_nobody_else_
 
 def test_given_an_attached_trunk_eni_then_it_fills_its_slot_gets_no_addresses_and_is_never_freed() -> None:
     pool = pool_of(eni(0, 5), eni(1, 0, trunk=True), pods=5)
-    found = decide(pool, CniSettings(pod_eni=True))
-    assert (found.on_enis, found.on_new_eni) == ([], 5)
+    result = decide(pool, CniSettings(pod_eni=True))
+    assert (result.on_enis, result.on_new_eni) == ([], 5)
     assert decide(pool, CniSettings(minimum_ip_target=1)).freed is None
 
 
@@ -125,9 +125,9 @@ def test_given_warm_eni_target_zero_when_a_second_eni_is_empty_then_it_is_freed(
 
 
 def test_given_a_minimum_ip_target_when_an_eni_is_empty_then_addresses_and_eni_go() -> None:
-    found = decide(pool_of(eni(0, 5), eni(1, 5), pods=5), CniSettings(minimum_ip_target=1))
-    assert sum(len(cidrs) for _, cidrs in found.given_back) == 5
-    assert found.freed == "eni-1"
+    result = decide(pool_of(eni(0, 5), eni(1, 5), pods=5), CniSettings(minimum_ip_target=1))
+    assert sum(len(cidrs) for _, cidrs in result.given_back) == 5
+    assert result.freed == "eni-1"
 
 
 @pytest.mark.parametrize(("age", "freed"), [(59.0, None), (61.0, "eni-1")], ids=["under a minute", "over a minute"])
@@ -177,8 +177,8 @@ def test_given_free_prefixes_then_those_over_the_warm_target_are_given_back_even
 ) -> None:
     prefixes = [IPv4Network(f"10.0.0.{start}/28") for start in (16, 32, 48)]
     pool = pool_of(Eni("eni-0", True, 0, "subnet-1", cidrs=prefixes), pods=1, prefixes=True)
-    found = decide(pool, CniSettings(prefix_delegation=True, warm_prefix_target=warm), NodeLimits(3, 5, 110))
-    assert 3 - sum(len(cidrs) for _, cidrs in found.given_back) == kept
+    result = decide(pool, CniSettings(prefix_delegation=True, warm_prefix_target=warm), NodeLimits(3, 5, 110))
+    assert 3 - sum(len(cidrs) for _, cidrs in result.given_back) == kept
 
 
 def test_given_an_excluded_eni_when_assigning_then_its_addresses_are_not_used_nor_counted() -> None:
@@ -216,14 +216,14 @@ def test_given_an_attached_eni_then_tags_and_type_decide_whether_it_is_managed(
     one: dict[str, Any], settings: CniSettings, kept: bool
 ) -> None:
     primary = AttachedEni(eni(0, 5), tags={NO_MANAGE_TAG: "true"})
-    found, others = managed([primary, AttachedEni(eni(1, 5), **one)], settings, "i-1")
-    assert [each.eni.id for each in found] == (["eni-0", "eni-1"] if kept else ["eni-0"])
+    result, others = managed([primary, AttachedEni(eni(1, 5), **one)], settings, "i-1")
+    assert [item.eni.id for item in result] == (["eni-0", "eni-1"] if kept else ["eni-0"])
     assert others == (0 if kept else 1)
 
 
 def test_given_an_eni_on_another_network_card_then_it_is_left_alone_and_takes_no_slot() -> None:
-    found, others = managed([AttachedEni(eni(0, 5)), AttachedEni(eni(1, 5), card=1)], CniSettings(), "i-1")
-    assert ([each.eni.id for each in found], others) == (["eni-0"], 0)
+    result, others = managed([AttachedEni(eni(0, 5)), AttachedEni(eni(1, 5), card=1)], CniSettings(), "i-1")
+    assert ([item.eni.id for item in result], others) == (["eni-0"], 0)
 
 
 settings = st.builds(
@@ -241,16 +241,16 @@ def test_no_decision_ever_touches_a_pod_or_exceeds_the_instance(
 ) -> None:
     pods = data.draw(st.integers(0, sum(sizes)))
     pool = pool_of(*(eni(index, size) for index, size in enumerate(sizes)), pods=pods)
-    found = decide(pool, chosen)
-    assert all(0 < count <= 5 - len(pool.enis[name].cidrs) for name, count in found.on_enis)
-    assert 0 <= found.on_new_eni <= 5
-    assert found.on_new_eni == 0 or len(pool.enis) < T3_MEDIUM.max_enis
-    given_back = [cidr for _, cidrs in found.given_back for cidr in cidrs]
+    result = decide(pool, chosen)
+    assert all(0 < count <= 5 - len(pool.enis[name].cidrs) for name, count in result.on_enis)
+    assert 0 <= result.on_new_eni <= 5
+    assert result.on_new_eni == 0 or len(pool.enis) < T3_MEDIUM.max_enis
+    given_back = [cidr for _, cidrs in result.given_back for cidr in cidrs]
     assert not any(pool.assigned_in(cidr) for cidr in given_back)
     assert not given_back or pool.stats(NOW).total - len(given_back) >= chosen.minimum_ip_target
-    if found.freed is not None:
-        assert not pool.enis[found.freed].primary
-        assert not pool.has_pods(pool.enis[found.freed])
+    if result.freed is not None:
+        assert not pool.enis[result.freed].primary
+        assert not pool.has_pods(pool.enis[result.freed])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["assign", "release"]), st.integers(0, 8), st.floats(0, 40))))

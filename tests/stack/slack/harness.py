@@ -58,16 +58,16 @@ class Slack:
         return urllib3.request(method, self.url + path, json=body, retries=False, timeout=within(10))
 
     def messages(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.request("GET", "/_control/messages").json()
-        return found
+        result: list[dict[str, Any]] = self.request("GET", "/_control/messages").json()
+        return result
 
     def record_of(self, ts: str) -> dict[str, Any]:
         """What the workspace remembers of one message."""
-        return next(each for each in self.messages() if each["ts"] == ts)
+        return next(message for message in self.messages() if message["ts"] == ts)
 
     def calls(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.request("GET", "/_control/calls").json()
-        return found
+        result: list[dict[str, Any]] = self.request("GET", "/_control/calls").json()
+        return result
 
     def fault(self, **fault: Any) -> urllib3.BaseHTTPResponse:
         return self.request("POST", "/_control/faults", fault)

@@ -161,5 +161,5 @@ def test_giving_ids_keeps_blocks_valid_and_their_content_as_it_was(blocks: list[
     assert blockkit.message_errors(given_ids) == []
     assert blockkit.with_ids(given_ids) == given_ids
     assert blockkit.text_length(given_ids) == blockkit.text_length(blocks)
-    assert all("block_id" in each for each in given_ids)
-    assert not any("block_id" in each for each in blocks)
+    assert all("block_id" in item for item in given_ids)
+    assert not any("block_id" in item for item in blocks)

@@ -18,9 +18,9 @@ def test_a_rate_limit_strikes_the_method_it_names_and_the_client_waits_it_out(sl
     slack.client.auth_test()
     slack.client.chat_postMessage(channel=CHANNEL, text="at last")
 
-    posts = [each for each in slack.calls() if each["args"].get("text") == "at last"]
-    assert [each["fault"] and each["fault"]["status"] for each in posts] == [429, 429, None]
-    assert [each["text"] for each in slack.messages()].count("at last") == 1
+    posts = [item for item in slack.calls() if item["args"].get("text") == "at last"]
+    assert [item["fault"] and item["fault"]["status"] for item in posts] == [429, 429, None]
+    assert [item["text"] for item in slack.messages()].count("at last") == 1
 
 
 def test_a_rate_limit_says_when_to_come_back(slack: Slack) -> None:
@@ -55,7 +55,7 @@ def test_an_answer_may_be_lost_before_or_after_the_call_took_effect(slack: Slack
     with pytest.raises(http.client.IncompleteRead):
         slack.client.chat_postMessage(channel=CHANNEL, text=text)
 
-    assert [each["text"] for each in slack.messages()].count(text) == posted
+    assert [message["text"] for message in slack.messages()].count(text) == posted
 
 
 def test_faults_can_be_cleared(slack: Slack) -> None:

@@ -156,7 +156,7 @@ def test_a_response_url_serves_five_times(slack: Slack, app: App) -> None:
     slack.click(slack.post_button())
     respond = WebhookClient(app.next().payload["response_url"])
 
-    statuses = [respond.send(text=f"answer {each}").status_code for each in range(6)]
+    statuses = [respond.send(text=f"answer {item}").status_code for item in range(6)]
 
     assert statuses == [200] * 5 + [404]
     assert '"used_url"' in respond.send(text="again").body
@@ -170,7 +170,7 @@ def test_a_modal_opens_for_the_person_who_clicked_and_once_for_a_trigger(slack: 
     with pytest.raises(SlackApiError, match="exchanged_trigger_id"):
         slack.client.views_open(trigger_id=trigger_id, view=MODAL)
 
-    assert [each["id"] for each in open_views(slack)] == [view["id"]]
+    assert [one["id"] for one in open_views(slack)] == [view["id"]]
     assert open_views(slack, VIEWER) == []
 
 
@@ -196,7 +196,7 @@ def test_an_app_may_object_to_a_field_and_the_modal_stays(slack: Slack, app: App
     answer = submit(slack, view["id"])
 
     assert answer["errors"] == {"reason": "Say more."}
-    assert [each["id"] for each in open_views(slack)] == [view["id"]]
+    assert [one["id"] for one in open_views(slack)] == [view["id"]]
 
 
 def test_an_app_may_update_push_and_clear_modals(slack: Slack, app: App) -> None:
@@ -212,8 +212,8 @@ def test_an_app_may_update_push_and_clear_modals(slack: Slack, app: App) -> None
     app.answer = {"response_action": "clear"}
     submit(slack, pushed[-1]["id"])
 
-    assert [each["title"]["text"] for each in updated] == ["Sure?"]
-    assert [each["title"]["text"] for each in pushed] == ["Sure?", "Why?"]
+    assert [one["title"]["text"] for one in updated] == ["Sure?"]
+    assert [one["title"]["text"] for one in pushed] == ["Sure?", "Why?"]
     assert open_views(slack) == []
 
 
@@ -224,7 +224,7 @@ def test_a_modal_the_app_answers_badly_is_a_problem_and_stays(slack: Slack, app:
     answer = submit(slack, view["id"])
 
     assert answer["problem"] == "The app's answer was refused: invalid_arguments."
-    assert [each["id"] for each in open_views(slack)] == [view["id"]]
+    assert [one["id"] for one in open_views(slack)] == [view["id"]]
 
 
 def test_a_view_is_updated_only_if_the_hash_is_still_the_one_known(slack: Slack, app: App) -> None:

@@ -43,7 +43,7 @@ def test_a_message_is_posted_by_name_and_updated_in_place_with_every_version_kep
     slack.client.chat_update(channel=posted["channel"], ts=posted["ts"], text="two", blocks=[section("two")])
 
     record = slack.record_of(posted["ts"])
-    assert [each["text"] for each in record["versions"]] == ["one", "two"]
+    assert [version["text"] for version in record["versions"]] == ["one", "two"]
     assert record["versions"][0]["at"] < record["versions"][1]["at"]
     assert record["blocks"][0]["text"]["text"] == "two"
 
@@ -151,21 +151,21 @@ def test_replies_are_in_the_thread_and_not_in_the_history(slack: Slack) -> None:
     thread = slack.client.conversations_replies(channel=CHANNEL, ts=parent)["messages"]
     history = slack.client.conversations_history(channel=CHANNEL, limit=1)
 
-    assert [each["ts"] for each in thread] == [parent, reply]
-    assert [each["ts"] for each in history["messages"]] == [parent]
+    assert [item["ts"] for item in thread] == [parent, reply]
+    assert [item["ts"] for item in history["messages"]] == [parent]
 
 
 def test_an_ephemeral_message_is_seen_by_one_person_and_cannot_be_updated(slack: Slack) -> None:
     ts = slack.client.chat_postEphemeral(channel=CHANNEL, user=ON_CALL, text="for you")["message_ts"]
 
     seen = {
-        user: ts in [each["ts"] for each in slack.request("GET", f"/_page/state?user={user}").json()["messages"]]
+        user: ts in [item["ts"] for item in slack.request("GET", f"/_page/state?user={user}").json()["messages"]]
         for user in ("U0000ONCALL", "U000VIEWER")
     }
 
     assert seen == {"U0000ONCALL": True, "U000VIEWER": False}
     newest = slack.client.conversations_history(channel=CHANNEL)["messages"]
-    assert ts not in [each["ts"] for each in newest]
+    assert ts not in [item["ts"] for item in newest]
     error = refusal(lambda: slack.client.chat_update(channel=CHANNEL, ts=ts, text="x"))["error"]
     assert error == "message_not_found"
 
@@ -182,7 +182,7 @@ def test_a_permalink_leads_to_the_page(slack: Slack) -> None:
 def test_people_channels_and_groups_can_be_looked_up(slack: Slack) -> None:
     channels = slack.client.conversations_list()["channels"]
 
-    assert CHANNEL in [each["id"] for each in channels]
+    assert CHANNEL in [channel["id"] for channel in channels]
     assert slack.client.conversations_info(channel=CHANNEL)["channel"]["name"] == "eks-incidents"
     assert slack.client.users_info(user=ON_CALL)["user"]["name"] == "on-call"
     assert ON_CALL in slack.client.usergroups_users_list(usergroup="S0000ONCALL")["users"]
@@ -195,8 +195,10 @@ def test_a_reply_that_is_broadcast_is_in_the_thread_and_in_the_channel(slack: Sl
     told = slack.client.chat_postMessage(channel=CHANNEL, text="for all", thread_ts=ts, reply_broadcast=True)
 
     assert told["message"]["subtype"] == "thread_broadcast"
-    in_thread = [each["text"] for each in slack.client.conversations_replies(channel=CHANNEL, ts=ts)["messages"]]
-    in_channel = [each["text"] for each in slack.client.conversations_history(channel=CHANNEL, oldest=ts)["messages"]]
+    in_thread = [message["text"] for message in slack.client.conversations_replies(channel=CHANNEL, ts=ts)["messages"]]
+    in_channel = [
+        message["text"] for message in slack.client.conversations_history(channel=CHANNEL, oldest=ts)["messages"]
+    ]
     assert in_thread == ["the question", "quietly", "for all"]
     assert in_channel == ["for all"]
 

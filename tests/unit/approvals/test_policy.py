@@ -127,7 +127,7 @@ def test_nothing_goes_ahead_unless_every_guard_allows_it(
     if decision.action is Action.GO:
         limit = Severity.parse(policy.auto_max_risk)
         assert (policy.mode, policy.kill_switch) == (Mode.AUTO, False)
-        assert all(each.severity <= limit or each.id in policy.accepted_risks for each in risks)
+        assert all(risk.severity <= limit or risk.id in policy.accepted_risks for risk in risks)
         assert allowance.used < allowance.per_day
         assert policy.change_window != "never"
 

@@ -42,7 +42,7 @@ def page(incident: Incident, *changes: ChangeMade, facts: object = FACTS) -> _Pa
 
 def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and_their_undo() -> None:
     incident = records.healed()
-    found = page(incident, CHANGE)
+    result = page(incident, CHANGE)
     assert incident.diagnosis is not None
     assert incident.plan is not None
     assert incident.verification is not None
@@ -57,7 +57,7 @@ def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and
         *(pod.address for pod in incident.verification.healed),
         *(risk.id for risk in incident.plan.risks),
     ):
-        assert str(told) in found.text
+        assert str(told) in result.text
 
 
 @pytest.mark.parametrize("incident", [records.incident(), records.asked(), records.healed(), records.undone()])
@@ -66,16 +66,16 @@ def test_given_an_incident_at_any_stage_then_there_is_a_page(incident: Incident)
 
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
-    found = page(records.healed(reason="<img src=x onerror=alert(1)>"), CHANGE)
-    assert {tag for tag, _ in found.tags} & {"script", "img", "link", "iframe", "object"} == set()
-    assert [attributes for _, attributes in found.tags if {"src", "href", "onerror"} & attributes.keys()] == []
-    assert "<script>" in found.text  # shown as what was written
+    result = page(records.healed(reason="<img src=x onerror=alert(1)>"), CHANGE)
+    assert {tag for tag, _ in result.tags} & {"script", "img", "link", "iframe", "object"} == set()
+    assert [attributes for _, attributes in result.tags if {"src", "href", "onerror"} & attributes.keys()] == []
+    assert "<script>" in result.text  # shown as what was written
     assert re.search(r"url\(", render(Material(records.healed(), TIMELINE, (), FACTS), NOW)) is None
 
 
 def test_tables_have_headers_and_the_page_a_language_a_title_and_one_heading_of_the_first_order() -> None:
-    found = page(records.healed(), CHANGE)
-    tags = [tag for tag, _ in found.tags]
-    assert ("html", {"lang": "en"}) in found.tags
+    result = page(records.healed(), CHANGE)
+    tags = [tag for tag, _ in result.tags]
+    assert ("html", {"lang": "en"}) in result.tags
     assert tags.count("h1") == tags.count("main") == 1
-    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in found.tags if tag == "th")
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in result.tags if tag == "th")

@@ -87,8 +87,8 @@ def test_given_a_public_endpoint_then_it_does_not_warn() -> None:
 
 def test_given_the_projects_manifests_then_every_group_is_bound_to_a_role_among_them() -> None:
     manifests = read_manifests(ONBOARDING / "rbac.yaml")
-    roles = {each["metadata"]["name"] for each in manifests if each["kind"] == "ClusterRole"}
-    bindings = [each for each in manifests if each["kind"] == "ClusterRoleBinding"]
+    roles = {manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "ClusterRole"}
+    bindings = [manifest for manifest in manifests if manifest["kind"] == "ClusterRoleBinding"]
     assert {binding["subjects"][0]["name"] for binding in bindings} == set(GROUPS.values())
     assert {binding["roleRef"]["name"] for binding in bindings} == roles
 

@@ -53,11 +53,11 @@ def test_the_free_blocks_are_exactly_the_aligned_candidates_that_overlap_nothing
 
 @given(taken=obstacles, prefix=prefixes)
 def test_free_blocks_are_aligned_inside_the_pool_and_never_overlap(taken: list[IPv4Network], prefix: int) -> None:
-    found = list(free_blocks(POOL, taken, prefix))
+    result = list(free_blocks(POOL, taken, prefix))
 
-    assert all(block.prefixlen == prefix and block.subnet_of(POOL) for block in found)
-    assert all(not block.overlaps(network) for block in found for network in taken)
-    assert all(not one.overlaps(other) for one, other in combinations(found, 2))
+    assert all(block.prefixlen == prefix and block.subnet_of(POOL) for block in result)
+    assert all(not block.overlaps(network) for block in result for network in taken)
+    assert all(not one.overlaps(other) for one, other in combinations(result, 2))
 
 
 @given(taken=obstacles, prefixes=st.lists(prefixes, max_size=12))

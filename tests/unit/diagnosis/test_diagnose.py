@@ -15,19 +15,19 @@ FULL_ENIS = (6, 6, 6)
 
 
 def verdict_of_zones(facts: Snapshot, *causes: Cause) -> dict[str, Verdict]:
-    return {found.zone[-1]: found.verdict for found in diagnose(facts, causes).zones}
+    return {result.zone[-1]: result.verdict for result in diagnose(facts, causes).zones}
 
 
 # --- subnet_exhausted
 
 
 def test_given_no_free_address_and_stuck_pods_then_the_subnet_is_exhausted() -> None:
-    found = diagnose(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=1)))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert found.curable
-    assert "0 free addresses in subnet-a for 1 stuck pod" in found.summary
-    assert "0 free addresses in subnet-b for 1 stuck pod" in found.summary
-    assert [zone.free for zone in found.zones] == [0, 0]
+    result = diagnose(snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=1)))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert result.curable
+    assert "0 free addresses in subnet-a for 1 stuck pod" in result.summary
+    assert "0 free addresses in subnet-b for 1 stuck pod" in result.summary
+    assert [zone.free for zone in result.zones] == [0, 0]
 
 
 def test_given_fewer_free_addresses_than_stuck_pods_then_the_subnet_is_exhausted() -> None:
@@ -37,9 +37,9 @@ def test_given_fewer_free_addresses_than_stuck_pods_then_the_subnet_is_exhausted
 
 def test_given_full_enis_and_fewer_free_addresses_than_a_new_eni_takes_then_the_subnet_is_exhausted() -> None:
     # ipamd asks for all six addresses of a t3.medium's new ENI in one call, and does not try with fewer.
-    found = diagnose(snapshot(zone("a", free=5, stuck=1, enis=(6,))))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert "of which a node needs 6 at once" in found.summary
+    result = diagnose(snapshot(zone("a", free=5, stuck=1, enis=(6,))))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert "of which a node needs 6 at once" in result.summary
 
 
 def test_given_as_many_free_addresses_as_a_new_eni_takes_then_the_subnet_is_not_exhausted() -> None:
@@ -58,23 +58,23 @@ def test_given_room_on_an_eni_then_one_free_address_per_pod_is_enough() -> None:
 
 def test_given_a_second_subnet_of_the_zone_with_free_addresses_then_it_does_not_count_for_nodes_of_the_first() -> None:
     roomy = Part(nodes=(node("a", 1, home="subnet-a2"),), subnets=(subnet("a", id="subnet-a2", free=4000),))
-    found = diagnose(snapshot(zone("a", free=0, stuck=2), roomy))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert "subnet-a2" not in found.summary
+    result = diagnose(snapshot(zone("a", free=0, stuck=2), roomy))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert "subnet-a2" not in result.summary
 
 
 def test_given_a_full_subnet_and_no_stuck_pod_then_it_is_exhausted_before_anybody_waits() -> None:
-    found = diagnose(snapshot(zone("a", free=0)))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert "no pod waits for one yet" in found.summary
+    result = diagnose(snapshot(zone("a", free=0)))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert "no pod waits for one yet" in result.summary
 
 
 def test_given_every_slot_taken_but_room_on_the_enis_then_the_subnet_is_at_fault_and_the_node_must_be_replaced() -> (
     None
 ):
-    found = diagnose(snapshot(zone("a", free=0, stuck=1, enis=(1, 1, 1))))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    [judged] = found.nodes
+    result = diagnose(snapshot(zone("a", free=0, stuck=1, enis=(1, 1, 1))))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    [judged] = result.nodes
     assert not judged.relieved_now
     assert judged.reason == "3 of 3 ENIs attached: no slot for an ENI in a new subnet, replace the node"
 
@@ -86,12 +86,12 @@ def test_given_free_counts_that_nobody_read_then_ec2s_own_refusal_proves_a_full_
 
 
 def test_given_free_counts_that_nobody_read_and_only_the_general_string_then_nothing_is_claimed_of_the_subnet() -> None:
-    found = diagnose(snapshot(zone("a", free=None, stuck=1)), [Cause.NO_ADDRESS])
-    assert found.verdict is Verdict.CNI_FAULT
-    assert not found.curable
-    assert "the free addresses of subnet-a are unknown" in found.summary
-    assert found.zones[0].free is None
-    assert "free addresses of subnet-a" in found.unknown
+    result = diagnose(snapshot(zone("a", free=None, stuck=1)), [Cause.NO_ADDRESS])
+    assert result.verdict is Verdict.CNI_FAULT
+    assert not result.curable
+    assert "the free addresses of subnet-a are unknown" in result.summary
+    assert result.zones[0].free is None
+    assert "free addresses of subnet-a" in result.unknown
 
 
 # --- subnet discovery
@@ -154,17 +154,17 @@ def test_given_a_home_subnet_without_the_tag_then_the_clusters_that_other_tags_n
 
 @pytest.mark.parametrize("enis", [(), (6,)], ids=["enis", "free addresses"])
 def test_given_too_few_facts_then_it_is_said_that_nothing_is_proven_and_what_to_add(enis: tuple[int, ...]) -> None:
-    found = diagnose(snapshot(zone("a", free=None, stuck=1, enis=enis)))
-    assert found.verdict is Verdict.CNI_FAULT
-    assert "nothing proves a lack of" in found.summary
-    assert "capture the snapshot again, or add" in found.summary
+    result = diagnose(snapshot(zone("a", free=None, stuck=1, enis=enis)))
+    assert result.verdict is Verdict.CNI_FAULT
+    assert "nothing proves a lack of" in result.summary
+    assert "capture the snapshot again, or add" in result.summary
 
 
 def test_given_nodes_whose_enis_are_unknown_then_the_evidence_names_the_subnets_that_the_verdict_rests_on() -> None:
     dark = node("a").model_copy(update={"interfaces": ()})
-    found = diagnose(snapshot(Part((dark,), pods(1, dark.name), (subnet("a", free=0),))))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert found.evidence[0] == f"subnet subnet-a (10.0.0.0/24, {dark.zone}) has 0 free addresses"
+    result = diagnose(snapshot(Part((dark,), pods(1, dark.name), (subnet("a", free=0),))))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert result.evidence[0] == f"subnet subnet-a (10.0.0.0/24, {dark.zone}) has 0 free addresses"
 
 
 def test_given_a_tagged_subnet_of_another_zone_then_it_helps_nobody_here() -> None:
@@ -194,11 +194,11 @@ PREFIXES = {"ENABLE_PREFIX_DELEGATION": "true"}
 def test_given_prefix_mode_and_many_free_addresses_but_no_free_28_then_the_subnet_is_fragmented(
     causes: tuple[Cause, ...],
 ) -> None:
-    found = diagnose(snapshot(prefix_zone(free=180, free_prefixes=0), env=PREFIXES), causes)
-    assert found.verdict is Verdict.PREFIX_FRAGMENTED
-    assert found.curable
-    assert "180 free, none contiguous" in found.summary
-    assert any("180 free addresses, 0 free /28 prefixes" in fact for fact in found.evidence)
+    result = diagnose(snapshot(prefix_zone(free=180, free_prefixes=0), env=PREFIXES), causes)
+    assert result.verdict is Verdict.PREFIX_FRAGMENTED
+    assert result.curable
+    assert "180 free, none contiguous" in result.summary
+    assert any("180 free addresses, 0 free /28 prefixes" in fact for fact in result.evidence)
 
 
 @pytest.mark.parametrize("cause", [Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED])
@@ -216,9 +216,9 @@ def test_given_prefix_mode_and_free_28s_then_ipamds_ambiguous_words_prove_nothin
 
 
 def test_given_prefix_mode_and_fewer_free_addresses_than_a_28_holds_then_the_subnet_is_exhausted() -> None:
-    found = diagnose(snapshot(prefix_zone(free=12, free_prefixes=0), env=PREFIXES))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert "of which a node needs 16 at once" in found.summary
+    result = diagnose(snapshot(prefix_zone(free=12, free_prefixes=0), env=PREFIXES))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert "of which a node needs 16 at once" in result.summary
 
 
 def test_given_single_addresses_then_ec2s_word_of_prefixes_makes_nothing_fragmented() -> None:
@@ -233,10 +233,10 @@ def test_given_custom_networking_and_no_eniconfig_for_a_zone_then_it_is_missing_
     facts = snapshot(
         zone("a", free=100), Part(eni_configs=(eni_config("a"),)), zone("b", free=100, stuck=1), env=CUSTOM
     )
-    found = diagnose(facts)
-    assert found.verdict is Verdict.ENICONFIG_MISSING
-    assert found.curable
-    assert f"there is no ENIConfig {az('b')}" in found.summary
+    result = diagnose(facts)
+    assert result.verdict is Verdict.ENICONFIG_MISSING
+    assert result.curable
+    assert f"there is no ENIConfig {az('b')}" in result.summary
     assert verdict_of_zones(facts) == {"a": Verdict.RECOVERED, "b": Verdict.ENICONFIG_MISSING}
 
 
@@ -263,16 +263,16 @@ def test_given_an_eniconfig_that_no_eni_can_be_made_by_then_that_is_the_verdict(
     facts = snapshot(
         zone("a", free=100, stuck=1), zone("b", free=100), Part(eni_configs=(config, eni_config("b"))), env=CUSTOM
     )
-    found = diagnose(facts)
-    assert found.verdict is Verdict.ENICONFIG_MISSING
-    assert words in found.summary
+    result = diagnose(facts)
+    assert result.verdict is Verdict.ENICONFIG_MISSING
+    assert words in result.summary
 
 
 def test_given_eniconfigs_that_fit_and_ipamd_cannot_use_them_then_their_security_groups_are_suspected() -> None:
     facts = snapshot(zone("a", free=100, stuck=1), Part(eni_configs=(eni_config("a"),)), env=CUSTOM)
-    found = diagnose(facts, [Cause.ENICONFIG_MISSING])
-    assert found.verdict is Verdict.CNI_FAULT
-    assert "security groups" in found.summary
+    result = diagnose(facts, [Cause.ENICONFIG_MISSING])
+    assert result.verdict is Verdict.CNI_FAULT
+    assert "security groups" in result.summary
 
 
 def test_given_custom_networking_then_the_eniconfigs_subnet_counts_and_not_the_nodes() -> None:
@@ -280,9 +280,9 @@ def test_given_custom_networking_then_the_eniconfigs_subnet_counts_and_not_the_n
         subnets=(subnet("a", id="subnet-pods", free=0),), eni_configs=(eni_config("a", subnet="subnet-pods"),)
     )
     facts = snapshot(zone("a", free=100, stuck=1, enis=(1,)), pods_subnet, env=CUSTOM)
-    found = diagnose(facts)
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert "0 free addresses in subnet-pods" in found.summary
+    result = diagnose(facts)
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert "0 free addresses in subnet-pods" in result.summary
 
 
 def test_given_custom_networking_as_go_spells_it_then_it_is_on() -> None:
@@ -295,10 +295,10 @@ def test_given_custom_networking_as_go_spells_it_then_it_is_on() -> None:
 
 
 def test_given_every_eni_attached_and_full_then_the_node_is_at_its_limit() -> None:
-    found = diagnose(snapshot(zone("a", free=100, stuck=1, enis=FULL_ENIS)))
-    assert found.verdict is Verdict.NODE_LIMIT
-    assert not found.curable
-    assert "node-a0: every ENI of the instance type is attached and full" in found.summary
+    result = diagnose(snapshot(zone("a", free=100, stuck=1, enis=FULL_ENIS)))
+    assert result.verdict is Verdict.NODE_LIMIT
+    assert not result.curable
+    assert "node-a0: every ENI of the instance type is attached and full" in result.summary
 
 
 def test_given_a_full_subnet_and_pods_only_on_nodes_at_their_limit_then_more_addresses_would_not_help_them() -> None:
@@ -338,10 +338,10 @@ def test_given_the_regions_eni_quota_is_used_up_then_no_subnet_helps_however_ful
     ],
 )
 def test_given_free_addresses_and_a_fault_in_the_signals_then_it_is_the_cni(cause: Cause, words: str) -> None:
-    found = diagnose(snapshot(zone("a", free=100, stuck=1)), [cause])
-    assert found.verdict is Verdict.CNI_FAULT
-    assert not found.curable
-    assert words in found.summary
+    result = diagnose(snapshot(zone("a", free=100, stuck=1)), [cause])
+    assert result.verdict is Verdict.CNI_FAULT
+    assert not result.curable
+    assert words in result.summary
 
 
 @pytest.mark.parametrize("cause", [Cause.CNI_THROTTLED, Cause.CNI_DOWN])
@@ -350,25 +350,25 @@ def test_given_a_full_subnet_then_a_passing_fault_of_the_cni_does_not_hide_it(ca
 
 
 def test_given_free_addresses_and_nothing_else_then_people_are_sent_to_aws_node() -> None:
-    found = diagnose(snapshot(zone("a", free=100, stuck=1)), [Cause.NO_ADDRESS])
-    assert found.verdict is Verdict.CNI_FAULT
-    assert "100 addresses are free in subnet-a" in found.summary
-    assert "aws-node" in found.summary
+    result = diagnose(snapshot(zone("a", free=100, stuck=1)), [Cause.NO_ADDRESS])
+    assert result.verdict is Verdict.CNI_FAULT
+    assert "100 addresses are free in subnet-a" in result.summary
+    assert "aws-node" in result.summary
 
 
 def test_given_unknown_enis_then_nothing_is_claimed_and_the_gap_is_named() -> None:
-    found = diagnose(snapshot(zone("a", free=100, stuck=1, enis=())))
-    assert found.verdict is Verdict.CNI_FAULT
-    assert "the ENIs of node-a0 are unknown" in found.summary
-    assert "ENI slots of node-a0" in found.unknown
-    assert not found.nodes[0].relieved_now
+    result = diagnose(snapshot(zone("a", free=100, stuck=1, enis=())))
+    assert result.verdict is Verdict.CNI_FAULT
+    assert "the ENIs of node-a0 are unknown" in result.summary
+    assert "ENI slots of node-a0" in result.unknown
+    assert not result.nodes[0].relieved_now
 
 
 def test_given_a_host_without_zone_then_its_stuck_pods_are_not_overlooked() -> None:
     facts = snapshot(zone("b", free=100), Part((node("a", zone=None),), pods(1, "node-a0")))
-    found = diagnose(facts)
-    assert found.verdict is Verdict.CNI_FAULT
-    assert "node-a0" in found.summary
+    result = diagnose(facts)
+    assert result.verdict is Verdict.CNI_FAULT
+    assert "node-a0" in result.summary
 
 
 # --- mixed zones, recovered
@@ -376,33 +376,33 @@ def test_given_a_host_without_zone_then_its_stuck_pods_are_not_overlooked() -> N
 
 def test_given_zones_of_different_trouble_then_the_curable_one_names_the_verdict_and_each_keeps_its_own() -> None:
     facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=90, stuck=1, enis=FULL_ENIS), zone("c", free=50))
-    found = diagnose(facts)
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
+    result = diagnose(facts)
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
     assert verdict_of_zones(facts) == {
         "a": Verdict.SUBNET_EXHAUSTED,
         "b": Verdict.NODE_LIMIT,
         "c": Verdict.RECOVERED,
     }
-    assert az("b") not in found.summary
+    assert az("b") not in result.summary
 
 
 def test_given_pods_hang_in_one_zone_then_a_full_subnet_elsewhere_does_not_hide_why() -> None:
     facts = snapshot(zone("a", free=90, stuck=1), zone("b", free=0))
-    found = diagnose(facts, [Cause.CNI_IAM])
-    assert found.verdict is Verdict.CNI_FAULT
+    result = diagnose(facts, [Cause.CNI_IAM])
+    assert result.verdict is Verdict.CNI_FAULT
     assert verdict_of_zones(facts, Cause.CNI_IAM)["b"] is Verdict.SUBNET_EXHAUSTED
 
 
 def test_given_no_stuck_pod_and_free_addresses_then_the_cluster_has_recovered() -> None:
-    found = diagnose(snapshot(zone("a", free=90), zone("b", free=90)), [Cause.SUBNET_FULL])
-    assert found.verdict is Verdict.RECOVERED
-    assert not found.curable
+    result = diagnose(snapshot(zone("a", free=90), zone("b", free=90)), [Cause.SUBNET_FULL])
+    assert result.verdict is Verdict.RECOVERED
+    assert not result.curable
 
 
 def test_given_a_cluster_without_nodes_then_there_is_nothing_to_cure() -> None:
-    found = diagnose(snapshot())
-    assert found.verdict is Verdict.RECOVERED
-    assert found.summary == "no node and no stuck pod was found: there is nothing to cure"
+    result = diagnose(snapshot())
+    assert result.verdict is Verdict.RECOVERED
+    assert result.summary == "no node and no stuck pod was found: there is nothing to cure"
 
 
 def test_given_the_host_of_a_stuck_pod_is_gone_then_the_pod_counts_for_no_zone() -> None:
@@ -447,18 +447,18 @@ FULL = zone("a", free=0, stuck=1)
 def test_given_a_cluster_that_no_secondary_cidr_can_help_then_it_is_unsupported_and_says_why(
     facts: Snapshot, words: str
 ) -> None:
-    found = diagnose(facts)
-    assert found.verdict is Verdict.UNSUPPORTED
-    assert not found.curable
-    assert words in found.summary
-    assert found.summary == f"{found.evidence[0]}; next: see the alternatives, no plan is possible here"
+    result = diagnose(facts)
+    assert result.verdict is Verdict.UNSUPPORTED
+    assert not result.curable
+    assert words in result.summary
+    assert result.summary == f"{result.evidence[0]}; next: see the alternatives, no plan is possible here"
 
 
 def test_given_fargate_beside_ordinary_nodes_then_only_the_ordinary_ones_are_judged() -> None:
-    found = diagnose(snapshot(FULL, FARGATE))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert [judged.name for judged in found.nodes] == ["node-a0"]
-    assert found.zones[0].stuck_pods == 1
+    result = diagnose(snapshot(FULL, FARGATE))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert [judged.name for judged in result.nodes] == ["node-a0"]
+    assert result.zones[0].stuck_pods == 1
 
 
 def test_given_an_unknown_account_then_a_vpcs_owner_alone_makes_it_not_shared() -> None:

@@ -84,18 +84,18 @@ def judged(world: World) -> Diagnosis:
 
 @given(worlds())
 def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_so(world: World) -> None:
-    found = judged(world)
+    result = judged(world)
     stuck = sum(world.stuck().values())
-    event(found.verdict)
-    [zone] = found.zones
+    event(result.verdict)
+    [zone] = result.zones
     assert zone.stuck_pods == stuck
     if stuck:
-        assert found.verdict is not Verdict.RECOVERED
+        assert result.verdict is not Verdict.RECOVERED
     else:
-        assert found.verdict in (*WELL, Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED)
-        assert_short_before_anybody_waits(world, found)
+        assert result.verdict in (*WELL, Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED)
+        assert_short_before_anybody_waits(world, result)
     # No subnet is said to have room that ipamd, left to itself, does not take.
-    assert "can use that, yet" not in found.summary
+    assert "can use that, yet" not in result.summary
 
 
 def assert_short_before_anybody_waits(world: World, found: Diagnosis) -> None:
@@ -114,10 +114,10 @@ def test_given_a_world_at_rest_when_it_is_cured_then_pods_get_addresses_where_an
     world: World,
 ) -> None:
     # given what the diagnosis promises
-    found = judged(world)
+    result = judged(world)
     before = world.stuck()
-    relieved = {node.name for node in found.nodes if node.relieved_now} if found.curable else set()
-    event(f"{found.verdict}, {len(relieved & before.keys())} of {len(before)} nodes are to be relieved")
+    relieved = {node.name for node in result.nodes if node.relieved_now} if result.curable else set()
+    event(f"{result.verdict}, {len(relieved & before.keys())} of {len(before)} nodes are to be relieved")
 
     # when the cure is applied, whether the diagnosis calls for it or not
     cure(world)
@@ -126,4 +126,4 @@ def test_given_a_world_at_rest_when_it_is_cured_then_pods_get_addresses_where_an
     # then
     after = world.stuck()
     for name, missing in before.items():
-        assert (after.get(name, 0) < missing) == (name in relieved), (name, found)
+        assert (after.get(name, 0) < missing) == (name in relieved), (name, result)

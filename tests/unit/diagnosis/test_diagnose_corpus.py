@@ -15,30 +15,30 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 @each_case
 def test_given_a_snapshot_of_the_corpus_when_diagnosed_then_the_verdict_is_the_experts(case: Case) -> None:
-    found = diagnose(case.snapshot, case.signals)
-    assert found.verdict == case.verdict == case.path.parent.name, found.summary
-    assert {zone.zone: zone.verdict for zone in found.zones} == case.zones
+    result = diagnose(case.snapshot, case.signals)
+    assert result.verdict == case.verdict == case.path.parent.name, result.summary
+    assert {zone.zone: zone.verdict for zone in result.zones} == case.zones
 
 
 @each_case
 def test_given_a_snapshot_of_the_corpus_when_diagnosed_then_nodes_and_evidence_are_named(case: Case) -> None:
-    found = diagnose(case.snapshot, case.signals)
-    judged = {node.name: node.relieved_now for node in found.nodes}
+    result = diagnose(case.snapshot, case.signals)
+    judged = {node.name: node.relieved_now for node in result.nodes}
     assert case.relieved_now.items() <= judged.items()
-    assert all(node.reason for node in found.nodes)
-    reasons = [node.reason for node in found.nodes]
-    told = "\n".join([found.summary, *found.evidence, *found.unknown, *found.alternatives, *reasons])
+    assert all(node.reason for node in result.nodes)
+    reasons = [node.reason for node in result.nodes]
+    told = "\n".join([result.summary, *result.evidence, *result.unknown, *result.alternatives, *reasons])
     assert [words for words in case.evidence if words not in told] == []
 
 
 @each_case
 def test_given_a_snapshot_of_the_corpus_when_diagnosed_then_one_sentence_says_what_to_do_next(case: Case) -> None:
-    found = diagnose(case.snapshot, case.signals)
-    assert "\n" not in found.summary
-    assert len(found.summary) < 600
-    assert ("; next: " in found.summary) == (found.verdict is not Verdict.RECOVERED)
-    assert found.evidence
-    assert found.curable == (found.verdict in CURABLE)
+    result = diagnose(case.snapshot, case.signals)
+    assert "\n" not in result.summary
+    assert len(result.summary) < 600
+    assert ("; next: " in result.summary) == (result.verdict is not Verdict.RECOVERED)
+    assert result.evidence
+    assert result.curable == (result.verdict in CURABLE)
 
 
 def test_given_the_corpus_then_every_verdict_has_at_least_five_snapshots() -> None:

@@ -123,16 +123,16 @@ proven = st.sets(st.sampled_from(Cause))
 def test_given_any_snapshot_when_diagnosed_then_it_is_judged_completely_and_alike_every_time(
     snapshot: Snapshot, causes: set[Cause]
 ) -> None:
-    found = diagnose(snapshot, causes)
-    assert found == diagnose(Snapshot.model_validate_json(snapshot.model_dump_json()), sorted(causes, reverse=True))
-    assert found.summary
-    assert Diagnosis.model_validate_json(found.model_dump_json()) == found
-    assert len({zone.zone for zone in found.zones}) == len(found.zones)
-    judged = [node.name for node in found.nodes]
-    if found.verdict is not Verdict.UNSUPPORTED:
+    result = diagnose(snapshot, causes)
+    assert result == diagnose(Snapshot.model_validate_json(snapshot.model_dump_json()), sorted(causes, reverse=True))
+    assert result.summary
+    assert Diagnosis.model_validate_json(result.model_dump_json()) == result
+    assert len({zone.zone for zone in result.zones}) == len(result.zones)
+    judged = [node.name for node in result.nodes]
+    if result.verdict is not Verdict.UNSUPPORTED:
         assert sorted(judged) == sorted(node.name for node in snapshot.nodes if node.runs_vpc_cni)
-        assert sum(zone.nodes for zone in found.zones) <= len(judged)
-    assert bool(found.alternatives) == (found.verdict is not Verdict.RECOVERED)
+        assert sum(zone.nodes for zone in result.zones) <= len(judged)
+    assert bool(result.alternatives) == (result.verdict is not Verdict.RECOVERED)
 
 
 @given(snapshots(), proven, st.randoms(use_true_random=False))
@@ -191,11 +191,11 @@ def test_given_stuck_pods_on_known_nodes_then_it_is_never_recovered(snapshot: Sn
 def test_given_a_curable_verdict_then_a_zone_shows_it_or_words_alone_prove_it(
     snapshot: Snapshot, causes: set[Cause]
 ) -> None:
-    found = diagnose(snapshot, causes)
-    if found.verdict in CURABLE and found.zones:
+    result = diagnose(snapshot, causes)
+    if result.verdict in CURABLE and result.zones:
         assert (
-            found.verdict in {zone.verdict for zone in found.zones}
-            or "that the snapshot does not tell" in found.summary
+            result.verdict in {zone.verdict for zone in result.zones}
+            or "that the snapshot does not tell" in result.summary
         )
 
 

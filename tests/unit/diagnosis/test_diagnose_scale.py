@@ -68,9 +68,9 @@ def cluster_of(nodes: int, subnets: int = 60, env: dict[str, str] | None = None,
 
 
 def judged(snapshot: Snapshot) -> Plan:
-    found = diagnose(snapshot)
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    return make_plan(snapshot, found, PlanningOptions())
+    result = diagnose(snapshot)
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    return make_plan(snapshot, result, PlanningOptions())
 
 
 def steps_of(snapshot: Snapshot) -> int:
@@ -117,11 +117,11 @@ def test_given_twice_as_many_nodes_and_pods_when_judged_then_it_takes_about_twic
 def test_given_5000_nodes_with_17_stuck_pods_each_when_judged_then_it_takes_seconds_and_little_is_told() -> None:
     snapshot = cluster_of(5000)
     before = time.process_time()
-    found = diagnose(snapshot)
-    plan = make_plan(snapshot, found, PlanningOptions())
+    result = diagnose(snapshot)
+    plan = make_plan(snapshot, result, PlanningOptions())
     took = time.process_time() - before
     sys.stderr.write(f"{took:.1f} s\n")
     assert took < 20
-    assert len(found.summary) < 2_000
-    assert sum(map(len, (*found.evidence, *found.unknown))) < 20_000
+    assert len(result.summary) < 2_000
+    assert sum(map(len, (*result.evidence, *result.unknown))) < 20_000
     assert len(plan.model_dump_json()) < 200_000

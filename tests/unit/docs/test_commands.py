@@ -57,9 +57,9 @@ def in_sentences(page: str) -> Iterator[str]:
 def problems(page: str, *, indented: bool = False) -> list[str]:
     blocks = in_blocks(page, indented=indented)
     own = {name for block in blocks for name in functions_of(block)} | OTHERS
-    found = [(words, True) for block in blocks for words in commands(block) if words[0] not in own]
-    found += [(words, False) for text in in_sentences(page) for words in commands(text) if words[0] not in own]
-    return [f"{' '.join(words)}: {why}" for words, whole in found if (why := problem(words, whole=whole))]
+    result = [(words, True) for block in blocks for words in commands(block) if words[0] not in own]
+    result += [(words, False) for text in in_sentences(page) for words in commands(text) if words[0] not in own]
+    return [f"{' '.join(words)}: {why}" for words, whole in result if (why := problem(words, whole=whole))]
 
 
 def problem(words: list[str], *, whole: bool) -> str | None:

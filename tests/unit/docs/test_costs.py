@@ -33,7 +33,7 @@ def test_every_position_is_its_amount_times_its_price(page: dict[str, str]) -> N
     for position in positions:
         dollars = float(position["amount"]) * float(position["unit price in dollars"])
         assert f"{dollars:.6f}" == position["dollars"], position["position"]
-    exact = sum(float(each["amount"]) * float(each["unit price in dollars"]) for each in positions)
+    exact = sum(float(one["amount"]) * float(one["unit price in dollars"]) for one in positions)
     assert f"{exact:.6f}" == total["dollars"]
 
 

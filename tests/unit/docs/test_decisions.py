@@ -42,7 +42,9 @@ def named(text: str, column: str) -> list[str]:
 
 
 def test_the_ladder_is_the_options_of_every_plan_in_their_order() -> None:
-    assert named(_sections()["The ladder"], "option") == [each.option for each in first_plan(snapshot(*FULL)).options]
+    assert named(_sections()["The ladder"], "option") == [
+        option.option for option in first_plan(snapshot(*FULL)).options
+    ]
 
 
 def test_the_strategies_and_what_can_be_asked_for_are_the_codes() -> None:
@@ -96,7 +98,7 @@ def test_the_examples_of_sizing_are_computed(row: dict[str, str]) -> None:
 
 def test_the_example_that_does_not_fit_gives_way_as_told(page: dict[str, str]) -> None:
     parts = [zone(letter, free=0, stuck=1, nodes=100, **M5_4XLARGE) for letter in "abcdef"]
-    cidrs = {each.cidr.rpartition("/")[2] for each in first_plan(snapshot(*parts)).subnets}
+    cidrs = {subnet.cidr.rpartition("/")[2] for subnet in first_plan(snapshot(*parts)).subnets}
     assert cidrs == {"19"}
     assert "eight subnets of /19, not six of /18" in page["Sizing"]
 

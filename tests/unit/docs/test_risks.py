@@ -17,15 +17,15 @@ NAMES = tuple(severity.name.lower() for severity in Severity)
 
 def test_every_risk_of_the_catalogue_has_a_section_and_every_section_a_risk() -> None:
     explained = re.findall(r"^### (.+)$", PAGE, re.MULTILINE)
-    assert explained == [each.id for each in CATALOGUE]
+    assert explained == [item.id for item in CATALOGUE]
 
 
 def test_the_table_says_what_the_catalogue_says() -> None:
     told = {re.sub(r"\[(.+)\]\(.+\)", r"\1", row["id"]): row for row in rows(sections(PAGE)["The risks"])}
-    assert list(told) == [each.id for each in CATALOGUE]
-    for each in CATALOGUE:
-        assert told[each.id]["severity"] == ", ".join(severity.name.lower() for severity in sorted(each.severities))
-        assert told[each.id]["in short"] == each.title
+    assert list(told) == [item.id for item in CATALOGUE]
+    for item in CATALOGUE:
+        assert told[item.id]["severity"] == ", ".join(severity.name.lower() for severity in sorted(item.severities))
+        assert told[item.id]["in short"] == item.title
 
 
 @pytest.mark.parametrize("risk", CATALOGUE, ids=lambda risk: risk.id)
@@ -50,4 +50,4 @@ def test_the_meaning_of_each_severity_is_told() -> None:
 def test_the_example_of_the_tag_has_ids_of_the_catalogue() -> None:
     example = re.search(rf'"{ACCEPT_RISKS}": "(.+)"', PAGE)
     assert example
-    assert set(example[1].split()) <= {each.id for each in CATALOGUE}
+    assert set(example[1].split()) <= {item.id for item in CATALOGUE}

@@ -45,11 +45,11 @@ def first_full(course: Course) -> int:
 
 @pytest.mark.parametrize(("left", "rate"), [(20, 1), (100, 5), (400, 40), (48, 0.5)])
 def test_given_linear_growth_then_the_hour_is_that_of_the_line(left: int, rate: float) -> None:
-    found = foretell(lambda hour: left - rate * hour)
-    assert found is not None
-    assert abs(found.full_at - (TOP + HOUR * left / rate)) <= HOUR
-    assert found.per_hour == pytest.approx(rate, rel=0.05)
-    assert found.basis == "days"
+    result = foretell(lambda hour: left - rate * hour)
+    assert result is not None
+    assert abs(result.full_at - (TOP + HOUR * left / rate)) <= HOUR
+    assert result.per_hour == pytest.approx(rate, rel=0.05)
+    assert result.basis == "days"
 
 
 @pytest.mark.parametrize("phase", range(0, 24, 3))
@@ -68,10 +68,10 @@ def test_given_waves_and_growth_then_the_hour_is_in_the_valley_where_the_wave_fi
     def course(hour: float) -> float:
         return 55 + swing(hour) - 12 * hour / 24
 
-    found = foretell(course)
-    assert found is not None
-    assert abs(found.full_at - (TOP + first_full(course) * HOUR)) <= 2 * HOUR
-    assert found.per_hour == pytest.approx(0.5, rel=0.1)
+    result = foretell(course)
+    assert result is not None
+    assert abs(result.full_at - (TOP + first_full(course) * HOUR)) <= 2 * HOUR
+    assert result.per_hour == pytest.approx(0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("ago", [1, 3, 5, 12, 30, 100])
@@ -86,9 +86,9 @@ def test_given_a_step_after_which_the_daily_peak_does_not_fit_any_more_then_the_
     def course(hour: float) -> float:
         return 60 + swing(hour) - (35 if hour >= -2 else 0)
 
-    found = foretell(course)
-    assert found is not None
-    assert (found.full_at, found.basis) == (TOP + first_full(course) * HOUR, "wave")
+    result = foretell(course)
+    assert result is not None
+    assert (result.full_at, result.basis) == (TOP + first_full(course) * HOUR, "wave")
 
 
 def test_given_ever_more_free_addresses_then_nothing_is_foretold() -> None:
@@ -96,10 +96,10 @@ def test_given_ever_more_free_addresses_then_nothing_is_foretold() -> None:
 
 
 def test_given_sudden_growth_that_lasts_then_the_last_hours_decide() -> None:
-    found = foretell(lambda hour: 200 if hour < -6 else 90 - 18 * hour - 0.001)
-    assert found is not None
-    assert (found.full_at, found.basis) == (TOP + 5 * HOUR, "hours")
-    assert found.per_hour == pytest.approx(18, rel=0.05)
+    result = foretell(lambda hour: 200 if hour < -6 else 90 - 18 * hour - 0.001)
+    assert result is not None
+    assert (result.full_at, result.basis) == (TOP + 5 * HOUR, "hours")
+    assert result.per_hour == pytest.approx(18, rel=0.05)
 
 
 def test_given_the_same_growth_every_morning_then_it_is_no_sudden_growth() -> None:
@@ -111,25 +111,25 @@ def test_given_the_same_growth_every_morning_then_it_is_no_sudden_growth() -> No
 
 @pytest.mark.parametrize("period", [5, 9, 24])
 def test_given_gaps_then_a_line_is_still_a_line(period: int) -> None:
-    found = foretell(lambda hour: 30 - hour, missing=lambda hour: hour % period == 0 or -60 < hour < -40)
-    assert found is not None
-    assert abs(found.full_at - (TOP + 30 * HOUR)) <= HOUR
+    result = foretell(lambda hour: 30 - hour, missing=lambda hour: hour % period == 0 or -60 < hour < -40)
+    assert result is not None
+    assert abs(result.full_at - (TOP + 30 * HOUR)) <= HOUR
 
 
 @pytest.mark.parametrize("seed", range(60))
 @pytest.mark.parametrize("height", [0, 40])
 def test_given_noise_then_no_full_subnet_is_foretold_for_the_next_day(seed: int, height: int) -> None:
     noise, swing = random.Random(seed), wave(seed, height)
-    found = foretell(lambda hour: noise.gauss(30 + height + swing(hour), 5))
-    assert found is None or found.full_at - NOW > timedelta(days=1)
+    result = foretell(lambda hour: noise.gauss(30 + height + swing(hour), 5))
+    assert result is None or result.full_at - NOW > timedelta(days=1)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_given_noisy_growth_then_the_hour_is_near(seed: int) -> None:
     noise = random.Random(seed)
-    found = foretell(lambda hour: noise.gauss(60 - 3 * hour, 4))
-    assert found is not None
-    assert abs(found.full_at - (TOP + 20 * HOUR)) <= 4 * HOUR
+    result = foretell(lambda hour: noise.gauss(60 - 3 * hour, 4))
+    assert result is not None
+    assert abs(result.full_at - (TOP + 20 * HOUR)) <= 4 * HOUR
 
 
 @pytest.mark.parametrize("hours", [0, 1, 24, 65])
@@ -176,8 +176,8 @@ pasts = st.one_of(histories, trends)
 
 
 def full_in(minima: dict[int, int], now_free: int) -> timedelta:
-    found = forecast(History(minima), NOW, now_free)
-    return found.full_at - NOW if found else timedelta.max
+    result = forecast(History(minima), NOW, now_free)
+    return result.full_at - NOW if result else timedelta.max
 
 
 @given(pasts, counts, st.integers(0, 500))
@@ -201,6 +201,6 @@ def test_a_subnet_as_many_times_as_large_is_full_at_the_same_time(
 
 @given(pasts, counts)
 def test_what_is_foretold_is_ahead_and_within_14_days(past: dict[int, int], now_free: int) -> None:
-    found = forecast(History(past), NOW, now_free)
-    assert found is None or NOW <= found.full_at <= NOW + KEEP_HOURS * HOUR
-    assert (now_free == 0) == (found is not None and found.basis == "now")
+    result = forecast(History(past), NOW, now_free)
+    assert result is None or NOW <= result.full_at <= NOW + KEEP_HOURS * HOUR
+    assert (now_free == 0) == (result is not None and result.basis == "now")

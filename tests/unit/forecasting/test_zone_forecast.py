@@ -60,7 +60,7 @@ def in_hours(hours: float) -> Forecast:
 def test_only_forecasts_within_reach_are_taken_over() -> None:
     facts = snapshot(subnet("subnet-0a"), subnet("subnet-0b", "b"), subnet("subnet-0c", "c"))
     seen = with_forecasts(facts, {"subnet-0a": in_hours(24), "subnet-0b": in_hours(25), "subnet-0c": None}, 24 * HOUR)
-    assert [each.full_at for each in seen.subnets] == [NOW + 24 * HOUR, None, None]
+    assert [one.full_at for one in seen.subnets] == [NOW + 24 * HOUR, None, None]
     assert [outlook.zone for outlook in zone_forecasts(seen)] == ["a"]
 
 
@@ -80,23 +80,23 @@ def test_given_the_vpc_cni_does_not_run_then_nothing_is_foretold() -> None:
 
 
 def test_given_a_subnet_that_will_be_full_and_no_stuck_pod_then_the_verdict_is_exhausted_with_the_evidence() -> None:
-    found = diagnose(snapshot(subnet(full_at=NOW + 5 * HOUR)))
-    assert found.verdict is Verdict.SUBNET_EXHAUSTED
-    assert found.curable
-    assert found.summary == (
+    result = diagnose(snapshot(subnet(full_at=NOW + 5 * HOUR)))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert result.curable
+    assert result.summary == (
         "a: subnet-0a has 12 free and will be full in about 5 h, at 2026-03-01 14:00 UTC; no pod waits yet; "
         "next: give pods further addresses, as the plan does"
     )
     assert (
         "subnet subnet-0a will be full in about 5 h, at 2026-03-01 14:00 UTC, "
-        "by its free addresses of the last 14 days" in found.evidence
+        "by its free addresses of the last 14 days" in result.evidence
     )
 
 
 def test_given_an_incident_that_is_foreseen_then_its_message_says_when_and_how_much_is_left() -> None:
-    found = diagnose(snapshot(subnet(full_at=NOW + 5 * HOUR), subnet("subnet-0b", "b", full_at=NOW + 7 * HOUR)))
+    result = diagnose(snapshot(subnet(full_at=NOW + 5 * HOUR), subnet("subnet-0b", "b", full_at=NOW + 7 * HOUR)))
     incident = Incident(
-        id="prod-1", cluster="prod", region="eu-west-1", mode=Mode.APPROVE, opened_at=NOW, diagnosis=found
+        id="prod-1", cluster="prod", region="eu-west-1", mode=Mode.APPROVE, opened_at=NOW, diagnosis=result
     )
     assert without_references(cause_line(incident).text) == (
         "no address left in a and b from 2026-03-01 14:00 UTC (24 addresses left): no pod waits yet"
@@ -110,8 +110,8 @@ def test_given_no_forecast_then_free_addresses_and_no_stuck_pod_are_recovery() -
 def test_given_pods_that_hang_for_another_reason_then_a_forecast_does_not_hide_it() -> None:
     full = subnet(free=200, full_at=NOW + 5 * HOUR)
     stuck = StuckPod(namespace="default", name="web", node="node-a")
-    found = diagnose(snapshot(full, stuck_pods=(stuck,)), [Cause.CNI_IAM, Cause.SUBNET_FULL])
-    assert found.verdict is Verdict.CNI_FAULT
+    result = diagnose(snapshot(full, stuck_pods=(stuck,)), [Cause.CNI_IAM, Cause.SUBNET_FULL])
+    assert result.verdict is Verdict.CNI_FAULT
 
 
 @pytest.mark.parametrize(

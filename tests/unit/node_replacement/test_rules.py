@@ -29,8 +29,8 @@ BUDGET = Budget("default", "web", {"matchLabels": {"app": "web"}}, allowed=0, de
 
 def test_a_node_of_a_managed_group_is_replaced_by_its_auto_scaling_group() -> None:
     assert obstacles(NODE, "shop") == []
-    found = NODE.replacement()
-    assert (found.host, found.owner, found.pods, found.state) == ("auto_scaling", GROUP.name, 1, NodeState.WAITING)
+    result = NODE.replacement()
+    assert (result.host, result.owner, result.pods, result.state) == ("auto_scaling", GROUP.name, 1, NodeState.WAITING)
 
 
 def test_karpenters_node_is_replaced_by_its_node_claim_whatever_group_there_is() -> None:

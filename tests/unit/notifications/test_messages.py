@@ -45,7 +45,7 @@ def texts(message: Message) -> str:
     shown: list[str] = []
     for block in message.blocks:
         objects = [block.get("text"), *block.get("fields", []), *block.get("elements", [])]
-        shown += [each["text"] for each in objects if each and isinstance(each.get("text"), str)]
+        shown += [obj["text"] for obj in objects if obj and isinstance(obj.get("text"), str)]
     return REFERENCE.sub(lambda reference: reference[1] or reference[2], "\n".join(shown))
 
 

@@ -76,11 +76,11 @@ def _simple(annotation: Any) -> st.SearchStrategy[Any]:
 def all_texts(node: Any) -> list[dict[str, Any]]:
     """Every text object within blocks."""
     if isinstance(node, list):
-        return [found for each in node for found in all_texts(each)]
+        return [result for item in node for result in all_texts(item)]
     if not isinstance(node, dict):
         return []
     here = [node] if node.get("type") in ("mrkdwn", "plain_text") else []
-    return here + [found for value in node.values() for found in all_texts(value)]
+    return here + [result for value in node.values() for result in all_texts(value)]
 
 
 def assert_slack_accepts(record: Incident) -> None:
@@ -92,9 +92,9 @@ def assert_slack_accepts(record: Incident) -> None:
 
 def assert_slack_accepts_message(message: Message) -> None:
     assert len(message.blocks) <= 50
-    assert sum(len(each["text"]) for each in all_texts(message.blocks)) <= 12_000
+    assert sum(len(one["text"]) for one in all_texts(message.blocks)) <= 12_000
     assert len(message.text) <= 4000
-    assert all(each["text"].strip() for each in all_texts(message.blocks))
+    assert all(one["text"].strip() for one in all_texts(message.blocks))
     for block in message.blocks:
         parsed = Block.parse(block)
         assert parsed is not None, block
@@ -115,7 +115,7 @@ def test_any_record_gives_a_message_that_slack_accepts(record: Incident):
 @given(records())
 def test_nothing_foreign_becomes_a_mention_or_a_link(record: Incident):
     for message in filter(None, [render(record), details(record)]):
-        mrkdwn_texts = [each["text"] for each in all_texts(message.blocks) if each["type"] == "mrkdwn"]
+        mrkdwn_texts = [one["text"] for one in all_texts(message.blocks) if one["type"] == "mrkdwn"]
         for text in [REFERENCE.sub("", text) for text in (message.text, *mrkdwn_texts)]:
             assert "<" not in text
             assert ">" not in text
@@ -150,7 +150,7 @@ def test_a_cluster_of_5000_nodes_is_counted_not_listed():
 
     assert_slack_accepts(record)
     unread = record.model_copy(update={"diagnosis": None})
-    shown = "\n".join(each["text"] for each in all_texts(render(record).blocks + render(unread).blocks))
+    shown = "\n".join(text["text"] for text in all_texts(render(record).blocks + render(unread).blocks))
     assert "5,000 pods" in shown or "and 4998 more" in shown
     assert "and 194 more" in plain(record)
     more = details(record)

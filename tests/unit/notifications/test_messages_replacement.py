@@ -116,7 +116,7 @@ def test_a_cancelled_one_leaves_the_result_and_a_new_offer() -> None:
     shown = texts(render(record))
     assert ":warning: prod: partly healed" in shown
     assert "Replacement of nodes cancelled, nothing was changed" in shown
-    block, fresh = (_offer(each) for each in (record, partly()))
+    block, fresh = (_offer(item) for item in (record, partly()))
     assert block != fresh
 
 

@@ -142,8 +142,8 @@ def test_given_leaked_enis_that_are_deleted_then_nothing_is_offered_to_roll_back
 
 @pytest.mark.parametrize(("expected", "said"), [(4, True), (2, False), (1, False), (None, False)])
 def test_given_an_expectation_then_the_message_says_when_it_was_not_met(expected: int | None, said: bool) -> None:
-    found: Verification = VERIFICATION.model_copy(update={"expected": expected, "still_stuck": ("default/x",)})
-    text = render(healed(verification=found, outcome=Outcome.PARTLY)).text
+    result: Verification = VERIFICATION.model_copy(update={"expected": expected, "still_stuck": ("default/x",)})
+    text = render(healed(verification=result, outcome=Outcome.PARTLY)).text
     assert ("expected 4 healed now, 2 are" in text) is said
 
 

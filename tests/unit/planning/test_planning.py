@@ -91,8 +91,8 @@ def test_given_a_default_route_then_it_takes_nothing(way_out: str) -> None:
 
 def test_given_dockers_bridge_among_the_pools_then_it_is_left_alone() -> None:
     facts = snapshot(*FULL, vpc=vpc(cidrs=(VpcCidr(cidr="172.20.0.0/16"),)), cluster=Cluster(name="prod"))
-    found = planned(facts, pools=[NETWORK("172.17.0.0/16"), NETWORK("172.18.0.0/16")])
-    assert found.block == "172.18.0.0/22"
+    result = planned(facts, pools=[NETWORK("172.17.0.0/16"), NETWORK("172.18.0.0/16")])
+    assert result.block == "172.18.0.0/22"
 
 
 # --- What AWS allows
@@ -107,8 +107,8 @@ def test_given_an_rfc1918_vpc_then_198_19_is_refused_and_the_next_pool_taken() -
 
 
 def test_given_a_pool_of_which_aws_bars_a_part_then_the_other_part_is_used() -> None:
-    found = planned(snapshot(*FULL), pools=[NETWORK("198.18.0.0/15")])
-    assert NETWORK(found.block).subnet_of(NETWORK("198.18.0.0/16"))
+    result = planned(snapshot(*FULL), pools=[NETWORK("198.18.0.0/15")])
+    assert NETWORK(result.block).subnet_of(NETWORK("198.18.0.0/16"))
 
 
 def test_given_no_pool_then_the_refusal_says_that_none_is_configured() -> None:
@@ -183,23 +183,23 @@ def test_given_a_block_too_small_for_the_zones_then_planning_with_it_is_refused(
 
 def test_given_a_cgnat_cidr_with_room_then_it_is_used_and_no_cidr_added() -> None:
     used = Part(subnets=(subnet("a", id="subnet-old", cidr="100.64.0.0/24", free=250),))
-    found = planned(snapshot(*FULL, used, vpc=vpc("100.64.0.0/16")))
-    assert (found.source, found.block) == ("existing-cidr", "100.64.64.0/18")
-    assert "associate_cidr" not in [change.action for change in found.changes]
-    assert [option.option for option in found.options if option.taken] == ["existing-cidr"]
+    result = planned(snapshot(*FULL, used, vpc=vpc("100.64.0.0/16")))
+    assert (result.source, result.block) == ("existing-cidr", "100.64.64.0/18")
+    assert "associate_cidr" not in [change.action for change in result.changes]
+    assert [option.option for option in result.options if option.taken] == ["existing-cidr"]
 
 
 def test_given_a_cgnat_cidr_that_is_full_then_a_new_cidr_beside_it_is_added() -> None:
     used = Part(subnets=(subnet("a", id="subnet-old", cidr="100.64.0.0/16", free=0),))
-    found = planned(snapshot(*FULL, used, vpc=vpc("100.64.0.0/16")))
-    assert (found.source, found.block) == ("new-cidr", "100.65.0.0/16")
-    assert found.changes[0].action == "associate_cidr"
-    assert [option.option for option in found.options if option.taken] == ["new-cidr"]
+    result = planned(snapshot(*FULL, used, vpc=vpc("100.64.0.0/16")))
+    assert (result.source, result.block) == ("new-cidr", "100.65.0.0/16")
+    assert result.changes[0].action == "associate_cidr"
+    assert [option.option for option in result.options if option.taken] == ["new-cidr"]
 
 
 def test_given_a_cgnat_cidr_that_is_kept_for_others_then_a_new_cidr_is_added() -> None:
-    found = planned(snapshot(*FULL, vpc=vpc("100.64.0.0/16")), excluded=[NETWORK("100.64.0.0/16")])
-    assert found.source == "new-cidr"
+    result = planned(snapshot(*FULL, vpc=vpc("100.64.0.0/16")), excluded=[NETWORK("100.64.0.0/16")])
+    assert result.source == "new-cidr"
 
 
 def test_given_a_cgnat_cidr_that_is_still_associating_then_it_is_not_used_yet() -> None:
@@ -213,17 +213,17 @@ def test_given_a_cgnat_cidr_that_is_still_associating_then_it_is_not_used_yet() 
 
 def test_given_the_first_turn_to_custom_networking_then_every_zone_with_nodes_is_served() -> None:
     # Also the healthy one: a zone without ENIConfig loses its nodes when the flag is set.
-    found = planned(snapshot(zone("a", free=0, stuck=1), zone("b", free=200)))
-    assert [subnet.zone for subnet in found.subnets] == [az("a"), az("b")]
-    assert found.strategy == "custom-networking"
+    result = planned(snapshot(zone("a", free=0, stuck=1), zone("b", free=200)))
+    assert [subnet.zone for subnet in result.subnets] == [az("a"), az("b")]
+    assert result.strategy == "custom-networking"
 
 
 def test_given_custom_networking_on_then_only_the_zones_in_need_are_served() -> None:
     configs = Part(eni_configs=(eni_config("a"), eni_config("b")))
-    found = planned(snapshot(zone("a", free=0, stuck=1), zone("b", free=200), configs, env=CUSTOM))
-    assert [subnet.zone for subnet in found.subnets] == [az("a")]
-    assert found.strategy == "custom-networking-extension"
-    assert not found.first_time
+    result = planned(snapshot(zone("a", free=0, stuck=1), zone("b", free=200), configs, env=CUSTOM))
+    assert [subnet.zone for subnet in result.subnets] == [az("a")]
+    assert result.strategy == "custom-networking-extension"
+    assert not result.first_time
 
 
 @pytest.mark.parametrize("kind", ["fargate", "windows", "own_cni"])
@@ -258,9 +258,9 @@ def test_given_unknown_instance_types_then_a_guess_sizes_the_subnet() -> None:
 
 
 def test_given_three_zones_then_the_block_holds_their_subnets_and_one_to_come() -> None:
-    found = planned(snapshot(*FULL, zone("c", free=0)), as_needed=True)
-    assert found.block == "100.64.0.0/22"
-    assert [subnet.cidr for subnet in found.subnets] == ["100.64.0.0/24", "100.64.1.0/24", "100.64.2.0/24"]
+    result = planned(snapshot(*FULL, zone("c", free=0)), as_needed=True)
+    assert result.block == "100.64.0.0/22"
+    assert [subnet.cidr for subnet in result.subnets] == ["100.64.0.0/24", "100.64.1.0/24", "100.64.2.0/24"]
 
 
 # --- What the document says
@@ -268,14 +268,14 @@ def test_given_three_zones_then_the_block_holds_their_subnets_and_one_to_come() 
 
 def test_given_a_zone_then_its_subnet_copies_route_table_and_acl_of_the_subnet_with_most_nodes() -> None:
     few = Part(nodes=(node("a", 5, home="subnet-a2"),), subnets=(subnet("a", id="subnet-a2", route_table="rtb-x"),))
-    found = planned(snapshot(few, zone("a", free=0, stuck=1, nodes=2)))
-    assert (found.subnets[0].route_table, found.subnets[0].network_acl) == ("rtb-a", "acl-a")
-    assert "with route table rtb-a and network ACL acl-a" in found.changes[1].description
+    result = planned(snapshot(few, zone("a", free=0, stuck=1, nodes=2)))
+    assert (result.subnets[0].route_table, result.subnets[0].network_acl) == ("rtb-a", "acl-a")
+    assert "with route table rtb-a and network ACL acl-a" in result.changes[1].description
 
 
 def test_given_the_first_turn_then_eniconfigs_are_named_after_zones_and_the_cni_is_switched_last() -> None:
-    found = planned(snapshot(*FULL))
-    assert [(change.action, change.target) for change in found.changes] == [
+    result = planned(snapshot(*FULL))
+    assert [(change.action, change.target) for change in result.changes] == [
         ("associate_cidr", "vpc-1"),
         ("create_subnet", az("a")),
         ("create_subnet", az("b")),
@@ -283,7 +283,7 @@ def test_given_the_first_turn_then_eniconfigs_are_named_after_zones_and_the_cni_
         ("apply_eniconfig", az("b")),
         ("configure_cni", "aws-node"),
     ]
-    assert found.changes[-1].manifest == {
+    assert result.changes[-1].manifest == {
         "env": {
             "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true",
             "ENI_CONFIG_LABEL_DEF": "topology.kubernetes.io/zone",
@@ -293,16 +293,16 @@ def test_given_the_first_turn_then_eniconfigs_are_named_after_zones_and_the_cni_
 
 def test_given_the_first_turn_and_a_node_that_selects_an_eniconfig_by_itself_then_that_one_is_made_too() -> None:
     # The external label and the annotation go before ENI_CONFIG_LABEL_DEF.
-    found = planned(snapshot(zone("a", free=0, stuck=1, eni_config="batch"), zone("b", free=0, eni_config="default")))
-    assert [subnet.eni_configs for subnet in found.subnets] == [(az("a"), "batch"), (az("b"),)]
+    result = planned(snapshot(zone("a", free=0, stuck=1, eni_config="batch"), zone("b", free=0, eni_config="default")))
+    assert [subnet.eni_configs for subnet in result.subnets] == [(az("a"), "batch"), (az("b"),)]
 
 
 def test_given_custom_networking_on_then_the_eniconfigs_that_nodes_select_are_pointed_elsewhere() -> None:
     other = Part(nodes=(node("a", 1, eni_config="a-batch"),))
     configs = Part(eni_configs=(eni_config("a"), eni_config("a", name="a-batch")))
-    found = planned(snapshot(zone("a", free=0, stuck=1), other, configs, env=CUSTOM))
-    assert found.subnets[0].eni_configs == ("a-batch", az("a"))
-    assert "configure_cni" not in [change.action for change in found.changes]
+    result = planned(snapshot(zone("a", free=0, stuck=1), other, configs, env=CUSTOM))
+    assert result.subnets[0].eni_configs == ("a-batch", az("a"))
+    assert "configure_cni" not in [change.action for change in result.changes]
 
 
 def test_given_zones_that_share_an_eniconfig_then_no_plan_repoints_it() -> None:
@@ -341,7 +341,7 @@ def test_given_a_vpc_of_which_little_is_known_then_the_plan_says_what_the_block_
     assert "the CIDRs of vpc-1: AWS refuses a block that overlaps one" in told
     assert "the routes of vpc-1: the block may be in use behind one" in told
     routes = (Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a"),)
-    assert not any("vpc-1" in each for each in planned(snapshot(*FULL, vpc=vpc(routes=routes))).unknown)
+    assert not any("vpc-1" in item for item in planned(snapshot(*FULL, vpc=vpc(routes=routes))).unknown)
 
 
 # --- The hash

@@ -51,15 +51,15 @@ def on_cards(*cards: tuple[int | None, int], instance_type: str = "p5.48xlarge")
 
 def test_given_the_cards_were_not_read_when_ipamds_enis_fill_the_default_card_then_the_node_is_at_its_limit() -> None:
     # Two ENIs with addresses for pods are all that a p5.48xlarge has on card 0; the others are EFA's.
-    found = on_cards((None, 50), (None, 50), *[(None, 1)] * 31)
-    assert found.verdict is Verdict.NODE_LIMIT
-    assert not found.nodes[0].relieved_now
+    result = on_cards((None, 50), (None, 50), *[(None, 1)] * 31)
+    assert result.verdict is Verdict.NODE_LIMIT
+    assert not result.nodes[0].relieved_now
 
 
 def test_given_the_cards_were_not_read_when_an_eni_has_one_address_then_slots_stay_unknown() -> None:
-    found = on_cards((None, 50), (None, 1))
-    assert not found.nodes[0].relieved_now
-    assert any("network cards" in told for told in found.unknown)
+    result = on_cards((None, 50), (None, 1))
+    assert not result.nodes[0].relieved_now
+    assert any("network cards" in told for told in result.unknown)
 
 
 def test_given_every_eni_has_addresses_for_pods_then_all_are_on_the_default_card() -> None:

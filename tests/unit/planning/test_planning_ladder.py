@@ -46,43 +46,43 @@ def spare(letter: str = "a", **fields: Any) -> Part:
 
 
 def reason(found: Plan, option: str) -> str:
-    return next(each.reason for each in found.options if each.option == option)
+    return next(one.reason for one in found.options if one.option == option)
 
 
 def taken(found: Plan) -> list[str]:
-    return [each.option for each in found.options if each.taken]
+    return [option.option for option in found.options if option.taken]
 
 
 def test_whatever_is_taken_every_rung_and_every_advice_is_told_in_the_same_order() -> None:
     for facts in (snapshot(*FULL), snapshot(*FULL, leaked_interfaces=leaked("a", "b")), snapshot(*FULL, spare())):
-        found = first_plan(facts)
-        assert [each.option for each in found.options] == RUNGS + ADVICE
-        assert all(each.reason for each in found.options)
-        assert not any(each.taken for each in found.options[len(RUNGS) :])
+        result = first_plan(facts)
+        assert [option.option for option in result.options] == RUNGS + ADVICE
+        assert all(option.reason for option in result.options)
+        assert not any(option.taken for option in result.options[len(RUNGS) :])
 
 
 # --- Leaked ENIs
 
 
 def test_given_leaked_enis_that_free_enough_then_they_are_deleted_and_nothing_else_is_done() -> None:
-    found = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b")))
-    assert (found.strategy, found.source, found.block) == ("delete-leaked-enis", "none", None)
-    assert [(change.action, change.target) for change in found.changes] == [
+    result = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b")))
+    assert (result.strategy, result.source, result.block) == ("delete-leaked-enis", "none", None)
+    assert [(change.action, change.target) for change in result.changes] == [
         ("delete_leaked_eni", "eni-xa"),
         ("delete_leaked_eni", "eni-xb"),
     ]
-    assert (found.heals_now, found.replace_nodes, found.subnets) == (2, (), ())
-    assert [eni.id for eni in found.leaked_interfaces] == ["eni-xa", "eni-xb"]
-    assert taken(found) == ["delete-leaked-enis"]
-    assert "it alone does not last" in reason(found, "delete-leaked-enis")
-    assert "when is not known" in reason(found, "delete-leaked-enis")
+    assert (result.heals_now, result.replace_nodes, result.subnets) == (2, (), ())
+    assert [eni.id for eni in result.leaked_interfaces] == ["eni-xa", "eni-xb"]
+    assert taken(result) == ["delete-leaked-enis"]
+    assert "it alone does not last" in reason(result, "delete-leaked-enis")
+    assert "when is not known" in reason(result, "delete-leaked-enis")
 
 
 def test_given_a_forecast_then_the_reason_says_when_it_is_full_again() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     # 1 of 2 zones needs help; the other subnet loses 10 of its 20 addresses a day.
     short = zone("a", free=1, stuck=1)
-    forecast = tuple(each.model_copy(update={"full_at": now + timedelta(days=1)}) for each in short.subnets)
+    forecast = tuple(subnet.model_copy(update={"full_at": now + timedelta(days=1)}) for subnet in short.subnets)
     facts = snapshot(
         Part(short.nodes, short.pods, forecast), taken_at=now, leaked_interfaces=leaked("a", each=9), env={}
     )
@@ -103,9 +103,9 @@ def test_given_leaked_enis_that_are_not_ours_or_too_few_then_they_are_left_alone
     fields: dict[str, Any], each: int, said: str
 ) -> None:
     # A t3.medium asks for all six addresses of a new ENI at once: five do not help it.
-    found = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b", each=each, **fields)))
-    assert found.strategy == "custom-networking"
-    assert said in reason(found, "delete-leaked-enis")
+    result = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b", each=each, **fields)))
+    assert result.strategy == "custom-networking"
+    assert said in reason(result, "delete-leaked-enis")
 
 
 def test_given_a_leaked_eni_of_an_instance_of_the_cluster_then_it_is_ours_without_the_clusters_tag() -> None:
@@ -129,7 +129,7 @@ def test_given_no_pod_that_waits_yet_then_the_next_eni_must_fit_and_a_forecast_w
     assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=5))).strategy == "custom-networking"
     assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=6))).strategy == "delete-leaked-enis"
     soon = datetime(2026, 3, 2, tzinfo=UTC)
-    forecast = tuple(each.model_copy(update={"free": 3, "full_at": soon}) for each in full.subnets)
+    forecast = tuple(subnet.model_copy(update={"free": 3, "full_at": soon}) for subnet in full.subnets)
     facts = snapshot(Part(full.nodes, (), forecast), taken_at=soon - timedelta(hours=5), leaked_interfaces=leaked("a"))
     assert first_plan(facts).strategy == "custom-networking"
 
@@ -164,9 +164,9 @@ def test_given_prefix_delegation_then_single_addresses_are_no_cure() -> None:
 )
 def test_given_a_run_that_asks_for_something_then_it_gets_that(terms: PlanningOptions, said: str) -> None:
     facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b"))
-    found = first_plan(facts, terms)
-    assert found.strategy == "custom-networking"
-    assert said in reason(found, "delete-leaked-enis")
+    result = first_plan(facts, terms)
+    assert result.strategy == "custom-networking"
+    assert said in reason(result, "delete-leaked-enis")
 
 
 def test_given_many_leaked_enis_then_the_first_are_named_and_the_rest_counted() -> None:
@@ -181,10 +181,10 @@ def test_given_thousands_of_leaked_enis_then_one_plan_deletes_the_largest_and_st
         LeakedInterface(id=f"eni-{number:017x}", subnet_id="subnet-a", cluster="prod", addresses=1 + number % 50)
         for number in range(5000)
     )
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), leaked_interfaces=many))
-    assert len(found.leaked_interfaces) == len(found.changes) == 500
-    assert min(eni.addresses for eni in found.leaked_interfaces) == 46
-    assert len(found.model_dump_json()) < 200_000
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), leaked_interfaces=many))
+    assert len(result.leaked_interfaces) == len(result.changes) == 500
+    assert min(eni.addresses for eni in result.leaked_interfaces) == 46
+    assert len(result.model_dump_json()) < 200_000
 
 
 # --- Subnets that are there
@@ -196,39 +196,39 @@ def test_given_thousands_of_leaked_enis_then_one_plan_deletes_the_largest_and_st
     ids=["of-the-cluster", "shared"],
 )
 def test_given_free_subnets_meant_for_pods_then_nothing_is_made(tags: dict[str, str]) -> None:
-    found = first_plan(snapshot(*FULL, spare("a", tags=tags), spare("b", tags=tags)))
-    assert (found.source, found.block) == ("existing-subnets", None)
-    assert [(each.zone, each.id) for each in found.subnets] == [(az("a"), "spare-a"), (az("b"), "spare-b")]
-    assert not {change.action for change in found.changes} & {"associate_cidr", "create_subnet", "tag_subnet"}
-    assert found.changes[0].manifest
-    assert found.changes[0].manifest["spec"] == {"subnet": "spare-a"}
-    assert taken(found) == ["existing-subnet"]
-    assert found.space == "10.0.100.0/24, 10.0.101.0/24"
+    result = first_plan(snapshot(*FULL, spare("a", tags=tags), spare("b", tags=tags)))
+    assert (result.source, result.block) == ("existing-subnets", None)
+    assert [(subnet.zone, subnet.id) for subnet in result.subnets] == [(az("a"), "spare-a"), (az("b"), "spare-b")]
+    assert not {change.action for change in result.changes} & {"associate_cidr", "create_subnet", "tag_subnet"}
+    assert result.changes[0].manifest
+    assert result.changes[0].manifest["spec"] == {"subnet": "spare-a"}
+    assert taken(result) == ["existing-subnet"]
+    assert result.space == "10.0.100.0/24, 10.0.101.0/24"
 
 
 def test_given_one_zone_with_a_subnet_then_the_other_gets_one_of_a_block_for_one() -> None:
-    found = first_plan(snapshot(*FULL, spare(tags=TAGGED)))
-    assert (found.source, found.block) == ("new-cidr", "100.64.0.0/16")
-    assert [(each.zone, each.id, each.cidr) for each in found.subnets] == [
+    result = first_plan(snapshot(*FULL, spare(tags=TAGGED)))
+    assert (result.source, result.block) == ("new-cidr", "100.64.0.0/16")
+    assert [(subnet.zone, subnet.id, subnet.cidr) for subnet in result.subnets] == [
         (az("a"), "spare-a", "10.0.100.0/24"),
         (az("b"), None, "100.64.0.0/19"),
     ]
-    assert taken(found) == ["existing-subnet", "new-cidr"]
+    assert taken(result) == ["existing-subnet", "new-cidr"]
 
 
 def test_given_an_eniconfig_of_the_zone_that_no_node_selects_then_its_subnet_is_used() -> None:
     prepared = Part(eni_configs=(eni_config("a", name=f"{az('a')}-next", subnet="spare-a"), eni_config("a")))
     facts = snapshot(zone("a", free=0, stuck=1), prepared, spare(), env=CUSTOM)
-    found = first_plan(facts)
-    assert (found.strategy, found.source) == ("custom-networking-extension", "existing-subnets")
-    assert [change.target for change in found.changes] == [az("a")]
+    result = first_plan(facts)
+    assert (result.strategy, result.source) == ("custom-networking-extension", "existing-subnets")
+    assert [change.target for change in result.changes] == [az("a")]
 
 
 def test_given_eniconfigs_of_the_zones_before_custom_networking_is_on_then_their_subnets_are_used() -> None:
-    prepared = Part(eni_configs=tuple(eni_config(each, subnet=f"spare-{each}") for each in "ab"))
-    found = first_plan(snapshot(*FULL, prepared, spare("a"), spare("b")))
-    assert found.source == "existing-subnets"
-    assert [change.action for change in found.changes] == ["apply_eniconfig", "apply_eniconfig", "configure_cni"]
+    prepared = Part(eni_configs=tuple(eni_config(item, subnet=f"spare-{item}") for item in "ab"))
+    result = first_plan(snapshot(*FULL, prepared, spare("a"), spare("b")))
+    assert result.source == "existing-subnets"
+    assert [change.action for change in result.changes] == ["apply_eniconfig", "apply_eniconfig", "configure_cni"]
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,9 @@ def test_given_eniconfigs_of_the_zones_before_custom_networking_is_on_then_their
 def test_given_a_subnet_that_does_not_fit_then_it_is_passed_over_with_the_reason(
     fields: dict[str, Any], said: str
 ) -> None:
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), spare(**({"tags": TAGGED} | fields))))
-    assert taken(found) == ["new-cidr"]
-    assert f"spare-a of {az('a')} {said}" in reason(found, "existing-subnet")
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), spare(**({"tags": TAGGED} | fields))))
+    assert taken(result) == ["new-cidr"]
+    assert f"spare-a of {az('a')} {said}" in reason(result, "existing-subnet")
 
 
 def test_given_a_subnet_that_belongs_to_several_clusters_and_this_one_then_it_is_used() -> None:
@@ -272,8 +272,8 @@ def test_given_a_subnet_of_another_zone_then_it_is_not_for_this_one() -> None:
 
 
 def test_given_a_subnet_without_any_sign_then_nobody_meant_it_for_pods() -> None:
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), spare()))
-    assert "eks-ip-remediator:pod-subnet=prod" in reason(found, "existing-subnet")
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), spare()))
+    assert "eks-ip-remediator:pod-subnet=prod" in reason(result, "existing-subnet")
 
 
 # --- Blocks
@@ -282,18 +282,18 @@ def test_given_a_subnet_without_any_sign_then_nobody_meant_it_for_pods() -> None
 def test_given_a_vpc_at_its_cidr_quota_with_a_nearly_full_cgnat_cidr_then_a_smaller_block_of_it_is_used() -> None:
     used = Part(subnets=(subnet("a", id="old", cidr="100.64.0.0/25", free=0),))
     crowded = vpc("100.64.0.0/24", "10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
-    found = first_plan(snapshot(*FULL, used, vpc=crowded, quotas=Quotas(applied=True)))
-    assert (found.source, found.block) == ("existing-cidr", "100.64.0.128/25")
-    assert "has room for a /25 only, and no CIDR can be added" in reason(found, "existing-cidr")
-    assert [each.cidr for each in found.subnets] == ["100.64.0.128/26", "100.64.0.192/26"]
+    result = first_plan(snapshot(*FULL, used, vpc=crowded, quotas=Quotas(applied=True)))
+    assert (result.source, result.block) == ("existing-cidr", "100.64.0.128/25")
+    assert "has room for a /25 only, and no CIDR can be added" in reason(result, "existing-cidr")
+    assert [one.cidr for one in result.subnets] == ["100.64.0.128/26", "100.64.0.192/26"]
 
 
 def test_given_a_cgnat_cidr_with_room_for_the_subnets_but_no_spare_share_then_no_cidr_is_added() -> None:
     # given a /22 of which the upper half is free, and two zones that want a /24 each
     half = Part(subnets=(subnet("a", id="subnet-low", cidr="100.64.0.0/23"),))
-    found = first_plan(snapshot(*FULL, half, vpc=vpc("100.64.0.0/22")))
-    assert (found.source, found.block) == ("existing-cidr", "100.64.2.0/23")
-    assert [each.cidr for each in found.subnets] == ["100.64.2.0/24", "100.64.3.0/24"]
+    result = first_plan(snapshot(*FULL, half, vpc=vpc("100.64.0.0/22")))
+    assert (result.source, result.block) == ("existing-cidr", "100.64.2.0/23")
+    assert [one.cidr for one in result.subnets] == ["100.64.2.0/24", "100.64.3.0/24"]
     # and with less than that left, a further one is
     less = Part(subnets=(subnet("a", id="subnet-more", cidr="100.64.2.0/28"),))
     assert first_plan(snapshot(*FULL, half, less, vpc=vpc("100.64.0.0/22"))).source == "new-cidr"
@@ -321,9 +321,9 @@ def test_given_no_room_even_for_the_present_nodes_then_the_quota_is_the_reason()
 )
 def test_given_a_small_pool_then_the_plan_makes_do_with_what_is_free(pool: str, cidrs: list[str]) -> None:
     # A node of 18 addresses in each zone: four times that is 72, once is 18, which a /27 holds.
-    found = first_plan(snapshot(*FULL), PlanningOptions(pools=(IPv4Network(pool),)))
-    assert [each.cidr for each in found.subnets] == cidrs
-    assert ("is the most that is free in" in reason(found, "new-cidr")) is (not pool.endswith("/16"))
+    result = first_plan(snapshot(*FULL), PlanningOptions(pools=(IPv4Network(pool),)))
+    assert [subnet.cidr for subnet in result.subnets] == cidrs
+    assert ("is the most that is free in" in reason(result, "new-cidr")) is (not pool.endswith("/16"))
 
 
 def test_given_more_nodes_than_the_largest_subnet_serves_then_the_plan_says_so() -> None:
@@ -344,10 +344,10 @@ def test_given_an_ipam_pool_then_it_gives_new_cidrs_instead_of_the_pools() -> No
     facts = snapshot(*FULL)
     needed = requirement(facts, diagnose(facts), PlanningOptions(ipam_pool="ipam-pool-1"))
     assert (needed.source, needed.pools, needed.ipam_pool, needed.prefix) == ("ipam-pool", (), "ipam-pool-1", 22)
-    found = plan(facts, diagnose(facts), needed, IPv4Network("100.70.0.0/22"))
-    assert (found.ipam_pool, found.source, taken(found)) == ("ipam-pool-1", "ipam-pool", ["ipam-pool"])
-    assert found.changes[0].description == "add 100.70.0.0/22 of the IPAM pool ipam-pool-1 to vpc-1"
-    assert "ipam-pool-1" in reason(found, "new-cidr")
+    result = plan(facts, diagnose(facts), needed, IPv4Network("100.70.0.0/22"))
+    assert (result.ipam_pool, result.source, taken(result)) == ("ipam-pool-1", "ipam-pool", ["ipam-pool"])
+    assert result.changes[0].description == "add 100.70.0.0/22 of the IPAM pool ipam-pool-1 to vpc-1"
+    assert "ipam-pool-1" in reason(result, "new-cidr")
 
 
 def test_given_an_ipam_pool_and_a_free_cgnat_cidr_of_the_vpc_then_that_comes_first() -> None:
@@ -437,7 +437,7 @@ def test_given_what_was_offered_then_the_next_plan_uses_it() -> None:
     ids=["unread subnets", "unknown number", "full", "cg-nat", "going"],
 )
 def test_given_no_space_that_is_surely_free_then_none_is_offered(known: Vpc) -> None:
-    assert not any("create-subnet" in each for each in first_plan(snapshot(*FULL, vpc=known)).alternatives)
+    assert not any("create-subnet" in text for text in first_plan(snapshot(*FULL, vpc=known)).alternatives)
 
 
 def _busy() -> Vpc:
@@ -478,7 +478,7 @@ def test_given_subnets_that_are_there_when_subnets_are_at_their_quota_then_they_
 def test_given_a_forecast_that_outgrows_the_factor_then_the_subnet_lasts_half_a_year() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     part = zone("a", free=10, stuck=0, nodes=1)
-    falling = tuple(each.model_copy(update={"full_at": now + timedelta(days=2)}) for each in part.subnets)
+    falling = tuple(subnet.model_copy(update={"full_at": now + timedelta(days=2)}) for subnet in part.subnets)
     facts = snapshot(
         Part(part.nodes, part.pods, falling),
         zone("b", free=0, stuck=1),
@@ -564,7 +564,7 @@ def test_given_subnets_made_for_pods_then_the_present_need_decides_and_not_four_
 def test_given_a_roomy_subnet_that_other_nodes_of_the_zone_use_then_the_command_is_told_before_a_new_cidr() -> None:
     other = Part((node("a", 5, home="subnet-z"),), (), (subnet("a", id="subnet-z", cidr="10.0.40.0/24", free=180),))
     made = first_plan(snapshot(zone("a", free=0, stuck=1), other))
-    names = [each.option for each in made.options]
+    names = [option.option for option in made.options]
     assert names.index("sibling-subnet") < names.index("new-cidr")
     assert "aws ec2 create-tags --resources subnet-a subnet-z" in reason(made, "sibling-subnet")
     # but not with the tags of another cluster, nor too small for what the node asks for at once
@@ -612,10 +612,10 @@ def test_given_reservations_in_a_sibling_subnet_then_it_is_not_offered_for_what_
 def test_given_an_idle_subnet_of_another_cluster_then_no_command_offers_it(tag: str) -> None:
     free = subnet("a", id="subnet-idle", cidr="10.0.50.0/24", free=200)
     offered = first_plan(snapshot(zone("a", free=0, stuck=1), Part(subnets=(free,)))).alternatives
-    assert any("subnet-idle" in each for each in offered)
+    assert any("subnet-idle" in item for item in offered)
     theirs = free.model_copy(update={"tags": {tag: "owned"}})
     made = first_plan(snapshot(zone("a", free=0, stuck=1), Part(subnets=(theirs,))))
-    assert not any("--resources subnet-idle" in each for each in made.alternatives)
+    assert not any("--resources subnet-idle" in item for item in made.alternatives)
 
 
 # --- Warm targets, and prefixes where they are possible
@@ -625,7 +625,7 @@ def test_given_warm_enis_on_nodes_then_the_option_before_a_new_cidr_says_what_th
     # given three nodes that keep an ENI of 6 warm in the subnet in which a fourth one is stuck
     calm = Part(tuple(node("a", number, enis=(6, 6)) for number in range(1, 4)))
     made = first_plan(snapshot(zone("a", free=0, stuck=1), calm))
-    names = [each.option for each in made.options]
+    names = [option.option for option in made.options]
     assert names.index("reclaim-warm") < names.index("new-cidr")
     told = reason(made, "reclaim-warm")
     assert f"up to 12 become free in {az('a')}, enough for the 6 that its nodes ask for" in told

@@ -42,8 +42,8 @@ def cluster(**fields: Any) -> Cluster:
 )
 def test_given_a_zone_in_which_nodes_can_appear_then_the_first_turn_serves_it(of: dict[str, Any]) -> None:
     made = first_plan(snapshot(*FULL, THIRD, cluster=cluster(**of)))
-    assert [each.zone for each in made.subnets] == [az("a"), az("b"), az("c")]
-    [third] = [each for each in made.subnets if each.zone == az("c")]
+    assert [subnet.zone for subnet in made.subnets] == [az("a"), az("b"), az("c")]
+    [third] = [subnet for subnet in made.subnets if subnet.zone == az("c")]
     # with an ENIConfig of its name, and the way out of the subnet in which its nodes are launched
     assert third.eni_configs == (az("c"),)
     assert third.route_table == "rtb-c"
@@ -54,7 +54,7 @@ def test_given_custom_networking_already_then_only_zones_in_need_are_served() ->
     groups = (NodeGroup(name="w", subnets=("subnet-a", "subnet-c")),)
     configs = Part(eni_configs=(eni_config("a"), eni_config("b")))
     facts = snapshot(FULL[0], zone("b", free=90), THIRD, configs, cluster=cluster(node_groups=groups), env=CUSTOM)
-    assert [each.zone for each in first_plan(facts).subnets] == [az("a")]
+    assert [subnet.zone for subnet in first_plan(facts).subnets] == [az("a")]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_given_nodes_on_an_outpost_beside_nodes_of_the_region_then_nothing_is_pr
     assert told is not None
     assert told.severity is Severity.HIGH
     # and the new subnet gets the way out of the Region's
-    assert [each.route_table for each in made.subnets] == ["rtb-a"]
+    assert [subnet.route_table for subnet in made.subnets] == ["rtb-a"]
 
 
 @pytest.mark.parametrize("told_by", ["subnet", "node", "local gateway"])
@@ -123,7 +123,7 @@ def test_given_nodes_in_need_on_an_outpost_only_then_the_refusal_says_so(told_by
     assert "--cidr-block 10.0.0.0/24" in cure
     assert "kubectl label node node-a7 " in cure
     assert not any("create-tags" in told for told in refused.value.alternatives)
-    [judged] = [each for each in diagnose(facts).nodes if each.name == "node-a7"]
+    [judged] = [one for one in diagnose(facts).nodes if one.name == "node-a7"]
     assert not judged.relieved_now
 
 
@@ -147,15 +147,15 @@ def launchless(**of: Any) -> Snapshot:
 
 
 def test_given_a_full_node_subnet_and_pods_that_are_well_then_only_subnets_for_nodes_are_planned() -> None:
-    found = diagnose(launchless())
-    assert found.verdict is Verdict.NODE_LAUNCH
-    assert {each.zone: each.verdict for each in found.zones} == {az("a"): "node_launch", az("b"): "recovered"}
-    assert any("aws eks create-nodegroup" in each for each in found.alternatives)
+    result = diagnose(launchless())
+    assert result.verdict is Verdict.NODE_LAUNCH
+    assert {item.zone: item.verdict for item in result.zones} == {az("a"): "node_launch", az("b"): "recovered"}
+    assert any("aws eks create-nodegroup" in item for item in result.alternatives)
     with pytest.raises(CannotPlan, match="no node can be launched"):
         first_plan(launchless())
     # but the strategy that is for nodes makes subnets, in that zone, though custom networking is on
     made = first_plan(launchless(), PlanningOptions(strategy="node-group"))
-    assert [(each.zone, each.eni_configs) for each in made.subnets] == [(az("a"), ())]
+    assert [(item.zone, item.eni_configs) for item in made.subnets] == [(az("a"), ())]
     assert made.handover
 
 

@@ -73,31 +73,31 @@ def test_subnets_lie_in_the_block_one_per_zone_and_overlap_neither_each_other_no
     ]
     assume(blocks)
     block = blocks[choice % len(blocks)]
-    found = plan(facts, diagnosis, needed, block)
-    subnets = [IPv4Network(planned.cidr) for planned in found.subnets]
+    result = plan(facts, diagnosis, needed, block)
+    subnets = [IPv4Network(planned.cidr) for planned in result.subnets]
 
-    assert found.block == str(block)
-    assert [planned.zone for planned in found.subnets] == [zone.zone for zone in diagnosis.zones]
+    assert result.block == str(block)
+    assert [planned.zone for planned in result.subnets] == [zone.zone for zone in diagnosis.zones]
     assert all(one.subnet_of(block) and one.prefixlen <= cidrs.SMALLEST_PREFIX for one in subnets)
     assert not any(one.overlaps(other) for one, other in combinations(subnets, 2))
     others = [*kept, *(IPv4Network(present.cidr) for present in facts.subnets)]
-    others += [IPv4Network(route.destination) for route in vpc_of(facts).routes] if found.source == "new-cidr" else []
+    others += [IPv4Network(route.destination) for route in vpc_of(facts).routes] if result.source == "new-cidr" else []
     assert not any(one.overlaps(other) for one in subnets for other in others)
     in_vpc = any(block.subnet_of(IPv4Network(cidr.cidr)) for cidr in vpc_of(facts).cidrs)
-    assert in_vpc is (found.source == "existing-cidr")
-    assert found.hash == digest(plan(facts, diagnosis, needed, block))
+    assert in_vpc is (result.source == "existing-cidr")
+    assert result.hash == digest(plan(facts, diagnosis, needed, block))
 
 
 @given(facts=clusters(), block=cgnat_ranges().filter(lambda one: one.prefixlen >= 14))
 def test_a_block_is_either_refused_or_planned_within_awss_rules(facts: Snapshot, block: IPv4Network) -> None:
     diagnosis = diagnose(facts)
     needed = requirement(facts, diagnosis)
-    found = plan_or_refusal(facts, diagnosis, needed, block)
-    if isinstance(found, str):
-        assert str(block) in found
+    result = plan_or_refusal(facts, diagnosis, needed, block)
+    if isinstance(result, str):
+        assert str(block) in result
         return
     assert not any(block.overlaps(IPv4Network(cidr)) for cidr in needed.excluded)
-    if found.source == "new-cidr":
+    if result.source == "new-cidr":
         present = [IPv4Network(cidr.cidr) for cidr in vpc_of(facts).cidrs]
         assert cidrs.association_refusal(present, block) is None
 

@@ -25,13 +25,13 @@ READ = Quotas(applied=True)
 
 
 def reason(made, option: str) -> str:  # type: ignore[no-untyped-def]
-    return next(each.reason for each in made.options if each.option == option)
+    return next(one.reason for one in made.options if one.option == option)
 
 
 def test_given_addresses_that_cost_nothing_then_the_block_is_a_16_with_a_19_for_each_zone() -> None:
     made = first_plan(snapshot(*FULL))
     assert made.block == "100.64.0.0/16"
-    assert [each.cidr for each in made.subnets] == ["100.64.0.0/19", "100.64.32.0/19"]
+    assert [subnet.cidr for subnet in made.subnets] == ["100.64.0.0/19", "100.64.32.0/19"]
     assert "can be made larger later" in reason(made, "new-cidr")
     # and how long it lasts is told with the arithmetic
     assert made.sizing == (
@@ -59,7 +59,7 @@ def test_given_a_node_then_the_enis_that_ipamd_attaches_to_it_tell_how_much_it_c
 def test_given_a_forecast_then_the_plan_tells_the_days() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     part = zone("a", free=20)
-    falling = tuple(each.model_copy(update={"full_at": now + timedelta(days=2)}) for each in part.subnets)
+    falling = tuple(subnet.model_copy(update={"full_at": now + timedelta(days=2)}) for subnet in part.subnets)
     made = first_plan(snapshot(Part(part.nodes, part.pods, falling), taken_at=now))
     assert "use up 10.0 more a day: it lasts 2 years" in made.sizing
 
@@ -111,7 +111,7 @@ def test_given_one_shortage_after_another_then_they_share_the_cidr_and_each_leav
         made = first_plan(snapshot(*FULL, Part(subnets=theirs), vpc=vpc("100.64.0.0/16")))
         # then none needs a CIDR of its own
         assert made.source == "existing-cidr"
-        taken += [each.cidr for each in made.subnets]
+        taken += [one.cidr for one in made.subnets]
     networks = [IPv4Network(cidr) for cidr in taken]
     assert not any(one.overlaps(other) for n, one in enumerate(networks) for other in networks[:n])
     assert networks[0].prefixlen == 19
@@ -124,7 +124,7 @@ def test_given_space_in_two_cidrs_and_none_to_add_then_each_zone_gets_a_piece_of
     made = first_plan(snapshot(*FULL, used, vpc=crowded, quotas=READ))
     assert (made.source, made.block) == ("existing-cidr", None)
     assert made.blocks == ("100.64.1.0/24", "100.70.0.0/24")
-    assert [(each.zone, each.cidr) for each in made.subnets] == [
+    assert [(one.zone, one.cidr) for one in made.subnets] == [
         (az("a"), "100.64.1.0/24"),
         (az("b"), "100.70.0.0/24"),
     ]
@@ -135,7 +135,7 @@ def test_given_a_needy_zone_and_a_small_one_then_each_gets_the_largest_piece_tha
     crowded = vpc("100.64.0.0/22", "100.70.0.0/26", "10.1.0.0/16", "10.2.0.0/16")
     needy = (zone("a", free=0, stuck=1, nodes=12), zone("b", free=0, stuck=1))
     made = first_plan(snapshot(*needy, vpc=crowded, quotas=READ))
-    assert {each.zone: each.cidr for each in made.subnets} == {az("a"): "100.64.0.0/22", az("b"): "100.70.0.0/26"}
+    assert {subnet.zone: subnet.cidr for subnet in made.subnets} == {az("a"): "100.64.0.0/22", az("b"): "100.70.0.0/26"}
 
 
 def test_given_no_piece_for_some_zone_then_the_quota_is_the_reason() -> None:
@@ -159,7 +159,7 @@ def test_whatever_is_free_in_the_vpc_pieces_never_overlap_and_lie_in_its_cidrs(
         made = first_plan(facts)
     except CannotPlan:
         return
-    one, other = (IPv4Network(each.cidr) for each in made.subnets)
+    one, other = (IPv4Network(subnet.cidr) for subnet in made.subnets)
     assert not one.overlaps(other)
     for piece in (one, other):
         assert any(piece.subnet_of(IPv4Network(cidr.cidr)) for cidr in cidrs)

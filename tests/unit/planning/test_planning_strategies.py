@@ -47,12 +47,12 @@ def test_the_command_line_offers_every_strategy() -> None:
 
 
 def test_given_discovery_then_only_zones_in_need_get_a_tagged_subnet_and_the_cluster_is_not_touched() -> None:
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=200)), DISCOVERY)
-    assert found.strategy == "subnet-discovery"
-    assert actions(found) == ["associate_cidr", "create_subnet"]
-    assert [(each.zone, each.tags, each.eni_configs) for each in found.subnets] == [(az("a"), SCOPED, ())]
-    assert "tagged kubernetes.io/role/cni=1" in found.changes[1].description
-    assert found.expectation == "heals 1 of 1 pods now"
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=200)), DISCOVERY)
+    assert result.strategy == "subnet-discovery"
+    assert actions(result) == ["associate_cidr", "create_subnet"]
+    assert [(subnet.zone, subnet.tags, subnet.eni_configs) for subnet in result.subnets] == [(az("a"), SCOPED, ())]
+    assert "tagged kubernetes.io/role/cni=1" in result.changes[1].description
+    assert result.expectation == "heals 1 of 1 pods now"
 
 
 @pytest.mark.parametrize(
@@ -77,16 +77,16 @@ def test_given_a_subnet_of_the_operators_then_it_is_tagged_with_what_it_lacks() 
             subnet("a", id="spare", cidr="10.0.9.0/24", free=251, tags={"eks-ip-remediator:pod-subnet": "shared"}),
         )
     )
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), spare), DISCOVERY)
-    assert found.source == "existing-subnets"
-    assert [(change.action, change.target) for change in found.changes] == [("tag_subnet", "spare")]
-    assert found.subnets[0].tags == SCOPED
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), spare), DISCOVERY)
+    assert result.source == "existing-subnets"
+    assert [(change.action, change.target) for change in result.changes] == [("tag_subnet", "spare")]
+    assert result.subnets[0].tags == SCOPED
 
 
 def test_given_a_subnet_that_the_cni_discovers_already_then_tagging_it_is_no_cure() -> None:
     known = Part(subnets=(subnet("a", id="known", cidr="10.0.9.0/24", free=5, tags={"kubernetes.io/role/cni": "1"}),))
-    found = first_plan(snapshot(zone("a", free=0, stuck=9), known), DISCOVERY)
-    assert found.source == "new-cidr"
+    result = first_plan(snapshot(zone("a", free=0, stuck=9), known), DISCOVERY)
+    assert result.source == "new-cidr"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_given_a_cluster_that_cannot_discover_then_asking_for_it_is_refused_with
 
 
 def test_given_auto_and_a_cni_that_discovers_then_that_is_chosen_because_nothing_is_reconfigured() -> None:
-    found = first_plan(snapshot(*FULL), AUTO)
-    assert found.strategy == "subnet-discovery"
-    assert "nothing of aws-node is changed or restarted" in found.strategy_reason
+    result = first_plan(snapshot(*FULL), AUTO)
+    assert result.strategy == "subnet-discovery"
+    assert "nothing of aws-node is changed or restarted" in result.strategy_reason
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_given_auto_and_a_cni_that_discovers_then_that_is_chosen_because_nothing
 def test_given_auto_then_the_least_disruptive_that_works_is_chosen_and_the_reason_said(
     facts: Snapshot, strategy: str, said: str
 ) -> None:
-    found = first_plan(facts, AUTO)
-    assert (found.strategy, said in found.strategy_reason) == (strategy, True)
+    result = first_plan(facts, AUTO)
+    assert (result.strategy, said in result.strategy_reason) == (strategy, True)
 
 
 def test_given_auto_asked_for_by_a_run_then_leaked_enis_may_still_be_the_answer() -> None:
     leaked = tuple(
-        LeakedInterface(id=f"eni-{each}", subnet_id=f"subnet-{each}", addresses=6, cluster="prod") for each in "ab"
+        LeakedInterface(id=f"eni-{item}", subnet_id=f"subnet-{item}", addresses=6, cluster="prod") for item in "ab"
     )
     facts = snapshot(*FULL, leaked_interfaces=leaked)
     needed = required(facts, diagnose(facts), RunRequest(strategy="auto"), PlanningOptions())
@@ -167,11 +167,11 @@ def groups(*names: str) -> Cluster:
 
 
 def test_given_node_groups_then_every_zone_gets_a_subnet_and_the_rest_is_told() -> None:
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=200), cluster=groups("web")), NODE_GROUP)
-    assert actions(found) == ["associate_cidr", "create_subnet", "create_subnet"]
-    assert (found.heals_now, found.replace_nodes, found.prepares_only) == (0, ("node-a0",), True)
-    assert found.expectation == "heals 0 of 1 pods now, 1 when they run on the new node groups"
-    create, eksctl, drain = handover_of(found, {az("a"): "subnet-1", az("b"): "subnet-2"})
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), zone("b", free=200), cluster=groups("web")), NODE_GROUP)
+    assert actions(result) == ["associate_cidr", "create_subnet", "create_subnet"]
+    assert (result.heals_now, result.replace_nodes, result.prepares_only) == (0, ("node-a0",), True)
+    assert result.expectation == "heals 0 of 1 pods now, 1 when they run on the new node groups"
+    create, eksctl, drain = handover_of(result, {az("a"): "subnet-1", az("b"): "subnet-2"})
     assert create.startswith("aws eks create-nodegroup --cluster-name prod --nodegroup-name web-pods --node-role")
     assert "--subnets subnet-1 subnet-2 --instance-types m5.large" in create.replace("'", "")
     assert "--scaling-config minSize=3,maxSize=6,desiredSize=3" in create
@@ -207,16 +207,16 @@ def by_gitops(**fields: Any) -> Snapshot:
 
 
 def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_handed_over() -> None:
-    found = first_plan(by_gitops())
-    assert [change.by_hand for change in found.changes] == [False] * 3 + [True] * 3
-    assert (found.heals_now, found.prepares_only) == (0, True)
-    assert found.expectation == "heals 0 of 2 pods now, 2 when the handed-over changes are applied"
-    first, config, _, settings = handover_of(found, {az("a"): "subnet-1", az("b"): "subnet-2"})
+    result = first_plan(by_gitops())
+    assert [change.by_hand for change in result.changes] == [False] * 3 + [True] * 3
+    assert (result.heals_now, result.prepares_only) == (0, True)
+    assert result.expectation == "heals 0 of 2 pods now, 2 when the handed-over changes are applied"
+    first, config, _, settings = handover_of(result, {az("a"): "subnet-1", az("b"): "subnet-2"})
     assert first == "aws-node is managed by Argo CD cni: put the following into its source, ENIConfigs first"
     assert '"spec": {"subnet": "subnet-1"}' in config
     assert "managed-by" not in config
     assert settings.startswith("kubectl -n kube-system set env daemonset/aws-node AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=")
-    assert "subnet-discovery" in found.alternatives[0]
+    assert "subnet-discovery" in result.alternatives[0]
 
 
 def test_given_a_helm_release_then_the_settings_are_handed_over_as_its_values() -> None:
@@ -233,8 +233,8 @@ def test_given_no_crd_then_it_is_handed_over_before_the_eniconfigs() -> None:
 
 
 def test_given_a_daemonset_of_others_and_discovery_then_nothing_needs_to_be_handed_over() -> None:
-    found = first_plan(by_gitops(), AUTO)
-    assert (found.strategy, found.handover, found.heals_now) == ("subnet-discovery", (), 2)
+    result = first_plan(by_gitops(), AUTO)
+    assert (result.strategy, result.handover, result.heals_now) == ("subnet-discovery", (), 2)
 
 
 def test_given_custom_networking_on_then_the_daemonset_is_not_written_and_its_owner_does_not_matter() -> None:
@@ -243,11 +243,11 @@ def test_given_custom_networking_on_then_the_daemonset_is_not_written_and_its_ow
 
 
 def test_given_eniconfigs_of_others_then_they_are_handed_over() -> None:
-    theirs = Part(eni_configs=tuple(eni_config(each, managed_by="argocd-controller") for each in "ab"))
-    found = first_plan(snapshot(*FULL, theirs, env=CUSTOM))
-    assert found.strategy == "custom-networking-extension"
-    assert found.handover[0].startswith(f"ENIConfig {az('a')} is managed by argocd-controller")
-    assert all(change.by_hand == (change.action == "apply_eniconfig") for change in found.changes)
+    theirs = Part(eni_configs=tuple(eni_config(item, managed_by="argocd-controller") for item in "ab"))
+    result = first_plan(snapshot(*FULL, theirs, env=CUSTOM))
+    assert result.strategy == "custom-networking-extension"
+    assert result.handover[0].startswith(f"ENIConfig {az('a')} is managed by argocd-controller")
+    assert all(change.by_hand == (change.action == "apply_eniconfig") for change in result.changes)
 
 
 # --- Who benefits
@@ -255,9 +255,9 @@ def test_given_eniconfigs_of_others_then_they_are_handed_over() -> None:
 
 def test_given_hosts_with_and_without_free_slots_then_both_are_counted() -> None:
     full = zone("b", free=0, stuck=3, enis=(6, 6, 6))
-    found = first_plan(snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), full))
-    assert found.expectation == "heals 14 of 17 pods now, 3 after replacing node-b0"
-    assert (found.heals_now, found.replace_nodes) == (14, ("node-b0",))
+    result = first_plan(snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), full))
+    assert result.expectation == "heals 14 of 17 pods now, 3 after replacing node-b0"
+    assert (result.heals_now, result.replace_nodes) == (14, ("node-b0",))
 
 
 @pytest.mark.parametrize(("env", "now"), [({}, 10), (PREFIXES, 30)], ids=["addresses", "prefixes"])
@@ -265,18 +265,18 @@ def test_given_more_pods_than_the_free_slots_of_their_node_hold_then_no_more_are
     env: dict[str, str], now: int
 ) -> None:
     # given two free slots for ENIs of 6 addresses, one of which is the ENI's own
-    found = first_plan(snapshot(zone("a", free=0, stuck=30), env=env))
+    result = first_plan(snapshot(zone("a", free=0, stuck=30), env=env))
     beyond = ", 20 only on further nodes: the ENIs of node-a0 hold no more" if now < 30 else ""
-    assert found.expectation == f"heals {now} of 30 pods now{beyond}"
-    assert (found.heals_now, found.replace_nodes) == (now, ())
+    assert result.expectation == f"heals {now} of 30 pods now{beyond}"
+    assert (result.heals_now, result.replace_nodes) == (now, ())
 
 
 def test_given_an_ipamd_that_waits_for_a_full_subnet_then_its_node_is_to_be_replaced() -> None:
     # given a CNI before 1.18, and a second ENI with room in the full pod subnet
     old = Cni(version="v1.16.0", env=CUSTOM)
-    found = first_plan(snapshot(zone("a", free=0, stuck=2, enis=(1, 3)), CONFIGS, cni=old))
-    assert found.expectation == "heals 0 of 2 pods now, 2 after replacing node-a0"
-    assert found.replace_nodes == ("node-a0",)
+    result = first_plan(snapshot(zone("a", free=0, stuck=2, enis=(1, 3)), CONFIGS, cni=old))
+    assert result.expectation == "heals 0 of 2 pods now, 2 after replacing node-a0"
+    assert result.replace_nodes == ("node-a0",)
 
 
 def test_given_a_node_that_a_setting_holds_back_then_its_pods_are_not_promised() -> None:
@@ -286,11 +286,11 @@ def test_given_a_node_that_a_setting_holds_back_then_its_pods_are_not_promised()
 
 
 def test_given_a_node_whose_enis_are_unknown_then_nothing_is_promised_and_no_replacement_is_asked_for() -> None:
-    found = first_plan(
+    result = first_plan(
         snapshot(zone("a", free=0, stuck=1), zone("b", free=0, stuck=2, max_enis=None, instance_type=None))
     )
-    assert found.expectation == "heals 1 of 3 pods now, 2 if node-b0 can take another ENI, which is unknown"
-    assert (found.heals_now, found.replace_nodes) == (1, ())
+    assert result.expectation == "heals 1 of 3 pods now, 2 if node-b0 can take another ENI, which is unknown"
+    assert (result.heals_now, result.replace_nodes) == (1, ())
 
 
 def test_given_pods_elsewhere_then_they_are_not_promised() -> None:
@@ -300,18 +300,18 @@ def test_given_pods_elsewhere_then_they_are_not_promised() -> None:
 
 def test_given_many_nodes_to_replace_then_the_first_are_named() -> None:
     hosts = [zone(letter, free=0, stuck=1, enis=(6, 6, 6)) for letter in "bcdefgh"]
-    found = first_plan(snapshot(zone("a", free=0, stuck=1), *hosts))
-    assert "after replacing node-b0, node-c0, node-d0, node-e0, node-f0 and 2 more" in found.expectation
-    assert len(found.replace_nodes) == 7
+    result = first_plan(snapshot(zone("a", free=0, stuck=1), *hosts))
+    assert "after replacing node-b0, node-c0, node-d0, node-e0, node-f0 and 2 more" in result.expectation
+    assert len(result.replace_nodes) == 7
 
 
 def test_given_thousands_of_full_nodes_then_the_plan_stays_small() -> None:
     crowd = zone("a", free=0, stuck=0, nodes=1000, enis=(6, 6, 5))
-    waiting = Part(pods=tuple(pod for each in crowd.nodes for pod in pods(1, each.name)))
-    found = first_plan(snapshot(crowd, waiting, quotas=Quotas(applied=True, interfaces_per_zone=50_000)))
-    assert found.expectation.startswith("heals 0 of 1000 pods now, 1000 after replacing node-a0, ")
-    assert len(found.replace_nodes) == 500
-    assert len(found.model_dump_json()) < 50_000
+    waiting = Part(pods=tuple(pod for node in crowd.nodes for pod in pods(1, node.name)))
+    result = first_plan(snapshot(crowd, waiting, quotas=Quotas(applied=True, interfaces_per_zone=50_000)))
+    assert result.expectation.startswith("heals 0 of 1000 pods now, 1000 after replacing node-a0, ")
+    assert len(result.replace_nodes) == 500
+    assert len(result.model_dump_json()) < 50_000
 
 
 # --- Prepared, and waiting for people

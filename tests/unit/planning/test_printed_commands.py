@@ -61,8 +61,8 @@ def commands_in(text: str) -> Iterator[str]:
     for inner in _SUBSTITUTION.findall(text):
         yield from commands_in(inner)
     flat = _SUBSTITUTION.sub("VALUE", text)
-    for found in _COMMAND.finditer(flat):
-        yield _cut(found.group())
+    for result in _COMMAND.finditer(flat):
+        yield _cut(result.group())
 
 
 def _cut(words: str) -> str:

@@ -23,8 +23,8 @@ def machine(name: str) -> Machine:
 
 
 def payload(definition: Machine, state: str) -> dict[str, Any]:
-    found: dict[str, Any] = definition["States"][state]["Arguments"]["Payload"]
-    return found
+    result: dict[str, Any] = definition["States"][state]["Arguments"]["Payload"]
+    return result
 
 
 @pytest.mark.parametrize("name", NAMES)

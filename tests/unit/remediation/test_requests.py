@@ -34,7 +34,7 @@ def custom(**fields: Any) -> Snapshot:
         "env": CUSTOM,
         "eni_configs": (eni_config("a", subnet="pods-a"), eni_config("b", subnet="pods-b")),
         "subnets": (
-            *(each for part in FULL for each in part.subnets),
+            *(one for part in FULL for one in part.subnets),
             subnet("a", id="pods-a", cidr="100.64.0.0/24"),
             subnet("b", id="pods-b", cidr="100.64.1.0/24"),
         ),

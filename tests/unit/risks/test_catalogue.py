@@ -111,7 +111,7 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
 
 
 def test_given_everything_wrong_then_every_risk_of_the_catalogue_is_found_and_none_else() -> None:
-    assert {risk.id for risk in every_risk()} == {each.id for each in CATALOGUE}
+    assert {risk.id for risk in every_risk()} == {item.id for item in CATALOGUE}
 
 
 def test_every_risk_has_a_severity_of_the_catalogue_and_a_page() -> None:
@@ -143,9 +143,9 @@ def test_the_worst_risks_come_first() -> None:
 
 
 def test_the_catalogue_names_each_id_once_and_tags_can_hold_it() -> None:
-    ids = [each.id for each in CATALOGUE]
+    ids = [item.id for item in CATALOGUE]
     assert len(set(ids)) == len(ids)
-    assert all(" " not in each and "," not in each and len(each) <= 60 for each in ids)
+    assert all(" " not in item and "," not in item and len(item) <= 60 for item in ids)
     assert entry("no-such-risk") is None
 
 
@@ -208,7 +208,7 @@ def anything(annotation: Any, chance: random.Random) -> Any:
     if origin is dict:
         return {anything(arguments[0], chance): anything(arguments[1], chance) for _ in range(chance.randint(0, 3))}
     if origin in (Union, UnionType):
-        present = [each for each in arguments if each is not type(None)]
+        present = [argument for argument in arguments if argument is not type(None)]
         return anything(present[0], chance) if chance.random() < 0.8 else None
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         types = get_type_hints(annotation)

@@ -252,13 +252,13 @@ def test_what_is_stopped_is_exactly_what_passed_from_the_present_range_and_does_
     def through(remote: IPv4Network, egress: bool, protocol: str, port: int) -> bool:
         return all(let_through(entries, one, egress=egress, protocol=protocol, port=port) for one in remote)
 
-    found = stopped(NetworkAcl(id="acl", entries=tuple(entries)), [old], new)
+    result = stopped(NetworkAcl(id="acl", entries=tuple(entries)), [old], new)
     for egress in (False, True):
         for protocol in ("6", "17"):
             for port in range(9):
                 told = any(
-                    (each.egress, each.protocol) == (egress, protocol) and each.ports[0] <= port <= each.ports[1]
-                    for each in found
+                    (item.egress, item.protocol) == (egress, protocol) and item.ports[0] <= port <= item.ports[1]
+                    for item in result
                 )
                 assert told == (through(old, egress, protocol, port) and not through(new, egress, protocol, port))
 

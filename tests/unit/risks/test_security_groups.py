@@ -152,8 +152,8 @@ def test_given_an_existing_cidr_that_the_rules_admit_then_there_is_no_risk() -> 
     )
 
     # then neither these rules nor those that never admitted pods are a risk
-    found = risks(facts, strategy="custom-networking-extension", source="existing-cidr", block="100.64.4.0/22")
-    assert OLD not in found
+    result = risks(facts, strategy="custom-networking-extension", source="existing-cidr", block="100.64.4.0/22")
+    assert OLD not in result
 
 
 def test_given_pods_that_live_in_two_subnets_then_a_rule_for_one_of_them_counts() -> None:
@@ -175,10 +175,10 @@ def test_given_the_nodes_own_group_then_pods_of_both_ranges_may_not_meet() -> No
         Part(nodes=(host.model_copy(update={"interfaces": (eni,)}),), subnets=(subnet("a"),)),
         security_groups=(group("sg-node", rule("10.0.0.0/16", port=None), used_by=("instance i-a0",)),),
     )
-    found = risks(facts)
-    assert found["security-groups-of-nodes"].severity is Severity.MEDIUM
-    assert "--protocol -1 --cidr 100.64.0.0/22" in found["security-groups-of-nodes"].remedy
-    assert OLD not in found
+    result = risks(facts)
+    assert result["security-groups-of-nodes"].severity is Severity.MEDIUM
+    assert "--protocol -1 --cidr 100.64.0.0/22" in result["security-groups-of-nodes"].remedy
+    assert OLD not in result
 
 
 def with_groups(*names: str) -> Part:

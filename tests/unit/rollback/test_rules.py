@@ -56,15 +56,15 @@ def pod(name: str, node: str = "node-1") -> BlockPod:
 
 
 def test_given_only_pods_and_enis_of_the_cluster_when_assessed_then_they_are_counted_and_nothing_forbids_it() -> None:
-    found = assess(use(), NOW)
-    assert isinstance(found, RollbackAssessment)
-    assert (found.pods, found.pod_names, found.interfaces, found.in_the_way) == (1, ("default/web-1",), 1, ())
-    assert any("3 free addresses" in note for note in found.notes)
+    result = assess(use(), NOW)
+    assert isinstance(result, RollbackAssessment)
+    assert (result.pods, result.pod_names, result.interfaces, result.in_the_way) == (1, ("default/web-1",), 1, ())
+    assert any("3 free addresses" in note for note in result.notes)
 
 
 def test_given_more_pods_than_free_addresses_elsewhere_then_it_is_told_how_many_will_hang_again() -> None:
-    found = assess(use(pods=tuple(pod(f"web-{number}") for number in range(5))), NOW)
-    [note, _] = found.notes
+    result = assess(use(pods=tuple(pod(f"web-{number}") for number in range(5))), NOW)
+    [note, _] = result.notes
     assert note == (
         "5 pods must get an address elsewhere; the VPC's other subnets have 3 free addresses: 2 pods will hang again"
     )
@@ -72,8 +72,8 @@ def test_given_more_pods_than_free_addresses_elsewhere_then_it_is_told_how_many_
 
 
 def test_given_an_empty_block_when_assessed_then_there_is_nothing_to_know() -> None:
-    found = assess(use(pods=(), interfaces=()), NOW)
-    assert (found.pods, found.interfaces, found.notes) == (0, 0, ())
+    result = assess(use(pods=(), interfaces=()), NOW)
+    assert (result.pods, result.interfaces, result.notes) == (0, 0, ())
 
 
 def test_given_a_subnet_that_another_cluster_discovers_by_our_tag_then_that_one_goes_first() -> None:
@@ -99,10 +99,10 @@ def test_given_a_later_incident_that_stands_on_this_one_then_nothing_forbids_and
 
 
 def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> None:
-    found = assess(use(pods=tuple(pod(f"web-{number:03}") for number in range(300))), NOW)
-    assert found.pods == 300
-    assert found.pod_names[0] == "default/web-000"
-    assert len(found.pod_names) == SHOWN_PODS
+    result = assess(use(pods=tuple(pod(f"web-{number:03}") for number in range(300))), NOW)
+    assert result.pods == 300
+    assert result.pod_names[0] == "default/web-000"
+    assert len(result.pod_names) == SHOWN_PODS
 
 
 @pytest.mark.parametrize(
@@ -166,12 +166,12 @@ def test_given_eniconfigs_restored_deleted_or_ours_when_assessed_then_they_are_n
 
 def test_given_eniconfigs_on_subnets_that_were_there_when_assessed_then_only_those_of_others_are_in_the_way() -> None:
     ours = PointedEniConfig(name="a", now="subnet-their", incident="mine")
-    found = use(subnets=(), recorded={}, interfaces=(), pods=(), changed=(ours,), kept=("subnet-their",))
+    result = use(subnets=(), recorded={}, interfaces=(), pods=(), changed=(ours,), kept=("subnet-their",))
     theirs = EniConfig(name="b", subnet="subnet-their")
-    assert list(in_the_way(found.model_copy(update={"eni_configs": (theirs,)}))) == []
-    assert assess(found, NOW).notes == ("what was there before stays, with the pods and ENIs in it: subnet-their",)
+    assert list(in_the_way(result.model_copy(update={"eni_configs": (theirs,)}))) == []
+    assert assess(result, NOW).notes == ("what was there before stays, with the pods and ENIs in it: subnet-their",)
     elsewhere = NODES.model_copy(update={"id": "subnet-their"})
-    [reason] = in_the_way(found.model_copy(update={"kept": (), "others": (NODES, elsewhere)}))
+    [reason] = in_the_way(result.model_copy(update={"kept": (), "others": (NODES, elsewhere)}))
     assert "was changed since and points at subnet-their" in reason
 
 
@@ -215,8 +215,8 @@ def test_given_any_warm_targets_when_draining_then_none_is_left_and_nothing_else
 
 def test_given_pods_and_enis_when_nodes_are_cordoned_then_those_that_could_hand_out_the_block_again() -> None:
     enis = (ENI, ENI.model_copy(update={"id": "eni-2", "instance": "i-2"}), ENI.model_copy(update={"instance": "i-9"}))
-    found = use(interfaces=enis, pods=(pod("web-1", "node-3"),))
-    assert nodes_to_cordon(found, {"i-1": "node-1", "i-2": "node-2"}) == ["node-1", "node-2", "node-3"]
+    result = use(interfaces=enis, pods=(pod("web-1", "node-3"),))
+    assert nodes_to_cordon(result, {"i-1": "node-1", "i-2": "node-2"}) == ["node-1", "node-2", "node-3"]
 
 
 def test_given_addresses_when_compared_with_networks_then_only_those_inside_are_on_the_block() -> None:

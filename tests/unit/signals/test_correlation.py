@@ -124,9 +124,9 @@ def test_what_was_last_seen_after_the_cool_down_is_a_relapse(last: float, relaps
 
 
 def test_an_event_folded_since_before_the_close_counts_from_the_end_of_the_cool_down() -> None:
-    [found] = signals_after_cooldown([signal(0, 76, pod="a/a")], CLOSED, RULES)
-    assert found.first_seen == CLOSED + RULES.cool_down
-    assert not should_open_incident([found], RULES)
+    [result] = signals_after_cooldown([signal(0, 76, pod="a/a")], CLOSED, RULES)
+    assert result.first_seen == CLOSED + RULES.cool_down
+    assert not should_open_incident([result], RULES)
 
 
 def test_without_a_closed_incident_every_signal_counts() -> None:

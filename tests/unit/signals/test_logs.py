@@ -78,9 +78,9 @@ def test_an_event_that_an_exporter_wrote_to_its_own_log_is_read_out_of_fluent_bi
     group = "/aws/containerinsights/shop-prod/application"
     wrapped = {**batch["logEvents"][0], "message": json.dumps({**wrap(line), "stream": "stdout"})}
 
-    (found,) = parse(sent({**batch, "logGroup": group, "logEvents": [wrapped]}))
+    (result,) = parse(sent({**batch, "logGroup": group, "logEvents": [wrapped]}))
 
-    assert (found.source, found.cluster, found.pod) == (
+    assert (result.source, result.cluster, result.pod) == (
         Source.KUBERNETES_EVENT,
         "shop-prod",
         "default/nginx-7c5ddbdf54-x2x8k",

@@ -39,8 +39,8 @@ def passes(resource: str, message: str) -> bool:
     """CloudWatch Logs' matching of unstructured text: a phrase stands in the message as it is, ?a ?b is a or b."""
     terms = _TERM.findall(pattern(resource))
     assert {optional for optional, _, _ in terms} in ({"?"}, {""}), "mixed terms mean something else"
-    found = [(phrase or word) in message for _, phrase, word in terms]
-    return any(found) if terms[0][0] else all(found)
+    result = [(phrase or word) in message for _, phrase, word in terms]
+    return any(result) if terms[0][0] else all(result)
 
 
 @pytest.mark.parametrize("resource", ["PodsWithoutAddress", "DataplaneLines", "ExportedEvents"])
@@ -70,11 +70,11 @@ def test_given_the_recorded_dataplane_when_filtered_then_no_signal_is_lost_and_n
     # given
     batch = json.loads((SAMPLES / "logs_dataplane.json").read_text())
     data = base64.b64encode(gzip.compress(json.dumps(batch).encode())).decode()
-    found = list(parse_logs({"awslogs": {"data": data}}, received_at=NOW))
+    result = list(parse_logs({"awslogs": {"data": data}}, received_at=NOW))
     # when
     passed = [passes("DataplaneLines", event["message"]) for event in batch["logEvents"]]
     # then
-    assert passed == [isinstance(each, Signal) for each in found]
+    assert passed == [isinstance(item, Signal) for item in result]
     assert len(set(passed)) == 2
 
 
@@ -144,9 +144,9 @@ def _event_of(alarm: dict[str, Any]) -> dict[str, Any]:
     "name", [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
 )
 def test_an_alarm_of_the_template_names_its_cluster_when_it_goes_off(name: str):
-    found = parse_eventbridge(_event_of(RESOURCES[name]["Properties"]), received_at=NOW)
-    assert isinstance(found, Signal)
-    assert found.cluster == "shop-prod"
+    result = parse_eventbridge(_event_of(RESOURCES[name]["Properties"]), received_at=NOW)
+    assert isinstance(result, Signal)
+    assert result.cluster == "shop-prod"
 
 
 @pytest.mark.parametrize(

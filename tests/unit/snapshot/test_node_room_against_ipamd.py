@@ -115,12 +115,12 @@ def test_given_any_node_then_it_has_a_free_slot_exactly_where_ipamd_has_room_for
 @given(twins())
 def test_given_any_node_then_ipamd_asks_exactly_where_no_hindrance_is_named(twin: Twin) -> None:
     snapshot, chosen = twin.snapshot, cni_settings(twin.env)
-    found = hindrance(snapshot, twin.node)
+    result = hindrance(snapshot, twin.node)
     low = decisions.is_too_low(twin.pool, twin.pool.stats(0), chosen, twin.limits)
     asks = low and decisions.may_attach(chosen, cordoned=twin.node.unschedulable)
-    event(str(found))
-    assert (found is None) == asks
-    assert (found is Hindrance.MINIMUM_IP_TARGET) == (not low)
+    event(str(result))
+    assert (result is None) == asks
+    assert (result is Hindrance.MINIMUM_IP_TARGET) == (not low)
 
 
 @many

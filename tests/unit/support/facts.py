@@ -95,10 +95,10 @@ def snapshot(*parts: Part, env: dict[str, str] | None = None, **fields: Any) -> 
         "account_id": "1",
         "cluster": Cluster(name="prod", vpc_id=VPC_ID, service_cidrs=("172.20.0.0/16",)),
         "cni": Cni(version="v1.23.1-eksbuild.1", env=env or {}, eni_config_crd=True),
-        "nodes": tuple(each for part in parts for each in part.nodes),
-        "stuck_pods": tuple(each for part in parts for each in part.pods),
-        "subnets": tuple(each for part in parts for each in part.subnets),
-        "eni_configs": tuple(each for part in parts for each in part.eni_configs),
+        "nodes": tuple(item for part in parts for item in part.nodes),
+        "stuck_pods": tuple(item for part in parts for item in part.pods),
+        "subnets": tuple(item for part in parts for item in part.subnets),
+        "eni_configs": tuple(item for part in parts for item in part.eni_configs),
         "vpc": vpc(),
     }
     return Snapshot(**(known | fields))

@@ -77,7 +77,7 @@ class SmallVpc:
     """The calls of ipamd on EC2, as boto3 takes and answers them, for a VPC of one zone; all or nothing, as in EC2."""
 
     def __init__(self, ranges: list[Range]) -> None:
-        self.ranges = {each.id: each for each in ranges}
+        self.ranges = {range_.id: range_ for range_ in ranges}
         self.enis: dict[str, dict[str, Any]] = {}
         self._numbers = count(1)
 
@@ -152,11 +152,11 @@ class SmallVpc:
         return {
             "Subnets": [
                 {
-                    "SubnetId": each.id,
-                    "AvailableIpAddressCount": len(each.free),
-                    "Tags": [{"Key": key, "Value": value} for key, value in each.tags.items()],
+                    "SubnetId": one.id,
+                    "AvailableIpAddressCount": len(one.free),
+                    "Tags": [{"Key": key, "Value": value} for key, value in one.tags.items()],
                 }
-                for each in self.ranges.values()
+                for one in self.ranges.values()
             ]
         }
 
@@ -204,14 +204,14 @@ class World:
             self._now += SECONDS_BETWEEN_ROUNDS
             for host in self.hosts:
                 self._round(host)
-            seen.append([host.served for host in self.hosts] + [len(each.free) for each in self.ec2.ranges.values()])
+            seen.append([host.served for host in self.hosts] + [len(value.free) for value in self.ec2.ranges.values()])
             if len(seen) > 4 and all(state == seen[-1] for state in seen[-4:]):
                 return
 
     @property
     def held(self) -> int:
         """Addresses that somebody has."""
-        return sum(len(each.held) for each in self.ec2.ranges.values())
+        return sum(len(value.held) for value in self.ec2.ranges.values())
 
     def restart(self) -> None:
         """What a new pod template does to aws-node."""
@@ -272,14 +272,14 @@ class World:
             ),
             subnets=tuple(
                 Subnet(
-                    id=each.id,
+                    id=value.id,
                     zone=ZONE,
-                    cidr=str(each.network),
-                    free=len(each.free),
-                    free_prefixes=len(each.whole_blocks),
-                    tags=each.tags,
+                    cidr=str(value.network),
+                    free=len(value.free),
+                    free_prefixes=len(value.whole_blocks),
+                    tags=value.tags,
                 )
-                for each in self.ec2.ranges.values()
+                for value in self.ec2.ranges.values()
             ),
             vpc=Vpc(id="vpc-1", cidrs=(VpcCidr(cidr="10.0.0.0/16"),)),
         )

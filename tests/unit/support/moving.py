@@ -25,16 +25,16 @@ def risks(
     existing: tuple[str, ...] = (),
     zones: tuple[str, ...] = (),
 ) -> dict[str, Risk]:
-    found = assess(
+    result = assess(
         facts,
         strategy=strategy,
         source=source,
         block=IPv4Network(block) if block else None,
-        existing=[IPv4Network(each) for each in existing],
+        existing=[IPv4Network(item) for item in existing],
         zones=zones,
     )
-    assert len({risk.id for risk in found}) == len(found)
-    return {risk.id: risk for risk in found}
+    assert len({risk.id for risk in result}) == len(result)
+    return {risk.id: risk for risk in result}
 
 
 def ordinary(*parts: Part, **of_vpc: Any) -> Snapshot:

@@ -122,7 +122,7 @@ def test_people_are_called_at_two_moments_and_at_no_other(
 def test_pagerduty_gets_an_event_of_its_api_with_the_key_from_the_connection() -> None:
     resources = template("pagerduty")
     parameters = resources["Connection"]["Properties"]["AuthParameters"]["InvocationHttpParameters"]["BodyParameters"]
-    assert [(each["Key"], each["IsValueSecret"]) for each in parameters] == [("routing_key", True)]
+    assert [(parameter["Key"], parameter["IsValueSecret"]) for parameter in parameters] == [("routing_key", True)]
 
     body = sent("pagerduty", event(Stage.APPROVAL, State.PENDING))["DecisionWanted"]
 
@@ -152,7 +152,7 @@ def test_what_is_settled_resolves_its_alert_in_pagerduty(
 def test_teams_gets_an_adaptive_card_and_the_signature_stays_in_the_connection() -> None:
     resources = template("teams")
     query = resources["Connection"]["Properties"]["AuthParameters"]["InvocationHttpParameters"]["QueryStringParameters"]
-    assert [each["Key"] for each in query if each.get("IsValueSecret")] == ["sig"]
+    assert [item["Key"] for item in query if item.get("IsValueSecret")] == ["sig"]
 
     body = sent("teams", event(*CLOSED, outcome=Outcome.FAILED))["NotCured"]
 
