@@ -18,10 +18,10 @@ from ip_remediator_cli.explain_signals import explain
 def run(arguments: Namespace) -> int:
     received_at = datetime.now(UTC)
     for record in read_records(read_text(arguments.file, "FILE"), arguments.file):
-        for found in parse_record(record, arguments.cluster, received_at):
-            print(json.dumps(to_json(found), ensure_ascii=False))
+        for outcome in parse_record(record, arguments.cluster, received_at):
+            print(json.dumps(to_json(outcome), ensure_ascii=False))
             if arguments.explain:
-                print("\n".join(f"  {line}" for line in explain(found)))
+                print("\n".join(f"  {line}" for line in explain(outcome)))
     return OK
 
 
@@ -66,9 +66,9 @@ def _unwrapped(document: object) -> list[object]:
     if (text_at(document, "kind") or "").endswith("List") and isinstance(items, list):
         return items
     for messages, body in (("Records", "body"), ("Messages", "Body")):
-        found = at(document, messages)
-        if isinstance(found, list):
-            return [_from_body(at(message, body)) if at(message, body) is not None else message for message in found]
+        batch = at(document, messages)
+        if isinstance(batch, list) and all(isinstance(message, dict) for message in batch):
+            return [_from_body(at(message, body)) if at(message, body) is not None else message for message in batch]
     return [document]
 
 

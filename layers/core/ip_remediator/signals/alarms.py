@@ -29,7 +29,8 @@ ALARM_CLUSTER = re.compile(r"eks-ip-remediator:cluster=([0-9A-Za-z_-]+)")
 # Metrics about addresses, ENIs or pods that wait: of cni-metrics-helper and the CNI (awscni_...), Container Insights,
 # kube-state-metrics, VPC IPAM.
 _METRIC = re.compile(
-    r"IPAddresses|ip_addresses|SubnetIPUsage|\beni(?:Allocated|MaxAvailable)|awscni_|pod_status_pending"
+    r"IPAddresses|IPv4|ip_addresses|SubnetIPUsage|\beni(?:Allocated|MaxAvailable)|ipamdErr|podENIErr|awscni_"
+    r"|pod_status_pending"
     r"|kube_pod_status_(?:phase|scheduled|ready)|kube_pod_container_status_waiting|node_status_allocatable_pods"
     r"|node_number_of_running_pods|FreeAddresses|FreePrefixes"
 )

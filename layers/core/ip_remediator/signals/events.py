@@ -31,7 +31,7 @@ from ip_remediator.signals.model import (
     build,
     merged,
 )
-from ip_remediator.signals.unwrap import Envelope, find
+from ip_remediator.signals.unwrap import Envelope, cluster_in, find
 
 __all__ = [
     "EVENT_REASONS",
@@ -214,7 +214,7 @@ class _Reader:
             [
                 log_lines.signal_of(
                     line,
-                    cluster=envelope.cluster,
+                    cluster=cluster_in(document) or envelope.cluster,
                     moment=moment,
                     identity=envelope.identity,
                     received_at=self._received_at,

@@ -71,11 +71,14 @@ class KubernetesEvent(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+_KEYS_OF_ATTRIBUTES = frozenset({"attributes", "tags", "ddtags", "body"})
+
+
 def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
     """The event that `document` itself is (not one that stands somewhere inside it)."""
-    reason = document.get("reason")
+    reason = document.get("reason") or document.get("Reason")
     if isinstance(reason, str):
-        for key in ("involvedObject", "regarding"):
+        for key in ("involvedObject", "regarding", "involved_object"):
             about = document.get(key)
             if isinstance(about, dict):
                 return _of_api(document, about, reason)
@@ -83,7 +86,7 @@ def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
             return _of_layout(document, reason)
         if reason in EVENT_REASONS:
             return _of_fields(_fields(document))
-    if "attributes" in document or "tags" in document or "body" in document:
+    if not _KEYS_OF_ATTRIBUTES.isdisjoint(document):
         return _of_fields(_fields(document))
     return None
 
@@ -140,7 +143,7 @@ def _node_of(document: Mapping[str, object], about: Mapping[str, object]) -> str
 # Names of fields, in lower case and without signs, in the order in which they count.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "reason": ("k8seventreason", "eventreason", "reason"),
-    "message": ("message", "note", "msg", "text", "body"),
+    "message": ("message", "note", "msg", "text", "body", "messages"),
     "kind": ("k8sobjectkind", "involvedobjectkind", "objectkind", "kubekind", "kind"),
     "namespace": ("k8snamespacename", "kubenamespace", "involvedobjectnamespace", "objectnamespace", "namespace", "ns"),
     "name": ("k8sobjectname", "involvedobjectname", "objectname", "kubename", "name", "k8spodname", "podname", "pod"),
@@ -175,14 +178,15 @@ def _fields(document: Mapping[str, object]) -> dict[str, object]:
 def _key_values(parts: list[Mapping[str, object]]) -> Iterator[tuple[str, object]]:
     for number, part in enumerate(parts):
         for name, value in part.items():
-            yield name, value
+            yield name, value[0] if isinstance(value, list) and value else value
             if number and name in ("host", "component"):
                 yield f"source{name}", value
 
 
 def _tags(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Datadog's tags: "key:value" each."""
-    for tag in list_at(document, "tags")[:_MAX_FIELDS]:
+    """Datadog's tags, "key:value" each: a list, or a text with commas between them."""
+    text = first_text(document, "tags", "ddtags") or ""
+    for tag in [*text.split(","), *list_at(document, "tags")][:_MAX_FIELDS]:
         if isinstance(tag, str):
             name, _, value = tag.partition(":")
             yield name, value

@@ -83,7 +83,8 @@ def speaker_of(program: str) -> Speaker:
     name = program.removesuffix(".service").rpartition("/")[2]
     if name.startswith(_CNI_PROGRAMS):
         return Speaker.CNI
-    return Speaker.RUNTIME if name in _RUNTIME_PROGRAMS else Speaker.OTHER
+    # Ubuntu's snap is called kubelet-eks, its service kubelet-eks.daemon.
+    return Speaker.RUNTIME if name.partition("-eks")[0] in _RUNTIME_PROGRAMS else Speaker.OTHER
 
 
 @lru_cache(maxsize=1024)

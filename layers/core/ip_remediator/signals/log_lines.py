@@ -25,6 +25,7 @@ from ip_remediator.signals.error_catalogue import (
 from ip_remediator.signals.kubernetes_events import EVENT_REASONS
 from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
+from ip_remediator.signals.unwrap import plain_value
 
 # What makes a line worth reading besides words of the catalogue: reasons of Kubernetes Events, and sandboxes of the
 # CNI that failed for causes that nobody knows.
@@ -66,9 +67,16 @@ def line_of(raw: str, record: object, origin: Origin) -> Line:
     """`record`: the JSON object that `raw` is, or anything else for plain text."""
     if not isinstance(record, dict):
         return _plain(raw, origin.speaker, origin.node)
+    body = record.get("body")
+    if isinstance(body, dict):
+        record = {**record, **mapping_at(plain_value(body))}
     metadata = _metadata_in(record) if not _METADATA_KEYS.isdisjoint(record) else ()
-    words = first_text(record, *_TEXTS) or text_at(record, "body", "stringValue") or raw
+    words = first_text(record, *_TEXTS) or text_at(body, "stringValue") or raw
+    if error := first_text(record, "error", "err"):
+        words = f"{words}: {error}"
     speaker, node = _speaker_in(record, metadata) or origin.speaker, _node_in(record, metadata)
+    if speaker is Speaker.UNKNOWN and "caller" in record:
+        speaker = _speaker_by_form(raw)
     return _plain(words, speaker, origin.node, node, first_text(record, "az", "zone"))
 
 
@@ -97,10 +105,16 @@ def _plain(
         syslog = _SYSLOG.match(text)
         if syslog:
             speaker = speaker if speaker is not Speaker.UNKNOWN else speaker_of(syslog.group(2))
-            return Line(text[syslog.end() :], text, speaker, of_record or syslog.group(1), zone)
+            node = of_record or _fuller_name(syslog.group(1), of_stream)
+            return Line(text[syslog.end() :], text, speaker, node, zone)
     if speaker is Speaker.UNKNOWN:
         speaker = _speaker_by_form(text)
     return Line(text, _said(text), speaker, of_record or of_stream, zone)
+
+
+def _fuller_name(host: str, of_stream: str | None) -> str:
+    """Syslog has a host's name with or without its domain."""
+    return of_stream if of_stream and of_stream.startswith(f"{host}.") else host
 
 
 def _said(text: str) -> str:
@@ -170,6 +184,11 @@ _POD_FORMS = (
         True,
     ),
     (
+        "namespace:",  # containerd 2.2 and later
+        re.compile(r'name:\\*"([a-z0-9.-]{1,253})\\*" +uid:\\*"[^"]{0,60}" +namespace:\\*"([a-z0-9.-]{1,253})\\*"'),
+        True,
+    ),
+    (
         "object=",  # events in klog
         re.compile(r'object=\\*"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})\\*".{0,60}kind=\\*"Pod'),
         False,
@@ -182,6 +201,11 @@ _POD_FORMS = (
     (
         "PodSandbox",  # older kubelets
         re.compile(r'"([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})\([0-9a-f-]{1,60}\)\\*"'),
+        True,
+    ),
+    (
+        ", namespace ",  # the CNI plugin's log
+        re.compile(r"\bpod ([a-z0-9.-]{1,253}), namespace ([a-z0-9.-]{1,253})\b"),
         True,
     ),
     (

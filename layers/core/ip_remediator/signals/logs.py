@@ -12,7 +12,15 @@ from ip_remediator.signals.kubernetes_events import KubernetesEvent, event_in
 from ip_remediator.signals.kubernetes_events import signal_of as signal_of_event
 from ip_remediator.signals.log_groups import LogGroups, Origin, origin_of
 from ip_remediator.signals.model import Dropped, DropReason, Outcome, Signal, merged
-from ip_remediator.signals.unwrap import MAX_CONTAINERS, MAX_INFLATED_BYTES, Envelope, find, inflate
+from ip_remediator.signals.unwrap import (
+    MAX_CONTAINERS,
+    MAX_INFLATED_BYTES,
+    Envelope,
+    cluster_in,
+    find,
+    inflate,
+    json_in,
+)
 
 __all__ = ["MAX_CONTAINERS", "MAX_INFLATED_BYTES", "fold", "parse_batch", "parse_logs"]
 
@@ -47,38 +55,36 @@ def parse_batch(
         yield Dropped(reason=DropReason.UNKNOWN_SHAPE)
         return
     origin = origin_of(text_at(batch, "logGroup") or "", text_at(batch, "logStream") or "", groups)
-    if origin.cluster is None and cluster:
-        origin = origin._replace(cluster=cluster)
     for event in events:
-        yield parse_line(event, origin, received_at)
+        yield parse_line(event, origin, received_at, cluster)
 
 
-def parse_line(event: object, origin: Origin, received_at: datetime) -> Outcome:
-    """One log event `{"id", "timestamp", "message"}`."""
+def parse_line(event: object, origin: Origin, received_at: datetime, cluster: str | None = None) -> Outcome:
+    """One log event `{"id", "timestamp", "message"}`; `cluster` is that of a line whose group and words name none."""
     raw = text_at(event, "message") or ""
     words = log_lines.words_in(raw)
     if words is None:
         return Dropped(reason=DropReason.UNRELATED_LINE)
     record = log_lines.record_in(raw)
-    exported = exported_event(record, origin) if log_lines.may_hold_event(raw) else None
-    if exported:
-        found, envelope = exported
-        return signal_of_event(found, cluster=envelope.cluster, received_at=received_at)
+    if log_lines.may_hold_event(raw) and (exported := exported_event(record or json_in(raw), origin.cluster)):
+        exported_one, envelope = exported
+        return signal_of_event(exported_one, cluster=envelope.cluster or cluster, received_at=received_at)
     return log_lines.signal_of(
         log_lines.line_of(raw, record, origin),
         words,
-        cluster=origin.cluster,
+        # What a program writes may name a cluster of its own: the group knows better.
+        cluster=origin.cluster or (cluster_in(record) if isinstance(record, dict) else None) or cluster,
         moment=time_of(at(event, "timestamp")),
         identity=text_at(event, "id"),
         received_at=received_at,
     )
 
 
-def exported_event(record: object, origin: Origin) -> tuple[KubernetesEvent, Envelope] | None:
+def exported_event(record: object, cluster: str | None) -> tuple[KubernetesEvent, Envelope] | None:
     """The Kubernetes Event that some exporter wrote to its log, however it and the shipper wrapped it."""
     if not isinstance(record, dict):
         return None
-    return next(find(record, _recognise_event, Envelope(cluster=origin.cluster)), None)
+    return next(find(record, _recognise_event, Envelope(cluster=cluster)), None)
 
 
 def _recognise_event(document: object, envelope: Envelope) -> tuple[KubernetesEvent, Envelope] | None:

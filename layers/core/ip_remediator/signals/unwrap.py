@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
-from ip_remediator.signals.documents import first_text, json_value, mapping_at, text_at
+from ip_remediator.signals.documents import at, first_text, json_value, list_at, mapping_at, text_at
 from ip_remediator.signals.model import Dropped, DropReason, cluster_name
 
 # CloudWatch Logs sends at most some MiB per batch; what inflates further is a bomb, and Lambda's memory is bounded.
@@ -75,7 +75,9 @@ class _Search(Generic[_Found]):
 
     def search(self, value: object, envelope: Envelope, depth: int) -> Iterator[_Found]:
         if isinstance(value, str):
-            value = _json_in(value)
+            value = json_in(value)
+        elif isinstance(value, dict) and "kvlistValue" in value:
+            value = plain_value(value)
         if depth == 0 or self._left <= 0 or not isinstance(value, dict | list):
             return
         self._left -= 1
@@ -103,10 +105,15 @@ class _Search(Generic[_Found]):
                     return
 
 
-def _json_in(text: str) -> object:
-    """A JSON text, or one in base64 as Kinesis and Firehose carry it, also compressed."""
+# A logger's or container runtime's prefix before JSON is no longer.
+_PREFIX = 200
+
+
+def json_in(text: str) -> object:
+    """A JSON text, also after a logger's prefix, or one in base64 as Kinesis and Firehose carry it, also compressed."""
     if text[:1] not in _FIRST_SIGNS:
-        return None
+        start = text.find('{"', 0, _PREFIX)
+        return json_value(text[start:].rstrip()) if start > 0 else None
     if text[0] in "{[ \n\t":
         return json_value(text)
     # base64 of '{"' and of gzip's first bytes
@@ -121,13 +128,28 @@ def _json_in(text: str) -> object:
 # Of JSON; of "{", "[" and gzip's first bytes in base64.
 _FIRST_SIGNS = frozenset("{[ \n\teWH")
 _CLUSTER_KEYS = ("clusterName", "cluster_name", "cluster", "ClusterName", "k8s.cluster.name", "kube_cluster_name")
+
+
+def plain_value(value: object, depth: int = MAX_DEPTH) -> object:
+    """A value of OTLP as JSON means it: {"kvlistValue": {"values": [{"key", "value"}]}} is an object, and so on."""
+    if not isinstance(value, dict) or depth == 0:
+        return value
+    if "kvlistValue" in value:
+        pairs = list_at(value, "kvlistValue", "values")
+        return {key: plain_value(at(pair, "value"), depth - 1) for pair in pairs if (key := text_at(pair, "key"))}
+    if "arrayValue" in value:
+        return [plain_value(inner, depth - 1) for inner in list_at(value, "arrayValue", "values")]
+    return next((value[kind] for kind in _OTLP_VALUES if kind in value), value)
+
+
+_OTLP_VALUES = ("stringValue", "intValue", "boolValue", "doubleValue")
 _CLUSTER_PARTS = (("resource",), ("resource", "attributes"), ("attributes",), ("kubernetes",), ("labels",), ("fields",))
 _IDENTITY_KEYS = ("MessageId", "messageId", "id", "eventID", "recordId")
 
 
 def _with_names_of(value: Mapping[str, object], envelope: Envelope) -> Envelope:
     """The inner of two envelopes names the cluster better, the outer one the delivery."""
-    cluster = _cluster_in(value)
+    cluster = cluster_in(value)
     identity = envelope.identity or first_text(value, *_IDENTITY_KEYS)
     resource = mapping_at(value, "resource") if "scopeLogs" in value else envelope.resource
     if cluster is None and identity is envelope.identity and resource is envelope.resource:
@@ -135,14 +157,16 @@ def _with_names_of(value: Mapping[str, object], envelope: Envelope) -> Envelope:
     return Envelope(cluster or envelope.cluster, identity, resource)
 
 
-def _cluster_in(value: Mapping[str, object]) -> str | None:
+def cluster_in(value: Mapping[str, object]) -> str | None:
     """The cluster that an envelope names itself, or in one of the parts in which tools do."""
     cluster = cluster_name(first_text(value, *_CLUSTER_KEYS))
     for path in _CLUSTER_PARTS if cluster is None else ():
         if path[0] in value:
             cluster = cluster or cluster_name(first_text(mapping_at(value, *path), *_CLUSTER_KEYS))
     if cluster is None and "resource" in value:
-        return _cluster_in_otlp(mapping_at(value, "resource").get("attributes"))
+        cluster = _cluster_in_otlp(mapping_at(value, "resource").get("attributes"))
+    if cluster is None and "orchestrator" in value:  # Elastic's Common Schema
+        cluster = cluster_name(text_at(value, "orchestrator", "cluster", "name"))
     return cluster
 
 

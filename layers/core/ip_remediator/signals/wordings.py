@@ -263,6 +263,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
             "instance metadata: failed to",
             "failed to retrieve region data from instance metadata",
             "unable to reach api server",
+            "failed to communicate with k8s server",
             "failed to check api server connectivity",
             "error communicating with apiserver",
             "failed to set up grpc handler",

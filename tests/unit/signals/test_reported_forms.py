@@ -1,0 +1,225 @@
+# ruff: noqa: E501 - one case in a row
+"""Forms of records that public reports and the tools' sources show, beyond the plain ones.
+
+Sources: opentelemetry-collector-contrib (k8sobjectsreceiver, journaldreceiver, awscloudwatchlogsexporter), the Datadog
+agent's kubernetes_apiserver check and webhooks, vmware-archive/eventrouter's glog sink, metricbeat's event metricset,
+kubewatch, containerd 2.2, aws/amazon-vpc-cni-k8s#59, #172, #575, #871, Canonical's eks snap, Karpenter's zap logs.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ip_remediator.signals.causes import Cause
+from ip_remediator.signals.events import parse_message
+from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Signal
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+NODE, SHIPPERS_NODE = "ip-10-1-2-3.eu-west-1.compute.internal", "ip-10-9-9-9.eu-west-1.compute.internal"
+NAME, NAMESPACE = "api-6f7d9c8b5-k2m4p", "billing"
+POD, HASH = f"{NAMESPACE}/{NAME}", "7f" * 32
+ADD = 'plugin type="aws-cni" name="aws-cni" failed (add): add cmd: failed to assign an IP address to container'
+ESCAPED = ADD.replace('"', '\\"')
+SANDBOX = (
+    f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "9f": {ADD}'
+)
+FULL = "InsufficientFreeAddressesInSubnet: The specified subnet does not have enough free addresses"
+EVENT: dict[str, Any] = {
+    "metadata": {"uid": "0e0b"},
+    "involvedObject": {"kind": "Pod", "namespace": NAMESPACE, "name": NAME},
+    "reason": "FailedCreatePodSandBox",
+    "message": SANDBOX,
+    "source": {"component": "kubelet", "host": NODE},
+    "lastTimestamp": "2026-03-02T08:14:31Z",
+}
+TAGS = [
+    "kube_cluster_name:shop-prod",
+    "event_reason:FailedCreatePodSandBox",
+    f"kube_namespace:{NAMESPACE}",
+    f"pod_name:{NAME}",
+    "kube_kind:Pod",
+]
+
+
+def otlp(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": [{"key": key, "value": otlp(inner)} for key, inner in value.items()]}}
+    return {"stringValue": value}
+
+
+def read(document: Any, cluster: str | None = None) -> Outcome:
+    (outcome,) = parse_message(document, received_at=NOW, cluster=cluster)
+    return outcome
+
+
+def lines(message: Any, group: str, stream: str = "x") -> dict[str, Any]:
+    text = message if isinstance(message, str) else json.dumps(message)
+    return {
+        "messageType": "DATA_MESSAGE",
+        "logGroup": group,
+        "logStream": stream,
+        "logEvents": [{"id": "1", "timestamp": 1772439271000, "message": text}],
+    }
+
+
+DATAPLANE, HOST = "/aws/containerinsights/shop-prod/dataplane", "/aws/containerinsights/shop-prod/host"
+AWS_NODE = f"{NODE}-dataplane.tail.var.log.containers.aws-node-x7k2p_kube-system_aws-node-{HASH}.log"
+ROUTER = f"{SHIPPERS_NODE}-application.var.log.containers.eventrouter-1_logging_kube-eventrouter-{HASH}.log"
+
+EVENTS: dict[str, Any] = {
+    "k8sobjects, OTLP with typed values": {
+        "resourceLogs": [
+            {
+                "resource": {"attributes": [{"key": "k8s.cluster.name", "value": {"stringValue": "shop-prod"}}, {"key": "k8s.node.name", "value": {"stringValue": SHIPPERS_NODE}}]},
+                "scopeLogs": [{"logRecords": [{"body": otlp({"type": "ADDED", "object": EVENT})}]}],
+            }
+        ]
+    },
+    "Datadog's webhook, tags in a text": {"event": {"title": f"Pod {POD}: FailedCreatePodSandBox", "text": SANDBOX, "hostname": f"{NODE}-shop-prod", "tags": ",".join(TAGS)}},
+    "Datadog's log of an event": {"message": SANDBOX, "hostname": f"{NODE}-shop-prod", "ddsource": "kubernetes", "ddtags": ",".join(TAGS)},
+    "eventrouter's glog": lines(json.dumps({"log": f"I0302 08:14:31.1 1 glogsink.go:42] {json.dumps({'verb': 'ADDED', 'event': EVENT})}", "kubernetes": {"host": SHIPPERS_NODE}}), "/aws/containerinsights/shop-prod/application", ROUTER),
+    "a CRI line of an exporter": lines(f"2026-03-02T08:14:31.1Z stdout F {json.dumps(EVENT)}", "/aws/containerinsights/shop-prod/application", ROUTER),
+    "metricbeat": {
+        "kubernetes": {"event": {"reason": "FailedCreatePodSandBox", "message": SANDBOX, "involved_object": {"kind": "Pod", "name": NAME, "namespace": NAMESPACE}, "source": {"host": NODE}}},
+        "orchestrator": {"cluster": {"name": "shop-prod"}},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", EVENTS)
+def test_given_an_event_in_a_reported_form_then_pod_node_and_cluster_are_its_own(form: str) -> None:
+    signal = read(EVENTS[form])
+    assert isinstance(signal, Signal), signal
+    assert (signal.cause, signal.cluster, signal.node, signal.pod) == (Cause.NO_ADDRESS, "shop-prod", NODE, POD)
+
+
+def test_given_names_of_fields_in_capitals_and_messages_in_a_list_then_the_event_is_read() -> None:
+    signal = read(
+        {
+            "Kind": "Pod",
+            "Name": NAME,
+            "Namespace": NAMESPACE,
+            "Reason": "FailedCreatePodSandBox",
+            "Messages": [SANDBOX],
+            "Cluster": "shop-prod",
+        }
+    )
+    assert isinstance(signal, Signal)
+    assert (signal.cause, signal.cluster, signal.pod) == (Cause.NO_ADDRESS, "shop-prod", POD)
+
+
+CONTAINERD_2 = (
+    f'time="2026-03-02T08:14:31Z" level=error msg="RunPodSandbox for name:\\"{NAME}\\"  uid:\\"b4ef\\"  '
+    f'namespace:\\"{NAMESPACE}\\" failed, error" error="failed to setup network for sandbox: {ESCAPED}"'
+)
+KLOG = (
+    f'E0302 08:14:31.6 417 pod_workers.go:1] "Error syncing pod" err="failed to create sandbox: {ESCAPED}" pod="{POD}"'
+)
+SHORT_HOST = NODE.partition(".")[0]
+LINES: dict[str, dict[str, Any]] = {
+    "containerd 2.2": lines({"message": CONTAINERD_2, "hostname": NODE, "systemd_unit": "containerd.service"}, DATAPLANE),
+    "syslog with a short host name": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
+    "the kubelet of Ubuntu's snap": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet-eks.daemon[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
+    "the log of the CNI plugin": lines({"log": f"2020-03-16T15:02:38.124Z [ERROR] Failed to assign an IP address to pod {NAME}, namespace {NAMESPACE} container 6f"}, DATAPLANE, AWS_NODE),
+    "journald in OpenTelemetry": lines({"body": {"MESSAGE": KLOG, "_HOSTNAME": NODE, "_SYSTEMD_UNIT": "kubelet.service"}, "resource": {"k8s.cluster.name": "shop-prod"}}, "/otel"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", LINES)
+def test_given_a_line_in_a_reported_form_then_node_and_pod_are_read(form: str) -> None:
+    signal = read(LINES[form])
+    assert isinstance(signal, Signal), signal
+    assert (signal.cause, signal.cluster, signal.node, signal.pod) == (Cause.NO_ADDRESS, "shop-prod", NODE, POD)
+
+
+def ipamd(message: str, caller: str = "ipamd/ipamd.go:934") -> str:
+    return json.dumps({"level": "error", "ts": "t", "caller": caller, "msg": message})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"log": ipamd(FULL), "kubernetes": {"container_name": "aws-node", "host": NODE}, "cluster_name": "shop-prod"},
+        {"body": ipamd(FULL), "resource": {"k8s.cluster.name": "shop-prod", "k8s.container.name": "aws-node", "k8s.node.name": NODE}},
+    ],
+)  # fmt: skip
+def test_given_a_group_that_names_no_cluster_then_the_records_own_counts(record: dict[str, Any]) -> None:
+    signal = read(lines(record, "/anything"), cluster="shop-test")
+    assert isinstance(signal, Signal)
+    assert (signal.cluster, signal.node, signal.cause) == ("shop-prod", NODE, Cause.SUBNET_FULL)
+
+
+def test_given_a_group_that_names_the_cluster_then_what_a_program_writes_does_not() -> None:
+    signal = read(
+        lines({"log": ipamd(FULL), "cluster": "kafka-1", "kubernetes": {"container_name": "aws-node"}}, DATAPLANE)
+    )
+    assert isinstance(signal, Signal)
+    assert signal.cluster == "shop-prod"
+
+
+def test_given_a_programs_json_with_its_error_apart_then_the_error_is_read_too() -> None:
+    record = {
+        "level": "ERROR",
+        "message": "failed launching nodeclaim",
+        "controller": "nodeclaim.lifecycle",
+        "error": f"creating instance, with fleet error(s), {FULL} to satisfy the requested number of instances.",
+    }
+    signal = read(lines(record, "/aws/vendedlogs/eks/cluster/AUTO_MODE_COMPUTE_LOGS/shop-prod"))
+    assert isinstance(signal, Signal)
+    assert (signal.cause, signal.affected, signal.node) == (Cause.SUBNET_FULL, Affected.NODES, None)
+
+
+THROTTLED = "Failed: RequestLimitExceeded: Request limit exceeded."
+
+
+def test_given_ipamds_own_json_in_a_mapped_group_then_the_caller_tells_whose_words_they_are() -> None:
+    signal = read(lines(ipamd(THROTTLED), "/nodes"), cluster="shop-prod")
+    assert isinstance(signal, Signal)
+    assert signal.cause is Cause.CNI_THROTTLED
+    assert read(lines(ipamd(THROTTLED, "controllers/x.go:1"), "/nodes"), cluster="shop-prod") == Dropped(
+        reason=DropReason.UNRELATED_LINE
+    )
+
+
+@pytest.mark.parametrize(
+    "metric", ["totalIPv4Prefixes", "totalAssignedIPv4sPerCidr", "ipamdErr", "podENIErr", "assignIPAddresses"]
+)
+def test_given_an_alarm_on_a_metric_of_cni_metrics_helper_about_addresses_then_it_counts(metric: str) -> None:
+    alarm = {
+        "source": "aws.cloudwatch",
+        "detail-type": "CloudWatch Alarm State Change",
+        "id": "1",
+        "detail": {
+            "alarmName": "a",
+            "state": {"value": "ALARM"},
+            "configuration": {
+                "metrics": [
+                    {
+                        "metricStat": {
+                            "metric": {
+                                "namespace": "Kubernetes",
+                                "name": metric,
+                                "dimensions": {"CLUSTER_ID": "shop-prod"},
+                            }
+                        }
+                    }
+                ]
+            },
+        },
+    }
+    signal = read(alarm)
+    assert isinstance(signal, Signal)
+    assert signal.cluster == "shop-prod"
+
+
+@pytest.mark.parametrize(
+    "words", ["Failed to communicate with K8S Server. Please check instance security groups or http proxy setting"]
+)
+def test_given_words_of_old_ipamds_that_do_not_come_up_then_they_count(words: str) -> None:
+    signal = read(lines({"log": f"2019-08-07T02:24:04.835Z [INFO] {words}"}, DATAPLANE, AWS_NODE))
+    assert isinstance(signal, Signal)
+    assert (signal.cause, signal.node) == (Cause.CNI_DOWN, NODE)
