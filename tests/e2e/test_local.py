@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.stack.deployment import ROOT
-from tests.support.patience import patient
+from tests.support.patience import within
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def printed(tmp_path: Path) -> Iterator[str]:
         yield output.read_text()
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(patient(60)) == 0, output.read_text()
+        assert process.wait(within(60)) == 0, output.read_text()
         assert not EXPORTS.exists()
 
 
@@ -64,7 +64,7 @@ def test_given_a_local_stack_when_its_three_commands_are_run_as_printed_then_an_
         capture_output=True,
         text=True,
         check=False,
-        timeout=patient(200),
+        timeout=within(200),
     )
 
     # then the last one followed the incident to its end

@@ -36,3 +36,16 @@ def test_given_a_reader_that_stops_then_the_command_ends_quietly(tmp_path: Path)
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(within(60)) == 0
+
+
+def test_given_help_then_nothing_is_imported_that_only_commands_need() -> None:
+    """`--help` is there at once: the parser alone is read. `make bench` measures it."""
+    code = (
+        "import sys; from ip_remediator_cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "slow = ('boto3', 'botocore', 'pydantic', 'rich', 'yaml', 'jinja2', 'shtab', 'kubernetes', 'difflib')\n"
+        "print([name for name in slow if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=within(60))
+    assert ran.stdout.splitlines()[-1] == "[]"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.patience import patient
+from tests.support.patience import within
 from tests.unit.cli.conftest import SHORTAGE
 
 ENTRY = [sys.executable, "-m", "ip_remediator_cli.main"]
@@ -45,7 +45,7 @@ def on_terminal(*arguments: str, columns: int = 80, **environment: str) -> str:
             if not part:
                 break
             shown += part
-        process.wait(patient(60))
+        process.wait(within(60))
     os.close(leader)
     return shown.decode().replace("\r\n", "\n")
 
