@@ -115,7 +115,7 @@ def _facts(incident: Incident) -> str:
         "outcome": f"{incident.outcome} at {_time(incident.closed_at)}" if incident.outcome else "(open)",
         "rollback": _rollback(incident),
         "failure": f"{incident.failure.error} in {incident.failure.step}: {incident.failure.message}; "
-        f"{incident.failure.stands}"
+        f"{incident.failure.outstanding}"
         if incident.failure
         else "",
     }

@@ -32,13 +32,13 @@ _RESERVE_SECONDS = 30
 @cache
 def _sweeper() -> Sweeper:
     settings = SweepSettings.read(os.environ)
-    fleet = OnboardedClusters(session.client("eks"), settings.sweep_role_arn, utc_now)
+    clusters = OnboardedClusters(session.client("eks"), settings.sweep_role_arn, utc_now)
 
     def open_api(described: dict[str, Any], seconds: float) -> KubeApi:
-        return kube_api(described, fleet.region, session.credentials(), seconds)
+        return kube_api(described, clusters.region, session.credentials(), seconds)
 
     return Sweeper(
-        fleet=fleet,
+        clusters=clusters,
         ec2=lambda: Ec2Reader(session.client("ec2")),
         open_api=open_api,
         histories=SubnetHistories(session.table(settings.incidents_table)),

@@ -72,7 +72,7 @@ def assert_undone(lab: Lab, sick: Patient, before: dict[str, Any], ended: Ended,
     assert incident.failure is not None
     assert ended.error is not None
     assert ended.error == incident.failure.error
-    assert incident.failure.stands == "nothing that was made is left"
+    assert incident.failure.outstanding == "nothing that was made is left"
     assert sick.world() == before
     assert lab.changes(incident.id) == []
     message = lab.message_saying(incident.id, "failed, everything made was removed", ended.error)
@@ -118,7 +118,7 @@ def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_ro
     assert incident.plan is not None
     assert "AssociateRouteTable: OperationNotPermitted" in incident.failure.message
     assert "DeleteSubnet: Blocked" in incident.failure.message
-    assert f"vpc_cidr {incident.plan.block}" in incident.failure.stands
+    assert f"vpc_cidr {incident.plan.block}" in incident.failure.outstanding
     assert lab.ledger.reservation_of(incident.id) is not None
     message = lab.message_saying(incident.id, "failed", f"vpc_cidr {incident.plan.block}")
     assert lab.buttons(message) == ["run_again", "rollback"]
@@ -136,7 +136,7 @@ def test_given_an_undo_that_the_cluster_refuses_when_closed_then_nothing_that_an
     assert (ended.status, incident.outcome) == ("FAILED", Outcome.FAILED)
     assert incident.failure is not None
     for standing in ("eniconfig ap-northeast-2a", "subnet ap-northeast-2a", "vpc_cidr"):
-        assert standing in incident.failure.stands
+        assert standing in incident.failure.outstanding
     assert {config["subnet"] for config in sick.eni_configs().values()} <= set(sick.subnets())
     assert lab.ledger.reservation_of(incident.id) is not None
     message = lab.message_saying(incident.id, "failed", "eniconfig ap-northeast-2a")

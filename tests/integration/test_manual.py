@@ -112,7 +112,7 @@ def test_given_what_the_cluster_cannot_have_when_planned_then_the_run_fails_by_t
     assert (ended.status, ended.error, incident.outcome) == ("FAILED", "InvalidInput", Outcome.UNDONE), ended
     assert ended.cause.startswith(words)
     assert incident.failure is not None
-    assert incident.failure.stands == "nothing that was made is left"
+    assert incident.failure.outstanding == "nothing that was made is left"
     assert sick.world() == before
 
 

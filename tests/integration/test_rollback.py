@@ -141,7 +141,7 @@ def test_given_pods_on_the_block_when_rolled_back_without_evictions_then_it_paus
     assert (record.rollback.assessment.pods, record.rollback.assessment.interfaces) == (2, 4)
     assert set(record.rollback.assessment.pod_names) == {f"default/{pod}" for pod in moved}
     assert record.failure is not None
-    assert "subnet" in record.failure.stands
+    assert "subnet" in record.failure.outstanding
     assert cluster.moved() == moved
     assert lab.lock_holder(cluster.vpc_id) is None
     # What was lowered for the time of the rollback is back, though it did not end.

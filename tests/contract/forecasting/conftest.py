@@ -110,7 +110,7 @@ def site(aws: LocalAws, eks_api: EksApi, ec2: Any, kubernetes: Kubernetes, table
     forget_events(kubernetes)
     url = aws.client("sqs").create_queue(QueueName=unique("signals"))["QueueUrl"]
     sweeper = Sweeper(
-        fleet=OnboardedClusters(eks_api.client, ROLE, clock),
+        clusters=OnboardedClusters(eks_api.client, ROLE, clock),
         ec2=lambda: Ec2Reader(ec2),
         open_api=lambda described, seconds: made.open_api(described, seconds),  # noqa: PLW0108 - `made` comes later
         histories=SubnetHistories(table),

@@ -107,7 +107,7 @@ def test_given_deleted_enis_when_it_fails_afterwards_then_the_failure_says_what_
 ) -> None:
     eni = case.eni()
     case.delete(eni)
-    assert failure_of(CAUGHT, case.log.made()).stands == f"deleted for good: {eni}"
+    assert failure_of(CAUGHT, case.log.made()).outstanding == f"deleted for good: {eni}"
     assert case.lifecycle.close(case.incident, Outcome.UNDONE, CAUGHT)["outcome"] == "failed"
 
 

@@ -84,7 +84,7 @@ def refusal(action: str, error: str = "OperationNotPermitted") -> dict[str, Any]
 def assert_undone(lab: Lab, cluster: Patient, before: dict[str, Any], ended: Ended, incident: Incident) -> None:
     assert (ended.status, incident.outcome) == ("FAILED", Outcome.UNDONE), (ended, incident.failure)
     assert incident.failure is not None
-    assert incident.failure.stands == "nothing that was made is left"
+    assert incident.failure.outstanding == "nothing that was made is left"
     assert dump(cluster) == before
     assert lab.changes(incident.id) == []
     assert lab.buttons(lab.message_saying(incident.id, "failed, everything made was removed")) == ["run_again"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
-from ip_remediator.snapshot.node_room.pools import ways
+from ip_remediator.snapshot.node_room.pools import growth_options
 from local.cluster.ipamd.settings import NodeLimits
 from tests.unit.support.ipamd_world import Host, Range, World
 
@@ -101,7 +101,7 @@ def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_
 def assert_short_before_anybody_waits(world: World, found: Diagnosis) -> None:
     """More pods come: with a shortage that nobody waits for yet no node gets more addresses, else some node does."""
     snapshot = world.snapshot()
-    able = any(ways(snapshot, node) for node in snapshot.nodes)
+    able = any(growth_options(snapshot, node) for node in snapshot.nodes)
     before = world.held
     for host in world.hosts:
         host.pods += MANY

@@ -141,7 +141,9 @@ def test_a_paused_rollback_says_what_is_in_the_way_and_can_be_pressed_again():
     record = rolling(
         RollbackState.PAUSED,
         steps=steps(*MADE, rollback=StepState.FAILED),
-        failure=Failure(step=Step.ROLLBACK, error="StillInUse", message="subnet-0cc holds 1 ENI", stands="a subnet"),
+        failure=Failure(
+            step=Step.ROLLBACK, error="StillInUse", message="subnet-0cc holds 1 ENI", outstanding="a subnet"
+        ),
     )
 
     shown = texts(render(record))

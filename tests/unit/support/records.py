@@ -93,7 +93,7 @@ FAILURE = Failure(
     step=Step.CREATE_SUBNETS,
     error="QuotaReached",
     message="CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.",
-    stands="nothing: the CIDR was disassociated and the block released",
+    outstanding="nothing: the CIDR was disassociated and the block released",
 )
 MADE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS, Step.CONFIGURE_CNI)
 

@@ -22,7 +22,7 @@ from ip_remediator.diagnosis.judge import describe_recovery, judge
 from ip_remediator.diagnosis.node_relief import NodeDiagnosis, diagnose_node
 from ip_remediator.diagnosis.node_subnets import describe_shortages, node_launch_reason, shortage_beside_pods
 from ip_remediator.diagnosis.pod_messages import Words
-from ip_remediator.diagnosis.supply import Supply
+from ip_remediator.diagnosis.supply import NodeSupply
 from ip_remediator.diagnosis.unsupported import unsupported
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
@@ -146,7 +146,7 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
         )
     signals = frozenset(causes)
     words = Words.of(facts.stuck_pods)
-    supply = Supply(facts)
+    supply = NodeSupply(facts)
     judged = [_diagnose_group(facts, group, supply, signals, words) for group in address_groups(facts)]
     zones = tuple(_diagnose_zone(facts, zone, [one for one in judged if one.zone == zone]) for zone in zones_of(facts))
     verdict, reason = _overall(facts, zones, signals | words.of_all)
@@ -209,7 +209,7 @@ def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
 
 
 def _diagnose_group(
-    snapshot: Snapshot, group: AddressGroup, supply: Supply, signals: frozenset[Cause], words: Words
+    snapshot: Snapshot, group: AddressGroup, supply: NodeSupply, signals: frozenset[Cause], words: Words
 ) -> GroupDiagnosis:
     causes = signals | words.on(node.name for node in group.nodes) | (words.of_all & _REGIONAL)
     verdict, reason = judge(snapshot, group, supply, causes)

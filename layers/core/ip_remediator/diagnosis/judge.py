@@ -12,7 +12,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.evidence import describe_forecast
 from ip_remediator.diagnosis.groups import AddressGroup
-from ip_remediator.diagnosis.supply import AddressSupply, NeedyNodes, Supply
+from ip_remediator.diagnosis.supply import AddressSupply, NeedyNodes, NodeSupply
 from ip_remediator.diagnosis.unselected import describe_unselected
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
@@ -20,7 +20,12 @@ from ip_remediator.snapshot.model_cluster import EniConfig, Node
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.free_space import free_addresses, free_space, lasting
 from ip_remediator.snapshot.node_room.limits import uses_prefixes
-from ip_remediator.snapshot.node_room.pools import GrowthOption, addresses_of_new_eni, prefixes_of_new_eni, ways
+from ip_remediator.snapshot.node_room.pools import (
+    GrowthOption,
+    addresses_of_new_eni,
+    growth_options,
+    prefixes_of_new_eni,
+)
 
 _SHORTAGES = {AddressSupply.EXHAUSTED: Verdict.SUBNET_EXHAUSTED, AddressSupply.FRAGMENTED: Verdict.PREFIX_FRAGMENTED}
 _WORDS_ABOUT_SUBNETS = frozenset({Cause.SUBNET_FULL, Cause.PREFIX_FRAGMENTED})
@@ -35,7 +40,7 @@ _FAULTS = {
 _SHOWN = 4
 
 
-def judge(snapshot: Snapshot, group: AddressGroup, supply: Supply, causes: frozenset[Cause]) -> tuple[Verdict, str]:
+def judge(snapshot: Snapshot, group: AddressGroup, supply: NodeSupply, causes: frozenset[Cause]) -> tuple[Verdict, str]:
     """`causes`: what the signals and the group's own events prove."""
     fault = eni_config_fault(snapshot, group)
     if fault:
@@ -112,23 +117,23 @@ def describe_recovery(free: int | None) -> str:
 
 def _can_grow(snapshot: Snapshot, group: AddressGroup) -> bool:
     """Whether any node gets its next addresses. Where all are at their limit, a new one like them must get its own."""
-    options = {way for node in group.nodes for way in ways(snapshot, node)}
+    options = {option for node in group.nodes for option in growth_options(snapshot, node)}
     options = options or {
         GrowthOption(id_, addresses_of_new_eni(snapshot, node), prefixes_of_new_eni(snapshot, node))
         for node in group.nodes
         for id_ in group.subnets
     }
-    return any(_has_room(snapshot, way) for way in options)
+    return any(_has_room(snapshot, option) for option in options)
 
 
-def _has_room(snapshot: Snapshot, way: GrowthOption) -> bool:
+def _has_room(snapshot: Snapshot, option: GrowthOption) -> bool:
     """Whether the subnet has enough for the request; True if unknown."""
-    subnet = snapshot.subnet(way.subnet)
+    subnet = snapshot.subnet(option.subnet)
     if subnet is None:
         return True
-    space = free_space(subnet, prefixes=way.prefixes > 0)
-    enough = space.addresses is None or space.addresses >= way.addresses
-    return enough and (not way.prefixes or space.prefixes is None or space.prefixes >= way.prefixes)
+    space = free_space(subnet, prefixes=option.prefixes > 0)
+    enough = space.addresses is None or space.addresses >= option.addresses
+    return enough and (not option.prefixes or space.prefixes is None or space.prefixes >= option.prefixes)
 
 
 def _judge_with_free_addresses(hosts: list[NeedyNodes], causes: frozenset[Cause]) -> tuple[Verdict, str]:

@@ -24,7 +24,13 @@ from ip_remediator.snapshot.node_room.limits import (
     trunks,
     uses_prefixes,
 )
-from ip_remediator.snapshot.node_room.pools import GrowthOption, Hindrance, describe_hindrance, hindrance, ways
+from ip_remediator.snapshot.node_room.pools import (
+    GrowthOption,
+    Hindrance,
+    describe_hindrance,
+    growth_options,
+    hindrance,
+)
 
 
 class AddressSupply(StrEnum):
@@ -54,20 +60,20 @@ class NeedyNodes:
 _Alike = tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None, tuple[str | None, int | None]]
 
 
-class Supply:
+class NodeSupply:
     """Judges the nodes with stuck pods. All of them compete for the free addresses of the snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         names = Counter(pod.node for pod in snapshot.stuck_pods if pod.node)
         cni_nodes = {name: node for name in names if (node := snapshot.node(name)) and node.runs_vpc_cni}
-        self._ways = {name: ways(snapshot, node) for name, node in cni_nodes.items()}
+        self._growth_options = {name: growth_options(snapshot, node) for name, node in cni_nodes.items()}
         self.waiting: Mapping[str, int] = {name: names[name] for name in cni_nodes}
 
     @cached_property
     def _asking(self) -> dict[str, int]:
         """Those that ask for addresses in subnets whose free addresses are known."""
-        return {name: pods for name, pods in self.waiting.items() if self._free(self._ways[name]) is not None}
+        return {name: pods for name, pods in self.waiting.items() if self._free(self._growth_options[name]) is not None}
 
     @cached_property
     def _at_best(self) -> Allocation:
@@ -82,7 +88,7 @@ class Supply:
         alike: dict[_Alike, list[Node]] = {}
         for node in nodes:
             if node.name in self.waiting:
-                options = self._ways[node.name]
+                options = self._growth_options[node.name]
                 obstacle = None if options else self._obstacle(node)
                 kind = (node.instance_type, node.max_pods) if obstacle is AddressSupply.AT_LIMIT else (None, None)
                 alike.setdefault((options, hindrance(self._snapshot, node), obstacle, kind), []).append(node)
@@ -103,8 +109,8 @@ class Supply:
 
     def _free(self, options: frozenset[GrowthOption]) -> int | None:
         """What can be had for sure; None where some subnet's free addresses are unknown."""
-        subnets = [self._snapshot.subnet(id_) for id_ in {way.subnet for way in options}]
-        return free_addresses(subnets, prefixes=any(way.prefixes for way in options))
+        subnets = [self._snapshot.subnet(id_) for id_ in {option.subnet for option in options}]
+        return free_addresses(subnets, prefixes=any(option.prefixes for option in options))
 
     def _judge(
         self,
@@ -140,7 +146,7 @@ class Supply:
     def _lack(self, options: frozenset[GrowthOption], names: Sequence[str], outcome: Allocation) -> Lack | None:
         """What one of the nodes does not get; or, where others found no room in any of their subnets, what all lack."""
         lacking = {outcome.lacking[name] for name in names if name in outcome.lacking}
-        if not lacking and {way.subnet for way in options} <= outcome.exhausted:
+        if not lacking and {option.subnet for option in options} <= outcome.exhausted:
             return Lack.ADDRESSES
         return max(lacking, key=lambda lack: lack is Lack.ADDRESSES) if lacking else None
 
@@ -151,7 +157,7 @@ class Supply:
             return False
         if Cause.PREFIX_FRAGMENTED in causes:
             return True
-        subnets = [subnet for id_ in {way.subnet for way in options} if (subnet := self._snapshot.subnet(id_))]
+        subnets = [subnet for id_ in {option.subnet for option in options} if (subnet := self._snapshot.subnet(id_))]
         return Cause.SUBNET_FULL in causes and any(subnet.free_prefixes is None for subnet in subnets)
 
     # What is said
@@ -161,7 +167,10 @@ class Supply:
 
     def _describe_exhausted(self, options: frozenset[GrowthOption], names: Sequence[str]) -> str:
         subnets, free = _subnets(options), self._free(options) or 0
-        need, asked = min(way.addresses for way in options), sum(self._at_best.asked.get(name, 0) for name in names)
+        need, asked = (
+            min(option.addresses for option in options),
+            sum(self._at_best.asked.get(name, 0) for name in names),
+        )
         at_once = f", of which a node needs {need} at once" if free and need > 1 else ""
         if free and len(names) > 1:
             at_once += f"{' and' if at_once else ', of which'} {len(names)} nodes ask for {asked} in all"
@@ -185,10 +194,12 @@ class Supply:
         )
 
     def _subnets_of(self, options: frozenset[GrowthOption]) -> list[Subnet]:
-        return [subnet for id_ in sorted({way.subnet for way in options}) if (subnet := self._snapshot.subnet(id_))]
+        return [
+            subnet for id_ in sorted({option.subnet for option in options}) if (subnet := self._snapshot.subnet(id_))
+        ]
 
     def _reservations(self, options: frozenset[GrowthOption]) -> list[str]:
-        prefixes = any(way.prefixes for way in options)
+        prefixes = any(option.prefixes for option in options)
         return [
             one.cidr for subnet in self._subnets_of(options) for one in free_space(subnet, prefixes=prefixes).reserved
         ]
@@ -196,7 +207,7 @@ class Supply:
     def _describe_fragments(self, options: frozenset[GrowthOption]) -> str:
         subnets, names = self._subnets_of(options), _subnets(options)
         whole, free = sum(subnet.free_prefixes or 0 for subnet in subnets), self._free(options) or 0
-        needed = min((way.prefixes for way in options if way.prefixes), default=1)
+        needed = min((option.prefixes for option in options if option.prefixes), default=1)
         if whole and (reserved := self._reservations(options)):
             where = f"the {whole} of {names} may lie in {some_of(reserved)}, which is reserved"
             return f"a node asks for {needed} /28 at once, and {where}"
@@ -212,8 +223,8 @@ class Supply:
             return (
                 f"{can} by EC2's count, yet EC2 refused addresses to {some_of(names)}, where {hang}: they came free "
                 "since, or a subnet CIDR reservation that was not read holds them (aws ec2 "
-                f"get-subnet-cidr-reservations --subnet-id {min(way.subnet for way in options)}); ipamd asks again two "
-                "minutes after a refusal, and if it is still so then, look at aws-node"
+                f"get-subnet-cidr-reservations --subnet-id {min(option.subnet for option in options)}); ipamd asks "
+                "again two minutes after a refusal, and if it is still so then, look at aws-node"
             )
         return (
             f"{can} and {some_of(names)} can use that, yet {hang}: ipamd asks again two minutes after a refusal; "
@@ -292,4 +303,4 @@ def _why_full(cni: Cni, nodes: Sequence[Node]) -> str:
 
 
 def _subnets(options: frozenset[GrowthOption]) -> str:
-    return some_of(sorted({way.subnet for way in options}))
+    return some_of(sorted({option.subnet for option in options}))

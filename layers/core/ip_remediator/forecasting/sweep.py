@@ -72,7 +72,7 @@ class SweepState:
 class Sweeper:
     """One per container: it remembers the time up to which it has read each cluster's events."""
 
-    fleet: OnboardedClusters
+    clusters: OnboardedClusters
     ec2: Callable[[], Ec2Reader]
     open_api: OpenApi
     histories: SubnetHistories
@@ -109,7 +109,7 @@ class Sweeper:
         vpcs = Vpcs(self.ec2())
         pool = ThreadPoolExecutor(WORKERS)
         try:
-            futures = {pool.submit(self._look, name, vpcs): name for name in self.fleet.names()}
+            futures = {pool.submit(self._look, name, vpcs): name for name in self.clusters.names()}
             late = dict(futures)
             try:
                 for future in as_completed(futures, timeout=seconds):
@@ -120,7 +120,7 @@ class Sweeper:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _look(self, name: str, vpcs: Vpcs) -> ClusterObservation | None:
-        described = self.fleet.described(name)
+        described = self.clusters.described(name)
         if described is None:
             return None
         began = self.clock()

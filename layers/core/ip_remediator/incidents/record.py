@@ -148,12 +148,12 @@ class RunRequest(Document):
 
 
 class Failure(Document):
-    """What went wrong, in words for people; `stands` says what is left in place."""
+    """What went wrong, in words for people; `outstanding` says which changes are left."""
 
     step: str
     error: str
     message: str
-    stands: str = ""
+    outstanding: str = Field(default="", alias="stands")
 
 
 class HealedPod(Document):

@@ -67,11 +67,11 @@ def failure_of(caught: Caught, made: Sequence[ChangeMade]) -> Failure:
             "; for the same reason not all was undone" if undo == message else f"; the undo failed as well: {undo}"
         )
     remaining = ", ".join(f"{change.kind} {change.target}" for change in made if change.kind.outstanding)
-    stands = f"still there: {remaining}" if remaining else "nothing that was made is left"
+    outstanding = f"still there: {remaining}" if remaining else "nothing that was made is left"
     deleted = ", ".join(change.target for change in made if not change.kind.outstanding)
     return Failure(
         step=caught.step,
         error=error,
         message=message,
-        stands=f"deleted for good: {deleted}" if deleted and not remaining else stands,
+        outstanding=f"deleted for good: {deleted}" if deleted and not remaining else outstanding,
     )

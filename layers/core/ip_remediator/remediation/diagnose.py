@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from ip_remediator.approvals.policy import in_force
-from ip_remediator.diagnosis.abridge import abridge
 from ip_remediator.diagnosis.diagnose import PODS_SERVED, diagnose
+from ip_remediator.diagnosis.truncate import truncate
 from ip_remediator.forecasting.forecast import forecast
 from ip_remediator.forecasting.subnet_history import SubnetHistories
 from ip_remediator.forecasting.zone_forecast import with_forecasts
@@ -48,7 +48,7 @@ def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incident
     causes = [Cause(cause) for cause in incident.signals.causes]
     diagnosis = diagnose(snapshot, causes)
     incidents.save_snapshot(incident.id, snapshot)
-    incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=abridge(diagnosis, snapshot))
+    incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=truncate(diagnosis, snapshot))
     return {
         "verdict": diagnosis.verdict.value,
         "curable": diagnosis.curable,

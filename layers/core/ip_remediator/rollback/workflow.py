@@ -81,7 +81,9 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
         report = self.lifecycle.close(incident_id, Outcome.ROLLED_BACK, None)
         until = self._leave_moved_pods_alone(incident)
         rollback = self.latest(incident).model_copy(update={"state": RollbackState.DONE, "left_alone_until": until})
-        failure = incident.failure and incident.failure.model_copy(update={"stands": "nothing that was made is left"})
+        failure = incident.failure and incident.failure.model_copy(
+            update={"outstanding": "nothing that was made is left"}
+        )
         self.lifecycle.incidents.record_rollback(incident_id, rollback, StepState.DONE, "all is as before", failure)
         return report
 

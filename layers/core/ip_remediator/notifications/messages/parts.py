@@ -184,6 +184,6 @@ def _failure(failure: Failure) -> Part:
         return Part("Why there is no plan", [Line(words(failure.message), "none")])
     step = next((text for step, text in STEP_WORDS.items() if step == failure.step), words(failure.step))
     lines = [Line(f"{step}: {words(failure.error)}", "failed"), Line(code(failure.message), "none")]
-    if failure.stands:
-        lines.append(Line(words(failure.stands), "none", label="What stands"))
+    if failure.outstanding:
+        lines.append(Line(words(failure.outstanding), "none", label="What stands"))
     return Part("What happened", lines)

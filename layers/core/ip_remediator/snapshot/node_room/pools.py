@@ -51,7 +51,7 @@ class GrowthOption:
     prefixes: int = 0
 
 
-def ways(snapshot: Snapshot, node: Node) -> frozenset[GrowthOption]:
+def growth_options(snapshot: Snapshot, node: Node) -> frozenset[GrowthOption]:
     """Every way in which ipamd can get the node another address, but for a cordon; empty: no subnet can help it.
 
     Where the limits of the instance type are unknown, room is assumed.

@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 class TestFleet:
     @pytest.fixture
-    def fleet(self, eks_api: EksApi, clock: Clock) -> OnboardedClusters:
+    def clusters(self, eks_api: EksApi, clock: Clock) -> OnboardedClusters:
         return OnboardedClusters(eks_api.client, ROLE, clock)
 
     def test_given_clusters_with_and_without_an_access_entry_then_those_with_one_are_swept(
-        self, fleet: OnboardedClusters, onboarded: Callable[..., str], vpc: Vpc
+        self, clusters: OnboardedClusters, onboarded: Callable[..., str], vpc: Vpc
     ) -> None:
         ours, theirs = onboarded(vpc), onboarded(vpc, entry=False)
-        assert {ours, theirs} <= set(fleet.names())
-        described = fleet.described(ours)
+        assert {ours, theirs} <= set(clusters.names())
+        described = clusters.described(ours)
         assert described is not None
         assert described["name"] == ours
-        assert fleet.described(theirs) is None
+        assert clusters.described(theirs) is None
 
     def test_given_the_tag_off_then_the_cluster_is_not_swept(
-        self, fleet: OnboardedClusters, onboarded: Callable[..., str], vpc: Vpc
+        self, clusters: OnboardedClusters, onboarded: Callable[..., str], vpc: Vpc
     ) -> None:
-        assert fleet.described(onboarded(vpc, tags={tag_names.SWEEP: "off"})) is None
-        assert fleet.described(onboarded(vpc, tags={tag_names.SWEEP: "on"})) is not None
+        assert clusters.described(onboarded(vpc, tags={tag_names.SWEEP: "off"})) is None
+        assert clusters.described(onboarded(vpc, tags={tag_names.SWEEP: "on"})) is not None
 
     @pytest.mark.parametrize(
         ("said", "expected"),
@@ -61,12 +61,14 @@ class TestFleet:
     ) -> None:
         assert to_be_swept({"status": "ACTIVE", "endpoint": "https://x", **said}) is expected
 
-    def test_given_a_cluster_that_is_gone_when_asked_for_then_it_is_not_swept(self, fleet: OnboardedClusters) -> None:
-        assert fleet.described(unique("gone")) is None
+    def test_given_a_cluster_that_is_gone_when_asked_for_then_it_is_not_swept(
+        self, clusters: OnboardedClusters
+    ) -> None:
+        assert clusters.described(unique("gone")) is None
 
     def test_given_a_cluster_onboarded_later_then_it_is_known_a_quarter_of_an_hour_later(
         self,
-        fleet: OnboardedClusters,
+        clusters: OnboardedClusters,
         onboarded: Callable[..., str],
         vpc: Vpc,
         eks_api: EksApi,
@@ -74,13 +76,13 @@ class TestFleet:
         faults: LocalAws,
     ) -> None:
         name = onboarded(vpc, entry=False)
-        assert fleet.described(name) is None
+        assert clusters.described(name) is None
         eks_api.client.create_access_entry(clusterName=name, principalArn=ROLE, kubernetesGroups=["readers"])
         faults.control("DELETE", "/_local/calls")
-        assert fleet.described(name) is None
+        assert clusters.described(name) is None
         assert faults.control("GET", "/_local/calls")[1] == []
         clock.advance(minutes=16)
-        assert fleet.described(name) is not None
+        assert clusters.described(name) is not None
 
 
 class TestHistory:

@@ -11,7 +11,7 @@ _NODES = 300
 _FACTS = 100
 
 
-def abridge(diagnosis: Diagnosis, snapshot: Snapshot) -> Diagnosis:
+def truncate(diagnosis: Diagnosis, snapshot: Snapshot) -> Diagnosis:
     """`diagnosis` as it is stored, nodes with stuck pods before the others; that of a small cluster as it is."""
     nodes = diagnosis.nodes
     evidence = diagnosis.evidence

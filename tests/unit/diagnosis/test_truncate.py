@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ip_remediator.diagnosis.abridge import abridge
 from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.truncate import truncate
 from tests.unit.support.facts import Part, node, pods, snapshot, zone
 
 # DynamoDB's limit for an item, of which the plan and all else need their share.
@@ -13,7 +13,7 @@ HALF_AN_ITEM = 200_000
 def test_given_a_small_cluster_then_all_is_kept() -> None:
     facts = snapshot(zone("a", free=0, stuck=1, nodes=50), zone("b", free=None, nodes=50, max_enis=None))
     result = diagnose(facts)
-    assert abridge(result, facts) == result
+    assert truncate(result, facts) == result
 
 
 def test_given_thousands_of_nodes_then_those_with_stuck_pods_are_kept_and_the_rest_is_counted() -> None:
@@ -25,7 +25,7 @@ def test_given_thousands_of_nodes_then_those_with_stuck_pods_are_kept_and_the_re
     result = diagnose(facts)
 
     # when
-    stored = abridge(result, facts)
+    stored = truncate(result, facts)
 
     # then
     assert [one.name for one in stored.nodes[:2]] == ["node-a1499", late.name]
@@ -38,4 +38,4 @@ def test_given_thousands_of_nodes_then_those_with_stuck_pods_are_kept_and_the_re
 def test_given_more_facts_than_anybody_reads_then_the_rest_is_counted() -> None:
     facts = snapshot(zone("a", free=0, stuck=1))
     result = diagnose(facts).model_copy(update={"evidence": tuple(f"fact {number}" for number in range(142))})
-    assert abridge(result, facts).evidence == (*result.evidence[:100], "and 42 more facts")
+    assert truncate(result, facts).evidence == (*result.evidence[:100], "and 42 more facts")
