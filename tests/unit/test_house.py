@@ -56,7 +56,7 @@ FOLDERS = (
     *(
         f"layers/core/ip_remediator/{path.name}"
         for path in PACKAGES
-        if path.parent == LIBRARY and path.name not in ("signals", "planning", "provisioning", "intake")
+        if path.parent == LIBRARY and path.name not in ("planning", "provisioning")
     ),
 )
 NAMES_OF_FIELDS = {

@@ -31,7 +31,7 @@ def unplaced(**place: Any) -> UnplacedSignal:
         cause=Cause.SUBNET_FULL,
         strength=Strength.STRONG,
         affected=Affected.NODES,
-        seen=(NOW, NOW),
+        times=(NOW, NOW),
         received_at=NOW,
         identity="a1",
         excerpt="x",

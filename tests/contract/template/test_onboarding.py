@@ -98,7 +98,9 @@ def test_given_every_option_on_when_deployed_then_all_of_it_is_made(
     # given
     bus, group = unique("bus"), unique("/shop/events")
     aws.client("events").create_event_bus(Name=bus)
-    aws.client("logs").create_log_group(logGroupName=group)
+    controllers = f"/aws/containerinsights/{cluster}/application"
+    for created in (group, controllers):
+        aws.client("logs").create_log_group(logGroupName=created)
     function = f"arn:aws:lambda:{aws.region}:000000000000:function:{make.function('def handler(*_): pass')}"
     roles = {f"{name}RoleArn": make.role() for name in ("Diagnose", "Verify", "Sweep", "Cluster")}
     # when
@@ -111,6 +113,7 @@ def test_given_every_option_on_when_deployed_then_all_of_it_is_made(
         ForwardEventsTo=f"arn:aws:events:{aws.region}:000000000000:event-bus/default",
         DataplaneAlarm="yes",
         DataplaneSubscription="yes",
+        ApplicationLogGroup=controllers,
         EventsLogGroup=group,
         IngestFunctionArn=function,
     )
@@ -119,7 +122,7 @@ def test_given_every_option_on_when_deployed_then_all_of_it_is_made(
     assert set(resources) - set(made) == {"NodesNearPodCapacity"}
     assert set(aws.client("eks").list_access_entries(clusterName=cluster)["accessEntries"]) >= set(roles.values())
     logs = aws.client("logs")
-    for watched in (dataplane, group):
+    for watched in (dataplane, controllers, group):
         (subscription,) = logs.describe_subscription_filters(logGroupName=watched)["subscriptionFilters"]
         assert subscription["destinationArn"] == function
     (metric_filter,) = logs.describe_metric_filters(logGroupName=dataplane)["metricFilters"]
@@ -127,7 +130,13 @@ def test_given_every_option_on_when_deployed_then_all_of_it_is_made(
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"DataplaneSubscription": "yes"}, {"EventsLogGroup": "/shop/events"}, {"AccessEntries": "yes"}]
+    "parameters",
+    [
+        {"DataplaneSubscription": "yes"},
+        {"ApplicationLogGroup": "/shop/pods"},
+        {"EventsLogGroup": "/shop/events"},
+        {"AccessEntries": "yes"},
+    ],
 )
 def test_given_an_option_without_what_it_needs_when_deployed_then_it_is_refused(
     onboard: Callable[..., dict[str, str]], parameters: dict[str, str]
@@ -227,10 +236,12 @@ def test_given_log_subscriptions_when_lines_are_written_then_those_about_address
     inbox, logs = Inbox(aws), aws.client("logs")
     role = make.role({"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"})
     relay = make.function(_RELAY, role=role, Environment={"Variables": {"INBOX": inbox.url}}, Timeout=30)
-    exported = unique("/shop/events")
-    logs.create_log_group(logGroupName=exported)
+    exported, controllers = unique("/shop/events"), f"/aws/containerinsights/{cluster}/application"
+    for created in (exported, controllers):
+        logs.create_log_group(logGroupName=created)
     arn = f"arn:aws:lambda:{aws.region}:000000000000:function:{relay}"
-    onboard(DataplaneSubscription="yes", EventsLogGroup=exported, IngestFunctionArn=arn)
+    groups = {"ApplicationLogGroup": controllers, "EventsLogGroup": exported}
+    onboard(DataplaneSubscription="yes", IngestFunctionArn=arn, **groups)
 
     def write(group: str, sample: str) -> list[str]:
         """The lines of a recorded batch, and something ordinary; when they were written, and what arrived."""
@@ -246,5 +257,6 @@ def test_given_log_subscriptions_when_lines_are_written_then_those_about_address
     # when and then
     assert write(dataplane, "logs_dataplane") == [f"{cluster} no_address", f"{cluster} other"]
     assert write(dataplane, "logs_dataplane_aws_node") == [f"{cluster} subnet_full"]
+    assert write(controllers, "logs_application") == [f"{cluster} subnet_full"]
     # the exporter's own name for the cluster counts in groups that name none
     assert write(exported, "logs_exported_events") == ["shop-prod no_address"]

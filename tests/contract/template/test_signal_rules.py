@@ -95,6 +95,14 @@ INSIGHTS = {
     **IN_ALARM,
     "configuration": {"metrics": [{"id": "q", "expression": 'SELECT MAX(x) FROM "ContainerInsights"'}]},
 }
+CNI_METRICS = {
+    **IN_ALARM,
+    "configuration": {"metrics": [{"id": "q", "expression": 'SELECT MAX(assignIPAddresses) FROM "Kubernetes"'}]},
+}
+PROMQL = {
+    **IN_ALARM,
+    "configuration": {"evaluationCriteria": {"promQLCriteria": {"query": "awscni_assigned_ip_addresses > 900"}}},
+}
 CONTRIBUTOR = {**IN_ALARM, "alarmContributor": {"id": "c1", "attributes": {"ClusterName": "shop"}}}
 CHANGED, CONTRIBUTED = "CloudWatch Alarm State Change", "CloudWatch Alarm Contributor State Change"
 
@@ -113,6 +121,8 @@ THROUGH = [
     ("aws.cloudwatch", CHANGED, alarmed("AWS/IPAM", "SubnetIPUsage")),
     ("aws.cloudwatch", CHANGED, alarmed("ContainerInsights/Prometheus", "awscni_eni_max")),
     ("aws.cloudwatch", CHANGED, INSIGHTS),
+    ("aws.cloudwatch", CHANGED, CNI_METRICS),
+    ("aws.cloudwatch", CHANGED, PROMQL),
     ("aws.cloudwatch", CONTRIBUTED, CONTRIBUTOR),
     ("shop", "x", about("NodeClaim")),
     ("shop", "x", about("Pod", "regarding")),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ip_remediator.signals.causes import SaidBy
 from ip_remediator.signals.error_catalogue import WORDINGS, Cause
 from ip_remediator.signals.events import EVENT_REASONS, Signal, parse_eventbridge
 from ip_remediator.signals.logs import parse_logs
@@ -43,7 +44,7 @@ def passes(resource: str, message: str) -> bool:
     return any(result) if terms[0][0] else all(result)
 
 
-@pytest.mark.parametrize("resource", ["PodsWithoutAddress", "DataplaneLines", "ExportedEvents"])
+@pytest.mark.parametrize("resource", ["PodsWithoutAddress", "DataplaneLines", "ApplicationLines", "ExportedEvents"])
 def test_a_filter_pattern_is_within_the_limit_of_cloudwatch_logs(resource: str):
     assert len(pattern(resource)) <= 1024
 
@@ -56,6 +57,12 @@ def test_given_words_of_the_classification_when_the_dataplane_logs_them_then_the
     # given as in a JSON line of Fluent Bit
     line = json.dumps({"message": wording.example, "hostname": "ip-10-0-0-5"})
     assert passes("DataplaneLines", line)
+
+
+@pytest.mark.parametrize("wording", KNOWN, ids=lambda wording: wording.example[:40])
+def test_given_words_that_count_whoever_says_them_when_a_controller_logs_them_then_they_reach_ingest(wording):
+    line = json.dumps({"log": wording.example, "kubernetes": {"container_name": "controller"}})
+    assert passes("ApplicationLines", line) == (wording.said_by is SaidBy.ANYONE)
 
 
 def lines_of(name: str) -> list[str]:

@@ -65,7 +65,7 @@ def forecast_signal(cluster: str, zone_forecast: ZoneForecast, forecast: Forecas
         cause=Cause.SUBNET_FULL,
         strength=Strength.STRONG,
         zone=zone_forecast.zone,
-        seen=(now, now),
+        times=(now, now),
         received_at=now,
         identity=f"forecast-{zone_forecast.last.id}-{now:%Y%m%dT%H%M}",
         excerpt=forecast_text(zone_forecast.last, forecast, now),

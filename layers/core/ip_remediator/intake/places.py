@@ -36,15 +36,15 @@ class SubnetClusters:
     def read(self, subnet: str) -> dict[str, datetime]:
         """The clusters seen in the subnet, with when each was last noted."""
         item = self._records.get(**_key(subnet)) or {}
-        return {str(name): datetime.fromisoformat(str(seen)) for name, seen in item.get("clusters", {}).items()}
+        return {str(name): datetime.fromisoformat(str(noted)) for name, noted in item.get("clusters", {}).items()}
 
     def note(self, cluster: str, subnets: Iterable[str], now: datetime) -> None:
         """Remembers that the cluster is in the subnets."""
         for subnet in subnets:
-            seen = self.read(subnet)
-            if cluster in seen and now - seen[cluster] < NOTED_AGAIN:
+            noted = self.read(subnet)
+            if cluster in noted and now - noted[cluster] < NOTED_AGAIN:
                 continue
-            current = {name: moment for name, moment in seen.items() if now - moment < KEPT} | {cluster: now}
+            current = {name: moment for name, moment in noted.items() if now - moment < KEPT} | {cluster: now}
             clusters = {name: moment.isoformat() for name, moment in sorted(current.items())}
             self._records.put({**_key(subnet), "clusters": clusters, "ttl": int((now + KEPT).timestamp())})
 

@@ -71,7 +71,7 @@ def by_cluster(signals: Iterable[Signal]) -> dict[str, tuple[Signal, ...]]:
     clusters: dict[str, list[Signal]] = {}
     for signal in signals:
         clusters.setdefault(signal.cluster, []).append(signal)
-    return {cluster: distinct(found) for cluster, found in clusters.items() if any(map(_counts, found))}
+    return {cluster: distinct(observed) for cluster, observed in clusters.items() if any(map(_counts, observed))}
 
 
 def distinct(signals: Iterable[Signal]) -> tuple[Signal, ...]:
@@ -97,8 +97,8 @@ def signals_after_cooldown(signals: Iterable[Signal], closed_at: datetime | None
 
 def remember(pending: Iterable[Signal], signals: Iterable[Signal]) -> tuple[Signal, ...]:
     """What is known while it opens no incident: the latest signals, the oldest first."""
-    known = [signal for signal in distinct([*pending, *signals]) if _counts(signal)]
-    return tuple(sorted(known, key=lambda signal: (signal.last_seen, signal.id))[-MAX_PENDING:])
+    counting = [signal for signal in distinct([*pending, *signals]) if _counts(signal)]
+    return tuple(sorted(counting, key=lambda signal: (signal.last_seen, signal.id))[-MAX_PENDING:])
 
 
 def should_open_incident(signals: Sequence[Signal], rules: Rules) -> bool:
@@ -108,11 +108,11 @@ def should_open_incident(signals: Sequence[Signal], rules: Rules) -> bool:
     (`cni_iam`, `node_limit`, ...) are no exception: pods hang all the same, the diagnosis costs only reads, and its
     refusal tells people what to do instead. Weak signals must add up within the window.
     """
-    known = [signal for signal in signals if _counts(signal)]
-    if any(signal.strength is Strength.STRONG or signal.source is Source.MANUAL for signal in known):
+    counting = [signal for signal in signals if _counts(signal)]
+    if any(signal.strength is Strength.STRONG or signal.source is Source.MANUAL for signal in counting):
         return True
-    ends = {signal.last_seen for signal in known}
-    return any(_evidence(known, end - rules.window, end) >= rules.weak_needed for end in ends)
+    ends = {signal.last_seen for signal in counting}
+    return any(_evidence(counting, end - rules.window, end) >= rules.weak_needed for end in ends)
 
 
 def _counts(signal: Signal) -> bool:
@@ -125,12 +125,12 @@ def _evidence(signals: Iterable[Signal], start: datetime, end: datetime) -> int:
     Alarms are one piece together, because those of one cluster look at the same pods. So is a pod, whether exporter,
     log or sweep saw it; but one that fails for longer than a hiccup lasts counts twice.
     """
-    seen = [signal for signal in signals if start <= signal.last_seen <= end]
-    pods = _times_of_pods(seen, start)
+    within = [signal for signal in signals if start <= signal.last_seen <= end]
+    pods = _times_of_pods(within, start)
     persistent = sum(max(times) - min(times) >= PERSISTENT for times in pods.values())
-    alarms = any(signal.source is Source.ALARM for signal in seen)
-    others = [signal for signal in seen if signal.source is not Source.ALARM and not signal.pod]
-    nodes = {signal.node for signal in others} - {signal.node for signal in seen if signal.pod}
+    alarms = any(signal.source is Source.ALARM for signal in within)
+    others = [signal for signal in within if signal.source is not Source.ALARM and not signal.pod]
+    nodes = {signal.node for signal in others} - {signal.node for signal in within if signal.pod}
     return len(pods) + persistent + len(nodes) + alarms
 
 

@@ -203,7 +203,7 @@ def _listed(document: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _of_fields(fields: Mapping[str, object]) -> KubernetesEvent | None:
-    texts = {what: _first(fields, names) for what, names in _NAMES.items()}
+    texts = {field: _first(fields, names) for field, names in _NAMES.items()}
     reason, message = texts["reason"], texts["message"] or ""
     if reason is None:
         reason, message = _datadog_reason(message)
@@ -276,7 +276,7 @@ def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datet
         node=event.node,
         zone=event.zone,
         pod=event.pod,
-        seen=(event.first_seen, event.last_seen),
+        times=(event.first_seen, event.last_seen),
         received_at=received_at,
         identity=event.uid,
         excerpt=f"{reason}: {message}",

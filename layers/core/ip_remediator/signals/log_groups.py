@@ -62,8 +62,8 @@ _NO_CLUSTERS = frozenset({"fluentbit-cloudwatch", "blueprints"})
 
 
 def _cluster_of_known_group(group: str) -> str | None:
-    found = next((match.group(1) for pattern in _GROUPS if (match := pattern.match(group))), None)
-    return None if found in _NO_CLUSTERS else cluster_name(found)
+    name = next((match.group(1) for pattern in _GROUPS if (match := pattern.match(group))), None)
+    return None if name in _NO_CLUSTERS else cluster_name(name)
 
 
 # Fluent Bit names a stream of a container after the file of its log; Container Insights puts the node in front.

@@ -109,7 +109,7 @@ def _plain(
             return Line(text[syslog.end() :], text, speaker, node, zone)
     if speaker is Speaker.UNKNOWN:
         speaker = _speaker_by_form(text)
-    return Line(text, _said(text), speaker, of_record or of_stream, zone)
+    return Line(text, _message_in(text), speaker, of_record or of_stream, zone)
 
 
 def _fuller_name(host: str, of_stream: str | None) -> str:
@@ -117,7 +117,7 @@ def _fuller_name(host: str, of_stream: str | None) -> str:
     return of_stream if of_stream and of_stream.startswith(f"{host}.") else host
 
 
-def _said(text: str) -> str:
+def _message_in(text: str) -> str:
     """A program's own words where it writes JSON, with the error that it names beside them."""
     record = json_value(text) if text.startswith("{") else None
     message = text_at(record, "msg") or text_at(record, "message")
@@ -292,7 +292,7 @@ def signal_of(
         node=line.node if own_node else None,
         zone=line.zone if own_node else None,
         pod=pod_in(line.words) if own_node or about_sandbox(line.words.lower()) else None,
-        seen=(moment, moment),
+        times=(moment, moment),
         received_at=received_at,
         identity=identity,
         excerpt=line.excerpt,

@@ -198,7 +198,7 @@ def build(
     cluster: str | None,
     cause: Cause,
     strength: Strength,
-    seen: tuple[datetime | None, datetime | None],
+    times: tuple[datetime | None, datetime | None],
     received_at: datetime,
     identity: str | None,
     excerpt: str,
@@ -217,8 +217,8 @@ def build(
     named = cluster_name(cluster)
     if named is None and place is None:
         return Dropped(reason=DropReason.NO_CLUSTER)
-    last = min(seen[1] or seen[0] or received_at, received_at)
-    first = min(seen[0] or last, last)
+    last = min(times[1] or times[0] or received_at, received_at)
+    first = min(times[0] or last, last)
     if identity is None or not _matches_identifier(identity):
         content = f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"
         identity = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]

@@ -38,8 +38,8 @@ class Envelope(NamedTuple):
 
 
 _BARE = Envelope()
-_Found = TypeVar("_Found")
-Recognise = Callable[[Mapping[str, object], Envelope], "_Found | None"]
+_Record = TypeVar("_Record")
+Recognise = Callable[[Mapping[str, object], Envelope], "_Record | None"]
 
 
 def inflate(data: str) -> object:
@@ -56,7 +56,7 @@ def inflate(data: str) -> object:
         return Dropped(reason=DropReason.UNREADABLE)
 
 
-def find(document: object, recognise: Recognise[_Found], envelope: Envelope = _BARE) -> Iterator[_Found]:
+def find(document: object, recognise: Recognise[_Record], envelope: Envelope = _BARE) -> Iterator[_Record]:
     """What `recognise` makes of the objects in `document`: of a list all of them, of an object the first that is any.
 
     An object that is recognised is not looked into.
@@ -64,44 +64,44 @@ def find(document: object, recognise: Recognise[_Found], envelope: Envelope = _B
     if not isinstance(document, dict):
         return _Search(recognise).search(document, envelope, MAX_DEPTH)
     # Mostly the document itself is it.
-    found = recognise(document, envelope)
-    return iter((found,)) if found is not None else _Search(recognise).inside(document, envelope, MAX_DEPTH)
+    record = recognise(document, envelope)
+    return iter((record,)) if record is not None else _Search(recognise).inside(document, envelope, MAX_DEPTH)
 
 
-class _Search(Generic[_Found]):
-    def __init__(self, recognise: Recognise[_Found]) -> None:
+class _Search(Generic[_Record]):
+    def __init__(self, recognise: Recognise[_Record]) -> None:
         self._recognise = recognise
-        self._left = MAX_VISITED
+        self._budget = MAX_VISITED
 
-    def search(self, value: object, envelope: Envelope, depth: int) -> Iterator[_Found]:
+    def search(self, value: object, envelope: Envelope, depth: int) -> Iterator[_Record]:
         if isinstance(value, str):
             value = json_in(value)
         elif isinstance(value, dict) and "kvlistValue" in value:
             value = plain_value(value)
-        if depth == 0 or self._left <= 0 or not isinstance(value, dict | list):
+        if depth == 0 or self._budget <= 0 or not isinstance(value, dict | list):
             return
-        self._left -= 1
+        self._budget -= 1
         if isinstance(value, list):
             for inner in value:
                 yield from self.search(inner, envelope, depth - 1)
             return
         if envelope.resource is not None and "body" in value:
             value = {"resource": envelope.resource, **value}
-        found = self._recognise(value, envelope)
-        if found is not None:
-            yield found
+        record = self._recognise(value, envelope)
+        if record is not None:
+            yield record
             return
         yield from self.inside(value, envelope, depth)
 
-    def inside(self, value: Mapping[str, object], envelope: Envelope, depth: int) -> Iterator[_Found]:
+    def inside(self, value: Mapping[str, object], envelope: Envelope, depth: int) -> Iterator[_Record]:
         envelope = _with_names_of(value, envelope)
         for inner in value.values():
             if isinstance(inner, dict | list | str):
-                found = False
-                for one in self.search(inner, envelope, depth - 1):
-                    found = True
-                    yield one
-                if found:
+                records = self.search(inner, envelope, depth - 1)
+                first = next(records, None)
+                if first is not None:
+                    yield first
+                    yield from records
                     return
 
 
