@@ -20,7 +20,7 @@ RBAC_FILE = Path(__file__).with_name("rbac.yaml")
 # As `planning.strategies.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
 # AWS takes CIDRs of these prefix lengths.
 _LARGEST_PREFIX, _SMALLEST_PREFIX = 16, 28
-_STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
+_STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "reclaim-warm", "auto")
 _FORMATS = ("table", "json", "yaml")
 _SHELLS = ("bash", "zsh", "fish")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}

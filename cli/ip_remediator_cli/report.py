@@ -34,6 +34,7 @@ _UNDO = {
     ChangeKind.CRD: "deleted, if no ENIConfig of others needs it",
     ChangeKind.ENICONFIG: "becomes as it was before, or is deleted if it was not there",
     ChangeKind.CNI: "the variables become as they were before",
+    ChangeKind.RECLAIMED_WARM: "the warm targets become as they were before",
     ChangeKind.WARM_TARGETS: "the warm targets become as they were before",
     ChangeKind.CORDON: "the node is uncordoned",
 }

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 SECONDS = 60.0
 # Where a run is stopped; each is the last state of another kind: nothing made, something made, the CNI switched.
-REMEDIATING = ["Diagnose", "Create a subnet in each zone", "Switch the CNI to custom networking", "Verify"]
+REMEDIATING = ["Diagnose", "Create a subnet in each zone", "Configure the CNI", "Verify"]
 ROLLING_BACK = ["Assess what uses the block", "Stop new ENIs in the subnets", "Wait for the ENIs to leave"]
 
 
@@ -61,7 +61,7 @@ def _one_of_them_fast(states: Sequence[str], fast: str) -> list[Any]:
     return [pytest.param(state, marks=() if state == fast else pytest.mark.slow) for state in states]
 
 
-@pytest.mark.parametrize("state", _one_of_them_fast(REMEDIATING, "Switch the CNI to custom networking"))
+@pytest.mark.parametrize("state", _one_of_them_fast(REMEDIATING, "Configure the CNI"))
 def test_given_a_remediation_that_is_stopped_by_hand_then_it_is_closed_told_and_what_stands_can_be_rolled_back(
     lab: Lab, sick: Patient, state: str
 ) -> None:

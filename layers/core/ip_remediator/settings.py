@@ -83,7 +83,8 @@ class DiagnoseSettings(IncidentSettings):
 class PlanSettings(IncidentSettings):
     """`pools` and `excluded_cidrs` are comma-separated CIDRs ("none" for no exclusion). `max_per_vpc_per_day`: plans
     that go ahead without asking. `ipam_pool_id`: the VPC IPAM pool that new CIDRs come from, or "none". `block_prefix`
-    and `subnet_prefix`: prefix lengths, or "auto"; for the block also "needed"."""
+    and `subnet_prefix`: prefix lengths, or "auto"; for the block also "needed". `auto_reclaim_warm`: "true"
+    where the strategy auto may lower warm targets."""
 
     ledger_table: str
     strategy: str
@@ -92,6 +93,7 @@ class PlanSettings(IncidentSettings):
     excluded_cidrs: str
     block_prefix: str
     subnet_prefix: str
+    auto_reclaim_warm: str
     approval_minutes: str
     max_per_vpc_per_day: str
 

@@ -192,6 +192,27 @@ def test_given_several_failures_of_a_pod_then_the_newest_words_are_told_shortene
     assert result.message == newest[:500]
 
 
+def test_given_pods_of_a_node_then_those_with_an_address_of_its_pool_are_counted(
+    kubernetes: Kubernetes, facts: KubernetesReader, nodes: Any, namespace: str
+) -> None:
+    host = nodes()
+    for name, options, status in (
+        ("one", {}, {"phase": "Running", "podIP": "10.0.0.9"}),
+        ("two", {}, {"phase": "Running", "podIP": "10.0.0.10"}),
+        ("host-network", {"hostNetwork": True}, {"phase": "Running", "podIP": "10.0.0.4"}),
+        ("branch-eni", {}, {"phase": "Running", "podIP": "10.0.0.11"}),
+        ("done", {}, {"phase": "Succeeded", "podIP": "10.0.0.12"}),
+        ("waits", {}, {"phase": "Pending"}),
+    ):
+        pod(kubernetes, namespace, name, **{"node": host, **options})
+        addresses = [{"ip": status["podIP"]}] if "podIP" in status else []
+        path = f"{PODS.format(namespace)}/{name}"
+        kubernetes.admin.patch(f"{path}/status", {"status": {**status, "podIPs": addresses}})
+    marked = {"metadata": {"annotations": {"vpc.amazonaws.com/pod-eni": "[]"}}}
+    kubernetes.admin.patch(f"{PODS.format(namespace)}/branch-eni", marked)
+    assert facts.pods_by_node()[host] == 2
+
+
 # --- The CNI
 
 

@@ -258,7 +258,7 @@ FAILURES = [
     ("plan", "Plan", "undone", False),
     ("associate_cidr", "Add the CIDR to the VPC", "undone", True),
     ("apply_eni_configs", "Create the ENIConfigs", "undone", True),
-    ("configure_cni", "Switch the CNI to custom networking", "undone", True),
+    ("configure_cni", "Configure the CNI", "undone", True),
     ("await_rollout", "Watch the rollout of aws-node", "failed", False),
     ("verify", "Verify", "failed", False),
 ]

@@ -292,6 +292,7 @@ class World:
             max_enis=host.limits.max_enis,
             addresses_per_eni=host.limits.slots_per_eni + 1,
             max_pods=host.limits.max_pods,
+            pods=host.served,
             eni_config=ZONE,
             interfaces=tuple(
                 NetworkInterface(

@@ -38,11 +38,13 @@ class Lack(StrEnum):
 @dataclass
 class Allocation:
     """The outcome: what `lacking` nodes did not get, by name; `asked` are the addresses that each node asks for in all;
-    `exhausted` the subnets in which some request found too few addresses (not only none side by side)."""
+    `exhausted` the subnets in which some request found too few addresses (not only none side by side); `unserved` how
+    many pods of a node get none."""
 
     lacking: dict[str, Lack] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     exhausted: set[str] = field(default_factory=set)
+    unserved: dict[str, int] = field(default_factory=dict)
 
 
 def allocate(snapshot: Snapshot, waiting: Mapping[str, int], *, optimistic: bool) -> Allocation:
@@ -57,7 +59,8 @@ def allocate(snapshot: Snapshot, waiting: Mapping[str, int], *, optimistic: bool
     unserved = {node.name: requests.on_present_enis(node, waiting[node.name]) for node in nodes}
     for node in nodes:
         if unserved[node.name] > 0 and node.name not in requests.outcome.lacking:
-            requests.for_new_enis(node, unserved[node.name])
+            unserved[node.name] = requests.for_new_enis(node, unserved[node.name])
+    requests.outcome.unserved = {name: pods for name, pods in unserved.items() if pods > 0}
     return requests.outcome
 
 
@@ -166,20 +169,21 @@ class _Requests:
         self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + wanted * _unit(prefixes)
         return taken
 
-    def for_new_enis(self, node: Node, pods: int) -> None:
-        """Attaches as many ENIs as the pods need and the node has slots for. A node without slots lacks no
-        addresses."""
+    def for_new_enis(self, node: Node, pods: int) -> int:
+        """As many as the pods need and the node has slots for; the pods that are left. A node that has no slot left
+        lacks no addresses."""
         slots = free_slots(self._snapshot.cni, node)
         request = _EniRequest.of(self._snapshot, node)
         for _ in range(pods if slots is None else slots):
             if pods <= 0:
-                return
+                return 0
             pods_served = self._on_new_eni(node, request, pods)
             if not pods_served:
-                return
+                return pods
             pods -= pods_served
         if pods > 0 and node.name in self._refused:
             self._lacks(node, self._refused[node.name], request.unit)
+        return pods
 
     def _on_new_eni(self, node: Node, request: _EniRequest, pods: int) -> int:
         """Attaches one ENI and fills it, as far as the pods need; the pods that it serves, 0 where no subnet fits."""

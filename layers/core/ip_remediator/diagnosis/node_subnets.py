@@ -28,7 +28,7 @@ _COMMANDS = 3
 
 def full_node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
     """Subnets in which no node can be launched."""
-    return tuple(subnet for subnet in node_subnets(snapshot) if free_space(subnet, prefixes=False).most_addresses == 0)
+    return tuple(subnet for subnet in node_subnets(snapshot) if _most_free(subnet) == 0)
 
 
 def low_cluster_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
@@ -44,7 +44,12 @@ def low_load_balancer_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
 
 def _with_less(snapshot: Snapshot, ids: Iterable[str], needed: int) -> tuple[Subnet, ...]:
     candidates = sorted((subnet for id_ in set(ids) if (subnet := snapshot.subnet(id_))), key=lambda subnet: subnet.id)
-    return tuple(subnet for subnet in candidates if subnet.free is not None and subnet.free < needed)
+    return tuple(subnet for subnet in candidates if (free := _most_free(subnet)) is not None and free < needed)
+
+
+def _most_free(subnet: Subnet) -> int | None:
+    """What a node's, the control plane's or a load balancer's ENI can get there: nothing that is reserved."""
+    return free_space(subnet, prefixes=False).most_addresses
 
 
 def shortage_beside_pods(snapshot: Snapshot) -> tuple[Verdict, str] | None:
@@ -78,13 +83,13 @@ def describe_shortages(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _counts(subnets: Iterable[Subnet]) -> str:
-    return some_of([f"{subnet.id} of {subnet.zone} has {subnet.free}" for subnet in subnets], _SHOWN)
+    return some_of([f"{subnet.id} of {subnet.zone} has {_most_free(subnet)}" for subnet in subnets], _SHOWN)
 
 
 def node_launch_reason(snapshot: Snapshot, zone: str) -> str | None:
     """Why no node can be launched in the zone."""
     full = [subnet.id for subnet in full_node_subnets(snapshot) if subnet.zone == zone]
-    others = [s.id for s in node_subnets(snapshot) if s.zone == zone and s.id not in full and s.free]
+    others = [s.id for s in node_subnets(snapshot) if s.zone == zone and s.id not in full and _most_free(s)]
     if not full:
         return None
     also = f" (still possible in {some_of(others)})" if others else ""
@@ -159,9 +164,9 @@ def _substitute(snapshot: Snapshot, subnet: Subnet, *, least: int = 16) -> str:
     fitting = [
         other
         for other in _unused_subnets(snapshot)
-        if other.zone == subnet.zone and other.route_table == subnet.route_table and (other.free or 0) >= least
+        if other.zone == subnet.zone and other.route_table == subnet.route_table and (_most_free(other) or 0) >= least
     ]
-    best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: other.free or 0, default=None)
+    best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: _most_free(other) or 0, default=None)
     return best.id if best else f"subnet-NEW-{subnet.zone}"
 
 

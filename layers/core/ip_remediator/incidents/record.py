@@ -187,6 +187,7 @@ class Verification(Document):
     subnets: tuple[SubnetBalance, ...] = ()
     nodes_to_replace: tuple[str, ...] = ()
     expected: int | None = None
+    freed: dict[str, int] = Field(default_factory=dict, description="addresses that nodes gave back, by subnet")
 
     @property
     def shortfall(self) -> int:
@@ -233,6 +234,7 @@ class ChangeKind(StrEnum):
     CRD = "crd"
     ENICONFIG = "eniconfig"
     CNI = "cni"
+    RECLAIMED_WARM = "reclaimed_warm"
     WARM_TARGETS = "warm_targets"
     CORDON = "cordon"
 

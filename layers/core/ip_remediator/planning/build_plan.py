@@ -63,7 +63,8 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         options=needed.options,
         risks=_risks(snapshot, needed, block, subnets),
         expectation=expected.text,
-        sizing=lifetime(snapshot, needed, subnets),
+        sizing=lifetime(snapshot, subnets),
+        frees=needed.frees,
         heals_now=expected.heals_now,
         replace_nodes=expected.replace_nodes,
         handover=told,
@@ -145,7 +146,7 @@ def _handover(
 
 def _subnets(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None) -> tuple[PlannedSubnet, ...]:
     """In the order of the zones, whether they are there or made."""
-    if needed.leaked:
+    if needed.source == "none":
         return ()
     cidrs = _cut(snapshot, needed, block)
     present = {zone: snapshot.subnet(id_) for zone, id_ in needed.existing.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ip_remediator.common.text import counted
@@ -57,13 +57,20 @@ def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[Pla
                 description=f"point ENIConfig {name} at {where}",
                 manifest=eni_config_manifest(name, subnet.id or subnet_placeholder(subnet.zone)),
             )
+    way = "the vpc-cni add-on" if snapshot.cni.owner == "addon" else "DaemonSet aws-node"
     if needed.strategy == "custom-networking":
-        way = "the vpc-cni add-on" if snapshot.cni.owner == "addon" else "DaemonSet aws-node"
         yield Change(
             action="configure_cni",
             target="aws-node",
-            description=f"set {describe_settings()} through {way}, and watch the rollout",
+            description=f"set {describe_settings(cni_settings())} through {way}, and watch the rollout",
             manifest={"env": cni_settings()},
+        )
+    if needed.warm_targets:
+        yield Change(
+            action="configure_cni",
+            target="aws-node",
+            description=f"set {describe_settings(needed.warm_targets)} through {way}, and watch the rollout",
+            manifest={"env": needed.warm_targets},
         )
 
 
@@ -72,8 +79,8 @@ def cni_settings() -> dict[str, str]:
     return {CUSTOM_NETWORK_CFG: "true", ENI_CONFIG_LABEL_DEF: ZONE_LABEL}
 
 
-def describe_settings() -> str:
-    return " ".join(f"{name}={value}" for name, value in cni_settings().items())
+def describe_settings(settings: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def eni_config_manifest(name: str, subnet_id: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.node_relief import diagnose_node
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.planning.model import BlockRequirement
+from ip_remediator.planning.warm_reclaim import describe_frees
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
@@ -34,6 +35,11 @@ def expect(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Ex
     stuck = snapshot.stuck_pods
     if needed.leaked:
         return Expectation(_now(len(stuck), len(stuck)), len(stuck), ())
+    if needed.warm_targets:
+        waits = len(stuck) - needed.heals_now
+        rest = f", {waits} on nodes that still get no address" if waits else ""
+        text = f"{_now(needed.heals_now, len(stuck))}{rest}; frees at least {describe_frees(needed.frees)}"
+        return Expectation(text, needed.heals_now, ())
     if needed.strategy == "node-group":
         hosts = _hosts(pod.node for pod in stuck)
         on_new_nodes = f", {len(stuck)} when they run on the new node groups" if stuck else ""

@@ -40,7 +40,7 @@ def _settings(snapshot: Snapshot) -> str:
     """The values of the chart aws-vpc-cni have the variables under `env`."""
     if snapshot.cni.owner == "helm":
         return f"in the values of {snapshot.cni.owned_by or 'the Helm release'}: {json.dumps({'env': cni_settings()})}"
-    return f"kubectl -n kube-system set env daemonset/aws-node {describe_settings()}"
+    return f"kubectl -n kube-system set env daemonset/aws-node {describe_settings(cni_settings())}"
 
 
 def _whole(snapshot: Snapshot, change: Change) -> object:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.diagnose import Diagnosis, stuck_pods_of_zone
-from ip_remediator.planning.sizing import used_a_day
+from ip_remediator.planning.sizing import room_in, used_a_day
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import LeakedInterface
@@ -97,7 +97,7 @@ def _free_without(snapshot: Snapshot, needy: list[str], gone: tuple[LeakedInterf
     for eni in gone:
         freed[eni.subnet_id] += eni.addresses
     return {
-        subnet.id: None if subnet.free is None else subnet.free + freed[subnet.id]
+        subnet.id: None if (room := room_in(snapshot, subnet).addresses) is None else room + freed[subnet.id]
         for zone in needy
         for subnet in zone_subnets(snapshot, zone)
     }
@@ -115,7 +115,7 @@ def _enough(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
 def _enough_for_the_next(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
     """No pod waits yet: whether any node's next ENI fits. Against a forecast there is time for a cure that lasts."""
     subnets = zone_subnets(snapshot, zone)
-    if any(subnet.full_at and subnet.free for subnet in subnets):
+    if any(subnet.full_at and room_in(snapshot, subnet).addresses for subnet in subnets):
         return False
     largest = max((addresses_of_new_eni(snapshot, node) for node in pod_nodes(snapshot, zone)), default=1)
     return any((free.get(subnet.id) or 0) >= largest for subnet in subnets)

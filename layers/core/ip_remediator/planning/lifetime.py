@@ -7,16 +7,16 @@ from ipaddress import IPv4Network
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import counted
 from ip_remediator.planning import sizing
-from ip_remediator.planning.model import BlockRequirement, PlannedSubnet
+from ip_remediator.planning.model import PlannedSubnet
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes
 
 _YEAR = 365
 
 
-def lifetime(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[PlannedSubnet, ...]) -> str:
+def lifetime(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> str:
     """In words, of the zone whose subnet is full first; empty where the plan has no subnets."""
-    if needed.leaked or not subnets:
+    if not subnets:
         return ""
     lives = [_of_zone(snapshot, subnet) for subnet in subnets]
     return min(lives)[1]
@@ -25,7 +25,9 @@ def lifetime(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[Planne
 def _of_zone(snapshot: Snapshot, subnet: PlannedSubnet) -> tuple[float, str]:
     """(days or times until it is full, the sentence)."""
     present = snapshot.subnet(subnet.id)
-    room = present.free if present and present.free is not None else cidrs.usable_addresses(IPv4Network(subnet.cidr))
+    room = sizing.room_in(snapshot, present).addresses if present else None
+    if room is None:
+        room = cidrs.usable_addresses(IPv4Network(subnet.cidr))
     in_use = sizing.held_now(snapshot, subnet.zone)
     most = sum(sizing.addresses_of(snapshot.cni, node) for node in pod_nodes(snapshot, subnet.zone))
     rate = sizing.used_a_day(snapshot, subnet.zone)

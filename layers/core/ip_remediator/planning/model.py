@@ -14,7 +14,12 @@ from ip_remediator.risks.model import Risk
 from ip_remediator.snapshot.model_vpc import LeakedInterface
 
 Strategy = Literal[
-    "custom-networking", "custom-networking-extension", "subnet-discovery", "node-group", "delete-leaked-enis"
+    "custom-networking",
+    "custom-networking-extension",
+    "subnet-discovery",
+    "node-group",
+    "delete-leaked-enis",
+    "reclaim-warm",
 ]
 Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]
 
@@ -42,7 +47,8 @@ class BlockRequirement(Document):
     already has (`pools`), a pool for a new CIDR (`pools`), or the VPC IPAM pool `ipam_pool`. `zones` are all that are
     served; those in `existing` (zone to subnet) take nothing of the block. `eni_configs`: by zone, those that are
     pointed at its subnet. `smaller` are the sizes, (block, subnet), that do where no pool has a block of `prefix`, the
-    largest first. `pieces` (zone to CIDR) stand for the block where each zone gets a range of its own.
+    largest first. `pieces` (zone to CIDR) stand for the block where each zone gets a range of its own. `warm_targets`
+    are variables of aws-node under which nodes give back what `frees` tells by subnet, for `heals_now` of the pods.
     """
 
     strategy: Strategy
@@ -57,6 +63,9 @@ class BlockRequirement(Document):
     smaller: tuple[tuple[int, int], ...] = ()
     pieces: dict[str, str] = Field(default_factory=dict)
     leaked: tuple[LeakedInterface, ...] = ()
+    warm_targets: dict[str, str] = Field(default_factory=dict)
+    frees: dict[str, int] = Field(default_factory=dict)
+    heals_now: int = 0
     ipam_pool: str | None = None
     excluded: dict[str, str] = Field(default_factory=dict)
     options: tuple[Option, ...] = ()
@@ -76,7 +85,7 @@ class BlockRequirement(Document):
     @property
     def new_zones(self) -> tuple[str, ...]:
         """The zones for which a subnet is made."""
-        return () if self.leaked else tuple(zone for zone in self.zones if zone not in self.existing)
+        return () if self.source == "none" else tuple(zone for zone in self.zones if zone not in self.existing)
 
 
 class PlannedSubnet(Document):
@@ -135,6 +144,7 @@ class Plan(Document):
     risks: tuple[Risk, ...]
     expectation: str
     sizing: str = ""
+    frees: dict[str, int] = Field(default_factory=dict, description="addresses that nodes give back, by subnet")
     heals_now: int = 0
     replace_nodes: tuple[str, ...] = ()
     handover: tuple[str, ...] = ()
@@ -150,6 +160,17 @@ class Plan(Document):
     @property
     def first_time(self) -> bool:
         return self.strategy == "custom-networking"
+
+    @property
+    def adds_addresses(self) -> bool:
+        """New subnets, or ones that were there, serve the pods; else any address of theirs will do."""
+        return self.strategy not in ("delete-leaked-enis", "reclaim-warm")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The variables of aws-node that we set."""
+        ours = (change for change in self.changes if change.action == "configure_cni" and not change.by_hand)
+        return {name: value for change in ours for name, value in (change.manifest or {}).get("env", {}).items()}
 
     @property
     def prepares_only(self) -> bool:

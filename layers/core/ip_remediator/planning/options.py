@@ -16,7 +16,8 @@ class PlanningOptions:
     `pools`: where new CIDRs are taken from, or instead `ipam_pool`, the id of a VPC IPAM pool. `excluded`: ranges
     kept for others (Tailscale, on-premises). `zones` and `block`: those to use, instead of those that the planner
     finds. `block_prefix` and `subnet_prefix`: sizes that somebody chose, as prefix lengths; None: what lasts, or
-    thrift where addresses are shared (see `block_sizes`). `as_needed`: thrift everywhere. `insists`: somebody asked
+    thrift where addresses are shared (see `block_sizes`). `as_needed`: thrift everywhere. `may_reclaim_warm`: the
+    strategy auto may lower warm targets. `insists`: somebody asked
     for this strategy in this run, so deleting leaked ENIs is no answer.
     """
 
@@ -27,9 +28,15 @@ class PlanningOptions:
     block_prefix: int | None = None
     subnet_prefix: int | None = None
     as_needed: bool = False
+    may_reclaim_warm: bool = False
     zones: tuple[str, ...] = ()
     block: IPv4Network | None = None
     insists: bool = False
+
+    @property
+    def auto(self) -> bool:
+        """The planner may choose: nothing else was asked for."""
+        return self.strategy == "auto" and not self.asked
 
     @property
     def asked(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
-from ip_remediator.planning import leaks, preconditions, served, sizing, warm_targets
+from ip_remediator.planning import leaks, preconditions, served, sizing, warm_reclaim, warm_targets
 from ip_remediator.planning.advice import advice
 from ip_remediator.planning.leaks import Leaks
 from ip_remediator.planning.model import BlockRequirement, Option
@@ -15,12 +15,14 @@ from ip_remediator.planning.space import address_source, existing, outposts, sib
 from ip_remediator.planning.space.address_source import AddressSource
 from ip_remediator.planning.space.existing import Existing
 from ip_remediator.planning.strategies import Choice, choose
+from ip_remediator.planning.warm_reclaim import WarmReclaim
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.node_places import zones_of_new_nodes
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 _LEAKS_SUFFICE = "not needed: the leaked ENIs are enough"
+_WARM_SERVES = "not asked for: nodes give back what they keep warm"
 
 
 def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions | None = None) -> BlockRequirement:
@@ -37,6 +39,9 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
         left_behind = leaks.examine(snapshot, diagnosis)
         if left_behind.enough and not terms.asked:
             return _of_leaks(snapshot, diagnosis, left_behind)
+        warm = warm_reclaim.examine(snapshot, diagnosis)
+        if choice.strategy == "reclaim-warm" or (terms.auto and terms.may_reclaim_warm and warm.enough):
+            return _of_warm_targets(snapshot, diagnosis, warm, left_behind)
         return _of_space(snapshot, diagnosis, terms, choice, left_behind)
     except CannotPlan as refusal:
         refusal.alternatives = (
@@ -62,6 +67,29 @@ def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> B
             warm_targets.option(snapshot, diagnosis),
             *(Option(option=name, taken=False, reason=_LEAKS_SUFFICE) for name in spared),
             *advice(snapshot, "delete-leaked-enis"),
+        ),
+    )
+
+
+def _of_warm_targets(
+    snapshot: Snapshot, diagnosis: Diagnosis, warm: WarmReclaim, left_behind: Leaks
+) -> BlockRequirement:
+    if warm.refusal:
+        raise CannotPlan(f"strategy reclaim-warm is not possible: {warm.refusal}", field="strategy")
+    spared = ("existing-subnet", siblings.SIBLING, "existing-cidr", "new-cidr", "ipam-pool")
+    return BlockRequirement(
+        strategy="reclaim-warm",
+        strategy_reason=f"nodes give back what they keep warm, {warm_reclaim.costs()}",
+        source="none",
+        zones=tuple(zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE),
+        warm_targets=dict(warm.settings),
+        frees=dict(warm.frees),
+        heals_now=warm.heals,
+        options=(
+            Option(option="delete-leaked-enis", taken=False, reason=left_behind.reason),
+            warm_targets.taken(warm),
+            *(Option(option=name, taken=False, reason=_WARM_SERVES) for name in spared),
+            *advice(snapshot, "reclaim-warm"),
         ),
     )
 

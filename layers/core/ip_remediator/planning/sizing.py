@@ -90,6 +90,7 @@ def used_a_day(snapshot: Snapshot, zone: str) -> float | None:
 
 
 def _rate(taken_at: datetime | None, subnet: Subnet) -> float | None:
+    """By EC2's own count, reservations included: the forecast is of that count as well."""
     if taken_at is None or subnet.full_at is None or not subnet.free:
         return None
     seconds = (_aware(subnet.full_at) - _aware(taken_at)).total_seconds()

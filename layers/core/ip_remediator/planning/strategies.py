@@ -23,7 +23,7 @@ from ip_remediator.snapshot.model_cluster import (
 )
 
 # What can be asked for. "custom-networking" stands for its extension as well, where it is on already.
-RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "auto"]
+RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "reclaim-warm", "auto"]
 REQUESTED_STRATEGIES: tuple[str, ...] = get_args(RequestedStrategy)
 
 SCOPES_SINCE = (1, 22, 1)
@@ -51,6 +51,8 @@ def choose(snapshot: Snapshot, wish: RequestedStrategy, verdict: str = "") -> Ch
         return _automatic(snapshot)
     if wish == "custom-networking":
         return _custom_networking(snapshot, "it works with every version of the VPC CNI")
+    if wish == "reclaim-warm":
+        return Choice(wish, "it was asked for: nodes give back what they keep warm")
     if verdict == "node_launch":
         return Choice(wish, "nodes need subnets of their own")
     refusal = discovery_refusal(snapshot) if wish == "subnet-discovery" else _node_group_refusal(snapshot)

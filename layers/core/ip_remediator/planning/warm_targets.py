@@ -13,14 +13,14 @@ import shlex
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
+from ip_remediator.planning.changes import describe_settings
 from ip_remediator.planning.model import Option
+from ip_remediator.planning.warm_reclaim import READY, WarmReclaim, describe_frees, keeps_no_spare
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, WARM_ENI_TARGET, WARM_IP_TARGET, Node
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes
 
 RECLAIM_WARM = "reclaim-warm"
-# What a node keeps ready instead of a whole ENI.
-_READY = 2
 
 
 def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
@@ -28,16 +28,18 @@ def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
     return Option(option=RECLAIM_WARM, taken=False, reason=reason, advice=helps)
 
 
+def taken(warm: WarmReclaim) -> Option:
+    """The rung where a plan takes it."""
+    reason = f"{describe_settings(warm.settings)} frees at least {describe_frees(warm.frees)}"
+    return Option(option=RECLAIM_WARM, taken=True, reason=reason)
+
+
 def _reason(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[bool, str]:
     cni = snapshot.cni
-    if cni.prefix_delegation:
-        return False, "prefixes are handed out: WARM_PREFIX_TARGET decides, and one /28 is the least a node keeps ready"
-    if cni.number(WARM_IP_TARGET):
-        return False, f"{WARM_IP_TARGET}={cni.env[WARM_IP_TARGET]} is set, so no node keeps a whole spare ENI"
-    if cni.env.get(WARM_ENI_TARGET, "1") == "0":
-        return False, f"{WARM_ENI_TARGET}=0 is set, so no node keeps a spare ENI"
+    if no_spare := keeps_no_spare(cni):
+        return False, no_spare
     spares = _spares(snapshot, list(snapshot.nodes))
-    setting = f"{WARM_IP_TARGET}={_READY} {MINIMUM_IP_TARGET}={_minimum(snapshot, spares)}"
+    setting = f"{WARM_IP_TARGET}={READY} {MINIMUM_IP_TARGET}={_minimum(snapshot, spares)}"
     if not spares:
         return (
             False,
@@ -45,7 +47,7 @@ def _reason(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[bool, str]:
         )
     return True, (
         f"{WARM_ENI_TARGET}={cni.env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back up to "
-        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {_READY * len(spares)} ready"
+        f"{sum(spares)} addresses on a spare ENI each; {setting} would keep {READY * len(spares)} ready"
         f"{_in_need(snapshot, diagnosis)}. It costs an EC2 call for almost every pod that starts or ends, so not where "
         f"pods come and go all the time, and it is temporary: {_command(snapshot, _minimum(snapshot, spares))}"
     )
@@ -57,7 +59,7 @@ def _in_need(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
     for zone in (zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE):
         needy = sizing.nodes_in_need(snapshot, zone)
         reached = {id_ for node in needy for id_ in next_eni_subnets(snapshot, node)}
-        freed = sum(max(0, held - _READY) for held in _spares(snapshot, pod_nodes(snapshot, zone), reached))
+        freed = sum(max(0, held - READY) for held in _spares(snapshot, pod_nodes(snapshot, zone), reached))
         needed = sizing.urgent_need(snapshot, zone)
         enough = "enough for" if freed >= needed else "less than"
         told.append(f"up to {freed} become free in {zone}, {enough} the {needed} that its nodes ask for")
@@ -79,12 +81,12 @@ def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
     """Slightly more than what the nodes hold for pods on average, spare ENIs not counted: about what they run."""
     nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
     held = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
-    return (held - sum(spares) + len(spares)) // max(1, len(nodes)) + _READY
+    return (held - sum(spares) + len(spares)) // max(1, len(nodes)) + READY
 
 
 def _command(snapshot: Snapshot, minimum: int) -> str:
     """The add-on puts back what is set on the DaemonSet beside it."""
-    env = {WARM_IP_TARGET: str(_READY), MINIMUM_IP_TARGET: str(minimum)}
+    env = {WARM_IP_TARGET: str(READY), MINIMUM_IP_TARGET: str(minimum)}
     if snapshot.cni.owner == "addon":
         values = shlex.quote(json.dumps({"env": env}))
         return (

@@ -13,7 +13,7 @@ from ip_remediator.common.errors import RequestRefused
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.incidents.repository import Incidents
-from ip_remediator.planning.changes import cni_settings, eni_config_manifest
+from ip_remediator.planning.changes import describe_settings, eni_config_manifest
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cni_settings import CniSettings
 from ip_remediator.provisioning.kubernetes import KubeChanges, bears_label, manager_of_spec
@@ -84,10 +84,13 @@ class ClusterConfiguration:
         )
 
     def configure_cni(self) -> dict[str, Any]:
-        """Turns custom networking on, through the managed add-on when it owns aws-node, else by server-side apply."""
-        if not self.incident.require_plan().first_time:
+        """Turns custom networking on or lowers warm targets, as the plan says, through the managed add-on when it owns
+        aws-node, else by server-side apply."""
+        plan = self.incident.require_plan()
+        if not plan.settings:
             return {"changed": False}
-        return {"changed": True, "through": self.settings.change(ChangeKind.CNI, cni_settings())}
+        kind = ChangeKind.CNI if plan.first_time else ChangeKind.RECLAIMED_WARM
+        return {"changed": True, "through": self.settings.change(kind, plan.settings)}
 
     def change_environment(self, kind: ChangeKind, wanted: dict[str, str]) -> None:
         """Sets variables of aws-node beside the plan's own, through whoever manages them; `restore` takes it back."""
@@ -108,12 +111,12 @@ class ClusterConfiguration:
             RolloutStalled: call again.
             SettingsOverwritten: in a remediation, somebody else took the settings back.
         """
-        if self.incident.open and not self.incident.require_plan().first_time:
+        if self.incident.open and not self.incident.require_plan().settings:
             self.incidents.skip(self.incident.id, Step.CONFIGURE_CNI, "custom networking was on already")
             return {"rolled_out": False}
-        self._changes.await_rollout(seconds, cni_settings() if self.incident.open else None)
+        self._changes.await_rollout(seconds, self.incident.require_plan().settings if self.incident.open else None)
         if self.incident.open:
-            note = " ".join(f"{name}={value}" for name, value in cni_settings().items())
+            note = describe_settings(self.incident.require_plan().settings)
             self.incidents.complete(self.incident.id, Step.CONFIGURE_CNI, note)
         return {"rolled_out": True}
 
@@ -123,7 +126,8 @@ class ClusterConfiguration:
         Raises:
             NotYet: an update of the add-on is in progress: it decides.
         """
-        if self.incident.require_plan().first_time and not self.log.made(ChangeKind.CNI):
+        plan = self.incident.require_plan()
+        if not plan.adds_addresses or (plan.first_time and not self.log.made(ChangeKind.CNI)):
             return {"switched": False}
         return {"switched": self.settings.is_switched()}
 
@@ -142,6 +146,7 @@ class ClusterConfiguration:
             NotYet: an update of the add-on is in progress; call again.
             RequestRefused: an ENIConfig still points at a subnet that the incident made.
         """
+        self.restore(ChangeKind.RECLAIMED_WARM)
         self.restore(ChangeKind.CNI)
         for change in reversed(self.log.made(ChangeKind.ENICONFIG)):
             if change.before is None:

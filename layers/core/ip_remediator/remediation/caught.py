@@ -22,12 +22,16 @@ STEPS = {
     "Create the zone's subnet": Step.CREATE_SUBNETS,
     "Create a subnet in each zone": Step.CREATE_SUBNETS,
     "Create the ENIConfigs": Step.APPLY_ENICONFIGS,
-    "Switch the CNI to custom networking": Step.CONFIGURE_CNI,
+    "Configure the CNI": Step.CONFIGURE_CNI,
     "Was the CNI switched?": Step.CONFIGURE_CNI,
     "Watch the rollout of aws-node": Step.CONFIGURE_CNI,
     "Verify": Step.VERIFY,
     "Judge what is there": Step.VERIFY,
 }
+
+
+# Executions that began before an update end with the names of their own definition.
+_FORMER_NAMES = {"Switch the CNI to custom networking": "Configure the CNI"}
 
 
 class ErrorOutput(Document):
@@ -55,6 +59,7 @@ class Caught(ErrorOutput):
 
 def step_of(state: str) -> Step:
     """The step that people see, by the name of the remediation's state that failed."""
+    state = _FORMER_NAMES.get(state, state)
     return STEPS[state] if state in STEPS else Step(state)
 
 

@@ -4,6 +4,7 @@ free addresses."""
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -16,9 +17,10 @@ from ip_remediator.common.text import counted, some_of
 from ip_remediator.incidents.record import HealedPod, Incident, Progress, Step, SubnetBalance, Verification
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan
+from ip_remediator.planning.warm_reclaim import describe_frees
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import StuckPod
+from ip_remediator.snapshot.model_cluster import NetworkInterface, StuckPod
 from ip_remediator.snapshot.node_room.limits import free_slots
 
 # How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
@@ -87,14 +89,15 @@ class Verifier:
         return proof
 
     def _unseen(self, proof: Verification) -> list[str]:
-        """What must be there although EC2 does not show it: subnets that were made, and the ENIs of running pods that
-        have addresses of them."""
+        """What must be there although EC2 does not show it: subnets that were made, the ENIs of running pods that have
+        addresses of them, and the addresses that nodes give back."""
         shown = {subnet.id for subnet in proof.subnets}
         blocks = [IPv4Network(subnet.cidr) for subnet in self.plan.subnets]
         unproved = [self.pods.pod(*path.split("/", 1)) for path in proof.still_stuck]
         addresses = [(pod.get("status") or {}).get("podIP") for pod in unproved if pod]
         ours = [text for text in addresses if text and any(IPv4Address(text) in block for block in blocks)]
-        return sorted(self._wanted - shown) + ours
+        given_back = [f"what nodes give back in {subnet}" for subnet in self._kept_back(proof.freed)]
+        return sorted(self._wanted - shown) + ours + given_back
 
     def _record_progress(self, done: int, total: int) -> None:
         progress = Progress(step=Step.VERIFY, unit="pod", done=done, total=total)
@@ -114,14 +117,16 @@ class Verifier:
     @property
     def _in_subnets(self) -> bool:
         """Pods must get addresses of the plan's subnets; where leaked ENIs made room, any address will do."""
-        return self.plan.strategy != "delete-leaked-enis"
+        return self.plan.adds_addresses
 
     def _note(self, proof: Verification) -> str:
         if not self.snapshot.stuck_pods:
             free = sum(subnet.after or 0 for subnet in proof.subnets if subnet.id in self._wanted)
             return f"no pod was stuck; {counted(free, 'free address', 'free addresses')} in the plan's subnets"
+        freed = f"; nodes gave back {describe_frees(proof.freed)}" if proof.freed else ""
         kind = "new addresses" if self._in_subnets else "an address"
         note = f"{len(proof.healed)} of {len(self.snapshot.stuck_pods)} pods run with {kind}"
+        note += freed
         if proof.shortfall:
             note += f"; expected {proof.expected} healed now, {len(proof.healed)} are"
             note += f": {some_of(proof.still_stuck)} still wait" if proof.still_stuck else ""
@@ -150,7 +155,26 @@ class Verifier:
             nodes_to_replace=self._nodes_to_replace(stuck),
             # Which of the pods that are gone were to be healed now, nobody knows.
             expected=min(self.plan.heals_now, len(self.snapshot.stuck_pods) - len(gone)),
+            freed=self._freed(),
         )
+
+    def _kept_back(self, freed: Mapping[str, int]) -> list[str]:
+        """The subnets in which nodes have not given back what the plan promises."""
+        return [subnet for subnet, promised in self.plan.frees.items() if freed.get(subnet, 0) < promised]
+
+    def _freed(self) -> dict[str, int]:
+        """By subnet of the promise, the addresses that nodes without stuck pods hold no more."""
+        if not self.plan.frees:
+            return {}
+        hosts = {pod.node for pod in self.snapshot.stuck_pods}
+        now = self.ec2.interfaces(self.plan.vpc_id).by_instance
+        freed = Counter[str](dict.fromkeys(self.plan.frees, 0))
+        for node in self.snapshot.nodes:
+            if node.name in hosts:
+                continue
+            freed.update(_addresses_by_subnet(node.interfaces))
+            freed.subtract(_addresses_by_subnet(now.get(node.instance_id or "", ())))
+        return {subnet: max(0, freed[subnet]) for subnet in self.plan.frees}
 
     def _has_address(self, pod: dict[str, Any], interfaces: Mapping[str, str]) -> bool:
         """The pod is Running, and EC2 has its address on an ENI of the plan's subnets."""
@@ -192,7 +216,16 @@ class Verifier:
 
     def _outcome(self, proof: Verification) -> Outcome:
         """Where no pod was stuck (a shortage that was only forecast) the plan's subnets must be there and have room."""
+        if not proof.still_stuck and self._kept_back(proof.freed):
+            return Outcome.PARTLY
         if proof.still_stuck:
             return Outcome.PARTLY if proof.healed else Outcome.FAILED
         with_room = {subnet.id for subnet in proof.subnets if subnet.after}
         return Outcome.HEALED if self.snapshot.stuck_pods or self._wanted <= with_room else Outcome.FAILED
+
+
+def _addresses_by_subnet(interfaces: Iterable[NetworkInterface]) -> Counter[str]:
+    held = Counter[str]()
+    for eni in interfaces:
+        held[eni.subnet_id] += eni.addresses
+    return held

@@ -37,12 +37,12 @@ def foreign_owner(snapshot: Snapshot, names: Collection[str] = ()) -> str | None
     Where custom networking is on, only ENIConfigs are written, else the settings of aws-node as well. `names`: the
     ENIConfigs that the plan writes; without any, all that nodes select.
     """
-    cni = None if snapshot.cni.custom_networking else _cni_owner(snapshot)
+    cni = None if snapshot.cni.custom_networking else owner_of_cni(snapshot)
     return cni or next((_kept(config) for config in _foreign_eni_configs(snapshot, names)), None)
 
 
 def cni_settings(migration: Migration) -> Risk | None:
-    owner = _cni_owner(migration.snapshot) if migration.strategy == CUSTOM_NETWORKING else None
+    owner = owner_of_cni(migration.snapshot) if migration.strategy == CUSTOM_NETWORKING else None
     if not owner:
         return None
     return Risk(
@@ -56,7 +56,7 @@ def cni_settings(migration: Migration) -> Risk | None:
 
 def other_writers(migration: Migration) -> Risk | None:
     """Field managers that wrote aws-node beside its owner, where the plan writes its settings too."""
-    if migration.strategy != CUSTOM_NETWORKING or _cni_owner(migration.snapshot):
+    if migration.strategy != CUSTOM_NETWORKING or owner_of_cni(migration.snapshot):
         return None
     writers = sorted(name for name in set(migration.snapshot.cni.managers) if not _expected(name))
     if not writers:
@@ -88,7 +88,8 @@ def eni_configs(migration: Migration) -> Risk | None:
     )
 
 
-def _cni_owner(snapshot: Snapshot) -> str | None:
+def owner_of_cni(snapshot: Snapshot) -> str | None:
+    """Who keeps the settings of aws-node, in words; None when we may write them."""
     cni = snapshot.cni
     if cni.owner in ("helm", "gitops"):
         return f"aws-node is managed by {cni.owned_by or cni.owner}"

@@ -18,7 +18,8 @@ class EniRelease:
 
     def stop_new_enis(self, interfaces: int) -> dict[str, Any]:
         """The settings as they were before; while `interfaces` must leave, without warm targets."""
-        restored = {"restored": self.configuration.restore(ChangeKind.CNI)}
+        reclaimed = self.configuration.restore(ChangeKind.RECLAIMED_WARM)
+        restored = {"restored": self.configuration.restore(ChangeKind.CNI) or reclaimed}
         return restored | (self.lower_warm_targets() if interfaces else {})
 
     def lower_warm_targets(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ip_remediator.snapshot.read_failures import ReadFailures
 # As many as a boto3 client has connections (clients.aws.session).
 _THREADS = 12
 _MOST_RESERVATIONS = 50
+_NODES_WITH_PODS = 500
 
 
 def capture(described: dict[str, Any], sources: Sources, clock: Clock, account_id: str | None) -> Snapshot:
@@ -51,6 +52,7 @@ def _read(
     core = CoreReader.ask(sources, cluster.name, vpc_id, pool)
     preflight = Preflight(sources, cluster, vpc_id, account_id, core, pool)
     cni, nodes = _nodes(sources, core)
+    nodes = _with_pods(sources, core, nodes)
     subnets = _subnets(sources, core, nodes, core.unread, pool)
     acls = acl_documents(core.acls.result())
     return Snapshot(
@@ -80,6 +82,17 @@ def _nodes(sources: Sources, core: CoreReader) -> tuple[Cni, tuple[Node, ...]]:
     if addon is not None and cni.installed:
         cni = cni.model_copy(update={"owner": "addon", "addon": addon})
     return cni, tuple(_with_interfaces(node, cni, interfaces, types) for node in nodes)
+
+
+def _with_pods(sources: Sources, core: CoreReader, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """With the number of their pods, which only a shortage is asked of: every pod of the cluster is read for it."""
+    if not core.stuck_pods.result() or len(nodes) > _NODES_WITH_PODS:
+        return nodes
+    reader = KubernetesReader(sources.kube)
+    counts = core.unread.attempt("the pods of each node", reader.pods_by_node, None)
+    if counts is None:
+        return nodes
+    return tuple(node.model_copy(update={"pods": counts[node.name]}) for node in nodes)
 
 
 def _subnets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -27,6 +28,8 @@ CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 # A node lists its images: it is ten times as large as a pod's event.
 _NODES_PER_PAGE = 250
+_PODS_PER_PAGE = 500
+_BRANCH_ENI = "vpc.amazonaws.com/pod-eni"
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 _OS = "kubernetes.io/os"
 _NODE_GROUP = "eks.amazonaws.com/nodegroup"
@@ -93,6 +96,12 @@ class KubernetesReader:
     def nodes(self, cni: Cni) -> list[Node]:
         """The nodes, without their ENIs, which are read from EC2."""
         return [_node(item, cni) for item in self._api.items("/api/v1/nodes", _NODES_PER_PAGE)]
+
+    def pods_by_node(self) -> Counter[str]:
+        """How many pods of each node have an address of its pool: not those of the host's network, nor those with a
+        branch ENI."""
+        running = self._api.items("/api/v1/pods", _PODS_PER_PAGE, fieldSelector="status.phase=Running")
+        return Counter(pod["spec"]["nodeName"] for pod in running if _holds_address(pod))
 
     def stuck_pods(self) -> list[StuckPod]:
         """Pods that are scheduled, have no address, and whose sandbox the VPC CNI failed to set up."""
@@ -210,6 +219,11 @@ def _waits(pod: dict[str, Any], failures: dict[str, Any]) -> bool:
         and not pod["metadata"].get("deletionTimestamp")
         and pod["metadata"]["uid"] in failures
     )
+
+
+def _holds_address(pod: dict[str, Any]) -> bool:
+    own = pod["spec"].get("nodeName") and not pod["spec"].get("hostNetwork") and pod.get("status", {}).get("podIP")
+    return bool(own) and _BRANCH_ENI not in (pod["metadata"].get("annotations") or {})
 
 
 def _stuck_pod(pod: dict[str, Any], event: dict[str, Any]) -> StuckPod:

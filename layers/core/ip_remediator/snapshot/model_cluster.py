@@ -282,7 +282,8 @@ class Node(Document):
     NetworkInfo.NetworkCards[DefaultNetworkCardIndex].MaximumNetworkInterfaces), `addresses_per_eni` that of IPv4
     addresses of each. `max_enis` is what snapshots had before: the sum over all cards, lowered to the CNI's MAX_ENI.
     `supports_prefixes`: the hypervisor is Nitro, or there is none. None: not read; `snapshot.node_room` knows more.
-    `unschedulable`: cordoned (spec.unschedulable, or the taint that follows from it).
+    `unschedulable`: cordoned (spec.unschedulable, or the taint that follows from it). `pods`: those that have an
+    address of the node's pool. None: not counted.
     """
 
     name: str
@@ -295,6 +296,7 @@ class Node(Document):
     addresses_per_eni: Count | None = None
     supports_prefixes: bool | None = None
     max_pods: Count | None = None
+    pods: Count | None = None
     unschedulable: bool = False
     provisioner: Provisioner | None = None
     group: str | None = Field(default=None, description="its managed node group or Karpenter NodePool")

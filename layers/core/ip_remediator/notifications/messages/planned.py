@@ -9,6 +9,7 @@ from ip_remediator.common.text import counted
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.text import Line, Part, code, items, names, prose, words
 from ip_remediator.planning.model import Change, Plan, PlannedSubnet, handover_of
+from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
 
 # Changes that the lines about block and subnets already describe.
 _TOLD_TOGETHER = ("associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig")
@@ -41,6 +42,8 @@ def action(plan: Plan) -> str:
     """What carrying it out does, in a few words for the headline and the button: Add 100.64.0.0/22."""
     if plan.leaked_interfaces:
         return f"Delete {counted(len(plan.leaked_interfaces), 'leaked ENI')}"
+    if plan.frees:
+        return "Lower the warm targets"
     if plan.block is None:
         return f"Use {counted(len(plan.subnets), 'subnet')} of yours"
     return f"{'Add' if plan.source in _NEW_CIDR else 'Use'} {words(plan.block)}"
@@ -52,6 +55,9 @@ def does(plan: Plan) -> str:
         addresses = sum(interface.addresses for interface in plan.leaked_interfaces)
         freed = counted(addresses, "address", "addresses")
         return f"Deletes {counted(len(plan.leaked_interfaces), 'ENI')} that the CNI left behind, which frees {freed}"
+    if plan.frees:
+        freed = counted(sum(plan.frees.values()), "address", "addresses")
+        return f"Lets nodes give back {freed} that they keep warm; the CNI then calls EC2 whenever pods start"
     made = [subnet for subnet in plan.subnets if subnet.id is None]
     addresses = sum(_usable(subnet.cidr) for subnet in plan.subnets)
     room = f" ({counted(addresses, 'pod address', 'pod addresses')})" if addresses else ""
@@ -68,6 +74,7 @@ _THEN = {
     "subnet-discovery": "tags it so that the CNI gives new pods its addresses",
     "node-group": "prepares it for new node groups, which you make",
     "delete-leaked-enis": "",
+    "reclaim-warm": "",
 }
 
 
@@ -99,6 +106,8 @@ def undoable(plan: Plan) -> str:
     """Until when, and how, it can be undone."""
     if plan.leaked_interfaces:
         return "cannot be undone, and nothing uses what is deleted"
+    if plan.frees:
+        return "can be rolled back later: the settings become as they were, and nodes fill their warm pools again"
     return "can be rolled back later; pods that use the new addresses then have to move"
 
 
@@ -120,6 +129,8 @@ def brief(plan: Plan) -> str:
     """The plan as a noun, so that it can be planned, made and removed."""
     if plan.leaked_interfaces:
         return f"deletion of {counted(len(plan.leaked_interfaces), 'leaked ENI')}"
+    if plan.frees:
+        return "lower warm targets"
     made = [f"CIDR {code(plan.space)}" if plan.source in _NEW_CIDR else f"{code(plan.space)} of the VPC's own CIDR"]
     new = sum(subnet.id is None for subnet in plan.subnets)
     if new:
@@ -219,4 +230,6 @@ def _change(change: Change) -> str:
     if change.action != "configure_cni" or not isinstance(environment, dict):
         return words(change.description)
     turned = ", ".join(code(f"{name}={value}") for name, value in environment.items())
-    return f"turn on custom networking on {code(change.target)} ({turned})"
+    turns_on = CUSTOM_NETWORK_CFG in environment
+    doing = "turn on custom networking on" if turns_on else "lower the warm targets of"
+    return f"{doing} {code(change.target)} ({turned})"

@@ -36,6 +36,7 @@ _SUBNETS = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS)
 _CURE = (*_MAKING, Step.VERIFY)
 _CURES = {
     "delete-leaked-enis": (Step.DELETE_LEAKED_ENIS, Step.VERIFY),
+    "reclaim-warm": (Step.CONFIGURE_CNI, Step.VERIFY),
     "subnet-discovery": (*_SUBNETS, Step.VERIFY),
     "node-group": _SUBNETS,
 }
@@ -74,7 +75,7 @@ def step_lines(incident: Incident) -> list[Line]:
         elif step == running:
             lines.append(Line(_words_of(incident, step), "running"))
         elif running and step in _expected(incident) and list(Step).index(step) > list(Step).index(running):
-            lines.append(Line(STEP_WORDS[step], "open"))
+            lines.append(Line(_name_of(incident, step), "open"))
     return lines
 
 
@@ -82,8 +83,8 @@ def _happened(incident: Incident, step: Step, result: StepResult) -> Line:
     verification = incident.verification
     if step is Step.VERIFY and result.state is StepState.DONE and verification and verification.still_stuck:
         healed, stuck = len(verification.healed), len(verification.still_stuck)
-        return Line(f"{STEP_WORDS[step]}: {healed} of {healed + stuck} do", "failed")
-    return Line(STEP_WORDS[step] + _note(incident, result), _mark(incident, step, result.state))
+        return Line(f"{_name_of(incident, step)}: {healed} of {healed + stuck} do", "failed")
+    return Line(_name_of(incident, step) + _note(incident, result), _mark(incident, step, result.state))
 
 
 def _words_of(incident: Incident, step: Step) -> str:
@@ -92,8 +93,13 @@ def _words_of(incident: Incident, step: Step) -> str:
         return "Check once more that the approved plan still fits"
     progress = incident.progress
     if progress and progress.step is step:
-        return f"{STEP_WORDS[step]}: {progress.done} of {counted(progress.total, progress.unit)} so far"
-    return STEP_WORDS[step]
+        return f"{_name_of(incident, step)}: {progress.done} of {counted(progress.total, progress.unit)} so far"
+    return _name_of(incident, step)
+
+
+def _name_of(incident: Incident, step: Step) -> str:
+    reclaims = incident.plan is not None and incident.plan.strategy == "reclaim-warm"
+    return "Lower the warm targets" if step is Step.CONFIGURE_CNI and reclaims else STEP_WORDS[step]
 
 
 def _has_own_line(incident: Incident, step: Step, result: StepResult) -> bool:
