@@ -42,11 +42,11 @@ def taken(plan: Plan) -> dict[str, str]:
 def test_given_spare_enis_when_asked_for_then_the_plan_lowers_the_targets_and_says_what_it_frees_and_costs() -> None:
     made = first_plan(snapshot(short(), spare(), spare(number=6)), WARM)
     assert (made.strategy, made.source, made.block, made.subnets) == ("reclaim-warm", "none", None, ())
-    # Each keeps 5 of its 10 (MINIMUM_IP_TARGET): 3 pods' worth on average and 2 ready, rounded up.
-    assert made.settings == {"WARM_IP_TARGET": "2", "MINIMUM_IP_TARGET": "5"}
-    assert made.frees == {"subnet-a": 10}
+    # Each keeps 4 of its 10 addresses: those of the 2 pods that such nodes run, and 2 ready.
+    assert made.settings == {"WARM_IP_TARGET": "2", "MINIMUM_IP_TARGET": "4"}
+    assert made.frees == {"subnet-a": 12}
     assert made.heals_now == 2
-    assert made.expectation == "heals 2 of 2 pods now; frees at least 10 addresses of subnet-a"
+    assert made.expectation == "heals 2 of 2 pods now; frees at least 12 addresses of subnet-a"
     assert [change.action for change in made.changes] == ["configure_cni"]
     assert "EC2 call" in made.strategy_reason
     assert "temporary" in made.strategy_reason
@@ -95,7 +95,7 @@ def test_given_the_pods_of_nodes_were_not_counted_then_nothing_is_promised() -> 
 
 
 def test_given_a_spare_eni_in_another_subnet_then_only_what_surely_lies_in_the_short_one_counts() -> None:
-    split = node("a", 5, enis=(6, 6), pods=0)
+    split = node("a", 5, enis=(6, 6), pods=3)
     there, elsewhere = split.interfaces
     moved = elsewhere.model_copy(update={"subnet_id": "subnet-x"})
     apart = split.model_copy(update={"interfaces": (there, moved)})
@@ -110,7 +110,7 @@ def test_given_nodes_with_less_than_the_targets_then_what_they_ask_for_is_taken_
     alone = first_plan(snapshot(short(), spare(), spare(number=6)), WARM)
     beside = first_plan(snapshot(short(), spare(), spare(number=6), with_less), WARM)
     assert beside.settings == alone.settings
-    assert beside.frees["subnet-a"] == alone.frees["subnet-a"] - 3
+    assert beside.frees["subnet-a"] == alone.frees["subnet-a"] - 2
 
 
 # --- Against the simulator's ipamd

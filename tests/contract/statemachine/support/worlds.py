@@ -94,6 +94,7 @@ REMEDIATIONS = {
     "opened by signals for another execution": _remediation({"incident": "another"}),
     "not needed": _remediation(Diagnose=returning({"verdict": "healthy", "curable": False, "needed": False})),
     "not curable": _remediation(Diagnose=returning({"verdict": "other", "curable": False, "needed": True})),
+    "warm targets": _remediation(Plan=_planned(strategy="reclaim-warm")),
     "leaked ENIs": _remediation(Plan=_planned(strategy="delete-leaked-enis")),
     "observed": _remediation(Plan=_planned(decision="observe")),
     "asked and approved": _remediation(Plan=returning(ASKING, PLAN)),
