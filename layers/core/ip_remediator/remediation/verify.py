@@ -225,7 +225,7 @@ class Verifier:
 
 
 def _addresses_by_subnet(interfaces: Iterable[NetworkInterface]) -> Counter[str]:
-    held = Counter[str]()
+    counts = Counter[str]()
     for eni in interfaces:
-        held[eni.subnet_id] += eni.addresses
-    return held
+        counts[eni.subnet_id] += eni.addresses
+    return counts
