@@ -72,8 +72,14 @@ def _wait_until_it_serves(url: str, process: subprocess.Popen[bytes]) -> None:
     eventually("the local AWS serves", serves, seconds=60)
 
 
+@pytest.fixture(scope="session")
+def boto_session() -> boto3.Session:
+    """One for all tests: each new one reads botocore's models again."""
+    return boto3.Session(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, region_name=REGION)
+
+
 @pytest.fixture
-def aws(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def aws(aws_url: str, boto_session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Plain boto3 clients of this process talk to the local AWS, as a function's do."""
     variables = {
         "AWS_ENDPOINT_URL": aws_url,
@@ -85,7 +91,7 @@ def aws(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto_session)
     session.client.cache_clear()
     session.table.cache_clear()
     yield aws_url
