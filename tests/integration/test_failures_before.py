@@ -79,7 +79,13 @@ def assert_undone(lab: Lab, sick: Patient, before: dict[str, Any], ended: Ended,
     assert lab.buttons(message) == ["run_again"]
 
 
-@pytest.mark.parametrize("name", REFUSALS)
+# The others walk the same way; `make test-slow` walks it for them as well.
+QUICK = ("the subnet, not permitted", "the add-on")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in REFUSALS]
+)
 def test_given_a_write_that_is_refused_when_remediated_then_nothing_is_left_and_the_message_says_why(
     lab: Lab, sick: Patient, name: str
 ) -> None:
@@ -93,7 +99,10 @@ def test_given_a_write_that_is_refused_when_remediated_then_nothing_is_left_and_
     lab.message_saying(incident.id, error, f"{action}: {faults[-1]['error']}")
 
 
-@pytest.mark.parametrize("verbs", ["get list", ""], ids=["to write", "anything"])
+@pytest.mark.parametrize(
+    "verbs",
+    [pytest.param("get list", id="to write"), pytest.param("", id="anything", marks=pytest.mark.slow)],
+)
 def test_given_rbac_does_not_allow_when_remediated_then_nothing_is_left(lab: Lab, sick: Patient, verbs: str) -> None:
     before = sick.world()
     with rules_of_writer(lab, verbs.split()):
@@ -127,6 +136,7 @@ def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_ro
     lab.message_saying(incident.id, "rolled back")
 
 
+@pytest.mark.slow
 def test_given_an_undo_that_the_cluster_refuses_when_closed_then_nothing_that_an_eniconfig_points_at_is_deleted(
     lab: Lab, sick: Patient
 ) -> None:

@@ -1,7 +1,7 @@
 """How much longer than usual a wait may take. A busy machine is slow, which is no fault of the code.
 
-The factor is the larger of two: how slow a fixed piece of work was when the tests began, and how many processes wanted
-each processor during the last minute. On a quiet machine it is 1.
+The factor is the largest of three: how slow a fixed piece of work was when the tests began, how many processes wanted
+each processor during the last minute, and how many workers the tests have. For one worker on a quiet machine it is 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _VARIABLE = "TESTS_PATIENCE"
 
 def factor() -> float:
     load, _, _ = os.getloadavg()
-    return max(1.0, _slowness_at_start(), load / (os.cpu_count() or 1))
+    workers = float(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return max(workers, _slowness_at_start(), load / (os.cpu_count() or 1))
 
 
 def within(seconds: float) -> float:

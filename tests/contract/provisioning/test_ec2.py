@@ -207,44 +207,44 @@ def test_given_an_eni_in_our_subnet_then_it_cannot_go_yet(vpc: Vpc, made: str, c
 # --- The way out of a subnet
 
 
-def test_given_a_route_table_then_the_subnet_gets_it_once(
-    vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws
+def use_route_table(vpc: Vpc, changes: Ec2Changes, subnet: str) -> bool:
+    """Gives the subnet the zone's table; whether it has that one and no other."""
+    changes.use_route_table(subnet, vpc.route_tables["a"])
+    return vpc.tables_of(subnet) == [vpc.route_tables["a"]]
+
+
+def use_network_acl(vpc: Vpc, changes: Ec2Changes, subnet: str) -> bool:
+    """Gives the subnet the zone's network ACL; whether it has that one and no other."""
+    changes.use_network_acl(subnet, vpc.network_acls["a"])
+    return [acl["NetworkAclId"] for acl in vpc.acls_of(subnet)] == [vpc.network_acls["a"]]
+
+
+Use = Callable[[Vpc, Ec2Changes, str], bool]
+ways_out = pytest.mark.parametrize(
+    ("use", "action"),
+    [(use_route_table, "AssociateRouteTable"), (use_network_acl, "ReplaceNetworkAclAssociation")],
+    ids=["route-table", "network-acl"],
+)
+
+
+@ways_out
+def test_given_a_way_out_then_the_subnet_gets_it_once(
+    vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws, use: Use, action: str
 ) -> None:
     faults.control("DELETE", "/_local/calls")
-    for _ in range(2):
-        changes.use_route_table(made, vpc.route_tables["a"])
-    assert vpc.tables_of(made) == [vpc.route_tables["a"]]
-    assert count(faults, "AssociateRouteTable") == 1
+    assert use(vpc, changes, made)
+    assert use(vpc, changes, made)
+    assert count(faults, action) == 1
 
 
-def test_given_a_lost_answer_then_the_subnet_keeps_its_one_route_table(
-    vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws
+@ways_out
+def test_given_a_lost_answer_then_the_subnet_keeps_its_one_way_out(
+    vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws, use: Use, action: str
 ) -> None:
-    faults.inject("ec2", "AssociateRouteTable", when="after")
+    faults.inject("ec2", action, when="after")
     with pytest.raises(ServiceUnavailable):
-        changes.use_route_table(made, vpc.route_tables["a"])
-    changes.use_route_table(made, vpc.route_tables["a"])
-    assert vpc.tables_of(made) == [vpc.route_tables["a"]]
-
-
-def test_given_a_network_acl_then_the_subnet_gets_it_once(
-    vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws
-) -> None:
-    faults.control("DELETE", "/_local/calls")
-    for _ in range(2):
-        changes.use_network_acl(made, vpc.network_acls["a"])
-    assert [acl["NetworkAclId"] for acl in vpc.acls_of(made)] == [vpc.network_acls["a"]]
-    assert count(faults, "ReplaceNetworkAclAssociation") == 1
-
-
-def test_given_a_lost_answer_then_the_subnet_keeps_the_network_acl(
-    vpc: Vpc, made: str, changes: Ec2Changes, faults: LocalAws
-) -> None:
-    faults.inject("ec2", "ReplaceNetworkAclAssociation", when="after")
-    with pytest.raises(ServiceUnavailable):
-        changes.use_network_acl(made, vpc.network_acls["a"])
-    changes.use_network_acl(made, vpc.network_acls["a"])
-    assert [acl["NetworkAclId"] for acl in vpc.acls_of(made)] == [vpc.network_acls["a"]]
+        use(vpc, changes, made)
+    assert use(vpc, changes, made)
 
 
 @pytest.mark.usefixtures("vpc")

@@ -49,6 +49,13 @@ def texts(message: Message) -> str:
     return REFERENCE.sub(lambda reference: reference[1] or reference[2], "\n".join(shown))
 
 
+def assert_shows(record: Incident, *words: str) -> str:
+    """The record's message has all of `words`; returns what it shows."""
+    shown = texts(render(record))
+    assert [expected for expected in words if expected not in shown] == [], shown
+    return shown
+
+
 def buttons(record: Incident) -> dict[str, dict[str, Any]]:
     """Those that decide something: without the one that only shows details."""
     return {action: button for action, button in every_button(record).items() if action != "details"}
@@ -70,12 +77,13 @@ def test_once_there_is_a_plan_its_details_are_a_click_away(record: Incident):
 
 
 def test_a_new_incident_names_cluster_pods_and_the_signal():
-    shown = texts(render(incident()))
-
-    assert "prod: 2 pods have no IP address, looking for the cause" in shown
-    assert "ap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC" in shown
-    assert "2 pods (`default/nginx-7c5ddbdf54-8x2kq`, `default/nginx-7c5ddbdf54-tq9zl`) wait for an address" in shown
-    assert "`failed to assign an IP address`" in shown
+    assert_shows(
+        incident(),
+        "prod: 2 pods have no IP address, looking for the cause",
+        "ap-northeast-2 · mode auto · opened 2026-03-01 10:00 UTC",
+        "2 pods (`default/nginx-7c5ddbdf54-8x2kq`, `default/nginx-7c5ddbdf54-tq9zl`) wait for an address",
+        "`failed to assign an IP address`",
+    )
 
 
 def test_a_full_subnet_is_told_in_one_line_for_one_pod_and_for_several():
@@ -98,11 +106,12 @@ def test_what_cannot_be_cured_shows_its_evidence_and_what_is_unknown():
         update={"verdict": Verdict.NODE_LIMIT, "unknown": ("ENI slots of ip-10-0-0-9",), "summary": "every ENI is full"}
     )
 
-    shown = texts(render(incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)))
-
-    assert "*Cause*  node limit: every ENI is full" in shown
-    assert "• subnet subnet-0bb (10.0.1.0/28, ap-northeast-2b) has 0 free addresses" in shown
-    assert "not known: ENI slots of ip-10-0-0-9" in shown
+    assert_shows(
+        incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED),
+        "*Cause*  node limit: every ENI is full",
+        "• subnet subnet-0bb (10.0.1.0/28, ap-northeast-2b) has 0 free addresses",
+        "not known: ENI slots of ip-10-0-0-9",
+    )
 
 
 def test_zones_are_told_apart_only_where_they_differ():
@@ -307,11 +316,12 @@ def test_the_confirmation_never_cuts_how_many_pods_are_helped():
 def test_a_question_says_why_it_is_asked_and_that_it_expires_soon():
     question = approval(why="mode auto: external-snat exceeds low", reason=AskReason.RISK, reminded_at=OPENED)
 
-    shown = texts(render(asked().model_copy(update={"approval": question, "mode": Mode.AUTO})))
-
-    assert "*Why you are asked*  mode auto: external-snat exceeds low" in shown
-    assert ":alarm_clock: prod: 2 pods have no IP address. Add 100.64.0.0/22?" in shown
-    assert "decide by 11:00 UTC, expires soon" in shown
+    assert_shows(
+        asked().model_copy(update={"approval": question, "mode": Mode.AUTO}),
+        "*Why you are asked*  mode auto: external-snat exceeds low",
+        ":alarm_clock: prod: 2 pods have no IP address. Add 100.64.0.0/22?",
+        "decide by 11:00 UTC, expires soon",
+    )
 
 
 def test_settings_that_were_not_understood_are_told_while_the_incident_is_open():
@@ -338,40 +348,44 @@ def test_a_question_that_nobody_answered_is_told_as_such():
         update={"approval": approval(ApprovalState.EXPIRED), "outcome": Outcome.REJECTED, "closed_at": OPENED}
     )
 
-    shown = texts(render(record))
-
-    assert "nobody answered, nothing was changed" in shown
-    assert "*No answer*  until 2026-03-01 11:00 UTC, which is a rejection" in shown
+    assert_shows(
+        record,
+        "nobody answered, nothing was changed",
+        "*No answer*  until 2026-03-01 11:00 UTC, which is a rejection",
+    )
 
 
 def test_a_healed_incident_shows_pods_with_addresses_and_subnets_before_and_after():
-    shown = texts(render(healed()))
-
-    assert ":white_check_mark: prod: healed" in shown
-    assert "closed after 60 s" in shown
-    assert "2 of 2 pods are running" in shown
-    assert "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` (ap-northeast-2a)" in shown
-    assert "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in the new `100.64.0.0/24`" in shown
+    assert_shows(
+        healed(),
+        ":white_check_mark: prod: healed",
+        "closed after 60 s",
+        "2 of 2 pods are running",
+        "`default/nginx-7c5ddbdf54-8x2kq` has `100.64.0.17` (ap-northeast-2a)",
+        "ap-northeast-2a: 0 free before, now 0 in `10.0.0.0/28` and 245 in the new `100.64.0.0/24`",
+    )
 
 
 def test_a_partly_healed_incident_names_the_pods_still_stuck_and_the_nodes_to_replace():
     rest = {"still_stuck": ("default/nginx-9",), "nodes_to_replace": ("ip-10-0-1-7",)}
     record = healed(outcome=Outcome.PARTLY, verification=VERIFICATION.model_copy(update=rest))
 
-    shown = texts(render(record))
-
-    assert "2 of 3 pods are running" in shown
-    assert ":x: `default/nginx-9` still waits" in shown
-    assert "replace these nodes, which have no free ENI slot: `ip-10-0-1-7`" in shown
+    assert_shows(
+        record,
+        "2 of 3 pods are running",
+        ":x: `default/nginx-9` still waits",
+        "replace these nodes, which have no free ENI slot: `ip-10-0-1-7`",
+    )
 
 
 def test_a_failure_says_what_went_wrong_what_stands_and_what_to_do():
-    shown = texts(render(undone()))
-
-    assert ":x: Create the subnets: QuotaReached" in shown
-    assert "`CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.`" in shown
-    assert "*What stands*  nothing: the CIDR was disassociated and the block released" in shown
-    assert "ask AWS for a higher quota, then press Retry" in shown
+    assert_shows(
+        undone(),
+        ":x: Create the subnets: QuotaReached",
+        "`CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.`",
+        "*What stands*  nothing: the CIDR was disassociated and the block released",
+        "ask AWS for a higher quota, then press Retry",
+    )
 
 
 def test_what_was_made_and_removed_again_shows_as_undone():
@@ -382,31 +396,34 @@ def test_an_error_without_advice_of_its_own_points_to_the_execution():
     failure = Failure(step="verify", error="SomethingNew", message="?")
     record = healed(outcome=Outcome.FAILED, failure=failure)
 
-    shown = texts(render(record))
-
-    assert "the execution's history has the answer to every call" in shown
-    assert "press Rollback to remove what was made" in shown
+    assert_shows(
+        record,
+        "the execution's history has the answer to every call",
+        "press Rollback to remove what was made",
+    )
 
 
 def test_a_shortage_that_cannot_be_planned_for_says_why_and_what_else_would_help():
     failure = Failure(step="plan", error="CannotPlan", message="the VPC has 5 CIDRs and the quota is 5: ask for more")
     record = incident(diagnosis=DIAGNOSIS, failure=failure, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)
 
-    shown = texts(render(record))
-
-    assert ":no_entry: prod: cannot be cured automatically, nothing was changed" in shown
-    assert "*Why there is no plan*\nthe VPC has 5 CIDRs and the quota is 5: ask for more" in shown
-    assert "*What else would help*\n• an IPv6 cluster" in shown
+    shown = assert_shows(
+        record,
+        ":no_entry: prod: cannot be cured automatically, nothing was changed",
+        "*Why there is no plan*\nthe VPC has 5 CIDRs and the quota is 5: ask for more",
+        "*What else would help*\n• an IPv6 cluster",
+    )
     assert "CannotPlan" not in shown
 
 
 def test_a_node_limit_names_the_other_cures():
     diagnosis = Diagnosis(verdict=Verdict.NODE_LIMIT, summary="every ENI is attached")
 
-    shown = texts(render(incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED)))
-
-    assert "more addresses cannot cure this" in shown
-    assert "use larger instance types or more nodes, or turn on prefix delegation" in shown
+    assert_shows(
+        incident(diagnosis=diagnosis, outcome=Outcome.NOT_CURABLE, closed_at=OPENED),
+        "more addresses cannot cure this",
+        "use larger instance types or more nodes, or turn on prefix delegation",
+    )
 
 
 @pytest.mark.parametrize(

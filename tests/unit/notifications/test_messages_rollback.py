@@ -21,7 +21,7 @@ from ip_remediator.incidents.record import (
 )
 from ip_remediator.notifications.messages.message import render
 from ip_remediator.signals.correlation import SignalSummary
-from tests.unit.notifications.test_messages import buttons, texts
+from tests.unit.notifications.test_messages import assert_shows, buttons, texts
 from tests.unit.support.records import MADE, OPENED, PLAN, approval, healed, steps
 
 ASKED_BY = "U0000ONCALL (on-call)"
@@ -75,14 +75,15 @@ def test_while_it_is_looked_at_nothing_can_be_pressed():
 
 
 def test_the_question_names_pods_enis_notes_and_what_silence_means():
-    shown = texts(render(question()))
-
-    assert "Roll back? It waits for your confirmation" in shown
-    assert "*Asked for*  by @U0000ONCALL" in shown
-    assert "*Found*  `100.64.0.0/22`: 2 pods have addresses of its subnets, which hold 2 ENIs" in shown
-    assert "• `default/nginx-1`, `default/nginx-2`" in shown
-    assert "• a warm ENI stays on ip-10-0-0-4" in shown
-    assert "*If nobody answers*  by 2026-03-01 11:00 UTC, nothing is changed" in shown
+    shown = assert_shows(
+        question(),
+        "Roll back? It waits for your confirmation",
+        "*Asked for*  by @U0000ONCALL",
+        "*Found*  `100.64.0.0/22`: 2 pods have addresses of its subnets, which hold 2 ENIs",
+        "• `default/nginx-1`, `default/nginx-2`",
+        "• a warm ENI stays on ip-10-0-0-4",
+        "*If nobody answers*  by 2026-03-01 11:00 UTC, nothing is changed",
+    )
     assert "are running" not in shown
 
 
