@@ -1,6 +1,7 @@
 """How many examples a property is tried with: few in `make test`, many in `make test-slow`.
 
-Every test with `@given` follows the profile. A property that needs more or fewer than most says how many times as many.
+The few are the same in every run, so that nobody's change fails by what another run would have found as well; the many
+are new in every run. Every test with `@given` follows the profile. A property that needs more or fewer than most says how many times as many.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 def load_profile() -> None:
     """The quick one, unless the command line names another (`--hypothesis-profile`)."""
-    settings.register_profile(QUICK, _UNTIMED, max_examples=20)
+    settings.register_profile(QUICK, _UNTIMED, max_examples=20, derandomize=True)
     settings.register_profile(THOROUGH, _UNTIMED, max_examples=200)
     settings.load_profile(QUICK)
 

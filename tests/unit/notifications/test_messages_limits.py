@@ -6,16 +6,18 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from slack_sdk.models.blocks import Block
 
-from ip_remediator.incidents.record import Incident, Step
+from ip_remediator.common.actor import Actor
+from ip_remediator.incidents.record import ApprovalState, Incident, Step
 from ip_remediator.notifications.messages.message import Message, details, plain, render, subject
 from ip_remediator.notifications.messages.text import mrkdwn, words
 from tests.unit.notifications.test_messages import REFERENCE
-from tests.unit.support.records import PLAN, asked, healed, incident, steps
+from tests.unit.support.records import PLAN, approval, asked, healed, incident, steps
 
 HOSTILE = (
     "<!channel> <@U0000ONCALL> <https://evil.example|here> *bold* _it_ ~gone~ `code` ```pre``` &amp; :x:\n> quote\u202e"
@@ -120,6 +122,13 @@ def test_nothing_foreign_becomes_a_mention_or_a_link(record: Incident):
             assert "<" not in text
             assert ">" not in text
             assert re.sub("&(amp|lt|gt);", "", text).count("&") == 0
+
+
+@pytest.mark.parametrize("id_", ["!channel", "U1|x> <!here", "<@U0000ONCALL>"])
+def test_what_is_no_id_of_a_slack_user_calls_nobody(id_: str):
+    record = asked().model_copy(update={"approval": approval(ApprovalState.APPROVED, decided_by=Actor.slack(id_))})
+
+    assert not re.search(r"<[@!](?!date)", render(record).text + str(render(record).blocks))
 
 
 @given(FOREIGN | st.text("*_~`<>&: ab", max_size=30))

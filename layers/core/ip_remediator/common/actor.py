@@ -13,6 +13,7 @@ from ip_remediator.common.document import Document
 # How records and executions of release 0.1.0 name a Slack user: `U0123 (name)`. Ids of users:
 # https://docs.slack.dev/reference/objects/user-object
 _SLACK_USER_TEXT = re.compile(r"([UW](?=[A-Z]*[0-9])[A-Z0-9]{6,20})(?: \((.{1,80})\))?")
+_SLACK_USER_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 _LONGEST = 200
 
 
@@ -37,8 +38,8 @@ class Actor(Document):
 
     @property
     def slack_user(self) -> str:
-        """The Slack user's id; "" for everybody else."""
-        return self.id if self.kind is ActorKind.SLACK_USER else ""
+        """The Slack user's id; "" for everybody else, and for what is no id: a message would call whomever it names."""
+        return self.id if self.kind is ActorKind.SLACK_USER and _SLACK_USER_ID.fullmatch(self.id) else ""
 
     @classmethod
     def slack(cls, user_id: str, user_name: str = "") -> Actor:
