@@ -1,7 +1,7 @@
 """How many examples a property is tried with: few in `make test`, many in `make test-slow`.
 
 The few are the same in every run, so that nobody's change fails by what another run would have found as well; the many
-are new in every run. Every test with `@given` follows the profile. A property that needs more or fewer than most says how many times as many.
+are new in every run. Every test with `@given` follows the profile; one that needs more or fewer says how many times.
 """
 
 from __future__ import annotations
