@@ -68,10 +68,11 @@ def test_given_enis_of_instances_then_their_group_protects_each_instance_once() 
 
 
 def test_given_thousands_of_instances_then_a_few_are_named_and_no_other_kind_is_lost() -> None:
-    result = facts(*(of_instance(number) for number in range(1, 31)), eni(99, "RDSNetworkInterface")).users("sg-1")
-    assert len(result) == 7
-    assert result[0] == "RDS eni-99"
-    assert result[-1] == "instance and 25 more"
+    of_many = facts(*(of_instance(number) for number in range(1, 31)), eni(99, "RDSNetworkInterface"))
+    named = of_many.users("sg-1")
+    assert len(named) == 6
+    assert named[0] == "RDS eni-99"
+    assert of_many.further_users("sg-1") == {"instance": 25}
 
 
 def test_given_enis_then_units_are_counted_as_the_vpc_user_guide_counts_them() -> None:

@@ -82,8 +82,14 @@ def test_given_a_second_group_of_the_same_database_that_admits_the_range_then_th
 
 
 def test_given_more_users_than_are_named_then_the_rest_of_one_group_is_not_taken_for_that_of_another() -> None:
-    users = ("RDS and 3 more",)
-    assert of(group("sg-1", rule("10.0.0.0/16"), used_by=users), group("sg-2", rule("100.64.0.0/10"), used_by=users))
+    more: dict[str, Any] = {"used_by": (), "further_users": {"RDS": 3}}
+    assert of(group("sg-1", rule("10.0.0.0/16"), **more), group("sg-2", rule("100.64.0.0/10"), **more))
+
+
+def test_given_a_snapshot_that_counts_users_in_a_text_then_it_is_read_as_a_number() -> None:
+    stored = {"id": "sg-1", "used_by": ["RDS eni-1", "RDS and 3 more"]}
+    read = SecurityGroup.model_validate(stored)
+    assert (read.used_by, read.further_users) == (("RDS eni-1",), {"RDS": 3})
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ip_remediator.common.document import Document
+from ip_remediator.risks.catalogue import is_lasting
 from ip_remediator.risks.model import Risk
 from ip_remediator.snapshot.model_vpc import LeakedInterface
 
@@ -187,7 +188,10 @@ def digest(document: Plan) -> str:
     done = document.model_dump(
         mode="json", include={"strategy", "vpc_id", "block", "source", "ipam_pool", "subnets", "changes"}
     )
-    content = {**done, "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks if risk.lasting)}
+    content = {
+        **done,
+        "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks if is_lasting(risk)),
+    }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,8 +9,6 @@ from pydantic import field_serializer, field_validator
 from ip_remediator.common.document import Document
 
 DOCS = "docs/risks.md"
-# The end of the ids of risks about facts that could not be read.
-_UNREAD = "-unread"
 
 
 class Severity(IntEnum):
@@ -45,11 +43,6 @@ class Risk(Document):
     def doc(self) -> str:
         """Where the project's documentation tells more."""
         return f"{DOCS}#{self.id}"
-
-    @property
-    def lasting(self) -> bool:
-        """Whether people must be asked again if it appears or disappears; not if it is only about an unread fact."""
-        return self.severity > Severity.LOW and not self.id.endswith(_UNREAD)
 
     @field_serializer("severity")
     def _word(self, severity: Severity) -> str:

@@ -7,7 +7,6 @@ unless an ENIConfig sets others. What is outside the VPC sees the address of the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,8 +32,6 @@ _NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
 _ALL_PORTS = ((None, None), (0, 65535), (-1, -1))
 _WITH_PORTS = ("tcp", "udp")
 _CONTROL_PLANE = "EKS control plane"
-# Matches a name that only counts further users ("and 3 more"), not a single one with groups of its own.
-_COUNTED = re.compile(r" and [\d,]+ more$")
 # Users that pods may never connect to: other instances, ENIs of unknown use, file systems that nodes mount.
 _UNSURE = ("instance", "eni", "eks", "ecs", "efs")
 # What opens connections to pods; a database only answers, and answers need no rule. Functions accept none.
@@ -103,13 +100,17 @@ class Groups:
     @cached_property
     def protects(self) -> dict[str, tuple[str, ...]]:
         """By group, what it protects; interface endpoints are known by themselves."""
-        named = {group.id: list(group.used_by) for group in self._all}
+        named = {group.id: [*group.used_by, *_counted_users(group)] for group in self._all}
         vpc = self.migration.snapshot.vpc
         for endpoint in vpc.endpoints if vpc else ():
             for id_ in endpoint.security_groups:
                 if id_ in named and not any(endpoint.id in name for name in named[id_]):
                     named[id_].append(f"endpoint {endpoint.id} ({endpoint.service})")
         return {id_: tuple(dict.fromkeys(names)) for id_, names in named.items()}
+
+    @cached_property
+    def _counted(self) -> frozenset[str]:
+        return frozenset(name for group in self._all for name in _counted_users(group))
 
     @cached_property
     def _rules_of(self) -> dict[str, tuple[SecurityGroupRule, ...]]:
@@ -175,7 +176,7 @@ class Groups:
         if name.startswith(_CONTROL_PLANE):
             # The cluster's group admits whatever has it, and it is on the control plane's ENIs as well.
             return self._on_nodes(self.migration.snapshot.cluster.security_group)
-        if _COUNTED.search(name):
+        if name in self._counted:  # several users, each of which may have other groups
             return False
         return admits(self._near(name, missing), rule, missing) or self._admits_pods(self._rules_of[name], rule)
 
@@ -229,6 +230,11 @@ def _eni_config_of(snapshot: Snapshot, node: Node) -> str:
     if node.eni_config or snapshot.cni.custom_networking:
         return node.selected_eni_config
     return node.zone or node.selected_eni_config
+
+
+def _counted_users(group: SecurityGroup) -> list[str]:
+    """What the group protects without naming it: "instance and 4,995 more"."""
+    return [f"{kind} and {number:,} more" for kind, number in group.further_users.items()]
 
 
 def _kind(name: str) -> str:

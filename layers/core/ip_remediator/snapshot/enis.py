@@ -116,14 +116,17 @@ class InterfaceFacts:
         return self._units + _MANAGED_UNITS * len(self._attachments)
 
     def users(self, group: str) -> tuple[str, ...]:
-        """What the security group protects: "RDS eni-1"; a few of each kind, and how many more there are."""
-        users = []
-        for kind, names in sorted(self._users.get(group, {}).items()):
-            named = sorted(names)[:_NAMED_PER_KIND]
-            users += [f"{kind} {name}" for name in named]
-            if len(names) > len(named):
-                users.append(f"{kind} and {len(names) - len(named)} more")
-        return tuple(users)
+        """What the security group protects: "RDS eni-1"; a few of each kind, see `further_users`."""
+        return tuple(
+            f"{kind} {name}"
+            for kind, names in sorted(self._users.get(group, {}).items())
+            for name in sorted(names)[:_NAMED_PER_KIND]
+        )
+
+    def further_users(self, group: str) -> dict[str, int]:
+        """By kind, how many users of the group `users` does not name."""
+        further = {kind: len(names) - _NAMED_PER_KIND for kind, names in sorted(self._users.get(group, {}).items())}
+        return {kind: number for kind, number in further.items() if number > 0}
 
     def free_prefixes(self, subnet: Subnet) -> int:
         """The subnet's wholly free /28 blocks. The first and the last one hold the addresses that AWS reserves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from pydantic import Field, model_validator
 
 from ip_remediator.common.document import Count, Document, Moment
 from ip_remediator.snapshot.other_names import renamed
+
+_FURTHER_USERS = re.compile(r"(.+) and (\d+) more")
 
 
 class Reservation(Document):
@@ -186,8 +189,8 @@ class SecurityGroup(Document):
     `rules` are those of the directions (in, out) in which some rule names ranges of the VPC, so that what else is
     admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none, unless it
     protects something together with such a one. `used_by` tells what a group with rules protects, as the descriptions
-    of the ENIs in this VPC do: "RDS eni-1", "load balancer app/shop/1a2b", "endpoint vpce-1", "instance i-1", "instance
-    and 4995 more".
+    of the ENIs in this VPC do: "RDS eni-1", "load balancer app/shop/1a2b", "endpoint vpce-1", "instance i-1";
+    `further_users` is the number of those of each kind that are not named.
     """
 
     id: str
@@ -195,6 +198,20 @@ class SecurityGroup(Document):
     vpc_id: str | None = None
     rules: tuple[SecurityGroupRule, ...] = ()
     used_by: tuple[str, ...] = ()
+    further_users: dict[str, Count] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_further_users(cls, document: Any) -> Any:
+        """Snapshots of release 0.1.0 count them in a text among the names, "instance and 4995 more"."""
+        if not isinstance(document, dict):
+            return document
+        users = [(name, _FURTHER_USERS.fullmatch(str(name))) for name in document.get("used_by") or ()]
+        counts = {match[1]: int(match[2]) for _, match in users if match}
+        if not counts:
+            return document
+        names = [name for name, match in users if not match]
+        return {**document, "used_by": names, "further_users": counts | (document.get("further_users") or {})}
 
 
 class Vpc(Document):

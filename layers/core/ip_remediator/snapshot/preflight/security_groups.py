@@ -61,6 +61,7 @@ class SecurityGroupReader:
                 vpc_id=group.vpc_id,
                 rules=tuple(rules.get(group.id, ())),
                 used_by=interfaces.users(group.id) if group.directions else (),
+                further_users=interfaces.further_users(group.id) if group.directions else {},
             )
             for group in {group.id: group for group in groups}.values()
         )
