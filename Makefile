@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE ?=
 MODE ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local validate test test-unit test-slow fuzz faults check bench pictures schemas redrive clean lock
+.PHONY: help setup demo local validate test test-unit test-slow fuzz faults check bench pictures schemas sbom audit redrive clean lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -78,8 +78,10 @@ fuzz: setup ## hostile inputs for everything that reads what others wrote (INPUT
 	@python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # Each worker has a stack of its own. An id of the table runs one case again; PAGE=1 writes docs/reliability.md.
-faults: setup ## every single fault at every AWS call of a remediation and its rollback (CASE=<id>, SECONDS=3500, SEED=…, PAGE=1)
-	@python -m tests.faults $(if $(CASE),--case $(CASE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(PAGE),--page) $(if $(WRITES),--writes)
+faults: setup ## every single fault at every call of a remediation and its rollbacks (CASE=<id>, SECONDS=3500, SEED=…, PAIRS=2000, WORLDS=new-cidr, WORKERS=3, WRITES=1, PAGE=1)
+	@python -m tests.faults $(if $(CASE),--case $(CASE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(PAIRS),--pairs $(PAIRS)) $(if $(WORLDS),--worlds $(WORLDS)) $(if $(WORKERS),--workers $(WORKERS)) \
+	  $(if $(WRITES),--writes) $(if $(PAGE),--page)
 
 bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round)
 	@python -m benchmarks $(if $(QUICK),--quick)
@@ -104,6 +106,14 @@ lock: $(VENV)/.ready ## resolve the pinned versions again (requirements/ and lay
 	$(COMPILE) layers/core/requirements.in --constraints requirements/dev.txt --output-file layers/core/requirements.txt
 	$(COMPILE) layers/kube/requirements.in --constraints requirements/dev.txt \
 	  $(NOT_IN_KUBE_LAYER:%=--no-emit-package %) --output-file layers/kube/requirements.txt
+
+sbom: setup ## list what is deployed, with licences and hashes: a table, and CycloneDX in .local/sbom.json
+	@python -m scripts.sbom
+
+PIP_AUDIT_VERSION := 2.9.0
+audit: setup ## ask PyPI's advisory database about the pinned packages of both layers; needs the Internet
+	@for layer in core kube; do uv tool run pip-audit==$(PIP_AUDIT_VERSION) --require-hashes --disable-pip \
+	  --requirement layers/$$layer/requirements.txt || exit 1; done
 
 redrive: setup ## give the dead letters of a stack back to its queue: make redrive STACK=eks-ip-remediator
 	@python -m scripts.redrive "$(STACK)"

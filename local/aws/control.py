@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from local.aws.control_routes import PREFIX, ControlRoutes
 from local.aws.faults import Fault, Faults
+from local.aws.functions.worker import crash
 from local.aws.operations import Operation, identify
 from local.aws.wire import error_answer
 
@@ -15,6 +17,8 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+# Promises an answer and ends before it has come: the server then closes the connection.
+CUT_OFF: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"64")]}
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -62,8 +66,15 @@ class Control:
         if fault is None:
             await self._application(scope, receive, note_status)
             return
-        if fault.when == "after":
+        await asyncio.sleep(fault.delay)
+        if fault.when in ("after", "killed"):
             await self._application(scope, receive, _discard)
+        if fault.when == "killed":
+            crash(operation.principal.rpartition("/")[2])
+        if fault.when in ("cut", "killed"):
+            await note_status(CUT_OFF)
+            return
+        if fault.when == "after":
             fault = Fault(operation.service, operation.action, "InternalError", status=500, message=fault.message)
         await _send(note_status, *error_answer(operation.protocol, fault.error, fault.message, fault.status))
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from local.aws.faults import BadFaultError, parse_fault
 from local.aws.functions.conditions import BadConditionError
+from local.aws.functions.worker import crash
 from local.aws.switches import BadSettingError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ControlRoutes:
             ("GET", "functions"): lambda _query, _body: (200, self._conditions.document()),
             ("POST", "functions"): self._add_condition,
             ("DELETE", "functions"): lambda _query, _body: self._forget(self._conditions),
+            ("POST", "crash"): lambda query, _body: self._crash(query),
         }
 
     def answer(self, method: str, path: str, query: bytes, body: bytes) -> Answer:
@@ -61,6 +63,11 @@ class ControlRoutes:
     def _add_condition(self, _query: dict[str, str], body: bytes) -> Answer:
         self._conditions.add(json.loads(body))
         return 200, self._conditions.document()
+
+    def _crash(self, query: dict[str, str]) -> Answer:
+        """Ends the processes of the function that the query names."""
+        crash(query.get("function", ""))
+        return 200, []
 
     def _pending(self) -> list[dict[str, Any]]:
         return [asdict(one) for one in self._faults.pending]

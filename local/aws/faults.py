@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from local.aws.operations import Operation
 
 ANY = "*"
-WHEN = ("before", "after")
+WHEN = ("before", "after", "cut", "killed")
 CALLS_KEPT = 100_000
 
 # HTTP statuses of errors that are not client errors of status 400 (Common errors of the AWS APIs).
@@ -48,6 +48,8 @@ class Fault:
 
     ``skip`` matching calls pass first. ``when`` "before": the call is refused with ``error`` and has no effect.
     "after": it takes effect and the caller gets HTTP 500 instead of the answer, which is how a lost answer looks.
+    "cut": it has no effect, and the connection ends without an answer; "killed": it takes effect, and the calling
+    function's process ends before it has the answer. ``delay``: seconds that the call waits first.
     """
 
     service: str
@@ -59,6 +61,7 @@ class Fault:
     message: str = "injected by a test"
     principal: str = ""
     skip: int = 0
+    delay: float = 0.0
 
     def matches(self, operation: Operation) -> bool:
         """Whether the call is one of those meant; ``principal`` is a part of the caller's ARN."""
@@ -81,7 +84,10 @@ def parse_fault(document: Any) -> Fault:
         if not isinstance(document.get(name), str) or not document[name]:
             raise BadFaultError(f'{name} is missing: give it as in "ec2" and "CreateSubnet", or "*" for any')
     if document.get("when", "before") not in WHEN:
-        raise BadFaultError('when must be "before" (no effect) or "after" (takes effect, answer lost)')
+        raise BadFaultError(
+            'when must be "before" (no effect), "after" (takes effect, answer lost), "cut" (no effect, no answer) or '
+            '"killed" (takes effect, the calling function is killed)'
+        )
     for name, least in (("times", 1), ("skip", 0)):
         number = document.get(name, least)
         if not isinstance(number, int) or isinstance(number, bool) or number < least:

@@ -15,11 +15,12 @@ from local.kubernetes.access.reviews import KINDS, Reviews
 from local.kubernetes.access.tokens import ServiceAccountTokens
 from local.kubernetes.call import Call, body_of, json_response
 from local.kubernetes.errors import ApiError
+from local.kubernetes.faults import PREFIX, Faults
 from local.kubernetes.handlers import Handlers
 from local.kubernetes.kinds.crds import CustomResources
 from local.kubernetes.options import LOOPBACK
 from local.kubernetes.reads import discovery
-from local.kubernetes.routing import attributes, parse_path, verb_of
+from local.kubernetes.routing import Target, attributes, parse_path, verb_of
 from local.kubernetes.store import Store
 from local.kubernetes.writes.registry import Registry
 
@@ -45,6 +46,7 @@ class Api:
         self.store = Store()
         self.registry = Registry(self.store)
         self.closing = False
+        self.faults = Faults()
         self._git_version = options.version
         self._authenticator = authenticator
         self._authorizer = Authorizer(self.store)
@@ -78,12 +80,21 @@ class Api:
 
     async def _route(self, request: Request, user: User) -> Response:
         path = request.url.path
+        if path.startswith(PREFIX):
+            self._authorizer.require(user, Attributes(request.method.lower(), path=path))
+            return await self.faults.control(request)
         target = parse_path(path)
         if target is None:
             self._authorizer.require(user, Attributes(request.method.lower(), path=path))
             return self._describe(path.rstrip("/") or "/")
         verb = verb_of(request.method, target, watching=parameters.is_set(request.query_params, "watch"))
-        self._authorizer.require(user, attributes(target, verb, request.query_params.get("fieldSelector", "")))
+        asked = attributes(target, verb, request.query_params.get("fieldSelector", ""))
+        self._authorizer.require(user, asked)
+        return await self.faults.serve(
+            user.name, f"{verb} {asked.resource}", lambda: self._serve(request, user, target, verb)
+        )
+
+    async def _serve(self, request: Request, user: User, target: Target, verb: str) -> Response:
         if review := KINDS.get((target.group, target.version, target.plural)):
             if verb != "create":
                 raise errors.method_not_allowed()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +43,8 @@ async def web_api(request: Request) -> Response:
     except SlackError as error:
         record["error"] = error.code
         answer = _refusal(error, method)
+    if fault and fault.crash:
+        await asyncio.to_thread(urllib.request.urlopen, urllib.request.Request(fault.crash, method="POST"), timeout=10)
     return fault.response() if fault else JSONResponse(answer)
 
 

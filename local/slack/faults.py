@@ -3,8 +3,9 @@
 `POST /_control/faults` with one of
 `{"method": "chat.update", "status": 429, "retry_after": 1, "times": 2}`,
 `{"method": "chat.postMessage", "status": 500}`, `{"error": "fatal_error"}` or `{"drop": true}`.
-Without `method` a fault meets every method; `times` (default 1) says how often it strikes. `"when": "after"`
-lets the call take effect before its answer is lost.
+Without `method` a fault meets every method; `times` (default 1) says how often it strikes, `skip` how many calls pass
+first. `"when": "after"` lets the call take effect before its answer is lost. `crash` is requested by POST in between:
+it ends the caller's process.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Fault(BaseModel):
     drop: bool = False
     when: Literal["before", "after"] = "before"
     times: Annotated[int, Field(ge=1)] = 1
+    skip: Annotated[int, Field(ge=0)] = 0
+    crash: str | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -71,6 +74,9 @@ class Faults:
         """The fault which this call meets, if any; it counts as used."""
         for fault in self.pending:
             if fault.method in ("*", method):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.times -= 1
                 if fault.times == 0:
                     self.pending.remove(fault)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
@@ -39,6 +40,17 @@ INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "
 reported = threading.local()
 
 
+# The execution environments that there are.
+_WORKERS: weakref.WeakSet[PythonWorker] = weakref.WeakSet()
+
+
+def crash(function: str) -> None:
+    """End the processes of a function in the midst of their work."""
+    for worker in list(_WORKERS):
+        if worker.func_name == function:
+            worker.crash()
+
+
 class PythonWorker:
     """One execution environment; MiniStack's pool leases it to one invocation at a time.
 
@@ -59,6 +71,7 @@ class PythonWorker:
         self._log: queue.Queue[str] = queue.Queue()
         # What the module wrote while it was imported; it belongs to the first invocation.
         self._started_log = ""
+        _WORKERS.add(self)
 
     def invoke(
         self,
@@ -92,6 +105,11 @@ class PythonWorker:
             if "error" in answer:
                 return self._failed(answer["error"], cold)
             return {"status": "ok", "result": answer["result"], "cold_start": cold, "log": before + self._drain()}
+
+    def crash(self) -> None:
+        """End the process as the kernel does when it is out of memory; the invocation notices that it is gone."""
+        if process := self._proc:
+            process.kill()
 
     def kill(self) -> None:
         """End the process."""
@@ -192,7 +210,7 @@ class PythonWorker:
     def _ended(self, cold: bool) -> dict[str, Any]:
         """No answer: the function ran out of time, or its process is gone."""
         timeout = self.config.get("Timeout", 3)
-        alive = self._proc is not None and self._proc.poll() is None
+        alive = self._proc is not None and not _ends(self._proc)
         self.kill()
         if alive:
             error = f"Task timed out after {timeout}.00 seconds"
@@ -211,6 +229,15 @@ class PythonWorker:
 
     def _discard_tmpdir(self) -> None:
         """Unpacked code is shared and stays until the server ends."""
+
+
+def _ends(process: subprocess.Popen[str]) -> bool:
+    """Whether the process is gone; one that was killed closes its pipes a moment before."""
+    try:
+        process.wait(timeout=0.2)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _pump(stream: IO[str], lines: queue.Queue[str]) -> None:

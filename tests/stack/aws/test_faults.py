@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore import xform_name
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
 from tests.stack.aws.conftest import ALLOW_INVOKE, Maker, Network, code_of, unique
 
@@ -69,6 +70,38 @@ def test_given_a_fault_after_when_a_write_is_sent_then_it_takes_effect_and_the_a
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
     mine = [{"Name": "vpc-id", "Values": [network.vpc]}]
     assert len(network.ec2.describe_subnets(Filters=mine)["Subnets"]) == 1
+
+
+def test_given_a_fault_that_cuts_then_the_call_has_no_effect_and_no_answer(aws: LocalAws, network: Network):
+    aws.inject("ec2", "CreateSubnet", when="cut", times=9)
+    with pytest.raises((EndpointConnectionError, HTTPClientError)):
+        network.subnet("10.0.0.0/24")
+    mine = [{"Name": "vpc-id", "Values": [network.vpc]}]
+    assert network.ec2.describe_subnets(Filters=mine)["Subnets"] == []
+
+
+WRITER = """
+import boto3
+def handler(event, context):
+    boto3.client("sqs").create_queue(QueueName=event["queue"])
+    return "alive"
+"""
+
+
+def test_given_a_function_that_is_killed_after_its_call_then_the_call_took_effect_and_the_next_invocation_works(
+    aws: LocalAws, make: Maker
+):
+    queue = unique("queue")
+    function = make.function(
+        WRITER, role=make.role({"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}), Timeout=30
+    )
+    aws.inject("sqs", "CreateQueue", when="killed", principal=function)
+    arguments = {"FunctionName": function, "Payload": json.dumps({"queue": queue}).encode()}
+    first = aws.client("lambda").invoke(**arguments)
+    assert json.loads(first["Payload"].read())["errorType"] == "Runtime.ExitError"
+    assert any(url.endswith(queue) for url in aws.client("sqs").list_queues()["QueueUrls"])
+    second = aws.client("lambda").invoke(**arguments)
+    assert json.loads(second["Payload"].read()) == "alive"
 
 
 def test_given_a_fault_for_one_caller_when_others_call_then_they_are_spared(aws: LocalAws, make: Maker):
