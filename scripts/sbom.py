@@ -76,10 +76,10 @@ def licence_of(name: str, version: str) -> str:
     classifiers = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier", []) if line.startswith("License")]
     field = str(about.get("License") or "").strip()
     short = field if field and len(field) < 60 and "\n" not in field else ""
-    told = about.get("License-Expression") or " and ".join(classifiers) or short
-    if not told:
+    stated = about.get("License-Expression") or " and ".join(classifiers) or short
+    if not stated:
         raise LicenceUnknown(f"{name} {version} does not say its licence")
-    return str(told)
+    return str(stated)
 
 
 def document(deployed: list[Component]) -> dict[str, Any]:
