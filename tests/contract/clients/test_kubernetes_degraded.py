@@ -1,0 +1,107 @@
+"""A Kubernetes API that is slow, busy, forgetful or guarded: each is told by its name, and nothing is missed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ip_remediator.clients.kubernetes.api import KubernetesDenied, KubernetesUnreachable
+from ip_remediator.common.errors import RequestRefused, Transient
+from ip_remediator.planning.changes import cni_settings
+from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled
+from tests.contract.support.clusters import WRITER, Kubernetes
+
+NODES = "/api/v1/nodes"
+
+
+@pytest.fixture
+def faulty(kubernetes: Kubernetes) -> Iterator[Kubernetes]:
+    if kubernetes.kind != "embedded":
+        pytest.skip("a real API server has no faults on demand")
+    kubernetes.install_aws_node()
+    yield kubernetes
+    kubernetes.admin.delete("/_local/faults")
+
+
+def inject(kubernetes: Kubernetes, action: str, **fault: Any) -> None:
+    """At calls of the writers' user."""
+    kubernetes.admin.create("/_local/faults", {"user": "writer", "action": action, **fault})
+
+
+@pytest.fixture
+def nodes(kubernetes: Kubernetes) -> Iterator[set[str]]:
+    """More than one page of two."""
+    names = {f"degraded-{number}" for number in range(5)}
+    for name in sorted(names):
+        kubernetes.admin.create(NODES, {"metadata": {"name": name}})
+    yield names
+    for name in names:
+        kubernetes.admin.delete(f"{NODES}/{name}")
+
+
+def test_given_a_list_whose_token_expires_between_two_pages_then_it_begins_again_or_says_that_it_can_be_tried_again(
+    faulty: Kubernetes, nodes: set[str]
+) -> None:
+    inject(faulty, "list nodes", status=410, skip=1)
+    try:
+        listed = [item["metadata"]["name"] for item in faulty.api(WRITER).items(NODES, 2)]
+    except Transient:
+        return
+    assert nodes <= set(listed)
+    assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        ({"status": 429, "retry_after": 1, "message": "too many requests"}, KubernetesUnreachable, "429"),
+        ({"status": 503}, KubernetesUnreachable, "503"),
+        ({"when": "cut"}, KubernetesUnreachable, "not JSON|no answer|IncompleteRead|GET"),
+        ({"status": 403, "message": "forbidden"}, KubernetesDenied, "forbidden"),
+    ],
+)
+def test_given_a_server_that_does_not_answer_as_asked_then_the_error_says_how(
+    faulty: Kubernetes, fault: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    inject(faulty, "get daemonsets", times=9, **fault)
+    with pytest.raises(error, match=words):
+        KubeChanges(faulty.api(WRITER)).cni_environment()
+
+
+def test_given_an_admission_webhook_that_refuses_then_its_words_are_told(faulty: Kubernetes) -> None:
+    said = 'admission webhook "validate.policy.example.com" denied the request: changes need a ticket'
+    inject(faulty, "patch daemonsets", status=400, message=said)
+    with pytest.raises(RequestRefused, match=r"validate\.policy\.example\.com. denied the request"):
+        KubeChanges(faulty.api(WRITER)).apply_cni_environment(cni_settings())
+
+
+def test_given_a_webhook_that_forbids_then_it_is_a_denial_with_its_words(faulty: Kubernetes) -> None:
+    said = 'admission webhook "guard.example.com" denied the request: not in business hours'
+    inject(faulty, "patch daemonsets", status=403, message=said)
+    with pytest.raises(KubernetesDenied, match="not in business hours"):
+        KubeChanges(faulty.api(WRITER)).apply_cni_environment(cni_settings())
+
+
+def test_given_a_watch_that_is_dropped_then_the_rollout_is_seen_all_the_same(faulty: Kubernetes) -> None:
+    faulty.set_rollout(wanted=2, updated=1, available=2)
+    inject(faulty, "watch daemonsets", when="cut", times=2)
+    with pytest.raises((RolloutStalled, KubernetesUnreachable)):
+        KubeChanges(faulty.api(WRITER)).await_rollout(1)
+    faulty.set_rollout(wanted=2, updated=2, available=2)
+    KubeChanges(faulty.api(WRITER)).await_rollout(10)
+
+
+def test_given_a_watch_from_a_version_that_is_gone_then_it_begins_anew(faulty: Kubernetes) -> None:
+    faulty.set_rollout(wanted=2, updated=1, available=2)
+    inject(faulty, "watch daemonsets", status=410, times=2)
+    with pytest.raises(RolloutStalled, match="1 of 2 updated"):
+        KubeChanges(faulty.api(WRITER)).await_rollout(1)
+
+
+def test_given_a_slow_server_then_an_answer_within_the_patience_counts(faulty: Kubernetes) -> None:
+    inject(faulty, "get daemonsets", when="after", delay=0.5)
+    with pytest.raises(KubernetesUnreachable):
+        KubeChanges(faulty.api(WRITER)).cni_environment()
+    assert KubeChanges(faulty.api(WRITER)).cni_environment()
