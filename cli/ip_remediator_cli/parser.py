@@ -189,6 +189,9 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
         help="prefix length of a new CIDR, or needed (16, unless CG-NAT is routed between VPCs)",
     )
     plan.add_argument("--subnet-prefix", type=_prefix, metavar="N", help="prefix length of each pod subnet (19)")
+    plan.add_argument(
+        "--cluster-subnets", action="store_true", help="as where ClusterSubnetsOf lets the cluster's own be replaced"
+    )
     _end(plan, stack=False)
 
 

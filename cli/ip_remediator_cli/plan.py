@@ -56,6 +56,7 @@ def _terms(arguments: Namespace) -> PlanningOptions:
         block_prefix=None if arguments.block_prefix == "needed" else arguments.block_prefix,
         subnet_prefix=arguments.subnet_prefix,
         as_needed=arguments.block_prefix == "needed",
+        cluster_subnets_of="*" if arguments.cluster_subnets else "none",
     )
 
 

@@ -32,5 +32,5 @@ def read(aws: Aws, cluster: str) -> Snapshot:
     eks = aws.client("eks")
     opened = open_cluster(cluster, eks, aws.credentials())
     account_id, _ = aws.caller()
-    sources = Sources(eks, aws.client("ec2"), aws.client("service-quotas"), opened.kube)
+    sources = Sources(eks, aws.client("ec2"), aws.client("service-quotas"), aws.client("autoscaling"), opened.kube)
     return capture(opened.described, sources, utc_now, account_id)

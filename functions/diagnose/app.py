@@ -30,12 +30,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Performs the action of `DIAGNOSE`."""
     call, settings = DIAGNOSE.parse(event), DiagnoseSettings.read(os.environ)
     table, account_id = session.table(settings.incidents_table), context.invoked_function_arn.split(":")[4]
-    eks, ec2, quotas = session.client("eks"), session.client("ec2"), session.client("service-quotas")
+    eks, ec2 = session.client("eks"), session.client("ec2")
+    quotas, scaling = session.client("service-quotas"), session.client("autoscaling")
     work = DiagnoseWork(
         incidents=Incidents(table, utc_now),
         histories=SubnetHistories(table),
         connect=lambda name: open_cluster(name, eks, session.credentials()),
-        capture=lambda open_: capture(open_.described, Sources(eks, ec2, quotas, open_.kube), utc_now, account_id),
+        capture=lambda open_: capture(
+            open_.described, Sources(eks, ec2, quotas, scaling, open_.kube), utc_now, account_id
+        ),
         defaults=lambda: _defaults(settings),
         within=timedelta(hours=float(settings.forecast_hours)),
     )

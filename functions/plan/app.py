@@ -32,7 +32,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     call, settings = PLAN.parse(event), PlanSettings.read(os.environ)
     terms = stack_options(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
     terms = with_sizes(terms, settings.block_prefix, settings.subnet_prefix)
-    terms = replace(terms, may_reclaim_warm=settings.auto_reclaim_warm == "true")
+    terms = replace(
+        terms,
+        may_reclaim_warm=settings.auto_reclaim_warm == "true",
+        cluster_subnets_of=settings.cluster_subnets_of,
+    )
     table, ledger = session.table(settings.incidents_table), Ledger(session.table(settings.ledger_table), utc_now)
     proposer = Proposer(
         incidents=Incidents(table, utc_now),

@@ -28,4 +28,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     incidents = Incidents(session.table(settings.incidents_table), utc_now)
     incident = incidents.get(call.request.incident)
     connect = partial(open_cluster, incident.cluster, session.client("eks"), session.credentials())
-    return call.perform(VerifyWork(incident, incidents, connect, Ec2Reader(session.client("ec2"))))
+    return call.perform(VerifyWork(incident, incidents, connect, Ec2Reader(session.client("ec2")), session.client))

@@ -32,6 +32,9 @@ class Switches:
     ``addons_by_path``: an absent add-on's ARN is that of its path (…:/clusters/NAME/addons/NAME).
     ``addon_passed_to_service``: iam:PassedToService of an add-on's role; "" leaves the key out.
 
+    ``cluster_update_seconds``: how long an update of a cluster's subnets is in progress (minutes on AWS).
+    ``cluster_health_tells_addresses``: DescribeCluster's health names subnets with too few addresses.
+
     ``ec2_reads_after_seconds``: Describe calls show new subnets, VPC CIDRs, network interfaces and tags only then.
     ``ec2_writes_after_seconds``: other calls on a new subnet, CIDR or network interface find it only then.
     ``ec2_policies_see_after_seconds``: aws:ResourceTag has a new tag only then.
@@ -47,6 +50,8 @@ class Switches:
     addon_refuses_empty_values: bool = True
     addons_by_path: bool = False
     addon_passed_to_service: str = "eks.amazonaws.com"
+    cluster_update_seconds: float = 0.5
+    cluster_health_tells_addresses: bool = False
     ec2_reads_after_seconds: float = 0.0
     ec2_writes_after_seconds: float = 0.0
     ec2_policies_see_after_seconds: float = 0.0

@@ -69,7 +69,7 @@ def seed(api: KubeApi, session: boto3.session.Session, scenario: Scenario) -> Se
 
 def _launch(session: boto3.session.Session, scenario: Scenario, network: SeededNetwork) -> tuple[SeededNode, ...]:
     ec2 = session.client("ec2")
-    if scenario.provisioner != "managed":
+    if scenario.provisioner not in ("managed", "self-managed"):
         return tuple(scenario_aws.launch_node(ec2, scenario, network, spec) for spec in scenario.nodes)
     image = scenario_aws.node_image(ec2, scenario)
     launched = scenario_groups.launch_groups(session.client("autoscaling"), ec2, scenario, network, image)

@@ -10,12 +10,20 @@ from local.cluster.kube import CRDS, NODES, ApiError, KubeApi, Resource
 from local.cluster.nodes.karpenter import (
     DISCOVERY_TAG,
     NODECLAIMS,
+    NODECLASSES,
     POOL_LABEL,
     claim_reference,
     node_claim,
+    node_class,
     provider_id,
 )
-from local.cluster.nodes.nodegroups import CLUSTER_TAG, GROUP_LABEL, GROUP_TAG, TEMPLATE_LABEL
+from local.cluster.nodes.nodegroups import (
+    CLUSTER_TAG,
+    GROUP_LABEL,
+    GROUP_TAG,
+    SELF_MANAGED_LABEL,
+    TEMPLATE_LABEL,
+)
 from local.cluster.scenario_spec import NodeSpec, Scenario, SeededNetwork, SeededNode
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 POOL = "default"
+CONSENT_TAG = "eks-ip-remediator:cluster"
 _SERVED_SECONDS = 10.0
 
 
@@ -33,7 +42,8 @@ def group_name(cluster: str, zone: str) -> str:
 def launch_groups(
     autoscaling: Any, ec2: EC2Client, scenario: Scenario, network: SeededNetwork, image: str
 ) -> dict[str, list[str]]:
-    """A managed node group's launch template and Auto Scaling group for each zone; the instances by zone."""
+    """A launch template and an Auto Scaling group for each zone, tagged as those of managed node groups are, or of
+    self-managed ones that their owners let us change; the instances by zone."""
     launched = {}
     for zone in dict.fromkeys(spec.zone for spec in scenario.nodes):
         specs = [spec for spec in scenario.nodes if spec.zone == zone]
@@ -41,9 +51,9 @@ def launch_groups(
         groups = [network.security_group]
         data: Any = {"ImageId": image, "InstanceType": specs[0].instance_type, "SecurityGroupIds": groups}
         ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+        of_eks = {CLUSTER_TAG: scenario.cluster, GROUP_TAG: group_name(scenario.cluster, zone)}
         tags: Any = {
-            CLUSTER_TAG: scenario.cluster,
-            GROUP_TAG: group_name(scenario.cluster, zone),
+            **(of_eks if scenario.provisioner == "managed" else {CONSENT_TAG: scenario.cluster}),
             f"kubernetes.io/cluster/{scenario.cluster}": "owned",
         }
         autoscaling.create_auto_scaling_group(
@@ -63,9 +73,9 @@ def launch_groups(
 def seed_node_groups(session: boto3.session.Session, scenario: Scenario, network: SeededNetwork) -> None:
     """The managed node groups of EKS that the nodes' labels name: one for each zone, or one for all nodes.
 
-    Karpenter's nodes are in none.
+    Karpenter's nodes and self-managed ones are in none.
     """
-    if scenario.provisioner == "karpenter":
+    if scenario.provisioner in ("karpenter", "self-managed"):
         return
     role = scenario_aws.ensure_node_role(session.client("iam"), scenario.cluster)
     eks = session.client("eks")
@@ -97,15 +107,19 @@ def hand_over(
     """Label the nodes as those of a node group or Karpenter, once all of them exist."""
     if scenario.provisioner == "karpenter":
         _discoverable(ec2, scenario, network)
-        api.create(CRDS, manifests.load("nodeclaim-crd"))
-        _await_served(api, NODECLAIMS)
+        for definition, resource in (("nodeclaim-crd", NODECLAIMS), ("ec2nodeclass-crd", NODECLASSES)):
+            api.create(CRDS, manifests.load(definition))
+            _await_served(api, resource)
+        api.create(NODECLASSES, node_class(scenario.cluster))
         for number, node in enumerate(nodes):
             _claim(api, f"{POOL}-{number}", node)
     for node in nodes if scenario.provisioner else ():
         labels: dict[str, str | None] = {POOL_LABEL: POOL, GROUP_LABEL: None}
+        group = group_name(scenario.cluster, node.zone)
         if scenario.provisioner == "managed":
-            group = group_name(scenario.cluster, node.zone)
             labels = {GROUP_LABEL: group, TEMPLATE_LABEL: f"lt-{group}"}
+        elif scenario.provisioner == "self-managed":
+            labels = {GROUP_LABEL: None, SELF_MANAGED_LABEL: f"eks-{group}"}
         api.patch(NODES.path(name=node.name), {"metadata": {"labels": labels}})
 
 

@@ -31,8 +31,8 @@ class Scenario:
     managed_addon: the VPC CNI as EKS add-on; otherwise a self-managed DaemonSet.
     eniconfig_crd: whether the CRD that comes with the CNI is there.
     free_eni_slots: False attaches every further ENI the instance type allows, each with its primary address only.
-    provisioner: who replaces nodes. "managed": an Auto Scaling group in each zone; "karpenter": a NodeClaim for each
-        node; None: nobody, the instances stand alone.
+    provisioner: who replaces nodes. "managed": an Auto Scaling group in each zone; "self-managed": the same, which EKS
+        knows nothing of; "karpenter": a NodeClaim for each node; None: nobody, the instances stand alone.
     extra_cidrs: secondary CIDRs of the VPC, such as enough of them to use up its quota.
     cni_environment: environment of aws-node that differs from the add-on's defaults.
     """
@@ -48,7 +48,7 @@ class Scenario:
     managed_addon: bool = True
     eniconfig_crd: bool = True
     free_eni_slots: bool = True
-    provisioner: Literal["managed", "karpenter"] | None = None
+    provisioner: Literal["managed", "self-managed", "karpenter"] | None = None
     extra_cidrs: tuple[str, ...] = ()
     cni_environment: Mapping[str, str] = field(default_factory=dict)
 

@@ -72,6 +72,7 @@ class Simulator:
             worker.start()
         self._disruption.start(stop)
         self._karpenter.claims.start(stop)
+        self._karpenter.node_classes.start(stop)
         self._nodes.start()
         if self._exporter is not None:
             self._exporter.start(stop)

@@ -26,6 +26,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "ApprovalMinutes": "1",
         "MaxPerVpcPerDay": "100",
         "SweepMetrics": "subnets",
+        "ClusterSubnetsOf": "*",
     }
     folder = tmp_path_factory.mktemp("stack")
     with Stack(folder, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3)) as stack:

@@ -83,8 +83,9 @@ class DiagnoseSettings(IncidentSettings):
 class PlanSettings(IncidentSettings):
     """`pools` and `excluded_cidrs` are comma-separated CIDRs ("none" for no exclusion). `max_per_vpc_per_day`: plans
     that go ahead without asking. `ipam_pool_id`: the VPC IPAM pool that new CIDRs come from, or "none". `block_prefix`
-    and `subnet_prefix`: prefix lengths, or "auto"; for the block also "needed". `auto_reclaim_warm`: "true"
-    where the strategy auto may lower warm targets."""
+    and `subnet_prefix`: prefix lengths, or "auto"; for the block also "needed". `auto_reclaim_warm`: "true" where the
+    strategy auto may lower warm targets. `cluster_subnets_of`: pattern of the clusters whose own subnets may be
+    replaced, or "none"."""
 
     ledger_table: str
     strategy: str
@@ -94,6 +95,7 @@ class PlanSettings(IncidentSettings):
     block_prefix: str
     subnet_prefix: str
     auto_reclaim_warm: str
+    cluster_subnets_of: str
     approval_minutes: str
     max_per_vpc_per_day: str
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from local.cluster.controllers.disruption import budget_resource
 from local.cluster.controllers.placement import Placed, choose_node
 from local.cluster.informer import Informer
@@ -35,13 +37,19 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 NODECLAIMS = Resource("karpenter.sh", "v1", "nodeclaims", namespaced=False)
+NODECLASSES = Resource("karpenter.k8s.aws", "v1", "ec2nodeclasses", namespaced=False)
+NODE_CLASS = "default"
 POOL_LABEL = "karpenter.sh/nodepool"
 DISCOVERY_TAG = "karpenter.sh/discovery"
 FINALIZER = "karpenter.sh/termination"
 DISRUPTED = {"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}
 _ZONE = "topology.kubernetes.io/zone"
 _AGAIN_SECONDS = 0.3
+_REFUSED_SECONDS = 2.0
 _PROVISION = "pending pods"
+_NODE_CLASS = "node class"
+# How often the subnets of a NodeClass are looked up: every minute (pkg/controllers/nodeclass/subnet.go), sped up here.
+_LOOKED_UP_SECONDS = 1.0
 _CLAIM = "claim "
 _LOG = logging.getLogger(__name__)
 
@@ -52,11 +60,26 @@ def node_claim(name: str, pool: str, zone: str, instance_type: str) -> Obj:
         "kind": "NodeClaim",
         "metadata": {"name": name, "labels": {POOL_LABEL: pool, _ZONE: zone}, "finalizers": [FINALIZER]},
         "spec": {
-            "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"},
+            "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": NODE_CLASS},
             "requirements": [
                 {"key": _ZONE, "operator": "In", "values": [zone]},
                 {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": [instance_type]},
             ],
+        },
+    }
+
+
+def node_class(cluster: str) -> Obj:
+    """What selects the cluster's subnets by their tags."""
+    return {
+        "apiVersion": "karpenter.k8s.aws/v1",
+        "kind": "EC2NodeClass",
+        "metadata": {"name": NODE_CLASS},
+        "spec": {
+            "amiSelectorTerms": [{"alias": "al2023@latest"}],
+            "role": f"{cluster}-node",
+            "subnetSelectorTerms": [{"tags": {DISCOVERY_TAG: cluster}}],
+            "securityGroupSelectorTerms": [{"tags": {DISCOVERY_TAG: cluster}}],
         },
     }
 
@@ -80,8 +103,10 @@ class Karpenter:
         self._cluster = cluster
         self._model: Obj | None = None
         self.claims = Informer(state.api, NODECLAIMS)
+        self.node_classes = Informer(state.api, NODECLASSES)
         self.worker = Worker("karpenter", self._reconcile)
         self.claims.on_change(lambda old, new: self.worker.queue.add(_CLAIM + (new or old or {})["metadata"]["name"]))
+        self.node_classes.on_change(lambda _old, _new: self.worker.queue.add(_NODE_CLASS))
         state.nodes.on_change(self._node_changed)
         state.pods.on_change(lambda _old, _new: self.worker.queue.add(_PROVISION) if self._model else None)
 
@@ -92,6 +117,8 @@ class Karpenter:
     def _reconcile(self, key: str) -> float | None:
         if key == _PROVISION:
             return self._provision()
+        if key == _NODE_CLASS:
+            return self._look_up_subnets()
         claim = self.claims.get(key.removeprefix(_CLAIM))
         if claim is None:
             return None
@@ -133,9 +160,34 @@ class Karpenter:
             count[zone] = count.get(zone, 0) + 1
         return min(count, key=lambda zone: (count[zone], zone))
 
+    def _look_up_subnets(self) -> float | None:
+        """What the terms of the NodeClass select goes into its status, the roomiest subnet first."""
+        node_class = self.node_classes.get(NODE_CLASS)
+        if node_class is None:
+            return None
+        subnets = {subnet["SubnetId"]: subnet for term in _terms(node_class) for subnet in self._selected(term)}
+        roomiest = sorted(subnets.values(), key=lambda one: (-one["AvailableIpAddressCount"], one["SubnetId"]))
+        status = [{"id": one["SubnetId"], "zone": one["AvailabilityZone"]} for one in roomiest]
+        if status != (node_class.get("status") or {}).get("subnets"):
+            path = NODECLASSES.path_of(node_class, "status")
+            self.node_classes.observe(self._state.api.patch(path, {"status": {"subnets": status}}))
+        return _LOOKED_UP_SECONDS
+
+    def _selected(self, term: Obj) -> list[Any]:
+        if "id" in term:
+            filters: Any = [{"Name": "subnet-id", "Values": [term["id"]]}]
+        else:
+            filters = [
+                {"Name": "tag-key", "Values": [key]} if value == "*" else {"Name": f"tag:{key}", "Values": [value]}
+                for key, value in term["tags"].items()
+            ]
+        return list(self._ec2.describe_subnets(Filters=filters)["Subnets"])
+
     def _subnets(self) -> dict[str, str]:
-        subnets = self._ec2.describe_subnets(Filters=self._cluster_filter)["Subnets"]
-        return {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in subnets}
+        """By zone, the first subnet of the NodeClass's status, which has most addresses."""
+        node_class = self.node_classes.get(NODE_CLASS) or {}
+        subnets = reversed((node_class.get("status") or {}).get("subnets") or [])
+        return {subnet["zone"]: subnet["id"] for subnet in subnets}
 
     @property
     def _cluster_filter(self) -> Any:
@@ -143,21 +195,27 @@ class Karpenter:
 
     def _launch(self, claim: Obj, model: Obj) -> float:
         zone = labels_of(claim)[_ZONE]
+        if zone not in (subnets := self._subnets()):
+            return _AGAIN_SECONDS  # the NodeClass has none there, or was not looked at yet
         tags = {CLUSTER_TAG: self._cluster, POOL_LABEL: labels_of(claim)[POOL_LABEL]}
         kind: Any = labels_of(model)["node.kubernetes.io/instance-type"]
         groups = self._ec2.describe_security_groups(Filters=self._cluster_filter)["SecurityGroups"]
         image = self._ec2.register_image(Name=f"karpenter-{self._cluster}", Architecture="x86_64")["ImageId"]
-        instance = self._ec2.run_instances(
-            ImageId=image,
-            InstanceType=kind,
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=self._subnets()[zone],
-            SecurityGroupIds=[group["GroupId"] for group in groups],
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-            ],
-        )["Instances"][0]
+        try:
+            instance = self._ec2.run_instances(
+                ImageId=image,
+                InstanceType=kind,
+                MinCount=1,
+                MaxCount=1,
+                SubnetId=subnets[zone],
+                SecurityGroupIds=[group["GroupId"] for group in groups],
+                TagSpecifications=[
+                    {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+                ],
+            )["Instances"][0]
+        except ClientError as refusal:  # InsufficientFreeAddressesInSubnet: as long as the subnet is full
+            _LOG.info("cannot launch %s: %s", claim["metadata"]["name"], refusal)
+            return _REFUSED_SECONDS
         self._note(claim, {"providerID": provider_id(zone, instance["InstanceId"])})
         return _AGAIN_SECONDS
 
@@ -215,3 +273,7 @@ def _unschedulable(pod: Obj) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or []
     refused = any(condition["type"] == "PodScheduled" and condition["status"] == "False" for condition in conditions)
     return refused and node_of(pod) is None and not is_deleting(pod)
+
+
+def _terms(node_class: Obj) -> list[Obj]:
+    return list(node_class["spec"]["subnetSelectorTerms"])

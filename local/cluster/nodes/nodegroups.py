@@ -1,4 +1,5 @@
-"""Managed node groups: nodes join when an Auto Scaling group launches an instance, and leave when it ends one.
+"""Node groups, managed and self-managed: nodes join when an Auto Scaling group launches an instance, and leave when it
+ends one.
 
 EKS, the kubelets and the cloud controller manager have their share in this; none of them drains anything here, which
 EKS's own lifecycle hook would do for some minutes before the instance ends.
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 GROUP_LABEL = "eks.amazonaws.com/nodegroup"
 # Only nodes that a group launched from its launch template have it.
 TEMPLATE_LABEL = "eks.amazonaws.com/sourceLaunchTemplateId"
+# What the user data of a self-managed group has the kubelet put on its nodes: the group's name.
+SELF_MANAGED_LABEL = "node.local/group"
 CLUSTER_TAG = "eks:cluster-name"
 GROUP_TAG = "eks:nodegroup-name"
 _POLL_SECONDS = 0.5
@@ -39,26 +42,25 @@ class NodeGroupController:
         state.nodes.on_change(self._node_changed)
 
     def _node_changed(self, _old: Obj | None, new: Obj | None) -> None:
-        if new is not None and TEMPLATE_LABEL in labels_of(new) and new.get("status", {}).get("nodeInfo"):
-            self._models[labels_of(new)[GROUP_LABEL]] = new
+        if new is not None and (group := _group_of(new)) and new.get("status", {}).get("nodeInfo"):
+            self._models[group] = new
             self.worker.queue.add(_ALL)
 
     def _reconcile(self, _key: str) -> float:
         for group in self._groups():
-            name = next(tag["Value"] for tag in group["Tags"] if tag["Key"] == GROUP_TAG)
+            managed = (tag["Value"] for tag in group["Tags"] if tag["Key"] == GROUP_TAG)
+            name = next(managed, group["AutoScalingGroupName"])
             if name in self._models:
                 self._follow(name, group["Instances"])
         return _POLL_SECONDS
 
     def _groups(self) -> list[Any]:
-        filters: Any = [{"Name": f"tag:{CLUSTER_TAG}", "Values": [self._cluster]}]
+        filters: Any = [{"Name": "tag-key", "Values": [f"kubernetes.io/cluster/{self._cluster}"]}]
         pages = self._autoscaling.get_paginator("describe_auto_scaling_groups").paginate(Filters=filters)
         return [group for page in pages for group in page["AutoScalingGroups"]]
 
     def _follow(self, name: str, members: list[Any]) -> None:
-        nodes = {
-            instance_id(node): node for node in self._state.nodes.all() if labels_of(node).get(GROUP_LABEL) == name
-        }
+        nodes = {instance_id(node): node for node in self._state.nodes.all() if _group_of(node) == name}
         zones = {member["InstanceId"]: member["AvailabilityZone"] for member in members}
         running = running_instances(self._ec2, [*nodes, *(member for member in zones if member not in nodes)])
         for id_ in nodes.keys() - running.keys():
@@ -66,3 +68,9 @@ class NodeGroupController:
         for id_ in running.keys() & zones.keys() - nodes.keys():
             if not is_name_taken(self._state, node_name(running[id_], zones[id_])):
                 join(self._state.api, self._models[name], running[id_], zones[id_])
+
+
+def _group_of(node: Obj) -> str | None:
+    """The group that launched the node."""
+    labels = labels_of(node)
+    return labels.get(GROUP_LABEL) if TEMPLATE_LABEL in labels else labels.get(SELF_MANAGED_LABEL)

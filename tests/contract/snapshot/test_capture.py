@@ -41,7 +41,9 @@ class Site:
         self.kubernetes, self.clock = kubernetes, clock
         self.name, self.node = unique("prod"), unique("ip")
         self.eks = eks_api.client
-        self.sources = Sources(self.eks, ec2, aws.client("service-quotas"), kubernetes.api(READER))
+        self.sources = Sources(
+            self.eks, ec2, aws.client("service-quotas"), aws.client("autoscaling"), kubernetes.api(READER)
+        )
         eks_api.create_cluster(self.name, self.vpc)
         labels = {
             "topology.kubernetes.io/zone": f"{REGION}a",

@@ -277,6 +277,25 @@ def test_given_a_state_that_fails_then_the_record_names_it_and_it_is_undone_only
     assert bool(rehearsal.calls("undo")) is undone
 
 
+@pytest.mark.parametrize("strategy", ["node-group", "cluster-subnets"])
+@pytest.mark.parametrize(
+    ("failing", "outcome", "undone"), [(None, "healed", False), ("RequestRefused", "undone", True)]
+)
+def test_given_subnets_that_are_not_for_pods_then_they_are_given_away_and_verified_or_all_is_undone(
+    aws: LocalAws, folder: Path, strategy: str, failing: str | None, outcome: str, undone: bool
+) -> None:
+    rehearsal = Rehearsal(aws, folder, "remediate")
+    script = remediation()
+    script["plan"] = [{"returns": {**script["plan"][0]["returns"], "strategy": strategy}}]
+    script["verify"] = [{"returns": {"outcome": "healed", "healed": 1, "still_stuck": 0}}]
+    script["give_subnets"] = [{"raises": failing, "message": "no"}] if failing else [{"returns": {"recipients": 1}}]
+    rehearsal.run({"cluster": "prod"}, script)
+    [closed] = rehearsal.calls("close")
+    assert closed["outcome"] == outcome
+    assert bool(rehearsal.calls("undo")) is undone
+    assert rehearsal.calls("apply_eni_configs") == []
+
+
 def test_given_an_idle_function_when_invoked_then_it_is_waited_for(aws: LocalAws, folder: Path) -> None:
     # given a function that Lambda still makes ready
     rehearsal = Rehearsal(aws, folder, "rollback")

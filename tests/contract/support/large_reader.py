@@ -39,6 +39,7 @@ def main(url: str) -> None:
         eks=client("eks", url),
         ec2=client("ec2", url),
         quotas=client("service-quotas", url),
+        autoscaling=client("autoscaling", url),
         kube=KubeApi(url, base64.b64encode(b"").decode(), "token"),
     )
     described = {"name": "large", "resourcesVpcConfig": {"vpcId": VPC}}

@@ -45,6 +45,8 @@ def dump(cluster: Patient) -> dict[str, Any]:
         "aws_node": _object(cluster, DAEMONSETS.path("kube-system", "aws-node")),
         "nodes": {node["metadata"]["name"]: {"spec": node["spec"]} for node in cluster.api.get(NODES.path())["items"]},
         "addon": _addon(cluster),
+        "groups": _groups(cluster),
+        "cluster_subnets": sorted(_cluster(cluster)["subnetIds"]),
         "ledger": cluster.lab.ledger_items(),
         "lock": cluster.lab.lock_holder(cluster.vpc_id),
     }
@@ -72,6 +74,21 @@ def _vpc(cluster: Patient) -> dict[str, Any]:
 
 def _by(key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     return {item[key]: item for item in items}
+
+
+def _groups(cluster: Patient) -> dict[str, Any]:
+    """The Auto Scaling groups: where they launch nodes, and how many."""
+    filters: Any = [{"Name": "tag-key", "Values": [f"kubernetes.io/cluster/{cluster.name}"]}]
+    groups = cluster.lab.aws("autoscaling").describe_auto_scaling_groups(Filters=filters)["AutoScalingGroups"]
+    return {
+        group["AutoScalingGroupName"]: (group["VPCZoneIdentifier"], group["DesiredCapacity"], group["Tags"])
+        for group in groups
+    }
+
+
+def _cluster(cluster: Patient) -> dict[str, Any]:
+    described: dict[str, Any] = cluster.lab.aws("eks").describe_cluster(name=cluster.name)["cluster"]
+    return dict(described["resourcesVpcConfig"])
 
 
 def _addon(cluster: Patient) -> dict[str, Any] | None:

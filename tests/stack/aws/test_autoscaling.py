@@ -104,3 +104,79 @@ def test_a_policy_sees_the_tags_of_the_instances_group(group: Group, make: Maker
     client = group.aws.client("autoscaling", **make.session(statement))
     [instance] = group.instances()
     assert group.terminate(instance, client) == ("" if allowed else "AccessDenied")
+
+
+def further_subnet(group: Group, cidr: str = "10.0.1.0/28") -> str:
+    ec2 = group.aws.client("ec2")
+    [present] = ec2.describe_subnets(SubnetIds=[group.subnet])["Subnets"]
+    made = ec2.create_subnet(VpcId=present["VpcId"], CidrBlock=cidr, AvailabilityZone=present["AvailabilityZone"])
+    return str(made["Subnet"]["SubnetId"])
+
+
+def fill(group: Group) -> None:
+    group.aws.client("ec2").create_network_interface(
+        SubnetId=group.subnet, SecondaryPrivateIpAddressCount=group.free() - 1
+    )
+
+
+def homes(group: Group) -> set[str]:
+    ec2 = group.aws.client("ec2")
+    reservations = ec2.describe_instances(InstanceIds=group.instances())["Reservations"]
+    return {one["SubnetId"] for reservation in reservations for one in reservation["Instances"]}
+
+
+def test_a_group_in_a_full_subnet_launches_once_it_is_given_a_further_one(group: Group) -> None:
+    # given a size that the group's only subnet has no address for: the call succeeds all the same
+    fill(group)
+    group.autoscaling.set_desired_capacity(AutoScalingGroupName=group.name, DesiredCapacity=2)
+    assert len(group.instances()) == 1
+
+    # when the group gets another subnet, and nothing else of it is named
+    further = further_subnet(group)
+    both = f"{group.subnet},{further}"
+    group.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group.name, VPCZoneIdentifier=both)
+
+    # then the instance that lacked is launched there, and the group is as it was but for its subnets
+    assert len(group.instances()) == 2
+    assert homes(group) == {group.subnet, further}
+    [described] = group.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group.name])[
+        "AutoScalingGroups"
+    ]
+    assert (described["VPCZoneIdentifier"], described["DesiredCapacity"], described["MaxSize"]) == (both, 2, 2)
+    assert described["LaunchTemplate"]["LaunchTemplateName"] == group.name
+    assert described["AvailabilityZones"] == [f"{group.aws.region}a"]
+
+
+def test_subnets_of_two_vpcs_are_refused(group: Group) -> None:
+    ec2 = group.aws.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    zone = f"{group.aws.region}a"
+    other = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/28", AvailabilityZone=zone)["Subnet"]["SubnetId"]
+    update = group.autoscaling.update_auto_scaling_group
+    wanted = f"{group.subnet},{other}"
+    assert code_of(update, AutoScalingGroupName=group.name, VPCZoneIdentifier=wanted) == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    ("fields", "refusal"),
+    [({}, ""), ({"MinSize": 0}, "AccessDenied"), ({"MaxSize": 9}, "AccessDenied")],
+    ids=["subnets alone", "the least size too", "the largest size too"],
+)
+def test_a_policy_sees_which_fields_an_update_sets(
+    group: Group, make: Maker, fields: dict[str, Any], refusal: str
+) -> None:
+    arn = f"arn:aws:autoscaling:{group.aws.region}:000000000000:autoScalingGroup:*"
+    others = {"autoscaling:MinSize": "true", "autoscaling:MaxSize": "true"}
+    condition = {
+        "StringLike": {"aws:ResourceTag/eks:cluster-name": "shop"},
+        "Null": {"autoscaling:VPCZoneIdentifiers": "false", **others},
+    }
+    statement = {
+        "Effect": "Allow",
+        "Action": "autoscaling:UpdateAutoScalingGroup",
+        "Resource": arn,
+        "Condition": condition,
+    }
+    update = group.aws.client("autoscaling", **make.session(statement)).update_auto_scaling_group
+    wanted = f"{group.subnet},{further_subnet(group)}"
+    assert code_of(update, AutoScalingGroupName=group.name, VPCZoneIdentifier=wanted, **fields) == refusal

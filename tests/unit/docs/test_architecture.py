@@ -16,12 +16,12 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents import vpc_lock
 from ip_remediator.incidents.record import ChangeKind
 from ip_remediator.provisioning import kubernetes
-from ip_remediator.remediation import verify
+from ip_remediator.remediation import verify, verify_recipients
 from tests.unit.docs.documents import ROOT, rows, sections
 
 # A node of a flowchart, with or without quotes: id["label"], id{"label"}.
 LABEL = re.compile(r"""\w+[\[{]"([^"]+)"[\]}]""")
-MODULES = (errors, api, kubernetes, ledger, vpc_lock, verify)
+MODULES = (errors, api, kubernetes, ledger, vpc_lock, verify, verify_recipients)
 
 
 @pytest.fixture(scope="module")

@@ -151,12 +151,14 @@ def test_given_a_full_node_subnet_and_pods_that_are_well_then_only_subnets_for_n
     assert result.verdict is Verdict.NODE_LAUNCH
     assert {item.zone: item.verdict for item in result.zones} == {az("a"): "node_launch", az("b"): "recovered"}
     assert any("aws eks create-nodegroup" in item for item in result.alternatives)
-    with pytest.raises(CannotPlan, match="no node can be launched"):
-        first_plan(launchless())
-    # but the strategy that is for nodes makes subnets, in that zone, though custom networking is on
-    made = first_plan(launchless(), PlanningOptions(strategy="node-group"))
-    assert [(item.zone, item.eni_configs) for item in made.subnets] == [(az("a"), ())]
-    assert made.handover
+    for strategy in ("custom-networking", "subnet-discovery", "node-group"):
+        made = first_plan(launchless(), PlanningOptions(strategy=strategy))
+        # whatever was asked for pods, in that zone, though custom networking is on
+        assert made.strategy == "node-group"
+        assert [(item.zone, item.eni_configs) for item in made.subnets] == [(az("a"), ())]
+        # the group's own subnets cannot be changed
+        assert made.prepares_only
+        assert "create-nodegroup" in made.handover[0]
 
 
 def test_given_a_full_node_subnet_and_a_shortage_that_nobody_waits_for_then_coming_nodes_are_not_promised_pods() -> (

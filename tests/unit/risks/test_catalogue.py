@@ -102,12 +102,18 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
     worlds.append(elsewhere())
     worlds.append(branches.model_copy(update={"cni": branches.cni.model_copy(update={"owner": "addon"})}))
     worlds.append(ordinary(security_groups=None, network_acls=()))
-    return tuple(
+    of_pods = (
         risk
         for facts in worlds
         for strategy in STRATEGIES
         for risk in risks(facts, strategy=strategy, zones=("ap-northeast-2a",)).values()
     )
+    of_cluster = (
+        risk
+        for facts in worlds
+        for risk in risks(facts, strategy="cluster-subnets", source="existing-cidr", block="10.0.96.0/28").values()
+    )
+    return (*of_pods, *of_cluster)
 
 
 def test_given_everything_wrong_then_every_risk_of_the_catalogue_is_found_and_none_else() -> None:

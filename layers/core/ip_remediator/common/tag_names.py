@@ -84,7 +84,7 @@ CATALOGUE = (
         "Auto Scaling group",
         PEOPLE,
         "the cluster's name",
-        "allows nodes of a self-managed group to be replaced",
+        "allows nodes of a self-managed group to be replaced, and its subnets to be extended when they are full",
     ),
     Tag(STACK, "subnet, prefix reservation, access entry", US, "the stack's name", "what the stack made, and may undo"),
     Tag(INCIDENT, "subnet, prefix reservation", US, "the incident's id", "which incident made it"),

@@ -33,6 +33,7 @@ from ip_remediator.snapshot.node_room.limits import uses_prefixes
 
 __all__ = [
     "CURABLE",
+    "FOR_OTHERS",
     "Diagnosis",
     "GroupDiagnosis",
     "NodeDiagnosis",
@@ -44,6 +45,8 @@ __all__ = [
 
 
 CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})
+# Cured by subnets for nodes, or for the cluster.
+FOR_OTHERS = frozenset({Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
 # If zones differ, the cluster's verdict is the first of these that any zone has.
 WORST_FIRST = (
     Verdict.SUBNET_EXHAUSTED,
@@ -57,7 +60,7 @@ WORST_FIRST = (
     Verdict.RECOVERED,
 )
 # Every pod has its address, whatever nodes or the cluster lack.
-PODS_SERVED = frozenset({Verdict.RECOVERED, Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
+PODS_SERVED = FOR_OTHERS | {Verdict.RECOVERED}
 # Causes that apply to every zone, whichever node reported them.
 _REGIONAL = frozenset({Cause.ENI_QUOTA})
 # The verdict by the cause of events and signals, if no facts are known; the most specific first.

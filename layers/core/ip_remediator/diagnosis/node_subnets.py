@@ -8,12 +8,13 @@ load balancer").
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import some_of
+from ip_remediator.diagnosis.launcher_commands import create_node_group, extend_auto_scaling_group, select_by_id
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import NodeClass
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import launched_in, node_subnets, outpost_of
 from ip_remediator.snapshot.node_room.free_space import free_space
@@ -21,7 +22,7 @@ from ip_remediator.snapshot.subnet_owner import other_cluster
 
 FOR_UPDATES = 5
 FOR_LOAD_BALANCERS = 8
-_LOAD_BALANCER_TAGS = ("kubernetes.io/role/elb", "kubernetes.io/role/internal-elb")
+LOAD_BALANCER_TAGS = ("kubernetes.io/role/elb", "kubernetes.io/role/internal-elb")
 _SHOWN = 5
 _COMMANDS = 3
 
@@ -38,7 +39,7 @@ def low_cluster_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
 
 def low_load_balancer_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
     """Subnets tagged for load balancers, or else the cluster's, with too few addresses for one."""
-    tagged = [subnet.id for subnet in snapshot.subnets if any(subnet.tags.get(tag) for tag in _LOAD_BALANCER_TAGS)]
+    tagged = [subnet.id for subnet in snapshot.subnets if any(subnet.tags.get(tag) for tag in LOAD_BALANCER_TAGS)]
     return _with_less(snapshot, tagged or snapshot.cluster.subnets or (), FOR_LOAD_BALANCERS)
 
 
@@ -102,8 +103,8 @@ def cures(snapshot: Snapshot) -> Iterator[str]:
     if full:
         ids = [_substitute(snapshot, subnet) for subnet in full]
         yield (
-            "more pod subnets do not help: nodes need further subnets of their own. Strategy node-group makes them: "
-            "ip-remediator plan --snapshot FILE --strategy node-group"
+            "more pod subnets do not help: nodes need further subnets of their own. A plan makes them, "
+            "and gives them to what launches nodes: ip-remediator plan --snapshot FILE"
         )
         yield from _for_sources(snapshot, full, ids)
     if low:
@@ -116,37 +117,22 @@ def cures(snapshot: Snapshot) -> Iterator[str]:
 def _for_sources(snapshot: Snapshot, full: Iterable[Subnet], ids: list[str]) -> Iterator[str]:
     cluster, gone = snapshot.cluster, {subnet.id for subnet in full}
     for group in [group for group in cluster.auto_scaling_groups or () if gone & set(group.subnets)][:_COMMANDS]:
-        wanted = ",".join(dict.fromkeys((*group.subnets, *ids)))
-        yield (
-            f"Auto Scaling group {group.name}: aws autoscaling update-auto-scaling-group --auto-scaling-group-name "
-            f"{shlex.quote(group.name)} --vpc-zone-identifier {shlex.quote(wanted)}"
-        )
-    for name in _node_classes(snapshot, gone):
-        terms = ", ".join(f'{{"id": "{id_}"}}' for id_ in dict.fromkeys((*_present(snapshot, name), *ids)))
-        patch = f'{{"spec": {{"subnetSelectorTerms": [{terms}]}}}}'
-        yield f"Karpenter: kubectl patch ec2nodeclass {name} --type merge -p {shlex.quote(patch)}"
+        yield f"Auto Scaling group {group.name}: {extend_auto_scaling_group(group, ids)}"
+    for node_class in _node_classes(snapshot, gone):
+        yield f"Karpenter: {select_by_id(node_class, ids)}"
     for managed in [group for group in cluster.node_groups if gone & set(group.subnets)][:_COMMANDS]:
-        described = f"aws eks describe-nodegroup --cluster-name {cluster.name} --nodegroup-name {managed.name}"
-        size = managed.desired or 1
         yield (
-            f"node group {managed.name} cannot change its subnets: create one beside it: aws eks create-nodegroup "
-            f"--cluster-name {cluster.name} --nodegroup-name {managed.name}-2 "
-            f'--node-role "$({described} --query nodegroup.nodeRole --output text)" --subnets {" ".join(ids)} '
-            f"--scaling-config minSize={size},maxSize={2 * size},desiredSize={size}"
+            f"node group {managed.name} cannot change its subnets: create one beside it: "
+            f"{create_node_group(cluster.name, managed, f'{managed.name}-2', ids)}"
         )
 
 
-def _node_classes(snapshot: Snapshot, gone: set[str]) -> list[str]:
+def _node_classes(snapshot: Snapshot, gone: set[str]) -> list[NodeClass]:
     node_classes = snapshot.cluster.node_classes
     if node_classes is not None:
-        return [node_class.name for node_class in node_classes if gone & set(node_class.subnets)][:_COMMANDS]
+        return [node_class for node_class in node_classes if gone & set(node_class.subnets)][:_COMMANDS]
     karpenter = snapshot.cluster.karpenter or any(node.provisioner == "karpenter" for node in snapshot.nodes)
-    return ["NAME"] if karpenter else []
-
-
-def _present(snapshot: Snapshot, name: str) -> tuple[str, ...]:
-    node_classes = snapshot.cluster.node_classes or ()
-    return next((node_class.subnets for node_class in node_classes if node_class.name == name), ())
+    return [NodeClass(name="NAME")] if karpenter else []
 
 
 def _for_cluster(snapshot: Snapshot, low: Iterable[Subnet]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Mode, Outcome, incident_id
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.incidents.change_record import ChangeKind, ChangeMade
 from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
 from ip_remediator.incidents.timeline import EventDetail, State
 from ip_remediator.planning.model import Plan
@@ -59,6 +60,7 @@ class Step(StrEnum):
     DELETE_LEAKED_ENIS = "delete_leaked_enis"
     ASSOCIATE_CIDR = "associate_cidr"
     CREATE_SUBNETS = "create_subnets"
+    GIVE_SUBNETS = "give_subnets"
     APPLY_ENICONFIGS = "apply_eniconfigs"
     CONFIGURE_CNI = "configure_cni"
     VERIFY = "verify"
@@ -188,6 +190,7 @@ class Verification(Document):
     nodes_to_replace: tuple[str, ...] = ()
     expected: int | None = None
     freed: dict[str, int] = Field(default_factory=dict, description="addresses that nodes gave back, by subnet")
+    joined: tuple[str, ...] = Field(default=(), description="the nodes that were launched in the plan's subnets")
 
     @property
     def shortfall(self) -> int:
@@ -224,42 +227,6 @@ class SlackMessage(Document):
     digest: str
     reminded: str = ""
     replies: tuple[SlackReply, ...] = ()
-
-
-class ChangeKind(StrEnum):
-    VPC_CIDR = "vpc_cidr"
-    SUBNET = "subnet"
-    SUBNET_TAGS = "subnet_tags"
-    LEAKED_ENI = "leaked_eni"
-    CRD = "crd"
-    ENICONFIG = "eniconfig"
-    CNI = "cni"
-    RECLAIMED_WARM = "reclaimed_warm"
-    WARM_TARGETS = "warm_targets"
-    CORDON = "cordon"
-
-    @property
-    def in_vpc(self) -> bool:
-        """Made in the VPC, and not in the cluster."""
-        return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET, ChangeKind.SUBNET_TAGS, ChangeKind.LEAKED_ENI)
-
-    @property
-    def outstanding(self) -> bool:
-        """It can be taken back. An ENI that was leaked and deleted cannot, and nobody misses it."""
-        return self is not ChangeKind.LEAKED_ENI
-
-
-class ChangeMade(Document):
-    """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
-
-    `SUBNET_TAGS` are tags of a subnet that was there before: all that is ever changed of one. `WARM_TARGETS` and
-    `CORDON` are a rollback's own (`CORDON` a node replacement's, too), and last no longer than it.
-    """
-
-    kind: ChangeKind
-    target: str
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
 
 
 class RollbackState(StrEnum):

@@ -34,6 +34,7 @@ class Stage(StrEnum):
     DELETE_LEAKED_ENIS = "delete_leaked_enis"
     ASSOCIATE_CIDR = "associate_cidr"
     CREATE_SUBNETS = "create_subnets"
+    GIVE_SUBNETS = "give_subnets"
     APPLY_ENICONFIGS = "apply_eniconfigs"
     CONFIGURE_CNI = "configure_cni"
     VERIFY = "verify"

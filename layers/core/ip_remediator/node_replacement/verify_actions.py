@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ip_remediator.clients.kubernetes.connect import OpenCluster
 from ip_remediator.clients.kubernetes.pods import KubePods
@@ -14,6 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.node_replacement.verify import VerifierAfterReplacement
 from ip_remediator.remediation.verify import Verifier
+from ip_remediator.remediation.verify_recipients import RecipientVerifier
 from ip_remediator.snapshot.ec2 import Ec2Reader
 
 
@@ -23,6 +25,7 @@ class VerifyWork:
     incidents: Incidents
     connect: Callable[[], OpenCluster]
     ec2: Ec2Reader
+    client: Callable[[str], Any]
 
 
 class Verify(OfIncident):
@@ -33,7 +36,7 @@ class Verify(OfIncident):
 
 
 class Verified(Result):
-    """`healed`, `still_stuck`: how many pods; the record names them."""
+    """`healed`, `still_stuck`: how many pods (or nodes that joined); the record names them."""
 
     outcome: Outcome
     healed: int
@@ -45,8 +48,12 @@ VERIFY: ActionTable[VerifyWork] = ActionTable()
 
 @VERIFY.action(Verify, Verified, Effect.READS)
 def verify(work: VerifyWork, asked: Verify) -> Verified:
-    kube, snapshot = work.connect().kube, work.incidents.snapshot(work.incident.id)
-    pods = KubePods(kube)
+    cluster, snapshot = work.connect(), work.incidents.snapshot(work.incident.id)
+    kube, pods = cluster.kube, KubePods(cluster.kube)
+    if work.incident.plan and work.incident.plan.recipients:
+        scaling, describe = work.client("autoscaling"), cluster.eks.describe
+        given = RecipientVerifier(work.incident, work.incidents, snapshot, kube, work.ec2, scaling, describe)
+        return Verified(**given.verify(final=asked.final))
     if asked.replaced:
         again = VerifierAfterReplacement(work.incident, work.incidents, snapshot, pods, work.ec2, KubeDrain(kube))
         return Verified(**again.verify(final=asked.final))

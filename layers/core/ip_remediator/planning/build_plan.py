@@ -59,11 +59,12 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         ipam_pool=needed.ipam_pool,
         leaked_interfaces=needed.leaked,
         subnets=subnets,
+        recipients=needed.recipients,
         changes=made,
         options=needed.options,
         risks=_risks(snapshot, needed, block, subnets),
         expectation=expected.text,
-        sizing=lifetime(snapshot, subnets),
+        sizing="" if needed.strategy == "cluster-subnets" else lifetime(snapshot, subnets),
         frees=needed.frees,
         heals_now=expected.heals_now,
         replace_nodes=expected.replace_nodes,
@@ -139,6 +140,8 @@ def _handover(
     owner: str | None,
     made: tuple[Change, ...],
 ) -> tuple[str, ...]:
+    if needed.recipients or needed.by_hand:
+        return needed.by_hand
     if needed.strategy == "node-group":
         return handover.node_groups(snapshot, subnets)
     return handover.manifests(snapshot, owner, made) if owner else ()
@@ -178,15 +181,17 @@ def _new_subnet(
     snapshot: Snapshot, needed: BlockRequirement, zone: str, cidrs: dict[str, IPv4Network]
 ) -> PlannedSubnet:
     present = layout_of(snapshot, needed.eni_configs.get(zone, ())) if snapshot.cni.custom_networking else None
-    model = present or model_subnet(snapshot, zone)
+    like = snapshot.subnet(needed.like.get(zone))
+    model = present or like or model_subnet(snapshot, zone)
     return PlannedSubnet(
         zone=zone,
         cidr=str(cidrs[zone]),
-        tags=discovery_tags(snapshot) if needed.strategy == "subnet-discovery" else {},
+        tags=discovery_tags(snapshot) if needed.strategy == "subnet-discovery" else needed.tags.get(zone, {}),
         route_table=model.route_table if model else None,
         network_acl=model.network_acl if model else None,
-        reserve_prefixes=needed.strategy != "node-group" and _all_by_prefixes(snapshot, zone),
+        reserve_prefixes=needed.for_pods and _all_by_prefixes(snapshot, zone),
         eni_configs=_eni_configs(snapshot, needed, zone),
+        public_addresses=bool(like and like.public_addresses),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ip_remediator.common.text import counted
+from ip_remediator.common.text import counted, some_of
 from ip_remediator.planning.model import BlockRequirement, Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL
@@ -23,7 +23,7 @@ def changes(
     in_cluster = tuple(_in_cluster(snapshot, needed, subnets))
     if foreign:
         in_cluster = tuple(change.model_copy(update={"by_hand": True}) for change in in_cluster)
-    return (*_in_vpc(snapshot, needed, block, subnets), *in_cluster)
+    return (*_in_vpc(snapshot, needed, block, subnets), *in_cluster, *_of_recipients(needed, subnets))
 
 
 def _in_vpc(
@@ -72,6 +72,28 @@ def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[Pla
             description=f"set {describe_settings(needed.warm_targets)} through {way}, and watch the rollout",
             manifest={"env": needed.warm_targets},
         )
+
+
+def _of_recipients(needed: BlockRequirement, subnets: tuple[PlannedSubnet, ...]) -> Iterator[Change]:
+    """A NodeClass needs none: it selects the subnets by their tags."""
+    ids = {subnet.zone: subnet.id or subnet_placeholder(subnet.zone) for subnet in subnets}
+    for recipient in needed.recipients:
+        wanted, zones = list(recipient.wanted(recipient.present, ids)), some_of(recipient.zones)
+        if recipient.kind == "auto-scaling-group":
+            yield Change(
+                action="extend_auto_scaling_group",
+                target=recipient.name,
+                description=f"let Auto Scaling group {recipient.name} start nodes in the new subnet of {zones} as well",
+                manifest={"VPCZoneIdentifier": wanted},
+            )
+        elif recipient.kind == "cluster":
+            instead = some_of(recipient.replaced)
+            yield Change(
+                action="update_cluster_subnets",
+                target=recipient.name,
+                description=f"give cluster {recipient.name} the new subnet of {zones} instead of {instead}",
+                manifest={"resourcesVpcConfig": {"subnetIds": wanted}},
+            )
 
 
 def cni_settings() -> dict[str, str]:

@@ -33,6 +33,8 @@ class Expectation:
 def expect(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Expectation:
     """`by_hand`: the plan only prepares, and heals when people have done the rest."""
     stuck = snapshot.stuck_pods
+    if needed.expected:
+        return Expectation(needed.expected, 0, ())
     if needed.leaked:
         return Expectation(_now(len(stuck), len(stuck)), len(stuck), ())
     if needed.warm_targets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ Strategy = Literal[
     "node-group",
     "delete-leaked-enis",
     "reclaim-warm",
+    "cluster-subnets",
 ]
 Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]
 
@@ -40,6 +42,24 @@ class Option(Document):
         return "taken" if self.taken else "advice" if self.advice else "passed over"
 
 
+class Recipient(Document):
+    """Who gets new subnets that are not for pods alone: an Auto Scaling group, a NodeClass of Karpenter by the tags
+    that it selects, or the cluster. `zones` are those whose subnet it gets. `present` are the ids that it has now, of
+    which new subnets take the place of `replaced`.
+    """
+
+    kind: Literal["auto-scaling-group", "node-class", "cluster"]
+    name: str
+    zones: tuple[str, ...]
+    present: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+
+    def wanted(self, present: Iterable[str], made: Mapping[str, str]) -> tuple[str, ...]:
+        """The ids that it shall have, from those that it has now and the subnets made, by zone."""
+        kept = (id_ for id_ in present if id_ not in self.replaced)
+        return tuple(dict.fromkeys((*kept, *(made[zone] for zone in self.zones))))
+
+
 class BlockRequirement(Document):
     """What a plan is made with, and the block it needs: `prefix` long, inside the first of `pools` that has room,
     overlapping none of `excluded`.
@@ -50,6 +70,9 @@ class BlockRequirement(Document):
     pointed at its subnet. `smaller` are the sizes, (block, subnet), that do where no pool has a block of `prefix`, the
     largest first. `pieces` (zone to CIDR) stand for the block where each zone gets a range of its own. `warm_targets`
     are variables of aws-node under which nodes give back what `frees` tells by subnet, for `heals_now` of the pods.
+
+    Subnets that are not for pods alone go to `recipients`: they are made `like` a present one (zone to id), with `tags`
+    by zone; `by_hand` is what people run, `expected` what comes of it, in words.
     """
 
     strategy: Strategy
@@ -70,10 +93,19 @@ class BlockRequirement(Document):
     ipam_pool: str | None = None
     excluded: dict[str, str] = Field(default_factory=dict)
     options: tuple[Option, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    like: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = Field(default_factory=dict)
+    by_hand: tuple[str, ...] = ()
+    expected: str = ""
 
     @property
     def needs_block(self) -> bool:
         return self.source not in ("none", "existing-subnets") and not self.pieces
+
+    @property
+    def for_pods(self) -> bool:
+        return self.strategy not in ("node-group", "cluster-subnets")
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
@@ -96,11 +128,14 @@ class PlannedSubnet(Document):
     zone: str
     cidr: str
     id: str | None = None
-    tags: dict[str, str] = Field(default_factory=dict, description="for subnet discovery")
+    tags: dict[str, str] = Field(
+        default_factory=dict, description="by which the CNI discovers it, or what launches nodes selects it"
+    )
     route_table: str | None
     network_acl: str | None
     reserve_prefixes: bool
     eni_configs: tuple[str, ...]
+    public_addresses: bool = Field(default=False, description="instances launched in it get public addresses")
 
 
 class Change(Document):
@@ -110,7 +145,14 @@ class Change(Document):
     """
 
     action: Literal[
-        "delete_leaked_eni", "associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig", "configure_cni"
+        "delete_leaked_eni",
+        "associate_cidr",
+        "create_subnet",
+        "tag_subnet",
+        "apply_eniconfig",
+        "configure_cni",
+        "extend_auto_scaling_group",
+        "update_cluster_subnets",
     ]
     target: str
     description: str
@@ -140,6 +182,7 @@ class Plan(Document):
     ipam_pool: str | None = None
     leaked_interfaces: tuple[LeakedInterface, ...] = ()
     subnets: tuple[PlannedSubnet, ...]
+    recipients: tuple[Recipient, ...] = ()
     changes: tuple[Change, ...]
     options: tuple[Option, ...]
     risks: tuple[Risk, ...]
@@ -176,7 +219,17 @@ class Plan(Document):
     @property
     def prepares_only(self) -> bool:
         """The VPC is made ready, and what comes after is done by people: `handover` tells what."""
-        return bool(self.handover)
+        return bool(self.handover) and not self.recipients
+
+    @property
+    def for_nodes(self) -> bool:
+        """Its subnets go to what launches nodes: instances live there."""
+        return any(recipient.kind != "cluster" for recipient in self.recipients)
+
+    @property
+    def for_cluster(self) -> bool:
+        """Its subnets go to the cluster: EKS has its network interfaces there."""
+        return any(recipient.kind == "cluster" for recipient in self.recipients)
 
 
 def digest(document: Plan) -> str:

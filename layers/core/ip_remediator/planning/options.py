@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
@@ -17,8 +18,8 @@ class PlanningOptions:
     kept for others (Tailscale, on-premises). `zones` and `block`: those to use, instead of those that the planner
     finds. `block_prefix` and `subnet_prefix`: sizes that somebody chose, as prefix lengths; None: what lasts, or
     thrift where addresses are shared (see `block_sizes`). `as_needed`: thrift everywhere. `may_reclaim_warm`: the
-    strategy auto may lower warm targets. `insists`: somebody asked
-    for this strategy in this run, so deleting leaked ENIs is no answer.
+    strategy auto may lower warm targets. `insists`: somebody asked for this strategy in this run, so deleting leaked
+    ENIs is no answer. `cluster_subnets_of`: pattern of the clusters whose own subnets may be replaced.
     """
 
     pools: tuple[IPv4Network, ...] = (cidrs.CGNAT,)
@@ -32,6 +33,10 @@ class PlanningOptions:
     zones: tuple[str, ...] = ()
     block: IPv4Network | None = None
     insists: bool = False
+    cluster_subnets_of: str = "none"
+
+    def may_replace_subnets_of(self, cluster: str) -> bool:
+        return self.cluster_subnets_of != "none" and fnmatchcase(cluster, self.cluster_subnets_of)
 
     @property
     def auto(self) -> bool:

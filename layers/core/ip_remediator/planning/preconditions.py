@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ip_remediator.common import tag_names
-from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.diagnose import CURABLE, FOR_OTHERS, Diagnosis
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Node
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -31,10 +30,8 @@ class CannotPlan(Exception):
         self.field = field
 
 
-def without_facts(snapshot: Snapshot, diagnosis: Diagnosis, strategy: str = "custom-networking") -> None:
-    """Subnets for nodes are all that `node_launch` needs, so the strategy node-group cures it."""
-    for_nodes = strategy == "node-group" and diagnosis.verdict is Verdict.NODE_LAUNCH
-    if diagnosis.verdict not in CURABLE and not for_nodes:
+def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
+    if diagnosis.verdict not in CURABLE | FOR_OTHERS:
         raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
     if snapshot.vpc is None:
         raise CannotPlan("the snapshot has no vpc: which CIDRs are taken is unknown; capture it again")

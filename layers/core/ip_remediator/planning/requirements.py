@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
-from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.planning import leaks, preconditions, served, sizing, warm_reclaim, warm_targets
 from ip_remediator.planning.advice import advice
 from ip_remediator.planning.leaks import Leaks
@@ -15,6 +14,7 @@ from ip_remediator.planning.space import address_source, existing, outposts, sib
 from ip_remediator.planning.space.address_source import AddressSource
 from ip_remediator.planning.space.existing import Existing
 from ip_remediator.planning.strategies import Choice, choose
+from ip_remediator.planning.subnets import for_cluster, for_nodes
 from ip_remediator.planning.warm_reclaim import WarmReclaim
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
@@ -34,8 +34,12 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions
     """
     terms = terms or PlanningOptions()
     try:
-        preconditions.without_facts(snapshot, diagnosis, terms.strategy)
-        choice = choose(snapshot, terms.strategy, diagnosis.verdict)
+        preconditions.without_facts(snapshot, diagnosis)
+        if diagnosis.verdict is Verdict.NODE_LAUNCH:
+            return for_nodes.requirement(snapshot, terms)
+        if diagnosis.verdict is Verdict.CLUSTER_SUBNETS:
+            return for_cluster.requirement(snapshot, terms)
+        choice = choose(snapshot, terms.strategy)
         left_behind = leaks.examine(snapshot, diagnosis)
         if left_behind.enough and not terms.asked:
             return _of_leaks(snapshot, diagnosis, left_behind)
@@ -166,8 +170,6 @@ def _why_not(left_behind: Leaks, terms: PlanningOptions) -> str:
 def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) -> tuple[str, ...]:
     """The zones in need; at the first turn to custom networking every zone in which a node is or can appear, for
     without an ENIConfig it stays NotReady; for node groups, which span them, every zone with nodes."""
-    if diagnosis.verdict is Verdict.NODE_LAUNCH:
-        return tuple(dict.fromkeys(subnet.zone for subnet in full_node_subnets(snapshot)))
     everywhere = choice.strategy in ("custom-networking", "node-group")
     short = {group.zone for group in served.short_groups(snapshot, diagnosis)}
     zones = {zone.zone for zone in diagnosis.zones if everywhere or zone.zone in short}

@@ -41,8 +41,8 @@ class Choice:
         return self.strategy in ("custom-networking", "custom-networking-extension")
 
 
-def choose(snapshot: Snapshot, wish: RequestedStrategy, verdict: str = "") -> Choice:
-    """The strategy that `wish` comes to in this cluster, under this verdict.
+def choose(snapshot: Snapshot, wish: RequestedStrategy) -> Choice:
+    """The strategy that `wish` comes to in this cluster.
 
     Raises:
         CannotPlan: the cluster cannot have what was asked for; `field` of the error is "strategy".
@@ -53,8 +53,6 @@ def choose(snapshot: Snapshot, wish: RequestedStrategy, verdict: str = "") -> Ch
         return _custom_networking(snapshot, "it works with every version of the VPC CNI")
     if wish == "reclaim-warm":
         return Choice(wish, "it was asked for: nodes give back what they keep warm")
-    if verdict == "node_launch":
-        return Choice(wish, "nodes need subnets of their own")
     refusal = discovery_refusal(snapshot) if wish == "subnet-discovery" else _node_group_refusal(snapshot)
     if refusal:
         raise CannotPlan(f"strategy {wish} is not possible: {refusal}", field="strategy")

@@ -13,8 +13,11 @@ from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import ClusterNotFound
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.provisioning.auto_scaling import AutoScaling
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cluster import ClusterConfiguration
+from ip_remediator.provisioning.cluster_subnets import ClusterSubnets
+from ip_remediator.provisioning.recipients import SubnetRecipients
 
 
 @dataclass(frozen=True)
@@ -52,15 +55,26 @@ class ClusterWork:
         A cluster that was deleted took its part of the changes with it: they are struck out.
         """
         changed = [change for change in self.log.made() if not change.kind.in_vpc]
-        if changed and self.is_gone:
-            for change in changed:
-                self.log.undone(change)
-            return True
-        return not changed
+        if not changed or not self.is_gone:
+            return not changed
+        of_cluster = [change for change in changed if change.kind.ends_with_cluster]
+        for change in of_cluster:
+            self.log.undone(change)
+        return len(of_cluster) == len(changed)
 
     @property
     def configuration(self) -> ClusterConfiguration:
         return ClusterConfiguration(self.incident, self.incidents, self.log, self.cluster)
+
+    @property
+    def recipients(self) -> SubnetRecipients:
+        groups = AutoScaling(self.client("autoscaling"))
+        cluster = ClusterSubnets(self.client("eks"), self.incident.cluster)
+        return SubnetRecipients(self.incident, self.incidents, self.log, groups, cluster)
+
+
+class SubnetsGiven(Result):
+    recipients: int
 
 
 class EniConfigsApplied(Result):
@@ -89,8 +103,13 @@ class ClusterUndone(Result):
 PROVISIONING_CLUSTER: ActionTable[ClusterWork] = ActionTable()
 
 
+@PROVISIONING_CLUSTER.action(OfIncident, SubnetsGiven, Effect.WRITES)
+def give_subnets(work: ClusterWork, asked: OfIncident) -> SubnetsGiven:  # noqa: ARG001 - every action's signature
+    return SubnetsGiven(recipients=work.recipients.give())
+
+
 @PROVISIONING_CLUSTER.action(OfIncident, EniConfigsApplied, Effect.WRITES)
-def apply_eni_configs(work: ClusterWork, asked: OfIncident) -> EniConfigsApplied:  # noqa: ARG001 - every action's signature
+def apply_eni_configs(work: ClusterWork, asked: OfIncident) -> EniConfigsApplied:  # noqa: ARG001
     return EniConfigsApplied(eniconfigs=len(work.configuration.apply_eni_configs()["eniconfigs"]))
 
 
@@ -114,5 +133,7 @@ def cni_switched(work: ClusterWork, asked: OfIncident) -> Switched:  # noqa: ARG
 @PROVISIONING_CLUSTER.action(OfIncident, ClusterUndone, Effect.RESTORES)
 def undo(work: ClusterWork, asked: OfIncident) -> ClusterUndone:  # noqa: ARG001
     if not work.nothing_to_restore:
-        work.configuration.undo()
+        work.recipients.take_back()
+        if not work.is_gone:
+            work.configuration.undo()
     return ClusterUndone()

@@ -205,6 +205,12 @@ class Ec2Changes:
             raise NotYet(f"EC2 does not list a network ACL of the new subnet {subnet_id} yet")
         return association
 
+    def give_public_addresses(self, subnet_id: str) -> None:
+        """Instances launched in the subnet get public addresses, without which those of a public subnet reach nothing.
+        A repeat is fine."""
+        with aws_call("ModifySubnetAttribute"):
+            self._ec2.modify_subnet_attribute(SubnetId=subnet_id, MapPublicIpOnLaunch={"Value": True})
+
     def reserve_prefixes(self, subnet_id: str, cidr: str) -> None:
         """Keeps the upper half of the subnet for /28 prefixes, so that single addresses never fragment it.
 

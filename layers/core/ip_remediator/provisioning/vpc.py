@@ -86,6 +86,8 @@ class Network:
                 self.ec2.use_route_table(made.id, planned.route_table, new=made.new)
             if planned.network_acl:
                 self.ec2.use_network_acl(made.id, planned.network_acl)
+            if planned.public_addresses:
+                self.ec2.give_public_addresses(made.id)
             if planned.reserve_prefixes:
                 self.ec2.reserve_prefixes(made.id, planned.cidr)
         return made.id
@@ -182,8 +184,9 @@ class Network:
         return {"removed": sorted(subnet for subnet in removed if subnet)}
 
     def _require_cluster_undone(self) -> None:
-        """Nothing is deleted that something still points at: ENIConfigs, and a CNI that is switched to them."""
-        standing = [change for change in self.log.made() if change.kind in (ChangeKind.ENICONFIG, ChangeKind.CNI)]
+        """Nothing is deleted that something still points at: ENIConfigs and a CNI that is switched to them, Auto
+        Scaling groups, the cluster."""
+        standing = [change for change in self.log.made() if change.kind.names_subnets]
         if standing:
             names = some_of([f"{change.kind} {change.target}" for change in standing])
             raise RequestRefused(f"the subnets stay, because the cluster still stands on them: {names}")

@@ -21,6 +21,7 @@ STEPS = {
     "Add the CIDR to the VPC": Step.ASSOCIATE_CIDR,
     "Create the zone's subnet": Step.CREATE_SUBNETS,
     "Create a subnet in each zone": Step.CREATE_SUBNETS,
+    "Give the subnets away": Step.GIVE_SUBNETS,
     "Create the ENIConfigs": Step.APPLY_ENICONFIGS,
     "Configure the CNI": Step.CONFIGURE_CNI,
     "Was the CNI switched?": Step.CONFIGURE_CNI,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ip_remediator.approvals.policy import in_force
-from ip_remediator.diagnosis.diagnose import PODS_SERVED, diagnose
+from ip_remediator.diagnosis.diagnose import FOR_OTHERS, PODS_SERVED, diagnose
 from ip_remediator.diagnosis.truncate import truncate
 from ip_remediator.forecasting.forecast import forecast
 from ip_remediator.forecasting.subnet_history import SubnetHistories
@@ -42,15 +42,16 @@ def foreseen(snapshot: Snapshot, histories: SubnetHistories, within: timedelta) 
 def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incidents) -> dict[str, Any]:
     """Stores the snapshot and the diagnosis, shortened if it is large; returns what the state machine branches on.
 
-    `{"verdict", "curable", "needed"}`. Not `needed`: every pod is served. A shortage of nodes or of the cluster's own
-    subnets is still needed when a signal of the incident was about it.
+    `{"verdict", "curable", "needed"}`. Not `needed`: every pod is served. More room for nodes, or for the
+    cluster itself, is still needed when a signal of the incident was about it, or people started the run.
     """
     causes = [Cause(cause) for cause in incident.signals.causes]
     diagnosis = diagnose(snapshot, causes)
     incidents.save_snapshot(incident.id, snapshot)
     incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=truncate(diagnosis, snapshot))
+    asked = diagnosis.verdict in FOR_OTHERS and (diagnosis.verdict.value in causes or incident.request is not None)
     return {
         "verdict": diagnosis.verdict.value,
-        "curable": diagnosis.curable,
-        "needed": diagnosis.verdict not in PODS_SERVED or diagnosis.verdict.value in causes,
+        "curable": diagnosis.curable or asked,
+        "needed": diagnosis.verdict not in PODS_SERVED or asked,
     }

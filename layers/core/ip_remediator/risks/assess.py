@@ -17,7 +17,7 @@ from ip_remediator.risks import (
     security_groups,
     sharing,
 )
-from ip_remediator.risks.migration import Migration
+from ip_remediator.risks.migration import CLUSTER_SUBNETS, Migration
 from ip_remediator.risks.model import Risk
 from ip_remediator.snapshot.model import Snapshot
 
@@ -40,6 +40,7 @@ _CHECKS = (
     routing.security_group_pods,
     routing.snat_exclusions,
     routing.node_addresses,
+    routing.unallocated_space,
     routing.range_in_use,
     routing.overlays,
     routing.transit_gateway_unread,
@@ -59,6 +60,9 @@ _CHECKS = (
     limits.near_quotas,
     limits.unread,
 )
+
+# What concerns a plan that moves no pod, but the control plane's own network interfaces.
+_FOR_CLUSTER = (control_plane.moves, routing.unallocated_space, limits.near_quotas, limits.unread)
 
 
 def assess(
@@ -80,5 +84,6 @@ def assess(
     migration = Migration(
         snapshot, strategy, source, tuple(dict.fromkeys(ranges)), tuple(zones), frozenset(eni_configs)
     )
-    risks = [risk for check in _CHECKS if (risk := check(migration))]
+    checks = _FOR_CLUSTER if strategy == CLUSTER_SUBNETS else _CHECKS
+    risks = [risk for check in checks if (risk := check(migration))]
     return tuple(sorted(risks, key=lambda risk: -risk.severity))

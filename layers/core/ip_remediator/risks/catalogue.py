@@ -35,6 +35,8 @@ CATALOGUE = (
     Entry("security-group-pods-leave", "pods with security groups leave with their own addresses", (HIGH,)),
     Entry("snat-exclusions", "some networks see the pods' own addresses", (HIGH,)),
     Entry("node-addresses-leave", "nodes of the new range leave the VPC with its addresses", (MEDIUM, HIGH)),
+    Entry("unallocated-space", "the plan takes space of the VPC's own CIDRs", (MEDIUM,)),
+    Entry("control-plane-moves", "EKS moves its network interfaces", (LOW, MEDIUM)),
     Entry("return-routes", "other networks know no way to the new range", (LOW,)),
     Entry("blackhole-routes", "the route table has dead routes", (LOW,)),
     Entry("cgnat-on-paths", "100.64.0.0/10 is used on the paths", (LOW, HIGH)),

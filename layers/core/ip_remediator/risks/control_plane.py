@@ -5,6 +5,7 @@ from __future__ import annotations
 from ip_remediator.common.text import counted
 from ip_remediator.risks.migration import Migration, shown
 from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.risks.routing import leads_to_others
 
 
 def delay(migration: Migration) -> Risk | None:
@@ -27,4 +28,21 @@ def delay(migration: Migration) -> Risk | None:
         "(or run them with hostNetwork)"
         if must
         else "wait, and use kubectl exec on pods of the present range meanwhile",
+    )
+
+
+def moves(migration: Migration) -> Risk | None:
+    """EKS has its ENIs in the cluster's subnets: the private endpoint answers there, webhooks are called from there."""
+    if not migration.ranges:
+        return None
+    others = leads_to_others(migration.snapshot)
+    cluster = migration.snapshot.cluster.name
+    return Risk(
+        id="control-plane-moves",
+        severity=Severity.MEDIUM if others else Severity.LOW,
+        found=f"EKS will have network interfaces of {cluster} in {migration.words}"
+        + ("; routes lead to other networks, or were not read" if others else ""),
+        breaks="firewalls and security groups that admit only the present addresses of the control plane"
+        + (", and callers of the private endpoint on networks that do not route the range back" if others else ""),
+        remedy=f"admit {migration.words} where the cluster subnets of today are, and route it back from elsewhere",
     )

@@ -16,6 +16,7 @@ CUSTOM_NETWORKING = "custom-networking"
 EXTENSION = "custom-networking-extension"
 SUBNET_DISCOVERY = "subnet-discovery"
 NODE_GROUP = "node-group"
+CLUSTER_SUBNETS = "cluster-subnets"
 
 ENFORCING_MODE = "POD_SECURITY_GROUP_ENFORCING_MODE"
 EXCLUDE_SNAT = "AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS"

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common.cidr import CGNAT, networks
 from ip_remediator.risks.migration import (
+    CLUSTER_SUBNETS,
     CUSTOM_NETWORKING,
     ENFORCING_MODE,
     EXTENSION,
@@ -20,6 +21,7 @@ from ip_remediator.risks.migration import (
     shown,
 )
 from ip_remediator.risks.model import Risk, Severity
+from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Route
 from ip_remediator.snapshot.taken_ranges import cgnat_of_others, describe_route
 
@@ -101,6 +103,21 @@ def node_addresses(migration: Migration) -> Risk | None:
         breaks="connections of these nodes and of their pods to other networks, which may not route the range back",
         remedy=f"route {migration.words} back on the other side, or lead these routes through "
         f"{_private_nat(migration)}",
+    )
+
+
+def unallocated_space(migration: Migration) -> Risk | None:
+    """Subnets for nodes and for the cluster may be cut out of the VPC's own CIDRs, which no subnet has yet."""
+    taken = [range_ for range_ in migration.ranges if not range_.subnet_of(CGNAT)]
+    if migration.strategy not in (NODE_GROUP, CLUSTER_SUBNETS) or migration.source != "existing-cidr" or not taken:
+        return None
+    names = shown(str(range_) for range_ in taken)
+    return Risk(
+        id="unallocated-space",
+        severity=Severity.MEDIUM,
+        found=f"{names} is of the VPC's own CIDRs, and no subnet has it: networks beyond the VPC may route it",
+        breaks="nothing that runs; what somebody keeps this space for gets less, until it is rolled back",
+        remedy="ask the owners of the VPC, or name the ranges to leave alone in `ExcludedCidrs`",
     )
 
 
@@ -223,6 +240,11 @@ def _routes(migration: Migration) -> list[Route]:
     routes = snapshot.vpc.routes if snapshot.vpc else ()
     routes_of_nodes = [route for route in routes if not homes or route.route_table in homes]
     return sorted(routes_of_nodes, key=lambda route: (route.target, route.destination, route.route_table))
+
+
+def leads_to_others(snapshot: Snapshot) -> bool:
+    """Whether routes lead to networks that see addresses of the VPC as they are, or may: routes were not read."""
+    return not snapshot.routes_known or bool(_outside(Migration(snapshot, NODE_GROUP, "", ())))
 
 
 def _outside(migration: Migration) -> list[Route]:

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from ip_remediator.clients.kubernetes.api import KubeApi
 
 
-def pods_on_block(api: KubeApi, networks: Sequence[IPv4Network]) -> list[BlockPod]:
-    """The pods with an address in one of `networks`. Finished pods are left out, because they have released theirs."""
+def pods_on_block(api: KubeApi, networks: Sequence[IPv4Network], *, staying: bool = False) -> list[BlockPod]:
+    """The pods with an address in one of `networks`. Finished pods are left out, because they have released theirs.
+
+    `staying`: without those of DaemonSets, which leave with the nodes that live in these networks.
+    """
     pods = []
     for pod in api.items("/api/v1/pods", fieldSelector="status.phase!=Succeeded,status.phase!=Failed"):
+        if staying and _of_daemon_set(pod):
+            continue
         address = pod.get("status", {}).get("podIP")
         if address and ":" not in address and not pod["spec"].get("hostNetwork") and on_block(address, networks):
             pods.append(_block_pod(pod, address))
@@ -32,3 +37,7 @@ def _block_pod(pod: dict[str, Any], address: str) -> BlockPod:
         address=address,
         leaving="deletionTimestamp" in metadata,
     )
+
+
+def _of_daemon_set(pod: dict[str, Any]) -> bool:
+    return any(owner.get("kind") == "DaemonSet" for owner in pod["metadata"].get("ownerReferences") or [])

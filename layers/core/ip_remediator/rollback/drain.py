@@ -170,12 +170,14 @@ class BlockDrainer:
             recorded=self._recorded_subnets(),
             others=tuple(subnet for subnet in subnets if subnet.incident != self.incident.id),
             interfaces=tuple(self.ec2.interfaces(subnet.id for subnet in own_subnets)),
-            pods=tuple(pods_on_block(self.kube, networks)) if networks else (),
+            pods=tuple(pods_on_block(self.kube, networks, staying=plan.for_nodes)) if networks else (),
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubernetesReader(self.kube).eni_configs()),
             switched=bool(self.log.made(ChangeKind.CNI)),
             kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
             discoverable=self._opened_to_discovery(),
+            for_nodes=plan.for_nodes,
+            for_cluster=plan.for_cluster,
         )
 
     def _added_cidr(self) -> str | None:

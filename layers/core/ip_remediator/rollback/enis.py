@@ -25,13 +25,15 @@ class EniRelease:
     def lower_warm_targets(self) -> dict[str, Any]:
         """Lets ipamd free empty ENIs while a rollback waits for them; `restore_warm_targets` reverts it.
 
-        Settings that another tool owns are not changed: the plan handed them over.
+        Settings that another tool owns are not changed: the plan handed them over. ENIs of instances that live in the
+        subnets, and EKS's own, do not depend on them.
 
         By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
         end only where people replace the nodes.
         """
         settings = draining_settings(self.configuration.environment())
-        if self.configuration.incident.require_plan().prepares_only:
+        plan = self.configuration.incident.require_plan()
+        if plan.prepares_only or plan.recipients:
             settings = {}
         if settings:
             self.configuration.change_environment(ChangeKind.WARM_TARGETS, settings)

@@ -98,7 +98,8 @@ class BlockUse(Document):
     `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
     subnets that were there before, and that stay with whatever uses them. `discoverable`: those of them that the
     incident opened to subnet discovery. `successors`: by ENIConfig, the later incident that found it
-    pointing at a subnet of this one. `switched`: this incident turned custom networking on.
+    pointing at a subnet of this one. `switched`: this incident turned custom networking on. `for_nodes`, `for_cluster`:
+    the subnets were given to what launches nodes, or to the cluster: instances live there, or EKS has its ENIs there.
     """
 
     incident: str
@@ -115,6 +116,13 @@ class BlockUse(Document):
     discoverable: tuple[str, ...] = ()
     successors: dict[str, str] = Field(default_factory=dict)
     switched: bool = False
+    for_nodes: bool = False
+    for_cluster: bool = False
+
+    @property
+    def living(self) -> tuple[str, ...]:
+        """The instances that live in the subnets: they leave when they end."""
+        return tuple(sorted({eni.instance or "" for eni in self.interfaces if eni.primary}))
 
     @property
     def cidr_successor(self) -> str | None:
@@ -226,7 +234,7 @@ def _needed_by_successors(use: BlockUse) -> Iterable[str]:
 def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
     # ipamd tags a primary ENI like those that it makes, but it leaves only with its instance.
     instances = [f"{eni.instance} in {eni.subnet}" for eni in use.interfaces if eni.primary]
-    if instances:
+    if instances and not use.for_nodes:
         yield f"instances run in its subnets: {some_of(instances)}; remove their node groups first"
     foreign: dict[str, list[str]] = {}
     for eni in use.interfaces:
@@ -234,10 +242,15 @@ def _foreign_interfaces(use: BlockUse) -> Iterable[str]:
             continue
         if eni.cluster and eni.cluster != use.cluster:
             foreign.setdefault(f"of cluster {eni.cluster}", []).append(f"{eni.id} in {eni.subnet}")
-        elif not eni.of_cni:
+        elif not eni.of_cni and not _of_control_plane(use, eni):
             foreign.setdefault("not of the VPC CNI", []).append(f"{eni.id} in {eni.subnet} ({eni.description[:60]})")
     for owner, enis in sorted(foreign.items()):
         yield f"ENIs {owner} use its subnets: {some_of(enis)}; remove them first"
+
+
+def _of_control_plane(use: BlockUse, eni: BlockInterface) -> bool:
+    """EKS takes its ENIs out of a subnet that the cluster has no more."""
+    return use.for_cluster and eni.description == f"Amazon EKS {use.cluster}"
 
 
 def _discovered_by_others(use: BlockUse) -> Iterable[str]:
@@ -257,13 +270,18 @@ def _notes(use: BlockUse) -> Iterable[str]:
         yield f"incident {some_of(successors)} stands on this one, and keeps what it needs of it"
     if use.kept:
         yield f"what was there before stays, with the pods and ENIs in it: {some_of(use.kept)}"
+    if use.for_nodes and use.living:
+        yield (
+            f"{counted(len(use.living), 'instance')} live in its subnets ({some_of(use.living)}): no further one is "
+            "launched there once the rollback has begun, and it waits until you have ended these"
+        )
     if use.pods:
         free = sum(subnet.free for subnet in use.others)
         stuck = len(use.pods) - free
         shortage = f": {counted(stuck, 'pod')} will hang again" if stuck > 0 else ""
         free_text = f"the VPC's other subnets have {counted(free, 'free address', 'free addresses')}"
         yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere; {free_text}{shortage}"
-    if use.interfaces:
+    if use.interfaces and not (use.for_nodes or use.for_cluster):
         yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
 
 
@@ -296,6 +314,14 @@ def pods_remain(use: BlockUse) -> str:
 
 def interfaces_remain(interfaces: Sequence[BlockInterface]) -> str:
     """Names the ENIs that keep the subnets in use, and what to do if ipamd does not release them."""
+    living = sorted({eni.instance or "" for eni in interfaces if eni.primary})
+    if living:
+        return (
+            f"{counted(len(living), 'instance')} live in the subnets: {some_of(living)}. Drain their nodes and end "
+            "them (with Karpenter, kubectl delete nodeclaim; in an Auto Scaling group, aws autoscaling "
+            "terminate-instance-in-auto-scaling-group --no-should-decrement-desired-capacity --instance-id ID), then "
+            "roll back again"
+        )
     places = [f"{eni.id} in {eni.subnet} ({eni.instance or 'attached to nothing'})" for eni in interfaces]
     delete_first = "delete it when it is available, or " if any(not eni.attached for eni in interfaces) else ""
     return (

@@ -27,6 +27,7 @@ class Sources:
     eks: EKSClient
     ec2: EC2Client
     quotas: Any
+    autoscaling: Any
     kube: KubeApi
 
 

@@ -78,6 +78,7 @@ class Ec2Reader:
                 free=subnet["AvailableIpAddressCount"],
                 owner_id=subnet.get("OwnerId"),
                 outpost_arn=subnet.get("OutpostArn") or None,
+                public_addresses=subnet.get("MapPublicIpOnLaunch"),
                 tags={tag["Key"]: tag["Value"] for tag in subnet.get("Tags", [])},
             )
             for subnet in self._all("describe_subnets", "Subnets", vpc_id)
@@ -116,6 +117,12 @@ class Ec2Reader:
         """Whether the instance has an ENI in one of these subnets."""
         wanted = filters("subnet-id", *sorted(subnet_ids)) + filters("attachment.instance-id", instance)
         return any(pages(self._ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=wanted))
+
+    def instances_in(self, subnet_ids: Iterable[str]) -> set[str]:
+        """The instances that live in these subnets: with their primary ENI."""
+        wanted = filters("subnet-id", *sorted(subnet_ids)) + filters("attachment.device-index", "0")
+        interfaces = pages(self._ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=wanted)
+        return {id_ for eni in interfaces if (id_ := (eni.get("Attachment") or {}).get("InstanceId"))}
 
     def instance_types(self, instance_types: Iterable[str]) -> dict[str, InstanceType]:
         wanted = sorted(set(instance_types))

@@ -41,6 +41,7 @@ from ip_remediator.snapshot.model_cluster import (
     NodeGroup,
     Provisioner,
     StuckPod,
+    SubnetTerm,
     Webhook,
 )
 from ip_remediator.snapshot.model_vpc import (
@@ -101,6 +102,7 @@ __all__ = [
     "Snapshot",
     "StuckPod",
     "Subnet",
+    "SubnetTerm",
     "TransitGateway",
     "Vpc",
     "VpcCidr",

@@ -56,29 +56,53 @@ Provisioner = Literal["managed", "self-managed", "karpenter", "auto", "fargate",
 
 
 class NodeGroup(Document):
-    """A managed node group: `auto_scaling_group` is the one behind it."""
+    """A managed node group: `auto_scaling_group` is the one behind it.
+
+    What follows the sizes is what a group like it is created with, in the words of EKS's CreateNodegroup.
+    """
 
     name: str
     subnets: tuple[str, ...] = ()
     instance_types: tuple[str, ...] = ()
     desired: Count | None = None
     auto_scaling_group: str | None = None
+    least: Count | None = None
+    most: Count | None = None
+    role: str | None = None
+    ami_type: str | None = None
+    capacity_type: str | None = None
+    disk_size: Count | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: tuple[dict[str, str], ...] = ()
+    launch_template: dict[str, str] = Field(default_factory=dict)
 
 
 class AutoScalingGroup(Document):
-    """An Auto Scaling group that starts nodes of the cluster beside the managed node groups."""
+    """An Auto Scaling group that starts nodes of the cluster beside the managed node groups. `running`: how many of its
+    `desired` instances there are."""
 
     name: str
     subnets: tuple[str, ...] = ()
     instance_types: tuple[str, ...] = ()
     desired: Count | None = None
+    running: Count | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class SubnetTerm(Document):
+    """One of a NodeClass's subnetSelectorTerms: a subnet that has the id, or all of the tags ("*": any value)."""
+
+    id: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class NodeClass(Document):
-    """An EC2NodeClass of Karpenter; `subnets` are those that its status names: where it can start nodes."""
+    """An EC2NodeClass of Karpenter; `subnets` are those that its status names: where it can start nodes. A subnet that
+    one of `selector_terms` fits is among them."""
 
     name: str
     subnets: tuple[str, ...] = ()
+    selector_terms: tuple[SubnetTerm, ...] = ()
 
 
 class FargateProfile(Document):

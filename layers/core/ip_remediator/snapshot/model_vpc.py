@@ -27,7 +27,7 @@ class Subnet(Document):
 
     `free_prefixes` counts its /28 blocks that no ENI has an address of: what prefix delegation can still take.
     Neither tells what is reserved: see `snapshot.free_space`. `outpost_arn`: it lies on an Outpost, which shares the
-    name of its zone with the Region's.
+    name of its zone with the Region's. `public_addresses`: an instance launched in it gets one (MapPublicIpOnLaunch).
     """
 
     id: str
@@ -42,6 +42,7 @@ class Subnet(Document):
     route_table: str | None = None
     network_acl: str | None = None
     outpost_arn: str | None = None
+    public_addresses: bool | None = None
 
     @model_validator(mode="before")
     @classmethod

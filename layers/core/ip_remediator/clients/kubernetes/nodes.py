@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
 
@@ -23,6 +25,14 @@ class KubeNodes:
                 named[instance] = node["metadata"]["name"]
         return named
 
+    def ready_by_instance(self) -> dict[str, str]:
+        """Name by instance id of the nodes that are Ready."""
+        return {
+            instance: node["metadata"]["name"]
+            for node in self._api.items(_NODES)
+            if _is_ready(node) and (instance := instance_id(node.get("spec", {}).get("providerID")))
+        }
+
     def instance_of(self, name: str) -> str | None:
         """The EC2 instance behind the node; None when there is none, or no such node (any more)."""
         node = self._api.find(f"{_NODES}/{name}")
@@ -40,3 +50,8 @@ class KubeNodes:
         """As `kubectl uncordon` leaves it; a node that is gone is fine."""
         if self.is_cordoned(name):
             self._api.patch(f"{_NODES}/{name}", {"spec": {"unschedulable": None}})
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

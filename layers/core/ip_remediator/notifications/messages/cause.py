@@ -9,6 +9,11 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, moment, names, words
 
 _ZONES_NAMED = 3
+# Shortages in which every pod has its address.
+_OTHERS = {
+    Verdict.NODE_LAUNCH: "no node can be launched: its subnet is full",
+    Verdict.CLUSTER_SUBNETS: "EKS lacks addresses in the cluster's subnets",
+}
 
 
 def problem(incident: Incident) -> str:
@@ -18,6 +23,8 @@ def problem(incident: Incident) -> str:
         return f"{counted(pods, 'pod')} {_has_or_have(pods)} no IP address"
     if incident.diagnosis is None:
         return "pods may have no IP address"
+    if incident.diagnosis.verdict in _OTHERS:
+        return _OTHERS[incident.diagnosis.verdict]
     if any(zone.free == 0 for zone in incident.diagnosis.zones):
         return "no free IP address is left"
     return "IP addresses are running out" if incident.diagnosis.curable else "pods may get no IP address"

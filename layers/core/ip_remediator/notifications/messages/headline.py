@@ -58,6 +58,9 @@ def headline(incident: Incident) -> Headline:
 def _ended(incident: Incident, outcome: Outcome) -> Headline:
     """How the remediation ended."""
     verification = incident.verification
+    if outcome is Outcome.HEALED and incident.plan and incident.plan.recipients:
+        words = "EKS has other subnets" if incident.plan.for_cluster else "nodes can be launched again"
+        return Headline(":white_check_mark:", f"healed, {words}")
     if outcome is Outcome.HEALED:
         return Headline(":white_check_mark:", f"healed{_running(len(verification.healed) if verification else 0)}")
     if outcome is Outcome.PARTLY:

@@ -149,7 +149,9 @@ def _settings_not_understood(incident: Incident) -> tuple[str, ...]:
 def _result(verification: Verification) -> Part:
     healed, stuck = verification.healed, verification.still_stuck
     total = len(healed) + len(stuck)
-    lines = [Line(f"{len(healed)} of {counted(total, 'pod')} {'is' if total == 1 else 'are'} running", "none")]
+    running = f"{len(healed)} of {counted(total, 'pod')} {'is' if total == 1 else 'are'} running"
+    lines = [Line(running, "none")] if total or not verification.joined else []
+    lines += items((f"node {code(name)} has joined" for name in verification.joined), shown=6, mark="done")
     lines += items((_healed(pod) for pod in healed), shown=6, mark="done")
     lines += [Line(f"{names(stuck)} still {'waits' if len(stuck) == 1 else 'wait'}", "failed")] if stuck else []
     if verification.shortfall:

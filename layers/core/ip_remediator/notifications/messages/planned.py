@@ -44,6 +44,8 @@ def action(plan: Plan) -> str:
         return f"Delete {counted(len(plan.leaked_interfaces), 'leaked ENI')}"
     if plan.frees:
         return "Lower the warm targets"
+    if plan.block is None and not all(subnet.id for subnet in plan.subnets):
+        return f"Add {counted(len(plan.subnets), 'subnet')}"
     if plan.block is None:
         return f"Use {counted(len(plan.subnets), 'subnet')} of yours"
     return f"{'Add' if plan.source in _NEW_CIDR else 'Use'} {words(plan.block)}"
@@ -60,12 +62,19 @@ def does(plan: Plan) -> str:
         return f"Lets nodes give back {freed} that they keep warm; the CNI then calls EC2 whenever pods start"
     made = [subnet for subnet in plan.subnets if subnet.id is None]
     addresses = sum(_usable(subnet.cidr) for subnet in plan.subnets)
-    room = f" ({counted(addresses, 'pod address', 'pod addresses')})" if addresses else ""
+    noun = "address" if plan.recipients else "pod address"
+    room = f" ({counted(addresses, noun, f'{noun}es')})" if addresses else ""
     verb = "Adds" if plan.source in _NEW_CIDR else "Uses"
     pool = f" from the IPAM pool {code(plan.ipam_pool)}" if plan.ipam_pool else ""
     zones = counted(len({subnet.zone for subnet in plan.subnets}), "zone")
     subnets = f", with {counted(len(made), 'subnet')} in {zones}," if made else ""
-    return f"{verb} {code(plan.space)}{room}{pool}{subnets} and {_THEN[plan.strategy]}"
+    return f"{verb} {code(plan.space)}{room}{pool}{subnets} and {_then(plan)}"
+
+
+def _then(plan: Plan) -> str:
+    if plan.for_nodes:
+        return "lets nodes be launched there"
+    return _THEN[plan.strategy]
 
 
 _THEN = {
@@ -75,6 +84,7 @@ _THEN = {
     "node-group": "prepares it for new node groups, which you make",
     "delete-leaked-enis": "",
     "reclaim-warm": "",
+    "cluster-subnets": "gives them to the cluster instead of those that are too low",
 }
 
 
@@ -108,6 +118,10 @@ def undoable(plan: Plan) -> str:
         return "cannot be undone, and nothing uses what is deleted"
     if plan.frees:
         return "can be rolled back later: the settings become as they were, and nodes fill their warm pools again"
+    if plan.for_nodes:
+        return "can be rolled back later; nodes that live in the new subnets then have to end"
+    if plan.for_cluster:
+        return "can be rolled back later, once the former subnets have room"
     return "can be rolled back later; pods that use the new addresses then have to move"
 
 
@@ -144,7 +158,11 @@ def brief(plan: Plan) -> str:
     return ", ".join(made)
 
 
-_PURPOSE = {"subnet-discovery": ", found by its tag", "node-group": " for node groups"}
+_PURPOSE = {
+    "subnet-discovery": ", found by its tag",
+    "node-group": " for node groups",
+    "cluster-subnets": " for the cluster",
+}
 
 
 def _eni_configs(plan: Plan) -> int:
@@ -163,6 +181,8 @@ def taken_back(plan: Plan | None) -> tuple[str, str]:
     restored = ["ENIConfigs"] if _eni_configs(plan) else []
     restored += ["CNI settings"] if _by_us(plan, "configure_cni") else []
     restored += ["tags of your subnets"] if _by_us(plan, "tag_subnet") else []
+    restored += ["Auto Scaling groups"] if _by_us(plan, "extend_auto_scaling_group") else []
+    restored += ["the cluster's subnets"] if _by_us(plan, "update_cluster_subnets") else []
     deleted = ["subnets"] if any(subnet.id is None for subnet in plan.subnets) else []
     deleted += ["CIDR"] if plan.source in _NEW_CIDR else []
     return " and ".join(restored), " and ".join(deleted)
@@ -214,8 +234,13 @@ def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
     if plan.strategy == "subnet-discovery":
         tags = names((f"{key}={value}" for key, value in subnet.tags.items()), shown=2)
         return f"{text}, tagged {tags} so that ipamd finds it" if tags else f"{text} and tagged"
+    if plan.for_nodes:
+        tags = names((f"{key}={value}" for key, value in subnet.tags.items()), shown=2)
+        return f"{text}, for nodes" + (f", tagged {tags}" if tags else "")
     if plan.strategy == "node-group":
         return f"{text}, for node groups"
+    if plan.for_cluster:
+        return f"{text}, for the cluster"
     return f"{text}, ENIConfig {names(subnet.eni_configs, shown=3) or '-'}"
 
 

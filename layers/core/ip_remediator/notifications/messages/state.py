@@ -16,6 +16,7 @@ from ip_remediator.incidents.record import (
 )
 from ip_remediator.incidents.replacement_record import ReplacementState
 from ip_remediator.notifications.messages.text import Line, words
+from ip_remediator.planning.model import Plan
 
 STEP_WORDS = {
     Step.DIAGNOSE: "Diagnose",
@@ -24,6 +25,7 @@ STEP_WORDS = {
     Step.DELETE_LEAKED_ENIS: "Delete the leaked ENIs",
     Step.ASSOCIATE_CIDR: "Add the CIDR to the VPC",
     Step.CREATE_SUBNETS: "Create the subnets",
+    Step.GIVE_SUBNETS: "Give the subnets away",
     Step.APPLY_ENICONFIGS: "Apply the ENIConfigs",
     Step.CONFIGURE_CNI: "Turn on custom networking",
     Step.VERIFY: "Verify that the pods run",
@@ -39,6 +41,7 @@ _CURES = {
     "reclaim-warm": (Step.CONFIGURE_CNI, Step.VERIFY),
     "subnet-discovery": (*_SUBNETS, Step.VERIFY),
     "node-group": _SUBNETS,
+    "cluster-subnets": (*_SUBNETS, Step.GIVE_SUBNETS, Step.VERIFY),
 }
 # Outcomes that leave something in place.
 _STANDING = (Outcome.HEALED, Outcome.PARTLY, Outcome.PREPARED, Outcome.FAILED)
@@ -98,8 +101,13 @@ def _words_of(incident: Incident, step: Step) -> str:
 
 
 def _name_of(incident: Incident, step: Step) -> str:
-    reclaims = incident.plan is not None and incident.plan.strategy == "reclaim-warm"
-    return "Lower the warm targets" if step is Step.CONFIGURE_CNI and reclaims else STEP_WORDS[step]
+    """The step in words. Where subnets are not for pods alone, it is not pods that prove the cure."""
+    plan = incident.plan
+    if step is Step.CONFIGURE_CNI and plan and plan.strategy == "reclaim-warm":
+        return "Lower the warm targets"
+    if step is Step.VERIFY and plan and plan.recipients:
+        return "Verify that EKS has the subnets" if plan.for_cluster else "Verify that nodes can be launched"
+    return STEP_WORDS[step]
 
 
 def _has_own_line(incident: Incident, step: Step, result: StepResult) -> bool:
@@ -143,10 +151,15 @@ def _expected(incident: Incident) -> tuple[Step, ...]:
     approval."""
     if incident.mode == Mode.OBSERVE:
         return (Step.DIAGNOSE, Step.PLAN)
-    cure = _CURES.get(incident.plan.strategy, _CURE) if incident.plan else _CURE
+    cure = _cure(incident.plan) if incident.plan else _CURE
     if incident.mode == Mode.AUTO and incident.approval is None and Step.APPROVE not in incident.steps:
         return (Step.DIAGNOSE, Step.PLAN, *cure)
     return (Step.DIAGNOSE, Step.PLAN, Step.APPROVE, *cure)
+
+
+def _cure(plan: Plan) -> tuple[Step, ...]:
+    """The strategy node-group ends with the subnets, unless they are given to what launches nodes."""
+    return _CURES.get("cluster-subnets" if plan.recipients else plan.strategy, _CURE)
 
 
 def anything_made(incident: Incident) -> bool:

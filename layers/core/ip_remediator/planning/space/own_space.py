@@ -52,13 +52,21 @@ def leaves_half(snapshot: Snapshot, terms: PlanningOptions, size: Size) -> bool:
     return 2 * IPv4Network((0, size.block)).num_addresses <= free
 
 
-def pieces(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> dict[str, IPv4Network] | None:
-    """A piece for each zone, the largest that its demand asks for; None where some zone gets too little for its nodes.
+def pieces(
+    snapshot: Snapshot,
+    terms: PlanningOptions,
+    demand: dict[str, int],
+    *,
+    pools: Sequence[IPv4Network] | None = None,
+    largest: int = cidrs.LARGEST_PREFIX,
+) -> dict[str, IPv4Network] | None:
+    """A piece for each zone, the largest that its demand asks for, up to a /`largest`; None where some zone gets too
+    little for its nodes. `pools`: the CIDRs to take them from instead of those of CG-NAT.
 
     Where not every zone can have its full size, the largest sizes are cut first until all have one.
     """
-    for cap in range(cidrs.LARGEST_PREFIX, cidrs.SMALLEST_PREFIX + 1):
-        found = _placed(snapshot, terms, demand, cap)
+    for cap in range(largest, cidrs.SMALLEST_PREFIX + 1):
+        found = _placed(snapshot, terms, demand, cap, pools=pools)
         if found is not None:
             return found
     return None
@@ -70,7 +78,13 @@ def whole_pieces(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, i
 
 
 def _placed(
-    snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int], cap: int, *, whole: bool = False
+    snapshot: Snapshot,
+    terms: PlanningOptions,
+    demand: dict[str, int],
+    cap: int,
+    *,
+    whole: bool = False,
+    pools: Sequence[IPv4Network] | None = None,
 ) -> dict[str, IPv4Network] | None:
     """The neediest zone first; no piece is larger than a /`cap`."""
     taken = used(snapshot, terms)
@@ -79,7 +93,7 @@ def _placed(
         full = cidrs.subnet_prefix_for(demand[zone])
         wanted = max(cap, full)
         narrowest = wanted if whole else cidrs.SMALLEST_PREFIX
-        piece = next(_candidates(own_cidrs(snapshot), taken, wanted, narrowest), None)
+        piece = next(_candidates(own_cidrs(snapshot) if pools is None else pools, taken, wanted, narrowest), None)
         if piece is None or (piece.prefixlen > full and not holds(piece.prefixlen, demand[zone])):
             return None
         found[zone] = piece

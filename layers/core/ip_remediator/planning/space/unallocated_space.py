@@ -22,26 +22,33 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     CG-NAT CIDRs are left out: the planner carves those itself.
     """
     vpc = snapshot.vpc
-    if vpc is None or vpc.subnet_count is None or len(snapshot.subnets) < vpc.subnet_count:
+    if vpc is None or not is_known(snapshot):
         return
     zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
-    blocks = _a_block_each(snapshot, zones[:_TOLD], _pools(vpc))
+    blocks = _a_block_each(snapshot, zones[:_TOLD], pools(vpc))
     if blocks:
         yield _describe(snapshot, vpc.id, blocks, len(zones) - len(blocks))
 
 
-def _pools(vpc: Vpc) -> list[IPv4Network]:
+def is_known(snapshot: Snapshot) -> bool:
+    """Whether every subnet of the VPC was read."""
+    vpc = snapshot.vpc
+    return vpc is not None and vpc.subnet_count is not None and len(snapshot.subnets) >= vpc.subnet_count
+
+
+def pools(vpc: Vpc) -> list[IPv4Network]:
+    """The VPC's CIDRs outside CG-NAT, which networks beyond the VPC may route."""
     own = [IPv4Network(cidr.cidr) for cidr in vpc.cidrs if cidr.state == "associated"]
     return [cidr for cidr in own if not cidr.subnet_of(cidrs.CGNAT)]
 
 
-def _a_block_each(snapshot: Snapshot, zones: Iterable[str], pools: list[IPv4Network]) -> dict[str, IPv4Network]:
-    """By zone, a block of the pools that no subnet has; none at all unless every zone gets one."""
+def _a_block_each(snapshot: Snapshot, zones: Iterable[str], ranges: list[IPv4Network]) -> dict[str, IPv4Network]:
+    """By zone, a block of the ranges that no subnet has; none at all unless every zone gets one."""
     taken = [IPv4Network(subnet.cidr) for subnet in snapshot.subnets]
     blocks: dict[str, IPv4Network] = {}
     for zone in zones:
         prefix = cidrs.subnet_prefix_for(sizing.demand(snapshot, zone))
-        free = next((block for pool in pools for block in cidrs.free_blocks(pool, taken, prefix)), None)
+        free = next((block for pool in ranges for block in cidrs.free_blocks(pool, taken, prefix)), None)
         if free is None:
             return {}
         blocks[zone] = free

@@ -54,16 +54,30 @@ class EksCompute:
         with aws_call("DescribeNodegroup"):
             answer = self._eks.describe_nodegroup(clusterName=self._cluster, nodegroupName=name)
         group: dict[str, Any] = dict(answer["nodegroup"])
-        behind = (group.get("resources") or {}).get("autoScalingGroups") or []
+        sizes, template = group.get("scalingConfig") or {}, group.get("launchTemplate") or {}
         return NodeGroup(
             name=name,
             subnets=tuple(group.get("subnets") or ()),
             instance_types=tuple(group.get("instanceTypes") or ()),
-            desired=(group.get("scalingConfig") or {}).get("desiredSize"),
-            auto_scaling_group=behind[0]["name"] if behind else None,
+            desired=sizes.get("desiredSize"),
+            auto_scaling_group=_scaled_by(group),
+            least=sizes.get("minSize"),
+            most=sizes.get("maxSize"),
+            role=group.get("nodeRole"),
+            ami_type=group.get("amiType"),
+            capacity_type=group.get("capacityType"),
+            disk_size=group.get("diskSize"),
+            labels=dict(group.get("labels") or {}),
+            taints=tuple(dict(taint) for taint in group.get("taints") or ()),
+            launch_template={key: str(template[key]) for key in ("id", "version") if template.get(key)},
         )
 
     def _fargate_profile(self, name: str) -> FargateProfile:
         with aws_call("DescribeFargateProfile"):
             answer = self._eks.describe_fargate_profile(clusterName=self._cluster, fargateProfileName=name)
         return FargateProfile(name=name, subnets=tuple(answer["fargateProfile"].get("subnets") or ()))
+
+
+def _scaled_by(group: dict[str, Any]) -> str | None:
+    behind = (group.get("resources") or {}).get("autoScalingGroups") or []
+    return behind[0]["name"] if behind else None

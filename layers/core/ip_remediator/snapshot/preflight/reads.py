@@ -14,6 +14,7 @@ from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import Cluster, Node
 from ip_remediator.snapshot.model_vpc import Route, SecurityGroup, Vpc
 from ip_remediator.snapshot.preflight.eks_compute import EksCompute
+from ip_remediator.snapshot.preflight.node_launchers import auto_scaling_groups
 from ip_remediator.snapshot.preflight.quotas import read_quotas
 from ip_remediator.snapshot.preflight.routes import PrefixLists, TransitFacts, routes, transit
 from ip_remediator.snapshot.preflight.security_groups import SecurityGroupReader
@@ -51,6 +52,9 @@ class Preflight:
             self._list(f"{kind} of all namespaces", partial(workloads.overlays, kind)) for kind in WORKLOAD_KINDS
         ]
         self._karpenter = self._ask("Karpenter's API group", workloads.karpenter, None)
+        self._node_classes = self._ask("Karpenter's EC2NodeClasses", workloads.node_classes, None)
+        groups = partial(auto_scaling_groups, sources.autoscaling, cluster.name)
+        self._scaling_groups = self._ask("Auto Scaling groups", groups, None)
         compute = EksCompute(sources.eks, cluster.name, self.unread)
         self._node_groups = self._list("node groups", partial(compute.node_groups, pool))
         self._fargate_profiles = self._list("Fargate profiles", partial(compute.fargate_profiles, pool))
@@ -63,7 +67,9 @@ class Preflight:
             update={
                 "node_groups": self._node_groups.result(),
                 "fargate_profiles": self._fargate_profiles.result(),
+                "auto_scaling_groups": self._scaling_groups.result(),
                 "karpenter": nodes_of_karpenter or self._karpenter.result(),
+                "node_classes": self._node_classes.result(),
                 "webhooks": tuple(webhook for future in self._webhooks for webhook in future.result()),
                 "overlays": tuple(overlay for future in self._overlays for overlay in future.result()),
             }

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ip_remediator.clients.kubernetes.api import KubeApi
-from ip_remediator.snapshot.model_cluster import Webhook
+from ip_remediator.common.errors import NotFound
+from ip_remediator.snapshot.model_cluster import NodeClass, Webhook
+from ip_remediator.snapshot.preflight.node_launchers import node_class
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 WEBHOOK_KINDS = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations")
@@ -15,6 +17,7 @@ _WORKLOADS_PER_PAGE = 100
 # The API group of EC2NodeClass, which Karpenter's AWS provider brings; Auto Mode has NodePools, but a NodeClass of
 # its own. Discovery is open to everyone who is authenticated.
 _KARPENTER = "/apis/karpenter.k8s.aws"
+_NODE_CLASSES = f"{_KARPENTER}/v1/ec2nodeclasses"
 # Tailscale gives its nodes addresses of 100.64.0.0/10 and routes all of it; its operator labels what it makes
 # (cmd/k8s-operator/sts.go). NetBird takes a /16 of the same range.
 _OVERLAY_LABELS = ("tailscale.com/managed", "tailscale.com/parent-resource")
@@ -49,6 +52,13 @@ class KubeWorkloads:
 
     def karpenter(self) -> bool:
         return self._api.find(_KARPENTER) is not None
+
+    def node_classes(self) -> tuple[NodeClass, ...] | None:
+        """Where Karpenter starts nodes; nothing without Karpenter, None where its version 1 is not served."""
+        try:
+            return tuple(node_class(item) for item in self._api.items(_NODE_CLASSES))
+        except NotFound:
+            return None if self.karpenter() else ()
 
 
 def _service(webhook: dict[str, Any]) -> str:

@@ -1,0 +1,61 @@
+"""The entries of the change log: what an incident changed, and what was there before."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from ip_remediator.common.document import Document
+
+
+class ChangeKind(StrEnum):
+    VPC_CIDR = "vpc_cidr"
+    SUBNET = "subnet"
+    SUBNET_TAGS = "subnet_tags"
+    LEAKED_ENI = "leaked_eni"
+    CRD = "crd"
+    ENICONFIG = "eniconfig"
+    CNI = "cni"
+    RECLAIMED_WARM = "reclaimed_warm"
+    WARM_TARGETS = "warm_targets"
+    CORDON = "cordon"
+    AUTO_SCALING_GROUP = "auto_scaling_group"
+    CLUSTER_SUBNETS = "cluster_subnets"
+
+    @property
+    def in_vpc(self) -> bool:
+        """Made in the VPC, and not in the cluster."""
+        return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET, ChangeKind.SUBNET_TAGS, ChangeKind.LEAKED_ENI)
+
+    @property
+    def ends_with_cluster(self) -> bool:
+        """A cluster that is deleted takes it along."""
+        return not self.in_vpc and self is not ChangeKind.AUTO_SCALING_GROUP
+
+    @property
+    def names_subnets(self) -> bool:
+        """While it stands, something points at the incident's subnets."""
+        return self in (
+            ChangeKind.ENICONFIG,
+            ChangeKind.CNI,
+            ChangeKind.AUTO_SCALING_GROUP,
+            ChangeKind.CLUSTER_SUBNETS,
+        )
+
+    @property
+    def outstanding(self) -> bool:
+        """It can be taken back. An ENI that was leaked and deleted cannot, and nobody misses it."""
+        return self is not ChangeKind.LEAKED_ENI
+
+
+class ChangeMade(Document):
+    """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
+
+    `SUBNET_TAGS` are tags of a subnet that was there before: all that is ever changed of one. `WARM_TARGETS` and
+    `CORDON` are a rollback's own (`CORDON` a node replacement's, too), and last no longer than it.
+    """
+
+    kind: ChangeKind
+    target: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None

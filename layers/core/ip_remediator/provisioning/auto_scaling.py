@@ -1,0 +1,35 @@
+"""The subnets of an Auto Scaling group: read, and set as a whole, which is all that AWS offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.errors import NotFound
+from ip_remediator.snapshot.preflight.node_launchers import subnets_of
+
+
+@dataclass(frozen=True)
+class AutoScaling:
+    """Raises the errors of `common.errors`. `autoscaling` is boto3's client."""
+
+    autoscaling: Any
+
+    def subnets(self, group: str) -> tuple[str, ...]:
+        """Raises NotFound: there is no such group."""
+        return subnets_of(self.described(group))
+
+    def described(self, group: str) -> dict[str, Any]:
+        """Raises NotFound: there is no such group."""
+        with aws_call("DescribeAutoScalingGroups"):
+            groups = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+        if not groups:
+            raise NotFound(f"there is no Auto Scaling group {group}")
+        return dict(groups[0])
+
+    def set_subnets(self, group: str, subnets: Sequence[str]) -> None:
+        """Nothing else of the group is named, so nothing else of it changes."""
+        with aws_call("UpdateAutoScalingGroup"):
+            self.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, VPCZoneIdentifier=",".join(subnets))
