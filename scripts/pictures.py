@@ -25,7 +25,8 @@ from local.stack.stack import Cluster, Stack
 IMAGES = ROOT / "docs" / "images"
 FOLDER = ROOT / ".local" / "pictures"
 CALM, BUSY = 8, 10
-INCIDENT_SECONDS, CURE_SECONDS, ROLLBACK_SECONDS = 60.0, 90.0, 180.0
+# Of a machine on which others work, too.
+INCIDENT_SECONDS, CURE_SECONDS, ROLLBACK_SECONDS = 180.0, 240.0, 400.0
 # The simulated cluster lives ten times as fast, the state machines' waits are cut to a thirtieth.
 SPEED, WAIT_SCALE = 10.0, 0.03
 # The newest one with a headline: replies that are shown in the channel as well stand below it.

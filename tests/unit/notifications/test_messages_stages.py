@@ -26,6 +26,7 @@ from ip_remediator.incidents.repository import from_stream_image
 from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.links import Site, console_links
 from ip_remediator.notifications.messages.message import details_view, plain, render
+from ip_remediator.notifications.messages.state import NO_PLAN
 from ip_remediator.notifications.messages.text import mrkdwn, person, words
 from tests.unit.notifications.test_messages import buttons, texts
 from tests.unit.notifications.test_messages_rollback import question, rolling
@@ -240,3 +241,10 @@ def test_records_of_earlier_releases_still_render(path: Path) -> None:
     assert record.cluster in render(record).text
     assert plain(record)
     assert details_view(record)["blocks"]
+
+
+def test_the_command_that_lifts_a_quota_is_shown_as_code_to_be_copied() -> None:
+    command = "aws service-quotas request-service-quota-increase --service-code vpc --quota-code L-83CA0A9D"
+    failure = Failure(step=Step.PLAN, error=NO_PLAN, message=f"the quota is 5: ask for more with `{command}`")
+    shown = texts(render(incident(outcome=Outcome.NOT_CURABLE, failure=failure, closed_at=OPENED)))
+    assert f"ask for more with `{command}`" in shown

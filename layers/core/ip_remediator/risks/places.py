@@ -108,7 +108,7 @@ def cluster_subnets(migration: Migration) -> Risk | None:
         id="cluster-subnets-low",
         severity=Severity.LOW,
         found=f"free addresses: {shown(dict.fromkeys(counts))}",
-        breaks=f"nothing that runs; refused is {' and '.join(refused)}, and pod subnets do not change that",
+        breaks=f"nothing that runs, but AWS refuses {' and '.join(refused)}; pod subnets do not change that",
         remedy=f"`aws eks update-cluster-config --name {migration.snapshot.cluster.name} --resources-vpc-config "
         "subnetIds=...` with other subnets of the same zones",
     )

@@ -33,7 +33,18 @@ from ip_remediator.notifications.messages.state import (
     current_failure,
     step_lines,
 )
-from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, moment, names, person, words
+from ip_remediator.notifications.messages.text import (
+    Line,
+    Part,
+    code,
+    items,
+    listed,
+    moment,
+    names,
+    person,
+    prose,
+    words,
+)
 
 _SUBNETS_NAMED = 4
 _UNTOUCHED = (Outcome.OBSERVED, Outcome.REJECTED, Outcome.NOT_CURABLE, Outcome.NOT_NEEDED)
@@ -183,7 +194,7 @@ def _describe_free(subnet: SubnetBalance) -> str:
 
 def _failure(failure: Failure) -> Part:
     if failure.error == NO_PLAN:
-        return Part("Why there is no plan", [Line(words(failure.message), "none")])
+        return Part("Why there is no plan", [Line(prose(failure.message), "none")])
     step = next((text for step, text in STEP_WORDS.items() if step == failure.step), words(failure.step))
     lines = [Line(f"{step}: {words(failure.error)}", "failed"), Line(code(failure.message), "none")]
     if failure.outstanding:
