@@ -53,6 +53,9 @@ def typed_by_people(kind: type[DocumentT], document: Any) -> DocumentT:
     return kind.model_validate(document, extra="forbid")
 
 
+_set = object.__setattr__  # documents are frozen
+
+
 @cache
 def _all_fields(kind: type[Document]) -> set[str]:
     return set(kind.model_fields)
@@ -65,8 +68,8 @@ def unchecked(kind: type[DocumentT], values: dict[str, Any]) -> DocumentT:
     arrive by the thousand.
     """
     document = kind.__new__(kind)
-    object.__setattr__(document, "__dict__", values)
-    object.__setattr__(document, "__pydantic_fields_set__", _all_fields(kind))
-    object.__setattr__(document, "__pydantic_extra__", None)
-    object.__setattr__(document, "__pydantic_private__", None)
+    _set(document, "__dict__", values)
+    _set(document, "__pydantic_fields_set__", _all_fields(kind))
+    _set(document, "__pydantic_extra__", None)
+    _set(document, "__pydantic_private__", None)
     return document

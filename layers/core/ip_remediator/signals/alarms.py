@@ -63,7 +63,8 @@ class Metric(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """`queries`: the texts of Metrics Insights and PromQL; `attributes`: those of the one contributor that went off."""
+    """`configuration`: what holds the queries of Metrics Insights and PromQL. `attributes`: of the contributor that went
+    off, where it was one of many."""
 
     name: str
     description: str
@@ -72,7 +73,7 @@ class Alarm(NamedTuple):
     changed: datetime | None
     identity: str | None
     metrics: tuple[Metric, ...] = ()
-    queries: tuple[str, ...] = ()
+    configuration: object = None
     attributes: Mapping[str, object] = MappingProxyType({})
 
 
@@ -87,7 +88,7 @@ def of_eventbridge(event: object, detail: Mapping[str, object]) -> Alarm:
         changed=time_of(at(detail, "state", "timestamp")) or time_of(at(event, "time")),
         identity=text_at(event, "id"),
         metrics=tuple(_metrics(list_at(configuration, "metrics"))),
-        queries=tuple(_queries(configuration)),
+        configuration=configuration,
         attributes=mapping_at(detail, "alarmContributor", "attributes"),
     )
 
@@ -104,7 +105,7 @@ def of_notification(message: Mapping[str, object], identity: str | None) -> Alar
         changed=time_of(at(message, "StateChangeTime")),
         identity=identity,
         metrics=tuple(_metrics([{"MetricStat": {"Metric": trigger}}, *list_at(trigger, "Metrics")])),
-        queries=tuple(_queries(message)),
+        configuration=message,
         attributes=mapping_at(contributor, "attributes") or mapping_at(contributor, "Attributes"),
     )
 
@@ -113,8 +114,8 @@ def _metrics(entries: list[object]) -> Iterator[Metric]:
     """The metrics among the entries; expressions are passed over. EventBridge and SNS differ in the case of keys."""
     for entry in entries:
         metric = mapping_at(entry, "metricStat", "metric") or mapping_at(entry, "MetricStat", "Metric")
-        namespace = text_at(metric, "namespace") or text_at(metric, "Namespace")
-        name = text_at(metric, "name") or text_at(metric, "MetricName") or text_at(metric, "metricName")
+        namespace = first_text(metric, "namespace", "Namespace")
+        name = first_text(metric, "name", "MetricName", "metricName")
         dimensions = at(metric, "dimensions") or at(metric, "Dimensions")
         if namespace or name:
             yield Metric(namespace, name or "", _dimensions(dimensions))
@@ -151,11 +152,10 @@ def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Ou
     if alarm.state != "ALARM":
         return Dropped(reason=DropReason.NOT_IN_ALARM)
     relevant = [metric for metric in alarm.metrics if _concerns_addresses(metric)]
-    queries = [query for query in alarm.queries if _asks_for_addresses(query)]
-    named = ALARM_CLUSTER.search(f"{alarm.description} {alarm.name}")
-    if not (relevant or queries or named):
-        return _unrelated(alarm)
-    clusters = {named.group(1)} if named else _clusters(alarm, relevant, queries)
+    clusters = _clusters_of(alarm, relevant)
+    if clusters is None:
+        foreign = alarm.metrics or _queries(alarm.configuration)
+        return Dropped(reason=DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
     return build(
         source=Source.ALARM,
         cluster=_only_one(clusters) if clusters else cluster,
@@ -170,11 +170,6 @@ def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Ou
     )
 
 
-def _unrelated(alarm: Alarm) -> Dropped:
-    foreign = alarm.metrics or alarm.queries
-    return Dropped(reason=DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
-
-
 def _concerns_addresses(metric: Metric) -> bool:
     if metric.namespace in ALARM_NAMESPACES:
         return True
@@ -186,13 +181,27 @@ def _asks_for_addresses(query: str) -> bool:
     return bool(_METRIC.search(query)) or not ALARM_NAMESPACES.isdisjoint(_QUERY_NAMESPACE.findall(query))
 
 
-def _clusters(alarm: Alarm, metrics: list[Metric], queries: list[str]) -> set[str]:
-    """The clusters that contributor, dimensions or queries name, whichever of these names one first."""
-    contributor = first_text(alarm.attributes, *_CLUSTER_KEYS)
-    if contributor:
+def _clusters_of(alarm: Alarm, metrics: list[Metric]) -> set[str] | None:
+    """The clusters that an alarm on addresses names; None for an alarm on anything else.
+
+    `metrics`: those of the alarm's that are about addresses. Of words, contributor, dimensions and queries the first
+    that names a cluster counts.
+    """
+    if named := ALARM_CLUSTER.search(f"{alarm.description} {alarm.name}"):
+        return {named.group(1)}
+    clusters = _clusters_in_attributes(alarm, metrics)
+    if clusters and metrics:
+        return clusters
+    queries = [query for query in _queries(alarm.configuration) if _asks_for_addresses(query)]
+    if not (metrics or queries):
+        return None
+    return clusters or {name for query in queries for name in _MATCHER.findall(query) if cluster_name(name)}
+
+
+def _clusters_in_attributes(alarm: Alarm, metrics: list[Metric]) -> set[str]:
+    if alarm.attributes and (contributor := first_text(alarm.attributes, *_CLUSTER_KEYS)):
         return {contributor}
-    dimensions = {name for metric in metrics if (name := first_text(metric.dimensions, *_CLUSTER_KEYS))}
-    return dimensions or {name for query in queries for name in _MATCHER.findall(query) if cluster_name(name)}
+    return {name for metric in metrics if (name := first_text(metric.dimensions, *_CLUSTER_KEYS))}
 
 
 def _node(alarm: Alarm, metrics: list[Metric]) -> str | None:

@@ -6,7 +6,7 @@ drops, never with an exception.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 
@@ -74,7 +74,8 @@ def parse_eventbridge(event: object, *, received_at: datetime) -> Outcome:
     detail = at(event, "detail")
     if not isinstance(event, dict) or not isinstance(detail, dict):
         return Dropped(reason=DropReason.NOT_AN_EVENT)
-    return next(iter(_Reader(received_at).eventbridge(event, detail, Envelope())))
+    outcomes = _Reader(received_at).eventbridge(event, detail, Envelope())
+    return next(iter(outcomes), Dropped(reason=DropReason.UNKNOWN_SHAPE))
 
 
 def parse_kubernetes_event(document: object, *, cluster: str | None, received_at: datetime) -> Outcome:
@@ -110,7 +111,7 @@ class _Reader:
         self._received_at = received_at
         self._groups = groups
 
-    def recognise(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+    def recognise(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
         """What `document` itself is; None where it may be an envelope."""
         detail = document.get("detail")
         if isinstance(detail, dict) and ("source" in document or "detail-type" in document):
@@ -121,24 +122,24 @@ class _Reader:
             return parse_batch(document, received_at=self._received_at, groups=self._groups, cluster=envelope.cluster)
         event = event_in(document)
         if event:
-            return iter([self._of_event(event, envelope)])
+            return [self._of_event(event, envelope)]
         return self._of_services(document, envelope) or self._of_line(document, envelope)
 
     def eventbridge(
         self, event: Mapping[str, object], detail: Mapping[str, object], envelope: Envelope
-    ) -> Iterator[Outcome]:
+    ) -> Iterable[Outcome]:
         source, kind = event.get("source"), event.get("detail-type")
         if source == OWN_SOURCE:
-            return iter([_parse_own(event, detail, self._received_at)])
+            return [_parse_own(event, detail, self._received_at)]
         if source == "aws.cloudwatch":
             if kind not in _ALARM_DETAIL_TYPES:
-                return iter([Dropped(reason=DropReason.UNKNOWN_SHAPE)])
-            return iter([self._of_alarm(alarms.of_eventbridge(event, detail), envelope)])
+                return [Dropped(reason=DropReason.UNKNOWN_SHAPE)]
+            return [self._of_alarm(alarms.of_eventbridge(event, detail), envelope)]
         inner = Envelope(envelope.cluster, first_text(event, "id"))
         outcomes = self.recognise(detail, inner)
-        if outcomes is None:
-            outcomes = chain.from_iterable(find(detail, self.recognise, inner))
-        return _outcomes_or(DropReason.UNKNOWN_SHAPE, outcomes)
+        if outcomes is not None:
+            return outcomes
+        return _outcomes_or(DropReason.UNKNOWN_SHAPE, chain.from_iterable(find(detail, self.recognise, inner)))
 
     def _of_event(self, event: kubernetes_events.KubernetesEvent, envelope: Envelope) -> Outcome:
         return kubernetes_events.signal_of(event, cluster=envelope.cluster, received_at=self._received_at)
@@ -146,7 +147,7 @@ class _Reader:
     def _of_alarm(self, alarm: alarms.Alarm, envelope: Envelope) -> Outcome:
         return alarms.signal_of(alarm, cluster=envelope.cluster, received_at=self._received_at)
 
-    def _of_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+    def _of_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
         """What AWS's services and Alertmanager say."""
         of_aws = self._of_cloudwatch(document, envelope) or self._of_other_aws_services(document, envelope)
         if of_aws is not None:
@@ -157,21 +158,21 @@ class _Reader:
             return self._of_sns(document, envelope)
         return None
 
-    def _of_cloudwatch(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+    def _of_cloudwatch(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
         """An alarm, as CloudWatch sends it to SNS or has a Lambda function invoked with it."""
         if "AlarmName" in document and "NewStateValue" in document:
-            return iter([self._of_alarm(alarms.of_notification(document, envelope.identity), envelope)])
+            return [self._of_alarm(alarms.of_notification(document, envelope.identity), envelope)]
         if isinstance(document.get("alarmData"), dict):
             alarm = alarms.of_eventbridge(document, mapping_at(document, "alarmData"))
-            return iter([self._of_alarm(alarm, envelope)])
+            return [self._of_alarm(alarm, envelope)]
         return None
 
-    def _of_other_aws_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+    def _of_other_aws_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
         """What CloudTrail, Auto Scaling, AWS Health and EKS say."""
         if "eventName" in document and "eventSource" in document:
-            return iter([aws_events.signal_of_call(document, envelope.identity, self._received_at)])
+            return [aws_events.signal_of_call(document, envelope.identity, self._received_at)]
         if "AutoScalingGroupName" in document and "StatusMessage" in document:
-            return iter([aws_events.signal_of_launch(document, envelope.identity, self._received_at)])
+            return [aws_events.signal_of_launch(document, envelope.identity, self._received_at)]
         if "eventTypeCode" in document and "service" in document:
             return aws_events.signal_of_aws_health(document, envelope.identity, self._received_at)
         if isinstance(at(document, "health", "issues"), list):
@@ -194,15 +195,15 @@ class _Reader:
         for alert in alerts:
             yield alarms.signal_of_alert(alert, common, envelope.cluster, self._received_at)
 
-    def _of_sns(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+    def _of_sns(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
         """A confirmation, or a message that is plain text: only Alertmanager's is known. JSON is looked into."""
         message = text_at(document, "Message") or ""
         if document.get("Type") not in ("Notification", None):
-            return iter([Dropped(reason=DropReason.CONTROL_MESSAGE)])
+            return [Dropped(reason=DropReason.CONTROL_MESSAGE)]
         alerts = alarms.alerts_in(message)
         return self._of_alerts(list(alerts), {}, envelope) if alerts else None
 
-    def _of_line(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome] | None:
+    def _of_line(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
         """A record of a log shipper that came another way than through CloudWatch Logs, unless an event is in it."""
         if not _LINE_KEYS & document.keys() or not _TEXT_KEYS & document.keys():
             return None
@@ -210,17 +211,15 @@ class _Reader:
             return None
         line = log_lines.line_of(_text_of(document), document, Origin())
         moment = time_under(document, "time", "timestamp", "@timestamp", "date")
-        return iter(
-            [
-                log_lines.signal_of(
-                    line,
-                    cluster=cluster_in(document) or envelope.cluster,
-                    moment=moment,
-                    identity=envelope.identity,
-                    received_at=self._received_at,
-                )
-            ]
-        )
+        return [
+            log_lines.signal_of(
+                line,
+                cluster=cluster_in(document) or envelope.cluster,
+                moment=moment,
+                identity=envelope.identity,
+                received_at=self._received_at,
+            )
+        ]
 
 
 _LINE_KEYS = frozenset({"kubernetes", "systemd_unit", "_SYSTEMD_UNIT", "ident", "SYSLOG_IDENTIFIER", "stream"})

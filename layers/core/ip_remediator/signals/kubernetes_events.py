@@ -78,12 +78,12 @@ def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
     """The event that `document` itself is (not one that stands somewhere inside it)."""
     reason = document.get("reason") or document.get("Reason")
     if isinstance(reason, str):
+        if document.get("format") == LAYOUT:
+            return _of_layout(document, reason)
         for key in ("involvedObject", "regarding", "involved_object"):
             about = document.get(key)
             if isinstance(about, dict):
                 return _of_api(document, about, reason)
-        if document.get("format") == LAYOUT:
-            return _of_layout(document, reason)
         if reason in EVENT_REASONS:
             return _of_fields(_fields(document))
     if not _KEYS_OF_ATTRIBUTES.isdisjoint(document):

@@ -46,10 +46,10 @@ def inflate(data: str) -> object:
     """The JSON in base64 and gzip; `Dropped` where it is none or too large."""
     inflater = zlib.decompressobj(_GZIP)
     try:
-        text = inflater.decompress(base64.b64decode(data, validate=True), MAX_INFLATED_BYTES)
+        text = inflater.decompress(binascii.a2b_base64(data, strict_mode=True), MAX_INFLATED_BYTES)
         if not inflater.eof and len(text) >= MAX_INFLATED_BYTES:
             return Dropped(reason=DropReason.TOO_LARGE)
-        if text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
+        if len(text) > MAX_CONTAINERS and text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
             return Dropped(reason=DropReason.TOO_LARGE)
         return json.loads(text)
     except (binascii.Error, zlib.error, ValueError, RecursionError):
