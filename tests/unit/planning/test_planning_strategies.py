@@ -211,7 +211,7 @@ def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_ha
     assert [change.by_hand for change in result.changes] == [False] * 3 + [True] * 3
     assert (result.heals_now, result.prepares_only) == (0, True)
     assert result.expectation == "heals 0 of 2 pods now, 2 when the handed-over changes are applied"
-    first, config, _, settings = handover_of(result, {az("a"): "subnet-1", az("b"): "subnet-2"})
+    first, config, *_, settings = handover_of(result, {az("a"): "subnet-1", az("b"): "subnet-2"})
     assert first == "aws-node is managed by Argo CD cni: put the following into its source, ENIConfigs first"
     assert '"spec": {"subnet": "subnet-1"}' in config
     assert "managed-by" not in config
@@ -221,7 +221,7 @@ def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_ha
 
 def test_given_a_helm_release_then_the_settings_are_handed_over_as_its_values() -> None:
     release = Cni(version="v1.23.1", owner="helm", owned_by="Helm release aws-vpc-cni")
-    _, _, _, settings = first_plan(by_gitops(cni=release)).handover
+    *_, settings = first_plan(by_gitops(cni=release)).handover
     told, _, values = settings.partition(": ")
     assert told == "in the values of Helm release aws-vpc-cni"
     assert json.loads(values) == {"env": CUSTOM}

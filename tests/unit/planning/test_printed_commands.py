@@ -18,12 +18,24 @@ import pytest
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
 from ip_remediator.snapshot.model import Snapshot
 from tests.unit.support.corpus import CASES
 from tests.unit.support.plans import first_plan
 
 clidriver = pytest.importorskip("awscli.clidriver")
-STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "auto")
+# eksctl create nodegroup --help (eksctl User Guide, "Nodegroups", "Custom subnets").
+EKSCTL_CREATE_NODEGROUP = {
+    "--cluster",
+    "--name",
+    "--subnet-ids",
+    "--node-type",
+    "--nodes",
+    "--nodes-min",
+    "--nodes-max",
+    "--node-private-networking",
+    "--region",
+}
 # A command ends where the sentence goes on: at a backtick, a bracket of words, or "; ".
 _COMMAND = re.compile(r"\b(?:aws|kubectl|eksctl) [a-z][^`]*")
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
@@ -111,13 +123,20 @@ def problem(command: str) -> str | None:
             verb = next((word for word in words[1:] if word in KUBECTL), None)
             return None if verb else "no verb that kubectl has"
         case _:
-            return None if words[1:3] == ["create", "nodegroup"] else "eksctl is used for node groups only"
+            return _eksctl_problem(words)
+
+
+def _eksctl_problem(words: list[str]) -> str | None:
+    if words[1:3] != ["create", "nodegroup"]:
+        return "eksctl is used for node groups only"
+    unknown = {word for word in words[3:] if word.startswith("-")} - EKSCTL_CREATE_NODEGROUP
+    return f"unknown {sorted(unknown)}" if unknown else None
 
 
 def told_by(snapshot: Snapshot, signals: Any) -> Iterator[str]:
     diagnosis = diagnose(snapshot, signals)
     yield from texts(json.loads(diagnosis.model_dump_json()))
-    for strategy in STRATEGIES:
+    for strategy in REQUESTED_STRATEGIES:
         try:
             yield from texts(json.loads(first_plan(snapshot, PlanningOptions(strategy=strategy)).model_dump_json()))  # type: ignore[arg-type]
         except CannotPlan as refusal:
@@ -141,6 +160,7 @@ def test_every_command_of_the_corpus_parses_as_printed() -> None:
         "aws ec2 create-tags --resources subnet-1",
         "kubectl lable node x",
         "kubectl label node 'x",
+        "eksctl create nodegroup --cluster x --subnets subnet-1",
     ],
 )
 def test_given_a_misspelt_command_then_it_is_found(wrong: str) -> None:

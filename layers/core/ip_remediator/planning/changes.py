@@ -117,3 +117,9 @@ def eni_config_manifest(name: str, subnet_id: str) -> dict[str, Any]:
         "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "eks-ip-remediator"}},
         "spec": {"subnet": subnet_id},
     }
+
+
+def without_our_mark(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What people apply by hand: whoever applies it manages it."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "labels"}
+    return {**manifest, "metadata": metadata}

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ip_remediator.common.text import some_of
-from ip_remediator.planning.changes import cni_settings, describe_settings
+from ip_remediator.planning.changes import cni_settings, describe_settings, without_our_mark
 from ip_remediator.planning.model import Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import NodeGroup
@@ -23,17 +23,20 @@ def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tu
     told = [f"{owner}: put the following into its source, ENIConfigs first"]
     if snapshot.cni.eni_config_crd is False:
         told.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
-    told += [
-        f"kubectl apply -f - <<< {shlex.quote(json.dumps(_whole(snapshot, change)))}"
-        for change in written
-        if change.action == "apply_eniconfig"
-    ]
-    kept = [change.target for change in written if _groups_of(snapshot, change)]
-    if kept:
-        told.append(f"of {some_of(kept)} only spec.subnet changes: securityGroups stay as they are now")
+    told += _eni_configs(snapshot, [change for change in written if change.action == "apply_eniconfig"])
     if any(change.action == "configure_cni" for change in written):
         told.append(_settings(snapshot))
     return tuple(told)
+
+
+def _eni_configs(snapshot: Snapshot, changes: Sequence[Change]) -> Iterator[str]:
+    for change in changes:
+        yield f"kubectl apply -f - <<< {shlex.quote(json.dumps(_whole(snapshot, change)))}"
+    if changes:
+        yield "`kubectl diff -f -` with the same document shows first what would change"
+    kept = [change.target for change in changes if _groups_of(snapshot, change)]
+    if kept:
+        yield f"of {some_of(kept)} only spec.subnet changes: securityGroups stay as they are now"
 
 
 def _settings(snapshot: Snapshot) -> str:
@@ -44,10 +47,12 @@ def _settings(snapshot: Snapshot) -> str:
 
 
 def _whole(snapshot: Snapshot, change: Change) -> object:
-    """The ENIConfig with all of its spec, for in a source a manifest replaces what is there. Whoever applies it manages
-    it, so our mark is left out."""
-    manifest = json.loads(json.dumps(change.manifest))
-    manifest["metadata"].pop("labels", None)
+    """The ENIConfig with its labels, annotations and whole spec, for in a source a manifest replaces what is there.
+    Whoever applies it manages it, so our mark is left out."""
+    manifest = json.loads(json.dumps(without_our_mark(change.manifest or {})))
+    if present := snapshot.eni_config(change.target):
+        kept = {"labels": present.labels, "annotations": present.annotations}
+        manifest["metadata"] |= {name: dict(marks) for name, marks in kept.items() if marks}
     if groups := _groups_of(snapshot, change):
         manifest["spec"]["securityGroups"] = list(groups)
     return manifest

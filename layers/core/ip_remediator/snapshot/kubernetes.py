@@ -29,6 +29,8 @@ ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 # A node lists its images: it is ten times as large as a pod's event.
 _NODES_PER_PAGE = 250
 _PODS_PER_PAGE = 500
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_OURS = "eks-ip-remediator"
 _BRANCH_ENI = "vpc.amazonaws.com/pod-eni"
 _COMPUTE_TYPE = "eks.amazonaws.com/compute-type"
 _OS = "kubernetes.io/os"
@@ -89,6 +91,8 @@ class KubernetesReader:
                 subnet=item.get("spec", {}).get("subnet"),
                 security_groups=tuple(item.get("spec", {}).get("securityGroups") or ()),
                 managed_by=_spec_manager(item),
+                labels=_marks_of_others(item, "labels"),
+                annotations=_marks_of_others(item, "annotations"),
             )
             for item in (listed or {}).get("items", [])
         ]
@@ -219,6 +223,15 @@ def _waits(pod: dict[str, Any], failures: dict[str, Any]) -> bool:
         and not pod["metadata"].get("deletionTimestamp")
         and pod["metadata"]["uid"] in failures
     )
+
+
+def _marks_of_others(item: dict[str, Any], kind: Literal["labels", "annotations"]) -> dict[str, str]:
+    marks = item["metadata"].get(kind) or {}
+    return {
+        name: value
+        for name, value in marks.items()
+        if name != _LAST_APPLIED and not name.startswith(_OURS) and value != _OURS
+    }
 
 
 def _holds_address(pod: dict[str, Any]) -> bool:

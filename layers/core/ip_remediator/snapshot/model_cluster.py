@@ -238,12 +238,15 @@ class Cni(Document):
 
 
 class EniConfig(Document):
-    """One ENIConfig; `managed_by` is the field manager that wrote its spec."""
+    """One ENIConfig; `managed_by` is the field manager that wrote its spec. `labels` and `annotations` without those
+    that we and kubectl set."""
 
     name: str
     subnet: str | None = None
     security_groups: tuple[str, ...] = ()
     managed_by: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
 
 
 class NetworkInterface(Document):
