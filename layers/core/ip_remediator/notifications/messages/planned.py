@@ -60,6 +60,11 @@ def does(plan: Plan) -> str:
     if plan.frees:
         freed = counted(sum(plan.frees.values()), "address", "addresses")
         return f"Lets nodes give back {freed} that they keep warm; the CNI then calls EC2 whenever pods start"
+    return _uses(plan)
+
+
+def _uses(plan: Plan) -> str:
+    """Which addresses pods or nodes get, and how."""
     made = [subnet for subnet in plan.subnets if subnet.id is None]
     addresses = sum(_usable(subnet.cidr) for subnet in plan.subnets)
     noun = "address" if plan.recipients else "pod address"
