@@ -97,7 +97,7 @@ class SubnetRecipients:
 
     def _shrink(self, change: ChangeMade) -> None:
         present = self.groups.subnets(change.target)
-        wanted = _without(present, change)
+        wanted = without(present, change)
         if not wanted:
             raise RequestRefused(
                 f"Auto Scaling group {change.target} has only subnets of this incident by now: give it others first"
@@ -107,13 +107,13 @@ class SubnetRecipients:
 
     def _put_back(self, change: ChangeMade) -> None:
         present = self.cluster.present()
-        wanted = _without(present, change)
+        wanted = without(present, change)
         if wanted == present:
             return
         self.cluster.wait(self.cluster.change(wanted))
 
 
-def _without(present: tuple[str, ...], change: ChangeMade) -> tuple[str, ...]:
+def without(present: tuple[str, ...], change: ChangeMade) -> tuple[str, ...]:
     """What was there before, where nobody changed it since; else without what we added, and with what it replaced."""
     before, after = (change.before or {})["subnets"], (change.after or {})["subnets"]
     if list(present) == after:
