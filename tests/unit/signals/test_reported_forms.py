@@ -83,6 +83,22 @@ EVENTS: dict[str, Any] = {
     "Datadog's log of an event": {"message": SANDBOX, "hostname": f"{NODE}-shop-prod", "ddsource": "kubernetes", "ddtags": ",".join(TAGS)},
     "eventrouter's glog": lines(json.dumps({"log": f"I0302 08:14:31.1 1 glogsink.go:42] {json.dumps({'verb': 'ADDED', 'event': EVENT})}", "kubernetes": {"host": SHIPPERS_NODE}}), "/aws/containerinsights/shop-prod/application", ROUTER),
     "a CRI line of an exporter": lines(f"2026-03-02T08:14:31.1Z stdout F {json.dumps(EVENT)}", "/aws/containerinsights/shop-prod/application", ROUTER),
+    "Splunk's HTTP event of OpenTelemetry": {
+        "host": SHIPPERS_NODE,
+        "sourcetype": "kube:events",
+        "event": SANDBOX,
+        "fields": {"k8s.event.reason": "FailedCreatePodSandBox", "k8s.namespace.name": NAMESPACE, "k8s.object.kind": "Pod", "k8s.object.name": NAME, "k8s.node.name": NODE, "k8s.cluster.name": "shop-prod"},
+    },
+    "New Relic": {
+        "eventType": "InfrastructureEvent",
+        "event.reason": "FailedCreatePodSandBox",
+        "event.message": SANDBOX,
+        "event.involvedObject.kind": "Pod",
+        "event.involvedObject.name": NAME,
+        "event.involvedObject.namespace": NAMESPACE,
+        "event.source.host": NODE,
+        "clusterName": "shop-prod",
+    },
     "metricbeat": {
         "kubernetes": {"event": {"reason": "FailedCreatePodSandBox", "message": SANDBOX, "involved_object": {"kind": "Pod", "name": NAME, "namespace": NAMESPACE}, "source": {"host": NODE}}},
         "orchestrator": {"cluster": {"name": "shop-prod"}},
@@ -125,6 +141,7 @@ LINES: dict[str, dict[str, Any]] = {
     "syslog with a short host name": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
     "the kubelet of Ubuntu's snap": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet-eks.daemon[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
     "the log of the CNI plugin": lines({"log": f"2020-03-16T15:02:38.124Z [ERROR] Failed to assign an IP address to pod {NAME}, namespace {NAMESPACE} container 6f"}, DATAPLANE, AWS_NODE),
+    "klog in JSON": lines({"message": json.dumps({"caller": "kuberuntime/kuberuntime_manager.go:1", "msg": "CreatePodSandbox for pod failed", "pod": {"name": NAME, "namespace": NAMESPACE}, "err": SANDBOX}), "hostname": NODE, "systemd_unit": "kubelet.service"}, DATAPLANE),
     "journald in OpenTelemetry": lines({"body": {"MESSAGE": KLOG, "_HOSTNAME": NODE, "_SYSTEMD_UNIT": "kubelet.service"}, "resource": {"k8s.cluster.name": "shop-prod"}}, "/otel"),
 }  # fmt: skip
 
@@ -223,3 +240,14 @@ def test_given_words_of_old_ipamds_that_do_not_come_up_then_they_count(words: st
     signal = read(lines({"log": f"2019-08-07T02:24:04.835Z [INFO] {words}"}, DATAPLANE, AWS_NODE))
     assert isinstance(signal, Signal)
     assert (signal.cause, signal.node) == (Cause.CNI_DOWN, NODE)
+
+
+def test_given_an_event_of_the_cluster_autoscaler_about_a_full_subnet_then_new_nodes_are_affected() -> None:
+    words = "Scale-up failed for group eks-a: There are not enough free addresses in subnet 'subnet-0a1b2c3d4e5f60718' to satisfy the requested number of instances."
+    about = {"kind": "ConfigMap", "namespace": "kube-system", "name": "cluster-autoscaler-status"}
+    signal = read(
+        {**EVENT, "reason": "FailedToScaleUpGroup", "message": words, "involvedObject": about, "source": {}},
+        cluster="shop-prod",
+    )
+    assert isinstance(signal, Signal)
+    assert (signal.cause, signal.affected, signal.pod) == (Cause.SUBNET_FULL, Affected.NODES, None)

@@ -63,7 +63,7 @@ class Metric(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """`configuration`: what holds the queries of Metrics Insights and PromQL. `attributes`: of the contributor that went
+    """`configuration` holds the queries of Metrics Insights and PromQL. `attributes`: of the contributor that went
     off, where it was one of many."""
 
     name: str

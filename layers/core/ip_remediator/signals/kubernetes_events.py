@@ -44,6 +44,8 @@ EVENT_REASONS: Mapping[str, _Proof | None] = {
 # Karpenter says InsufficientCapacityError about instance types as well: only EC2's words about addresses count.
 _ABOUT_NODES = frozenset({"InsufficientCapacityError"})
 _KINDS_OF_NODES = frozenset({"NodeClaim", "NodePool", "Machine", "MachineSet", "MachineDeployment", "Provisioner"})
+# Words of programs that start nodes, and of EC2 to them: what EC2 refuses them, new nodes lack.
+LAUNCHERS = ("cluster-autoscaler", "karpenter", "requested number of instances", "NodeClaim")
 # Since it is a public project, the EKS node monitoring agent gives the node condition as reason, and its own reason in
 # front of the message (pkg/manager/node_exporter.go of aws/eks-node-monitoring-agent, v1.6); before, the reason alone.
 AGENT_CONDITION = "NetworkingReady"
@@ -71,7 +73,7 @@ class KubernetesEvent(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-_KEYS_OF_ATTRIBUTES = frozenset({"attributes", "tags", "ddtags", "body"})
+_KEYS_OF_ATTRIBUTES = frozenset({"attributes", "tags", "ddtags", "body", "fields", "event.reason", "k8s.event.reason"})
 
 
 def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
@@ -143,7 +145,7 @@ def _node_of(document: Mapping[str, object], about: Mapping[str, object]) -> str
 # Names of fields, in lower case and without signs, in the order in which they count.
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "reason": ("k8seventreason", "eventreason", "reason"),
-    "message": ("message", "note", "msg", "text", "body", "messages"),
+    "message": ("message", "note", "msg", "text", "body", "messages", "event"),
     "kind": ("k8sobjectkind", "involvedobjectkind", "objectkind", "kubekind", "kind"),
     "namespace": ("k8snamespacename", "kubenamespace", "involvedobjectnamespace", "objectnamespace", "namespace", "ns"),
     "name": ("k8sobjectname", "involvedobjectname", "objectname", "kubename", "name", "k8spodname", "podname", "pod"),
@@ -157,7 +159,9 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 # A field of one of these names makes a document an event, whatever its reason.
 _EXPLICIT = frozenset({"k8seventreason", "eventreason", "format"})
-_PARTS = ("attributes", "details", "labels", "source", "involvedObject")
+_PARTS = ("attributes", "fields", "details", "labels", "source", "involvedObject")
+# What New Relic puts "event." in front of.
+_PREFIXED = ("eventinvolvedobject", "eventsource", "eventmessage")
 _SIGNS = re.compile(r"[^a-z0-9]")
 _MAX_FIELDS = 300
 _DATADOG_LINE = re.compile(r"\*\*(\w{1,80})\*\*: ?(.{0,2000})")
@@ -171,7 +175,8 @@ def _fields(document: Mapping[str, object]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for name, value in (*_key_values(parts), *_tags(document), *_listed(document), *_listed(resource)):
         if isinstance(value, str | int | float) and len(fields) < _MAX_FIELDS:
-            fields.setdefault(_SIGNS.sub("", name[:100].lower()), value)
+            plain = _SIGNS.sub("", name[:100].lower())
+            fields.setdefault(plain.removeprefix("event") if plain.startswith(_PREFIXED) else plain, value)
     return fields
 
 
@@ -266,7 +271,8 @@ def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datet
     if isinstance(proof, Dropped):
         return proof
     cause, strength = proof
-    about_nodes = reason in _ABOUT_NODES or event.kind in _KINDS_OF_NODES
+    launched = any(words in message for words in LAUNCHERS)
+    about_nodes = reason in _ABOUT_NODES or event.kind in _KINDS_OF_NODES or launched
     return build(
         source=Source.KUBERNETES_EVENT,
         cluster=event.cluster or cluster,

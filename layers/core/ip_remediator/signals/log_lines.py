@@ -22,7 +22,7 @@ from ip_remediator.signals.error_catalogue import (
     first_that_counts,
     occurrences,
 )
-from ip_remediator.signals.kubernetes_events import EVENT_REASONS
+from ip_remediator.signals.kubernetes_events import EVENT_REASONS, LAUNCHERS
 from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
 from ip_remediator.signals.unwrap import plain_value
@@ -204,6 +204,11 @@ _POD_FORMS = (
         True,
     ),
     (
+        '"pod":',  # klog in JSON
+        re.compile(r'"pod": ?\{"name": ?"([a-z0-9.-]{1,253})", ?"namespace": ?"([a-z0-9.-]{1,253})"'),
+        True,
+    ),
+    (
         ", namespace ",  # the CNI plugin's log
         re.compile(r"\bpod ([a-z0-9.-]{1,253}), namespace ([a-z0-9.-]{1,253})\b"),
         True,
@@ -229,8 +234,6 @@ def pod_in(text: str) -> str | None:
 _DEBUG = re.compile(r'"level": ?"debug"|\[DEBUG\]|\blevel=debug\b', re.IGNORECASE)
 _FAILURES = ("fail", "error", "unable", "panic", "fatal", "refused", "denied", "timed out", "timeout")
 _OF_THE_CNI = ("aws-cni", "PodSandbox")
-# Programs that start nodes: what EC2 refuses them, new nodes lack.
-_LAUNCHERS = ("cluster-autoscaler", "karpenter", "requested number of instances", "NodeClaim")
 
 
 class Judged(NamedTuple):
@@ -282,7 +285,7 @@ def signal_of(
     if judged.reason:
         return Dropped(reason=judged.reason)
     own_node = line.speaker is not Speaker.OTHER
-    launcher = not own_node and any(words in line.words for words in _LAUNCHERS)
+    launcher = not own_node and any(words in line.words for words in LAUNCHERS)
     return build(
         source=Source.LOGS,
         cluster=cluster,
