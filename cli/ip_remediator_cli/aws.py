@@ -43,10 +43,10 @@ class Aws:
 
     def credentials(self) -> Credentials:
         """For signing a cluster's token."""
-        found = self._session.get_credentials()
-        if found is None:
+        resolved = self._session.get_credentials()
+        if resolved is None:
             raise NoCredentialsError
-        return found
+        return resolved
 
     def caller(self) -> tuple[str, str]:
         """Account id and ARN of who calls."""

@@ -34,7 +34,7 @@ def _close(arguments: Namespace) -> int:
         closed = _actions(aws, deployment).close(incident.id, aws.caller()[1], arguments.reason[:_LONGEST_REASON])
     except StillWorkedOn as works:
         raise CommandError(f"{incident.id} was not closed: {works}{_how_to_stop(works)}") from works
-    print(_told(closed))
+    print(_describe(closed))
     return OK
 
 
@@ -43,30 +43,30 @@ def _unlock(arguments: Namespace) -> int:
     actions = _actions(aws, find_deployment(aws, arguments.stack))
     vpc, cluster = arguments.vpc, arguments.cluster
     holder = actions.lock_holder(vpc) if vpc else actions.marker_holder(cluster)
-    what = f"the lock of {vpc}" if vpc else f"the marker of cluster {cluster}"
+    lock = f"the lock of {vpc}" if vpc else f"the marker of cluster {cluster}"
     if holder is None:
-        print(f"{what} is free")
+        print(f"{lock} is free")
         return OK
-    print(f"{what} is held by incident {holder.incident}: {holder.works or holder.proof}")
+    print(f"{lock} is held by incident {holder.incident}: {holder.works or holder.proof}")
     if holder.works:
-        _check_forced(arguments, what, holder)
+        _check_forced(arguments, lock, holder)
     if vpc:
         actions.unlock_vpc(vpc, holder)
     else:
         actions.unlock_cluster(cluster, holder)
-    print(f"{what} is free now; what the incident made, and how it ends: ip-remediator close {holder.incident}")
+    print(f"{lock} is free now; what the incident made, and how it ends: ip-remediator close {holder.incident}")
     return OK
 
 
-def _check_forced(arguments: Namespace, what: str, holder: Holder) -> None:
+def _check_forced(arguments: Namespace, lock: str, holder: Holder) -> None:
     if not arguments.force:
         raise CommandError(
-            f"{what} stays: incident {holder.incident} is at work ({holder.works}); wait for its end, stop its "
+            f"{lock} stays: incident {holder.incident} is at work ({holder.works}); wait for its end, stop its "
             "execution, or take it with --force"
         )
     print("whoever works under it stops before its next change, and what it has made stays")
-    if not (arguments.yes or confirmed(f"take {what} away from {holder.incident}?")):
-        raise BadInput(f"{what} stays: nobody confirmed")
+    if not (arguments.yes or confirmed(f"take {lock} away from {holder.incident}?")):
+        raise BadInput(f"{lock} stays: nobody confirmed")
 
 
 def _how_to_stop(works: StillWorkedOn) -> str:
@@ -75,7 +75,7 @@ def _how_to_stop(works: StillWorkedOn) -> str:
     return f"; stop it first: aws stepfunctions stop-execution --execution-arn {works.execution}"
 
 
-def _told(closed: Closed) -> str:
+def _describe(closed: Closed) -> str:
     incident = closed.incident
     how = f"is closed as {incident.outcome}" if closed.was_open else f"was closed already, as {incident.outcome}"
     block = incident.plan.block if incident.plan else None

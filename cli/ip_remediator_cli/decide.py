@@ -23,7 +23,7 @@ from ip_remediator_cli.tables import page
 class OpenQuestion:
     """`what` is asked; `shown` is what a person should have read before answering."""
 
-    what: str
+    text: str
     approval: Approval
     shown: str
 
@@ -35,13 +35,13 @@ def run(arguments: Namespace) -> int:
     incident = records.chosen(arguments)
     question = open_question(incident)
     _check(arguments, question)
-    print(f"{question.shown}\n\n{question.what}; open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC")
+    print(f"{question.shown}\n\n{question.text}; open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC")
     if not (arguments.yes or confirmed("approve?" if arguments.approved else "reject?")):
         print("nothing was answered")
         return OK
     is_rollback = question.approval is incident.rollback_approval
     try:
-        told = answer(
+        note = answer(
             Approvals(aws.table(deployment.output("IncidentsTableName")), utc_now),
             aws.client("stepfunctions"),
             question.approval.id,
@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
         )
     except ApprovalRefused as refusal:
         raise CommandError(f"{incident.id}: {refusal}; see `ip-remediator status {incident.id}`") from refusal
-    print(told or f"{'approved' if arguments.approved else 'rejected'}; follow it: ip-remediator status {incident.id}")
+    print(note or f"{'approved' if arguments.approved else 'rejected'}; follow it: ip-remediator status {incident.id}")
     return OK
 
 
@@ -66,9 +66,9 @@ def open_question(incident: Incident) -> OpenQuestion:
         (incident.rollback_approval, f"roll {incident.id} back?", describe_rollback(incident)),
         (incident.replacement_approval, f"replace nodes of {incident.cluster}?", ""),
     )
-    for approval, what, shown in candidates:
+    for approval, text, shown in candidates:
         if approval and approval.state is ApprovalState.PENDING and utc_now() < approval.expires_at:
-            return OpenQuestion(what, approval, page(f"incident {incident.id}", shown))
+            return OpenQuestion(text, approval, page(f"incident {incident.id}", shown))
     raise BadInput(
         f"INCIDENT: {incident.id} waits for no answer; see `ip-remediator status {incident.id}`, or ask again with "
         f"`ip-remediator start --cluster {incident.cluster}`"

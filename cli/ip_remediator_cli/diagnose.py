@@ -25,8 +25,8 @@ def run(arguments: Namespace) -> int:
     shown = address_map(snapshot)
     if arguments.map:
         write_text(arguments.map, map_svg(shown, f"{snapshot.cluster.name}: address space"), "--map")
-    told = page(describe(snapshot.cluster.name, diagnosis), describe_map(shown))
-    print(told if arguments.output == "table" else in_format(arguments.output, diagnosis.model_dump(mode="json")))
+    output = page(describe(snapshot.cluster.name, diagnosis), describe_map(shown))
+    print(output if arguments.output == "table" else in_format(arguments.output, diagnosis.model_dump(mode="json")))
     return status_of(diagnosis)
 
 

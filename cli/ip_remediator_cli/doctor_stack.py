@@ -102,10 +102,10 @@ class StackDoctor:
     def _clock(self) -> Finding:
         with aws_call("GetCallerIdentity"):
             answer = self.aws.client("sts").get_caller_identity()
-        told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        if not told:
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if not date:
             return Finding.unknown("AWS told no time")
-        apart = abs((utc_now() - parsedate_to_datetime(told)).total_seconds())
+        apart = abs((utc_now() - parsedate_to_datetime(date)).total_seconds())
         if apart > _CLOCK_SECONDS:
             return Finding.doubtful(f"this machine is {apart:.0f} s apart from AWS", "set its clock")
         return Finding.ok(f"{apart:.0f} s apart from AWS")
@@ -115,8 +115,8 @@ class StackDoctor:
         """The secret and Slack's API URL, as the deployed function has them."""
         with aws_call("GetFunctionConfiguration"):
             name = f"{self.deployment.stack}-notify"
-            found = self.aws.client("lambda").get_function_configuration(FunctionName=name)
-        variables = found["Environment"]["Variables"]
+            configuration = self.aws.client("lambda").get_function_configuration(FunctionName=name)
+        variables = configuration["Environment"]["Variables"]
         return read_slack_secret(self.aws.client("ssm"), variables["SLACK_SECRET"]), variables["SLACK_API_URL"]
 
     def _secret(self) -> Finding:
@@ -135,10 +135,10 @@ class StackDoctor:
         answer = urllib3.request(
             "POST", f"{api_url}auth.test", headers={"Authorization": f"Bearer {secret.bot_token}"}, timeout=_TIMEOUT
         )
-        told: dict[str, Any] = answer.json()
-        if not told.get("ok"):
+        document: dict[str, Any] = answer.json()
+        if not document.get("ok"):
             return Finding.broken(
-                f"Slack refuses the bot token: {told.get('error')}",
+                f"Slack refuses the bot token: {document.get('error')}",
                 "install the app again, and store its new bot token",
             )
         scopes = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")} - {""}
@@ -147,7 +147,7 @@ class StackDoctor:
             return Finding.doubtful(
                 f"the app lacks the scopes {', '.join(missing)}", "add them as in slack/manifest.yaml, install it again"
             )
-        return Finding.ok(f"{told.get('user')} in workspace {told.get('team')}")
+        return Finding.ok(f"{document.get('user')} in workspace {document.get('team')}")
 
     def slack_endpoint(self) -> Finding:
         """A signed request that means nothing must be acknowledged, an unsigned one refused."""

@@ -43,9 +43,9 @@ def _report(error: Exception) -> int:
     # Imports botocore, which commands that work off-line do without.
     from ip_remediator_cli.explain import explained  # noqa: PLC0415
 
-    told = error if isinstance(error, CommandError) else explained(error)
-    print(f"error: {' '.join(str(told).split())}", file=sys.stderr)
-    return told.status if isinstance(told, CommandError) else FAILED
+    reported = error if isinstance(error, CommandError) else explained(error)
+    print(f"error: {' '.join(str(reported).split())}", file=sys.stderr)
+    return reported.status if isinstance(reported, CommandError) else FAILED
 
 
 if __name__ == "__main__":

@@ -417,7 +417,7 @@ def _block_prefix(text: str) -> int | str:
 
 
 def _ago(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if not found:
+    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write 30m, 12h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> int:
     snapshot = read_snapshot(arguments.snapshot)
     diagnosis = diagnose(snapshot, causes(arguments, snapshot.cluster.name))
     try:
-        made = make_plan(snapshot, diagnosis, _terms(arguments))
+        made = make_plan(snapshot, diagnosis, _options(arguments))
     except CannotPlan as reason:
         document = _refusal_document(diagnosis, reason)
         shown = _refusal(snapshot, diagnosis, reason)
@@ -42,12 +42,12 @@ def run(arguments: Namespace) -> int:
     space = address_map(snapshot, made)
     if arguments.map:
         write_text(arguments.map, map_svg(space, f"{snapshot.cluster.name}: address space after the plan"), "--map")
-    told = page(describe_plan(snapshot.cluster.name, made), describe_map(space))
-    print(told if arguments.output == "table" else in_format(arguments.output, made.model_dump(mode="json")))
+    output = page(describe_plan(snapshot.cluster.name, made), describe_map(space))
+    print(output if arguments.output == "table" else in_format(arguments.output, made.model_dump(mode="json")))
     return OK
 
 
-def _terms(arguments: Namespace) -> PlanningOptions:
+def _options(arguments: Namespace) -> PlanningOptions:
     return PlanningOptions(
         pools=tuple(arguments.pool or [cidrs.CGNAT]),
         excluded=tuple(arguments.exclude),
@@ -60,9 +60,9 @@ def _terms(arguments: Namespace) -> PlanningOptions:
     )
 
 
-def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions) -> Plan:
+def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptions) -> Plan:
     """The plan with the first free block. Raises CannotPlan."""
-    needed = requirement(snapshot, diagnosis, terms)
+    needed = requirement(snapshot, diagnosis, options)
     block = next(_fitting_blocks(snapshot, needed), None) if needed.needs_block else None
     if needed.needs_block and block is None:
         raise CannotPlan(
@@ -76,12 +76,10 @@ def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions) 
 def _who_has(needed: BlockRequirement) -> str:
     """The widest ranges in the way."""
     pools = [IPv4Network(pool) for pool in needed.pools]
-    taken = [(IPv4Network(cidr), whose) for cidr, whose in needed.excluded.items()]
-    inside = sorted(
-        (cidr.prefixlen, cidr, whose) for cidr, whose in taken if any(cidr.overlaps(pool) for pool in pools)
-    )
-    told = "; ".join(f"{cidr} is the {whose}" for _, cidr, whose in inside[:3])
-    return f" ({told})" if told else ""
+    taken = [(IPv4Network(cidr), user) for cidr, user in needed.excluded.items()]
+    inside = sorted((cidr.prefixlen, cidr, user) for cidr, user in taken if any(cidr.overlaps(pool) for pool in pools))
+    users = "; ".join(f"{cidr} is the {user}" for _, cidr, user in inside[:3])
+    return f" ({users})" if users else ""
 
 
 def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IPv4Network]:
@@ -96,14 +94,14 @@ def _fitting_blocks(snapshot: Snapshot, needed: BlockRequirement) -> Iterator[IP
 def _refusal_document(diagnosis: Diagnosis, reason: CannotPlan) -> dict[str, Any]:
     """Every field of a plan, null or empty; `expectation` says why there is none."""
     empty: dict[str, Any] = {name: [] if _is_list(name) else None for name in Plan.model_fields}
-    known: dict[str, Any] = {
+    document: dict[str, Any] = {
         "curable": False,
         "verdict": diagnosis.verdict.value,
         "unknown": list(diagnosis.unknown),
         "expectation": str(reason),
         "alternatives": [] if status_of(diagnosis) == NOT_NEEDED else list(reason.alternatives),
     }
-    return empty | known
+    return empty | document
 
 
 def _is_list(field: str) -> bool:

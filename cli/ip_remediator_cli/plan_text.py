@@ -44,7 +44,7 @@ def _headline(cluster: str, made: Plan) -> str:
 
 def _describe_risks(made: Plan) -> str:
     """A block for each risk: in a table its sentences would be wider than any terminal."""
-    told = [
+    texts = [
         f"  {risk.severity.name.lower()}: {risk.id}\n"
         + "\n".join(
             wrapped(cell(getattr(risk, part)), f"    {part + ':':<8}", " " * 12)
@@ -52,4 +52,4 @@ def _describe_risks(made: Plan) -> str:
         )
         for risk in made.risks
     ]
-    return "\n".join(["Risks", *told]) if told else ""
+    return "\n".join(["Risks", *texts]) if texts else ""

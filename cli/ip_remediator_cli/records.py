@@ -57,12 +57,12 @@ class IncidentRecords:
         if id_ not in (None, LATEST):
             return self.get(id_)
         if cluster:
-            found = self.latest(cluster)
-            if found is None:
+            latest = self.latest(cluster)
+            if latest is None:
                 raise BadInput(
                     f"--cluster: cluster {cluster!r} has had no incident; `ip-remediator incidents` lists all"
                 )
-            return found
+            return latest
         if id_ is None:
             raise BadInput("INCIDENT: name an incident (`ip-remediator incidents` lists them), or say latest")
         incidents = self.latest_of_each()
@@ -80,8 +80,8 @@ class IncidentRecords:
     def latest_of_each(self) -> list[Incident]:
         """The latest incident of every cluster, the newest first. Scans the table: an operator's question, not a
         function's."""
-        found = [self.get(str(item["incident_id"])) for item in self._scan(Attr("sk").eq(_MARKER), "incident_id")]
-        return sorted(found, key=lambda incident: incident.opened_at, reverse=True)
+        incidents = [self.get(str(item["incident_id"])) for item in self._scan(Attr("sk").eq(_MARKER), "incident_id")]
+        return sorted(incidents, key=lambda incident: incident.opened_at, reverse=True)
 
     def _scan(self, wanted: ConditionBase, attribute: str) -> Iterator[dict[str, Any]]:
         arguments: dict[str, Any] = {"FilterExpression": wanted, "ProjectionExpression": attribute}

@@ -143,11 +143,11 @@ def _risks(incident: Incident) -> Iterable[Risk]:
 
 
 def _pods(incident: Incident) -> list[tuple[str, ...]]:
-    found = incident.verification
-    if found is None:
+    verification = incident.verification
+    if verification is None:
         return []
-    healed = [(f"{p.namespace}/{p.name}", p.address or "", p.zone or "", p.node or "") for p in found.healed]
-    return [*healed, *((name, "still waits", "", "") for name in found.still_stuck)]
+    healed = [(f"{p.namespace}/{p.name}", p.address or "", p.zone or "", p.node or "") for p in verification.healed]
+    return [*healed, *((name, "still waits", "", "") for name in verification.still_stuck)]
 
 
 def _time(moment: datetime) -> str:

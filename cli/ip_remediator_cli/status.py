@@ -90,13 +90,13 @@ def _plan_matters(incident: Incident) -> bool:
 
 def describe_rollback(incident: Incident) -> str:
     """What people should know before they confirm the rollback that was asked for."""
-    seen = incident.rollback.assessment if incident.rollback else None
-    if seen is None:
+    use_of_block = incident.rollback.assessment if incident.rollback else None
+    if use_of_block is None:
         return ""
     return page(
-        f"{seen.pods} pods and {seen.interfaces} ENIs use the block at {_time(seen.at)}",
-        bullets("Pods", seen.pod_names),
-        bullets("Notes", seen.notes),
+        f"{use_of_block.pods} pods and {use_of_block.interfaces} ENIs use the block at {_time(use_of_block.at)}",
+        bullets("Pods", use_of_block.pod_names),
+        bullets("Notes", use_of_block.notes),
     )
 
 
@@ -125,8 +125,8 @@ def _facts(incident: Incident) -> str:
 def _signals(signals: SignalSummary) -> str:
     if not signals.count:
         return ""
-    seen = f", seen {_time(signals.first_seen)} to {_time(signals.last_seen)}" if signals.first_seen else ""
-    return f"{signals.count} of {len(signals.pods)} pods: {', '.join(signals.causes)}{seen}"
+    period = f", seen {_time(signals.first_seen)} to {_time(signals.last_seen)}" if signals.first_seen else ""
+    return f"{signals.count} of {len(signals.pods)} pods: {', '.join(signals.causes)}{period}"
 
 
 def _approval(incident: Incident) -> str:
@@ -141,10 +141,10 @@ def _rollback(incident: Incident) -> str:
     latest = incident.rollback
     if latest is None:
         return ""
-    seen = latest.assessment
-    use = f"; {seen.pods} pods and {seen.interfaces} ENIs on the block at {_time(seen.at)}" if seen else ""
-    way = f"; in the way: {', '.join(seen.in_the_way)}" if seen and seen.in_the_way else ""
-    return f"{latest.state}, asked for by {latest.requested_by}{use}{way}"
+    use = latest.assessment
+    on_block = f"; {use.pods} pods and {use.interfaces} ENIs on the block at {_time(use.at)}" if use else ""
+    way = f"; in the way: {', '.join(use.in_the_way)}" if use and use.in_the_way else ""
+    return f"{latest.state}, asked for by {latest.requested_by}{on_block}{way}"
 
 
 def _steps(incident: Incident) -> str:
@@ -161,12 +161,12 @@ def _handed_over(incident: Incident) -> str:
 
 
 def _verification(incident: Incident) -> str:
-    found = incident.verification
-    if found is None:
+    verification = incident.verification
+    if verification is None:
         return ""
-    pods = [[f"{pod.namespace}/{pod.name}", pod.address, pod.zone, pod.subnet, pod.node] for pod in found.healed]
-    pods += [[name, None, None, None, "still waits"] for name in found.still_stuck]
-    balances = [[subnet.id, subnet.zone, subnet.cidr, subnet.before, subnet.after] for subnet in found.subnets]
+    pods = [[f"{pod.namespace}/{pod.name}", pod.address, pod.zone, pod.subnet, pod.node] for pod in verification.healed]
+    pods += [[name, None, None, None, "still waits"] for name in verification.still_stuck]
+    balances = [[subnet.id, subnet.zone, subnet.cidr, subnet.before, subnet.after] for subnet in verification.subnets]
     return page(
         table(["pod", "address", "zone", "subnet", "node"], pods) if pods else "",
         table(["subnet", "zone", "cidr", "free before", "free after"], balances) if balances else "",

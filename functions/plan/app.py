@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     """Performs the action of `PLAN`."""
     call, settings = PLAN.parse(event), PlanSettings.read(os.environ)
-    terms = stack_options(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
-    terms = with_sizes(terms, settings.block_prefix, settings.subnet_prefix)
-    terms = replace(
-        terms,
+    options = stack_options(settings.strategy, settings.pools, settings.excluded_cidrs, settings.ipam_pool_id)
+    options = with_sizes(options, settings.block_prefix, settings.subnet_prefix)
+    options = replace(
+        options,
         may_reclaim_warm=settings.auto_reclaim_warm == "true",
         cluster_subnets_of=settings.cluster_subnets_of,
     )
     table, ledger = session.table(settings.incidents_table), Ledger(session.table(settings.ledger_table), utc_now)
     proposer = Proposer(
         incidents=Incidents(table, utc_now),
-        blocks=Blocks(ledger, Ipam(session.client("ec2")) if terms.ipam_pool else None),
+        blocks=Blocks(ledger, Ipam(session.client("ec2")) if options.ipam_pool else None),
         lock=VpcLock(table, utc_now),
         limit=DailyLimit(table, utc_now, int(settings.max_per_vpc_per_day)),
-        terms=terms,
+        options=options,
         clock=utc_now,
     )
     return call.perform(PlanWork(proposer, int(settings.approval_minutes)))

@@ -48,21 +48,11 @@ RIDDLES = frozenset(
     }
 )
 # Names that are part of a stored document, a payload or Slack's API; the plan's risks are public as they are.
-FOLDERS = (
-    "functions",
-    "local",
-    "scripts",
-    "benchmarks",
-    *(
-        f"layers/core/ip_remediator/{path.name}"
-        for path in PACKAGES
-        if path.parent == LIBRARY and path.name not in ("planning", "provisioning")
-    ),
-)
+FOLDERS = ("layers/core/ip_remediator", "functions", "cli", "local", "scripts", "benchmarks")
 NAMES_OF_FIELDS = {
-    ("cluster_actions.py", "left"),
-    ("network_actions.py", "left"),
-    ("model.py", "found"),
+    ("node_replacement/cluster_actions.py", "left"),
+    ("provisioning/network_actions.py", "left"),
+    ("risks/model.py", "found"),
 }
 
 

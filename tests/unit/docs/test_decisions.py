@@ -58,12 +58,12 @@ def test_what_is_refused_is_refused_and_the_rest_is_not() -> None:
     for row in rows(_sections()["Strategies"]):
         if "is refused when" not in row or row["asked for"] == "`node-group`":
             continue
-        terms = PlanningOptions(strategy=row["asked for"].strip("`"))  # type: ignore[arg-type]
+        options = PlanningOptions(strategy=row["asked for"].strip("`"))  # type: ignore[arg-type]
         if row["is refused when"] == "never":
-            assert first_plan(snapshot(*FULL, **cannot), terms).strategy == "custom-networking"
+            assert first_plan(snapshot(*FULL, **cannot), options).strategy == "custom-networking"
         else:
             with pytest.raises(CannotPlan):
-                first_plan(snapshot(*FULL, **cannot), terms)
+                first_plan(snapshot(*FULL, **cannot), options)
 
 
 def test_the_sources_of_a_block_are_the_codes() -> None:

@@ -153,7 +153,7 @@ def test_given_prefix_delegation_then_single_addresses_are_no_cure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("options", "said"),
     [
         (
             PlanningOptions(strategy="custom-networking", insists=True),
@@ -162,9 +162,9 @@ def test_given_prefix_delegation_then_single_addresses_are_no_cure() -> None:
         (PlanningOptions(block=IPv4Network("100.99.0.0/22")), "this run asks for the block 100.99.0.0/22"),
     ],
 )
-def test_given_a_run_that_asks_for_something_then_it_gets_that(terms: PlanningOptions, said: str) -> None:
+def test_given_a_run_that_asks_for_something_then_it_gets_that(options: PlanningOptions, said: str) -> None:
     facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b"))
-    result = first_plan(facts, terms)
+    result = first_plan(facts, options)
     assert result.strategy == "custom-networking"
     assert said in reason(result, "delete-leaked-enis")
 

@@ -138,8 +138,8 @@ def test_a_plan_is_made_if_and_only_if_some_candidate_of_the_pools_overlaps_noth
     pools, kept = ranges
     facts = snapshot(*(zone(letter, free=0, stuck=1) for letter in LETTERS[:zones]))
     diagnosis = diagnose(facts)
-    terms = PlanningOptions(pools=pools, excluded=tuple(kept))
-    prefix = requirement(facts, diagnosis, terms).prefix
+    options = PlanningOptions(pools=pools, excluded=tuple(kept))
+    prefix = requirement(facts, diagnosis, options).prefix
     candidates = [
         block
         for pool in pools
@@ -149,9 +149,9 @@ def test_a_plan_is_made_if_and_only_if_some_candidate_of_the_pools_overlaps_noth
     ]
     if not candidates:
         with pytest.raises(CannotPlan, match="is free in"):
-            make_plan(facts, diagnosis, terms)
+            make_plan(facts, diagnosis, options)
         return
-    assert make_plan(facts, diagnosis, terms).block == str(candidates[0])
+    assert make_plan(facts, diagnosis, options).block == str(candidates[0])
 
 
 def _around(route: IPv4Network) -> list[IPv4Network]:
@@ -182,14 +182,14 @@ def test_no_block_equals_contains_or_lies_inside_a_range_that_somebody_has(
         "remote": {"cluster": Cluster(name="prod", remote_cidrs=(text,))},
         "user": {},
     }
-    terms = PlanningOptions(excluded=(destination,) if where == "user" else ())
+    options = PlanningOptions(excluded=(destination,) if where == "user" else ())
     facts = snapshot(zone("a", free=0, stuck=1), **taking[where])
-    needed = requirement(facts, diagnose(facts), terms)
+    needed = requirement(facts, diagnose(facts), options)
     for block in _around(destination):
         refusal = block_refusal(facts, needed, block)
         assert refusal is not None
         assert "overlaps the" in refusal
-    assert not IPv4Network(make_plan(facts, diagnose(facts), terms).block or "").overlaps(destination)
+    assert not IPv4Network(make_plan(facts, diagnose(facts), options).block or "").overlaps(destination)
 
 
 # --- Order

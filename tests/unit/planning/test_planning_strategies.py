@@ -317,15 +317,15 @@ def test_given_thousands_of_full_nodes_then_the_plan_stays_small() -> None:
 # --- Prepared, and waiting for people
 
 
-@pytest.mark.parametrize("terms", [NODE_GROUP, PlanningOptions()], ids=["node-group", "aws-node of Argo CD"])
-def test_given_prepared_subnets_that_no_node_uses_then_no_more_are_made(terms: PlanningOptions) -> None:
+@pytest.mark.parametrize("options", [NODE_GROUP, PlanningOptions()], ids=["node-group", "aws-node of Argo CD"])
+def test_given_prepared_subnets_that_no_node_uses_then_no_more_are_made(options: PlanningOptions) -> None:
     ours = {"eks-ip-remediator:incident": "prod-1", "eks-ip-remediator:cluster": "prod"}
     owned = Cni(version="v1.23.1", owner="gitops", owned_by="argocd.argoproj.io/instance=cni")
     waiting = Part(subnets=(subnet("a", id="subnet-made", cidr="100.64.0.0/24", free=251, tags=ours),))
     with pytest.raises(CannotPlan, match="subnet-made of incident prod-1 are prepared and no node uses them yet"):
-        first_plan(snapshot(*FULL, waiting, CONFIGS, cni=owned), terms)
+        first_plan(snapshot(*FULL, waiting, CONFIGS, cni=owned), options)
     theirs = Part(subnets=(subnet("a", id="subnet-x", cidr="100.64.0.0/24", tags={**ours, **OTHER}),))
-    assert first_plan(snapshot(*FULL, theirs, CONFIGS, cni=owned), terms).prepares_only
+    assert first_plan(snapshot(*FULL, theirs, CONFIGS, cni=owned), options).prepares_only
 
 
 def test_given_prepared_subnets_then_a_plan_that_we_carry_out_ourselves_is_made_all_the_same() -> None:

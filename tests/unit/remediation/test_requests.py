@@ -163,8 +163,8 @@ def test_given_a_stacks_strategy_that_the_cluster_cannot_have_then_no_field_of_t
 
 
 def test_given_the_stacks_parameters_then_the_terms_are_read_from_them():
-    terms = stack_options("auto", "100.64.0.0/10, 198.19.0.0/16", "none", "ipam-pool-1")
-    assert terms == PlanningOptions(
+    options = stack_options("auto", "100.64.0.0/10, 198.19.0.0/16", "none", "ipam-pool-1")
+    assert options == PlanningOptions(
         pools=(IPv4Network("100.64.0.0/10"), IPv4Network("198.19.0.0/16")), strategy="auto", ipam_pool="ipam-pool-1"
     )
     assert stack_options("node-group", "100.64.0.0/10", "10.0.0.0/8", "none").ipam_pool is None
@@ -188,8 +188,8 @@ def test_given_a_wrong_parameter_then_the_setting_is_named(parameters: tuple[str
     [("auto", "auto", (None, None, False)), ("needed", "auto", (None, None, True)), ("20", "23", (20, 23, False))],
 )
 def test_given_the_parameters_of_sizes_then_they_are_the_planners(block: str, subnet: str, sizes: tuple[Any, ...]):
-    terms = with_sizes(PlanningOptions(), block, subnet)
-    assert (terms.block_prefix, terms.subnet_prefix, terms.as_needed) == sizes
+    options = with_sizes(PlanningOptions(), block, subnet)
+    assert (options.block_prefix, options.subnet_prefix, options.as_needed) == sizes
 
 
 @pytest.mark.parametrize(("block", "subnet"), [("15", "auto"), ("auto", "29"), ("auto", "needed"), ("many", "auto")])

@@ -13,9 +13,9 @@ from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Snapshot
 
 
-def first_plan(facts: Snapshot, terms: PlanningOptions | None = None) -> Plan:
+def first_plan(facts: Snapshot, options: PlanningOptions | None = None) -> Plan:
     """The plan with the first block that is free, as the ledger would choose it."""
-    wanted = requirement(facts, diagnose(facts), terms)
+    wanted = requirement(facts, diagnose(facts), options)
     if not wanted.needs_block:
         return plan(facts, diagnose(facts), wanted, None)
     taken = [IPv4Network(cidr) for cidr in wanted.excluded]

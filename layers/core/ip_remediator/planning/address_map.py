@@ -81,8 +81,8 @@ def _added(plan: Plan | None) -> list[IPv4Network]:
 
 
 def _inside(cidr: IPv4Network, subnets: Iterable[MappedSubnet]) -> list[MappedSubnet]:
-    found = [subnet for subnet in subnets if subnet.network.subnet_of(cidr)]
-    return sorted(found, key=lambda subnet: subnet.network)
+    inside = [subnet for subnet in subnets if subnet.network.subnet_of(cidr)]
+    return sorted(inside, key=lambda subnet: subnet.network)
 
 
 def map_lines(cidrs: Sequence[MappedCidr]) -> list[str]:

@@ -28,15 +28,17 @@ class Size:
     subnet: int
 
 
-def sizes(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> list[Size]:
+def sizes(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) -> list[Size]:
     """The largest first: what lasts, then what nodes need with room for growth, then less, down to what they hold."""
     needed = as_needed(demand)
-    if thrift(snapshot, terms):
+    if thrift(snapshot, options):
         return needed
     first = needed[0]
-    block, subnet = terms.block_prefix or BLOCK_PREFIX, terms.subnet_prefix or min(SUBNET_PREFIX, first.subnet)
+    block, subnet = options.block_prefix or BLOCK_PREFIX, options.subnet_prefix or min(SUBNET_PREFIX, first.subnet)
     lasting = _down_from(block, subnet, zones=len(demand))
-    if terms.block_prefix or terms.subnet_prefix:  # somebody chose: nothing larger than that, however much is needed
+    if (
+        options.block_prefix or options.subnet_prefix
+    ):  # somebody chose: nothing larger than that, however much is needed
         return [*lasting[:1], *(size for size in needed if size.block > block and size.subnet >= subnet)]
     return [*(size for size in lasting if size.block < first.block and size.subnet <= first.subnet), *needed]
 
@@ -67,15 +69,15 @@ def holds(prefix: int, demand: int) -> bool:
     return cidrs.usable_addresses(IPv4Network((0, prefix))) * sizing.GROWTH >= demand
 
 
-def thrift(snapshot: Snapshot, terms: PlanningOptions) -> str | None:
+def thrift(snapshot: Snapshot, options: PlanningOptions) -> str | None:
     """Why addresses are scarce here; None where they cost nothing, or somebody chose the sizes."""
-    if terms.block_prefix or terms.subnet_prefix:
+    if options.block_prefix or options.subnet_prefix:
         return None
-    if terms.as_needed:
+    if options.as_needed:
         return "the settings say so"
-    if terms.ipam_pool:
+    if options.ipam_pool:
         return "IPAM shares its pool among others"
-    routable = [str(pool) for pool in terms.pools if not pool.subnet_of(cidrs.CGNAT)]
+    routable = [str(pool) for pool in options.pools if not pool.subnet_of(cidrs.CGNAT)]
     if routable:
         return f"{some_of(routable)} is not of {cidrs.CGNAT}"
     places = _routed(snapshot)

@@ -29,7 +29,7 @@ from ip_remediator.snapshot.node_room.limits import uses_prefixes
 
 def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:
     """Why `block` cannot serve the requirement, or None. Covers AWS's association table for a new CIDR."""
-    owner = next((whose for cidr, whose in needed.excluded.items() if IPv4Network(cidr).overlaps(block)), None)
+    owner = next((user for cidr, user in needed.excluded.items() if IPv4Network(cidr).overlaps(block)), None)
     if owner:
         return f"{block} overlaps the {owner}"
     if needed.source == "existing-cidr" or snapshot.vpc is None:
@@ -46,7 +46,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
     subnets = _subnets(snapshot, needed, block)
     owner = foreign_owner(snapshot, _pointed(needed)) if needed.strategy.startswith("custom-networking") else None
     made = changes(snapshot, needed, str(block) if block else None, subnets, foreign=owner is not None)
-    told = _handover(snapshot, needed, subnets, owner, made)
+    handover = _handover(snapshot, needed, subnets, owner, made)
     expected = expect(snapshot, needed, by_hand=owner is not None)
     draft = Plan(
         verdict=diagnosis.verdict.value,
@@ -68,7 +68,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         frees=needed.frees,
         heals_now=expected.heals_now,
         replace_nodes=expected.replace_nodes,
-        handover=told,
+        handover=handover,
         alternatives=_instead(snapshot, diagnosis, needed, owner),
         unknown=(*diagnosis.unknown, *_unknown(snapshot)),
     )
@@ -121,8 +121,8 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement,
     if owner and discovery_refusal(snapshot) is None:
         others.insert(0, "strategy subnet-discovery, which writes nothing to the cluster and so needs no hand of yours")
     elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
-        known = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
-        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{known}{_spared(diagnosis)}")
+        condition = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
+        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{condition}{_spared(diagnosis)}")
     return tuple(others)
 
 

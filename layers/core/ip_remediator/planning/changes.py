@@ -30,8 +30,8 @@ def _in_vpc(
     snapshot: Snapshot, needed: BlockRequirement, block: str | None, subnets: tuple[PlannedSubnet, ...]
 ) -> Iterator[Change]:
     for eni in needed.leaked:
-        held = counted(eni.addresses, "address", "addresses")
-        text = f"delete {eni.id}, which the CNI left in {eni.subnet_id} with {held}"
+        addresses = counted(eni.addresses, "address", "addresses")
+        text = f"delete {eni.id}, which the CNI left in {eni.subnet_id} with {addresses}"
         yield Change(action="delete_leaked_eni", target=eni.id, description=text)
     vpc_id = snapshot.vpc.id if snapshot.vpc else ""
     if needed.source in ("new-cidr", "ipam-pool"):

@@ -153,8 +153,8 @@ def _room(snapshot: Snapshot, node: Node) -> int:
     addresses = addresses_per_eni(node)
     if addresses is None:
         return len(snapshot.stuck_pods)
-    each = PREFIX_SIZE if uses_prefixes(snapshot.cni, node) else 1
-    return (free_slots(snapshot.cni, node) or 0) * (addresses - 1) * each
+    per_slot = PREFIX_SIZE if uses_prefixes(snapshot.cni, node) else 1
+    return (free_slots(snapshot.cni, node) or 0) * (addresses - 1) * per_slot
 
 
 def _now(count: int, total: int) -> str:

@@ -20,13 +20,13 @@ _GROUPS_TOLD = 5
 def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tuple[str, ...]:
     """The cluster's part of a plan, for the source that `owner` speaks of."""
     written = [change for change in changes if change.by_hand]
-    told = [f"{owner}: put the following into its source, ENIConfigs first"]
+    texts = [f"{owner}: put the following into its source, ENIConfigs first"]
     if snapshot.cni.eni_config_crd is False:
-        told.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
-    told += _eni_configs(snapshot, [change for change in written if change.action == "apply_eniconfig"])
+        texts.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
+    texts += _eni_configs(snapshot, [change for change in written if change.action == "apply_eniconfig"])
     if any(change.action == "configure_cni" for change in written):
-        told.append(_settings(snapshot))
-    return tuple(told)
+        texts.append(_settings(snapshot))
+    return tuple(texts)
 
 
 def _eni_configs(snapshot: Snapshot, changes: Sequence[Change]) -> Iterator[str]:

@@ -81,14 +81,14 @@ def _provably_ours(snapshot: Snapshot, eni: LeakedInterface) -> bool:
 
 def _judge(snapshot: Snapshot, needy: list[str], useful: tuple[LeakedInterface, ...]) -> Leaks:
     frees = sum(eni.addresses for eni in useful)
-    what = f"{counted(len(useful), 'leaked ENI')} ({_names(useful)}) hold{'s' if len(useful) == 1 else ''} {frees}"
-    what += f" {'address' if frees == 1 else 'addresses'}"
+    leak = f"{counted(len(useful), 'leaked ENI')} ({_names(useful)}) hold{'s' if len(useful) == 1 else ''} {frees}"
+    leak += f" {'address' if frees == 1 else 'addresses'}"
     free = _free_without(snapshot, needy, useful)
     short = [zone for zone in needy if not _enough(snapshot, zone, free)]
     if short:
-        return Leaks((), False, f"{what}: not enough for {', '.join(short)}, and so no cure alone")
-    left = sum(count or 0 for count in free.values())
-    return Leaks(useful, True, f"{what}, enough for every pod that waits; {_how_long(snapshot, needy, left)}")
+        return Leaks((), False, f"{leak}: not enough for {', '.join(short)}, and so no cure alone")
+    remaining = sum(count or 0 for count in free.values())
+    return Leaks(useful, True, f"{leak}, enough for every pod that waits; {_how_long(snapshot, needy, remaining)}")
 
 
 def _free_without(snapshot: Snapshot, needy: list[str], gone: tuple[LeakedInterface, ...]) -> dict[str, int | None]:
@@ -157,11 +157,11 @@ def _take_new_eni(snapshot: Snapshot, node: Node, size: int, free: dict[str, int
     return True
 
 
-def _how_long(snapshot: Snapshot, needy: list[str], left: int) -> str:
+def _how_long(snapshot: Snapshot, needy: list[str], remaining: int) -> str:
     """It does not last: nothing is added."""
     rate = sum(used_a_day(snapshot, zone) or 0 for zone in needy)
-    after = f"full again after {left} more" if left else "full again at once"
-    when = f"in about {counted(round(left / rate), 'day')}" if rate else "when is not known"
+    after = f"full again after {remaining} more" if remaining else "full again at once"
+    when = f"in about {counted(round(remaining / rate), 'day')}" if rate else "when is not known"
     return f"it alone does not last: {after}, {when}"
 
 

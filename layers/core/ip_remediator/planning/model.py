@@ -255,7 +255,7 @@ def subnet_placeholder(zone: str) -> str:
 
 def handover_of(plan: Plan, made: dict[str, str]) -> tuple[str, ...]:
     """`plan.handover` with the ids of the subnets that were made, by zone."""
-    told = plan.handover
+    instructions = plan.handover
     for zone, subnet_id in made.items():
-        told = tuple(text.replace(subnet_placeholder(zone), subnet_id) for text in told)
-    return told
+        instructions = tuple(text.replace(subnet_placeholder(zone), subnet_id) for text in instructions)
+    return instructions

@@ -111,27 +111,27 @@ def _made_for(snapshot: Snapshot, subnet: Subnet) -> bool:
 def require_below_subnet_quota(snapshot: Snapshot, more: int) -> None:
     vpc = snapshot.vpc
     if vpc and more and vpc.subnet_count is not None:
-        told = f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed"
-        _check(snapshot.quotas, told, "L-407747CB", vpc.subnet_count, more, snapshot.quotas.subnets_per_vpc, 50)
+        reason = f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed"
+        _check(snapshot.quotas, reason, "L-407747CB", vpc.subnet_count, more, snapshot.quotas.subnets_per_vpc, 50)
 
 
 def require_below_address_quota(snapshot: Snapshot) -> None:
     """A pod's address is a network address unit of the VPC; a /28 prefix is one as well."""
     vpc, more = snapshot.vpc, len(snapshot.stuck_pods)
     if vpc and more and vpc.network_address_units is not None:
-        held, limit = vpc.network_address_units, snapshot.quotas.network_address_units
-        told = f"VPC {vpc.id} uses {held:,} network address units, {more:,} more are needed"
-        _check(snapshot.quotas, told, "L-BB24F6E5", held, more, limit, limit)
+        used, limit = vpc.network_address_units, snapshot.quotas.network_address_units
+        reason = f"VPC {vpc.id} uses {used:,} network address units, {more:,} more are needed"
+        _check(snapshot.quotas, reason, "L-BB24F6E5", used, more, limit, limit)
 
 
 def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:
     """The quota holds for each zone. The ENIs of this cluster are the least that the zone can have."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
-    held = interfaces_by_zone(snapshot)
+    used = interfaces_by_zone(snapshot)
     for zone in zones:
         more = sum(node.name in hosts and free_slots(snapshot.cni, node) != 0 for node in snapshot.nodes_in(zone))
-        told = f"the cluster alone has {held[zone]:,} network interfaces in {zone}, {more:,} more are needed"
-        _check(snapshot.quotas, told, "L-DF5E4CA3", held[zone], more, snapshot.quotas.interfaces_per_zone, 1000)
+        reason = f"the cluster alone has {used[zone]:,} network interfaces in {zone}, {more:,} more are needed"
+        _check(snapshot.quotas, reason, "L-DF5E4CA3", used[zone], more, snapshot.quotas.interfaces_per_zone, 1000)
 
 
 def require_room_for_cidr(snapshot: Snapshot) -> None:
@@ -139,12 +139,12 @@ def require_room_for_cidr(snapshot: Snapshot) -> None:
     vpc, quotas = snapshot.vpc, snapshot.quotas
     if vpc is None:
         return
-    held = len(vpc.cidrs)
-    _check(quotas, f"VPC {vpc.id} has {held} IPv4 CIDRs", "L-83CA0A9D", held, 1, quotas.cidrs_per_vpc, 5)
+    used = len(vpc.cidrs)
+    _check(quotas, f"VPC {vpc.id} has {used} IPv4 CIDRs", "L-83CA0A9D", used, 1, quotas.cidrs_per_vpc, 5)
     for table, routes in sorted(routes_by_table(vpc, certain=True).items()):
-        told = f"route table {table} has {routes} routes that are not propagated, a new CIDR adds its local route to "
-        told += "every table"
-        _check(quotas, told, "L-93826ACB", routes, 1, quotas.routes_per_table, 100)
+        reason = f"route table {table} has {routes} routes that are not propagated, a new CIDR adds its local route to "
+        reason += "every table"
+        _check(quotas, reason, "L-93826ACB", routes, 1, quotas.routes_per_table, 100)
     asked = (peering for peering in vpc.peerings if peering.requester)
     pending = next((peering.id for peering in asked if peering.status == "pending-acceptance"), None)
     if pending:
@@ -154,9 +154,9 @@ def require_room_for_cidr(snapshot: Snapshot) -> None:
         )
 
 
-def _check(quotas: Quotas, told: str, code: str, held: int, more: int, limit: int, step: int) -> None:
+def _check(quotas: Quotas, reason: str, code: str, used: int, more: int, limit: int, step: int) -> None:
     """Raises CannotPlan where `more` exceed `limit`. AWS's default may have been raised, so it refuses nothing: a risk
     (near-quotas) tells where it is reached."""
-    if held + more <= limit or not quotas.applied:
+    if used + more <= limit or not quotas.applied:
         return
-    raise CannotPlan(f"{told} and the quota is {limit:,}: " + ask_for(code, max(limit + step, held + more)))
+    raise CannotPlan(f"{reason} and the quota is {limit:,}: " + ask_for(code, max(limit + step, used + more)))

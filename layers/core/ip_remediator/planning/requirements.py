@@ -25,28 +25,28 @@ _LEAKS_SUFFICE = "not needed: the leaked ENIs are enough"
 _WARM_SERVES = "not asked for: nodes give back what they keep warm"
 
 
-def requirement(snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions | None = None) -> BlockRequirement:
+def requirement(snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptions | None = None) -> BlockRequirement:
     """What the cure needs.
 
     Raises:
         CannotPlan: the diagnosis is not curable by addresses, facts are missing, a quota is in the way, or the
             strategy is not possible here; it carries the alternatives that fit.
     """
-    terms = terms or PlanningOptions()
+    options = options or PlanningOptions()
     try:
         preconditions.without_facts(snapshot, diagnosis)
         if diagnosis.verdict is Verdict.NODE_LAUNCH:
-            return for_nodes.requirement(snapshot, terms)
+            return for_nodes.requirement(snapshot, options)
         if diagnosis.verdict is Verdict.CLUSTER_SUBNETS:
-            return for_cluster.requirement(snapshot, terms)
-        choice = choose(snapshot, terms.strategy)
+            return for_cluster.requirement(snapshot, options)
+        choice = choose(snapshot, options.strategy)
         left_behind = leaks.examine(snapshot, diagnosis)
-        if left_behind.enough and not terms.asked:
+        if left_behind.enough and not options.asked:
             return _of_leaks(snapshot, diagnosis, left_behind)
         warm = warm_reclaim.examine(snapshot, diagnosis)
-        if choice.strategy == "reclaim-warm" or (terms.auto and terms.may_reclaim_warm and warm.enough):
+        if choice.strategy == "reclaim-warm" or (options.auto and options.may_reclaim_warm and warm.enough):
             return _of_warm_targets(snapshot, diagnosis, warm, left_behind)
-        return _of_space(snapshot, diagnosis, terms, choice, left_behind)
+        return _of_space(snapshot, diagnosis, options, choice, left_behind)
     except CannotPlan as refusal:
         refusal.alternatives = (
             *served.label_cures(snapshot, diagnosis),
@@ -99,20 +99,20 @@ def _of_warm_targets(
 
 
 def _of_space(
-    snapshot: Snapshot, diagnosis: Diagnosis, terms: PlanningOptions, choice: Choice, left_behind: Leaks
+    snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptions, choice: Choice, left_behind: Leaks
 ) -> BlockRequirement:
-    zones = terms.zones or _zones_to_serve(snapshot, diagnosis, choice)
+    zones = options.zones or _zones_to_serve(snapshot, diagnosis, choice)
     preconditions.more_than_labels(zones, served.label_cures(snapshot, diagnosis))
     pointed = _pointed(snapshot, diagnosis, choice, zones)
     _require_eni_configs_of_our_own(snapshot, choice, zones, pointed)
     preconditions.nodes_in_the_region(snapshot, diagnosis, zones)
     focused = served.only_served(snapshot, pointed) if snapshot.cni.custom_networking else snapshot
-    offered = _offered(snapshot, choice, terms, {zone: sizing.present_need(focused, zone) for zone in zones})
+    offered = _offered(snapshot, choice, options, {zone: sizing.present_need(focused, zone) for zone in zones})
     lacking = {zone: sizing.demand(focused, zone) for zone in zones if zone not in offered.chosen}
     preconditions.require_below_subnet_quota(snapshot, len(lacking))
     preconditions.require_below_address_quota(snapshot)
     preconditions.require_below_interface_quota(snapshot, zones)
-    source = address_source.find(snapshot, terms, lacking) if lacking else AddressSource("existing-subnets", "")
+    source = address_source.find(snapshot, options, lacking) if lacking else AddressSource("existing-subnets", "")
     return BlockRequirement(
         strategy=choice.strategy,
         strategy_reason=choice.reason,
@@ -125,14 +125,14 @@ def _of_space(
         zones=tuple(zones),
         existing={zone: subnet.id for zone, subnet in offered.chosen.items()},
         eni_configs=pointed,
-        ipam_pool=terms.ipam_pool if source.source == "ipam-pool" else None,
+        ipam_pool=options.ipam_pool if source.source == "ipam-pool" else None,
         excluded=source.excluded,
         options=(
-            Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, terms)),
+            Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, options)),
             warm_targets.option(snapshot, diagnosis),
             Option(option="existing-subnet", taken=bool(offered.chosen), reason=offered.reason(snapshot)),
             siblings.option(snapshot, diagnosis),
-            *address_source.options(source, terms),
+            *address_source.options(source, options),
             *advice(snapshot, choice.strategy),
         ),
     )
@@ -163,8 +163,8 @@ def _names(pointed: dict[str, tuple[str, ...]]) -> frozenset[str]:
     return frozenset(name for names in pointed.values() for name in names)
 
 
-def _why_not(left_behind: Leaks, terms: PlanningOptions) -> str:
-    return f"{left_behind.reason}; {terms.asked}" if left_behind.enough else left_behind.reason
+def _why_not(left_behind: Leaks, options: PlanningOptions) -> str:
+    return f"{left_behind.reason}; {options.asked}" if left_behind.enough else left_behind.reason
 
 
 def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) -> tuple[str, ...]:
@@ -178,9 +178,9 @@ def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) ->
     return tuple(sorted(zones))
 
 
-def _offered(snapshot: Snapshot, choice: Choice, terms: PlanningOptions, needed: dict[str, int]) -> Existing:
-    if terms.block:
-        return Existing(passed_over=[terms.asked])
+def _offered(snapshot: Snapshot, choice: Choice, options: PlanningOptions, needed: dict[str, int]) -> Existing:
+    if options.block:
+        return Existing(passed_over=[options.asked])
     if choice.strategy == "node-group":
         return Existing(passed_over=["subnets meant for pods are not for whole nodes"])
     return existing.find(snapshot, needed, first_time=choice.strategy == "custom-networking")

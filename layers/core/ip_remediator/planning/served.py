@@ -47,17 +47,17 @@ def pointed_eni_configs(snapshot: Snapshot, diagnosis: Diagnosis, zones: Collect
     are left for a plan of their own: one subnet cannot have both. In a well zone that people asked for, all.
     """
     short = short_groups(snapshot, diagnosis)
-    found = {}
+    pointed = {}
     for zone in zones:
         groups = [group for group in short if group.zone == zone and group.eni_config]
         first = max(groups, key=lambda group: (group.stuck_pods, group.nodes, group.eni_config), default=None)
         if first is None:
-            found[zone] = eni_configs_of(snapshot, zone)
+            pointed[zone] = eni_configs_of(snapshot, zone)
             continue
         wanted = layout_of(snapshot, [first.eni_config or ""])
         alike = [group for group in groups if layout_of(snapshot, [group.eni_config or ""]) in (wanted, None)]
-        found[zone] = tuple(sorted({group.eni_config or "" for group in [first, *alike]}))
-    return found
+        pointed[zone] = tuple(sorted({group.eni_config or "" for group in [first, *alike]}))
+    return pointed
 
 
 def layout_of(snapshot: Snapshot, names: Collection[str]) -> Layout | None:
@@ -134,8 +134,8 @@ def _lacking_labels(snapshot: Snapshot, diagnosis: Diagnosis) -> list[tuple[Addr
     if not missing:
         return []
     groups = [group for group in address_groups(snapshot) if (group.zone, group.eni_config) in missing]
-    found = [(group, [(config.name, subnet) for config, subnet in unselected(snapshot, group)]) for group in groups]
-    return [(group, configs) for group, configs in found if configs]
+    pairs = [(group, [(config.name, subnet) for config, subnet in unselected(snapshot, group)]) for group in groups]
+    return [(group, configs) for group, configs in pairs if configs]
 
 
 def label_cures(snapshot: Snapshot, diagnosis: Diagnosis) -> list[str]:

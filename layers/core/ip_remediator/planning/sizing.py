@@ -30,10 +30,10 @@ def held_now(snapshot: Snapshot, zone: str) -> int:
     nodes = pod_nodes(snapshot, zone)
     names = {node.name for node in nodes}
     stuck = sum(pod.node in names for pod in snapshot.stuck_pods)
-    return stuck + sum(_held(snapshot.cni, node) for node in nodes)
+    return stuck + sum(_assigned(snapshot.cni, node) for node in nodes)
 
 
-def _held(cni: Cni, node: Node) -> int:
+def _assigned(cni: Cni, node: Node) -> int:
     """Of all ENIs of the node, prefixes whole; what it can hold where its ENIs are unknown."""
     if not node.interfaces:
         return addresses_of(cni, node)
@@ -85,8 +85,8 @@ def addresses_of(cni: Cni, node: Node) -> int:
 def used_a_day(snapshot: Snapshot, zone: str) -> float | None:
     """How many addresses of the zone's subnets are used up in a day, by their forecasts; None without a forecast."""
     rates = [_rate(snapshot.taken_at, subnet) for subnet in zone_subnets(snapshot, zone)]
-    known = [rate for rate in rates if rate is not None]
-    return sum(known) if known else None
+    known_rates = [rate for rate in rates if rate is not None]
+    return sum(known_rates) if known_rates else None
 
 
 def _rate(taken_at: datetime | None, subnet: Subnet) -> float | None:

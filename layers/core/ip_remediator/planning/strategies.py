@@ -41,22 +41,22 @@ class Choice:
         return self.strategy in ("custom-networking", "custom-networking-extension")
 
 
-def choose(snapshot: Snapshot, wish: RequestedStrategy) -> Choice:
+def choose(snapshot: Snapshot, requested: RequestedStrategy) -> Choice:
     """The strategy that `wish` comes to in this cluster.
 
     Raises:
         CannotPlan: the cluster cannot have what was asked for; `field` of the error is "strategy".
     """
-    if wish == "auto":
+    if requested == "auto":
         return _automatic(snapshot)
-    if wish == "custom-networking":
+    if requested == "custom-networking":
         return _custom_networking(snapshot, "it works with every version of the VPC CNI")
-    if wish == "reclaim-warm":
-        return Choice(wish, "it was asked for: nodes give back what they keep warm")
-    refusal = discovery_refusal(snapshot) if wish == "subnet-discovery" else _node_group_refusal(snapshot)
+    if requested == "reclaim-warm":
+        return Choice(requested, "it was asked for: nodes give back what they keep warm")
+    refusal = discovery_refusal(snapshot) if requested == "subnet-discovery" else _node_group_refusal(snapshot)
     if refusal:
-        raise CannotPlan(f"strategy {wish} is not possible: {refusal}", field="strategy")
-    return Choice(wish, "it was asked for")
+        raise CannotPlan(f"strategy {requested} is not possible: {refusal}", field="strategy")
+    return Choice(requested, "it was asked for")
 
 
 def _automatic(snapshot: Snapshot) -> Choice:

@@ -98,8 +98,8 @@ def keeps_no_spare(cni: Cni) -> str | None:
 
 def _short_subnets(snapshot: Snapshot, diagnosis: Diagnosis) -> set[str]:
     groups = [group for group in diagnosis.groups if group.verdict in CURABLE]
-    known = {id_ for group in groups for id_ in group.subnets}
-    return known or {subnet.id for group in groups for subnet in zone_subnets(snapshot, group.zone)}
+    listed = {id_ for group in groups for id_ in group.subnets}
+    return listed or {subnet.id for group in groups for subnet in zone_subnets(snapshot, group.zone)}
 
 
 def _holders(snapshot: Snapshot, diagnosis: Diagnosis) -> list[Node]:
@@ -140,19 +140,19 @@ def _asked_for(snapshot: Snapshot, node: Node, lacking: int) -> int:
     room = sum(room_on(node, eni) or 0 for eni in serving_interfaces(snapshot, node))
     if lacking <= room:
         return lacking
-    each = max(1, (addresses_per_eni(node) or 2) - 1)
+    per_eni = max(1, (addresses_per_eni(node) or 2) - 1)
     slots = free_slots(snapshot.cni, node) or 0
-    further = min(-(-(lacking - room) // each), slots)
-    return min(lacking, room + further * each) + further
+    further = min(-(-(lacking - room) // per_eni), slots)
+    return min(lacking, room + further * per_eni) + further
 
 
 def _surely_in(snapshot: Snapshot, node: Node, subnet: str, over: int) -> int:
     """How many of those `over` lie in the subnet, whichever ENIs ipamd takes them from."""
-    held = Counter[str]()
+    addresses = Counter[str]()
     for eni in usable_for_pods(snapshot.cni, node, on_default_card(node) or ()):
-        held[eni.subnet_id] += max(0, eni.addresses - 1)
-    elsewhere = held.total() - held[subnet]
-    return min(held[subnet], max(0, over - elsewhere))
+        addresses[eni.subnet_id] += max(0, eni.addresses - 1)
+    elsewhere = addresses.total() - addresses[subnet]
+    return min(addresses[subnet], max(0, over - elsewhere))
 
 
 def _asks_in(snapshot: Snapshot, node: Node) -> str:

@@ -55,15 +55,15 @@ def _reason(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[bool, str]:
 
 def _in_need(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
     """What that frees where addresses are short, against what the nodes in need ask for."""
-    told = []
+    texts = []
     for zone in (zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE):
         needy = sizing.nodes_in_need(snapshot, zone)
         reached = {id_ for node in needy for id_ in next_eni_subnets(snapshot, node)}
-        freed = sum(max(0, held - READY) for held in _spares(snapshot, pod_nodes(snapshot, zone), reached))
+        freed = sum(max(0, addresses - READY) for addresses in _spares(snapshot, pod_nodes(snapshot, zone), reached))
         needed = sizing.urgent_need(snapshot, zone)
         enough = "enough for" if freed >= needed else "less than"
-        told.append(f"up to {freed} become free in {zone}, {enough} the {needed} that its nodes ask for")
-    return f" ({some_of(told, 3)})" if told else ""
+        texts.append(f"up to {freed} become free in {zone}, {enough} the {needed} that its nodes ask for")
+    return f" ({some_of(texts, 3)})" if texts else ""
 
 
 def _spares(snapshot: Snapshot, nodes: list[Node], subnets: set[str] | None = None) -> list[int]:
@@ -74,14 +74,14 @@ def _spares(snapshot: Snapshot, nodes: list[Node], subnets: set[str] | None = No
         [eni.addresses for eni in node.interfaces if not eni.primary and (subnets is None or eni.subnet_id in subnets)]
         for node in calm
     )
-    return [min(held) for held in further if held]
+    return [min(addresses) for addresses in further if addresses]
 
 
 def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
     """Slightly more than what the nodes hold for pods on average, spare ENIs not counted: about what they run."""
     nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
-    held = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
-    return (held - sum(spares) + len(spares)) // max(1, len(nodes)) + READY
+    addresses = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
+    return (addresses - sum(spares) + len(spares)) // max(1, len(nodes)) + READY
 
 
 def _command(snapshot: Snapshot, minimum: int) -> str:

@@ -76,8 +76,8 @@ class ChangeLog:
 
     def undone(self, change: ChangeMade) -> None:
         """Strikes a change out; the timeline keeps that it was made and undone."""
-        told = f"{change.kind} {change.target}"
-        event = timeline_item(self.incident, self.clock(), Stage.CHANGE, State.UNDONE, told)
+        note = f"{change.kind} {change.target}"
+        event = timeline_item(self.incident, self.clock(), Stage.CHANGE, State.UNDONE, note)
         self.records.transact([self.records.deleting(change_key(self.incident, change)), self.records.putting(event)])
 
     def of(self, incident: str) -> ChangeLog:

@@ -61,8 +61,8 @@ class ClusterSubnets:
             self.sleep(_POLL)
         if described["status"] != _SUCCESSFUL:
             errors = described.get("errors") or [{}]
-            told = "; ".join(f"{error.get('errorCode')}: {error.get('errorMessage')}" for error in errors)
-            raise RequestRefused(f"EKS did not change the subnets of {self.cluster} ({described['status']}): {told}")
+            reasons = "; ".join(f"{error.get('errorCode')}: {error.get('errorMessage')}" for error in errors)
+            raise RequestRefused(f"EKS did not change the subnets of {self.cluster} ({described['status']}): {reasons}")
 
     def _update(self, update: str) -> dict[str, Any]:
         with aws_call("DescribeUpdate"):

@@ -115,9 +115,9 @@ class Ec2Changes:
 
     def create_subnet(self, vpc_id: str, zone: str, cidr: str, tags: Mapping[str, str] | None = None) -> MadeSubnet:
         """The incident's subnet of `zone`, created when it is not there, with `tags` beside ours."""
-        found = self._subnet_of(zone)
-        if found:
-            return found
+        subnet = self._subnet_of(zone)
+        if subnet:
+            return subnet
         name = f"eks-pods-{self._owner.cluster}-{zone}"
         try:
             with aws_call("CreateSubnet"):
@@ -129,12 +129,12 @@ class Ec2Changes:
                 )["Subnet"]
         except RequestRefused as error:
             # InvalidSubnet.Conflict: a lost call of ours may have made it, and DescribeSubnets lags behind.
-            found = self._appears(lambda: self._subnet_of(zone))
-            if found is None:
+            subnet = self._appears(lambda: self._subnet_of(zone))
+            if subnet is None:
                 if "InvalidSubnet.Conflict" in str(error):
                     self._require_visible_conflict(vpc_id, cidr)
                 raise
-            return found
+            return subnet
         return MadeSubnet(made["SubnetId"], zone, cidr, new=True)
 
     def _require_visible_conflict(self, vpc_id: str, cidr: str) -> None:
@@ -153,8 +153,8 @@ class Ec2Changes:
     def _appears(self, look: Callable[[], FoundT | None]) -> FoundT | None:
         """What `look` finds within some seconds: EC2's Describe calls are eventually consistent."""
         for _ in range(_LOOKS):
-            if found := look():
-                return found
+            if item := look():
+                return item
             self._sleep(_POLL)
         return None
 

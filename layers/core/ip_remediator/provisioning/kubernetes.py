@@ -72,14 +72,14 @@ class KubeChanges:
             return bears_label(self.eni_config(manifest["metadata"]["name"]), incident)  # a lost call of ours
         return True
 
-    def point_eni_config(self, manifest: dict[str, Any], incident: str, seen: dict[str, Any]) -> None:
+    def point_eni_config(self, manifest: dict[str, Any], incident: str, expected: dict[str, Any]) -> None:
         """Points an ENIConfig of others at our subnet, with our label, and takes those fields over.
 
         Raises:
             Conflict: somebody changed its spec since it was `seen`.
         """
         labelled = _labelled(manifest, incident)
-        name, present = manifest["metadata"]["name"], seen
+        name, present = manifest["metadata"]["name"], expected
         for _ in range(_ROUNDS):
             version = present["metadata"]["resourceVersion"]
             body = {**labelled, "metadata": {**labelled["metadata"], "resourceVersion": version}}
@@ -87,7 +87,7 @@ class KubeChanges:
                 self._api.apply(f"{ENI_CONFIGS}/{name}", body, force=True)
             except Conflict:
                 present = self.eni_config(name) or {}
-                if present.get("spec") != seen["spec"]:
+                if present.get("spec") != expected["spec"]:
                     raise
             else:
                 return
@@ -170,13 +170,13 @@ class KubeChanges:
 
     def _versions(self, seconds: int) -> Iterator[dict[str, Any]]:
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        while (remaining := deadline - time.monotonic()) > 0:
             present = self._api.get(AWS_NODE)
             yield present
             version = present["metadata"]["resourceVersion"]
             selector = {"fieldSelector": "metadata.name=aws-node", "resourceVersion": version}
             try:
-                for event in self._api.watch(_DAEMONSETS, max(1, int(left)), **selector):
+                for event in self._api.watch(_DAEMONSETS, max(1, int(remaining)), **selector):
                     if event["type"] in ("ADDED", "MODIFIED"):
                         yield event["object"]
             except WatchExpired:
@@ -211,10 +211,10 @@ def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) ->
     lost = {name: present.get(name) for name, value in wanted.items() if present.get(name) != value}
     if not lost:
         return
-    told = some_of([f"{name}={value}" if value is not None else f"{name} is gone" for name, value in lost.items()])
+    text = some_of([f"{name}={value}" if value is not None else f"{name} is gone" for name, value in lost.items()])
     writer = writer_of_variables(daemonset, lost) or "somebody else"
     raise SettingsOverwritten(
-        f"{writer} changed aws-node after the plan had set it: {told}. It is not set again against them: set it there, "
+        f"{writer} changed aws-node after the plan had set it: {text}. It is not set again against them: set it there, "
         "or stop that controller for aws-node, and run again"
     )
 

@@ -45,13 +45,13 @@ class LeakedEnis:
 
     def look(self, ids: Sequence[str]) -> list[FoundInterface]:
         """Those of the ENIs that are still there."""
-        return [found for start in range(0, len(ids), _AT_ONCE) for found in self._look(ids[start : start + _AT_ONCE])]
+        return [eni for start in range(0, len(ids), _AT_ONCE) for eni in self._look(ids[start : start + _AT_ONCE])]
 
     def _look(self, ids: Sequence[str]) -> list[FoundInterface]:
         filters: Any = [{"Name": "network-interface-id", "Values": list(ids)}]
         with aws_call("DescribeNetworkInterfaces"):
             pages = self._ec2.get_paginator("describe_network_interfaces").paginate(Filters=filters)
-            return [self._found(eni) for page in pages for eni in page["NetworkInterfaces"]]
+            return [self._interface(eni) for page in pages for eni in page["NetworkInterfaces"]]
 
     def delete(self, interface_id: str) -> bool:
         """Whether it is gone: deleted now, or before. False when it came into use meanwhile; AWS refuses those.
@@ -72,7 +72,7 @@ class LeakedEnis:
             return now is None
         return True
 
-    def _found(self, eni: Any) -> FoundInterface:
+    def _interface(self, eni: Any) -> FoundInterface:
         tags = as_dict(eni.get("TagSet"))
         description = eni.get("Description") or ""
         prefixes = eni.get("Ipv4Prefixes") or []

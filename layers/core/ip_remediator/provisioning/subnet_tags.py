@@ -23,10 +23,10 @@ class SubnetTags:
         """Raises NotFound: the subnet is not there."""
         filters: Any = [{"Name": "subnet-id", "Values": [subnet_id]}]
         with aws_call("DescribeSubnets"):
-            found = self._ec2.describe_subnets(Filters=filters)["Subnets"]
-        if not found:
+            subnets = self._ec2.describe_subnets(Filters=filters)["Subnets"]
+        if not subnets:
             raise NotFound(f"there is no subnet {subnet_id} any more")
-        return as_dict(found[0].get("Tags"))
+        return as_dict(subnets[0].get("Tags"))
 
     def put(self, subnet_id: str, wanted: Mapping[str, str | None]) -> None:
         """Sets these tags, and takes off those that are None; what is so already is not written."""

@@ -33,13 +33,13 @@ class Approved:
 
 @dataclass(frozen=True)
 class Proposer:
-    """`terms`: the stack's."""
+    """`options`: the stack's."""
 
     incidents: Incidents
     blocks: Blocks
     lock: VpcLock
     limit: DailyLimit
-    terms: PlanningOptions
+    options: PlanningOptions
     clock: Clock
 
     def propose(self, incident_id: str, approved: Approved | None = None) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Proposer:
         if incident.diagnosis is None:
             raise CannotPlan(f"incident {incident.id} was not diagnosed yet")
         request = incident.request or RunRequest()
-        needed = required(snapshot, incident.diagnosis, request, self._terms(incident))
+        needed = required(snapshot, incident.diagnosis, request, self._options(incident))
         vpc_id = snapshot.vpc.id if snapshot.vpc else ""
         if vpc_id:
             self.lock.acquire(vpc_id, incident.id)
@@ -89,10 +89,10 @@ class Proposer:
             self.blocks.release(incident)
             raise
 
-    def _terms(self, incident: Incident) -> PlanningOptions:
-        """The stack's terms, with the strategy that the cluster's tag names."""
+    def _options(self, incident: Incident) -> PlanningOptions:
+        """The stack's options, with the strategy that the cluster's tag names."""
         tagged = incident.policy.strategy if incident.policy else None
-        return replace(self.terms, strategy=tagged) if tagged else self.terms
+        return replace(self.options, strategy=tagged) if tagged else self.options
 
     def _decide(self, incident: Incident, proposal: Plan, approved: Approved | None) -> Decision:
         if incident.request and incident.request.dry_run:

@@ -38,14 +38,14 @@ def stack_options(strategy: str, pools: str, excluded: str, ipam_pool: str) -> P
     )
 
 
-def with_sizes(terms: PlanningOptions, block: str, subnet: str) -> PlanningOptions:
-    """`terms` with the parameters BlockPrefix ("auto", "needed" or a number) and SubnetPrefix ("auto" or a number).
+def with_sizes(options: PlanningOptions, block: str, subnet: str) -> PlanningOptions:
+    """`options` with the parameters BlockPrefix ("auto", "needed" or a number) and SubnetPrefix ("auto" or a number).
 
     Raises:
         ValueError: names the setting.
     """
     return replace(
-        terms,
+        options,
         block_prefix=None if block == "needed" else _prefix("BLOCK_PREFIX", block),
         subnet_prefix=_prefix("SUBNET_PREFIX", subnet),
         as_needed=block == "needed",
@@ -70,25 +70,27 @@ def _networks(name: str, text: str) -> tuple[IPv4Network, ...]:
         raise ValueError(f"setting {name}: {error}; give CIDRs such as 100.64.0.0/10, separated by commas") from error
 
 
-def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, terms: PlanningOptions) -> BlockRequirement:
-    """What is needed, on the stack's `terms`, with the zones, the block and the strategy that a person asked for.
+def required(
+    snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, options: PlanningOptions
+) -> BlockRequirement:
+    """What is needed, on the stack's `options`, with the zones, the block and the strategy that a person asked for.
 
     Raises:
         InvalidInput: the cluster or its VPC cannot have what was asked for.
         CannotPlan: no plan is possible whatever is asked for.
     """
     zones = tuple(dict.fromkeys(request.zones))
-    options = replace(
-        terms,
+    requested = replace(
+        options,
         zones=zones,
         block=IPv4Network(request.block) if request.block else None,
-        strategy=request.strategy or terms.strategy,
-        insists=terms.insists or request.strategy is not None,
+        strategy=request.strategy or options.strategy,
+        insists=options.insists or request.strategy is not None,
     )
     if zones:
-        _check_zones(zones, snapshot, options.strategy)
+        _check_zones(zones, snapshot, requested.strategy)
     try:
-        needed = requirement(snapshot, diagnosis, options)
+        needed = requirement(snapshot, diagnosis, requested)
     except CannotPlan as refusal:
         if refusal.field == "strategy" and request.strategy:
             raise InvalidInput(f"field 'strategy': {refusal}") from refusal
@@ -98,8 +100,8 @@ def required(snapshot: Snapshot, diagnosis: Diagnosis, request: RunRequest, term
             )
             raise CannotPlan(f"{refusal} ({asked})", refusal.alternatives, field=refusal.field) from refusal
         raise
-    if options.block:
-        _check_block(options.block, needed, snapshot)
+    if requested.block:
+        _check_block(requested.block, needed, snapshot)
     return needed
 
 

@@ -35,14 +35,14 @@ class AddressSource:
     excluded: dict[str, str] = field(default_factory=dict)
 
 
-def find(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> AddressSource:
+def find(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) -> AddressSource:
     """Space for the zones of `demand`, each of which needs that many addresses.
 
     Raises:
         CannotPlan: a quota, a pending peering or AWS's table of ranges is in the way.
     """
-    found = _find(snapshot, terms, demand)
-    return replace(found, reason=found.reason + _too_small(found, max(demand.values())))
+    source = _find(snapshot, options, demand)
+    return replace(source, reason=source.reason + _too_small(source, max(demand.values())))
 
 
 def _too_small(source: AddressSource, most: int) -> str:
@@ -53,22 +53,22 @@ def _too_small(source: AddressSource, most: int) -> str:
     return f"; a /{source.subnet_prefix} has {usable:,} addresses and a zone's nodes can hold {most // sizing.GROWTH:,}"
 
 
-def _find(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> AddressSource:
-    wanted = block_sizes.sizes(snapshot, terms, demand)
-    if terms.block:
-        return _asked_for(snapshot, terms, terms.block, block_sizes.as_needed(demand)[0])
-    if own := _own(snapshot, terms, demand, wanted):
+def _find(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) -> AddressSource:
+    wanted = block_sizes.sizes(snapshot, options, demand)
+    if options.block:
+        return _asked_for(snapshot, options, options.block, block_sizes.as_needed(demand)[0])
+    if own := _own(snapshot, options, demand, wanted):
         return own
     try:
         preconditions.require_room_for_cidr(snapshot)
         if not snapshot.quotas.applied:
             preconditions.require_room_for_cidr(_with_quotas_read(snapshot))
     except CannotPlan:
-        split = own_space.pieces(snapshot, terms, demand)
+        split = own_space.pieces(snapshot, options, demand)
         if split is not None:
-            return _in_pieces(snapshot, terms, split, " only, and no CIDR can be added")
+            return _in_pieces(snapshot, options, split, " only, and no CIDR can be added")
         preconditions.require_room_for_cidr(snapshot)
-    return _further_cidr(snapshot, terms, wanted)
+    return _further_cidr(snapshot, options, wanted)
 
 
 def _with_quotas_read(snapshot: Snapshot) -> Snapshot:
@@ -76,46 +76,46 @@ def _with_quotas_read(snapshot: Snapshot) -> Snapshot:
     return snapshot.model_copy(update={"quotas": snapshot.quotas.model_copy(update={"applied": True})})
 
 
-def options(space: AddressSource, terms: PlanningOptions) -> tuple[Option, ...]:
+def options(space: AddressSource, options: PlanningOptions) -> tuple[Option, ...]:
     """The rungs of the ladder that are about blocks."""
     size = f"a /{space.prefix}" if space.prefix else "the pieces"
     passed_over = {
         "existing-cidr": f"the VPC has no CIDR of {cidrs.CGNAT} with room for {size}",
         "new-cidr": "not needed",
-        "ipam-pool": "not needed" if terms.ipam_pool else "no IPAM pool is configured (IpamPoolId)",
+        "ipam-pool": "not needed" if options.ipam_pool else "no IPAM pool is configured (IpamPoolId)",
     }
     if space.source == "existing-subnets":
         passed_over["existing-cidr"] = "not needed"
-    elif terms.block:
-        passed_over = dict.fromkeys(passed_over, f"this run asks for the block {terms.block}")
+    elif options.block:
+        passed_over = dict.fromkeys(passed_over, f"this run asks for the block {options.block}")
     elif space.source == "ipam-pool":
-        passed_over["new-cidr"] = f"CIDRs come from the IPAM pool {terms.ipam_pool}, not from the configured pools"
+        passed_over["new-cidr"] = f"CIDRs come from the IPAM pool {options.ipam_pool}, not from the configured pools"
     reasons = passed_over | {space.source: space.reason}
     return tuple(Option(option=name, taken=name == space.source, reason=reasons[name]) for name in passed_over)
 
 
-def _further_cidr(snapshot: Snapshot, terms: PlanningOptions, wanted: list[Size]) -> AddressSource:
+def _further_cidr(snapshot: Snapshot, options: PlanningOptions, wanted: list[Size]) -> AddressSource:
     """The largest size that is free in some pool; smaller ones where the ledger has no room for that."""
-    excluded = taken_ranges(snapshot) | _kept(terms)
+    excluded = taken_ranges(snapshot) | _kept(options)
     first, *smaller = wanted
-    if terms.ipam_pool:
-        reason = f"a /{first.block} of {terms.ipam_pool}, so that IPAM keeps the books"
+    if options.ipam_pool:
+        reason = f"a /{first.block} of {options.ipam_pool}, so that IPAM keeps the books"
         return AddressSource("ipam-pool", reason, (), first.block, first.subnet, excluded=excluded)
-    pools = _allowed_pools(snapshot, terms.pools)
+    pools = _allowed_pools(snapshot, options.pools)
     taken = [IPv4Network(cidr, strict=False) for cidr in excluded]
     size = next((size for size in wanted if _free_in(pools, taken, size.block)), first)
-    reason = f"a /{size.block} of {pools[0]} with a /{size.subnet} for each zone: {_why_this_size(snapshot, terms)}"
+    reason = f"a /{size.block} of {pools[0]} with a /{size.subnet} for each zone: {_why_this_size(snapshot, options)}"
     if size != first:
         names = ", ".join(str(pool) for pool in pools)
         reason = f"a /{size.block} with a /{size.subnet} for each zone is the most that is free in {names}"
-    left = tuple(smaller[wanted.index(size) :])
-    return AddressSource("new-cidr", reason, pools, size.block, size.subnet, left, excluded=excluded)
+    smaller_sizes = tuple(smaller[wanted.index(size) :])
+    return AddressSource("new-cidr", reason, pools, size.block, size.subnet, smaller_sizes, excluded=excluded)
 
 
-def _why_this_size(snapshot: Snapshot, terms: PlanningOptions) -> str:
-    if terms.block_prefix or terms.subnet_prefix:
+def _why_this_size(snapshot: Snapshot, options: PlanningOptions) -> str:
+    if options.block_prefix or options.subnet_prefix:
         return "the size that was chosen"
-    scarce = block_sizes.thrift(snapshot, terms)
+    scarce = block_sizes.thrift(snapshot, options)
     if scarce:
         return f"no larger than needed, for {scarce}"
     return "it costs nothing, and neither a CIDR nor a subnet can be made larger later"
@@ -126,7 +126,7 @@ def _free_in(pools: Iterable[IPv4Network], taken: Sequence[IPv4Network], prefix:
 
 
 def _own(
-    snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int], wanted: list[Size]
+    snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int], wanted: list[Size]
 ) -> AddressSource | None:
     """Room in a CG-NAT CIDR of the VPC: rather than one more CIDR also without a share for a zone to come, and as
     pieces in several places."""
@@ -135,51 +135,51 @@ def _own(
         without_spare = Size(cidrs.block_prefix_for(len(demand), subnet, spare_zones=0), subnet)
         larger = subnet < needed.subnet
         for size in [without_spare] if larger else [needed, without_spare]:
-            pools = own_space.blocks_for(snapshot, terms, size)
-            if pools and not (larger and not own_space.leaves_half(snapshot, terms, size)):
+            pools = own_space.blocks_for(snapshot, options, size)
+            if pools and not (larger and not own_space.leaves_half(snapshot, options, size)):
                 reason = f"{pools[0]} of the VPC has room for a /{size.block}, a /{size.subnet} for each zone"
-                inside = _inside_taken(snapshot, terms)
+                inside = _inside_taken(snapshot, options)
                 return AddressSource("existing-cidr", reason, pools, size.block, size.subnet, excluded=inside)
-    split = own_space.whole_pieces(snapshot, terms, demand)
-    return _in_pieces(snapshot, terms, split, "") if split else None
+    split = own_space.whole_pieces(snapshot, options, demand)
+    return _in_pieces(snapshot, options, split, "") if split else None
 
 
-def _in_pieces(snapshot: Snapshot, terms: PlanningOptions, pieces: dict[str, IPv4Network], why: str) -> AddressSource:
+def _in_pieces(snapshot: Snapshot, options: PlanningOptions, pieces: dict[str, IPv4Network], why: str) -> AddressSource:
     """One block where the pieces fill one; the space that stays unused is told."""
-    inside = _inside_taken(snapshot, terms)
+    inside = _inside_taken(snapshot, options)
     homes = {cidr for cidr in own_space.own_cidrs(snapshot) if any(piece.subnet_of(cidr) for piece in pieces.values())}
-    left = own_space.free_space(own_space.own_cidrs(snapshot), [*own_space.used(snapshot, terms), *pieces.values()])
-    unused = f"; {left:,} addresses of the VPC's CG-NAT CIDRs stay free" if left else ""
+    free = own_space.free_space(own_space.own_cidrs(snapshot), [*own_space.used(snapshot, options), *pieces.values()])
+    unused = f"; {free:,} addresses of the VPC's CG-NAT CIDRs stay free" if free else ""
     block = own_space.as_one_block(pieces)
     names = " and ".join(str(home) for home in sorted(homes))
     if block:
         prefix = next(iter(pieces.values())).prefixlen
         reason = f"{names} of the VPC has room for a /{block.prefixlen}{why}{unused}"
         return AddressSource("existing-cidr", reason, (block,), block.prefixlen, prefix, excluded=inside)
-    told = ", ".join(f"{piece} in {zone}" for zone, piece in pieces.items())
-    reason = f"{names} of the VPC have room in several places{why}: {told}{unused}"
+    places = ", ".join(f"{piece} in {zone}" for zone, piece in pieces.items())
+    reason = f"{names} of the VPC have room in several places{why}: {places}{unused}"
     return AddressSource("existing-cidr", reason, pieces=pieces, excluded=inside)
 
 
-def _asked_for(snapshot: Snapshot, terms: PlanningOptions, block: IPv4Network, wanted: Size) -> AddressSource:
+def _asked_for(snapshot: Snapshot, options: PlanningOptions, block: IPv4Network, wanted: Size) -> AddressSource:
     """The block that somebody asked for; its subnets are as much smaller as the planner's would be."""
     subnet_prefix = min(cidrs.SMALLEST_PREFIX, block.prefixlen + wanted.subnet - wanted.block)
     reason = f"this run asks for the block {block}"
     if any(block.subnet_of(cidr) for cidr in _associated(snapshot)):
-        taken = _inside_taken(snapshot, terms)
+        taken = _inside_taken(snapshot, options)
         return AddressSource("existing-cidr", reason, (block,), block.prefixlen, subnet_prefix, excluded=taken)
     preconditions.require_room_for_cidr(snapshot)
-    taken = taken_ranges(snapshot) | _kept(terms)
+    taken = taken_ranges(snapshot) | _kept(options)
     return AddressSource("new-cidr", reason, (block,), block.prefixlen, subnet_prefix, excluded=taken)
 
 
-def _inside_taken(snapshot: Snapshot, terms: PlanningOptions) -> dict[str, str]:
+def _inside_taken(snapshot: Snapshot, options: PlanningOptions) -> dict[str, str]:
     """What is taken inside a CIDR that the VPC has."""
-    return {subnet.cidr: f"subnet {subnet.id}" for subnet in snapshot.subnets} | _kept(terms)
+    return {subnet.cidr: f"subnet {subnet.id}" for subnet in snapshot.subnets} | _kept(options)
 
 
-def _kept(terms: PlanningOptions) -> dict[str, str]:
-    return {str(network): "range excluded by the settings" for network in terms.excluded}
+def _kept(options: PlanningOptions) -> dict[str, str]:
+    return {str(network): "range excluded by the settings" for network in options.excluded}
 
 
 def _associated(snapshot: Snapshot) -> list[IPv4Network]:

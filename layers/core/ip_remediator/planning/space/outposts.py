@@ -33,10 +33,10 @@ def cures(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
             if place := outpost_of_node(snapshot, node):
                 by_place.setdefault((zone, place), []).append(node)
     for (zone, place), nodes in sorted(by_place.items())[:_SHOWN]:
-        yield _told(snapshot, zone, place, nodes)
+        yield _describe(snapshot, zone, place, nodes)
 
 
-def _told(snapshot: Snapshot, zone: str, place: str, nodes: list[Node]) -> str:
+def _describe(snapshot: Snapshot, zone: str, place: str, nodes: list[Node]) -> str:
     arn = place if place.startswith("arn:") else _FIRST_OUTPOST
     vpc_id = snapshot.vpc.id if snapshot.vpc else snapshot.cluster.vpc_id or "VPC-ID"
     name = f"{zone}-outpost"

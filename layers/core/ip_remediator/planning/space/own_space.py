@@ -18,14 +18,14 @@ from ip_remediator.snapshot.model import Snapshot
 
 def own_cidrs(snapshot: Snapshot) -> list[IPv4Network]:
     """The CG-NAT CIDRs of the VPC."""
-    known = snapshot.vpc.cidrs if snapshot.vpc else ()
-    associated = (IPv4Network(cidr.cidr) for cidr in known if cidr.state == "associated")
+    cidrs_of_vpc = snapshot.vpc.cidrs if snapshot.vpc else ()
+    associated = (IPv4Network(cidr.cidr) for cidr in cidrs_of_vpc if cidr.state == "associated")
     return [cidr for cidr in associated if cidr.subnet_of(cidrs.CGNAT)]
 
 
-def used(snapshot: Snapshot, terms: PlanningOptions) -> list[IPv4Network]:
+def used(snapshot: Snapshot, options: PlanningOptions) -> list[IPv4Network]:
     """What the VPC's subnets and the settings keep of them."""
-    return [*terms.excluded, *(IPv4Network(subnet.cidr) for subnet in snapshot.subnets)]
+    return [*options.excluded, *(IPv4Network(subnet.cidr) for subnet in snapshot.subnets)]
 
 
 def free_space(pools: Sequence[IPv4Network], taken: Sequence[IPv4Network]) -> int:
@@ -38,23 +38,23 @@ def _occupied(pool: IPv4Network, taken: Sequence[IPv4Network]) -> int:
     return sum(network.num_addresses for network in collapse_addresses(inside))
 
 
-def blocks_for(snapshot: Snapshot, terms: PlanningOptions, size: Size) -> tuple[IPv4Network, ...]:
+def blocks_for(snapshot: Snapshot, options: PlanningOptions, size: Size) -> tuple[IPv4Network, ...]:
     """The CIDRs with room for a block of that size."""
-    taken = used(snapshot, terms)
+    taken = used(snapshot, options)
     return tuple(
         pool for pool in own_cidrs(snapshot) if next(cidrs.free_blocks(pool, taken, size.block), None) is not None
     )
 
 
-def leaves_half(snapshot: Snapshot, terms: PlanningOptions, size: Size) -> bool:
+def leaves_half(snapshot: Snapshot, options: PlanningOptions, size: Size) -> bool:
     """Whether a block of that size leaves as much free as it takes."""
-    free = free_space(own_cidrs(snapshot), used(snapshot, terms))
+    free = free_space(own_cidrs(snapshot), used(snapshot, options))
     return 2 * IPv4Network((0, size.block)).num_addresses <= free
 
 
 def pieces(
     snapshot: Snapshot,
-    terms: PlanningOptions,
+    options: PlanningOptions,
     demand: dict[str, int],
     *,
     pools: Sequence[IPv4Network] | None = None,
@@ -66,20 +66,20 @@ def pieces(
     Where not every zone can have its full size, the largest sizes are cut first until all have one.
     """
     for cap in range(largest, cidrs.SMALLEST_PREFIX + 1):
-        found = _placed(snapshot, terms, demand, cap, pools=pools)
-        if found is not None:
-            return found
+        placed = _placed(snapshot, options, demand, cap, pools=pools)
+        if placed is not None:
+            return placed
     return None
 
 
-def whole_pieces(snapshot: Snapshot, terms: PlanningOptions, demand: dict[str, int]) -> dict[str, IPv4Network] | None:
+def whole_pieces(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) -> dict[str, IPv4Network] | None:
     """The same, but every zone gets its full size."""
-    return _placed(snapshot, terms, demand, cidrs.LARGEST_PREFIX, whole=True)
+    return _placed(snapshot, options, demand, cidrs.LARGEST_PREFIX, whole=True)
 
 
 def _placed(
     snapshot: Snapshot,
-    terms: PlanningOptions,
+    options: PlanningOptions,
     demand: dict[str, int],
     cap: int,
     *,
@@ -87,8 +87,8 @@ def _placed(
     pools: Sequence[IPv4Network] | None = None,
 ) -> dict[str, IPv4Network] | None:
     """The neediest zone first; no piece is larger than a /`cap`."""
-    taken = used(snapshot, terms)
-    found: dict[str, IPv4Network] = {}
+    taken = used(snapshot, options)
+    placed: dict[str, IPv4Network] = {}
     for zone in sorted(demand, key=lambda zone: (-demand[zone], zone)):
         full = cidrs.subnet_prefix_for(demand[zone])
         wanted = max(cap, full)
@@ -96,9 +96,9 @@ def _placed(
         piece = next(_candidates(own_cidrs(snapshot) if pools is None else pools, taken, wanted, narrowest), None)
         if piece is None or (piece.prefixlen > full and not holds(piece.prefixlen, demand[zone])):
             return None
-        found[zone] = piece
+        placed[zone] = piece
         taken.append(piece)
-    return {zone: found[zone] for zone in demand}
+    return {zone: placed[zone] for zone in demand}
 
 
 def _candidates(
@@ -109,9 +109,9 @@ def _candidates(
             yield from cidrs.free_blocks(pool, taken, prefix)
 
 
-def as_one_block(found: dict[str, IPv4Network]) -> IPv4Network | None:
+def as_one_block(pieces_by_zone: dict[str, IPv4Network]) -> IPv4Network | None:
     """The block that the pieces fill, where they are equal, in a row, and as many as it has."""
-    networks = sorted(found.values())
+    networks = sorted(pieces_by_zone.values())
     prefix = networks[0].prefixlen
     if any(network.prefixlen != prefix for network in networks):
         return None

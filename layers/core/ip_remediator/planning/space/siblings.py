@@ -29,10 +29,10 @@ _LEAST = 16
 
 
 def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
-    told = list(offers(snapshot, diagnosis))
-    if not told:
+    offered = list(offers(snapshot, diagnosis))
+    if not offered:
         return Option(option=SIBLING, taken=False, reason="no other subnet of the cluster's nodes has room in the zone")
-    return Option(option=SIBLING, taken=False, reason="; ".join(told))
+    return Option(option=SIBLING, taken=False, reason="; ".join(offered))
 
 
 def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:

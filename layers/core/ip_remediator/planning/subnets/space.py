@@ -29,8 +29,8 @@ def find(snapshot: Snapshot, terms: PlanningOptions, demand: Mapping[str, int], 
         pools = unallocated_space.pools(vpc)
         pieces = own_space.pieces(snapshot, terms, needed, pools=pools, largest=largest)
         if pieces:
-            told = ", ".join(f"{piece} in {zone}" for zone, piece in pieces.items())
-            reason = f"no subnet of {vpc.id} has {told}, and networks beyond the VPC may route it"
+            places = ", ".join(f"{piece} in {zone}" for zone, piece in pieces.items())
+            reason = f"no subnet of {vpc.id} has {places}, and networks beyond the VPC may route it"
             return AddressSource("existing-cidr", reason, pieces=pieces)
     return address_source.find(snapshot, terms, needed)
 
