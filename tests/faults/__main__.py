@@ -1,4 +1,4 @@
-"""Every single fault: `make faults` (CASE=<id> replays one, SECONDS=… ends earlier, PAIRS is not offered yet)."""
+"""Every single fault: `make faults` (CASE=<id> replays one, SECONDS=… takes a sample, PAIRS=2000, WORLDS=new-cidr)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
@@ -18,123 +17,173 @@ from typing import Any
 
 from local.stack.ports import Ports
 from local.stack.stack import Stack
-from tests.faults.cases import Case, case_of, cases_of
-from tests.faults.report import Result, document, table
+from tests.faults.cases import WORLDS, Call, Case, case_of, cases_of, pairs_of
+from tests.faults.report import Planned, Result, document, table
 from tests.faults.world import World
+from tests.faults.worlds import SETTINGS
 from tests.integration.support.lab import Lab
-from tests.support.patience import within
 
 PARAMETERS = {"DefaultMode": "auto", "ApprovalMinutes": "1", "MaxPerVpcPerDay": "100"}
 SPEED, WAIT_SCALE = 60, 0.02
 # Each case remediates twice, and a VPC may be changed 100 times a day without asking.
-CASES_PER_WORLD = 40
+_CASES_PER_WORLD = 40
+# So many cases are run in one set-up before the next one has its turn, so that a sample has some of each.
+_TURN = 8
 PAGE = Path("docs/reliability.md")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What one process of `workers` does: its share of all cases, or of those that are named."""
+    """What one process of `workers` does: its share of all cases, or of those that are named. `ends`: of the clock
+    that `time.monotonic` reads; no further case is begun after that."""
 
     worker: int
     workers: int
     cases: tuple[str, ...]
+    worlds: tuple[str, ...]
     seed: int
-    seconds: float
+    ends: float
     writes_only: bool
+    pairs: int
 
 
 def work(asked: Asked, results: Any) -> None:
     """One process: a stack of its own, and its share of the cases in an order of the seed."""
-    ends = time.monotonic() + asked.seconds
-    with tempfile.TemporaryDirectory() as folder:
-        ports = Ports.free()
-        with Stack(
-            Path(folder), ports, PARAMETERS, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3)
-        ) as stack:
-            stack.start()
-            lab = Lab(stack)
-            cases = _share(lab, asked)
-            results.put(len(cases))
-            while cases and time.monotonic() < ends:
-                cases = _while_whole(lab, cases, ends, results)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            ports = Ports.free()
+            with Stack(Path(folder), ports, PARAMETERS, speed=SPEED, wait_scale=WAIT_SCALE) as stack:
+                stack.start()
+                _work(Lab(stack), asked, results)
+    except Exception:
+        results.put(traceback.format_exc())
     results.put(None)
 
 
-def _share(lab: Lab, asked: Asked) -> list[Case]:
+def _work(lab: Lab, asked: Asked, results: Any) -> None:
+    waiting = _shares(lab, asked, results)
+    while waiting and time.monotonic() < asked.ends:
+        for name in list(waiting):
+            turn, rest = waiting[name][:_TURN], waiting.pop(name)[_TURN:]
+            rest = [*_run(lab, name, turn, asked.ends, results), *rest]
+            if rest:
+                waiting[name] = rest
+
+
+def _shares(lab: Lab, asked: Asked, results: Any) -> dict[str, list[Case]]:
+    """The process's cases of each set-up, in an order of the seed. Recording is left once the time is up."""
     if asked.cases:
-        return [case_of(id_) for id_ in asked.cases[asked.worker :: asked.workers]]
-    with World.made(lab) as world:
-        calls = [call for call in world.record() if call.writes or not asked.writes_only]
-    cases = sorted(cases_of(calls))
-    random.Random(asked.seed).shuffle(cases)
-    return cases[asked.worker :: asked.workers]
+        cases = [case_of(id_) for id_ in asked.cases[asked.worker :: asked.workers]]
+        results.put(Planned(len(cases)))
+        return {name: [case for case in cases if case.world == name] for name in {case.world for case in cases}}
+    shares: dict[str, list[Case]] = {}
+    for name in asked.worlds:
+        if time.monotonic() > asked.ends:
+            break
+        with World.made(lab, name) as world:
+            calls = [call for call in world.record() if call.writes or not asked.writes_only]
+        cases = _cases(calls, asked, name)
+        shares[name] = cases[asked.worker :: asked.workers]
+        results.put(Planned(len(shares[name])))
+    return shares
 
 
-def _while_whole(lab: Lab, cases: list[Case], ends: float, results: Any) -> list[Case]:
-    """Runs cases in one world until it is used up, or spoilt by a violation; returns those that are left."""
-    with World.made(lab) as world:
-        for _ in range(CASES_PER_WORLD):
-            if not cases or time.monotonic() > ends:
-                break
-            case, cases = cases[0], cases[1:]
-            began = time.monotonic()
-            try:
-                came, why = world.run(case), ""
-            except Exception as error:
-                came, why = "VIOLATION", "".join(traceback.format_exception_only(error)).strip()
-            results.put(Result(case.id, came, why, time.monotonic() - began))
-            if why:
-                break
+def _cases(calls: Sequence[Call], asked: Asked, name: str) -> list[Case]:
+    """The same in every process, as far as all recorded the same calls."""
+    order = random.Random(f"{asked.seed} {name}")
+    cases = pairs_of(calls, asked.pairs // len(asked.worlds), order) if asked.pairs else cases_of(calls)
+    order.shuffle(cases)
     return cases
 
 
+def _run(lab: Lab, name: str, cases: list[Case], ends: float, results: Any) -> list[Case]:
+    """Runs cases in one set-up until it is used up, or spoilt by a violation; returns those that are left."""
+    while cases and time.monotonic() < ends:
+        with World.made(lab, name) as world:
+            for case in _as_long_as_whole(world, cases, ends, results):
+                cases = cases[cases.index(case) + 1 :]
+    return cases
+
+
+def _as_long_as_whole(world: World, cases: Sequence[Case], ends: float, results: Any) -> Iterator[Case]:
+    """Yields each case that was run."""
+    for case in cases[:_CASES_PER_WORLD]:
+        if time.monotonic() > ends:
+            return
+        began = time.monotonic()
+        try:
+            came, why = world.run(case), ""
+        except Exception as error:
+            came, why = "VIOLATION", "".join(traceback.format_exception_only(error)).strip()
+        results.put(Result(case.id, came, why, time.monotonic() - began))
+        yield case
+        if why or not SETTINGS[world.name].returns:
+            return
+
+
 def main(arguments: Iterable[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--case", action="append", default=[], help="the id of a case, to run it again")
-    parser.add_argument("--seconds", type=float, default=3500.0, help="no further case is begun after that")
-    parser.add_argument("--seed", type=int, default=1, help="of the order; cases of a time limit are a sample")
-    parser.add_argument("--workers", type=int, default=2, help="stacks at once")
-    parser.add_argument("--writes", action="store_true", help="only calls that write")
-    parser.add_argument("--page", action="store_true", help=f"write {PAGE}")
-    given = parser.parse_args([*arguments])
+    given = _parser().parse_args([*arguments])
     for id_ in given.case:
         case_of(id_)
     workers = min(given.workers, len(given.case) or given.workers)
     results: Any = multiprocessing.Queue()
-    shares = [Asked(n, workers, tuple(given.case), given.seed, given.seconds, given.writes) for n in range(workers)]
+    ends = time.monotonic() + given.seconds
+    worlds = tuple(given.worlds.split(","))
+    shares = [
+        Asked(n, workers, tuple(given.case), worlds, given.seed, ends, given.writes, given.pairs)
+        for n in range(workers)
+    ]
     processes = [multiprocessing.Process(target=work, args=(share, results)) for share in shares]
     for process in processes:
         process.start()
-    outcome, planned = _collect(results, processes)
+    done, planned, crashed = _collect(results, processes)
     for process in processes:
         process.join()
-    print(table(outcome, planned, given.seed))  # noqa: T201
+    print(table(done, planned, given.seed))  # noqa: T201
+    for crash in crashed:
+        print(crash)  # noqa: T201
     if given.page:
-        PAGE.write_text(document(outcome, planned, given.seed))
-    broken = [result for result in outcome if result.why]
-    died = any(process.exitcode for process in processes)
-    return 1 if broken or died or not outcome else 0
+        PAGE.write_text(document(done, planned, given.seed, given.pairs))
+    violated = any(result.why for result in done)
+    return 1 if violated or crashed or not done else 0
 
 
-def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[list[Result], int]:
-    """The results as they come, and how many cases there are."""
-    result: list[Result] = []
-    told: Counter[str] = Counter()
-    while told["ended"] < len(processes):
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--case", action="append", default=[], help="the id of a case, to run it again")
+    parser.add_argument("--seconds", type=float, default=3500.0, help="no further case is begun after that")
+    parser.add_argument("--seed", type=int, default=1, help="of the order; cases of a time limit are a sample")
+    parser.add_argument("--workers", type=int, default=3, help="stacks at once")
+    parser.add_argument("--worlds", default=",".join(WORLDS), help="set-ups, separated by commas")
+    parser.add_argument("--pairs", type=int, default=0, help="so many pairs of faults instead of single ones")
+    parser.add_argument("--writes", action="store_true", help="only calls that write")
+    parser.add_argument("--page", action="store_true", help=f"write {PAGE}")
+    return parser
+
+
+def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[list[Result], int, list[str]]:
+    """The results as they come, how many cases there are, and what ended a process early."""
+    done: list[Result] = []
+    crashed: list[str] = []
+    planned = ended = 0
+    while ended < len(processes):
         try:
             said = results.get(timeout=5)
         except Empty:
             if not any(process.is_alive() for process in processes):
+                crashed.append("a process ended without a word")
                 break
             continue
         if isinstance(said, Result):
-            result.append(said)
+            done.append(said)
             print(f"{said.came:>20}  {said.seconds:5.0f} s  {said.id}  {said.why[:300]}", flush=True)  # noqa: T201
+        elif isinstance(said, Planned):
+            planned += said.cases
         elif said is None:
-            told["ended"] += 1
+            ended += 1
         else:
-            told["planned"] += said
-    return result, told["planned"]
+            crashed.append(said)
+    return done, planned, crashed
 
 
 if __name__ == "__main__":

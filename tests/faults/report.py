@@ -8,28 +8,61 @@ from dataclasses import dataclass
 
 _PAGE = """# Reliability
 
-`make faults PAGE=1` wrote this page. It ran {done} of {planned} cases (seed {seed}): at each AWS call that a recorded
-remediation (new CIDR) and its rollback (with evictions) made, each fault once, and from that call on for as long as
-the run lasted. After each case these were read from outside: no lock, marker or cordon held; no ENIConfig that points
-at a subnet which is gone; no subnet that the record does not know; no overlapping reservation; no running pod worse
-off; one message in Slack. Then, without the fault, what stood was rolled back, the same run healed, and was rolled
-back, and everything was as before.
+`make faults PAGE=1` wrote this page. It ran {done} of {planned} {cases}, a sample in an order that the seed {seed}
+gives, and found {violations}.
 
 ## What is not covered
 
-- Faults of the Kubernetes API, of Slack, and functions that are killed: their tests are those of `tests/integration`.
-- Remediations by extension, by subnet discovery, with existing subnets and of leaked ENIs; rollbacks without evictions.
-- Pairs of faults, races, and changes of other people in between.
+- What was not run: {left} of {planned} {cases}. `make faults` without a limit runs for an hour; `SEED=…` gives
+  another sample.
 - Of reads, only the first of each kind that a function makes in a run; of writes, the first three.
-- Refused connections and time-outs: an HTTP error of the server stands for them.
+- A call that waits for an answer ends after 16 seconds without one; a connection that is refused is one that ends
+  without an answer. What a network does beyond that (half-open connections, wrong answers) is not played.
+- Calls that a function makes while it starts, before its first call of a counterpart; the services' own faults (Step
+  Functions, EventBridge, SQS), which AWS retries by itself.
+- Replacements of nodes, approvals by people and the sweep: their tests are in `tests/integration`.
+- Races, and changes of other people in between: `tests/integration` and `tests/contract`.
+
+## How
+
+A remediation and its rollbacks (without and with evictions) are run once and every call is recorded that the
+functions make to AWS, to the Kubernetes API and to Slack. Then each call gets each fault, once, and from that call on
+for as long as the run lasts:
+
+| fault | what happens to the call |
+|---|---|
+| refused, denied | it has no effect: status 400 or 422, status 403 |
+| throttled, unavailable | it has no effect: too many requests, status 5xx |
+| cut, slow | it has no effect, the connection ends without an answer: at once, after 16 seconds |
+| lost | it takes effect, and the answer is a status 500 |
+| killed | it takes effect, and the function's process is killed before it has the answer |
+
+The set-ups are a new CIDR, an extension of custom networking that is on, subnet discovery, subnets that the operator
+keeps for pods, and ENIs that the CNI left behind.
+
+After each case these are read from outside: the execution has ended; no lock, marker or cordon is held; no ENIConfig
+points at a subnet which is gone; no subnet is unrecorded or untagged; no reservations overlap; others' variables of
+aws-node and others' subnets are there; no running pod is worse off; there is one message in Slack, and it offers the
+rollback where something stands. Then, without the fault, what stands is rolled back, the same run heals, and is
+rolled back, and everything is as before.
+
+`make faults CASE=<id>` runs a case again; an id is `<set-up>:<run>:<function>:<service>:<call>:<its
+number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faults.
 
 ## What came of it
 
-| fault | lasts | {states} |
-|---|---|{dashes}|
+| set-up | fault | lasts | {states} |
+|---|---|---|{dashes}|
 {rows}
 """
 _STATES = ("healed", "restored", "stopped, resumable", "refused before anything was opened", "VIOLATION")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How many cases a process has of a set-up."""
+
+    cases: int
 
 
 @dataclass(frozen=True)
@@ -42,34 +75,41 @@ class Result:
     seconds: float
 
 
-def rows(found: Sequence[Result]) -> list[str]:
+def _kind(id_: str) -> tuple[str, str, str]:
+    """Set-up, fault and how long it lasts; of a pair, both faults."""
+    parts = [part.split(":") for part in id_.split("+")]
+    return parts[0][0], " and ".join(part[-2] for part in parts), " and ".join(part[-1] for part in parts)
+
+
+def rows(done: Sequence[Result]) -> list[str]:
     """One line of a Markdown table for each kind of fault."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for result in found:
-        *_, fault, lasts = result.id.split(":")
-        counts[fault, lasts, result.came] += 1
-    kinds = sorted({(fault, lasts) for fault, lasts, _ in counts})
+    counts = Counter((_kind(result.id), result.came) for result in done)
+    kinds = sorted({kind for kind, _ in counts})
     return [
-        f"| {fault} | {lasts} | " + " | ".join(str(counts[fault, lasts, state]) for state in _STATES) + " |"
-        for fault, lasts in kinds
+        f"| {' | '.join(kind)} | " + " | ".join(str(counts[kind, state]) for state in _STATES) + " |" for kind in kinds
     ]
 
 
-def table(found: Sequence[Result], planned: int, seed: int) -> str:
+def table(done: Sequence[Result], planned: int, seed: int) -> str:
     """For the terminal, violations last."""
-    head = f"| fault | lasts | {' | '.join(_STATES)} |"
-    broken = [f"{result.id}\n    {result.why}" for result in found if result.why]
-    ended = f"{len(found)} of {planned} cases, seed {seed}, {len(broken)} violations"
-    return "\n".join(["", head, *rows(found), "", ended, *broken])
+    head = f"| set-up | fault | lasts | {' | '.join(_STATES)} |"
+    broken = [f"{result.id}\n    {result.why}" for result in done if result.why]
+    ended = f"{len(done)} of {planned} cases, seed {seed}, {len(broken)} violations"
+    return "\n".join(["", head, *rows(done), "", ended, *broken])
 
 
-def document(found: Sequence[Result], planned: int, seed: int) -> str:
+def document(done: Sequence[Result], planned: int, seed: int, pairs: int = 0) -> str:
     """docs/reliability.md."""
-    return _PAGE.format(
-        done=len(found),
+    broken = [f"`{result.id}`: {result.why[:300]}" for result in done if result.why]
+    page = _PAGE.format(
+        done=len(done),
         planned=planned,
+        cases="pairs of faults" if pairs else "cases",
+        left=planned - len(done),
+        violations="no violation" if not broken else f"{len(broken)} violations, listed at the end",
         seed=seed,
         states=" | ".join(_STATES),
         dashes="|".join("---" for _ in _STATES),
-        rows="\n".join(rows(found)),
+        rows="\n".join(rows(done)),
     )
+    return page + "".join(f"\n- {line}" for line in broken) + ("\n" if broken else "")

@@ -2,56 +2,85 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from tests.faults.cases import Call, Case, calls_of, case_of, cases_of
+from tests.faults.cases import Call, Case, Injection, calls_of, case_of, cases_of, pairs_of
 from tests.faults.report import Result, document, table
 
 ROLE = "arn:aws:sts::000000000000:assumed-role/stack-NetworkFunctionRole-1/network"
-
-
-def recorded(service: str, action: str, principal: str = ROLE) -> dict[str, str]:
-    return {"service": service, "action": action, "principal": principal}
+CALLS = [
+    Call("extension", "rollback", "ClusterFunction", "eks", action, 0) for action in ("UpdateAddon", "DescribeAddon")
+]
 
 
 def test_given_recorded_calls_then_writes_are_numbered_and_of_reads_the_first_stands_for_all() -> None:
-    calls = [
-        *[recorded("ec2", "DescribeSubnets")] * 5,
-        *[recorded("ec2", "CreateSubnet")] * 2,
-        recorded("ec2", "CreateSubnet", "root"),
+    recorded = [
+        *[(ROLE, "ec2", "DescribeSubnets")] * 5,
+        *[(ROLE, "ec2", "CreateSubnet")] * 2,
+        (ROLE, "kubernetes", "create eniconfigs"),
+        ("root", "ec2", "CreateSubnet"),
     ]
-    result = calls_of("remediation", calls, ("NetworkFunction",))
-    assert [(call.action, call.index) for call in result] == [
-        ("CreateSubnet", 0),
-        ("CreateSubnet", 1),
-        ("DescribeSubnets", 0),
+    calls = calls_of("new-cidr", "remediation", recorded, ("NetworkFunction",))
+    assert [(call.action, call.index, call.writes) for call in calls] == [
+        ("CreateSubnet", 0, True),
+        ("CreateSubnet", 1, True),
+        ("DescribeSubnets", 0, False),
+        ("create eniconfigs", 0, True),
     ]
 
 
-def test_given_a_case_then_its_id_leads_back_to_it() -> None:
-    calls = [Call("rollback", "ClusterFunction", "eks", action, 0) for action in ("UpdateAddon", "DescribeAddon")]
-    cases = list(cases_of(calls))
+def test_given_cases_and_pairs_then_their_ids_lead_back_to_them() -> None:
+    cases = [*cases_of(CALLS), *pairs_of(CALLS, 20, Random(1))]
     assert [case_of(case.id) for case in cases] == cases
-    assert len({case.id for case in cases}) == len(cases) == 18
+    assert len({case.id for case in cases}) == len(cases) == 16 + 14 + 20
 
 
-@pytest.mark.parametrize("wrong", ["", "x", "remediation:F:ec2:A:0:broken:once", "other:F:ec2:A:0:lost:once"])
+def test_given_a_seed_then_the_pairs_are_always_the_same() -> None:
+    assert pairs_of(CALLS, 5, Random(7)) == pairs_of(CALLS, 5, Random(7)) != pairs_of(CALLS, 5, Random(8))
+
+
+ID = "new-cidr:remediation:NetworkFunction:ec2:CreateSubnet:1:throttled:lasting"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "x",
+        ID.replace("throttled", "broken"),
+        ID.replace("new-cidr", "other"),
+        f"{ID}+{ID.replace('remediation', 'rollback')}",
+    ],
+)
 def test_given_what_is_no_id_then_it_is_refused(wrong: str) -> None:
-    with pytest.raises(ValueError, match="is no id of a case"):
+    with pytest.raises(ValueError, match=r"is no id of a case|faults of different runs"):
         case_of(wrong)
 
 
 def test_given_a_lasting_fault_at_a_later_call_then_earlier_ones_pass() -> None:
-    call = Call("remediation", "NetworkFunction", "ec2", "CreateSubnet", 1)
-    fault = Case(call, "throttled", lasts=True).document()
+    [injection] = case_of(ID).injections
+    fault = injection.document()
     assert (fault["skip"], fault["error"], fault["principal"]) == (1, "RequestLimitExceeded", "NetworkFunction")
     assert fault["times"] > 1000
 
 
+@pytest.mark.parametrize("service", ["kubernetes", "slack"])
+def test_given_a_function_that_is_killed_after_a_call_then_the_counterpart_knows_how(service: str) -> None:
+    call = Call("new-cidr", "remediation", "NotifyFunction", service, "chat.postMessage", 0)
+    fault = Injection(call, "killed", lasts=False).document("http://aws/_local/crash")
+    assert fault["crash"] == "http://aws/_local/crash"
+    assert fault["when"] in ("killed", "after")
+
+
 def test_given_results_then_table_and_page_count_them_and_name_violations() -> None:
-    id_ = "remediation:NetworkFunction:ec2:CreateSubnet:0:lost:once"
-    result = [Result(id_, "healed", "", 1.0), Result(id_.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
-    assert "| lost | once | 1 | 0 | 0 | 0 | 0 |" in document(result, 2, 1)
-    told = table(result, 2, 1)
-    assert "2 of 2 cases, seed 1, 1 violations" in told
-    assert "lock held" in told
+    id_ = Case((Injection(CALLS[0], "lost", lasts=False),)).id
+    done = [Result(id_, "healed", "", 1.0), Result(id_.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
+    page = document(done, 5, 1)
+    assert "| extension | lost | once | 1 | 0 | 0 | 0 | 0 |" in page
+    assert "ran 2 of 5 cases" in page
+    assert "lock held" in page
+    summary = table(done, 5, 1)
+    assert "2 of 5 cases, seed 1, 1 violations" in summary
+    assert "lock held" in summary

@@ -6,19 +6,19 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network
-from itertools import combinations
 from typing import Any
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
-from local.cluster.kube import NODES
-from tests.faults.cases import Call, Case, calls_of
+from tests.faults.cases import KUBERNETES, RUNS, SLACK, Call, Case, calls_of
+from tests.faults.holding import Invariants, require
+from tests.faults.worlds import RUNNING, SETTINGS, STUCK, Setting, prepared
 from tests.integration.support.lab import Ended, Lab
-from tests.integration.support.patient import Patient, patient
-from tests.integration.support.rollbacks import SPEED, roll_back
+from tests.integration.support.patient import Patient
+from tests.integration.support.rollbacks import roll_back
 from tests.support.waiting import eventually
 
+# By the part of a role's name that tells the function; Slack is called by one alone.
 FUNCTIONS = (
     "IncidentFunction",
     "DiagnoseFunction",
@@ -26,13 +26,9 @@ FUNCTIONS = (
     "NetworkFunction",
     "ClusterFunction",
     "VerifyFunction",
+    "NotifyFunction",
 )
-_SECONDS = 180.0
-_RUNNING, _STUCK = 8, 2
-
-
-class Violation(AssertionError):
-    """Something that must hold does not."""
+_SECONDS = 240.0
 
 
 @dataclass
@@ -40,69 +36,84 @@ class World:
     """A cluster with two pods that wait for an address, and all that is there before anything happens."""
 
     lab: Lab
+    name: str
     sick: Patient
     before: dict[str, Any]
 
     @classmethod
     @contextmanager
-    def made(cls, lab: Lab) -> Iterator[World]:
-        with patient(lab, speed=SPEED) as sick:
-            sick.settle(running=_RUNNING, stuck=_STUCK)
-            yield cls(lab, sick, sick.world())
+    def made(cls, lab: Lab, name: str) -> Iterator[World]:
+        with prepared(lab, SETTINGS[name]) as sick:
+            yield cls(lab, name, sick, sick.world())
+
+    @property
+    def setting(self) -> Setting:
+        return SETTINGS[self.name]
+
+    @property
+    def holds(self) -> Invariants:
+        return Invariants(self.lab, self.sick, self.before, self.setting)
 
     def record(self) -> list[Call]:
-        """The calls of a remediation and of its rollback, without a fault."""
-        result = []
-        self._forget_calls()
-        incident = self._remediate()
-        result += calls_of("remediation", self.lab.calls(), FUNCTIONS)
-        self._forget_calls()
-        self._roll_back(incident.id)
-        result += calls_of("rollback", self.lab.calls(), FUNCTIONS)
-        return result
+        """The calls of a remediation and of its rollbacks, without a fault."""
+        calls = []
+        with self._recording("remediation") as recorded:
+            incident = self._remediate()
+        calls += recorded
+        if not self.setting.rolled_back:
+            return calls
+        with self._recording("rollback") as recorded:
+            self._end_of_rollback(incident.id, evict=False)
+        calls += recorded
+        with self._recording("rollback-evict") as recorded:
+            self._end_of_rollback(incident.id, evict=True)
+        return [*calls, *recorded]
 
     def run(self, case: Case) -> str:
         """What came of it, in a word: healed, restored, or stopped with a resumable record. Raises Violation."""
-        if case.call.run == "remediation":
-            with self.lab.faults(case.document()):
+        if case.run == "remediation":
+            with self._injected(case):
                 incident = self._faulty_remediation()
         else:
             incident = self._remediate()
-            with self.lab.faults(case.document()):
-                self._end_of_rollback(incident.id)
+            with self._injected(case):
+                self._end_of_rollback(incident.id, evict=case.run == "rollback-evict")
         came = self._judge(incident)
-        self._again(incident)
+        if self.setting.returns:
+            self._again(incident)
+        elif came != "healed":
+            self._remediate()
         return came
 
     # --- The runs
 
     def _faulty_remediation(self) -> Incident | None:
-        execution = self.lab.start(self.sick.name)
+        execution = self.lab.start(self.sick.name, **dict(self.setting.asked))
         ended = self.lab.end_of(execution, _SECONDS)
-        self._require(ended.status != "TIMED_OUT", f"the execution did not end: {ended}")
-        result = [item for item in self.lab._incidents_with("execution", execution) if item["sk"] == "META"]
-        return self._settled(str(result[0]["pk"]).removeprefix("INCIDENT#")) if result else None
+        require(ended.status != "TIMED_OUT", f"the execution did not end: {ended}")
+        records = [item for item in self.lab._incidents_with("execution", execution) if item["sk"] == "META"]
+        return self._settled(str(records[0]["pk"]).removeprefix("INCIDENT#")) if records else None
 
     def _remediate(self) -> Incident:
-        ended, incident = self.lab.remediate(self.sick.name)
-        self._require(incident.outcome is Outcome.HEALED, f"not healed without a fault: {ended}, {incident.failure}")
+        ended, incident = self.lab.remediate(self.sick.name, **dict(self.setting.asked))
+        require(incident.outcome is Outcome.HEALED, f"not healed without a fault: {ended}, {incident.failure}")
         return incident
 
-    def _end_of_rollback(self, incident: str) -> Ended:
-        return roll_back(self.lab, incident, confirmed=True, evict=True)
+    def _end_of_rollback(self, incident: str, *, evict: bool) -> Ended:
+        return roll_back(self.lab, incident, confirmed=True, evict=evict)
 
     def _roll_back(self, incident: str) -> None:
-        ended = self._end_of_rollback(incident)
-        self._require(ended.status == "SUCCEEDED", f"the rollback without a fault: {ended}")
+        ended = self._end_of_rollback(incident, evict=True)
+        require(ended.status == "SUCCEEDED", f"the rollback without a fault: {ended}")
         self._settled(incident)
-        self._require_as_before()
-        self.sick.settle(running=_RUNNING, stuck=_STUCK)
+        self.holds.require_as_before()
+        self.sick.settle(running=RUNNING, stuck=STUCK)
 
     def _again(self, incident: Incident | None) -> None:
         """The fault is gone: what stands is rolled back; the same again heals, and is rolled back."""
         if incident is not None and self.lab.changes(incident.id):
             self._roll_back(incident.id)
-        self._require_as_before()
+        self.holds.require_as_before()
         self._roll_back(self._remediate().id)
 
     def _settled(self, incident: str) -> Incident:
@@ -115,77 +126,73 @@ class World:
     def _sweep(self) -> None:
         name = "eks-ip-remediator-watchdog"
         answer = self.lab.aws("lambda").invoke(FunctionName=name, Payload=b"{}")
-        self._require("FunctionError" not in answer, json.loads(answer["Payload"].read()))
+        require("FunctionError" not in answer, json.loads(answer["Payload"].read()))
 
-    def _forget_calls(self) -> None:
+    # --- Faults and recorded calls
+
+    @contextmanager
+    def _injected(self, case: Case) -> Iterator[None]:
+        """Each fault at the counterpart that it meets, for the block's time."""
+        of_aws = []
+        try:
+            for injection in case.injections:
+                document = injection.document(self._crash_url(injection.call.function))
+                if injection.call.service == KUBERNETES:
+                    self.sick.api.request("POST", "/_local/faults", body=document)
+                elif injection.call.service == SLACK:
+                    self.lab.slack("POST", "/_control/faults", document)
+                else:
+                    of_aws.append(document)
+            with self.lab.faults(*of_aws):
+                yield
+        finally:
+            self._kubernetes("DELETE", "faults")
+            self.lab.slack("DELETE", "/_control/faults")
+
+    def _crash_url(self, function: str) -> str:
+        name = f"eks-ip-remediator-{function.removesuffix('Function').lower()}"
+        return f"{self.lab.stack.servers.aws_url}/_local/crash?function={name}"
+
+    @contextmanager
+    def _recording(self, run: str) -> Iterator[list[Call]]:
+        """Fills the list with the calls that are made in the block."""
+        assert run in RUNS
         self.lab._control("DELETE", "/_local/calls")
+        self._kubernetes("DELETE", "calls")
+        slack_before = len(self.lab.slack("GET", "/_control/calls"))
+        calls: list[Call] = []
+        yield calls
+        recorded = [(call["principal"], call["service"], call["action"]) for call in self.lab.calls()]
+        recorded += [(call["user"], KUBERNETES, call["action"]) for call in self._kubernetes("GET", "calls")]
+        told = self.lab.slack("GET", "/_control/calls")[slack_before:]
+        recorded += [("NotifyFunction", SLACK, call["method"]) for call in told]
+        calls += calls_of(self.name, run, recorded, FUNCTIONS)
+
+    def _kubernetes(self, method: str, kind: str) -> list[dict[str, Any]]:
+        return list(self.sick.api.request(method, f"/_local/{kind}")["items"])
 
     # --- What must hold
 
     def _judge(self, incident: Incident | None) -> str:
         if incident is None:
-            self._require_as_before()
+            self.holds.require_as_before()
             return "refused before anything was opened"
         incident = self._settled(incident.id)
-        self._require(not incident.open, f"open for ever: {incident.steps}")
-        self._require(self.lab.incidents.open_incident(self.sick.name) is None, "the cluster's marker is open")
-        self._require(self.lab.lock_holder(self.sick.vpc_id) is None, "the VPC's lock is held")
-        self._require_no_cordon()
-        self._require_nothing_points_at_what_is_gone()
-        self._require_recorded_subnets(incident)
-        self._require_apart()
-        self._require(len(self.sick.addresses()) >= _RUNNING, f"pods are worse off: {self.sick.addresses()}")
-        messages = eventually("Slack is told", lambda: self.lab.messages(incident.id), seconds=60)
-        self._require(len(messages) == 1, f"{len(messages)} messages in Slack")
-        return self._came_of(incident, messages[0])
+        message = self.holds.require_all(incident)
+        return self._came_of(incident, message)
 
     def _came_of(self, incident: Incident, message: dict[str, Any]) -> str:
-        if not self.lab.changes(incident.id):
-            self._require_as_before()
-            return "restored"
+        standing = [change for change in self.lab.changes(incident.id) if "#leaked_eni#" not in change]
         if incident.outcome is Outcome.HEALED and incident.rollback is None:
             return "healed"
-        said = eventually(
+        if not standing:
+            self.holds.require_as_before()
+            return "restored"
+        buttons = eventually(
             "Slack offers the rollback",
             lambda: self.lab.buttons(self.lab.messages(incident.id)[0]),
-            lambda buttons: "rollback" in buttons,
+            lambda shown: "rollback" in shown,
             60,
         )
-        self._require(said, f"no way on: {message['text']}")
+        require(buttons, f"no way on: {message['text']}")
         return "stopped, resumable"
-
-    def _require_no_cordon(self) -> None:
-        nodes = self.sick.api.get(NODES.path())["items"]
-        cordoned = [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")]
-        self._require(not cordoned, f"still cordoned: {cordoned}")
-
-    def _require_nothing_points_at_what_is_gone(self) -> None:
-        subnets = set(self.sick.subnets())
-        for name, spec in (self.sick.eni_configs() or {}).items():
-            self._require(spec["subnet"] in subnets, f"ENIConfig {name} points at {spec['subnet']}, which is gone")
-
-    def _require_recorded_subnets(self, incident: Incident) -> None:
-        recorded = {line.rpartition("#")[2] for line in self.lab.changes(incident.id) if "#subnet#" in line}
-        made = set(self.sick.new_subnets())
-        self._require(made <= recorded, f"subnets in {made - recorded} are not in the record")
-
-    def _require_apart(self) -> None:
-        held = [_network(key) for _, key in self.lab.ledger_items() if key.count(".") == 3 and "/" in key]
-        overlapping = [pair for pair in combinations(held, 2) if pair[0].overlaps(pair[1])]
-        self._require(not overlapping, f"reservations overlap: {overlapping}")
-
-    def _require_as_before(self) -> None:
-        now = self.sick.world()
-        different = {key: (self.before[key], now[key]) for key in now if now[key] != self.before[key]}
-        self._require(not different, f"not as before: {different}")
-
-    @staticmethod
-    def _require(holds: object, otherwise: object) -> None:
-        if not holds:
-            raise Violation(str(otherwise)[:2000])
-
-
-def _network(key: str) -> IPv4Network:
-    """Of a ledger's key, whose numbers are padded so that they sort."""
-    address, _, prefix = key.rpartition("#")[2].partition("/")
-    return IPv4Network((".".join(str(int(part)) for part in address.split(".")), int(prefix)))

@@ -20,7 +20,7 @@ from ip_remediator.common.tag_names import (
     SLACK_CHANNEL,
     STRATEGY,
 )
-from ip_remediator.incidents.record import Policy
+from ip_remediator.incidents.record import AskReason, Policy
 from ip_remediator.risks.model import Risk, Severity
 
 # A Monday.
@@ -54,6 +54,14 @@ def action(policy: Policy, *risks: Risk, allowance: Allowance = PLENTY, now: dat
 # ------------------------------------------------------------------------------------------------ decisions
 def test_given_auto_and_no_risk_over_the_limit_then_it_goes_ahead():
     assert action(AUTO, risk(Severity.MEDIUM)) == (Action.GO, "mode auto: no risk exceeds medium")
+
+
+def test_given_people_rolled_back_before_then_they_are_asked_in_mode_auto_as_well_and_observe_stays_observe():
+    asked = decide(AUTO, [], PLENTY, NOON, "shop-1")
+    assert (asked.action, asked.reason) == (Action.ASK, AskReason.AFTER_ROLLBACK)
+    assert asked.why == "mode auto, but incident shop-1 was rolled back before: people decide"
+    observed = AUTO.model_copy(update={"mode": Mode.OBSERVE})
+    assert decide(observed, [], PLENTY, NOON, "shop-1").action is Action.OBSERVE
 
 
 def test_given_a_tag_for_the_strategy_then_it_is_taken_and_a_wrong_one_is_told():

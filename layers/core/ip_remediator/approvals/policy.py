@@ -92,8 +92,13 @@ def switched_on(tags: Mapping[str, str]) -> bool:
     return tags.get(KILL_SWITCH, "off").strip().lower() != "off"
 
 
-def decide(policy: Policy, risks: Iterable[Risk], allowance: Allowance, now: datetime) -> Decision:
-    """What to do with a plan that has these `risks`, and the first reason that keeps it from going ahead."""
+def decide(
+    policy: Policy, risks: Iterable[Risk], allowance: Allowance, now: datetime, rolled_back: str | None = None
+) -> Decision:
+    """What to do with a plan that has these `risks`, and the first reason that keeps it from going ahead.
+
+    `rolled_back`: the incident that people rolled back before signals opened this one.
+    """
     if policy.kill_switch:
         return Decision(Action.OBSERVE, "the kill switch is on: nothing is changed")
     if policy.mode is Mode.OBSERVE:
@@ -103,6 +108,7 @@ def decide(policy: Policy, risks: Iterable[Risk], allowance: Allowance, now: dat
     limit = Severity.parse(policy.auto_max_risk)
     too_high = [risk for risk in risks if risk.severity > limit and risk.id not in policy.accepted_risks]
     obstacles = {
+        AskReason.AFTER_ROLLBACK: f"incident {rolled_back} was rolled back before" if rolled_back else "",
         AskReason.RISK: _risk_obstacle(too_high),
         AskReason.CHANGE_WINDOW: _window_obstacle(policy.change_window, now),
         AskReason.DAILY_LIMIT: _number_obstacle(allowance),

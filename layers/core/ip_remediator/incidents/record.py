@@ -97,6 +97,7 @@ class AskReason(StrEnum):
     CHANGE_WINDOW = "change_window"
     DAILY_LIMIT = "daily_limit"
     PLAN_CHANGED = "plan_changed"
+    AFTER_ROLLBACK = "after_rollback"
 
 
 class Approval(RecordsActors):

@@ -99,11 +99,9 @@ class Proposer:
             return Decision(Action.OBSERVE, "dry run: nothing is changed")
         policy = incident.policy or Policy(mode=incident.mode)
         allowance = self.limit.allowance(proposal.vpc_id, incident.id)
-        decision = decide(policy, proposal.risks, allowance, self.clock())
+        decision = decide(policy, proposal.risks, allowance, self.clock(), incident.after_rollback)
         if approved:
             return decision if decision.action is Action.OBSERVE else _after_approval(proposal, approved)
-        if decision.action is Action.GO and incident.after_rollback:
-            return Decision(Action.ASK, f"incident {incident.after_rollback} was rolled back before: people decide")
         if decision.action is Action.GO and not self.limit.use(proposal.vpc_id, incident.id):
             used_up = Allowance(allowance.per_day, allowance.per_day)  # by others, since it was read
             return decide(policy, proposal.risks, used_up, self.clock())
