@@ -40,6 +40,7 @@ from ip_remediator_cli.errors import BadInput
 from tests.fuzz.hostile import deeply_nested, mutant, value
 from tests.unit.signals.test_alarm_forms import ALARMS, FIRING
 from tests.unit.signals.test_event_shapes import SHAPES
+from tests.unit.signals.test_reported_forms import EVENTS, LINES
 
 SAMPLES = Path(__file__).parents[1] / "data" / "signals"
 RECEIVED_AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -127,7 +128,8 @@ CALLS = (
         "affectedEntities": [_ENTITY],
     },
 )
-_SHAPES = [json.dumps(shape) for shape in (*SHAPES.values(), *ALARMS.values(), *FIRING.values(), *CALLS)]
+_ORIGINALS = (*SHAPES.values(), *EVENTS.values(), *LINES.values(), *ALARMS.values(), *FIRING.values(), *CALLS)
+_SHAPES = [json.dumps(shape) for shape in _ORIGINALS]
 
 
 def _make_shape(rng: Random) -> str:
