@@ -142,7 +142,7 @@ class ClusterUpdates:
     @staticmethod
     def _low(ids: list[str]) -> list[str]:
         subnets = [_backend().get_subnet(id_) for id_ in ids]
-        return [subnet.id for subnet in subnets if subnet.available_ip_addresses < _NEEDED]
+        return [subnet.id for subnet in subnets if subnet.available_ip_address_count < _NEEDED]
 
     def _running(self, name: str) -> bool:
         return any(one.cluster == name and one.status == "InProgress" for one in self._updates.values())

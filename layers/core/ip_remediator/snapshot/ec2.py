@@ -120,9 +120,14 @@ class Ec2Reader:
 
     def instances_in(self, subnet_ids: Iterable[str]) -> set[str]:
         """The instances that live in these subnets: with their primary ENI."""
-        wanted = filters("subnet-id", *sorted(subnet_ids)) + filters("attachment.device-index", "0")
+        wanted = filters("subnet-id", *sorted(subnet_ids))
         interfaces = pages(self._ec2, "describe_network_interfaces", "NetworkInterfaces", Filters=wanted)
-        return {id_ for eni in interfaces if (id_ := (eni.get("Attachment") or {}).get("InstanceId"))}
+        attachments = [eni.get("Attachment") or {} for eni in interfaces]
+        return {
+            attachment["InstanceId"]
+            for attachment in attachments
+            if attachment.get("DeviceIndex") == 0 and "InstanceId" in attachment
+        }
 
     def instance_types(self, instance_types: Iterable[str]) -> dict[str, InstanceType]:
         wanted = sorted(set(instance_types))
