@@ -33,6 +33,8 @@ SPEED, WAIT_SCALE = 10.0, 0.03
 MESSAGE = "#messages > :nth-last-child(1 of .message:has(.block-header))"
 REPLY = "#messages > :nth-last-child(1 of .message:not(:has(.block-header)))"
 DESK, PHONE = (1000, 1500), (390, 844)
+# Higher than any message at the phone's width.
+TALL = 2600
 # What the button reads that adds the first block of the pool; it is free again after each story.
 ADD = "Add 100.64.0.0/16"
 # A VPC with its primary CIDR and these is at the default quota of five.
@@ -71,9 +73,9 @@ class Studio:
         self.browser.wait_for_text(text, within=MESSAGE, timeout=seconds)
 
     def take(self, name: str, selector: str = MESSAGE) -> None:
-        """At the width of a desk and of a phone."""
+        """At the width of a desk and of a phone, whole: nothing lies above its end."""
         self._take(name, selector)
-        self.browser.resize(*PHONE, scale=2)
+        self.browser.resize(PHONE[0], TALL, scale=2)
         self._take(f"{name}-phone", selector)
         self.browser.resize(*DESK, scale=2)
 
@@ -133,6 +135,8 @@ def left_as_it_is(studio: Studio) -> None:
 def refused(studio: Studio) -> None:
     with studio.incident(Scenario(cluster="billing-prod", extra_cidrs=FULL_VPC)):
         studio.reads("billing-prod: cannot be cured automatically")
+        # The reply moves the messages up when it comes.
+        studio.browser.wait_for_text("billing-prod: cannot be cured", within=REPLY)
         studio.take("refused")
 
 

@@ -6,7 +6,10 @@ import re
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from ip_remediator.common.tag_names import CATALOGUE, PREFIX
+from ip_remediator.common.enums import Mode
+from ip_remediator.common.tag_names import AUTO_MAX_RISK, CATALOGUE, MODE, PREFIX, STRATEGY
+from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
+from ip_remediator.risks.model import Severity
 from scripts import settings_pages
 from tests.unit.docs.documents import ROOT
 
@@ -46,3 +49,10 @@ def test_every_tag_in_the_pages_for_people_exists() -> None:
 def test_what_a_tag_overrides_is_a_parameter() -> None:
     parameters = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
     assert {tag.parameter for tag in CATALOGUE if tag.parameter} <= set(parameters)
+
+
+def test_the_values_of_a_tag_are_those_that_the_code_takes() -> None:
+    values = {tag.name: set(re.findall(r"`([^`]+)`", tag.values)) for tag in CATALOGUE}
+    assert values[MODE] == set(Mode)
+    assert values[STRATEGY] == set(REQUESTED_STRATEGIES)
+    assert values[AUTO_MAX_RISK] == {severity.name.lower() for severity in Severity}

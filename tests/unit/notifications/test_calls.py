@@ -9,10 +9,12 @@ import pytest
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import (
     ApprovalState,
+    Failure,
     Incident,
     Rollback,
     RollbackAssessment,
     RollbackState,
+    Step,
     StepState,
 )
 from ip_remediator.notifications.messages.calls import calls, settled
@@ -168,3 +170,10 @@ def test_given_a_failure_that_was_rolled_back_then_its_call_says_so() -> None:
 )
 def test_only_users_groups_and_here_are_mentioned(whom: str, written: str) -> None:
     assert mention(whom) == written
+
+
+def test_the_call_about_a_refusal_shows_its_command_as_code():
+    failure = Failure(step=Step.PLAN, error="CannotPlan", message="the quota is 5: ask with `aws service-quotas x`")
+    refused = incident(outcome=Outcome.NOT_CURABLE, failure=failure, closed_at=OPENED)
+    [call] = [call for call in calls(refused, "none") if call.about.startswith("outcome")]
+    assert "ask with `aws service-quotas x`" in call.mrkdwn

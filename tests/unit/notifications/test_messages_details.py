@@ -177,3 +177,11 @@ def test_advice_that_would_not_help_the_cluster_is_left_out():
     assert "taken: `new-cidr`, it costs nothing" in text
     assert "passed over: `ipam-pool`" in text
     assert "Karpenter" not in text
+
+
+def test_a_plan_for_new_nodes_says_nothing_of_the_next_eni_of_the_old_ones():
+    pods, nodes = asked(), asked().model_copy(update={"plan": PLAN.model_copy(update={"strategy": "node-group"})})
+    assert pods.diagnosis
+    assert pods.diagnosis.nodes
+    assert "*Nodes*" in read(details_view(pods))
+    assert "*Nodes*" not in read(details_view(nodes))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.planning.handover import node_groups
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
@@ -165,3 +166,8 @@ def test_every_command_of_the_corpus_parses_as_printed() -> None:
 )
 def test_given_a_misspelt_command_then_it_is_found(wrong: str) -> None:
     assert problem(wrong)
+
+
+def test_given_one_way_only_then_no_command_begins_with_or() -> None:
+    [first, *_] = node_groups(Snapshot.model_validate({"cluster": {"name": "shop"}}), ())
+    assert first.startswith("eksctl create nodegroup ")

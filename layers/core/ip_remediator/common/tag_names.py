@@ -57,7 +57,7 @@ CATALOGUE = (
         STRATEGY,
         _EKS,
         PEOPLE,
-        "`custom-networking`, `subnet-discovery`, `node-group`, `auto`",
+        "`custom-networking`, `subnet-discovery`, `node-group`, `reclaim-warm`, `auto`",
         "[how pods get the addresses](decisions.md#strategies)",
         "Strategy",
     ),

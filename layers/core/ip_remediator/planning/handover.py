@@ -73,7 +73,7 @@ def _node_groups(snapshot: Snapshot, ids: list[str]) -> Iterator[str]:
     cluster, groups = snapshot.cluster, snapshot.cluster.node_groups
     for group in groups[:_GROUPS_TOLD]:
         yield _create_nodegroup(cluster.name, group, ids)
-        yield _eksctl(cluster.name, group, ids)
+        yield f"or: {_eksctl(cluster.name, group, ids)}"
     if len(groups) > _GROUPS_TOLD:
         yield f"the same for the other {len(groups) - _GROUPS_TOLD} managed node groups"
     if cluster.karpenter:
@@ -101,7 +101,7 @@ def _create_nodegroup(cluster: str, group: NodeGroup, ids: list[str]) -> str:
 def _eksctl(cluster: str, group: NodeGroup, ids: list[str]) -> str:
     kind = f" --node-type {group.instance_types[0]}" if group.instance_types else ""
     return (
-        f"or: eksctl create nodegroup --cluster {cluster} --name {group.name}-pods "
+        f"eksctl create nodegroup --cluster {cluster} --name {group.name}-pods "
         f"--subnet-ids {shlex.quote(','.join(ids))}{kind} --nodes {group.desired or 1} --node-private-networking"
     )
 

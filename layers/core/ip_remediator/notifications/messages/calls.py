@@ -18,13 +18,14 @@ from ip_remediator.notifications.messages.cause import diagnosed, problem, since
 from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.planned import action
 from ip_remediator.notifications.messages.state import (
+    NO_PLAN,
     asked,
     current_failure,
     replacement_asked,
     rollback_asked,
     state_of,
 )
-from ip_remediator.notifications.messages.text import clock, cut, mention, moment, mrkdwn, person, words
+from ip_remediator.notifications.messages.text import clock, cut, mention, moment, mrkdwn, person, prose, words
 
 _CALLING = (Outcome.FAILED, Outcome.UNDONE, Outcome.PARTLY, Outcome.NOT_CURABLE)
 _QUESTION = "question"
@@ -100,7 +101,8 @@ def _endings(incident: Incident, whom: str) -> Iterator[Call]:
     ended = _standing(incident)
     if incident.outcome in _CALLING:
         why = current_failure(incident)
-        reason = f" {words(cut(why.message, 200))}" if why else ""
+        as_text = prose if why and why.error == NO_PLAN else words
+        reason = f" {as_text(cut(why.message, 200))}" if why else ""
         yield Call(f"outcome {incident.outcome}", ":warning:", f"{ended}{reason}", whom)
     expired = incident.approval is not None and incident.approval.state is ApprovalState.EXPIRED
     if incident.outcome is Outcome.REJECTED and expired:

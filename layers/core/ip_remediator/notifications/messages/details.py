@@ -142,9 +142,14 @@ def _reasons(incident: Incident, plan: Plan, site: Site, shown: int = 6) -> Iter
         if option.advice is not False
     ]
     yield Part("Options", items(chosen + options, max(shown, 10)))
-    nodes = incident.diagnosis.nodes if incident.diagnosis else ()
+    nodes = incident.diagnosis.nodes if incident.diagnosis and not _for_others(plan) else ()
     yield Part("Nodes", items((f"{code(node.name)}: {words(node.reason)}" for node in nodes), shown))
     yield Part("Instead of this plan", [Line(words(other)) for other in plan.alternatives[:6]])
+
+
+def _for_others(plan: Plan) -> bool:
+    """Its subnets are for new nodes or for the cluster itself: the nodes that there are get nothing from them."""
+    return plan.strategy in ("node-group", "cluster-subnets")
 
 
 def _handed_over(incident: Incident, plan: Plan) -> Iterator[str]:
