@@ -83,7 +83,7 @@ def _of_warm_targets(
     spared = ("existing-subnet", siblings.SIBLING, "existing-cidr", "new-cidr", "ipam-pool")
     return BlockRequirement(
         strategy="reclaim-warm",
-        strategy_reason=f"nodes give back what they keep warm, {warm_reclaim.costs()}",
+        strategy_reason=f"nodes give back what they keep warm; {warm_reclaim.costs()}",
         source="none",
         zones=tuple(zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE),
         warm_targets=dict(warm.settings),

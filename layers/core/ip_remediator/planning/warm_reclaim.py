@@ -200,8 +200,8 @@ def describe_frees(frees: Mapping[str, int]) -> str:
 
 
 def costs() -> str:
-    """What it costs, as the end of a sentence (docs/eni-and-ip-target.md of the CNI)."""
+    """docs/eni-and-ip-target.md of the CNI."""
     return (
-        "for an EC2 call for almost every pod that starts or ends: not where pods come and go all the time. It is "
-        "temporary, no address is added"
+        "it costs an EC2 call for almost every pod that starts or ends, so not where pods come and go all the time, and "
+        "it is temporary: no address is added"
     )
