@@ -202,6 +202,6 @@ def describe_frees(frees: Mapping[str, int]) -> str:
 def costs() -> str:
     """docs/eni-and-ip-target.md of the CNI."""
     return (
-        "it costs an EC2 call for almost every pod that starts or ends, so not where pods come and go all the time, and "
-        "it is temporary: no address is added"
+        "it costs an EC2 call for almost every pod that starts or ends, so not where pods come and go all the time, "
+        "and it is temporary: no address is added"
     )
