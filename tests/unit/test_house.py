@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,19 @@ def test_names_say_what_they_hold(folder: str) -> None:
 def test_a_comprehension_with_two_loops_and_two_conditions_is_dense(text: str, dense: bool) -> None:
     [comprehension] = [node for node in ast.walk(ast.parse(text)) if isinstance(node, COMPREHENSIONS)]
     assert is_dense(comprehension) is dense
+
+
+UNIT = ROOT / "tests" / "unit"
+# Beside the library's packages: other code, the documentation, the template, and what the tests share.
+BESIDE = {"benchmarks", "cli", "docs", "scripts", "support", "template"}
+
+
+def test_the_unit_tests_mirror_the_packages() -> None:
+    folders = {path.name for path in UNIT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= {package.name for package in PACKAGES if package.parent == LIBRARY} | BESIDE
+
+
+def test_unit_tests_start_no_process_and_no_server() -> None:
+    servers = ("subprocess", "socket", "multiprocessing", "http.server", "tests.stack", "tests.contract", "local.stack")
+    imports = re.compile(rf"^\s*(?:import|from) ({'|'.join(map(re.escape, servers))})\b", re.MULTILINE)
+    assert [str(file) for file in UNIT.rglob("*.py") if imports.search(file.read_text())] == []

@@ -68,7 +68,9 @@ def test_given_a_tag_for_the_strategy_then_it_is_taken_and_a_wrong_one_is_told()
     assert with_tags(strategy="Auto ").strategy == "auto"
     wrong = with_tags(strategy="sorcery")
     assert wrong.strategy is None
-    assert "is 'sorcery': use one of custom-networking, subnet-discovery, node-group, auto" in wrong.notes[0]
+    assert (
+        "is 'sorcery': use one of custom-networking, subnet-discovery, node-group, reclaim-warm, auto" in wrong.notes[0]
+    )
 
 
 def test_given_mode_approve_then_people_are_asked_even_without_a_risk():
