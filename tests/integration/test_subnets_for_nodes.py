@@ -11,7 +11,6 @@ from ipaddress import IPv4Address
 from typing import Any, Literal
 
 import pytest
-from tests.integration.support.waiting import eventually
 
 from ip_remediator.common.enums import Outcome, Verdict
 from ip_remediator.incidents.record import ChangeKind, RollbackState
@@ -23,6 +22,7 @@ from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import CGNAT, ZONES, Patient, patient
 from tests.integration.support.rollbacks import dump, roll_back
+from tests.support.waiting import eventually
 
 SPEED = 60
 ONE_ZONE = replace(Scenario(), nginx_replicas=2, zones=(Zone(ZONES[0], "10.0.0.0/28"),), nodes=(NodeSpec(ZONES[0]),))
