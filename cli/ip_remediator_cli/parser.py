@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import re
-from datetime import timedelta
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NoReturn
 
 from ip_remediator_cli.errors import BAD_INPUT
+from ip_remediator_cli.option_types import ago, block_prefix, cidr, prefix
 
 DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
 # Beside the code, so that an installed package has it too; onboarding/rbac.yaml links to it.
 RBAC_FILE = Path(__file__).with_name("rbac.yaml")
 # As `planning.strategies.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
-# AWS takes CIDRs of these prefix lengths.
-_LARGEST_PREFIX, _SMALLEST_PREFIX = 16, 28
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "reclaim-warm", "auto")
 _FORMATS = ("table", "json", "yaml")
 _SHELLS = ("bash", "zsh", "fish")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _EXIT_STATUS = """\
 examples:
   ip-remediator incidents --open
@@ -168,7 +163,7 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
     _add_snapshot(plan)
     plan.add_argument(
         "--exclude",
-        type=_cidr,
+        type=cidr,
         action="append",
         default=[],
         metavar="CIDR",
@@ -176,7 +171,7 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
     )
     plan.add_argument(
         "--pool",
-        type=_cidr,
+        type=cidr,
         action="append",
         metavar="CIDR",
         help="where to take the block; repeatable (100.64.0.0/10)",
@@ -184,11 +179,11 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
     plan.add_argument("--strategy", choices=_STRATEGIES, help="how pods get the addresses (custom-networking)")
     plan.add_argument(
         "--block-prefix",
-        type=_block_prefix,
+        type=block_prefix,
         metavar="N",
         help="prefix length of a new CIDR, or needed (16, unless CG-NAT is routed between VPCs)",
     )
-    plan.add_argument("--subnet-prefix", type=_prefix, metavar="N", help="prefix length of each pod subnet (19)")
+    plan.add_argument("--subnet-prefix", type=prefix, metavar="N", help="prefix length of each pod subnet (19)")
     plan.add_argument(
         "--cluster-subnets", action="store_true", help="as where ClusterSubnetsOf lets the cluster's own be replaced"
     )
@@ -218,7 +213,7 @@ def _add_looking(commands: Commands[OneLineParser]) -> None:
     )
     incidents.add_argument("--cluster", help="only those of this cluster")
     incidents.add_argument("--open", action="store_true", help="only those that are not closed")
-    incidents.add_argument("--since", type=_ago, metavar="TIME", help="only those opened since then: 30m, 12h, 7d")
+    incidents.add_argument("--since", type=ago, metavar="TIME", help="only those opened since then: 30m, 12h, 7d")
     incidents.add_argument("--watch", action="store_true", help="print the list again every five seconds")
     _add_output(incidents)
     _end(incidents)
@@ -388,36 +383,3 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--output", "-o", choices=_FORMATS, default="table", help="how it is printed (table)")
     group.add_argument("--json", action="store_const", dest="output", const="json", help="the same as --output json")
-
-
-def _cidr(text: str) -> IPv4Network:
-    try:
-        return IPv4Network(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(not_a_cidr(text)) from error
-
-
-def not_a_cidr(text: str) -> str:
-    """What is wrong with it, and what may have been meant."""
-    try:
-        meant = IPv4Network(text, strict=False)
-    except ValueError:
-        return f"{text!r} is no IPv4 CIDR; write one such as 100.64.0.0/10"
-    return f"{text!r} has bits behind its prefix; {meant} holds it"
-
-
-def _prefix(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and _LARGEST_PREFIX <= int(text) <= _SMALLEST_PREFIX):
-        raise argparse.ArgumentTypeError(f"{text!r} is no prefix length from {_LARGEST_PREFIX} to {_SMALLEST_PREFIX}")
-    return int(text)
-
-
-def _block_prefix(text: str) -> int | str:
-    return text if text == "needed" else _prefix(text)
-
-
-def _ago(text: str) -> timedelta:
-    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if not match:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 30m, 12h or 7d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -9,7 +9,7 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator_cli.documents import parse_json, read_text, validated
 from ip_remediator_cli.errors import BadInput
-from ip_remediator_cli.parser import not_a_cidr
+from ip_remediator_cli.option_types import not_a_cidr
 
 
 def read_snapshot(name: str) -> Snapshot:

@@ -1,0 +1,45 @@
+"""What the values of options may be."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import timedelta
+from ipaddress import IPv4Network
+
+# AWS takes CIDRs of these prefix lengths.
+_LARGEST_PREFIX, _SMALLEST_PREFIX = 16, 28
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def cidr(text: str) -> IPv4Network:
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(not_a_cidr(text)) from error
+
+
+def not_a_cidr(text: str) -> str:
+    """What is wrong with it, and what may have been meant."""
+    try:
+        meant = IPv4Network(text, strict=False)
+    except ValueError:
+        return f"{text!r} is no IPv4 CIDR; write one such as 100.64.0.0/10"
+    return f"{text!r} has bits behind its prefix; {meant} holds it"
+
+
+def prefix(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and _LARGEST_PREFIX <= int(text) <= _SMALLEST_PREFIX):
+        raise argparse.ArgumentTypeError(f"{text!r} is no prefix length from {_LARGEST_PREFIX} to {_SMALLEST_PREFIX}")
+    return int(text)
+
+
+def block_prefix(text: str) -> int | str:
+    return text if text == "needed" else prefix(text)
+
+
+def ago(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 30m, 12h or 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
