@@ -46,8 +46,8 @@ class NamespaceController:
             if not self._api.get(path)["items"]:
                 continue
             self._api.delete_all(path)
-            if remaining := self._api.get(path)["items"]:
-                remaining[f"{resource.plural}.{resource.group}".rstrip(".")] = len(remaining)
+            if items := self._api.get(path)["items"]:
+                remaining[f"{resource.plural}.{resource.group}".rstrip(".")] = len(items)
         return remaining
 
     def _report(self, namespace: Obj, remaining: dict[str, int]) -> None:

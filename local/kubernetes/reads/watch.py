@@ -40,12 +40,17 @@ class Watch:
                 f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
             )
         selectors.select(self.resource, self.query.get("labelSelector", ""), self.query.get("fieldSelector", ""))
+        self._seconds()
         return int(text)
+
+    def _seconds(self) -> float:
+        """How long it lasts. Raises ApiError for a number that is not whole."""
+        text = self.query.get("timeoutSeconds")
+        return parameters.integer(text) if text else DEFAULT_TIMEOUT_SECONDS
 
     async def stream(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        seconds = float(self.query.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS)
-        ends = loop.time() + seconds
+        ends = loop.time() + self._seconds()
         bookmarks = parameters.is_set(self.query, "allowWatchBookmarks")
         version = self.start()
         if not self.store.is_served(self.resource):

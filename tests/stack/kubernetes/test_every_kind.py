@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -301,7 +302,7 @@ def test_a_manifest_of_each_kind_is_taken_shown_and_deleted(cluster, kubectl, na
     documents = [
         {"apiVersion": version, "kind": kind, "metadata": {"name": namespace}, **body} for version, kind, body in served
     ]
-    manifest = "\n---\n".join(map(json.dumps, documents))
+    manifest = yaml.safe_dump_all(documents)
 
     created = kubectl("create", "-f", "-", stdin=manifest).splitlines()
     applied = kubectl("apply", "-f", "-", stdin=manifest).splitlines()

@@ -129,7 +129,7 @@ def test_the_dynamic_client(cluster, namespace, eniconfigs, resource):
     kind.create(body=body, **where)
     patched = kind.patch(name=namespace, body=change, content_type="application/merge-patch+json", **where)
     selector = f"metadata.name={namespace}"
-    event = next(iter(kind.watch(field_selector=selector, timeout=within(5), **where)))
+    event = next(iter(kind.watch(field_selector=selector, timeout=int(within(5)), **where)))
 
     [(part, value)] = change.items()
     assert patched.to_dict()[part] == value

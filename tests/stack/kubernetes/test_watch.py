@@ -110,6 +110,12 @@ def test_a_version_that_is_no_number_is_refused(cluster, namespace):
     assert cluster.request("GET", path).status_code == 500
 
 
+def test_a_duration_that_is_no_whole_number_is_refused(cluster, namespace):
+    answer = cluster.request("GET", f"/api/v1/namespaces/{namespace}/pods?watch=true&timeoutSeconds=1.5")
+
+    assert (answer.status_code, answer.json()["message"]) == (400, 'strconv.ParseInt: parsing "1.5": invalid syntax')
+
+
 def test_a_bookmark_ends_a_watch_that_asks_for_them(cluster, core, namespace):
     if cluster.kind == "real":
         pytest.skip("the real server sends bookmarks at its own times, up to a minute apart")
