@@ -61,31 +61,38 @@ def work(asked: Asked, results: Any) -> None:
 
 
 def _work(lab: Lab, asked: Asked, results: Any) -> None:
-    waiting = _shares(lab, asked, results)
-    while waiting and time.monotonic() < asked.ends:
-        for name in list(waiting):
-            turn, rest = waiting[name][:_TURN], waiting.pop(name)[_TURN:]
-            rest = [*_run(lab, name, turn, asked.ends, results), *rest]
-            if rest:
-                waiting[name] = rest
+    """Set-up after set-up has its turn. Each is recorded when it has its first; every process begins with another."""
+    waiting = _named(asked, results) if asked.cases else {}
+    first = asked.worker % len(asked.worlds)
+    unrecorded = [] if asked.cases else [*asked.worlds[first:], *asked.worlds[:first]]
+    while (waiting or unrecorded) and time.monotonic() < asked.ends:
+        if unrecorded:
+            name = unrecorded.pop(0)
+            waiting[name] = _share(lab, name, asked, results)
+        else:
+            name = next(iter(waiting))
+        cases = waiting.pop(name)
+        rest = [*_run(lab, name, cases[:_TURN], asked.ends, results), *cases[_TURN:]]
+        if rest:
+            waiting[name] = rest
 
 
-def _shares(lab: Lab, asked: Asked, results: Any) -> dict[str, list[Case]]:
-    """The process's cases of each set-up, in an order of the seed. Recording is left once the time is up."""
-    if asked.cases:
-        cases = [case_of(id_) for id_ in asked.cases[asked.worker :: asked.workers]]
-        results.put(Planned(len(cases)))
-        return {name: [case for case in cases if case.world == name] for name in {case.world for case in cases}}
-    shares: dict[str, list[Case]] = {}
-    for name in asked.worlds:
-        if time.monotonic() > asked.ends:
-            break
-        with World.made(lab, name) as world:
-            calls = [call for call in world.record() if call.writes or not asked.writes_only]
-        cases = _cases(calls, asked, name)
-        shares[name] = cases[asked.worker :: asked.workers]
-        results.put(Planned(len(shares[name])))
-    return shares
+def _named(asked: Asked, results: Any) -> dict[str, list[Case]]:
+    """The process's share of the cases that were asked for, by set-up."""
+    every = [case_of(id_) for id_ in asked.cases]
+    mine = every[asked.worker :: asked.workers]
+    for name in {case.world for case in every}:
+        results.put(Planned(name, sum(case.world == name for case in every)))
+    return {name: [case for case in mine if case.world == name] for name in {case.world for case in mine}}
+
+
+def _share(lab: Lab, name: str, asked: Asked, results: Any) -> list[Case]:
+    """The process's cases of a set-up, in an order of the seed."""
+    with World.made(lab, name) as world:
+        calls = [call for call in world.record() if call.writes or not asked.writes_only]
+    cases = _cases(calls, asked, name)
+    results.put(Planned(name, len(cases)))
+    return cases[asked.worker :: asked.workers]
 
 
 def _cases(calls: Sequence[Call], asked: Asked, name: str) -> list[Case]:
@@ -139,11 +146,12 @@ def main(arguments: Iterable[str]) -> int:
     done, planned, crashed = _collect(results, processes)
     for process in processes:
         process.join()
-    print(table(done, planned, given.seed))  # noqa: T201
+    unreached = () if given.case else tuple(name for name in worlds if name not in planned)
+    print(table(done, sum(planned.values()), given.seed, unreached))  # noqa: T201
     for crash in crashed:
         print(crash)  # noqa: T201
     if given.page:
-        PAGE.write_text(document(done, planned, given.seed, given.pairs))
+        PAGE.write_text(document(done, sum(planned.values()), given.seed, given.pairs, unreached))
     violated = any(result.why for result in done)
     return 1 if violated or crashed or not done else 0
 
@@ -161,11 +169,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[list[Result], int, list[str]]:
-    """The results as they come, how many cases there are, and what ended a process early."""
+def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[list[Result], dict[str, int], list[str]]:
+    """The results as they come, how many cases each set-up has that was reached, and what ended a process early."""
     done: list[Result] = []
     crashed: list[str] = []
-    planned = ended = 0
+    planned: dict[str, int] = {}
+    ended = 0
     while ended < len(processes):
         try:
             said = results.get(timeout=5)
@@ -178,7 +187,7 @@ def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[li
             done.append(said)
             print(f"{said.came:>20}  {said.seconds:5.0f} s  {said.id}  {said.why[:300]}", flush=True)  # noqa: T201
         elif isinstance(said, Planned):
-            planned += said.cases
+            planned[said.world] = max(said.cases, planned.get(said.world, 0))
         elif said is None:
             ended += 1
         else:

@@ -13,8 +13,8 @@ gives, and found {violations}.
 
 ## What is not covered
 
-- What was not run: {left} of {planned} {cases}. `make faults` without a limit runs for an hour; `SEED=…` gives
-  another sample.
+- What was not run: {left} of {planned} {cases}.{unreached} `make faults` without a limit runs for an hour; `SEED=…`
+  gives another sample.
 - Of reads, only the first of each kind that a function makes in a run; of writes, the first three.
 - A call that waits for an answer ends after 16 seconds without one; a connection that is refused is one that ends
   without an answer. What a network does beyond that (half-open connections, wrong answers) is not played.
@@ -60,8 +60,9 @@ _STATES = ("healed", "restored", "stopped, resumable", "refused before anything 
 
 @dataclass(frozen=True)
 class Planned:
-    """How many cases a process has of a set-up."""
+    """How many cases a set-up has, as a process recorded it."""
 
+    world: str
     cases: int
 
 
@@ -90,15 +91,16 @@ def rows(done: Sequence[Result]) -> list[str]:
     ]
 
 
-def table(done: Sequence[Result], planned: int, seed: int) -> str:
+def table(done: Sequence[Result], planned: int, seed: int, unreached: Sequence[str] = ()) -> str:
     """For the terminal, violations last."""
     head = f"| set-up | fault | lasts | {' | '.join(_STATES)} |"
     broken = [f"{result.id}\n    {result.why}" for result in done if result.why]
     ended = f"{len(done)} of {planned} cases, seed {seed}, {len(broken)} violations"
+    ended += f"; not reached in time: {', '.join(unreached)}" if unreached else ""
     return "\n".join(["", head, *rows(done), "", ended, *broken])
 
 
-def document(done: Sequence[Result], planned: int, seed: int, pairs: int = 0) -> str:
+def document(done: Sequence[Result], planned: int, seed: int, pairs: int = 0, unreached: Sequence[str] = ()) -> str:
     """docs/reliability.md."""
     broken = [f"`{result.id}`: {result.why[:300]}" for result in done if result.why]
     page = _PAGE.format(
@@ -106,6 +108,7 @@ def document(done: Sequence[Result], planned: int, seed: int, pairs: int = 0) ->
         planned=planned,
         cases="pairs of faults" if pairs else "cases",
         left=planned - len(done),
+        unreached=f" Not reached at all: {', '.join(unreached)}." if unreached else "",
         violations="no violation" if not broken else f"{len(broken)} violations, listed at the end",
         seed=seed,
         states=" | ".join(_STATES),

@@ -77,10 +77,12 @@ def test_given_a_function_that_is_killed_after_a_call_then_the_counterpart_knows
 def test_given_results_then_table_and_page_count_them_and_name_violations() -> None:
     id_ = Case((Injection(CALLS[0], "lost", lasts=False),)).id
     done = [Result(id_, "healed", "", 1.0), Result(id_.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
-    page = document(done, 5, 1)
+    page = document(done, 5, 1, unreached=["discovery"])
+    assert "Not reached at all: discovery." in page
     assert "| extension | lost | once | 1 | 0 | 0 | 0 | 0 |" in page
     assert "ran 2 of 5 cases" in page
     assert "lock held" in page
-    summary = table(done, 5, 1)
+    summary = table(done, 5, 1, ["discovery"])
+    assert "not reached in time: discovery" in summary
     assert "2 of 5 cases, seed 1, 1 violations" in summary
     assert "lock held" in summary
