@@ -31,6 +31,7 @@ OTHER_VALUES: dict[str, tuple[str, ...]] = {
     "SlackApiUrl": ("http://127.0.0.1:9/api/",),  # where nobody listens
     "SlackReservedConcurrency": ("5", "100"),
     "ClusterNames": ("prod-*", "shop"),
+    "ClusterSubnetsOf": ("prod-*",),
     "AddonRoleNames": ("*vpc-cni*",),
     "WeakSignalsNeeded": ("1", "20"),
     "SignalWindowMinutes": ("1", "1440"),
