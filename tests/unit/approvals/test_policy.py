@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ip_remediator.approvals.policy import Action, Allowance, decide, in_force
+from ip_remediator.approvals.policy import Allowance, NextAction, decide, in_force
 from ip_remediator.common.enums import Mode
 from ip_remediator.common.tag_names import (
     ACCEPT_RISKS,
@@ -46,22 +46,22 @@ def with_tags(defaults: Policy = AUTO, wanted: Mode | None = None, **tags: str) 
     return in_force(defaults, {names[name]: value for name, value in tags.items()}, wanted)
 
 
-def action(policy: Policy, *risks: Risk, allowance: Allowance = PLENTY, now: datetime = NOON) -> tuple[Action, str]:
+def action(policy: Policy, *risks: Risk, allowance: Allowance = PLENTY, now: datetime = NOON) -> tuple[NextAction, str]:
     decision = decide(policy, risks, allowance, now)
     return decision.action, decision.why
 
 
 # ------------------------------------------------------------------------------------------------ decisions
 def test_given_auto_and_no_risk_over_the_limit_then_it_goes_ahead():
-    assert action(AUTO, risk(Severity.MEDIUM)) == (Action.GO, "mode auto: no risk exceeds medium")
+    assert action(AUTO, risk(Severity.MEDIUM)) == (NextAction.GO, "mode auto: no risk exceeds medium")
 
 
 def test_given_people_rolled_back_before_then_they_are_asked_in_mode_auto_as_well_and_observe_stays_observe():
     asked = decide(AUTO, [], PLENTY, NOON, "shop-1")
-    assert (asked.action, asked.reason) == (Action.ASK, AskReason.AFTER_ROLLBACK)
+    assert (asked.action, asked.reason) == (NextAction.ASK, AskReason.AFTER_ROLLBACK)
     assert asked.why == "mode auto, but incident shop-1 was rolled back before: people decide"
     observed = AUTO.model_copy(update={"mode": Mode.OBSERVE})
-    assert decide(observed, [], PLENTY, NOON, "shop-1").action is Action.OBSERVE
+    assert decide(observed, [], PLENTY, NOON, "shop-1").action is NextAction.OBSERVE
 
 
 def test_given_a_tag_for_the_strategy_then_it_is_taken_and_a_wrong_one_is_told():
@@ -74,45 +74,45 @@ def test_given_a_tag_for_the_strategy_then_it_is_taken_and_a_wrong_one_is_told()
 
 
 def test_given_mode_approve_then_people_are_asked_even_without_a_risk():
-    assert action(Policy(mode=Mode.APPROVE)) == (Action.ASK, "mode approve: people decide")
+    assert action(Policy(mode=Mode.APPROVE)) == (NextAction.ASK, "mode approve: people decide")
 
 
 def test_given_mode_observe_then_nothing_is_changed():
-    assert action(Policy(mode=Mode.OBSERVE))[0] is Action.OBSERVE
+    assert action(Policy(mode=Mode.OBSERVE))[0] is NextAction.OBSERVE
 
 
 def test_given_auto_and_a_risk_over_the_limit_then_people_are_asked_and_told_which():
     asked, why = action(AUTO, risk(Severity.HIGH, "external-snat"), risk(Severity.HIGH, "other"))
-    assert asked is Action.ASK
+    assert asked is NextAction.ASK
     assert why == "mode auto, but the risk external-snat is high (and 1 more): people decide"
 
 
 def test_given_a_risk_that_the_cluster_accepts_then_its_severity_does_not_count():
     policy = with_tags(accept="external-snat prefix-mode-existing-nodes")
-    assert action(policy, risk(Severity.HIGH, "external-snat"))[0] is Action.GO
-    assert action(policy, risk(Severity.HIGH, "cni-owned-by-others"))[0] is Action.ASK
+    assert action(policy, risk(Severity.HIGH, "external-snat"))[0] is NextAction.GO
+    assert action(policy, risk(Severity.HIGH, "cni-owned-by-others"))[0] is NextAction.ASK
 
 
 def test_given_the_days_limit_is_used_up_then_people_are_asked():
     asked, why = action(AUTO, allowance=Allowance(per_day=2, used=2))
-    assert asked is Action.ASK
+    assert asked is NextAction.ASK
     assert "2 of 2 plans of this VPC went ahead without asking today" in why
-    assert action(AUTO, allowance=Allowance(per_day=2, used=1))[0] is Action.GO
+    assert action(AUTO, allowance=Allowance(per_day=2, used=1))[0] is NextAction.GO
 
 
 def test_given_a_closed_change_window_then_people_are_asked():
     policy = with_tags(window="Sat-Sun 08:00-18:00 Europe/Berlin")
     assert action(policy) == (
-        Action.ASK,
+        NextAction.ASK,
         "mode auto, but the change window Sat-Sun 08:00-18:00 Europe/Berlin is closed: people decide",
     )
-    assert action(policy, now=datetime(2026, 3, 7, 12, 0, tzinfo=UTC))[0] is Action.GO
+    assert action(policy, now=datetime(2026, 3, 7, 12, 0, tzinfo=UTC))[0] is NextAction.GO
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_given_the_kill_switch_then_nobody_is_asked_and_nothing_changed(mode: Mode):
     policy = with_tags(Policy(mode=mode), kill="on")
-    assert action(policy) == (Action.OBSERVE, "the kill switch is on: nothing is changed")
+    assert action(policy) == (NextAction.OBSERVE, "the kill switch is on: nothing is changed")
 
 
 RISKS = st.lists(st.builds(risk, st.sampled_from(Severity), st.sampled_from(["a", "b", "c"])), max_size=4)
@@ -134,7 +134,7 @@ def test_nothing_goes_ahead_unless_every_guard_allows_it(
 ):
     decision = decide(policy, risks, allowance, now)
     assert decision.why
-    if decision.action is Action.GO:
+    if decision.action is NextAction.GO:
         limit = Severity.parse(policy.auto_max_risk)
         assert (policy.mode, policy.kill_switch) == (Mode.AUTO, False)
         assert all(risk.severity <= limit or risk.id in policy.accepted_risks for risk in risks)
@@ -146,7 +146,7 @@ def test_nothing_goes_ahead_unless_every_guard_allows_it(
 def test_one_more_risk_never_widens_what_is_done(
     policy: Policy, risks: list[Risk], allowance: Allowance, now: datetime, more: Risk
 ):
-    order = [Action.OBSERVE, Action.ASK, Action.GO]
+    order = [NextAction.OBSERVE, NextAction.ASK, NextAction.GO]
     before, after = decide(policy, risks, allowance, now), decide(policy, [*risks, more], allowance, now)
     assert order.index(after.action) <= order.index(before.action)
 
@@ -198,8 +198,8 @@ def test_given_a_wrong_mode_where_the_stack_only_observes_then_it_still_only_obs
 
 
 def test_given_a_window_that_cannot_be_read_then_people_are_asked():
-    assert action(with_tags(window="office hours"))[0] is Action.ASK
-    assert action(in_force(AUTO.model_copy(update={"change_window": "office hours"}), {}))[0] is Action.ASK
+    assert action(with_tags(window="office hours"))[0] is NextAction.ASK
+    assert action(in_force(AUTO.model_copy(update={"change_window": "office hours"}), {}))[0] is NextAction.ASK
 
 
 def test_given_a_misspelt_tag_then_people_are_told():

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ip_remediator.common.tag_names import ACCEPT_RISKS
-from ip_remediator.risks.catalogue import CATALOGUE, Entry
+from ip_remediator.risks.catalogue import CATALOGUE, RiskEntry
 from ip_remediator.risks.model import DOCS, Severity
 from tests.unit.docs.documents import ROOT, rows, sections
 
@@ -29,7 +29,7 @@ def test_the_table_says_what_the_catalogue_says() -> None:
 
 
 @pytest.mark.parametrize("risk", CATALOGUE, ids=lambda risk: risk.id)
-def test_a_section_says_when_it_weighs_what(risk: Entry) -> None:
+def test_a_section_says_when_it_weighs_what(risk: RiskEntry) -> None:
     # given a risk that can classify_message more or less
     named = {name for name in NAMES if f"**{name}**" in sections(PAGE)[risk.id]}
     possible = {severity.name.lower() for severity in risk.severities}

@@ -13,7 +13,7 @@ from ip_remediator.planning.strategies import RequestedStrategy
 from ip_remediator.risks.model import Severity
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import NetworkInterface, Node
-from ip_remediator.snapshot.model_vpc import Reservation, Route
+from ip_remediator.snapshot.model_vpc import Route, SubnetReservation
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 from tests.unit.support.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
@@ -162,7 +162,7 @@ def test_given_a_setting_that_keeps_enis_from_nodes_then_the_limit_names_it() ->
 def test_given_a_node_subnet_that_is_wholly_reserved_then_no_node_can_be_launched_there(
     cidrs: tuple[tuple[str, str], ...], full: bool
 ) -> None:
-    reserved = tuple(Reservation(cidr=cidr, kind=kind) for cidr, kind in cidrs)  # type: ignore[arg-type]
+    reserved = tuple(SubnetReservation(cidr=cidr, kind=kind) for cidr, kind in cidrs)  # type: ignore[arg-type]
     facts = snapshot(Part((node("a"),), (), (subnet("a", free=100, reservations=reserved),)))
     assert bool(full_node_subnets(facts)) == full
 

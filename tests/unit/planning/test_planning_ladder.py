@@ -16,7 +16,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Reservation, Route, Vpc, VpcCidr
+from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, SubnetReservation, Vpc, VpcCidr
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 
@@ -578,7 +578,7 @@ def test_given_a_roomy_subnet_that_other_nodes_of_the_zone_use_then_the_command_
 
 def test_given_reservations_then_what_they_keep_from_nodes_does_not_count_as_free() -> None:
     # given a node whose ENI takes six addresses, and subnets with 100 free ones of which half are reserved
-    half = (Reservation(cidr="10.0.100.0/26", kind="explicit"),)
+    half = (SubnetReservation(cidr="10.0.100.0/26", kind="explicit"),)
     full = zone("a", free=0, stuck=1)
 
     # then a subnet for pods has the rest, and is passed over when that is too little
@@ -599,7 +599,7 @@ def test_given_reservations_in_a_sibling_subnet_then_it_is_not_offered_for_what_
     kind: Any, offered: bool
 ) -> None:
     # given another subnet of the zone with 70 free addresses, of which a /26 may be reserved
-    reserved = (Reservation(cidr="10.0.40.64/26", kind=kind),) if kind else ()
+    reserved = (SubnetReservation(cidr="10.0.40.64/26", kind=kind),) if kind else ()
     sibling = subnet("a", id="subnet-z", cidr="10.0.40.0/24", free=70, reservations=reserved)
     other = Part((node("a", 5, home="subnet-z"),), (), (sibling,))
 

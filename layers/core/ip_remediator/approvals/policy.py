@@ -49,7 +49,7 @@ _CHANNEL = re.compile(r"#?[\w-]{1,80}")
 _MENTION = re.compile(r"none|here|[UWS][A-Z0-9]{1,20}")
 
 
-class Action(StrEnum):
+class NextAction(StrEnum):
     """What to do with a plan: only show it, ask people, or carry it out."""
 
     OBSERVE = "observe"
@@ -61,7 +61,7 @@ class Action(StrEnum):
 class Decision:
     """`why` is for people. `reason`: why people are asked, where they are."""
 
-    action: Action
+    action: NextAction
     why: str
     reason: AskReason | None = None
 
@@ -100,11 +100,11 @@ def decide(
     `rolled_back`: the incident that people rolled back before signals opened this one.
     """
     if policy.kill_switch:
-        return Decision(Action.OBSERVE, "the kill switch is on: nothing is changed")
+        return Decision(NextAction.OBSERVE, "the kill switch is on: nothing is changed")
     if policy.mode is Mode.OBSERVE:
-        return Decision(Action.OBSERVE, "mode observe: nothing is changed")
+        return Decision(NextAction.OBSERVE, "mode observe: nothing is changed")
     if policy.mode is Mode.APPROVE:
-        return Decision(Action.ASK, "mode approve: people decide", AskReason.MODE)
+        return Decision(NextAction.ASK, "mode approve: people decide", AskReason.MODE)
     limit = Severity.parse(policy.auto_max_risk)
     too_high = [risk for risk in risks if risk.severity > limit and risk.id not in policy.accepted_risks]
     obstacles = {
@@ -115,8 +115,8 @@ def decide(
     }
     for reason, obstacle in obstacles.items():
         if obstacle:
-            return Decision(Action.ASK, f"mode auto, but {obstacle}: people decide", reason)
-    return Decision(Action.GO, f"mode auto: no risk exceeds {policy.auto_max_risk}")
+            return Decision(NextAction.ASK, f"mode auto, but {obstacle}: people decide", reason)
+    return Decision(NextAction.GO, f"mode auto: no risk exceeds {policy.auto_max_risk}")
 
 
 def _risk_obstacle(too_high: list[Risk]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
-from ip_remediator.snapshot.model_vpc import Reservation, Subnet
+from ip_remediator.snapshot.model_vpc import Subnet, SubnetReservation
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets
 from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.node_room.limits import supports_prefixes, uses_prefixes
@@ -27,7 +27,7 @@ def _could_turn_prefixes_on(snapshot: Snapshot, nodes: list[Node]) -> bool:
     return not snapshot.cni.prefix_delegation and all(supports_prefixes(node) is not False for node in nodes)
 
 
-def _deletion(subnet: Subnet, reservation: Reservation, *, could_use_it: bool) -> str:
+def _deletion(subnet: Subnet, reservation: SubnetReservation, *, could_use_it: bool) -> str:
     listed = f"aws ec2 get-subnet-cidr-reservations --subnet-id {subnet.id} --output text"
     query = f"--query \"SubnetIpv4CidrReservations[?Cidr=='{reservation.cidr}'].SubnetCidrReservationId\""
     id_ = reservation.id or f"$({listed} {query})"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ip_remediator.address_ledger.allocate import Blocks
 from ip_remediator.approvals.daily_limit import DailyLimit
-from ip_remediator.approvals.policy import Action, Allowance, Decision, decide
+from ip_remediator.approvals.policy import Allowance, Decision, NextAction, decide
 from ip_remediator.common.clock import Clock
 from ip_remediator.incidents.record import AskReason, Incident, Policy, RunRequest, Step
 from ip_remediator.incidents.repository import Incidents
@@ -58,9 +58,9 @@ class Proposer:
         proposal = self._plan(incident)
         decision = self._decide(incident, proposal, approved)
         self.incidents.complete(incident_id, Step.PLAN, f"{proposal.space}: {decision.why}", plan=proposal)
-        if decision.action is Action.GO and not approved:
+        if decision.action is NextAction.GO and not approved:
             self.incidents.skip(incident_id, Step.APPROVE, decision.why)
-        elif decision.action is Action.GO:
+        elif decision.action is NextAction.GO:
             self.incidents.complete(incident_id, Step.APPROVE, decision.why)
         return {
             "decision": decision.action.value,
@@ -96,13 +96,13 @@ class Proposer:
 
     def _decide(self, incident: Incident, proposal: Plan, approved: Approved | None) -> Decision:
         if incident.request and incident.request.dry_run:
-            return Decision(Action.OBSERVE, "dry run: nothing is changed")
+            return Decision(NextAction.OBSERVE, "dry run: nothing is changed")
         policy = incident.policy or Policy(mode=incident.mode)
         allowance = self.limit.allowance(proposal.vpc_id, incident.id)
         decision = decide(policy, proposal.risks, allowance, self.clock(), incident.after_rollback)
         if approved:
-            return decision if decision.action is Action.OBSERVE else _after_approval(proposal, approved)
-        if decision.action is Action.GO and not self.limit.use(proposal.vpc_id, incident.id):
+            return decision if decision.action is NextAction.OBSERVE else _after_approval(proposal, approved)
+        if decision.action is NextAction.GO and not self.limit.use(proposal.vpc_id, incident.id):
             used_up = Allowance(allowance.per_day, allowance.per_day)  # by others, since it was read
             return decide(policy, proposal.risks, used_up, self.clock())
         return decision
@@ -110,14 +110,14 @@ class Proposer:
 
 def _after_approval(proposal: Plan, approved: Approved) -> Decision:
     if proposal.hash == approved.plan_hash:
-        return Decision(Action.GO, f"approved by {approved.by}")
+        return Decision(NextAction.GO, f"approved by {approved.by}")
     if approved.questions >= MAX_QUESTIONS:
         return Decision(
-            Action.OBSERVE,
+            NextAction.OBSERVE,
             f"the world changed after each of {approved.questions} approvals: nothing is changed, start again later",
         )
     return Decision(
-        Action.ASK,
+        NextAction.ASK,
         f"the world changed since {approved.by} approved another plan: this one needs an answer of its own",
         AskReason.PLAN_CHANGED,
     )

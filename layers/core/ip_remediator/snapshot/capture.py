@@ -19,7 +19,7 @@ from ip_remediator.snapshot.enis import InterfaceFacts
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MANAGE_UNTAGGED_ENI, Cluster, Cni, NetworkInterface, Node
-from ip_remediator.snapshot.model_vpc import Reservation, Subnet
+from ip_remediator.snapshot.model_vpc import Subnet, SubnetReservation
 from ip_remediator.snapshot.preflight.reads import Preflight
 from ip_remediator.snapshot.read_failures import ReadFailures
 
@@ -127,13 +127,13 @@ def _unmanaged(eni: NetworkInterface) -> NetworkInterface:
 
 def _reservations(
     ec2: Ec2Reader, used: Collection[str], unread: ReadFailures, pool: Executor
-) -> Mapping[str, tuple[Reservation, ...]]:
+) -> Mapping[str, tuple[SubnetReservation, ...]]:
     """The CIDR reservations of the subnets that pods use, by subnet."""
     wanted = sorted(used)[:_MOST_RESERVATIONS]
     if len(used) > len(wanted):
         unread.note("CIDR reservations", f"only those of {_MOST_RESERVATIONS} subnets of {len(used)} are read")
 
-    def read(subnet_id: str) -> tuple[Reservation, ...]:
+    def read(subnet_id: str) -> tuple[SubnetReservation, ...]:
         return unread.attempt(f"CIDR reservations of {subnet_id}", partial(ec2.reservations, subnet_id), ())
 
     return dict(zip(wanted, pool.map(read, wanted), strict=True))

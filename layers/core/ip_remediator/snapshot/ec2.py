@@ -17,8 +17,8 @@ from ip_remediator.snapshot.model_vpc import (
     NatGateway,
     NetworkAcl,
     Peering,
-    Reservation,
     Subnet,
+    SubnetReservation,
     Vpc,
     VpcCidr,
 )
@@ -181,11 +181,11 @@ class Ec2Reader:
             if endpoint["State"].lower() not in _GONE
         )
 
-    def reservations(self, subnet_id: str) -> tuple[Reservation, ...]:
+    def reservations(self, subnet_id: str) -> tuple[SubnetReservation, ...]:
         with aws_call("get_subnet_cidr_reservations"):
             answer = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)
         return tuple(
-            Reservation(cidr=item["Cidr"], kind=item["ReservationType"], id=item.get("SubnetCidrReservationId"))
+            SubnetReservation(cidr=item["Cidr"], kind=item["ReservationType"], id=item.get("SubnetCidrReservationId"))
             for item in answer["SubnetIpv4CidrReservations"]
         )
 

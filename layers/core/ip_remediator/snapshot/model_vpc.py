@@ -14,7 +14,7 @@ from ip_remediator.snapshot.other_names import renamed
 _FURTHER_USERS = re.compile(r"(.+) and (\d+) more")
 
 
-class Reservation(Document):
+class SubnetReservation(Document):
     """A subnet CIDR reservation: addresses of `cidr` go to prefixes only, or only to those who name them."""
 
     cidr: str
@@ -36,7 +36,7 @@ class Subnet(Document):
     free: Count | None = None
     free_prefixes: Count | None = None
     full_at: Moment | None = Field(default=None, description="when it is forecast to be full")
-    reservations: tuple[Reservation, ...] = ()
+    reservations: tuple[SubnetReservation, ...] = ()
     owner_id: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     route_table: str | None = None

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common.cidr import RESERVED_PER_SUBNET
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE
-from ip_remediator.snapshot.model_vpc import Reservation, Subnet
+from ip_remediator.snapshot.model_vpc import Subnet, SubnetReservation
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FreeSpace:
     most_addresses: int | None
     prefixes: int | None
     most_prefixes: int | None
-    reserved: tuple[Reservation, ...] = ()
+    reserved: tuple[SubnetReservation, ...] = ()
 
 
 def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
