@@ -92,7 +92,7 @@ def steps_of(snapshot: Snapshot) -> int:
     return executed
 
 
-@pytest.mark.parametrize("nodes", [50, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("nodes", [40, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("env", [{}, CUSTOM], ids=["discovery", "custom-networking"])
 def test_given_twice_as_many_nodes_pods_and_subnets_when_judged_then_it_takes_about_twice_the_steps(
     env: dict[str, str], nodes: int
