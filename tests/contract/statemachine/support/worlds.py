@@ -111,9 +111,11 @@ REMEDIATIONS = {
     "zones that are no list": _remediation(Plan=_planned(zones="a")),
     "prepared": _remediation(Plan=_planned(prepares_only=True)),
     "subnet discovery": _remediation(Plan=_planned(strategy="subnet-discovery")),
-    "not switched": _remediation(Switch_the_CNI_to_custom_networking=NO_CNI),
+    "subnets for nodes": _remediation(Plan=_planned(strategy="node-group")),
+    "reclaimed warm addresses": _remediation(Plan=_planned(strategy="reclaim-warm")),
+    "not switched": _remediation(Configure_the_CNI=NO_CNI),
     "switched all the same": _remediation(
-        Switch_the_CNI_to_custom_networking=NO_CNI, **{"Was the CNI switched?": returning({"switched": True})}
+        Configure_the_CNI=NO_CNI, **{"Was the CNI switched?": returning({"switched": True})}
     ),
     "pods that stay": _remediation(
         Verify=raising("PodsStillPending"),
