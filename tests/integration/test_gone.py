@@ -11,6 +11,8 @@ from ip_remediator.common.enums import Outcome
 from tests.integration.conftest import NO_PODS
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient, remove_cluster
+from tests.integration.support.rollbacks import roll_back
+from tests.integration.support.strategies import remediate, stricken
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -63,3 +65,30 @@ def vpc_of(cluster: Patient) -> dict[str, Any]:
         "ledger": cluster.lab.ledger_items(),
         "lock": cluster.lab.lock_holder(cluster.vpc_id),
     }
+
+
+def test_given_a_cluster_that_is_deleted_after_the_heal_when_rolled_back_then_vpc_and_ledger_are_as_before(
+    lab: Lab,
+) -> None:
+    with stricken(lab) as doomed:
+        before = vpc_of(doomed)
+        _, incident = remediate(lab, doomed, Outcome.HEALED)
+        # As `eksctl delete cluster` does it: the nodes go with their ENIs, then the cluster.
+        doomed.simulator._process.kill()
+        for eni in doomed.interfaces_in(*doomed.new_subnets().values()):
+            delete_interface(doomed, eni)
+        delete(doomed)
+
+        ended = roll_back(lab, incident.id, confirmed=True)
+
+        assert ended.status == "SUCCEEDED", ended
+        assert vpc_of(doomed) == before
+        assert lab.changes(incident.id) == []
+        assert lab.incidents.get(incident.id).outcome is Outcome.ROLLED_BACK
+
+
+def delete_interface(cluster: Patient, eni: dict[str, Any]) -> None:
+    ec2 = cluster.lab.aws("ec2")
+    if attachment := eni.get("Attachment"):
+        ec2.detach_network_interface(AttachmentId=attachment["AttachmentId"], Force=True)
+    ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])
