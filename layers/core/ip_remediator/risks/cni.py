@@ -58,11 +58,14 @@ def fewer_pods(migration: Migration) -> Risk | None:
     tight = [node for node in migration.nodes if _allows_too_many_pods(migration, node)]
     if not tight and not any(_limit_unknown(migration, node) for node in migration.nodes):
         return None
-    changes = {f"{node.instance_type or node.name} {node.max_pods} -> {_room(migration, node)}" for node in tight}
+    changes = {
+        f"{node.instance_type or node.name} can run {_room(migration, node)} pods instead of {node.max_pods}"
+        for node in tight
+    }
     return Risk(
         id="max-pods-on-new-nodes",
         severity=_severity_of_tight(migration, tight),
-        found=f"pods per node of which a new one can still give addresses: {shown(sorted(changes), 5)}"
+        found=f"addresses of new nodes: {shown(sorted(changes), 5)}"
         if changes
         else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
         breaks="a new node with the present max-pods is given more pods than it has addresses for",
