@@ -64,7 +64,7 @@ def test_given_nodes_with_max_pods_for_all_enis_then_the_new_number_is_named_by_
     risk = max_pods(zone("a"), zone("b", instance_type="m5.large", addresses_per_eni=10, max_pods=29))
     assert risk is not None
     assert risk.severity is Severity.LOW
-    assert risk.found.endswith("m5.large 29 -> 20, t3.medium 17 -> 12")
+    assert risk.found.endswith("m5.large can run 20 pods instead of 29, t3.medium can run 12 pods instead of 17")
 
 
 def test_given_max_pods_that_fit_already_then_there_is_no_risk() -> None:
@@ -77,7 +77,7 @@ def test_given_prefix_mode_then_a_prefix_is_sixteen_addresses() -> None:
     assert max_pods(zone("a", max_pods=110), env=env) is None
     risk = max_pods(zone("a", max_enis=2, addresses_per_eni=2, max_pods=110), env=env)
     assert risk is not None
-    assert risk.found.endswith("t3.medium 110 -> 18")
+    assert risk.found.endswith("t3.medium can run 18 pods instead of 110")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def fewer_pods(migration: Migration) -> Risk | None:
     return Risk(
         id="max-pods-on-new-nodes",
         severity=_severity_of_tight(migration, tight),
-        found=f"addresses of new nodes: {shown(sorted(changes), 5)}"
+        found=f"new nodes: {shown(sorted(changes), 5)}"
         if changes
         else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
         breaks="a new node with the present max-pods is given more pods than it has addresses for",
