@@ -25,6 +25,7 @@ from tests.integration.support.rollbacks import dump, roll_back
 from tests.support.waiting import eventually
 
 SPEED = 60
+PODS = "10.0.64.0/24"
 ONE_ZONE = replace(Scenario(), nginx_replicas=2, zones=(Zone(ZONES[0], "10.0.0.0/28"),), nodes=(NodeSpec(ZONES[0]),))
 
 
@@ -55,7 +56,7 @@ def crowded(lab: Lab, provisioner: Literal["self-managed", "karpenter"]) -> Iter
         network, ec2 = cluster.seeded.network, lab.aws("ec2")
         tags = [{"ResourceType": "subnet", "Tags": [{"Key": "kubernetes.io/role/cni", "Value": "1"}]}]
         made = ec2.create_subnet(
-            VpcId=network.vpc_id, CidrBlock="10.0.64.0/24", AvailabilityZone=ZONES[0], TagSpecifications=tags
+            VpcId=network.vpc_id, CidrBlock=PODS, AvailabilityZone=ZONES[0], TagSpecifications=tags
         )["Subnet"]["SubnetId"]
         ec2.associate_route_table(RouteTableId=network.route_tables[ZONES[0]], SubnetId=made)
         # More pods than the node's first ENI has addresses: the next one is of the pods' subnet.
@@ -63,6 +64,16 @@ def crowded(lab: Lab, provisioner: Literal["self-managed", "karpenter"]) -> Iter
         eventually("ipamd uses the pods' subnet", lambda: cluster.interfaces_in(made), bool, 60)
         cluster.settle(running=6, stuck=0)
         yield cluster
+
+
+def less_pods(dumped: dict[str, Any]) -> dict[str, Any]:
+    """Without the ENIs of the pods' subnet, and its count: what ipamd keeps warm there is up to it."""
+    [pods] = [id_ for id_, subnet in dumped["subnets"].items() if subnet["CidrBlock"] == PODS]
+    return {
+        **dumped,
+        "subnets": {id_: subnet for id_, subnet in dumped["subnets"].items() if id_ != pods},
+        "interfaces": {id_: eni for id_, eni in dumped["interfaces"].items() if eni["SubnetId"] != pods},
+    }
 
 
 def group_of(cluster: Patient) -> str:
@@ -98,7 +109,7 @@ def test_given_a_self_managed_group_whose_subnet_is_full_when_remediated_then_a_
         back = roll_back(lab, incident.id, confirmed=True, evict=True)
 
         assert back.status == "SUCCEEDED", back
-        assert dump(cluster) == before
+        assert less_pods(dump(cluster)) == less_pods(before)
 
 
 @pytest.mark.slow
@@ -130,7 +141,7 @@ def test_given_karpenters_full_subnet_when_remediated_then_the_stuck_node_claim_
         back = roll_back(lab, incident.id, confirmed=True, evict=True)
 
         assert back.status == "SUCCEEDED", back
-        assert dump(cluster) == before
+        assert less_pods(dump(cluster)) == less_pods(before)
 
 
 @contextmanager
