@@ -174,6 +174,7 @@ def test_given_a_capture_then_each_of_its_calls_is_made_once(site: Site, faults:
             "ec2:DescribeNatGateways",
             "ec2:DescribeVpcEndpoints",
             "servicequotas:ListServiceQuotas",
+            "autoscaling:DescribeAutoScalingGroups",
         ),
         1,
     ) | {"ec2:DescribeVpcPeeringConnections": 2}  # as requester and as accepter

@@ -22,7 +22,11 @@ OURS = "eks-ip-remediator:stack"
 def granted(aws: LocalAws, make: Maker) -> Any:
     """EC2 for somebody who has that one statement of NetworkFunction."""
     policies = yaml_parse(TEMPLATE.read_text())["Resources"]["NetworkFunction"]["Properties"]["Policies"]
-    [statement] = [one for one in policies[0]["Statement"] if "ec2:DeleteTags" in one["Action"]]
+    [statement] = [
+        one
+        for one in policies[0]["Statement"]
+        if "ec2:CreateTags" in one["Action"] and "ec2:DeleteTags" in one["Action"]
+    ]
     return aws.client("ec2", **make.session({**statement, "Resource": "*"}))
 
 

@@ -112,6 +112,13 @@ REMEDIATIONS = {
     "prepared": _remediation(Plan=_planned(prepares_only=True)),
     "subnet discovery": _remediation(Plan=_planned(strategy="subnet-discovery")),
     "subnets for nodes": _remediation(Plan=_planned(strategy="node-group")),
+    "subnets for nodes, refused": _remediation(
+        Plan=_planned(strategy="node-group"), Give_the_subnets_away=raising("RequestRefused")
+    ),
+    "subnets for nodes, stopped": _remediation(
+        Plan=_planned(strategy="node-group"), Give_the_subnets_away=raising("KillSwitchOn")
+    ),
+    "subnets for the cluster": _remediation(Plan=_planned(strategy="cluster-subnets")),
     "reclaimed warm addresses": _remediation(Plan=_planned(strategy="reclaim-warm")),
     "not switched": _remediation(Configure_the_CNI=NO_CNI),
     "switched all the same": _remediation(
