@@ -146,13 +146,13 @@ def test_given_karpenters_full_subnet_when_remediated_then_the_stuck_node_claim_
 
 @contextmanager
 def low_cluster(lab: Lab) -> Iterator[Patient]:
-    """Pods are well; the cluster's subnets have three addresses left, and EKS needs five."""
+    """Pods are well; the cluster's subnets have four addresses left, and EKS needs five."""
     sparing = replace(Scenario(), nginx_replicas=2, cni_environment={"WARM_IP_TARGET": "1", "MINIMUM_IP_TARGET": "1"})
     with patient(lab, sparing, speed=SPEED) as cluster, lab.settings(cluster_health_tells_addresses=True):
         cluster.settle(running=2, stuck=0)
         time.sleep(3)  # ipamd gives back what it does not need
         for subnet in cluster.seeded.network.subnets.values():
-            take(lab, subnet, but=3)
+            take(lab, subnet, but=4)
         yield cluster
 
 
