@@ -43,6 +43,8 @@ def crd(kubernetes: Kubernetes) -> Iterator[Kubernetes]:
         kubernetes.admin.delete(f"{ENI_CONFIGS}/{item['metadata']['name']}")
     if missing:
         kubernetes.admin.delete(f"{CRDS}/{CRD_NAME}")
+        # a real server deletes it in its own time; until then it is there, and nobody can create it
+        eventually("the CRD is gone", lambda: kubernetes.admin.find(f"{CRDS}/{CRD_NAME}") is None, seconds=20)
 
 
 def kubectl(server: Kubernetes, *words: str, document: str = "") -> str:
