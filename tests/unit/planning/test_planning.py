@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.unit.support.plans import first_plan
 NETWORK = IPv4Network
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
 READ = Quotas(applied=True)
+RECORDS = Path(__file__).parents[2] / "data" / "records"
 
 
 def needed(facts: Snapshot, **options: Any) -> BlockRequirement:
@@ -352,6 +354,13 @@ def test_given_the_same_facts_then_the_hash_is_the_same_and_survives_storage() -
     assert first.hash == second.hash == digest(first)
     assert len(first.hash) == 64
     stored = Plan.model_validate(json.loads(first.model_dump_json()))
+    assert digest(stored) == stored.hash
+
+
+@pytest.mark.parametrize("path", sorted(RECORDS.glob("*.json")), ids=lambda path: path.stem)
+def test_given_a_plan_of_the_first_release_then_its_hash_is_still_the_same(path: Path) -> None:
+    [record] = [item for item in json.loads(path.read_text()) if item["sk"]["S"] == "META"]
+    stored = Plan.model_validate_json(record["plan"]["S"])
     assert digest(stored) == stored.hash
 
 

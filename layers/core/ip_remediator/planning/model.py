@@ -236,11 +236,15 @@ def digest(document: Plan) -> str:
     """SHA-256 over what will be done and what it risks: an approval of the plan holds as long as this is the same.
 
     Left out is what varies with the hour: how many pods wait, and risks that are low or tell of a fact that was not
-    read, which come and go with a throttled call.
+    read, which come and go with a throttled call. A field that a later release added counts only where it is set:
+    a question that an earlier release asked keeps its hash.
     """
     done = document.model_dump(
         mode="json", include={"strategy", "vpc_id", "block", "source", "ipam_pool", "subnets", "changes"}
     )
+    for subnet in done["subnets"]:
+        if not subnet["public_addresses"]:
+            del subnet["public_addresses"]
     content = {
         **done,
         "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks if is_lasting(risk)),
