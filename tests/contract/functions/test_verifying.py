@@ -33,6 +33,11 @@ class Cured:
     free: dict[str, int] = field(default_factory=lambda: {"subnet-nodes": 0, NEW: 200})
     noted: tuple[str, Verification] | None = None
     progress: list[Progress] = field(default_factory=list)
+    hanging: list[StuckPod] = field(default_factory=list)
+
+    # --- of KubernetesReader
+    def stuck_pods(self) -> list[StuckPod]:
+        return self.hanging
 
     # --- of KubePods
     def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
@@ -75,7 +80,9 @@ def verify(cured: Cured, of: Plan, *, final: bool = True, stuck: str = "p1 p2") 
     )
     snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=NODES, stuck_pods=pods)
     record: Incident = incident(plan=of, subnets={} if of is LEAKS else {"a": NEW})
-    outcome = Verifier(record, cured, snapshot, cured, cured).verify(final=final, seconds=0)["outcome"]  # type: ignore[arg-type]
+    outcome = Verifier(record, cured, snapshot, cured, cured, cured.stuck_pods).verify(final=final, seconds=0)[
+        "outcome"
+    ]  # type: ignore[arg-type]
     return str(outcome)
 
 
@@ -103,7 +110,7 @@ def test_given_thousands_of_pods_when_verified_then_the_answer_is_numbers_and_st
     pods = tuple(StuckPod(namespace="d", name=name, uid=name, node="n1") for name in names.split())
     snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=NODES, stuck_pods=pods)
     record = incident(plan=DISCOVERY, subnets={"a": NEW})
-    answer = Verifier(record, cured, snapshot, cured, cured).verify(final=True)  # type: ignore[arg-type]
+    answer = Verifier(record, cured, snapshot, cured, cured, cured.stuck_pods).verify(final=True)  # type: ignore[arg-type]
     assert answer == {"outcome": "healed", "healed": 6_000, "still_stuck": 0}
 
 
@@ -149,6 +156,26 @@ def test_given_pods_that_are_gone_when_compared_then_no_more_are_expected_than_t
     assert verify(cured, DISCOVERY) == Outcome.HEALED
     assert cured.noted is not None
     assert (cured.noted[1].expected, cured.noted[1].gone, cured.noted[1].shortfall) == (1, ("d/p2",), 0)
+
+
+def test_given_a_deleted_pod_when_its_successor_hangs_then_it_is_waited_for_and_nothing_is_called_healed() -> None:
+    cured = Cured({"p1": "100.64.0.7", "p3": None}, in_subnets=("100.64.0.7",))
+    cured.hanging = [
+        StuckPod(namespace="d", name="p3", uid="p3", node="n1"),
+        StuckPod(namespace="elsewhere", name="p4", uid="p4", node="n1"),
+    ]
+    with pytest.raises(PodsStillPending, match=r"in place of pods that are gone: d/p3$"):
+        verify(cured, DISCOVERY, final=False)
+    assert verify(cured, DISCOVERY) == Outcome.PARTLY
+    assert cured.noted is not None
+    assert (cured.noted[1].gone, cured.noted[1].still_stuck) == (("d/p2",), ("d/p3",))
+
+
+def test_given_every_pod_deleted_when_their_successors_hang_then_it_has_failed() -> None:
+    cured = Cured({"p3": None}, hanging=[StuckPod(namespace="d", name="p3", uid="p3", node="n2")])
+    assert verify(cured, plan(replace_nodes=("n2",)), final=False) == Outcome.FAILED
+    assert cured.noted is not None
+    assert cured.noted[1].nodes_to_replace == ("n2",)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def after(*left: tuple[int, ...]) -> Verifier:
     ec2: Any = SimpleNamespace(interfaces=lambda _: SimpleNamespace(by_instance=enis))
     nobody: Any = None
     plan = first_plan(FACTS, PlanningOptions(strategy="reclaim-warm", insists=True))
-    return Verifier(incident(plan=plan), nobody, FACTS, nobody, ec2)
+    return Verifier(incident(plan=plan), nobody, FACTS, nobody, ec2, list)
 
 
 @pytest.mark.parametrize(

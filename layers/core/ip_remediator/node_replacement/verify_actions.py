@@ -17,6 +17,7 @@ from ip_remediator.node_replacement.verify import VerifierAfterReplacement
 from ip_remediator.remediation.verify import Verifier
 from ip_remediator.remediation.verify_recipients import RecipientVerifier
 from ip_remediator.snapshot.ec2 import Ec2Reader
+from ip_remediator.snapshot.kubernetes import KubernetesReader
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def verify(work: VerifyWork, asked: Verify) -> Verified:
         scaling, describe = work.client("autoscaling"), cluster.eks.describe
         given = RecipientVerifier(work.incident, work.incidents, snapshot, kube, work.ec2, scaling, describe)
         return Verified(**given.verify(final=asked.final))
+    stuck_now = KubernetesReader(kube).stuck_pods
+    facts = (work.incident, work.incidents, snapshot, pods, work.ec2, stuck_now)
     if asked.replaced:
-        again = VerifierAfterReplacement(work.incident, work.incidents, snapshot, pods, work.ec2, KubeDrain(kube))
-        return Verified(**again.verify(final=asked.final))
-    return Verified(**Verifier(work.incident, work.incidents, snapshot, pods, work.ec2).verify(final=asked.final))
+        return Verified(**VerifierAfterReplacement(*facts, KubeDrain(kube)).verify(final=asked.final))
+    return Verified(**Verifier(*facts).verify(final=asked.final))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -43,6 +43,8 @@ class Verifier:
     snapshot: Snapshot
     pods: KubePods
     ec2: Ec2Reader
+    stuck_now: Callable[[], list[StuckPod]]
+    """As `KubernetesReader.stuck_pods`."""
 
     @property
     def plan(self) -> Plan:
@@ -64,6 +66,9 @@ class Verifier:
         proof = self._visible_proof(waiting, 0 if final else seconds)
         if not final and (unseen := self._unseen(proof)):
             raise PodsStillPending(f"EC2 does not show yet: {some_of(unseen)}")
+        successors = [_path(pod) for pod in self._stuck_successors(proof.gone) if self._can_get_address(pod)]
+        if successors and not final:
+            raise PodsStillPending(f"no address yet, in place of pods that are gone: {some_of(successors)}")
         outcome = self._outcome(proof)
         note = self._note(proof)
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
@@ -136,20 +141,29 @@ class Verifier:
     def _wanted(self) -> set[str]:
         return set(self.incident.subnets.values())
 
+    def _stuck_successors(self, gone: Iterable[str]) -> list[StuckPod]:
+        """Pods that hang in the namespaces of pods that are `gone` and are new since the diagnosis: whoever deletes a
+        pod that hangs gets another one in its place, and that one must run too."""
+        namespaces = {path.partition("/")[0] for path in gone}
+        former = {pod.uid for pod in self.snapshot.stuck_pods}
+        present = self.stuck_now() if namespaces else []
+        return [pod for pod in present if pod.namespace in namespaces and pod.uid not in former]
+
     def _verification(self, waiting: set[str]) -> Verification:
         interfaces = self.ec2.addresses_of_subnets(self._wanted)
         healed, stuck, gone = [], [], []
         for pod in self.snapshot.stuck_pods:
             present = self.pods.pod(pod.namespace, pod.name)
             if present is None or present["metadata"]["uid"] != pod.uid:
-                gone.append(f"{pod.namespace}/{pod.name}")
+                gone.append(_path(pod))
             elif pod.uid in waiting or not self._has_address(present, interfaces):
-                stuck.append(f"{pod.namespace}/{pod.name}")
+                stuck.append(pod)
             else:
                 healed.append(self._healed(pod, present, interfaces))
+        stuck += self._stuck_successors(gone)
         return Verification(
             healed=tuple(healed),
-            still_stuck=tuple(stuck),
+            still_stuck=tuple(map(_path, stuck)),
             gone=tuple(gone),
             subnets=tuple(self._balances()),
             nodes_to_replace=self._nodes_to_replace(stuck),
@@ -210,8 +224,8 @@ class Verifier:
                     after=subnet.free,
                 )
 
-    def _nodes_to_replace(self, stuck: list[str]) -> tuple[str, ...]:
-        hosts = {pod.node for pod in self.snapshot.stuck_pods if f"{pod.namespace}/{pod.name}" in stuck}
+    def _nodes_to_replace(self, stuck: Iterable[StuckPod]) -> tuple[str, ...]:
+        hosts = {pod.node for pod in stuck}
         return tuple(sorted(name for name in hosts if name and self._must_be_replaced(name)))
 
     def _outcome(self, proof: Verification) -> Outcome:
@@ -229,3 +243,7 @@ def _addresses_by_subnet(interfaces: Iterable[NetworkInterface]) -> Counter[str]
     for eni in interfaces:
         counts[eni.subnet_id] += eni.addresses
     return counts
+
+
+def _path(pod: StuckPod) -> str:
+    return f"{pod.namespace}/{pod.name}"
