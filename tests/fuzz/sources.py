@@ -304,7 +304,7 @@ def _read_request(event: dict[str, Any]) -> Iterable[str]:
         return ["no click"]
     assert isinstance(click, Click)
     # as it is handed on, and as it opens a modal
-    json.dumps({"click": asdict(click), "view": click.view, "by": click.by}).encode()
+    json.dumps({"click": asdict(click), "view": click.view, "user": click.user_name}).encode()
     return ["click"]
 
 

@@ -42,7 +42,7 @@ def run(lab: Lab, document: Any) -> Ended:
         ({"cluster": "prod", "mode": "yolo"}, "field 'mode': must be 'observe', 'approve' or 'auto', not \"yolo\""),
         ({"cluster": "prod", "clutser": "x"}, "field 'clutser': is not known"),
         ({"cluster": "prod", "block": "100.64.0.1/20"}, "field 'block'"),
-        ({"cluster": "prod", "block": "100.64.0.0/12"}, "AWS takes blocks of /16 to /28"),
+        ({"cluster": "prod", "block": "100.64.0.0/12"}, "must be a /16 to /28"),
         ({"cluster": "prod", "zones": []}, "field 'zones'"),
         ({"cluster": "prod", "zones": ["A zone"]}, "field 'zones.0'"),
         ({"cluster": "prod", "strategy": "sorcery"}, 'not "sorcery"'),

@@ -31,9 +31,8 @@ def test_given_slack_is_away_when_remediated_then_the_pods_are_healed_and_sns_te
         alerts = eventually("SNS tells of the cure", lambda: alerts_of(lab, incident), healed, seconds=90)
     assert lab.messages(incident.id) == []
     assert any("Slack could not be used" in alert["Message"] for alert in alerts)
-    # One e-mail for each state, not one for each step.
-    subjects = [alert["Subject"] for alert in alerts]
-    assert len(subjects) == len(set(subjects))
+    # One e-mail for each state, or a few where another container sends one again, but not one for each step.
+    assert len(alerts) <= 2 * len({alert["Subject"] for alert in alerts})
 
 
 def healed(alerts: list[dict[str, Any]]) -> bool:

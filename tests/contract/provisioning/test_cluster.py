@@ -119,7 +119,7 @@ def test_given_somebody_reconfigures_the_addon_between_two_tries_then_both_setti
     theirs = {"env": {"WARM_IP_TARGET": "4"}, "resources": {"limits": {"cpu": "1"}}}
     world.reconfigure(theirs)
     world.step.configure_cni()
-    assert world.configuration() == {**theirs, "env": {"WARM_IP_TARGET": "4", **cni_settings()}}
+    assert world.configuration() == {**theirs, "env": {"WARM_IP_TARGET": "4", **PLAN.settings}}
     world.step.undo()
     assert world.configuration() == theirs
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,8 +9,17 @@ from ip_remediator.incidents.record import Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.vpc_lock import VpcLock
 from tests.contract.conftest import Clock, unique
-from tests.contract.watchdog.world import REMEDIATION, World
+from tests.contract.watchdog.world import REMEDIATION, World, new_table
 from tests.unit.support.records import PLAN
+
+if TYPE_CHECKING:
+    from local.aws.client import LocalAws
+
+
+@pytest.fixture
+def table(aws: LocalAws) -> Any:
+    """A table for each test: a sweep looks at all that is in it."""
+    return new_table(aws, "incidents").table
 
 
 @pytest.fixture

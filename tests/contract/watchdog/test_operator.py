@@ -108,6 +108,7 @@ def test_given_a_marker_whose_record_is_missing_when_unlocked_then_the_next_inci
     assert (marker.works, marker.proof) == ("", "there is no record of it")
     actions.unlock_cluster(cluster, marker)
     assert world.incidents.open(cluster, "eu-west-1", Mode.AUTO, "")
+    assert world.incident not in world.incidents.worked_on()
 
 
 def test_given_a_lock_that_changed_hands_when_unlocked_then_the_new_holder_keeps_it(world: World) -> None:

@@ -19,26 +19,14 @@ from ip_remediator.remediation.close import Lifecycle
 from ip_remediator.watchdog.rules import Ending, Looked
 from ip_remediator.watchdog.watch import Watchdog
 from tests.contract.address_ledger.table import RawTable
-from tests.contract.conftest import Clock, resource, unique
-from tests.contract.watchdog.world import CIDR, REMEDIATION
+from tests.contract.conftest import Clock, unique
+from tests.contract.watchdog.world import CIDR, REMEDIATION, new_table
 from tests.unit.support.records import PLAN
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
 POOL = IPv4Network("100.64.0.0/16")
-
-
-def new_table(aws: LocalAws, stem: str) -> RawTable:
-    keys = (("pk", "HASH"), ("sk", "RANGE"))
-    return RawTable(
-        resource(aws.endpoint, aws).create_table(
-            TableName=unique(stem),
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
-            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
-        )
-    )
 
 
 def restore(table: RawTable, items: list[dict[str, Any]]) -> None:
@@ -80,7 +68,7 @@ def test_given_the_tables_of_yesterday_when_restored_then_what_was_open_is_close
     assert looked == {first: Looked.SETTLED}
     record = incidents.get(first)
     assert record.failure
-    assert "vpc_cidr" in record.failure.stands
+    assert "vpc_cidr" in record.failure.outstanding
     VpcLock(records.table, clock).acquire(vpc, "another")
     third = incidents.open(cluster, "eu-west-1", Mode.AUTO, "", execution="arn:third")
     # What was reserved since is told to the ledger as excluded; the block of yesterday is still held.

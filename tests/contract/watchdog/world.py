@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ip_remediator.common.errors import ServiceUnavailable
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
@@ -13,7 +13,11 @@ from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.remediation.close import Lifecycle
 from ip_remediator.watchdog.rules import Ending
 from ip_remediator.watchdog.watch import Watchdog
-from tests.contract.conftest import Clock
+from tests.contract.address_ledger.table import RawTable
+from tests.contract.conftest import Clock, resource, unique
+
+if TYPE_CHECKING:
+    from local.aws.client import LocalAws
 
 MACHINE = "arn:aws:states:eu-west-1:1:execution:stack-{}StateMachine:{}"
 REMEDIATION, ROLLING_BACK, REPLACING = (
@@ -22,6 +26,18 @@ REMEDIATION, ROLLING_BACK, REPLACING = (
 ENDINGS = ("ABORTED", "TIMED_OUT", "FAILED")
 CIDR = ChangeMade(kind=ChangeKind.VPC_CIDR, target="100.64.0.0/22")
 CORDON = ChangeMade(kind=ChangeKind.CORDON, target="node-1")
+
+
+def new_table(aws: LocalAws, stem: str) -> RawTable:
+    keys = (("pk", "HASH"), ("sk", "RANGE"))
+    return RawTable(
+        resource(aws.endpoint, aws).create_table(
+            TableName=unique(stem),
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+        )
+    )
 
 
 @dataclass

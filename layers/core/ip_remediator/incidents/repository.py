@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,12 @@ class Incidents(IncidentOpener):
         except ConditionFailed:
             return False
         return True
+
+    def strike_off_missing(self, incident: str) -> None:
+        """Removes an incident without a record from the watchdog's list: there is nothing to look at."""
+        missing = self._records.checking(meta_key(incident), "attribute_not_exists(pk)", {})
+        with suppress(ConditionFailed):
+            self._records.transact([self._records.deleting(work_key(incident)), missing])
 
     def not_claimed_since(self, incident: Incident) -> Item:
         """A check for a transaction: no other execution has begun to change the incident since it was read."""

@@ -134,7 +134,8 @@ class Notifier:
             raise SlackUnavailable(f"the Slack secret cannot be read: {error}") from error
 
     def _publish(self, incident: Incident, reason: str) -> None:
-        """One e-mail for each state of the incident, not one for each step that ticks off."""
+        """One e-mail for each state of the incident, not one for each step that ticks off. Another container may send
+        one again, as SNS itself may (https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html)."""
         state = subject(incident)
         if self._published.get(incident.id) == state:
             return

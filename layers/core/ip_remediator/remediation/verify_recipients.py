@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,11 @@ class RecipientVerifier:
     def _state(self) -> _State:
         if self._plan.for_cluster:
             return _State(tuple(self._missing_of_cluster()))
-        joined = self._joined()
+        living = self.ec2.instances_in(self._ids)
+        nodes = KubeNodes(self.kube).ready_by_instance()
+        joined = tuple(sorted(nodes[instance] for instance in living if instance in nodes))
         missing = [f"{text}" for recipient in self._plan.recipients for text in self._missing_of(recipient)]
-        wanting = [] if joined else list(self._nodes_wanted())
+        wanting = [] if joined else [*self._nodes_wanted(), *_not_joined(living)]
         return _State((*missing, *(f"{text}, and no node has joined in the new subnets" for text in wanting)), joined)
 
     def _note(self, state: _State) -> str:
@@ -149,12 +151,6 @@ class RecipientVerifier:
         pending = self.kube.items("/api/v1/pods", fieldSelector="status.phase=Pending,spec.nodeName=")
         return [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pending if _finds_no_node(pod)]
 
-    def _joined(self) -> tuple[str, ...]:
-        """The Ready nodes whose instances live in the plan's subnets."""
-        living = self.ec2.instances_in(self._ids)
-        nodes = KubeNodes(self.kube).ready_by_instance()
-        return tuple(sorted(nodes[instance] for instance in living if instance in nodes))
-
     def _balances(self) -> Iterator[SubnetBalance]:
         wanted = {*self._ids, *(id_ for one in self._plan.recipients for id_ in one.present)}
         for subnet in self.ec2.balances(self._plan.vpc_id):
@@ -167,6 +163,12 @@ class RecipientVerifier:
                     before=before.free if before else None,
                     after=subnet.free,
                 )
+
+
+def _not_joined(instances: Iterable[str]) -> Iterator[str]:
+    """An instance is InService before its node is Ready."""
+    if names := sorted(instances):
+        yield f"{some_of(names)} runs there without a Ready node"
 
 
 def _finds_no_node(pod: dict[str, Any]) -> bool:
