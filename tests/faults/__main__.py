@@ -27,8 +27,9 @@ PARAMETERS = {"DefaultMode": "auto", "ApprovalMinutes": "1", "MaxPerVpcPerDay": 
 SPEED, WAIT_SCALE = 60, 0.02
 # Each case remediates twice, and a VPC may be changed 100 times a day without asking.
 _CASES_PER_WORLD = 40
-# So many cases are run in one set-up before the next one has its turn, so that a sample has some of each.
-_TURN = 8
+# So many cases are run in one set-up before the next one has its turn; fewer at first, so that a short sample has some
+# of each.
+_TURN, _FIRST_TURN = 8, 2
 PAGE = Path("docs/reliability.md")
 
 
@@ -61,20 +62,25 @@ def work(asked: Asked, results: Any) -> None:
 
 
 def _work(lab: Lab, asked: Asked, results: Any) -> None:
-    """Set-up after set-up has its turn. Each is recorded when it has its first; every process begins with another."""
+    """Set-up after set-up has its turn. Each is recorded when it has its first."""
     waiting = _named(asked, results) if asked.cases else {}
-    first = asked.worker % len(asked.worlds)
-    unrecorded = [] if asked.cases else [*asked.worlds[first:], *asked.worlds[:first]]
+    unrecorded = [] if asked.cases else order_of(asked.worlds, asked.worker, asked.workers)
     while (waiting or unrecorded) and time.monotonic() < asked.ends:
         if unrecorded:
-            name = unrecorded.pop(0)
+            name, turn = unrecorded.pop(0), _FIRST_TURN
             waiting[name] = _share(lab, name, asked, results)
         else:
-            name = next(iter(waiting))
+            name, turn = next(iter(waiting)), _TURN
         cases = waiting.pop(name)
-        rest = [*_run(lab, name, cases[:_TURN], asked.ends, results), *cases[_TURN:]]
+        rest = [*_run(lab, name, cases[:turn], asked.ends, results), *cases[turn:]]
         if rest:
             waiting[name] = rest
+
+
+def order_of(worlds: Sequence[str], worker: int, workers: int) -> list[str]:
+    """The set-ups in a process's order: those first that no other process begins with."""
+    own = worlds[worker::workers]
+    return [*own, *(name for name in worlds if name not in own)]
 
 
 def _named(asked: Asked, results: Any) -> dict[str, list[Case]]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 _PAGE = """# Reliability
 
-`make faults PAGE=1` wrote this page. It ran {done} of {planned} {cases}, a sample in an order that the seed {seed}
-gives, and found {violations}.
+`make faults PAGE=1` wrote this page. It ran **{done} of {planned} {cases}**, a sample in an order that the seed {seed}
+gives, and found {violations}. The functions, AWS, Kubernetes and Slack ran on the embedded stack.
 
 ## What is not covered
 
-- What was not run: {left} of {planned} {cases}.{unreached} `make faults` without a limit runs for an hour; `SEED=…`
-  gives another sample.
+- What was not run: {left} of {planned} {cases}.{unreached} What runs an hour is still a
+  sample (`make faults` ends then; `SECONDS=…` and `WORKERS=…` take more). `SEED=…` gives another one.
 - Of reads, only the first of each kind that a function makes in a run; of writes, the first three.
 - A call that waits for an answer ends after 16 seconds without one; a connection that is refused is one that ends
   without an answer. What a network does beyond that (half-open connections, wrong answers) is not played.

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from tests.faults.cases import Call, Case, Injection, calls_of, case_of, cases_of, pairs_of
+from tests.faults.__main__ import order_of
+from tests.faults.cases import WORLDS, Call, Case, Injection, calls_of, case_of, cases_of, pairs_of
 from tests.faults.report import Result, document, table
 
 ROLE = "arn:aws:sts::000000000000:assumed-role/stack-NetworkFunctionRole-1/network"
@@ -80,9 +81,15 @@ def test_given_results_then_table_and_page_count_them_and_name_violations() -> N
     page = document(done, 5, 1, unreached=["discovery"])
     assert "Not reached at all: discovery." in page
     assert "| extension | lost | once | 1 | 0 | 0 | 0 | 0 |" in page
-    assert "ran 2 of 5 cases" in page
+    assert "ran **2 of 5 cases**" in page
     assert "lock held" in page
     summary = table(done, 5, 1, ["discovery"])
     assert "not reached in time: discovery" in summary
     assert "2 of 5 cases, seed 1, 1 violations" in summary
     assert "lock held" in summary
+
+
+def test_given_several_processes_then_they_begin_with_different_set_ups_and_each_has_all_of_them() -> None:
+    orders = [order_of(WORLDS, worker, 3) for worker in range(3)]
+    assert {name for order in orders for name in order[:2]} == set(WORLDS)
+    assert all(sorted(order) == sorted(WORLDS) for order in orders)

@@ -81,7 +81,7 @@ class World:
         came = self._judge(incident)
         if self.setting.returns:
             self._again(incident)
-        elif came != "healed":
+        elif len(self.sick.addresses()) < RUNNING + STUCK:
             self._remediate()
         return came
 
