@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength, Wording
@@ -31,7 +32,7 @@ _SANDBOX = (
 
 def about_sandbox(lowered: str) -> bool:
     """Whether the text (in lower case) is about the network of a pod's sandbox."""
-    return any(words in lowered for words in _SANDBOX)
+    return any(map(lowered.__contains__, _SANDBOX))
 
 
 class Occurrence(NamedTuple):
@@ -82,30 +83,26 @@ _NEEDLES_BY_PART: tuple[tuple[str, tuple[Occurrence, ...]], ...] = tuple(
 )
 
 
-def _search(piece: str) -> tuple[Occurrence, ...]:
+def _search(text: str) -> tuple[Occurrence, ...]:
     hits: list[Occurrence] = []
     for part, needles in _NEEDLES_BY_PART:
-        if part in piece:
-            hits += [occurrence for occurrence in needles if occurrence.needle in piece]
+        if part in text:
+            hits += [occurrence for occurrence in needles if occurrence.needle in text]
     return tuple(hits)
 
 
-# No needle holds a quotation mark, so a text holds a needle exactly when one of the pieces between its quotation marks
-# does. These pieces, unlike the texts, are nearly always the same: what was found in them is kept.
+# No needle holds a quotation mark or a comma, so a text holds a needle exactly when one of the pieces between them
+# does. These pieces, unlike the texts, are mostly the same: what was found in them is kept.
 _search_once = lru_cache(maxsize=2048)(_search)
-_KEPT_PIECE = 400
-_SHORTEST_NEEDLE = min(len(needle.needle) for needle in NEEDLES)
+_LONGEST_IN_PIECES = 2_000
 
 
 def occurrences(lowered: str) -> list[Occurrence]:
     """The needles of the catalogue that occur in a text in lower case, in the catalogue's order."""
-    hits: list[Occurrence] = []
-    for piece in lowered.split('"'):
-        if len(piece) >= _SHORTEST_NEEDLE:
-            hits += _search_once(piece) if len(piece) <= _KEPT_PIECE else _search(piece)
-    if len(hits) > 1:
-        hits.sort()
-    return hits
+    if len(lowered) > _LONGEST_IN_PIECES:
+        return sorted(_search(lowered))
+    pieces = set(lowered.replace(",", '"').split('"'))
+    return sorted(chain.from_iterable(map(_search_once, pieces)))
 
 
 def deciding_wording(text: str, speaker: Speaker = Speaker.CNI) -> Wording | None:

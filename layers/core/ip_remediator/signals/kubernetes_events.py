@@ -93,19 +93,15 @@ def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
     return None
 
 
-_LAYOUT_TEXTS = ("message", "kind", "namespace", "name", "node", "zone", "cluster", "uid")
+_LAYOUT_TEXTS = ("kind", "namespace", "name", "node", "zone", "cluster", "uid", "message")
 
 
 def _of_layout(document: Mapping[str, object], reason: str) -> KubernetesEvent:
     """This project's own layout, whose fields are those of the model."""
-    texts = {name: value for name in _LAYOUT_TEXTS if isinstance(value := document.get(name), str) and value}
-    return KubernetesEvent(
-        reason,
-        texts.pop("message", ""),
-        first_seen=time_of(document.get("firstSeen")),
-        last_seen=time_of(document.get("lastSeen")),
-        **texts,
-    )
+    texts = [value if isinstance(value, str) and value else None for value in map(document.get, _LAYOUT_TEXTS)]
+    kind, namespace, name, node, zone, cluster, uid, message = texts
+    first, last = time_of(document.get("firstSeen")), time_of(document.get("lastSeen"))
+    return KubernetesEvent(reason, message or "", kind, namespace, name, node, zone, cluster, uid, first, last)
 
 
 # ------------------------------------------------------------------------------------------------ objects of the API
@@ -271,7 +267,7 @@ def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datet
     if isinstance(proof, Dropped):
         return proof
     cause, strength = proof
-    launched = any(words in message for words in LAUNCHERS)
+    launched = any(map(message.__contains__, LAUNCHERS))
     about_nodes = reason in _ABOUT_NODES or event.kind in _KINDS_OF_NODES or launched
     return build(
         source=Source.KUBERNETES_EVENT,

@@ -1,8 +1,7 @@
 """One line of a log -> a signal.
 
-Nearly all lines are about something else, so a line is read only when it holds a word that could matter; and here,
-unlike in events, unknown words count only in lines of the CNI or about a pod sandbox that failed. What a line proves
-also depends on whose words it is (`causes.SaidBy`).
+Nearly all lines are about something else: here, unlike in events, unknown words count only in lines of the CNI or about
+a pod sandbox that failed. What a line proves also depends on whose words it is (`causes.SaidBy`).
 """
 
 from __future__ import annotations
@@ -16,21 +15,15 @@ from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
 from ip_remediator.signals.documents import first_text, json_value, mapping_at, text_at
 from ip_remediator.signals.error_catalogue import (
     CLASSIFIED_CHARACTERS,
-    NEEDLES,
     Occurrence,
     about_sandbox,
     first_that_counts,
     occurrences,
 )
-from ip_remediator.signals.kubernetes_events import EVENT_REASONS, LAUNCHERS
+from ip_remediator.signals.kubernetes_events import LAUNCHERS
 from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
 from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
 from ip_remediator.signals.unwrap import plain_value
-
-# What makes a line worth reading besides words of the catalogue: reasons of Kubernetes Events, and sandboxes of the
-# CNI that failed for causes that nobody knows.
-_MARKERS = ("aws-cni", "podsandbox", *(reason.lower() for reason in EVENT_REASONS))
-_MARKERS_WITHOUT_WORDS = tuple(marker for marker in _MARKERS if not occurrences(marker))
 
 
 class Line(NamedTuple):
@@ -41,18 +34,6 @@ class Line(NamedTuple):
     speaker: Speaker
     node: str | None = None
     zone: str | None = None
-
-
-def words_in(raw: str) -> Sequence[Occurrence] | None:
-    """A cheap look at a raw line before anything is parsed: the words of the catalogue that it may hold.
-
-    None: it holds neither words nor an event nor a sandbox that failed.
-    """
-    lowered = raw[: 4 * CLASSIFIED_CHARACTERS].lower()
-    if "\\u00" in lowered or "\\/" in lowered:  # JSON may write any sign as an escape
-        return NEEDLES
-    words = occurrences(lowered)
-    return words if words or any(marker in lowered for marker in _MARKERS_WITHOUT_WORDS) else None
 
 
 def may_hold_event(raw: str) -> bool:
@@ -245,9 +226,10 @@ class Judged(NamedTuple):
     reason: DropReason | None = None
 
 
-def judge(line: Line, words: Sequence[Occurrence] = NEEDLES) -> Judged:
-    """`words`: those of the catalogue that the line may hold."""
+def judge(line: Line) -> Judged:
+    """What the catalogue makes of a line."""
     lowered = line.words.lower()
+    words = occurrences(lowered)
     wording = first_that_counts(words, line.words, lowered, line.speaker)
     if wording is None or wording.cause is Cause.OTHER:
         return _judge_unknown(line, wording, words, lowered)
@@ -259,8 +241,8 @@ def judge(line: Line, words: Sequence[Occurrence] = NEEDLES) -> Judged:
 
 def _judge_unknown(line: Line, wording: Wording | None, words: Sequence[Occurrence], lowered: str) -> Judged:
     """Unknown words go along as evidence only where a sandbox or the CNI failed."""
-    of_the_cni = line.speaker is not Speaker.OTHER and any(part in line.words for part in _OF_THE_CNI)
-    if of_the_cni and any(failure in lowered for failure in _FAILURES):
+    of_the_cni = line.speaker is not Speaker.OTHER and any(map(line.words.__contains__, _OF_THE_CNI))
+    if of_the_cni and any(map(lowered.__contains__, _FAILURES)):
         return Judged(wording=wording)
     others = line.speaker in (Speaker.OTHER, Speaker.RUNTIME)
     if others and (of_others := first_that_counts(words, line.words, lowered, Speaker.CNI)):
@@ -270,22 +252,18 @@ def _judge_unknown(line: Line, wording: Wording | None, words: Sequence[Occurren
 
 def signal_of(
     line: Line,
-    words: Sequence[Occurrence] = NEEDLES,
     *,
     cluster: str | None,
     moment: datetime | None,
     identity: str | None,
     received_at: datetime,
 ) -> Outcome:
-    """The signal in a line. A line of a controller names no node: it runs on one, but is about others.
-
-    `words`: those of the catalogue that the line may hold.
-    """
-    judged = judge(line, words)
+    """The signal in a line. A line of a controller names no node: it runs on one, but is about others."""
+    judged = judge(line)
     if judged.reason:
         return Dropped(reason=judged.reason)
     own_node = line.speaker is not Speaker.OTHER
-    launcher = not own_node and any(words in line.words for words in LAUNCHERS)
+    launcher = not own_node and any(map(line.words.__contains__, LAUNCHERS))
     return build(
         source=Source.LOGS,
         cluster=cluster,

@@ -62,16 +62,12 @@ def parse_batch(
 def parse_line(event: object, origin: Origin, received_at: datetime, cluster: str | None = None) -> Outcome:
     """One log event `{"id", "timestamp", "message"}`; `cluster` is that of a line whose group and words name none."""
     raw = text_at(event, "message") or ""
-    words = log_lines.words_in(raw)
-    if words is None:
-        return Dropped(reason=DropReason.UNRELATED_LINE)
     record = log_lines.record_in(raw)
     if log_lines.may_hold_event(raw) and (exported := exported_event(record or json_in(raw), origin.cluster)):
         exported_one, envelope = exported
         return signal_of_event(exported_one, cluster=envelope.cluster or cluster, received_at=received_at)
     return log_lines.signal_of(
         log_lines.line_of(raw, record, origin),
-        words,
         # What a program writes may name a cluster of its own: the group knows better.
         cluster=origin.cluster or (cluster_in(record) if isinstance(record, dict) else None) or cluster,
         moment=time_of(at(event, "timestamp")),

@@ -64,13 +64,13 @@ def _clean(value: object) -> object:
     """One line of printable text: control and format characters (line breaks, bidi overrides) become spaces."""
     if not isinstance(value, str):
         return value
-    head = value[:EXCERPT_CHARACTERS]
-    if head.isprintable() and "  " not in head and head.strip(" ") == head:
-        return head
     head = value[: 4 * EXCERPT_CHARACTERS]
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(char).startswith("C") else char for char in head)
-    return " ".join(head.split())[:EXCERPT_CHARACTERS]
+        head = " ".join(head.split())
+    while "  " in head:
+        head = head.replace("  ", " ")
+    return head.strip(" ")[:EXCERPT_CHARACTERS]
 
 
 # EKS: 1 to 100 letters, digits, hyphens and underscores, the first one no sign. Kubernetes: DNS-1123 subdomains.
