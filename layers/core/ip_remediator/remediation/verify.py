@@ -64,15 +64,20 @@ class Verifier:
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of {len(uids)} pods have no address yet")
         proof = self._visible_proof(waiting, 0 if final else seconds)
-        if not final and (unseen := self._unseen(proof)):
-            raise PodsStillPending(f"EC2 does not show yet: {some_of(unseen)}")
-        successors = [_path(pod) for pod in self._stuck_successors(proof.gone) if self._can_get_address(pod)]
-        if successors and not final:
-            raise PodsStillPending(f"no address yet, in place of pods that are gone: {some_of(successors)}")
+        if not final:
+            self._require_proven(proof)
         outcome = self._outcome(proof)
         note = self._note(proof)
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
         return {"outcome": outcome.value, "healed": len(proof.healed), "still_stuck": len(proof.still_stuck)}
+
+    def _require_proven(self, proof: Verification) -> None:
+        """Raises PodsStillPending while EC2 or a pod that came since may still change the result."""
+        if unseen := self._unseen(proof):
+            raise PodsStillPending(f"EC2 does not show yet: {some_of(unseen)}")
+        successors = [_path(pod) for pod in self._stuck_successors(proof.gone) if self._can_get_address(pod)]
+        if successors:
+            raise PodsStillPending(f"no address yet, in place of pods that are gone: {some_of(successors)}")
 
     def _watch(self, uids: set[str], seconds: float) -> set[str]:
         """The pods that still wait after at most `seconds`; the progress is recorded meanwhile."""
