@@ -1,4 +1,4 @@
-"""A deployed stack: upgraded over an open incident, and deleted.
+"""A deployed stack: with every parameter's other values, upgraded over an open incident, and deleted.
 
 Each test works on the stack that the one before left behind, or on a new one if it runs alone.
 """
@@ -20,7 +20,7 @@ from local.stack.stack import Stack
 from tests.integration.conftest import SPEED, WAIT_SCALE
 from tests.integration.support.deciding import answer, question
 from tests.integration.support.lab import Lab
-from tests.integration.support.parameters import defaults
+from tests.integration.support.parameters import defaults, deployments
 from tests.integration.support.patient import patient
 from tests.integration.support.rollbacks import roll_back
 from tests.integration.support.terminal import sam, sam_environment
@@ -35,6 +35,27 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(folder, Ports.free(), speed=SPEED, wait_scale=WAIT_SCALE) as running:
         running.start()
         yield running
+
+
+@pytest.mark.parametrize("number", range(len(deployments())))
+def test_given_other_values_of_every_parameter_when_deployed_then_it_runs_with_them(stack: Stack, number: int) -> None:
+    prerequisites = create_prerequisites(stack)
+    values = {name: value.format(**prerequisites) for name, value in deployments()[number].items()}
+
+    stack.parameters = {**defaults(), **values}
+    stack.redeploy()
+
+    cloudformation: Any = stack.servers.client("cloudformation")
+    deployed = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    assert deployed["StackStatus"] == "UPDATE_COMPLETE"
+    in_force = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in deployed["Parameters"]}
+    assert values.items() <= in_force.items()
+    assert ("SlackRequestUrl" in stack.outputs) is (values.get("SlackEndpoint") != "none")
+    # functions start and read their settings: the first thing that they miss is the cluster
+    lab = Lab(stack)
+    ended = lab.end_of(lab.start("nowhere"))
+    assert (ended.status, ended.error) == ("FAILED", "ClusterNotFound"), ended
+    assert "nowhere" in ended.cause
 
 
 def test_given_an_open_incident_of_the_first_release_when_upgraded_then_it_goes_on_with_the_new_functions(
