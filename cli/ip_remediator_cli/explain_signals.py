@@ -6,7 +6,7 @@ import re
 
 from ip_remediator.signals.causes import Cause, SaidBy, Strength, Wording
 from ip_remediator.signals.error_catalogue import deciding_wording
-from ip_remediator.signals.model import Dropped, DropReason, Outcome, UnplacedSignal
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, UnplacedSignal
 
 # Why a record was dropped, and what would make it count.
 _DROPS = {
@@ -30,7 +30,7 @@ _DROPS = {
 }  # fmt: skip
 
 
-def explain(outcome: Outcome) -> list[str]:
+def explain(outcome: ParsedRecord) -> list[str]:
     """Lines for people: the rule that decided, and what would make the record count or count more."""
     if isinstance(outcome, Dropped):
         return [f"dropped ({outcome.reason}): {_DROPS[outcome.reason]}"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from ip_remediator.signals.documents import at, text_at
 from ip_remediator.signals.events import parse_message
-from ip_remediator.signals.model import Dropped, DropReason, Outcome, UnplacedSignal
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, UnplacedSignal
 from ip_remediator_cli.documents import parse_json, read_text
 from ip_remediator_cli.errors import OK, BadInput
 from ip_remediator_cli.explain_signals import explain
@@ -25,7 +25,7 @@ def run(arguments: Namespace) -> int:
     return OK
 
 
-def to_json(outcome: Outcome) -> dict[str, object]:
+def to_json(outcome: ParsedRecord) -> dict[str, object]:
     """A signal with all of its fields, absent facts null; or `{"dropped": reason}`.
 
     Where no cluster is named, `cluster` is null and `place` says where it happened.
@@ -87,14 +87,14 @@ def _is_json(line: str) -> bool:
     return True
 
 
-def parse_record(record: object, cluster: str | None, received_at: datetime) -> Iterator[Outcome]:
+def parse_record(record: object, cluster: str | None, received_at: datetime) -> Iterator[ParsedRecord]:
     """The signals of one record: what a message of the queue holds, an event or alarm in any envelope, or a CloudWatch
     Logs payload, as Lambda gets it or already unpacked. `cluster` names the cluster of records that name none."""
     for outcome in parse_message(record, received_at=received_at, cluster=cluster):
         yield _placed(outcome, cluster)
 
 
-def _placed(outcome: Outcome, cluster: str | None) -> Outcome:
+def _placed(outcome: ParsedRecord, cluster: str | None) -> ParsedRecord:
     """Without the sweep's knowledge, only what is certainly about some cluster is more than a drop."""
     if not isinstance(outcome, UnplacedSignal):
         return outcome

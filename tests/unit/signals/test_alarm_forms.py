@@ -11,12 +11,12 @@ import pytest
 
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.events import parse_message
-from ip_remediator.signals.model import Dropped, DropReason, Outcome, Signal, Source, UnplacedSignal
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Signal, Source, UnplacedSignal
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
-def read(document: object) -> list[Outcome]:
+def read(document: object) -> list[ParsedRecord]:
     return list(parse_message(document, received_at=NOW))
 
 

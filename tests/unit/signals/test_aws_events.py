@@ -10,7 +10,7 @@ import pytest
 
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.events import parse_eventbridge, parse_message
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Place, Signal, UnplacedSignal
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Place, Signal, UnplacedSignal
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SUBNET, ENI = "subnet-0783288fba3453a60", "eni-01f879673fc5fd14d"
@@ -28,7 +28,7 @@ def call(
     agent: str = "aws-cli/2",
     source: str = "ec2",
     **more: Any,
-) -> Outcome:
+) -> ParsedRecord:
     errors = {"errorCode": error[0], "errorMessage": error[1]} if error else {}
     detail = {
         "eventVersion": "1.09", "eventTime": "2026-03-02T08:14:31Z", "eventSource": f"{source}.amazonaws.com", "eventName": name,
@@ -67,7 +67,7 @@ PLACED = [
 
 @pytest.mark.parametrize(("signal", "affected"), PLACED)
 def test_a_call_refused_for_addresses_is_a_strong_signal_of_the_cluster_that_it_names(
-    signal: Outcome, affected: Affected
+    signal: ParsedRecord, affected: Affected
 ) -> None:
     assert isinstance(signal, Signal), signal
     assert (signal.cluster, signal.cause, signal.strength) == ("shop-prod", Cause.SUBNET_FULL, Strength.STRONG)
@@ -115,7 +115,7 @@ UNRELATED = [
 
 
 @pytest.mark.parametrize("outcome", UNRELATED)
-def test_other_calls_are_dropped(outcome: Outcome) -> None:
+def test_other_calls_are_dropped(outcome: ParsedRecord) -> None:
     assert outcome == Dropped(reason=DropReason.UNRELATED_CALL)
 
 
@@ -123,7 +123,7 @@ def test_other_calls_are_dropped(outcome: Outcome) -> None:
 LAUNCH = f"There are not enough free addresses in subnet '{SUBNET}' to satisfy the requested number of instances. Launching EC2 instance failed."
 
 
-def launch(group: str, words: str = LAUNCH) -> Outcome:
+def launch(group: str, words: str = LAUNCH) -> ParsedRecord:
     detail = {"StatusCode": "Failed", "StatusMessage": words, "AutoScalingGroupName": group, "ActivityId": "a1", "EndTime": "2026-03-02T08:14:31Z",
               "Details": {"Availability Zone": "eu-west-1b", "Subnet ID": SUBNET}}  # fmt: skip
     event = {
@@ -154,7 +154,7 @@ def test_a_launch_that_failed_for_something_else_is_dropped() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ health
-def read(document: object) -> list[Outcome]:
+def read(document: object) -> list[ParsedRecord]:
     return list(parse_message(document, received_at=NOW))
 
 
@@ -170,7 +170,7 @@ def test_the_health_of_a_cluster_and_of_a_node_group_are_read_as_the_api_gives_t
     assert (nodes.cluster, nodes.cause, nodes.affected) == ("shop-prod", Cause.SUBNET_FULL, Affected.NODES)
 
 
-def health(service: str, code: str, words: str, *entities: str) -> list[Outcome]:
+def health(service: str, code: str, words: str, *entities: str) -> list[ParsedRecord]:
     detail = {"service": service, "eventTypeCode": code, "eventTypeCategory": "issue", "startTime": "2026-03-02T08:00:00Z",
               "eventDescription": [{"language": "en_US", "latestDescription": words}],
               "affectedEntities": [{"entityValue": entity} for entity in entities]}  # fmt: skip

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.events import parse_message
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Signal, Source
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Signal, Source
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NODE, POD = "ip-10-1-2-3.eu-west-1.compute.internal", "billing/api-6f7d9c8b5-k2m4p"
@@ -158,7 +158,7 @@ SHAPES: dict[str, Any] = {
 }
 
 
-def read(document: object, cluster: str | None = "shop-prod") -> list[Outcome]:
+def read(document: object, cluster: str | None = "shop-prod") -> list[ParsedRecord]:
     return list(parse_message(document, received_at=NOW, cluster=cluster))
 
 

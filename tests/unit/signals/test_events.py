@@ -164,7 +164,7 @@ def test_a_recorded_event_that_says_nothing_of_addresses_is_dropped_with_its_rea
         ("text", DropReason.NOT_AN_EVENT),
         ({"source": "aws.cloudwatch", "detail": "text"}, DropReason.NOT_AN_EVENT),
         ({"source": "aws.ec2", "detail": {"state": "running"}}, DropReason.UNKNOWN_SHAPE),
-        ({"source": "eks-ip-remediator", "detail-type": "Outcome", "detail": {}}, DropReason.UNKNOWN_SHAPE),
+        ({"source": "eks-ip-remediator", "detail-type": "ParsedRecord", "detail": {}}, DropReason.UNKNOWN_SHAPE),
         ({"source": "eks-ip-remediator", "detail-type": "Signal", "detail": {}}, DropReason.INVALID_SIGNAL),
     ],
 )

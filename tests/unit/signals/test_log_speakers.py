@@ -12,7 +12,7 @@ import pytest
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.log_groups import LogGroups
 from ip_remediator.signals.logs import parse_batch
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Signal
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Signal
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NODE, OTHER_NODE = "ip-10-1-2-3.eu-west-1.compute.internal", "ip-10-9-9-9.eu-west-1.compute.internal"
@@ -26,12 +26,12 @@ def batch(message: str, group: str, stream: str) -> dict[str, Any]:
     return {"messageType": "DATA_MESSAGE", "logGroup": group, "logStream": stream, "logEvents": events}
 
 
-def read(message: str, group: str = f"{INSIGHTS}/dataplane", stream: str = "x", **options: Any) -> Outcome:
+def read(message: str, group: str = f"{INSIGHTS}/dataplane", stream: str = "x", **options: Any) -> ParsedRecord:
     (outcome,) = parse_batch(batch(message, group, stream), received_at=NOW, **options)
     return outcome
 
 
-def aws_node(log: str) -> Outcome:
+def aws_node(log: str) -> ParsedRecord:
     """As Container Insights ships what aws-node writes."""
     stream = f"{NODE}-dataplane.tail.var.log.containers.aws-node-x7k2p_kube-system_aws-node-{HASH}.log"
     return read(json.dumps({"time": "t", "stream": "stdout", "_p": "F", "log": log, "az": "eu-west-1b"}), stream=stream)
@@ -43,7 +43,7 @@ def ipamd(message: str, level: str = "error") -> str:
     )
 
 
-def program(container: str, log: str) -> Outcome:
+def program(container: str, log: str) -> ParsedRecord:
     """As Container Insights ships what a pod writes."""
     kubernetes = {
         "pod_name": f"{container}-5c9f",
@@ -55,7 +55,7 @@ def program(container: str, log: str) -> Outcome:
     return read(json.dumps({"log": log, "kubernetes": kubernetes}), f"{INSIGHTS}/application", stream)
 
 
-def kubelet(message: str) -> Outcome:
+def kubelet(message: str) -> ParsedRecord:
     return read(
         json.dumps({"message": message, "hostname": NODE, "systemd_unit": "kubelet.service", "az": "eu-west-1b"})
     )
@@ -218,7 +218,7 @@ OWN_FORMS = {
 }
 
 
-def shippers(words: str) -> dict[str, Outcome]:
+def shippers(words: str) -> dict[str, ParsedRecord]:
     """The same words as each shipper sends them."""
     prefix = "Mar  2 08:14:31 " + NODE + " kubelet[1417]: "
     vector = {

@@ -16,7 +16,7 @@ import pytest
 
 from ip_remediator.signals.causes import Cause
 from ip_remediator.signals.events import parse_message
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Signal
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Signal
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NODE, SHIPPERS_NODE = "ip-10-1-2-3.eu-west-1.compute.internal", "ip-10-9-9-9.eu-west-1.compute.internal"
@@ -51,7 +51,7 @@ def otlp(value: Any) -> dict[str, Any]:
     return {"stringValue": value}
 
 
-def read(document: Any, cluster: str | None = None) -> Outcome:
+def read(document: Any, cluster: str | None = None) -> ParsedRecord:
     (outcome,) = parse_message(document, received_at=NOW, cluster=cluster)
     return outcome
 

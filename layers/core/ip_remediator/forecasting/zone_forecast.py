@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ip_remediator.forecasting.forecast import Forecast
 from ip_remediator.signals.error_catalogue import Cause, Strength
-from ip_remediator.signals.model import Outcome, Source, build
+from ip_remediator.signals.model import ParsedRecord, Source, build
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
@@ -57,7 +57,7 @@ def is_news(
     return (full_at - now) < (announced_full_at - announced_at) / 2 or now - announced_at >= REMINDED_AFTER
 
 
-def forecast_signal(cluster: str, zone_forecast: ZoneForecast, forecast: Forecast, now: datetime) -> Outcome:
+def forecast_signal(cluster: str, zone_forecast: ZoneForecast, forecast: Forecast, now: datetime) -> ParsedRecord:
     """The signal that a zone will be full: strong, because the counts are EC2's own."""
     return build(
         source=Source.SWEEP,

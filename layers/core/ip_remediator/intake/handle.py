@@ -21,7 +21,7 @@ from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.signals.events import parse_message
 from ip_remediator.signals.log_groups import LogGroups
 from ip_remediator.signals.logs import fold, parse_logs
-from ip_remediator.signals.model import Dropped, DropReason, Outcome, Signal, UnplacedSignal
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Signal, UnplacedSignal
 
 Placed = Signal | Dropped
 _NO_GROUPS = LogGroups()
@@ -74,7 +74,7 @@ class Intake:
         # A message may hold signals of several clusters, but fails once.
         return {"batchItemFailures": [{"itemIdentifier": message} for message in dict.fromkeys(failures)]}
 
-    def _placed(self, outcome: Outcome) -> Sequence[Placed]:
+    def _placed(self, outcome: ParsedRecord) -> Sequence[Placed]:
         return self.place(outcome) if isinstance(outcome, UnplacedSignal) else [outcome]
 
     def _join(self, outcomes: Sequence[tuple[str, Placed]]) -> list[str]:
@@ -116,7 +116,7 @@ def forward(
     return {"lines": len(outcomes), "signals": len(signals)}
 
 
-def count(outcomes: Iterable[Outcome]) -> None:
+def count(outcomes: Iterable[ParsedRecord]) -> None:
     """Metrics of what was read, and the words that nobody knew, in the log."""
     read = list(outcomes)
     unknown = {outcome.excerpt for outcome in read if isinstance(outcome, Signal) and outcome.cause is Cause.OTHER}

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.documents import at, first_text, list_at, mapping_at, text_at, time_of
-from ip_remediator.signals.model import Dropped, DropReason, Outcome, Place, Source, build, cluster_name
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Place, Source, build, cluster_name
 
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
 ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
@@ -147,7 +147,7 @@ def _queries(configuration: object) -> list[str]:
     return [query for query in queries if isinstance(query, str)]
 
 
-def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Outcome:
+def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> ParsedRecord:
     """The signal of an alarm; `cluster` names the cluster of one that names none."""
     if alarm.state != "ALARM":
         return Dropped(reason=DropReason.NOT_IN_ALARM)
@@ -245,7 +245,9 @@ def alerts_in(text: str) -> list[dict[str, object]]:
     return [{"status": "firing", "labels": dict(_TEXT_LINE.findall(block))} for block in blocks]
 
 
-def signal_of_alert(alert: object, common: Mapping[str, object], cluster: str | None, received_at: datetime) -> Outcome:
+def signal_of_alert(
+    alert: object, common: Mapping[str, object], cluster: str | None, received_at: datetime
+) -> ParsedRecord:
     """The signal of one alert; `common` are the labels that all alerts of its message have."""
     if at(alert, "status") not in ("firing", None) or text_at(alert, "state") in ("inactive", "pending"):
         return Dropped(reason=DropReason.NOT_IN_ALARM)

@@ -9,7 +9,7 @@ from datetime import datetime
 from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
 from ip_remediator.signals.documents import at, list_at, mapping_at, text_at, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Place, Source, build, cluster_name
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Place, Source, build, cluster_name
 
 _SUBNET = re.compile(r"\bsubnet-[0-9a-f]{8,17}\b")
 # EKS puts these names into what it makes: its managed node groups' Auto Scaling groups, eksctl its stacks'.
@@ -49,7 +49,7 @@ _CLUSTER_TAGS = frozenset(
 _CLUSTER_TAG_PREFIXES = ("kubernetes.io/cluster/", "cni.networking.k8s.aws/cluster/")
 
 
-def signal_of_call(record: Mapping[str, object], identity: str | None, received_at: datetime) -> Outcome:
+def signal_of_call(record: Mapping[str, object], identity: str | None, received_at: datetime) -> ParsedRecord:
     """The signal of an API call that was refused for addresses, as CloudTrail records it.
 
     Calls to EC2 concern a cluster when the CNI made them, when their tags name a cluster, or when their subnet is
@@ -158,7 +158,7 @@ def _depth(value: object, deepest: int = _MAX_DEPTH) -> int:
 
 
 # ------------------------------------------------------------------------------------------------ Auto Scaling
-def signal_of_launch(detail: Mapping[str, object], identity: str | None, received_at: datetime) -> Outcome:
+def signal_of_launch(detail: Mapping[str, object], identity: str | None, received_at: datetime) -> ParsedRecord:
     """The signal of a launch that Auto Scaling could not make; the same for an activity of the API."""
     words = text_at(detail, "StatusMessage") or ""
     wording = deciding_wording(words, Speaker.OTHER)
@@ -190,7 +190,7 @@ _CODES = frozenset({"InsufficientFreeAddresses", "IpNotAvailable"})
 
 def signals_of_health(
     issues: list[object], cluster: str | None, affected: Affected, received_at: datetime, source: Source
-) -> Iterator[Outcome]:
+) -> Iterator[ParsedRecord]:
     """A signal for every issue of a cluster or node group that is about addresses, a drop for every other."""
     for issue in issues:
         code = text_at(issue, "code") or text_at(issue, "errorCode") or ""
@@ -225,7 +225,7 @@ def _wording_of_issue(code: str, message: str) -> Wording | None:
 
 def signal_of_aws_health(
     detail: Mapping[str, object], identity: str | None, received_at: datetime
-) -> Iterator[Outcome]:
+) -> Iterator[ParsedRecord]:
     """A signal for each cluster that an event of AWS Health names, when its description is about addresses."""
     texts = [text_at(entry, "latestDescription") or "" for entry in list_at(detail, "eventDescription")]
     words = " ".join([text_at(detail, "eventTypeCode") or "", *texts])

@@ -24,7 +24,7 @@ from ip_remediator.signals.model import (
     Affected,
     Dropped,
     DropReason,
-    Outcome,
+    ParsedRecord,
     Signal,
     Source,
     UnplacedSignal,
@@ -43,7 +43,7 @@ __all__ = [
     "Cause",
     "DropReason",
     "Dropped",
-    "Outcome",
+    "ParsedRecord",
     "Signal",
     "Source",
     "Strength",
@@ -66,7 +66,7 @@ _CLOUDTRAIL_DETAIL_TYPE = "AWS API Call via CloudTrail"
 _NO_GROUPS = LogGroups()
 
 
-def parse_eventbridge(event: object, *, received_at: datetime) -> Outcome:
+def parse_eventbridge(event: object, *, received_at: datetime) -> ParsedRecord:
     """The signal in one EventBridge event, as it stands in the body of an SQS message.
 
     `received_at` (aware) stands in for missing times and bounds those in the future.
@@ -78,7 +78,7 @@ def parse_eventbridge(event: object, *, received_at: datetime) -> Outcome:
     return next(iter(outcomes), Dropped(reason=DropReason.UNKNOWN_SHAPE))
 
 
-def parse_kubernetes_event(document: object, *, cluster: str | None, received_at: datetime) -> Outcome:
+def parse_kubernetes_event(document: object, *, cluster: str | None, received_at: datetime) -> ParsedRecord:
     """The signal in a Kubernetes Event; `cluster` names its cluster where the document names none."""
     event = event_in(document) if isinstance(document, dict) else None
     if event is None:
@@ -88,7 +88,7 @@ def parse_kubernetes_event(document: object, *, cluster: str | None, received_at
 
 def parse_message(
     document: object, *, received_at: datetime, groups: LogGroups = _NO_GROUPS, cluster: str | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[ParsedRecord]:
     """What a document says, whatever envelopes it came in; at least one outcome.
 
     `groups` maps log groups of their owners to clusters; `cluster` is that of records that name none.
@@ -98,7 +98,7 @@ def parse_message(
     return _outcomes_or(DropReason.NOT_AN_EVENT, outcomes)
 
 
-def _outcomes_or(reason: DropReason, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+def _outcomes_or(reason: DropReason, outcomes: Iterator[ParsedRecord]) -> Iterator[ParsedRecord]:
     """The outcomes, or one drop where there are none."""
     first = next(outcomes, None) or Dropped(reason=reason)
     return chain((first,), outcomes)
@@ -111,7 +111,7 @@ class _Reader:
         self._received_at = received_at
         self._groups = groups
 
-    def recognise(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
+    def recognise(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[ParsedRecord] | None:
         """What `document` itself is; None where it may be an envelope."""
         detail = document.get("detail")
         if isinstance(detail, dict) and ("source" in document or "detail-type" in document):
@@ -127,7 +127,7 @@ class _Reader:
 
     def eventbridge(
         self, event: Mapping[str, object], detail: Mapping[str, object], envelope: Envelope
-    ) -> Iterable[Outcome]:
+    ) -> Iterable[ParsedRecord]:
         source, kind = event.get("source"), event.get("detail-type")
         if source == OWN_SOURCE:
             return [_parse_own(event, detail, self._received_at)]
@@ -141,13 +141,13 @@ class _Reader:
             return outcomes
         return _outcomes_or(DropReason.UNKNOWN_SHAPE, chain.from_iterable(find(detail, self.recognise, inner)))
 
-    def _of_event(self, event: kubernetes_events.KubernetesEvent, envelope: Envelope) -> Outcome:
+    def _of_event(self, event: kubernetes_events.KubernetesEvent, envelope: Envelope) -> ParsedRecord:
         return kubernetes_events.signal_of(event, cluster=envelope.cluster, received_at=self._received_at)
 
-    def _of_alarm(self, alarm: alarms.Alarm, envelope: Envelope) -> Outcome:
+    def _of_alarm(self, alarm: alarms.Alarm, envelope: Envelope) -> ParsedRecord:
         return alarms.signal_of(alarm, cluster=envelope.cluster, received_at=self._received_at)
 
-    def _of_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
+    def _of_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[ParsedRecord] | None:
         """What AWS's services and Alertmanager say."""
         of_aws = self._of_cloudwatch(document, envelope) or self._of_other_aws_services(document, envelope)
         if of_aws is not None:
@@ -158,7 +158,7 @@ class _Reader:
             return self._of_sns(document, envelope)
         return None
 
-    def _of_cloudwatch(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
+    def _of_cloudwatch(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[ParsedRecord] | None:
         """An alarm, as CloudWatch sends it to SNS or has a Lambda function invoked with it."""
         if "AlarmName" in document and "NewStateValue" in document:
             return [self._of_alarm(alarms.of_notification(document, envelope.identity), envelope)]
@@ -167,7 +167,9 @@ class _Reader:
             return [self._of_alarm(alarm, envelope)]
         return None
 
-    def _of_other_aws_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
+    def _of_other_aws_services(
+        self, document: Mapping[str, object], envelope: Envelope
+    ) -> Iterable[ParsedRecord] | None:
         """What CloudTrail, Auto Scaling, AWS Health and EKS say."""
         if "eventName" in document and "eventSource" in document:
             return [aws_events.signal_of_call(document, envelope.identity, self._received_at)]
@@ -179,7 +181,7 @@ class _Reader:
             return self._of_health(document, envelope)
         return None
 
-    def _of_health(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome]:
+    def _of_health(self, document: Mapping[str, object], envelope: Envelope) -> Iterator[ParsedRecord]:
         """The answers of DescribeCluster and DescribeNodegroup."""
         of_nodes = text_at(document, "nodegroupName") is not None
         cluster = text_at(document, "clusterName") if of_nodes else text_at(document, "name")
@@ -191,11 +193,13 @@ class _Reader:
             Source.AWS_EVENT,
         )
 
-    def _of_alerts(self, alerts: list[object], common: Mapping[str, object], envelope: Envelope) -> Iterator[Outcome]:
+    def _of_alerts(
+        self, alerts: list[object], common: Mapping[str, object], envelope: Envelope
+    ) -> Iterator[ParsedRecord]:
         for alert in alerts:
             yield alarms.signal_of_alert(alert, common, envelope.cluster, self._received_at)
 
-    def _of_sns(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
+    def _of_sns(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[ParsedRecord] | None:
         """A confirmation, or a message that is plain text: only Alertmanager's is known. JSON is looked into."""
         message = text_at(document, "Message") or ""
         if document.get("Type") not in ("Notification", None):
@@ -203,7 +207,7 @@ class _Reader:
         alerts = alarms.alerts_in(message)
         return self._of_alerts(list(alerts), {}, envelope) if alerts else None
 
-    def _of_line(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[Outcome] | None:
+    def _of_line(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[ParsedRecord] | None:
         """A record of a log shipper that came another way than through CloudWatch Logs, unless an event is in it."""
         if not _LINE_KEYS & document.keys() or not _TEXT_KEYS & document.keys():
             return None
@@ -234,7 +238,7 @@ def _event_or_none(document: Mapping[str, object], _envelope: Envelope) -> kuber
     return event_in(document)
 
 
-def _parse_own(event: object, detail: Mapping[str, object], received_at: datetime) -> Outcome:
+def _parse_own(event: object, detail: Mapping[str, object], received_at: datetime) -> ParsedRecord:
     """Our own event carries a `Signal` document; times and id may be left to the envelope."""
     if text_at(event, "detail-type") != OWN_DETAIL_TYPE:
         return Dropped(reason=DropReason.UNKNOWN_SHAPE)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength
 from ip_remediator.signals.documents import first_text, list_at, mapping_at, text_at, time_of, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Source, build
 
 # What marks a Kubernetes Event in this project's layout for kubernetes-event-exporter (docs/signals.md).
 LAYOUT = "eks-ip-remediator/v1"
@@ -258,7 +258,7 @@ def _without_cluster(host: str | None, cluster: str | None) -> str | None:
 
 
 # ------------------------------------------------------------------------------------------------ weighing
-def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datetime) -> Outcome:
+def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datetime) -> ParsedRecord:
     """The signal in an event; `cluster` is the one that its envelopes name, for events that name none."""
     reason, message = event.reason, event.message
     if reason == AGENT_CONDITION:

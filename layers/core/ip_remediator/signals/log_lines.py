@@ -22,7 +22,7 @@ from ip_remediator.signals.error_catalogue import (
 )
 from ip_remediator.signals.kubernetes_events import LAUNCHERS
 from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
-from ip_remediator.signals.model import Affected, Dropped, DropReason, Outcome, Source, build
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Source, build
 from ip_remediator.signals.unwrap import plain_value
 
 
@@ -257,7 +257,7 @@ def signal_of(
     moment: datetime | None,
     identity: str | None,
     received_at: datetime,
-) -> Outcome:
+) -> ParsedRecord:
     """The signal in a line. A line of a controller names no node: it runs on one, but is about others."""
     judged = judge(line)
     if judged.reason:

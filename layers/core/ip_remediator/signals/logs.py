@@ -11,7 +11,7 @@ from ip_remediator.signals.documents import at, text_at, time_of
 from ip_remediator.signals.kubernetes_events import KubernetesEvent, event_in
 from ip_remediator.signals.kubernetes_events import signal_of as signal_of_event
 from ip_remediator.signals.log_groups import LogGroups, Origin, origin_of
-from ip_remediator.signals.model import Dropped, DropReason, Outcome, Signal, merged
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Signal, merged
 from ip_remediator.signals.unwrap import (
     MAX_CONTAINERS,
     MAX_INFLATED_BYTES,
@@ -29,7 +29,7 @@ _NO_GROUPS = LogGroups()
 
 def parse_logs(
     payload: object, *, received_at: datetime, groups: LogGroups = _NO_GROUPS, cluster: str | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[ParsedRecord]:
     """A signal or a drop for every log event of one subscription payload `{"awslogs": {"data": base64(gzip(JSON))}}`.
 
     A payload that cannot be read, is too large or is a control message gives a single drop. `cluster` is that of
@@ -45,7 +45,7 @@ def parse_logs(
 
 def parse_batch(
     batch: object, *, received_at: datetime, groups: LogGroups = _NO_GROUPS, cluster: str | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[ParsedRecord]:
     """The same for the payload's JSON: `{"messageType", "logGroup", "logStream", "logEvents": [...]}`."""
     if text_at(batch, "messageType") == "CONTROL_MESSAGE":
         yield Dropped(reason=DropReason.CONTROL_MESSAGE)
@@ -59,7 +59,7 @@ def parse_batch(
         yield parse_line(event, origin, received_at, cluster)
 
 
-def parse_line(event: object, origin: Origin, received_at: datetime, cluster: str | None = None) -> Outcome:
+def parse_line(event: object, origin: Origin, received_at: datetime, cluster: str | None = None) -> ParsedRecord:
     """One log event `{"id", "timestamp", "message"}`; `cluster` is that of a line whose group and words name none."""
     raw = text_at(event, "message") or ""
     record = log_lines.record_in(raw)

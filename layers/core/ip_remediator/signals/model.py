@@ -167,7 +167,7 @@ class Dropped(Document):
         return "Dropped", "reason", self.reason.value
 
 
-Outcome = Signal | UnplacedSignal | Dropped
+ParsedRecord = Signal | UnplacedSignal | Dropped
 
 
 def merged(signals: Iterable[Signal], key: Callable[[Signal], Hashable]) -> tuple[Signal, ...]:
@@ -207,7 +207,7 @@ def build(
     pod: str | None = None,
     affected: Affected = Affected.PODS,
     place: Place | None = None,
-) -> Outcome:
+) -> ParsedRecord:
     """A signal of what a parser read.
 
     Without a cluster: an `UnplacedSignal` when the record says where it happened, else `Dropped`. A name that breaks
