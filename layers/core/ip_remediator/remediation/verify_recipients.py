@@ -77,11 +77,13 @@ class RecipientVerifier:
     def _state(self) -> _State:
         if self._plan.for_cluster:
             return _State(tuple(self._missing_of_cluster()))
+        # read first, so that an instance that has come since is seen below
+        wanted = list(self._nodes_wanted())
         living = self.ec2.instances_in(self._ids)
         nodes = KubeNodes(self.kube).ready_by_instance()
         joined = tuple(sorted(nodes[instance] for instance in living if instance in nodes))
         missing = [f"{text}" for recipient in self._plan.recipients for text in self._missing_of(recipient)]
-        wanting = [] if joined else [*self._nodes_wanted(), *_not_joined(living)]
+        wanting = [] if joined else [*wanted, *_not_joined(living)]
         return _State((*missing, *(f"{text}, and no node has joined in the new subnets" for text in wanting)), joined)
 
     def _note(self, state: _State) -> str:
