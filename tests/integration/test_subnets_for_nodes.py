@@ -164,13 +164,15 @@ def take(lab: Lab, subnet: str, *, but: int) -> None:
 
 
 def less_eks(cluster: Patient, dumped: dict[str, Any]) -> dict[str, Any]:
-    """Without the ENIs that EKS makes anew whenever it moves them, but for how many there are in each subnet."""
+    """Without load balancers, and the ENIs that EKS makes anew whenever it moves them, but for how many of these there
+    are in each subnet."""
     own = f"Amazon EKS {cluster.name}"
     enis = dumped["interfaces"].values()
-    others = {eni["NetworkInterfaceId"]: eni for eni in enis if eni["Description"] != own}
+    others = [eni for eni in enis if eni["Description"] != own and not eni["Description"].startswith("ELB")]
     return {
         **dumped,
-        "interfaces": others,
+        "subnets": {id_: {**subnet, "AvailableIpAddressCount": None} for id_, subnet in dumped["subnets"].items()},
+        "interfaces": {eni["NetworkInterfaceId"]: eni for eni in others},
         "eks": Counter(eni["SubnetId"] for eni in enis if eni["Description"] == own),
     }
 
@@ -200,16 +202,16 @@ def test_given_a_cluster_whose_own_subnets_are_low_when_remediated_then_eks_has_
         paused = roll_back(lab, incident.id, confirmed=True)
         assert "InsufficientFreeAddresses" in str(paused)
         assert dump(cluster)["cluster_subnets"] == made
-        give_back(lab, cluster, before)
+        make_room(lab, cluster)
         back = roll_back(lab, incident.id, confirmed=True)
 
         assert back.status == "SUCCEEDED", back
         assert less_eks(cluster, dump(cluster)) == less_eks(cluster, before)
 
 
-def give_back(lab: Lab, cluster: Patient, before: dict[str, Any]) -> None:
-    """Deletes the ENIs of load balancers that came since."""
+def make_room(lab: Lab, cluster: Patient) -> None:
+    """Deletes the ENIs of load balancers, so that EKS has the five free addresses that it asks for."""
     ec2 = lab.aws("ec2")
     for id_, eni in dump(cluster)["interfaces"].items():
-        if id_ not in before["interfaces"] and eni["Description"].startswith("ELB"):
+        if eni["Description"].startswith("ELB"):
             ec2.delete_network_interface(NetworkInterfaceId=id_)
