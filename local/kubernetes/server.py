@@ -56,7 +56,8 @@ async def _serve(options: Options) -> None:
     await asyncio.wait({server, shutdown}, return_when=asyncio.FIRST_COMPLETED)
     api.close()
     await asyncio.wait({server}, timeout=SHUTDOWN_SECONDS)
-    if server.done():
+    # A client that still talks while its connection is closed (an SSLError) is no failure of a server told to end.
+    if server.done() and not stopping.is_set():
         return server.result()
     # Closing TLS waits half a minute for idle clients, and so would the end of the event loop. Nothing needs saving,
     # so exit at once.
