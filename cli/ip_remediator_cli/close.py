@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import Any
 
-from ip_remediator.address_ledger.ledger import Ledger
-from ip_remediator.clients.aws.functions import invoke
-from ip_remediator.clients.aws.step_functions import ended, start_remediation
-from ip_remediator.common.clock import utc_now
-from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.watchdog.on_aws import watchdog_on_aws
 from ip_remediator.watchdog.operator import Closed, Holder, OperatorActions, StillWorkedOn
-from ip_remediator.watchdog.rules import Ending
-from ip_remediator.watchdog.watch import Watchdog
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.decide import confirmed
 from ip_remediator_cli.errors import OK, BadInput, CommandError
@@ -93,18 +86,12 @@ def _freed(block: str | None) -> str:
 
 def _actions(aws: Aws, deployment: Deployment) -> OperatorActions:
     """The watchdog's own rules, with the caller's permissions."""
-    executions, functions = aws.client("stepfunctions"), aws.client("lambda")
-
-    def ending(execution: str) -> Ending | None:
-        described = ended(executions, execution)
-        return Ending(execution=execution, **described) if described else None
-
-    def start(incident: str, cluster: str) -> str:
-        return start_remediation(executions, deployment.output("RemediationStateMachineArn"), incident, cluster)
-
-    def give_back(action: str, incident: str) -> Any:
-        return invoke(functions, f"{deployment.stack}-cluster", {"action": action, "incident": incident})
-
-    ledger = Ledger(aws.table(deployment.output("LedgerTableName")), utc_now)
-    lifecycle = Lifecycle(aws.table(deployment.output("IncidentsTableName")), ledger, utc_now)
-    return OperatorActions(Watchdog(lifecycle, ending, start, give_back))
+    watchdog = watchdog_on_aws(
+        aws.table(deployment.output("IncidentsTableName")),
+        aws.table(deployment.output("LedgerTableName")),
+        aws.client("stepfunctions"),
+        aws.client("lambda"),
+        state_machine_arn=deployment.output("RemediationStateMachineArn"),
+        cluster_function=f"{deployment.stack}-cluster",
+    )
+    return OperatorActions(watchdog)

@@ -7,19 +7,16 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from ip_remediator.address_ledger.ledger import Ledger
 from ip_remediator.clients.aws import session
-from ip_remediator.clients.aws.functions import invoke
-from ip_remediator.clients.aws.step_functions import ended, start_remediation
-from ip_remediator.common.clock import utc_now
 from ip_remediator.observability import logger
-from ip_remediator.remediation.close import Lifecycle
 from ip_remediator.settings import WatchdogSettings
+from ip_remediator.watchdog.on_aws import watchdog_on_aws
 from ip_remediator.watchdog.rules import Ending
-from ip_remediator.watchdog.watch import Watchdog
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from ip_remediator.watchdog.watch import Watchdog
 
 
 @logger.inject_lambda_context
@@ -42,18 +39,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
 
 def _watchdog() -> Watchdog:
     settings = WatchdogSettings.read(os.environ)
-    executions, functions = session.client("stepfunctions"), session.client("lambda")
-
-    def ending(execution: str) -> Ending | None:
-        described = ended(executions, execution)
-        return Ending(execution=execution, **described) if described else None
-
-    ledger = Ledger(session.table(settings.ledger_table), utc_now)
-    return Watchdog(
-        lifecycle=Lifecycle(session.table(settings.incidents_table), ledger, utc_now),
-        ending=ending,
-        start=lambda incident, cluster: start_remediation(executions, settings.state_machine_arn, incident, cluster),
-        give_back=lambda action, incident: invoke(
-            functions, settings.cluster_function, {"action": action, "incident": incident}
-        ),
+    return watchdog_on_aws(
+        session.table(settings.incidents_table),
+        session.table(settings.ledger_table),
+        session.client("stepfunctions"),
+        session.client("lambda"),
+        state_machine_arn=settings.state_machine_arn,
+        cluster_function=settings.cluster_function,
     )

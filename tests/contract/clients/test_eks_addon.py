@@ -126,7 +126,7 @@ def test_given_an_update_in_progress_then_it_is_waited_for_and_its_settings_stay
     with faults.settings(addon_update_seconds=1.5, addon_shows_old_values=old):
         theirs = json.dumps({"env": {"WARM_IP_TARGET": "3"}})
         eks_api.client.update_addon(clusterName=name, addonName="vpc-cni", configurationValues=theirs)
-    monkeypatch.setattr("ip_remediator.clients.aws.eks_addon._PATIENCE", 0.2)
+    monkeypatch.setattr("ip_remediator.clients.aws.eks_updates._PATIENCE", 0.2)
     with pytest.raises(NotYet, match="is UPDATING: an update is in progress"):
         addon.change_environment(cni_settings(), ignored)
     monkeypatch.undo()

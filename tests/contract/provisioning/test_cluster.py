@@ -138,7 +138,7 @@ def test_given_our_update_is_in_progress_then_nothing_is_undone_and_it_does_not_
 ) -> None:
     """DescribeAddon fails meanwhile: only the update's id tells that the switch may still come."""
     world.step.apply_eni_configs()
-    monkeypatch.setattr("ip_remediator.clients.aws.eks_addon._PATIENCE", 0.2)
+    monkeypatch.setattr("ip_remediator.clients.aws.eks_updates._PATIENCE", 0.2)
     with faults.settings(addon_update_seconds=3, addon_shows_old_values=old), pytest.raises(NotYet):
         world.step.configure_cni()
     faults.inject("eks", "DescribeAddon", error="ServerException", status=500, times=1000)
@@ -156,7 +156,7 @@ def test_given_our_update_is_in_progress_then_nothing_is_undone_and_it_does_not_
 def test_given_a_switch_whose_answer_was_lost_then_the_undo_waits_for_whatever_update_runs(
     world: World, faults: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ip_remediator.clients.aws.eks_addon._PATIENCE", 0.2)
+    monkeypatch.setattr("ip_remediator.clients.aws.eks_updates._PATIENCE", 0.2)
     faults.inject("eks", "UpdateAddon", when="after")
     with faults.settings(addon_update_seconds=2), pytest.raises(ServiceUnavailable):
         world.step.configure_cni()

@@ -8,7 +8,8 @@ from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.common.errors import NotFound
-from ip_remediator.snapshot.preflight.node_launchers import subnets_of
+from ip_remediator.snapshot.model_cluster import AutoScalingGroup
+from ip_remediator.snapshot.preflight.node_launchers import auto_scaling_group
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,13 @@ class AutoScaling:
 
     autoscaling: Any
 
-    def subnets(self, group: str) -> tuple[str, ...]:
-        """Raises NotFound: there is no such group."""
-        return subnets_of(self.described(group))
-
-    def described(self, group: str) -> dict[str, Any]:
+    def group(self, group: str) -> AutoScalingGroup:
         """Raises NotFound: there is no such group."""
         with aws_call("DescribeAutoScalingGroups"):
             groups = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
         if not groups:
             raise NotFound(f"there is no Auto Scaling group {group}")
-        return dict(groups[0])
+        return auto_scaling_group(groups[0])
 
     def set_subnets(self, group: str, subnets: Sequence[str]) -> None:
         """Nothing else of the group is named, so nothing else of it changes."""

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.eks import Eks
+from ip_remediator.clients.aws.eks_updates import SUCCESSFUL, has_ended, reasons, settled
 from ip_remediator.clients.aws.errors import aws_call
-from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.common.errors import RequestRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
-
-# How long one invocation waits; the state machine's Retry waits longer.
-_PATIENCE = 25.0
-_POLL = 0.5
-_IN_PROGRESS, _SUCCESSFUL = "InProgress", "Successful"
 
 
 @dataclass(frozen=True)
@@ -35,11 +31,12 @@ class ClusterSubnets:
             NotYet: an update is in progress for longer than 25 s; call again.
             ClusterNotFound
         """
-        deadline = time.monotonic() + _PATIENCE
-        while (described := Eks(self.eks, self.cluster).describe()).get("status") == "UPDATING":
-            if time.monotonic() > deadline:
-                raise NotYet(f"an update of cluster {self.cluster} is in progress")
-            self.sleep(_POLL)
+        described = settled(
+            Eks(self.eks, self.cluster).describe,
+            lambda cluster: cluster.get("status") != "UPDATING",
+            lambda _: f"an update of cluster {self.cluster} is in progress",
+            self.sleep,
+        )
         return tuple((described.get("resourcesVpcConfig") or {}).get("subnetIds") or ())
 
     def change(self, subnets: Sequence[str]) -> str:
@@ -54,15 +51,13 @@ class ClusterSubnets:
         NotYet: it is in progress for longer than 25 s; call again.
         RequestRefused: it failed; the message is EKS's.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while (described := self._update(update))["status"] == _IN_PROGRESS:
-            if time.monotonic() > deadline:
-                raise NotYet(f"the update {update} of cluster {self.cluster} is in progress")
-            self.sleep(_POLL)
-        if described["status"] != _SUCCESSFUL:
-            errors = described.get("errors") or [{}]
-            reasons = "; ".join(f"{error.get('errorCode')}: {error.get('errorMessage')}" for error in errors)
-            raise RequestRefused(f"EKS did not change the subnets of {self.cluster} ({described['status']}): {reasons}")
+        late = f"the update {update} of cluster {self.cluster} is in progress"
+        described = settled(lambda: self._update(update), has_ended, lambda _: late, self.sleep)
+        if described["status"] != SUCCESSFUL:
+            raise RequestRefused(
+                f"EKS did not change the subnets of {self.cluster} ({described['status']}): "
+                f"{reasons(described) or 'EKS gives no reason'}"
+            )
 
     def _update(self, update: str) -> dict[str, Any]:
         with aws_call("DescribeUpdate"):

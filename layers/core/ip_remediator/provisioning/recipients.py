@@ -46,7 +46,7 @@ class SubnetRecipients:
         return len(recipients)
 
     def _extend(self, group: Recipient) -> None:
-        present = self.groups.subnets(group.name)
+        present = self.groups.group(group.name).subnets
         wanted = group.wanted(present, self.incident.subnets)
         if wanted == present:
             return
@@ -96,7 +96,7 @@ class SubnetRecipients:
             self.log.undone(change)
 
     def _shrink(self, change: ChangeMade) -> None:
-        present = self.groups.subnets(change.target)
+        present = self.groups.group(change.target).subnets
         wanted = without(present, change)
         if not wanted:
             raise RequestRefused(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -215,19 +215,10 @@ class Verifier:
             subnet=interfaces.get(address),
         )
 
-    def _balances(self) -> Iterable[SubnetBalance]:
-        """The subnets that nodes or pods use, then those of the plan."""
+    def _balances(self) -> Iterator[SubnetBalance]:
+        """The subnets that nodes or pods use, and those of the plan."""
         used = {eni.subnet_id for node in self.snapshot.nodes for eni in node.interfaces}
-        for subnet in self.ec2.balances(self.plan.vpc_id):
-            if subnet.id in used | self._wanted:
-                before = self.snapshot.subnet(subnet.id)
-                yield SubnetBalance(
-                    id=subnet.id,
-                    zone=subnet.zone,
-                    cidr=subnet.cidr,
-                    before=before.free if before else None,
-                    after=subnet.free,
-                )
+        return balances(self.ec2, self.snapshot, self.plan.vpc_id, used | self._wanted)
 
     def _nodes_to_replace(self, stuck: Iterable[StuckPod]) -> tuple[str, ...]:
         hosts = {pod.node for pod in stuck}
@@ -241,6 +232,20 @@ class Verifier:
             return Outcome.PARTLY if proof.healed else Outcome.FAILED
         with_room = {subnet.id for subnet in proof.subnets if subnet.after}
         return Outcome.HEALED if self.snapshot.stuck_pods or self._wanted <= with_room else Outcome.FAILED
+
+
+def balances(ec2: Ec2Reader, snapshot: Snapshot, vpc_id: str, wanted: Container[str]) -> Iterator[SubnetBalance]:
+    """The free addresses of the `wanted` subnets, as the snapshot has them and as EC2 says now."""
+    for subnet in ec2.balances(vpc_id):
+        if subnet.id in wanted:
+            before = snapshot.subnet(subnet.id)
+            yield SubnetBalance(
+                id=subnet.id,
+                zone=subnet.zone,
+                cidr=subnet.cidr,
+                before=before.free if before else None,
+                after=subnet.free,
+            )
 
 
 def _addresses_by_subnet(interfaces: Iterable[NetworkInterface]) -> Counter[str]:

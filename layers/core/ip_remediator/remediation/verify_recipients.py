@@ -16,6 +16,7 @@ from ip_remediator.incidents.record import Incident, Step, SubnetBalance, Verifi
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan, Recipient
 from ip_remediator.provisioning.auto_scaling import AutoScaling
+from ip_remediator.remediation.verify import balances
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.preflight.node_launchers import node_class
@@ -113,7 +114,7 @@ class RecipientVerifier:
     def _missing_of(self, recipient: Recipient) -> Iterator[str]:
         wanted = {self.incident.subnets[zone] for zone in recipient.zones}
         if recipient.kind == "auto-scaling-group":
-            lacking = wanted - set(AutoScaling(self.autoscaling).subnets(recipient.name))
+            lacking = wanted - set(AutoScaling(self.autoscaling).group(recipient.name).subnets)
             where = f"Auto Scaling group {recipient.name}"
         else:
             item = self.kube.find(f"{_NODE_CLASSES}/{recipient.name}")
@@ -133,10 +134,10 @@ class RecipientVerifier:
             yield f"pods {some_of(pods, 3)} find no node"
 
     def _below_size(self, group: str) -> Iterator[str]:
-        described = AutoScaling(self.autoscaling).described(group)
-        running = sum(one.get("LifecycleState") == "InService" for one in described.get("Instances") or ())
-        if running < (described.get("DesiredCapacity") or 0):
-            yield f"Auto Scaling group {group} has {running} of {counted(described['DesiredCapacity'], 'instance')}"
+        present = AutoScaling(self.autoscaling).group(group)
+        running, desired = present.running or 0, present.desired or 0
+        if running < desired:
+            yield f"Auto Scaling group {group} has {running} of {counted(desired, 'instance')}"
 
     def _unlaunched(self) -> list[str]:
         try:
@@ -155,16 +156,7 @@ class RecipientVerifier:
 
     def _balances(self) -> Iterator[SubnetBalance]:
         wanted = {*self._ids, *(id_ for one in self._plan.recipients for id_ in one.present)}
-        for subnet in self.ec2.balances(self._plan.vpc_id):
-            if subnet.id in wanted:
-                before = self.snapshot.subnet(subnet.id)
-                yield SubnetBalance(
-                    id=subnet.id,
-                    zone=subnet.zone,
-                    cidr=subnet.cidr,
-                    before=before.free if before else None,
-                    after=subnet.free,
-                )
+        return balances(self.ec2, self.snapshot, self._plan.vpc_id, wanted)
 
 
 def _not_joined(instances: Iterable[str]) -> Iterator[str]:

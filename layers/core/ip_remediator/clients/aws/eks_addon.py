@@ -17,18 +17,15 @@ from botocore.exceptions import ClientError
 
 from ip_remediator.clients.aws.eks import ADDON
 from ip_remediator.clients.aws.eks_addon_schema import configuration_schema, missing_variables
+from ip_remediator.clients.aws.eks_updates import SUCCESSFUL, has_ended, reasons, settled
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused, ServiceUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
 
-# How long one invocation waits for an update; the state machine's Retry waits longer.
-_PATIENCE = 25.0
-_POLL = 0.5
 # Updates of others that may come between before we give up against them.
 _ROUNDS = 3
-_IN_PROGRESS, _SUCCESSFUL = "InProgress", "Successful"
 _UNSETTLED = ("CREATING", "UPDATING", "DELETING")
 
 
@@ -106,12 +103,14 @@ class CniAddon:
         Raises:
             NotYet: an update is in progress for longer than 25 s; call again. Updates take up to 20 minutes.
         """
-        deadline = time.monotonic() + _PATIENCE
-        while (present := self.describe()) is not None and present.get("status") in _UNSETTLED:
-            if time.monotonic() > deadline:
-                raise NotYet(f"the add-on {ADDON} of {self._name} is {present.get('status')}: an update is in progress")
-            self._sleep(_POLL)
-        return present
+        return settled(
+            self.describe,
+            lambda present: present is None or present.get("status") not in _UNSETTLED,
+            lambda present: (
+                f"the add-on {ADDON} of {self._name} is {(present or {}).get('status')}: an update is in progress"
+            ),
+            self._sleep,
+        )
 
     def lacks(self, names: Iterable[str], present: Mapping[str, Any]) -> list[str]:
         """Those of `names` that this add-on's configuration cannot set; none where EKS does not say."""
@@ -164,11 +163,10 @@ class CniAddon:
             RequestRefused: it failed, with EKS's errors.
         """
         update = self.await_end(update_id)
-        if update is not None and update["status"] != _SUCCESSFUL:
-            errors = [f"{error.get('errorCode')}: {error.get('errorMessage')}" for error in update.get("errors", [])]
+        if update is not None and update["status"] != SUCCESSFUL:
             raise RequestRefused(
                 f"update {update_id} of the add-on {ADDON} of {self._name} is {update['status']}: "
-                f"{'; '.join(errors) or 'EKS gives no reason'}"
+                f"{reasons(update) or 'EKS gives no reason'}"
             )
 
     def await_end(self, update_id: str) -> dict[str, Any] | None:
@@ -177,15 +175,11 @@ class CniAddon:
         Raises:
             NotYet: it is in progress for longer than 25 s; call again.
         """
-        deadline = time.monotonic() + _PATIENCE
+        late = f"update {update_id} of the add-on {ADDON} of {self._name} is still in progress"
         try:
-            while (update := self._describe_update(update_id))["status"] == _IN_PROGRESS:
-                if time.monotonic() > deadline:
-                    raise NotYet(f"update {update_id} of the add-on {ADDON} of {self._name} is still in progress")
-                self._sleep(_POLL)
+            return settled(lambda: self._describe_update(update_id), has_ended, lambda _: late, self._sleep)
         except NotFound:
             return None
-        return update
 
     def _start(self, configuration: Mapping[str, Any], present: Mapping[str, Any], original: str | None) -> str:
         """The id of the update that EKS accepted.

@@ -23,20 +23,16 @@ def auto_scaling_groups(autoscaling: Any, cluster: str) -> tuple[AutoScalingGrou
     with aws_call("DescribeAutoScalingGroups"):
         pages = autoscaling.get_paginator("describe_auto_scaling_groups").paginate(Filters=filters)
         described = [group for page in pages for group in page["AutoScalingGroups"]]
-    groups = (_group(group) for group in described)
+    groups = (auto_scaling_group(group) for group in described)
     return tuple(sorted((group for group in groups if _OF_NODE_GROUP not in group.tags), key=lambda group: group.name))
 
 
-def subnets_of(described: Any) -> tuple[str, ...]:
-    """Those of a described group, in its order."""
-    return tuple(id_ for id_ in (described.get("VPCZoneIdentifier") or "").split(",") if id_)
-
-
-def _group(described: Any) -> AutoScalingGroup:
+def auto_scaling_group(described: Any) -> AutoScalingGroup:
+    """One of DescribeAutoScalingGroups; its subnets are in its order."""
     instances = described.get("Instances") or ()
     return AutoScalingGroup(
         name=described["AutoScalingGroupName"],
-        subnets=subnets_of(described),
+        subnets=tuple(id_ for id_ in (described.get("VPCZoneIdentifier") or "").split(",") if id_),
         instance_types=tuple(sorted({kind for instance in instances if (kind := instance.get("InstanceType"))})),
         desired=described.get("DesiredCapacity"),
         running=sum(instance.get("LifecycleState") == _IN_SERVICE for instance in instances),
