@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
+from local.faults import CutOff, take
 from local.kubernetes.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
 
 PREFIX = "/_local/"
 CALLS_KEPT = 20_000
@@ -61,13 +61,6 @@ class Fault(BaseModel):
         body = ApiError(status, _REASONS.get(status, "InternalError"), self.message).status()
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         return JSONResponse(body, status, headers)
-
-
-class CutOff(Response):
-    """Promises an answer and ends before it has come."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"64")]})
 
 
 class Faults:
@@ -112,13 +105,4 @@ class Faults:
         return CutOff() if fault.when in ("cut", "killed") else fault.refusal()
 
     def _take(self, user: str, action: str) -> Fault | None:
-        for fault in self.pending:
-            if fault.user in user and fault.action in ("*", action):
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                if not fault.times:
-                    self.pending.remove(fault)
-                return fault
-        return None
+        return take(self.pending, lambda fault: fault.user in user and fault.action in ("*", action))

@@ -10,13 +10,12 @@ it ends the caller's process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+from local.faults import CutOff, take
 
 
 class Fault(BaseModel):
@@ -51,13 +50,6 @@ class Fault(BaseModel):
         return PlainTextResponse("Server Error", self.status or 500)
 
 
-class CutOff(Response):
-    """Promises an answer and closes the connection before it has come."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"64")]})
-
-
 class Faults:
     """The faults still to strike, in the order they were given."""
 
@@ -72,13 +64,4 @@ class Faults:
 
     def strike(self, method: str) -> Fault | None:
         """The fault which this call meets, if any; it counts as used."""
-        for fault in self.pending:
-            if fault.method in ("*", method):
-                if fault.skip:
-                    fault.skip -= 1
-                    continue
-                fault.times -= 1
-                if fault.times == 0:
-                    self.pending.remove(fault)
-                return fault
-        return None
+        return take(self.pending, lambda fault: fault.method in ("*", method))

@@ -16,10 +16,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local.aws.client import LocalAws, running
+from local.aws.client import LocalAws
 from tests.contract.support.clusters import Kubernetes, kubernetes_running
 from tests.contract.support.vpcs import Vpc
 from tests.stack.kubernetes import support
+from tests.support.local_aws import local_aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -66,10 +67,7 @@ def at_once(count: int, act: Callable[[int], ResultT]) -> list[ResultT | Excepti
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    folder = tmp_path_factory.mktemp("local-aws")
-    authority = folder / "ca.pem"
-    authority.write_text("-----BEGIN CERTIFICATE-----\nlocal\n-----END CERTIFICATE-----\n")
-    with running(folder / "state", authority, "--associating-seconds", "0.1") as started:
+    with local_aws(tmp_path_factory.mktemp("local-aws"), "--associating-seconds", "0.1") as started:
         yield started
 
 

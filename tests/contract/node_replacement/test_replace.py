@@ -23,6 +23,7 @@ from local.aws.client import LocalAws
 from local.cluster.manifests import load
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import WRITER, Kubernetes
+from tests.contract.support.groups import group_of_one
 from tests.stack.kubernetes.support import eventually
 from tests.unit.support.records import PLAN
 
@@ -117,21 +118,7 @@ def auto_scaling_group(aws: LocalAws) -> tuple[str, str]:
     ec2, autoscaling, name = aws.client("ec2"), aws.client("autoscaling"), unique("eks-nodes")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
-    image = ec2.register_image(Name="nodes", Architecture="x86_64")["ImageId"]
-    ec2.create_launch_template(
-        LaunchTemplateName=name, LaunchTemplateData={"ImageId": image, "InstanceType": "t3.medium"}
-    )
-    autoscaling.create_auto_scaling_group(
-        AutoScalingGroupName=name,
-        MinSize=0,
-        MaxSize=2,
-        DesiredCapacity=1,
-        VPCZoneIdentifier=subnet,
-        LaunchTemplate={"LaunchTemplateName": name, "Version": "$Latest"},
-        Tags=[{"Key": "eks:cluster-name", "Value": CLUSTER, "PropagateAtLaunch": True}],
-    )
-    [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-    return name, group["Instances"][0]["InstanceId"]
+    return name, group_of_one(ec2, autoscaling, name, subnet, **{"eks:cluster-name": CLUSTER})
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from local.aws.client import LocalAws, running
+from local.aws.client import LocalAws
 from tests.contract.statemachine.support.definitions import NAMES, load, states, traced, transitions
 from tests.contract.statemachine.support.first import Embedded
 from tests.contract.statemachine.support.passage import Passage
 from tests.contract.statemachine.support.second import second_passage
 from tests.contract.statemachine.support.walks import Walk, walks
+from tests.support.local_aws import local_aws
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 Walked = list[tuple[Walk, Passage, Passage]]
@@ -27,10 +28,7 @@ AT_ONCE = 4
 @pytest.fixture(scope="module")
 def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """A local AWS on which neither Waits nor pauses before a retry take time."""
-    folder = tmp_path_factory.mktemp("hurried-aws")
-    authority = folder / "ca.pem"
-    authority.write_text("-----BEGIN CERTIFICATE-----\nlocal\n-----END CERTIFICATE-----\n")
-    with running(folder / "state", authority, "--wait-scale", "0.0005") as started:
+    with local_aws(tmp_path_factory.mktemp("hurried-aws"), "--wait-scale", "0.0005") as started:
         yield started
 
 

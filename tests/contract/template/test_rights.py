@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from tests.contract.support.groups import group_of_one
 from tests.stack.aws.conftest import Maker, Network, code_of, unique
 
 if TYPE_CHECKING:
@@ -163,24 +164,10 @@ def test_given_a_pattern_of_names_when_a_node_of_another_cluster_is_ended_then_i
     aws: LocalAws, make: Maker, network: Network, values: dict[str, str], tag: str, cluster: str, code: str
 ) -> None:
     subnet, name = network.subnet("10.0.0.0/24"), unique("nodes")
-    image = network.ec2.register_image(Name=name, Architecture="x86_64")["ImageId"]
-    template = {"ImageId": image, "InstanceType": "t3.medium"}
-    network.ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=template)
-    autoscaling = aws.client("autoscaling")
-    autoscaling.create_auto_scaling_group(
-        AutoScalingGroupName=name,
-        MinSize=0,
-        MaxSize=2,
-        DesiredCapacity=1,
-        VPCZoneIdentifier=subnet,
-        LaunchTemplate={"LaunchTemplateName": name, "Version": "$Latest"},
-        Tags=[{"Key": tag, "Value": cluster, "PropagateAtLaunch": True}],
-    )
-    [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-    [node] = group["Instances"]
+    node = group_of_one(network.ec2, aws.client("autoscaling"), name, subnet, **{tag: cluster})
     granted = aws.client("autoscaling", **make.session(*statements("ClusterFunction", **values)))
     end = granted.terminate_instance_in_auto_scaling_group
-    assert code_of(end, InstanceId=node["InstanceId"], ShouldDecrementDesiredCapacity=False) == code
+    assert code_of(end, InstanceId=node, ShouldDecrementDesiredCapacity=False) == code
 
 
 def test_given_the_exporters_role_when_it_writes_events_of_another_source_then_all_are_refused(

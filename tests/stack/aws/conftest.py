@@ -13,18 +13,16 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws.client import LocalAws, running
+from local.aws.client import LocalAws
 from tests.support import waiting
+from tests.support.local_aws import local_aws
 
 DEADLINE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    folder = tmp_path_factory.mktemp("local-aws")
-    authority = folder / "ca.pem"
-    authority.write_text("-----BEGIN CERTIFICATE-----\nlocal\n-----END CERTIFICATE-----\n")
-    with running(folder / "state", authority) as started:
+    with local_aws(tmp_path_factory.mktemp("local-aws")) as started:
         yield started
 
 

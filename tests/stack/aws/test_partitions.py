@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.aws.client import LocalAws, running
+from local.aws.client import LocalAws
 from tests.stack.aws.conftest import Maker, Network, allow, code_of, eventually, unique
+from tests.support.local_aws import local_aws
 
 PARTITION, REGION = "aws-us-gov", "us-gov-west-1"
 ECHO = "import os\ndef handler(event, context): return [context.invoked_function_arn, os.environ.get('TABLE', '')]\n"
@@ -17,10 +18,7 @@ ECHO = "import os\ndef handler(event, context): return [context.invoked_function
 
 @pytest.fixture(scope="module")
 def gov(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    folder = tmp_path_factory.mktemp("gov")
-    authority = folder / "ca.pem"
-    authority.write_text("-----BEGIN CERTIFICATE-----\nlocal\n-----END CERTIFICATE-----\n")
-    with running(folder / "state", authority, region=REGION) as started:
+    with local_aws(tmp_path_factory.mktemp("gov"), region=REGION) as started:
         yield started
 
 

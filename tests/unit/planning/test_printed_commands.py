@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
@@ -21,10 +20,10 @@ from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
 from ip_remediator.snapshot.model import Snapshot
+from tests.unit.support.commands import PLACEHOLDER, aws_problem
 from tests.unit.support.corpus import CASES
 from tests.unit.support.plans import first_plan
 
-clidriver = pytest.importorskip("awscli.clidriver")
 # eksctl create nodegroup --help (eksctl User Guide, "Nodegroups", "Custom subnets").
 EKSCTL_CREATE_NODEGROUP = {
     "--cluster",
@@ -39,7 +38,6 @@ EKSCTL_CREATE_NODEGROUP = {
 }
 # A command ends where the sentence goes on: at a backtick, a bracket of words, or "; ".
 _COMMAND = re.compile(r"\b(?:aws|kubectl|eksctl) [a-z][^`]*")
-_PLACEHOLDER = re.compile(r"<[^<>]*>")
 _SUBSTITUTION = re.compile(r'"?\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)"?')
 KUBECTL = {
     "apply",
@@ -91,35 +89,14 @@ def _cut(words: str) -> str:
     return words.rstrip(".,;")
 
 
-@cache
-def _driver() -> Any:
-    return clidriver.create_clidriver()
-
-
-def _aws_problem(command: str) -> str | None:
-    """What the AWS CLI's own parser says against the command."""
-    service, operation, *arguments = shlex.split(_PLACEHOLDER.sub("VALUE", command))[1:]
-    table = _driver()._get_command_table()[service]._get_command_table()
-    if operation not in table:
-        return f"{service} has no operation {operation}"
-    known = table[operation].arg_table
-    options = [word.split("=")[0] for word in arguments if word.startswith("--")]
-    unknown = [option for option in options if option[2:] not in known and option not in _GLOBAL]
-    missing = [name for name, each in known.items() if each.required and f"--{name}" not in options]
-    return f"unknown {unknown}, missing {missing}" if unknown or missing else None
-
-
-_GLOBAL = ("--query", "--output", "--region", "--profile", "--no-cli-pager", "--filters")
-
-
 def problem(command: str) -> str | None:
     try:
-        words = shlex.split(_PLACEHOLDER.sub("VALUE", command))
+        words = shlex.split(PLACEHOLDER.sub("VALUE", command))
     except ValueError as error:
         return str(error)
     match words[0]:
         case "aws":
-            return _aws_problem(command)
+            return aws_problem(words[1:])
         case "kubectl":
             verb = next((word for word in words[1:] if word in KUBECTL), None)
             return None if verb else "no verb that kubectl has"
