@@ -41,11 +41,9 @@ class Control:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        body = b""
-        # Only forms name their operation in the body; uploads to S3 stay streams.
-        if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            body = await _read(receive)
-            receive = _replay(body)
+        # Read the body in any case: answering before its end would cost the client its connection.
+        body = await _read(receive)
+        receive = _replay(body)
         operation = identify(
             scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1"), headers, body
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
+import select
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +13,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 
 from tests.stack.aws.conftest import ALLOW_INVOKE, Maker, Network, code_of, unique
+from tests.support.patience import within
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -41,6 +45,32 @@ def test_given_a_fault_before_when_called_then_its_code_is_raised_once(aws: Loca
     assert raised.value.response["Error"]["Code"] == "RequestLimitExceeded"
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
     getattr(client, xform_name(operation))()
+
+
+def test_given_a_body_that_comes_late_when_a_fault_refuses_the_call_then_the_connection_stays_open(aws: LocalAws):
+    aws.inject("events", "ListRules", error="ThrottlingException")
+    signed = (
+        f"AWS4-HMAC-SHA256 Credential=test/20260101/{aws.region}/events/aws4_request, SignedHeaders=host, Signature=0"
+    )
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", aws.port, timeout=within(10))) as connection:
+        connection.connect()
+        socket = connection.sock
+        for wanted in (400, 200):
+            connection.putrequest("POST", "/")
+            for name, value in {
+                "Authorization": signed,
+                "X-Amz-Target": "AWSEvents.ListRules",
+                "Content-Type": "application/x-amz-json-1.1",
+                "Content-Length": "2",
+            }.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            # What is answered before the body has come is there by now.
+            select.select([socket], [], [], 0.3)
+            connection.send(b"{}")
+            answer = connection.getresponse()
+            answer.read()
+            assert (answer.status, connection.sock) == (wanted, socket)
 
 
 def test_given_a_fault_before_when_a_write_is_refused_then_it_has_no_effect(aws: LocalAws, network: Network):
