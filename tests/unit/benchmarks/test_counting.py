@@ -128,8 +128,8 @@ def test_custom_metrics_are_told_apart_by_name_and_dimensions() -> None:
             f'"Metrics": [{{"Name": "Signals"}}]}}]}}, "cause": "{cause}", "Signals": [1.0]}}'
         )
 
-    seen = {metric for text in (line("full"), line("full"), line("fault"), "START") for metric in _metrics(text)}
-    assert len(seen) == 2
+    metrics = {metric for text in (line("full"), line("full"), line("fault"), "START") for metric in _metrics(text)}
+    assert len(metrics) == 2
 
 
 def test_the_report_tells_of_rounds_that_did_not_heal_and_lacks_no_section() -> None:

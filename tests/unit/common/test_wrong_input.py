@@ -20,18 +20,18 @@ def problem(kind: str, context: dict[str, Any], given: Any = "banana") -> Any:
 
 
 def test_no_text_of_the_library_is_shown() -> None:
-    every = [known for known in list_all_errors() if known["type"] not in _OURS]
+    every = [error for error in list_all_errors() if error["type"] not in _OURS]
     assert len(every) > 80
-    for known in every:
-        said = in_words(problem(known["type"], known.get("example_context") or {}))
-        assert known["example_message_python"].casefold() not in said.casefold()
-        assert said.startswith(("must ", "is ", "may ")), said
-        assert "should" not in said
+    for error in every:
+        phrase = in_words(problem(error["type"], error.get("example_context") or {}))
+        assert error["example_message_python"].casefold() not in phrase.casefold()
+        assert phrase.startswith(("must ", "is ", "may ")), phrase
+        assert "should" not in phrase
 
 
 def test_a_validator_of_ours_speaks_for_itself() -> None:
-    said = in_words(problem("value_error", {"error": ValueError("must be the name of a zone")}))
-    assert said == 'must be the name of a zone, not "banana"'
+    phrase = in_words(problem("value_error", {"error": ValueError("must be the name of a zone")}))
+    assert phrase == 'must be the name of a zone, not "banana"'
 
 
 def test_a_long_input_is_cut() -> None:

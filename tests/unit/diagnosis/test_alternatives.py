@@ -27,7 +27,7 @@ def cluster(**fields: Any) -> Cluster:
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "phrases"),
     [
         (snapshot(*FULL, cluster=cluster(ip_family="ipv6")), ["/80 prefix"]),
         (
@@ -60,28 +60,28 @@ def cluster(**fields: Any) -> Cluster:
     ids=["ipv6", "auto-mode", "other-cni", "shared-vpc", "fargate", "fargate-unknown", "windows", "hybrid"],
 )
 def test_given_an_unsupported_cluster_then_what_fits_it_is_told_by_diagnosis_and_refusal(
-    facts: Snapshot, said: list[str]
+    facts: Snapshot, phrases: list[str]
 ) -> None:
     diagnosis = diagnose(facts)
     assert diagnosis.verdict is Verdict.UNSUPPORTED
     text = "\n".join(diagnosis.alternatives)
-    assert [words for words in said if words not in text] == []
+    assert [words for words in phrases if words not in text] == []
     with pytest.raises(CannotPlan) as caught:
         requirement(facts, diagnosis)
     assert caught.value.alternatives == diagnosis.alternatives
 
 
 def test_given_a_node_limit_then_larger_types_prefixes_and_max_pods_are_told() -> None:
-    told = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6, 6), max_pods=29))).alternatives
-    assert told[0] == "add nodes, or use instance types with more ENIs than t3.medium (3 ENIs of 6 addresses)"
-    assert "ENABLE_PREFIX_DELEGATION=true" in told[1]
-    assert told[2].startswith("keep pods off full nodes: max-pods is 29 and the ENIs of t3.medium hold 17 pods")
-    assert "--max-pods=17 for t3.medium" in told[2]
+    advice = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6, 6), max_pods=29))).alternatives
+    assert advice[0] == "add nodes, or use instance types with more ENIs than t3.medium (3 ENIs of 6 addresses)"
+    assert "ENABLE_PREFIX_DELEGATION=true" in advice[1]
+    assert advice[2].startswith("keep pods off full nodes: max-pods is 29 and the ENIs of t3.medium hold 17 pods")
+    assert "--max-pods=17 for t3.medium" in advice[2]
 
 
 def test_given_an_eni_quota_then_the_command_that_asks_for_more_is_told() -> None:
-    told = alternatives(snapshot(*FULL), Verdict.ENI_QUOTA)
-    assert "--quota-code L-DF5E4CA3 --desired-value 6000" in told[0]
+    advice = alternatives(snapshot(*FULL), Verdict.ENI_QUOTA)
+    assert "--quota-code L-DF5E4CA3 --desired-value 6000" in advice[0]
 
 
 def test_given_a_vpc_whose_ranges_are_known_then_the_example_block_keeps_clear_of_them() -> None:
@@ -98,9 +98,9 @@ def test_given_idle_subnets_then_the_largest_of_each_zone_is_offered_with_the_co
             subnet("b", id="elsewhere", cidr="10.0.23.0/24", free=250),
         )
     )
-    told = diagnose(snapshot(*FULL, idle)).alternatives[0]
-    assert "large (ap-northeast-2a, 240 free)" in told
-    assert told.endswith("--resources large --tags Key=eks-ip-remediator:pod-subnet,Value=prod")
+    advice = diagnose(snapshot(*FULL, idle)).alternatives[0]
+    assert "large (ap-northeast-2a, 240 free)" in advice
+    assert advice.endswith("--resources large --tags Key=eks-ip-remediator:pod-subnet,Value=prod")
 
 
 def test_given_nothing_is_needed_then_there_is_no_alternative() -> None:
@@ -115,14 +115,14 @@ def test_given_a_shortage_that_addresses_cure_then_the_general_alternatives_are_
 
 @pytest.mark.parametrize("env", [{"WARM_IP_TARGET": "2"}, {"WARM_ENI_TARGET": "0"}, PREFIXES])
 def test_given_no_node_keeps_a_spare_eni_then_warm_targets_are_no_alternative(env: dict[str, str]) -> None:
-    assert not any("WARM_IP_TARGET" in told for told in diagnose(snapshot(*FULL, env=env)).alternatives)
+    assert not any("WARM_IP_TARGET" in text for text in diagnose(snapshot(*FULL, env=env)).alternatives)
 
 
 def test_given_another_zone_has_room_then_spreading_over_the_zones_is_told_with_the_count() -> None:
-    told = diagnose(snapshot(FULL[0], zone("b", free=140), zone("c", free=9))).alternatives[0]
-    assert "ap-northeast-2b has 140 free addresses" in told
-    assert "ap-northeast-2c" not in told
-    assert "topologySpreadConstraints" in told
+    advice = diagnose(snapshot(FULL[0], zone("b", free=140), zone("c", free=9))).alternatives[0]
+    assert "ap-northeast-2b has 140 free addresses" in advice
+    assert "ap-northeast-2c" not in advice
+    assert "topologySpreadConstraints" in advice
 
 
 @given(
@@ -141,6 +141,6 @@ def test_whatever_a_document_says_alternatives_are_few_short_lines(
     verdict: Verdict, cidr: str, facts: dict[str, Any]
 ) -> None:
     document = snapshot(FARGATE, cluster=cluster(service_cidrs=(cidr,), **facts))
-    told = alternatives(document, verdict)
-    assert len(told) <= 6
-    assert all(0 < len(text) < 900 and "\n" not in text for text in told)
+    advice = alternatives(document, verdict)
+    assert len(advice) <= 6
+    assert all(0 < len(text) < 900 and "\n" not in text for text in advice)

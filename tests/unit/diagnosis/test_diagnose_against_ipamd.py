@@ -61,10 +61,10 @@ def worlds(draw: st.DrawFn) -> World:
 @st.composite
 def subnet(draw: st.DrawFn, name: str, base: str, tags: st.SearchStrategy[dict[str, str]] | None = None) -> Range:
     made = Range(name, IPv4Network(f"{base}/{draw(st.sampled_from((27, 26)))}"), draw(tags) if tags is not None else {})
-    left = draw(st.integers(0, 24))
+    most_free = draw(st.integers(0, 24))
     together = draw(st.booleans())
     free = made.free if together else draw(st.permutations(made.free))
-    made.held |= set(free[: max(0, len(free) - left)])
+    made.occupied |= set(free[: max(0, len(free) - most_free)])
     return made
 
 
@@ -98,15 +98,15 @@ def test_given_a_world_at_rest_then_pods_hang_if_and_only_if_the_diagnosis_says_
     assert "can use that, yet" not in result.summary
 
 
-def assert_short_before_anybody_waits(world: World, found: Diagnosis) -> None:
+def assert_short_before_anybody_waits(world: World, diagnosis: Diagnosis) -> None:
     """More pods come: with a shortage that nobody waits for yet no node gets more addresses, else some node does."""
     snapshot = world.snapshot()
     able = any(growth_options(snapshot, node) for node in snapshot.nodes)
-    before = world.held
+    before = world.addresses_occupied
     for host in world.hosts:
         host.pods += MANY
     world.settle()
-    assert (world.held > before) == (able and found.verdict in WELL), found.summary
+    assert (world.addresses_occupied > before) == (able and diagnosis.verdict in WELL), diagnosis.summary
 
 
 @given(worlds())

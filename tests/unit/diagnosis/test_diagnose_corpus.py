@@ -27,8 +27,8 @@ def test_given_a_snapshot_of_the_corpus_when_diagnosed_then_nodes_and_evidence_a
     assert case.relieved_now.items() <= judged.items()
     assert all(node.reason for node in result.nodes)
     reasons = [node.reason for node in result.nodes]
-    told = "\n".join([result.summary, *result.evidence, *result.unknown, *result.alternatives, *reasons])
-    assert [words for words in case.evidence if words not in told] == []
+    text = "\n".join([result.summary, *result.evidence, *result.unknown, *result.alternatives, *reasons])
+    assert [words for words in case.evidence if words not in text] == []
 
 
 @each_case

@@ -53,12 +53,12 @@ def test_every_retried_error_is_in_the_table_and_exists(page: dict[str, str]) ->
     }
 
     # when the rows that speak of retries are read
-    told = {row["error"].strip("`") for row in rows(page["Errors"]) if "retries" in row["state machine"]}
+    documented = {row["error"].strip("`") for row in rows(page["Errors"]) if "retries" in row["state machine"]}
 
     # then they are the same, and each is an exception class of that name
-    assert told == retried
-    known = {name for module in MODULES for name in vars(module)}
-    assert retried <= known
+    assert documented == retried
+    defined = {name for module in MODULES for name in vars(module)}
+    assert retried <= defined
 
 
 def test_the_outcomes_and_kinds_of_changes_are_all_named(page: dict[str, str]) -> None:

@@ -28,10 +28,10 @@ def test_every_position_of_the_month_is_its_formula(clusters: int) -> None:
     subnets = 3 * clusters
     page = sections((ROOT / "docs" / "costs.md").read_text())["The sweep"]
     column = f"{clusters} cluster{'s' if clusters > 1 else ''}, {subnets} subnets"
-    told = {row["a month"]: row[column] for row in rows(page)}
+    documented = {row["a month"]: row[column] for row in rows(page)}
 
     # then it says what the formulas give
-    assert told == {
+    assert documented == {
         "metrics of subnets and clusters": f"{(3 * subnets + clusters) * METRIC:.2f}",
         "metrics, `SweepMetrics=clusters`": f"{clusters * METRIC:.2f}",
         "Lambda": f"{SWEEPS * (SECONDS[clusters] * GB_SECOND + REQUEST):.2f}",
@@ -42,7 +42,7 @@ def test_every_position_of_the_month_is_its_formula(clusters: int) -> None:
 
 def test_an_idle_month_is_the_benchmarks_own_sum() -> None:
     idle = sections((ROOT / "docs" / "costs.md").read_text())["Idle"]
-    told = re.search(r"three subnets is \$([\d.]+), and \$([\d.]+) with `SweepMetrics=subnets`", idle)
-    assert told
-    assert told[1] == f"{cost.total(cost.idle_month(1, 3)):.2f}"
-    assert told[2] == f"{cost.total(cost.idle_month(1, 3, subnet_metrics=True)):.2f}"
+    match = re.search(r"three subnets is \$([\d.]+), and \$([\d.]+) with `SweepMetrics=subnets`", idle)
+    assert match
+    assert match[1] == f"{cost.total(cost.idle_month(1, 3)):.2f}"
+    assert match[2] == f"{cost.total(cost.idle_month(1, 3, subnet_metrics=True)):.2f}"

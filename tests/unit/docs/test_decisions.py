@@ -75,16 +75,16 @@ def test_the_sources_of_a_block_are_the_codes() -> None:
 )
 def test_the_examples_of_sizing_are_computed(row: dict[str, str]) -> None:
     # given as many zones, nodes and addresses on each as the example says
-    held = int(row["a node holds"])
+    capacity = int(row["a node holds"])
     limits: dict[str, Any] = {
         18: {},
         30: {"max_enis": 3, "addresses_per_eni": 10},
         240: M5_4XLARGE,
         110: {"max_enis": 3, "addresses_per_eni": 10, "max_pods": 110},
-    }[held]
+    }[capacity]
     letters = "abcdef"[: int(row["zones"])]
     parts = [zone(letter, free=0, stuck=1, nodes=int(row["nodes per zone"]), **limits) for letter in letters]
-    facts = snapshot(*parts, env=PREFIXES if held == 110 else {})
+    facts = snapshot(*parts, env=PREFIXES if capacity == 110 else {})
 
     # then demand, subnet and block are what the planner asks for
     needed = requirement(facts, diagnose(facts), PlanningOptions(as_needed=True))
@@ -121,16 +121,16 @@ def test_the_tags_are_the_codes(page: dict[str, str]) -> None:
 
 
 def test_the_quotas_are_the_codes_with_awss_defaults() -> None:
-    told = {row["code"].strip("`"): int(row["default"]) for row in rows(_sections()["Quotas"])}
+    documented = {row["code"].strip("`"): int(row["default"]) for row in rows(_sections()["Quotas"])}
     limits = Quotas()
-    assert told == {
+    assert documented == {
         "L-83CA0A9D": limits.cidrs_per_vpc,
         "L-407747CB": limits.subnets_per_vpc,
         "L-93826ACB": limits.routes_per_table,
         "L-BB24F6E5": limits.network_address_units,
         "L-DF5E4CA3": limits.interfaces_per_zone,
     }
-    assert {code for code in told if _refusal_of(code)} == set(told)
+    assert {code for code in documented if _refusal_of(code)} == set(documented)
 
 
 def _refusal_of(code: str) -> bool:

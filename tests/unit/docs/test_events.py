@@ -80,9 +80,9 @@ def test_every_step_of_an_incident_and_every_answer_has_its_stage_and_state() ->
 
 
 def test_the_page_names_every_stage_and_state(page: dict[str, str]) -> None:
-    told = list(rows(page["Stages"]))
-    assert {stage for row in told for stage in re.findall(r"`(\w+)`", row["stage"])} == set(Stage)
-    assert {state for row in told for state in re.findall(r"`(\w+)`", row["states"])} == set(State)
+    stages = list(rows(page["Stages"]))
+    assert {stage for row in stages for stage in re.findall(r"`(\w+)`", row["stage"])} == set(Stage)
+    assert {state for row in stages for state in re.findall(r"`(\w+)`", row["states"])} == set(State)
 
 
 def test_no_rule_that_leads_to_the_signals_lets_an_event_of_ours_in() -> None:

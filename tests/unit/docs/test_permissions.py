@@ -42,10 +42,10 @@ def test_every_principal_has_exactly_the_documented_grants(
     }
 
     # when the page's section of each is read
-    told = {name: set(_grants_of_page(documented[name])) for name in granted}
+    of_page = {name: set(_grants_of_page(documented[name])) for name in granted}
 
     # then they are the same, grant by grant
-    assert told == granted
+    assert of_page == granted
 
 
 def test_the_managed_policies_that_sam_adds_are_documented(
@@ -60,13 +60,13 @@ def test_the_managed_policies_that_sam_adds_are_documented(
     }
 
     # when the page's table is read
-    told = {
+    of_page = {
         _only(row["role"]): set(_words(row["managed policies"]))
         for row in rows(documented["What SAM adds to the roles"])
     }
 
     # then nothing is attached that it does not say
-    assert told == attached
+    assert of_page == attached
 
 
 def test_the_cluster_roles_have_exactly_the_documented_rules(documented: dict[str, str]) -> None:
@@ -79,10 +79,12 @@ def test_the_cluster_roles_have_exactly_the_documented_rules(documented: dict[st
     }
 
     # when the page's section of each is read
-    told = {title: set(_rules_of_page(text)) for title, text in documented.items() if title.startswith("ClusterRole ")}
+    of_page = {
+        title: set(_rules_of_page(text)) for title, text in documented.items() if title.startswith("ClusterRole ")
+    }
 
     # then they are the same, verb by verb
-    assert told == granted
+    assert of_page == granted
 
 
 def _grants_of_template(properties: dict[str, Any]) -> Iterator[Grant]:

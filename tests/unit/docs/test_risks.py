@@ -21,11 +21,13 @@ def test_every_risk_of_the_catalogue_has_a_section_and_every_section_a_risk() ->
 
 
 def test_the_table_says_what_the_catalogue_says() -> None:
-    told = {re.sub(r"\[(.+)\]\(.+\)", r"\1", row["id"]): row for row in rows(sections(PAGE)["The risks"])}
-    assert list(told) == [item.id for item in CATALOGUE]
+    documented = {re.sub(r"\[(.+)\]\(.+\)", r"\1", row["id"]): row for row in rows(sections(PAGE)["The risks"])}
+    assert list(documented) == [item.id for item in CATALOGUE]
     for item in CATALOGUE:
-        assert told[item.id]["severity"] == ", ".join(severity.name.lower() for severity in sorted(item.severities))
-        assert told[item.id]["in short"] == item.title
+        assert documented[item.id]["severity"] == ", ".join(
+            severity.name.lower() for severity in sorted(item.severities)
+        )
+        assert documented[item.id]["in short"] == item.title
 
 
 @pytest.mark.parametrize("risk", CATALOGUE, ids=lambda risk: risk.id)

@@ -29,7 +29,7 @@ def free(course: Course, hour: float = 0) -> int:
     return max(0, round(course(hour)))
 
 
-def foretell(
+def forecast_of(
     course: Course, hours: int = WEEKS, missing: Callable[[int], bool] = lambda hour: False
 ) -> Forecast | None:
     return forecast(history_of(course, hours, missing), NOW, free(course))
@@ -43,11 +43,11 @@ def first_full(course: Course) -> int:
     return next(hour for hour in range(KEEP_HOURS) if course(hour) <= 0)
 
 
-@pytest.mark.parametrize(("left", "rate"), [(20, 1), (100, 5), (400, 40), (48, 0.5)])
-def test_given_linear_growth_then_the_hour_is_that_of_the_line(left: int, rate: float) -> None:
-    result = foretell(lambda hour: left - rate * hour)
+@pytest.mark.parametrize(("starting", "rate"), [(20, 1), (100, 5), (400, 40), (48, 0.5)])
+def test_given_linear_growth_then_the_hour_is_that_of_the_line(starting: int, rate: float) -> None:
+    result = forecast_of(lambda hour: starting - rate * hour)
     assert result is not None
-    assert abs(result.full_at - (TOP + HOUR * left / rate)) <= HOUR
+    assert abs(result.full_at - (TOP + HOUR * starting / rate)) <= HOUR
     assert result.per_hour == pytest.approx(rate, rel=0.05)
     assert result.basis == "days"
 
@@ -56,7 +56,7 @@ def test_given_linear_growth_then_the_hour_is_that_of_the_line(left: int, rate: 
 @pytest.mark.parametrize("days", [3, 7, 14])
 def test_given_daily_waves_that_never_touch_the_ground_then_nothing_is_foretold(phase: int, days: int) -> None:
     course = wave(phase)
-    assert foretell(lambda hour: 42 + course(hour), 24 * days) is None
+    assert forecast_of(lambda hour: 42 + course(hour), 24 * days) is None
 
 
 @pytest.mark.parametrize("phase", range(0, 24, 3))
@@ -68,7 +68,7 @@ def test_given_waves_and_growth_then_the_hour_is_in_the_valley_where_the_wave_fi
     def course(hour: float) -> float:
         return 55 + swing(hour) - 12 * hour / 24
 
-    result = foretell(course)
+    result = forecast_of(course)
     assert result is not None
     assert abs(result.full_at - (TOP + first_full(course) * HOUR)) <= 2 * HOUR
     assert result.per_hour == pytest.approx(0.5, rel=0.1)
@@ -77,7 +77,7 @@ def test_given_waves_and_growth_then_the_hour_is_in_the_valley_where_the_wave_fi
 @pytest.mark.parametrize("ago", [1, 3, 5, 12, 30, 100])
 @pytest.mark.parametrize("days", [3, 5, 14])
 def test_given_a_step_down_to_a_level_that_holds_then_nothing_is_foretold(ago: int, days: int) -> None:
-    assert foretell(lambda hour: 200 if hour < -ago else 20, 24 * days) is None
+    assert forecast_of(lambda hour: 200 if hour < -ago else 20, 24 * days) is None
 
 
 def test_given_a_step_after_which_the_daily_peak_does_not_fit_any_more_then_the_peak_is_foretold() -> None:
@@ -86,17 +86,17 @@ def test_given_a_step_after_which_the_daily_peak_does_not_fit_any_more_then_the_
     def course(hour: float) -> float:
         return 60 + swing(hour) - (35 if hour >= -2 else 0)
 
-    result = foretell(course)
+    result = forecast_of(course)
     assert result is not None
     assert (result.full_at, result.basis) == (TOP + first_full(course) * HOUR, "wave")
 
 
 def test_given_ever_more_free_addresses_then_nothing_is_foretold() -> None:
-    assert foretell(lambda hour: 60 + 0.1 * hour) is None
+    assert forecast_of(lambda hour: 60 + 0.1 * hour) is None
 
 
 def test_given_sudden_growth_that_lasts_then_the_last_hours_decide() -> None:
-    result = foretell(lambda hour: 200 if hour < -6 else 90 - 18 * hour - 0.001)
+    result = forecast_of(lambda hour: 200 if hour < -6 else 90 - 18 * hour - 0.001)
     assert result is not None
     assert (result.full_at, result.basis) == (TOP + 5 * HOUR, "hours")
     assert result.per_hour == pytest.approx(18, rel=0.05)
@@ -106,12 +106,12 @@ def test_given_the_same_growth_every_morning_then_it_is_no_sudden_growth() -> No
     def course(hour: float) -> float:
         return 200 - 18 * min((hour + 6) % 24, 8)
 
-    assert foretell(course) is None
+    assert forecast_of(course) is None
 
 
 @pytest.mark.parametrize("period", [5, 9, 24])
 def test_given_gaps_then_a_line_is_still_a_line(period: int) -> None:
-    result = foretell(lambda hour: 30 - hour, missing=lambda hour: hour % period == 0 or -60 < hour < -40)
+    result = forecast_of(lambda hour: 30 - hour, missing=lambda hour: hour % period == 0 or -60 < hour < -40)
     assert result is not None
     assert abs(result.full_at - (TOP + 30 * HOUR)) <= HOUR
 
@@ -120,25 +120,25 @@ def test_given_gaps_then_a_line_is_still_a_line(period: int) -> None:
 @pytest.mark.parametrize("height", [0, 40])
 def test_given_noise_then_no_full_subnet_is_foretold_for_the_next_day(seed: int, height: int) -> None:
     noise, swing = random.Random(seed), wave(seed, height)
-    result = foretell(lambda hour: noise.gauss(30 + height + swing(hour), 5))
+    result = forecast_of(lambda hour: noise.gauss(30 + height + swing(hour), 5))
     assert result is None or result.full_at - NOW > timedelta(days=1)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_given_noisy_growth_then_the_hour_is_near(seed: int) -> None:
     noise = random.Random(seed)
-    result = foretell(lambda hour: noise.gauss(60 - 3 * hour, 4))
+    result = forecast_of(lambda hour: noise.gauss(60 - 3 * hour, 4))
     assert result is not None
     assert abs(result.full_at - (TOP + 20 * HOUR)) <= 4 * HOUR
 
 
 @pytest.mark.parametrize("hours", [0, 1, 24, 65])
 def test_given_less_than_three_days_then_nothing_is_foretold(hours: int) -> None:
-    assert foretell(lambda hour: 5 - hour, hours) is None
+    assert forecast_of(lambda hour: 5 - hour, hours) is None
 
 
 def test_given_days_of_which_little_is_known_then_nothing_is_foretold() -> None:
-    assert foretell(lambda hour: 5 - hour, missing=lambda hour: hour % 24 < 8) is None
+    assert forecast_of(lambda hour: 5 - hour, missing=lambda hour: hour % 24 < 8) is None
 
 
 def test_given_no_free_address_then_it_is_full_now_whatever_the_past_was() -> None:

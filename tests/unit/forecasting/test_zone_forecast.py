@@ -59,9 +59,11 @@ def in_hours(hours: float) -> Forecast:
 
 def test_only_forecasts_within_reach_are_taken_over() -> None:
     facts = snapshot(subnet("subnet-0a"), subnet("subnet-0b", "b"), subnet("subnet-0c", "c"))
-    seen = with_forecasts(facts, {"subnet-0a": in_hours(24), "subnet-0b": in_hours(25), "subnet-0c": None}, 24 * HOUR)
-    assert [one.full_at for one in seen.subnets] == [NOW + 24 * HOUR, None, None]
-    assert [outlook.zone for outlook in zone_forecasts(seen)] == ["a"]
+    forecasted = with_forecasts(
+        facts, {"subnet-0a": in_hours(24), "subnet-0b": in_hours(25), "subnet-0c": None}, 24 * HOUR
+    )
+    assert [one.full_at for one in forecasted.subnets] == [NOW + 24 * HOUR, None, None]
+    assert [zone_forecast.zone for zone_forecast in zone_forecasts(forecasted)] == ["a"]
 
 
 def test_given_two_subnets_that_ipamd_may_choose_from_then_the_one_that_lasts_longer_counts() -> None:
@@ -69,8 +71,8 @@ def test_given_two_subnets_that_ipamd_may_choose_from_then_the_one_that_lasts_lo
         subnet("subnet-0a", full_at=NOW + HOUR),
         subnet("subnet-0b", full_at=NOW + 9 * HOUR, tags=DISCOVERED),
     )
-    [outlook] = zone_forecasts(snapshot(first, second))
-    assert (outlook.last.id, outlook.full_at) == ("subnet-0b", NOW + 9 * HOUR)
+    [zone_forecast] = zone_forecasts(snapshot(first, second))
+    assert (zone_forecast.last.id, zone_forecast.full_at) == ("subnet-0b", NOW + 9 * HOUR)
     assert zone_forecasts(snapshot(first, subnet("subnet-0b", tags=DISCOVERED))) == []
     assert lasting([]) is None
 
@@ -139,8 +141,8 @@ def test_what_was_never_told_is_news() -> None:
 
 
 def test_the_signal_is_strong_and_says_what_when_and_how_fast() -> None:
-    [outlook] = zone_forecasts(snapshot(subnet(full_at=NOW + 5 * HOUR)))
-    signal = forecast_signal("prod", outlook, in_hours(5), NOW)
+    [zone_forecast] = zone_forecasts(snapshot(subnet(full_at=NOW + 5 * HOUR)))
+    signal = forecast_signal("prod", zone_forecast, in_hours(5), NOW)
     assert isinstance(signal, Signal)
     assert (signal.source, signal.cause, signal.strength) == (Source.SWEEP, Cause.SUBNET_FULL, Strength.STRONG)
     assert (signal.zone, signal.first_seen, signal.last_seen) == ("a", NOW, NOW)

@@ -166,9 +166,9 @@ def test_a_body_that_is_not_json_is_buried_alone_with_the_reason_which_is_in_the
     assert store.buried["{not json"].startswith("JSONDecodeError: Expecting property name")
     assert store.buried[deep].startswith("RecursionError")
     assert len(store.joins) == 1
-    told = {entry.message_id: entry.reason for entry in caplog.records}
-    assert told["1"].startswith("JSONDecodeError: Expecting property name")
-    assert told["3"].startswith("RecursionError")
+    reasons = {entry.message_id: entry.reason for entry in caplog.records}
+    assert reasons["1"].startswith("JSONDecodeError: Expecting property name")
+    assert reasons["3"].startswith("RecursionError")
 
 
 def test_what_cannot_be_buried_is_left_to_sqs(deployed, monkeypatch):
@@ -190,9 +190,9 @@ def test_when_a_cluster_cannot_be_joined_only_its_records_fail(deployed, caplog)
 
     assert failed(response) == {"1", "3"}
     assert [cluster for cluster, _ in store.joins] == ["shop-prod"]
-    [told] = caplog.records
-    assert (told.cluster, told.message_ids) == ("shop-test", ["1", "3"])
-    assert told.reason == "Throttled: UpdateItem incidents: ThrottlingException"
+    [entry] = caplog.records
+    assert (entry.cluster, entry.message_ids) == ("shop-test", ["1", "3"])
+    assert entry.reason == "Throttled: UpdateItem incidents: ThrottlingException"
 
 
 def test_irrelevant_events_are_acknowledged_and_counted_by_reason(deployed, capsys):

@@ -61,9 +61,9 @@ def test_karpenters_node_is_replaced_by_its_node_claim_whatever_group_there_is()
     ],
 )
 def test_what_cannot_be_replaced_is_told_with_the_remedy(changed: dict[str, Any], reason: str) -> None:
-    [told] = obstacles(replace(NODE, **changed), "shop")
-    assert told.startswith("ip-10-0-0-4: ")
-    assert reason in told
+    [obstacle] = obstacles(replace(NODE, **changed), "shop")
+    assert obstacle.startswith("ip-10-0-0-4: ")
+    assert reason in obstacle
 
 
 def test_a_self_managed_group_is_used_with_its_owners_consent() -> None:
@@ -90,8 +90,8 @@ def test_a_budget_that_allows_nothing_is_told_for_nodes_with_running_pods_of_it(
 
 def test_a_pod_of_two_budgets_cannot_be_evicted() -> None:
     assert obstacles(NODE, "shop", [BUDGET]) == []
-    [told] = obstacles(NODE, "shop", [BUDGET, replace(BUDGET, name="web-too", allowed=1)])
-    assert told == ("ip-10-0-0-4: default/web-1 cannot be evicted: more than one PodDisruptionBudget covers it")
+    [obstacle] = obstacles(NODE, "shop", [BUDGET, replace(BUDGET, name="web-too", allowed=1)])
+    assert obstacle == ("ip-10-0-0-4: default/web-1 cannot be evicted: more than one PodDisruptionBudget covers it")
 
 
 @pytest.mark.parametrize(
@@ -128,16 +128,16 @@ def test_one_node_of_a_zone_is_current_until_all_are_replaced(states: list[NodeS
         for number, state in enumerate(states)
     ]
     zone = ZoneReplacement(nodes=tuple(nodes))
-    left = [node for node in nodes if node.state is not NodeState.REPLACED]
+    remaining = [node for node in nodes if node.state is not NodeState.REPLACED]
     while zone.current is not None:
-        assert zone.current == left.pop(0)
+        assert zone.current == remaining.pop(0)
         zone = zone.with_node(zone.current.model_copy(update={"state": NodeState.REPLACED}))
-    assert left == []
+    assert remaining == []
     assert [node.instance for node in zone.nodes] == [node.instance for node in nodes]
 
 
 def test_the_numbers_are_of_what_is_left() -> None:
     done = NodeReplacement(name="a", instance="i-1", host="karpenter", owner="c", pods=5, state=NodeState.REPLACED)
-    left = NodeReplacement(name="b", instance="i-2", host="karpenter", owner="d", pods=3)
-    zones = {"eu-west-1a": ZoneReplacement(nodes=(done, left)), "eu-west-1b": ZoneReplacement(nodes=(done,))}
+    waiting = NodeReplacement(name="b", instance="i-2", host="karpenter", owner="d", pods=3)
+    zones = {"eu-west-1a": ZoneReplacement(nodes=(done, waiting)), "eu-west-1b": ZoneReplacement(nodes=(done,))}
     assert summary(zones) == "1 node in 1 zone, 3 pods to be moved"

@@ -36,7 +36,7 @@ from tests.unit.support.records import (
 GROUP = "S0000ONCALL"
 
 
-def said(record: Incident) -> dict[str, str]:
+def call_texts(record: Incident) -> dict[str, str]:
     return {call.about: call.mrkdwn for call in calls(record, GROUP)}
 
 
@@ -47,7 +47,7 @@ def expired() -> Incident:
 
 
 def test_given_an_open_question_then_its_call_says_the_problem_the_question_and_until_when() -> None:
-    [text] = said(asked()).values()
+    [text] = call_texts(asked()).values()
 
     assert text.startswith(
         ":rotating_light: <!subteam^S0000ONCALL> prod: 2 pods have no IP address. Add 100.64.0.0/22?"
@@ -70,8 +70,8 @@ def test_given_an_open_question_then_its_call_says_the_problem_the_question_and_
     ids=["partly", "failed", "undone", "not curable", "expired"],
 )
 def test_given_an_ending_that_needs_people_then_they_are_called_once(record: Incident, about: str) -> None:
-    assert list(said(record)) == [about]
-    assert "<!subteam^S0000ONCALL>" in said(record)[about]
+    assert list(call_texts(record)) == [about]
+    assert "<!subteam^S0000ONCALL>" in call_texts(record)[about]
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_given_an_ending_that_needs_people_then_they_are_called_once(record: Inc
     ids=["opened", "healed", "recovered", "observed", "rejected", "rolled back"],
 )
 def test_given_what_needs_nobody_then_nobody_is_called(record: Incident) -> None:
-    assert said(record) == {}
+    assert call_texts(record) == {}
 
 
 def test_given_a_question_about_to_expire_then_people_are_reminded_apart_from_the_question() -> None:
     soon = asked().model_copy(update={"approval": approval(reminded_at=OPENED + timedelta(minutes=45))})
 
-    assert list(said(soon)) == ["question Zk3-x_9", "question Zk3-x_9 reminder"]
-    assert "(about 15 min)" in said(soon)["question Zk3-x_9 reminder"]
+    assert list(call_texts(soon)) == ["question Zk3-x_9", "question Zk3-x_9 reminder"]
+    assert "(about 15 min)" in call_texts(soon)["question Zk3-x_9 reminder"]
 
 
 def test_given_pods_that_hang_only_since_the_question_was_asked_then_that_is_a_call_of_its_own() -> None:
@@ -103,8 +103,8 @@ def test_given_pods_that_hang_only_since_the_question_was_asked_then_that_is_a_c
     )
     record = asked().model_copy(update={"diagnosis": calm})
 
-    assert "2 pods came to wait for an address" in said(record)["question Zk3-x_9 urgent"]
-    assert list(said(asked())) == ["question Zk3-x_9"], "these were known when it was asked"
+    assert "2 pods came to wait for an address" in call_texts(record)["question Zk3-x_9 urgent"]
+    assert list(call_texts(asked())) == ["question Zk3-x_9"], "these were known when it was asked"
 
 
 def test_given_a_rollback_that_somebody_asked_for_in_slack_then_that_person_is_called_to_confirm_it() -> None:
@@ -115,7 +115,7 @@ def test_given_a_rollback_that_somebody_asked_for_in_slack_then_that_person_is_c
     )
     record = healed(rollback=rollback, rollback_approval=approval(), steps=steps(*MADE, rollback=StepState.RUNNING))
 
-    [text] = said(record).values()
+    [text] = call_texts(record).values()
     assert "<@U0000ONCALL>" in text
     assert GROUP not in text
 
@@ -125,8 +125,8 @@ def test_given_a_rollback_that_stopped_again_then_it_is_called_again() -> None:
     first = healed(rollback=stopped, steps=steps(*MADE, rollback=StepState.FAILED))
     later = healed(rollback=stopped, steps=steps(*MADE[:2], rollback=StepState.FAILED))
 
-    assert len(said(first)) == len(said(later)) == 1
-    assert said(first).keys() != said(later).keys()
+    assert len(call_texts(first)) == len(call_texts(later)) == 1
+    assert call_texts(first).keys() != call_texts(later).keys()
 
 
 @pytest.mark.parametrize(

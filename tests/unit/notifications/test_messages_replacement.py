@@ -37,15 +37,21 @@ NODES = {
 
 
 def partly(**fields: Any) -> Incident:
-    known: dict[str, Any] = {"verification": STUCK, "outcome": Outcome.PARTLY, "steps": steps(*MADE, Step.VERIFY)}
-    return healed(**(known | fields))
+    defaults: dict[str, Any] = {"verification": STUCK, "outcome": Outcome.PARTLY, "steps": steps(*MADE, Step.VERIFY)}
+    return healed(**(defaults | fields))
 
 
 def replacing(state: ReplacementState, step: StepState = StepState.RUNNING, **fields: Any) -> Incident:
-    """An incident whose replacement of nodes is in `state`; what belongs to its Replacement is `told`."""
-    told = Replacement(state=state, requested_by="U0000ONCALL (on-call)", since=OPENED, **fields.pop("told", {}))
-    known = {"replacement": told, "replacements": NODES, "steps": steps(*MADE, Step.VERIFY, replace_nodes=step)}
-    return partly(**(known | fields))
+    """An incident whose replacement of nodes is in `state`; `replacement` are further fields of its Replacement."""
+    replacement = Replacement(
+        state=state, requested_by="U0000ONCALL (on-call)", since=OPENED, **fields.pop("replacement", {})
+    )
+    defaults = {
+        "replacement": replacement,
+        "replacements": NODES,
+        "steps": steps(*MADE, Step.VERIFY, replace_nodes=step),
+    }
+    return partly(**(defaults | fields))
 
 
 def test_nodes_to_replace_are_offered_with_the_numbers() -> None:
@@ -102,7 +108,7 @@ def test_a_question_shows_the_numbers_and_both_answers() -> None:
 
 def test_a_stop_says_why_and_offers_the_rest() -> None:
     reason = "ap-northeast-2a: PodDisruptionBudget default/web keeps default/web-1"
-    record = replacing(ReplacementState.STOPPED, StepState.FAILED, told={"stopped": (reason,)})
+    record = replacing(ReplacementState.STOPPED, StepState.FAILED, replacement={"stopped": (reason,)})
     shown = texts(render(record))
     assert ":warning: prod: the replacement of nodes stopped" in shown
     assert reason in shown

@@ -33,11 +33,11 @@ def rolling(state: RollbackState, *, pods: tuple[str, ...] = PODS, number: int =
     assessment = RollbackAssessment(
         at=OPENED, pods=number, pod_names=pods, interfaces=2, notes=("a warm ENI stays on ip-10-0-0-4",)
     )
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "rollback": Rollback(state=state, requested_by=ASKED_BY, assessment=assessment),
         "steps": steps(*MADE, rollback=StepState.RUNNING),
     }
-    return healed(**(known | fields))
+    return healed(**(defaults | fields))
 
 
 def question(**fields: Any) -> Incident:

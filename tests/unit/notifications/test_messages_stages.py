@@ -48,12 +48,12 @@ ARN = "arn:aws:iam::000000000000:user/ann"
 
 
 def planned(**fields: object) -> Incident:
-    known = {"mode": Mode.APPROVE, "diagnosis": DIAGNOSIS, "plan": PLAN, "steps": steps(Step.DIAGNOSE, Step.PLAN)}
-    return incident(**(known | fields))
+    defaults = {"mode": Mode.APPROVE, "diagnosis": DIAGNOSIS, "plan": PLAN, "steps": steps(Step.DIAGNOSE, Step.PLAN)}
+    return incident(**(defaults | fields))
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "phrase"),
     [
         (planned(), "plan ready, about to ask for approval"),
         (
@@ -65,8 +65,8 @@ def planned(**fields: object) -> Incident:
     ],
     ids=["before the question", "approved", "at work", "verifying"],
 )
-def test_the_headline_claims_no_more_than_what_happened(record: Incident, said: str) -> None:
-    assert headline(record).words == f"2 pods have no IP address, {said}"
+def test_the_headline_claims_no_more_than_what_happened(record: Incident, phrase: str) -> None:
+    assert headline(record).words == f"2 pods have no IP address, {phrase}"
 
 
 def test_what_failed_before_anything_was_made_does_not_speak_of_removing_and_names_its_step_once() -> None:
@@ -122,7 +122,7 @@ def test_auto_mode_says_why_it_went_ahead_and_which_risks_it_took() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "phrase"),
     [
         (
             planned(
@@ -138,8 +138,8 @@ def test_auto_mode_says_why_it_went_ahead_and_which_risks_it_took() -> None:
     ],
     ids=["verifying", "rolling back"],
 )
-def test_counts_move_while_it_waits(record: Incident, said: str) -> None:
-    assert said in texts(render(record))
+def test_counts_move_while_it_waits(record: Incident, phrase: str) -> None:
+    assert phrase in texts(render(record))
 
 
 @pytest.mark.parametrize(("free", "hang"), [(0, "2 pods of these will have no IP address"), (5, None), (None, None)])

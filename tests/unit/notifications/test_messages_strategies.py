@@ -49,12 +49,12 @@ LEAKS = plan(
 )
 
 
-def told(document: Plan) -> str:
+def details_text(document: Plan) -> str:
     return "\n".join(f"{line.label} {line.text}" for line in in_full(document).lines)
 
 
 @pytest.mark.parametrize(
-    ("document", "said", "unsaid"),
+    ("document", "phrases", "absent"),
     [
         (DISCOVERY, ["`100.64.0.0/22`", "tagged `kubernetes.io/role/cni=1`", "route tables"], ["ENIConfig"]),
         (THEIRS, ["`subnet-their` (100.64.0.0/24), which is there already"], ["CIDR", "route tables", "ENIConfig"]),
@@ -64,11 +64,11 @@ def told(document: Plan) -> str:
     ],
 )
 def test_given_a_plan_when_told_in_full_then_it_says_what_is_made_and_no_more(
-    document: Plan, said: list[str], unsaid: list[str]
+    document: Plan, phrases: list[str], absent: list[str]
 ) -> None:
-    text = told(document)
-    assert [words for words in said if words not in text] == [], text
-    assert [words for words in unsaid if words in text] == [], text
+    text = details_text(document)
+    assert [words for words in phrases if words not in text] == [], text
+    assert [words for words in absent if words in text] == [], text
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_given_a_plan_when_told_briefly_then_a_rollback_takes_back_just_that(
 
 def prepared(**changed: Any) -> Incident:
     done = steps(Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS)
-    known: dict[str, Any] = {"plan": NODE_GROUP, "steps": done, "outcome": Outcome.PREPARED, "verification": None}
-    return healed(**(known | {"subnets": {ZONE: "subnet-0cc"}} | changed))
+    defaults: dict[str, Any] = {"plan": NODE_GROUP, "steps": done, "outcome": Outcome.PREPARED, "verification": None}
+    return healed(**(defaults | {"subnets": {ZONE: "subnet-0cc"}} | changed))
 
 
 def test_given_subnets_that_are_prepared_then_the_message_has_the_commands_with_their_ids() -> None:
@@ -110,7 +110,7 @@ def test_given_subnets_that_are_prepared_then_the_message_has_the_commands_with_
 def test_given_settings_of_others_then_what_people_do_is_told_as_theirs() -> None:
     by_hand = tuple(change.model_copy(update={"by_hand": True}) for change in PLAN.changes[3:])
     foreign = PLAN.model_copy(update={"changes": (*PLAN.changes[:3], *by_hand), "handover": ("kubectl apply -f x",)})
-    assert "by you: set AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true" in told(foreign)
+    assert "by you: set AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=true" in details_text(foreign)
     assert "custom networking" not in brief(foreign)
     assert taken_back(foreign) == ("", "subnets and CIDR")
 
@@ -140,11 +140,11 @@ def test_given_leaked_enis_that_are_deleted_then_nothing_is_offered_to_roll_back
     assert "failed before anything was changed" in plain(healed(plan=LEAKS, steps=failed, outcome=Outcome.UNDONE))
 
 
-@pytest.mark.parametrize(("expected", "said"), [(4, True), (2, False), (1, False), (None, False)])
-def test_given_an_expectation_then_the_message_says_when_it_was_not_met(expected: int | None, said: bool) -> None:
+@pytest.mark.parametrize(("expected", "reported"), [(4, True), (2, False), (1, False), (None, False)])
+def test_given_an_expectation_then_the_message_says_when_it_was_not_met(expected: int | None, reported: bool) -> None:
     result: Verification = VERIFICATION.model_copy(update={"expected": expected, "still_stuck": ("default/x",)})
     text = render(healed(verification=result, outcome=Outcome.PARTLY)).text
-    assert ("expected 4 healed now, 2 are" in text) is said
+    assert ("expected 4 healed now, 2 are" in text) is reported
 
 
 def test_given_a_rollback_of_tags_when_done_then_it_says_so() -> None:

@@ -29,13 +29,13 @@ RECORDS = Path(__file__).parents[2] / "data" / "records"
 
 
 def needed(facts: Snapshot, **options: Any) -> BlockRequirement:
-    known = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    return requirement(facts, diagnose(facts), PlanningOptions(**known))
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return requirement(facts, diagnose(facts), PlanningOptions(**values))
 
 
 def planned(facts: Snapshot, **options: Any) -> Plan:
-    known = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    return first_plan(facts, PlanningOptions(**known))
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    return first_plan(facts, PlanningOptions(**values))
 
 
 def refusal(facts: Snapshot, **options: Any) -> str:
@@ -49,7 +49,7 @@ def refusal(facts: Snapshot, **options: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("facts", "taken", "whose"),
+    ("facts", "taken", "owner"),
     [
         (snapshot(*FULL), "10.0.0.0/16", "CIDR of vpc-1"),
         (snapshot(*FULL, cluster=Cluster(name="prod", service_cidrs=("100.64.0.0/16",))), "100.64.0.0/16", "services"),
@@ -68,9 +68,9 @@ def refusal(facts: Snapshot, **options: Any) -> str:
     ids=["vpc", "services", "remote-network", "peer", "route"],
 )
 def test_given_a_range_that_somebody_has_then_it_is_excluded_by_name_and_the_plan_keeps_off(
-    facts: Snapshot, taken: str, whose: str
+    facts: Snapshot, taken: str, owner: str
 ) -> None:
-    assert whose in needed(facts).excluded[taken]
+    assert owner in needed(facts).excluded[taken]
     assert not NETWORK(planned(facts).block).overlaps(NETWORK(taken))
 
 
@@ -119,9 +119,9 @@ def test_given_no_pool_then_the_refusal_says_that_none_is_configured() -> None:
 
 def test_given_a_vpc_at_its_cidr_quota_then_the_refusal_names_the_quota_and_the_command() -> None:
     crowded = vpc("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
-    said = refusal(snapshot(*FULL, vpc=crowded, quotas=READ))
-    assert "has 5 IPv4 CIDRs and the quota is 5" in said
-    assert "--quota-code L-83CA0A9D --desired-value 10" in said
+    message = refusal(snapshot(*FULL, vpc=crowded, quotas=READ))
+    assert "has 5 IPv4 CIDRs and the quota is 5" in message
+    assert "--quota-code L-83CA0A9D --desired-value 10" in message
     assert planned(snapshot(*FULL, vpc=crowded, quotas=Quotas(cidrs_per_vpc=50))).source == "new-cidr"
 
 
@@ -139,9 +139,9 @@ def test_given_a_vpc_at_its_cidr_quota_with_room_in_a_cgnat_cidr_then_the_room_i
 
 
 def test_given_a_vpc_at_its_subnet_quota_then_the_refusal_names_the_quota_and_the_command() -> None:
-    said = refusal(snapshot(*FULL, vpc=vpc(subnet_count=199), quotas=READ))
-    assert "has 199 subnets, 2 more are needed and the quota is 200" in said
-    assert "--quota-code L-407747CB" in said
+    message = refusal(snapshot(*FULL, vpc=vpc(subnet_count=199), quotas=READ))
+    assert "has 199 subnets, 2 more are needed and the quota is 200" in message
+    assert "--quota-code L-407747CB" in message
     assert planned(snapshot(*FULL, vpc=vpc(subnet_count=198)))
 
 
@@ -339,9 +339,9 @@ def test_given_leaked_enis_then_the_options_tell_how_many() -> None:
 
 
 def test_given_a_vpc_of_which_little_is_known_then_the_plan_says_what_the_block_was_not_held_against() -> None:
-    told = planned(snapshot(*FULL, vpc=vpc(cidrs=()), unread=("route tables: denied",))).unknown
-    assert "the CIDRs of vpc-1: AWS refuses a block that overlaps one" in told
-    assert "the routes of vpc-1: the block may be in use behind one" in told
+    unknown = planned(snapshot(*FULL, vpc=vpc(cidrs=()), unread=("route tables: denied",))).unknown
+    assert "the CIDRs of vpc-1: AWS refuses a block that overlaps one" in unknown
+    assert "the routes of vpc-1: the block may be in use behind one" in unknown
     routes = (Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a"),)
     assert not any("vpc-1" in item for item in planned(snapshot(*FULL, vpc=vpc(routes=routes))).unknown)
 

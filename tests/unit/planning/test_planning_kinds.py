@@ -42,8 +42,8 @@ def test_given_nodes_of_one_eni_then_their_replacement_is_not_promised_by_any_ne
 def on_cards(*cards: tuple[int | None, int], instance_type: str = "p5.48xlarge") -> Diagnosis:
     """A node whose ENIs are told as (card, addresses), in a full subnet."""
     enis = tuple(
-        NetworkInterface(id=f"eni-{n}", subnet_id="subnet-a", primary=n == 0, addresses=held, network_card=card)
-        for n, (card, held) in enumerate(cards)
+        NetworkInterface(id=f"eni-{n}", subnet_id="subnet-a", primary=n == 0, addresses=addresses, network_card=card)
+        for n, (card, addresses) in enumerate(cards)
     )
     host = Node(name="gpu", zone=az("a"), instance_type=instance_type, max_enis=64, interfaces=enis)
     return diagnose(snapshot(Part((host,), pods(1, "gpu"), (subnet("a", free=0),))))
@@ -59,7 +59,7 @@ def test_given_the_cards_were_not_read_when_ipamds_enis_fill_the_default_card_th
 def test_given_the_cards_were_not_read_when_an_eni_has_one_address_then_slots_stay_unknown() -> None:
     result = on_cards((None, 50), (None, 1))
     assert not result.nodes[0].relieved_now
-    assert any("network cards" in told for told in result.unknown)
+    assert any("network cards" in text for text in result.unknown)
 
 
 def test_given_every_eni_has_addresses_for_pods_then_all_are_on_the_default_card() -> None:
@@ -79,15 +79,15 @@ def test_given_nodes_on_an_outpost_then_no_subnet_of_the_region_is_offered_to_th
     idle = Part(subnets=(subnet("a", id="idle", cidr="10.0.80.0/24", free=200),))
     with pytest.raises(CannotPlan) as refused:
         first_plan(snapshot(on_outpost(), zone("a", free=150), idle))
-    others = [told for told in refused.value.alternatives if "outpost" not in told.lower()]
-    assert not any("subnet-a" in told or "node-a7" in told for told in others), others
+    others = [text for text in refused.value.alternatives if "outpost" not in text.lower()]
+    assert not any("subnet-a" in text or "node-a7" in text for text in others), others
 
 
 def test_given_nodes_on_an_outpost_beside_others_then_discovery_is_a_high_risk_for_them() -> None:
     # ipamd looks for tagged subnets by VPC and zone alone, so it finds the Region's from the Outpost too.
     made = first_plan(snapshot(zone("a", free=0, stuck=1), on_outpost(9)), PlanningOptions(strategy="subnet-discovery"))
-    [told] = [risk for risk in made.risks if risk.id == "outpost-nodes"]
-    assert told.severity is Severity.HIGH
+    [outpost_risk] = [risk for risk in made.risks if risk.id == "outpost-nodes"]
+    assert outpost_risk.severity is Severity.HIGH
     assert made.heals_now == 1
     assert any(f"--outpost-arn {OUTPOST}" in command for command in made.alternatives)
 
@@ -103,8 +103,8 @@ def siblings(snapshot_: object) -> str:
 def beside(letter: str, **fields: object) -> Part:
     """Another node subnet of zone a with 180 free addresses."""
     cidr = f"10.0.{ord(letter)}.0/24"
-    known = {"id": f"subnet-{letter}", "cidr": cidr, "free": 180, "route_table": "rtb-a", "network_acl": "acl-a"}
-    return Part((node("a", ord(letter), home=f"subnet-{letter}"),), (), (subnet("a", **known | fields),))  # type: ignore[arg-type]
+    defaults = {"id": f"subnet-{letter}", "cidr": cidr, "free": 180, "route_table": "rtb-a", "network_acl": "acl-a"}
+    return Part((node("a", ord(letter), home=f"subnet-{letter}"),), (), (subnet("a", **defaults | fields),))  # type: ignore[arg-type]
 
 
 def test_given_siblings_then_one_with_the_same_way_out_goes_first_and_another_way_out_is_said() -> None:
@@ -114,10 +114,12 @@ def test_given_siblings_then_one_with_the_same_way_out_goes_first_and_another_wa
 
 
 def test_given_an_eniconfig_that_is_not_there_then_the_siblings_command_makes_it() -> None:
-    told = siblings(snapshot(zone("a", free=0, stuck=1), beside("s"), env=CUSTOM))
-    assert "kubectl apply -f - <<< " in told
-    told = siblings(snapshot(zone("a", free=0, stuck=1), beside("s"), Part(eni_configs=(eni_config("a"),)), env=CUSTOM))
-    assert f"kubectl patch eniconfig {az('a')} " in told
+    advice = siblings(snapshot(zone("a", free=0, stuck=1), beside("s"), env=CUSTOM))
+    assert "kubectl apply -f - <<< " in advice
+    advice = siblings(
+        snapshot(zone("a", free=0, stuck=1), beside("s"), Part(eni_configs=(eni_config("a"),)), env=CUSTOM)
+    )
+    assert f"kubectl patch eniconfig {az('a')} " in advice
 
 
 def test_given_labels_are_all_that_lacks_then_no_sibling_is_offered() -> None:
@@ -128,8 +130,8 @@ def test_given_labels_are_all_that_lacks_then_no_sibling_is_offered() -> None:
     only_on = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG": "true"}
     with pytest.raises(CannotPlan, match="kubectl label node") as refused:
         first_plan(snapshot(roomy, meant, pod_subnet, env=only_on))
-    assert not any("eniconfig" in told for told in refused.value.alternatives)
-    assert not any("create-tags" in told for told in refused.value.alternatives)
+    assert not any("eniconfig" in text for text in refused.value.alternatives)
+    assert not any("create-tags" in text for text in refused.value.alternatives)
 
 
 # --- Node limits of several kinds, node subnets that are reserved
@@ -140,16 +142,16 @@ def test_given_full_nodes_of_two_types_then_each_is_told_with_what_it_holds() ->
     one, other = node("a", enis=full), node("a", 1, enis=(15, 15, 15, 15), instance_type="m5.xlarge", max_enis=4)
     other = other.model_copy(update={"addresses_per_eni": 15})
     hosts = Part((one, other), (*pods(1, one.name), *pods(1, other.name)), (subnet("a", free=100),))
-    told = diagnose(snapshot(hosts)).summary
-    assert "every ENI of the instance type is attached" in told
-    assert "t3.medium holds 17 pods" in told
-    assert "m5.xlarge holds 58 pods" in told
+    summary = diagnose(snapshot(hosts)).summary
+    assert "every ENI of the instance type is attached" in summary
+    assert "t3.medium holds 17 pods" in summary
+    assert "m5.xlarge holds 58 pods" in summary
 
 
 def test_given_a_setting_that_keeps_enis_from_nodes_then_the_limit_names_it() -> None:
-    told = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6)), env={"MAX_ENI": "2"})).summary
-    assert "MAX_ENI=2" in told
-    assert "t3.medium holds 12 pods" in told
+    summary = diagnose(snapshot(zone("a", free=90, stuck=1, enis=(6, 6)), env={"MAX_ENI": "2"})).summary
+    assert "MAX_ENI=2" in summary
+    assert "t3.medium holds 12 pods" in summary
 
 
 @pytest.mark.parametrize(
@@ -190,5 +192,5 @@ def test_given_routes_that_a_gateway_may_have_propagated_then_nothing_is_refused
 
 @pytest.mark.parametrize("origin", ["EnableVgwRoutePropagation", "Advertisement"])
 def test_given_an_origin_that_propagates_then_the_route_counts_apart(origin: str) -> None:
-    told = {"destination": "172.16.0.0/24", "target": "vgw-1", "route_table": "rtb-a", "origin": origin}
-    assert Route.model_validate(told).propagated is True
+    route = {"destination": "172.16.0.0/24", "target": "vgw-1", "route_table": "rtb-a", "origin": origin}
+    assert Route.model_validate(route).propagated is True

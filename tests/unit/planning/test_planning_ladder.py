@@ -34,23 +34,23 @@ FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
 TAGGED = {"eks-ip-remediator:pod-subnet": "prod"}
 
 
-def leaked(*zones: str, each: int = 6, **fields: Any) -> tuple[LeakedInterface, ...]:
-    known = {"cluster": "prod", "addresses": each} | fields
-    return tuple(LeakedInterface(id=f"eni-x{zone}", subnet_id=f"subnet-{zone}", **known) for zone in zones)
+def leaked(*zones: str, addresses: int = 6, **fields: Any) -> tuple[LeakedInterface, ...]:
+    defaults = {"cluster": "prod", "addresses": addresses} | fields
+    return tuple(LeakedInterface(id=f"eni-x{zone}", subnet_id=f"subnet-{zone}", **defaults) for zone in zones)
 
 
 def spare(letter: str = "a", **fields: Any) -> Part:
     """A subnet that nobody uses yet."""
-    known: dict[str, Any] = {"id": f"spare-{letter}", "cidr": f"10.0.10{ord(letter) - 97}.0/24", "free": 251}
-    return Part(subnets=(subnet(letter, **(known | fields)),))
+    defaults: dict[str, Any] = {"id": f"spare-{letter}", "cidr": f"10.0.10{ord(letter) - 97}.0/24", "free": 251}
+    return Part(subnets=(subnet(letter, **(defaults | fields)),))
 
 
-def reason(found: Plan, option: str) -> str:
-    return next(one.reason for one in found.options if one.option == option)
+def reason(made: Plan, option: str) -> str:
+    return next(one.reason for one in made.options if one.option == option)
 
 
-def taken(found: Plan) -> list[str]:
-    return [option.option for option in found.options if option.taken]
+def taken(made: Plan) -> list[str]:
+    return [option.option for option in made.options if option.taken]
 
 
 def test_whatever_is_taken_every_rung_and_every_advice_is_told_in_the_same_order() -> None:
@@ -84,13 +84,13 @@ def test_given_a_forecast_then_the_reason_says_when_it_is_full_again() -> None:
     short = zone("a", free=1, stuck=1)
     forecast = tuple(subnet.model_copy(update={"full_at": now + timedelta(days=1)}) for subnet in short.subnets)
     facts = snapshot(
-        Part(short.nodes, short.pods, forecast), taken_at=now, leaked_interfaces=leaked("a", each=9), env={}
+        Part(short.nodes, short.pods, forecast), taken_at=now, leaked_interfaces=leaked("a", addresses=9), env={}
     )
     assert "full again after 4 more, in about 4 days" in reason(first_plan(facts), "delete-leaked-enis")
 
 
 @pytest.mark.parametrize(
-    ("fields", "each", "said"),
+    ("fields", "addresses", "phrase"),
     [
         ({"cluster": "other"}, 6, "none of which says that it was this cluster's"),
         ({"cluster": None}, 6, "none of which says that it was this cluster's"),
@@ -100,12 +100,12 @@ def test_given_a_forecast_then_the_reason_says_when_it_is_full_again() -> None:
     ids=["another-clusters", "nobodys", "unknown-instance", "one-too-few"],
 )
 def test_given_leaked_enis_that_are_not_ours_or_too_few_then_they_are_left_alone(
-    fields: dict[str, Any], each: int, said: str
+    fields: dict[str, Any], addresses: int, phrase: str
 ) -> None:
     # A t3.medium asks for all six addresses of a new ENI at once: five do not help it.
-    result = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b", each=each, **fields)))
+    result = first_plan(snapshot(*FULL, leaked_interfaces=leaked("a", "b", addresses=addresses, **fields)))
     assert result.strategy == "custom-networking"
-    assert said in reason(result, "delete-leaked-enis")
+    assert phrase in reason(result, "delete-leaked-enis")
 
 
 def test_given_a_leaked_eni_of_an_instance_of_the_cluster_then_it_is_ours_without_the_clusters_tag() -> None:
@@ -114,20 +114,20 @@ def test_given_a_leaked_eni_of_an_instance_of_the_cluster_then_it_is_ours_withou
 
 
 def test_given_room_on_the_nodes_enis_then_single_addresses_are_enough() -> None:
-    facts = snapshot(zone("a", free=0, stuck=2, enis=(4,)), leaked_interfaces=leaked("a", each=2))
+    facts = snapshot(zone("a", free=0, stuck=2, enis=(4,)), leaked_interfaces=leaked("a", addresses=2))
     assert first_plan(facts).strategy == "delete-leaked-enis"
 
 
 def test_given_two_nodes_that_compete_then_what_one_takes_is_not_counted_twice() -> None:
     hosts = Part((node("a", 0), node("a", 1)), pods(1, "node-a0") + pods(1, "node-a1"), (subnet("a", free=0),))
-    assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", each=11))).strategy == "custom-networking"
-    assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", each=12))).strategy == "delete-leaked-enis"
+    assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", addresses=11))).strategy == "custom-networking"
+    assert first_plan(snapshot(hosts, leaked_interfaces=leaked("a", addresses=12))).strategy == "delete-leaked-enis"
 
 
 def test_given_no_pod_that_waits_yet_then_the_next_eni_must_fit_and_a_forecast_wants_more_than_a_delay() -> None:
     full = zone("a", free=0)
-    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=5))).strategy == "custom-networking"
-    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", each=6))).strategy == "delete-leaked-enis"
+    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", addresses=5))).strategy == "custom-networking"
+    assert first_plan(snapshot(full, leaked_interfaces=leaked("a", addresses=6))).strategy == "delete-leaked-enis"
     soon = datetime(2026, 3, 2, tzinfo=UTC)
     forecast = tuple(subnet.model_copy(update={"free": 3, "full_at": soon}) for subnet in full.subnets)
     facts = snapshot(Part(full.nodes, (), forecast), taken_at=soon - timedelta(hours=5), leaked_interfaces=leaked("a"))
@@ -148,12 +148,12 @@ def test_given_a_node_of_unknown_limits_then_nothing_is_proved_and_space_is_adde
 
 
 def test_given_prefix_delegation_then_single_addresses_are_no_cure() -> None:
-    facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b", each=40), env=PREFIXES)
+    facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b", addresses=40), env=PREFIXES)
     assert "single addresses are not what is missing" in reason(first_plan(facts), "delete-leaked-enis")
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "phrase"),
     [
         (
             PlanningOptions(strategy="custom-networking", insists=True),
@@ -162,18 +162,18 @@ def test_given_prefix_delegation_then_single_addresses_are_no_cure() -> None:
         (PlanningOptions(block=IPv4Network("100.99.0.0/22")), "this run asks for the block 100.99.0.0/22"),
     ],
 )
-def test_given_a_run_that_asks_for_something_then_it_gets_that(options: PlanningOptions, said: str) -> None:
+def test_given_a_run_that_asks_for_something_then_it_gets_that(options: PlanningOptions, phrase: str) -> None:
     facts = snapshot(*FULL, leaked_interfaces=leaked("a", "b"))
     result = first_plan(facts, options)
     assert result.strategy == "custom-networking"
-    assert said in reason(result, "delete-leaked-enis")
+    assert phrase in reason(result, "delete-leaked-enis")
 
 
 def test_given_many_leaked_enis_then_the_first_are_named_and_the_rest_counted() -> None:
     many = tuple(LeakedInterface(id=f"eni-{number:03}", subnet_id="subnet-a", cluster="prod") for number in range(99))
-    told = reason(first_plan(snapshot(*FULL, leaked_interfaces=many)), "delete-leaked-enis")
-    assert "eni-004 and 94 more" in told
-    assert "eni-005" not in told
+    text = reason(first_plan(snapshot(*FULL, leaked_interfaces=many)), "delete-leaked-enis")
+    assert "eni-004 and 94 more" in text
+    assert "eni-005" not in text
 
 
 def test_given_thousands_of_leaked_enis_then_one_plan_deletes_the_largest_and_stays_small() -> None:
@@ -232,7 +232,7 @@ def test_given_eniconfigs_of_the_zones_before_custom_networking_is_on_then_their
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "phrase"),
     [
         ({"free": 8}, "has 8 free addresses, 9 are needed"),
         ({"free": None}, "has an unknown number of free addresses"),
@@ -244,11 +244,11 @@ def test_given_eniconfigs_of_the_zones_before_custom_networking_is_on_then_their
     ],
 )
 def test_given_a_subnet_that_does_not_fit_then_it_is_passed_over_with_the_reason(
-    fields: dict[str, Any], said: str
+    fields: dict[str, Any], phrase: str
 ) -> None:
     result = first_plan(snapshot(zone("a", free=0, stuck=1), spare(**({"tags": TAGGED} | fields))))
     assert taken(result) == ["new-cidr"]
-    assert f"spare-a of {az('a')} {said}" in reason(result, "existing-subnet")
+    assert f"spare-a of {az('a')} {phrase}" in reason(result, "existing-subnet")
 
 
 def test_given_a_subnet_that_belongs_to_several_clusters_and_this_one_then_it_is_used() -> None:
@@ -328,8 +328,8 @@ def test_given_a_small_pool_then_the_plan_makes_do_with_what_is_free(pool: str, 
 
 def test_given_more_nodes_than_the_largest_subnet_serves_then_the_plan_says_so() -> None:
     crowd = zone("a", free=0, stuck=1, nodes=1000)
-    told = reason(first_plan(snapshot(crowd)), "new-cidr")
-    assert told.endswith("a /18 has 16,379 addresses and a zone's nodes can hold 18,000")
+    text = reason(first_plan(snapshot(crowd)), "new-cidr")
+    assert text.endswith("a /18 has 16,379 addresses and a zone's nodes can hold 18,000")
     assert "can hold" not in reason(first_plan(snapshot(zone("a", free=0, stuck=1, nodes=900))), "new-cidr")
 
 
@@ -366,7 +366,7 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "phrases"),
     [
         (
             {"quotas": Quotas(applied=True, routes_per_table=2)},
@@ -382,19 +382,19 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
     ids=["routes", "address-units", "interfaces", "subnets"],
 )
 def test_given_a_quota_in_the_way_then_the_refusal_has_its_code_and_the_command(
-    facts: dict[str, Any], said: tuple[str, ...]
+    facts: dict[str, Any], phrases: tuple[str, ...]
 ) -> None:
     with pytest.raises(CannotPlan) as caught:
         first_plan(snapshot(*FULL, vpc=_busy(), **facts))
-    assert all(words in str(caught.value) for words in said)
+    assert all(words in str(caught.value) for words in phrases)
     assert "aws service-quotas request-service-quota-increase --service-code vpc --quota-code" in str(caught.value)
     assert caught.value.alternatives
 
 
 def test_given_the_local_routes_in_a_hand_written_document_then_they_are_not_counted_twice() -> None:
     local = Route(destination="10.0.0.0/16", target="local", route_table="rtb-a")
-    known = _busy()
-    facts = known.model_copy(update={"routes": (local, *known.routes)})
+    busy = _busy()
+    facts = busy.model_copy(update={"routes": (local, *busy.routes)})
     room = Quotas(applied=True, routes_per_table=3)
     assert first_plan(snapshot(*FULL, vpc=facts, quotas=room)).source == "new-cidr"
 
@@ -403,16 +403,16 @@ def test_given_the_local_routes_in_a_hand_written_document_then_they_are_not_cou
 
 
 def test_given_space_that_no_subnet_has_then_the_commands_that_offer_it_are_told_beside_plan_and_refusal() -> None:
-    told = (
+    advice = (
         "space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
         f"vpc-1 --availability-zone {az('a')} --cidr-block 10.0.2.0/24 --tag-specifications "
         "'ResourceType=subnet,Tags=[{Key=eks-ip-remediator:pod-subnet,Value=prod}]' "
         f"(likewise 10.0.3.0/24 in {az('b')}); route table rtb-a"
     )
-    assert told in first_plan(snapshot(*FULL)).alternatives
+    assert advice in first_plan(snapshot(*FULL)).alternatives
     with pytest.raises(CannotPlan) as caught:
         first_plan(snapshot(*FULL, quotas=Quotas(applied=True, cidrs_per_vpc=1)))
-    assert caught.value.alternatives[0] == told
+    assert caught.value.alternatives[0] == advice
 
 
 def test_given_what_was_offered_then_the_next_plan_uses_it() -> None:
@@ -426,7 +426,7 @@ def test_given_what_was_offered_then_the_next_plan_uses_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "known",
+    "full_vpc",
     [
         vpc(subnet_count=3),
         vpc(subnet_count=None),
@@ -436,8 +436,8 @@ def test_given_what_was_offered_then_the_next_plan_uses_it() -> None:
     ],
     ids=["unread subnets", "unknown number", "full", "cg-nat", "going"],
 )
-def test_given_no_space_that_is_surely_free_then_none_is_offered(known: Vpc) -> None:
-    assert not any("create-subnet" in text for text in first_plan(snapshot(*FULL, vpc=known)).alternatives)
+def test_given_no_space_that_is_surely_free_then_none_is_offered(full_vpc: Vpc) -> None:
+    assert not any("create-subnet" in text for text in first_plan(snapshot(*FULL, vpc=full_vpc)).alternatives)
 
 
 def _busy() -> Vpc:
@@ -493,7 +493,7 @@ def test_given_a_forecast_that_outgrows_the_factor_then_the_subnet_lasts_half_a_
 
 
 @pytest.mark.parametrize(
-    ("env", "enis", "said"),
+    ("env", "enis", "phrase"),
     [
         ({}, (6, 6), "hold back up to 6 addresses on a spare ENI each; WARM_IP_TARGET=2 MINIMUM_IP_TARGET=7"),
         ({}, (6,), "no node has a spare ENI now"),
@@ -503,10 +503,10 @@ def test_given_a_forecast_that_outgrows_the_factor_then_the_subnet_lasts_half_a_
     ],
 )
 def test_given_warm_targets_then_the_advice_counts_what_they_hold_back(
-    env: dict[str, str], enis: tuple[int, ...], said: str
+    env: dict[str, str], enis: tuple[int, ...], phrase: str
 ) -> None:
     facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=0, enis=enis), env=env)
-    assert said in reason(first_plan(facts), "reclaim-warm")
+    assert phrase in reason(first_plan(facts), "reclaim-warm")
 
 
 def test_given_max_pods_beyond_what_custom_networking_leaves_then_the_advice_computes_it() -> None:
@@ -518,12 +518,12 @@ def test_given_max_pods_beyond_what_custom_networking_leaves_then_the_advice_com
 
 
 @pytest.mark.parametrize(
-    ("karpenter", "said"),
+    ("karpenter", "phrase"),
     [(True, "set RESERVED_ENIS=1"), (False, "does not use Karpenter"), (None, "is not known")],
 )
-def test_given_karpenter_or_not_then_reserved_enis_is_advised_or_not(karpenter: bool | None, said: str) -> None:
+def test_given_karpenter_or_not_then_reserved_enis_is_advised_or_not(karpenter: bool | None, phrase: str) -> None:
     facts = snapshot(*FULL, cluster=Cluster(name="prod", vpc_id="vpc-1", karpenter=karpenter))
-    assert said in reason(first_plan(facts), "reserved-enis")
+    assert phrase in reason(first_plan(facts), "reserved-enis")
 
 
 # --- Quotas of zones, and routes that propagate
@@ -570,10 +570,10 @@ def test_given_a_roomy_subnet_that_other_nodes_of_the_zone_use_then_the_command_
     # but not with the tags of another cluster, nor too small for what the node asks for at once
     for fields in ({"tags": {"kubernetes.io/cluster/other": "owned"}}, {"free": 5}):
         kept = other.subnets[0].model_copy(update=fields)
-        told = reason(
+        text = reason(
             first_plan(snapshot(zone("a", free=0, stuck=1), Part(other.nodes, (), (kept,)))), "sibling-subnet"
         )
-        assert "subnet-z" not in told
+        assert "subnet-z" not in text
 
 
 def test_given_reservations_then_what_they_keep_from_nodes_does_not_count_as_free() -> None:
@@ -627,19 +627,19 @@ def test_given_warm_enis_on_nodes_then_the_option_before_a_new_cidr_says_what_th
     made = first_plan(snapshot(zone("a", free=0, stuck=1), calm))
     names = [option.option for option in made.options]
     assert names.index("reclaim-warm") < names.index("new-cidr")
-    told = reason(made, "reclaim-warm")
-    assert f"up to 12 become free in {az('a')}, enough for the 6 that its nodes ask for" in told
-    assert "kubectl -n kube-system set env daemonset/aws-node WARM_IP_TARGET=2 MINIMUM_IP_TARGET=" in told
-    assert "EC2 call" in told
+    text = reason(made, "reclaim-warm")
+    assert f"up to 12 become free in {az('a')}, enough for the 6 that its nodes ask for" in text
+    assert "kubectl -n kube-system set env daemonset/aws-node WARM_IP_TARGET=2 MINIMUM_IP_TARGET=" in text
+    assert "EC2 call" in text
     addon = first_plan(snapshot(zone("a", free=0, stuck=1), calm, cni=Cni(owner="addon", version="v1.19.0")))
     assert "aws eks update-addon --cluster-name prod --addon-name vpc-cni" in reason(addon, "reclaim-warm")
 
 
 def test_given_instances_that_cannot_have_prefixes_then_the_advice_says_on_which() -> None:
     xen, nitro = (
-        zone(each, free=0, stuck=1, instance_type=kind) for each, kind in (("a", "t2.micro"), ("b", "m5.large"))
+        zone(letter, free=0, stuck=1, instance_type=kind) for letter, kind in (("a", "t2.micro"), ("b", "m5.large"))
     )
     assert "t2.micro cannot have prefixes" in reason(first_plan(snapshot(xen)), "prefix-delegation")
-    told = reason(first_plan(snapshot(xen, nitro)), "prefix-delegation")
-    assert "ENABLE_PREFIX_DELEGATION=true" in told
-    assert "not on t2.micro" in told
+    text = reason(first_plan(snapshot(xen, nitro)), "prefix-delegation")
+    assert "ENABLE_PREFIX_DELEGATION=true" in text
+    assert "not on t2.micro" in text

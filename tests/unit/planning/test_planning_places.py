@@ -70,11 +70,11 @@ def test_given_sources_of_nodes_that_were_not_read_then_a_further_zone_is_a_high
 ) -> None:
     host = node("a", provisioner=provisioner, group="workers")
     one = Part((host,), pods(1, host.name), (subnet("a", free=0),))
-    told = risk(first_plan(snapshot(one, THIRD, cluster=cluster(**of))), "zones-without-eniconfig")
-    assert told is not None
-    assert told.severity is Severity.HIGH
-    assert named in told.found
-    assert az("c") in told.breaks
+    warning = risk(first_plan(snapshot(one, THIRD, cluster=cluster(**of))), "zones-without-eniconfig")
+    assert warning is not None
+    assert warning.severity is Severity.HIGH
+    assert named in warning.found
+    assert az("c") in warning.breaks
     # and where the VPC has no further zone there is none
     assert risk(first_plan(snapshot(one, cluster=cluster(**of))), "zones-without-eniconfig") is None
 
@@ -82,9 +82,9 @@ def test_given_sources_of_nodes_that_were_not_read_then_a_further_zone_is_a_high
 def test_given_zones_that_a_person_leaves_out_then_it_is_a_high_risk() -> None:
     groups = (NodeGroup(name="w", subnets=("subnet-c",)),)
     facts = snapshot(*FULL, THIRD, cluster=cluster(node_groups=groups))
-    told = risk(first_plan(facts, PlanningOptions(zones=(az("a"), az("b")))), "zones-without-eniconfig")
-    assert told is not None
-    assert f"node group w can launch nodes in {az('c')}" in told.found
+    warning = risk(first_plan(facts, PlanningOptions(zones=(az("a"), az("b")))), "zones-without-eniconfig")
+    assert warning is not None
+    assert f"node group w can launch nodes in {az('c')}" in warning.found
 
 
 # --- Outposts
@@ -99,9 +99,9 @@ def on_outpost(**fields: Any) -> Part:
 def test_given_nodes_on_an_outpost_beside_nodes_of_the_region_then_nothing_is_promised_to_them() -> None:
     made = first_plan(snapshot(FULL[0], on_outpost(outpost_arn=OUTPOST)))
     assert made.heals_now == 1
-    told = risk(made, "outpost-nodes")
-    assert told is not None
-    assert told.severity is Severity.HIGH
+    warning = risk(made, "outpost-nodes")
+    assert warning is not None
+    assert warning.severity is Severity.HIGH
     # and the new subnet gets the way out of the Region's
     assert [subnet.route_table for subnet in made.subnets] == ["rtb-a"]
 
@@ -117,12 +117,12 @@ def test_given_nodes_in_need_on_an_outpost_only_then_the_refusal_says_so(told_by
     facts = snapshot(part, zone("b", free=90), vpc=vpc(routes=routes if told_by == "local gateway" else ()))
     with pytest.raises(CannotPlan, match="on an Outpost") as refused:
         first_plan(facts)
-    [cure] = [told for told in refused.value.alternatives if "--outpost-arn" in told]
+    [cure] = [text for text in refused.value.alternatives if "--outpost-arn" in text]
     assert f"--outpost-arn {OUTPOST if told_by != 'local gateway' else '$(aws outposts list-outposts'}" in cure
     assert "--availability-zone ap-northeast-2a" in cure
     assert "--cidr-block 10.0.0.0/24" in cure
     assert "kubectl label node node-a7 " in cure
-    assert not any("create-tags" in told for told in refused.value.alternatives)
+    assert not any("create-tags" in text for text in refused.value.alternatives)
     [judged] = [one for one in diagnose(facts).nodes if one.name == "node-a7"]
     assert not judged.relieved_now
 
@@ -166,9 +166,9 @@ def test_given_a_full_node_subnet_and_a_shortage_that_nobody_waits_for_then_comi
 ):
     made = first_plan(snapshot(zone("a", free=0), zone("b", free=90)))
     assert "on the present nodes, for no node can be launched in subnet-a" in made.expectation
-    told = risk(made, "node-subnets-full")
-    assert told is not None
-    assert "custom networking makes it worse" in told.breaks
+    warning = risk(made, "node-subnets-full")
+    assert warning is not None
+    assert "custom networking makes it worse" in warning.breaks
 
 
 def test_given_cluster_subnets_below_what_eks_needs_then_they_are_told_whatever_the_verdict() -> None:

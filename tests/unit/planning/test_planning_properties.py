@@ -196,9 +196,9 @@ def test_no_block_equals_contains_or_lies_inside_a_range_that_somebody_has(
 
 
 @examples(0.5)
-@given(facts=clusters(), wish=st.sampled_from(["custom-networking", "subnet-discovery", "auto"]), data=st.data())
+@given(facts=clusters(), strategy=st.sampled_from(["custom-networking", "subnet-discovery", "auto"]), data=st.data())
 def test_the_order_in_which_apis_list_things_changes_nothing(
-    facts: Snapshot, wish: RequestedStrategy, data: st.DataObject
+    facts: Snapshot, strategy: RequestedStrategy, data: st.DataObject
 ) -> None:
     leaked = tuple(
         LeakedInterface(id=f"eni-{number}", subnet_id="subnet-a", addresses=6, cluster="prod") for number in range(3)
@@ -211,11 +211,11 @@ def test_the_order_in_which_apis_list_things_changes_nothing(
             for name in lists
         }
     )
-    assert outcome(shuffled, wish) == outcome(facts, wish)
+    assert outcome(shuffled, strategy) == outcome(facts, strategy)
 
 
-def outcome(facts: Snapshot, wish: RequestedStrategy) -> Plan | str:
+def outcome(facts: Snapshot, strategy: RequestedStrategy) -> Plan | str:
     try:
-        return make_plan(facts, diagnose(facts), PlanningOptions(strategy=wish))
+        return make_plan(facts, diagnose(facts), PlanningOptions(strategy=strategy))
     except CannotPlan as refusal:
         return str(refusal)

@@ -27,15 +27,15 @@ def test_given_two_eniconfigs_in_a_zone_then_only_the_short_one_is_pointed_elsew
     assert (subnet.route_table, subnet.network_acl) == ("rtb-n", "acl-n")
     assert [change.target for change in made.changes if change.action == "apply_eniconfig"] == ["web-1a"]
     assert made.heals_now == 2
-    assert any("ENIConfig vault-1a" in told and "230 free addresses" in told for told in made.alternatives)
+    assert any("ENIConfig vault-1a" in text and "230 free addresses" in text for text in made.alternatives)
 
 
 def test_given_two_short_eniconfigs_with_different_routes_then_one_is_served_and_the_other_named_as_next() -> None:
-    known = facts("subnet_exhausted/one-eniconfig-of-two-in-a-zone")
-    subnets = tuple(one.model_copy(update={"free": 0}) if one.id == "subnet-v" else one for one in known.subnets)
-    made = first_plan(known.model_copy(update={"subnets": subnets}))
+    recorded = facts("subnet_exhausted/one-eniconfig-of-two-in-a-zone")
+    subnets = tuple(one.model_copy(update={"free": 0}) if one.id == "subnet-v" else one for one in recorded.subnets)
+    made = first_plan(recorded.model_copy(update={"subnets": subnets}))
     assert [subnet.eni_configs for subnet in made.subnets] == [("web-1a",)]
-    assert any(told.startswith("short as well") and "vault-1a" in told for told in made.alternatives)
+    assert any(text.startswith("short as well") and "vault-1a" in text for text in made.alternatives)
 
 
 def test_given_nodes_of_one_eni_then_custom_networking_is_a_high_risk_and_no_replacement_is_promised() -> None:
@@ -50,9 +50,9 @@ def test_given_a_cordoned_host_then_its_pods_are_not_promised_before_it_is_uncor
     made = planned("subnet_exhausted/a-cordoned-host-in-a-full-subnet")
     assert (made.heals_now, made.replace_nodes) == (0, ())
     assert "1 on a-1 not before they are uncordoned" in made.expectation
-    known = facts("subnet_exhausted/a-cordoned-host-in-a-full-subnet")
+    recorded = facts("subnet_exhausted/a-cordoned-host-in-a-full-subnet")
     env = {"AWS_MANAGE_ENIS_NON_SCHEDULABLE": "true"}
-    assert first_plan(known.model_copy(update={"cni": known.cni.model_copy(update={"env": env})})).heals_now == 1
+    assert first_plan(recorded.model_copy(update={"cni": recorded.cni.model_copy(update={"env": env})})).heals_now == 1
 
 
 def test_given_xen_nodes_in_prefix_mode_then_no_prefixes_are_reserved_that_would_keep_addresses_from_them() -> None:
@@ -77,15 +77,15 @@ def test_given_a_zone_that_is_short_though_nobody_waits_there_then_the_same_plan
 def test_given_zones_with_room_then_the_plan_spares_them_and_says_what_is_free_there() -> None:
     made = planned("subnet_exhausted/other-zones-have-room")
     assert [(subnet.zone, subnet.eni_configs) for subnet in made.subnets] == [("eu-west-1a", ("eu-west-1a",))]
-    assert any("4,000 free addresses" in told and "spread" in told for told in made.alternatives)
+    assert any("4,000 free addresses" in text and "spread" in text for text in made.alternatives)
     first = planned("subnet_exhausted/short-before-anybody-waits")
-    assert any("touches eu-west-1a alone and spares eu-west-1b" in told for told in first.alternatives)
+    assert any("touches eu-west-1a alone and spares eu-west-1b" in text for text in first.alternatives)
 
 
 def test_given_security_groups_for_pods_then_max_pods_of_new_nodes_leaves_out_both_enis() -> None:
-    known = facts("node_limit/the-last-slot-is-the-trunks")
-    stuck = tuple(one.model_copy(update={"free": 0}) if one.id == "subnet-p" else one for one in known.subnets)
-    env = known.cni.env | {"MAX_ENI": "9"}
-    room = known.model_copy(update={"subnets": stuck, "cni": known.cni.model_copy(update={"env": env})})
+    recorded = facts("node_limit/the-last-slot-is-the-trunks")
+    stuck = tuple(one.model_copy(update={"free": 0}) if one.id == "subnet-p" else one for one in recorded.subnets)
+    env = recorded.cni.env | {"MAX_ENI": "9"}
+    room = recorded.model_copy(update={"subnets": stuck, "cni": recorded.cni.model_copy(update={"env": env})})
     with pytest.raises(CannotPlan, match="holds 11 pods"):
         first_plan(room)

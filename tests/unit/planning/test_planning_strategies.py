@@ -35,8 +35,8 @@ def cni(version: str | None = "v1.23.1-eksbuild.1", **env: str) -> Cni:
     return Cni(version=version, env=env)
 
 
-def actions(found: Plan) -> list[str]:
-    return [change.action for change in found.changes]
+def actions(plan: Plan) -> list[str]:
+    return [change.action for change in plan.changes]
 
 
 def test_the_command_line_offers_every_strategy() -> None:
@@ -84,13 +84,13 @@ def test_given_a_subnet_of_the_operators_then_it_is_tagged_with_what_it_lacks() 
 
 
 def test_given_a_subnet_that_the_cni_discovers_already_then_tagging_it_is_no_cure() -> None:
-    known = Part(subnets=(subnet("a", id="known", cidr="10.0.9.0/24", free=5, tags={"kubernetes.io/role/cni": "1"}),))
-    result = first_plan(snapshot(zone("a", free=0, stuck=9), known), DISCOVERY)
+    tagged = Part(subnets=(subnet("a", id="known", cidr="10.0.9.0/24", free=5, tags={"kubernetes.io/role/cni": "1"}),))
+    result = first_plan(snapshot(zone("a", free=0, stuck=9), tagged), DISCOVERY)
     assert result.source == "new-cidr"
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "phrases"),
     [
         (snapshot(*FULL, CONFIGS, env=CUSTOM), ("custom networking is on", "use custom-networking")),
         (snapshot(*FULL, cni=cni("v1.17.9")), ("does not discover subnets, 1.18.0 and later do", "update it")),
@@ -102,12 +102,12 @@ def test_given_a_subnet_that_the_cni_discovers_already_then_tagging_it_is_no_cur
     ids=["custom-networking", "too-old", "switched-off"],
 )
 def test_given_a_cluster_that_cannot_discover_then_asking_for_it_is_refused_with_the_remedy(
-    facts: Snapshot, said: tuple[str, ...]
+    facts: Snapshot, phrases: tuple[str, ...]
 ) -> None:
     with pytest.raises(CannotPlan) as caught:
         first_plan(facts, DISCOVERY)
     assert caught.value.field == "strategy"
-    assert all(words in str(caught.value) for words in said)
+    assert all(words in str(caught.value) for words in phrases)
     with pytest.raises(InvalidInput, match=r"^field 'strategy': strategy subnet-discovery is not possible"):
         required(facts, diagnose(facts), RunRequest(strategy="subnet-discovery"), PlanningOptions())
     assert first_plan(facts, PlanningOptions()).strategy.startswith("custom-networking")
@@ -123,7 +123,7 @@ def test_given_auto_and_a_cni_that_discovers_then_that_is_chosen_because_nothing
 
 
 @pytest.mark.parametrize(
-    ("facts", "strategy", "said"),
+    ("facts", "strategy", "phrase"),
     [
         (snapshot(*FULL, CONFIGS, env=CUSTOM), "custom-networking-extension", "aws-node is not restarted"),
         (snapshot(*FULL, cni=cni("v1.16.0")), "custom-networking", "does not discover"),
@@ -140,10 +140,10 @@ def test_given_auto_and_a_cni_that_discovers_then_that_is_chosen_because_nothing
     ids=["on", "too-old", "switched-off", "unknown", "would-reach-others", "scoped", "alone"],
 )
 def test_given_auto_then_the_least_disruptive_that_works_is_chosen_and_the_reason_said(
-    facts: Snapshot, strategy: str, said: str
+    facts: Snapshot, strategy: str, phrase: str
 ) -> None:
     result = first_plan(facts, AUTO)
-    assert (result.strategy, said in result.strategy_reason) == (strategy, True)
+    assert (result.strategy, phrase in result.strategy_reason) == (strategy, True)
 
 
 def test_given_auto_asked_for_by_a_run_then_leaked_enis_may_still_be_the_answer() -> None:
@@ -183,15 +183,15 @@ def test_given_node_groups_then_every_zone_gets_a_subnet_and_the_rest_is_told() 
 
 def test_given_karpenter_then_its_node_class_is_told_and_no_group_invented() -> None:
     cluster = Cluster(name="prod", vpc_id="vpc-1", karpenter=True)
-    told = first_plan(snapshot(*FULL, cluster=cluster), NODE_GROUP).handover
-    assert f'EC2NodeClass of Karpenter: subnetSelectorTerms: [{{"id": "<subnet of {az("a")}>"}}' in told[0]
-    assert not any("eksctl" in text for text in told)
+    handover = first_plan(snapshot(*FULL, cluster=cluster), NODE_GROUP).handover
+    assert f'EC2NodeClass of Karpenter: subnetSelectorTerms: [{{"id": "<subnet of {az("a")}>"}}' in handover[0]
+    assert not any("eksctl" in text for text in handover)
 
 
 def test_given_dozens_of_node_groups_then_the_first_are_told_and_the_rest_counted() -> None:
-    told = first_plan(snapshot(*FULL, cluster=groups(*(f"g{n}" for n in range(40)))), NODE_GROUP).handover
-    assert "the same for the other 35 managed node groups" in told
-    assert len(told) < 15
+    handover = first_plan(snapshot(*FULL, cluster=groups(*(f"g{n}" for n in range(40)))), NODE_GROUP).handover
+    assert "the same for the other 35 managed node groups" in handover
+    assert len(handover) < 15
 
 
 def test_given_custom_networking_then_node_groups_would_not_help() -> None:
@@ -222,8 +222,8 @@ def test_given_a_daemonset_of_others_then_subnets_are_made_and_the_cluster_is_ha
 def test_given_a_helm_release_then_the_settings_are_handed_over_as_its_values() -> None:
     release = Cni(version="v1.23.1", owner="helm", owned_by="Helm release aws-vpc-cni")
     *_, settings = first_plan(by_gitops(cni=release)).handover
-    told, _, values = settings.partition(": ")
-    assert told == "in the values of Helm release aws-vpc-cni"
+    where, _, values = settings.partition(": ")
+    assert where == "in the values of Helm release aws-vpc-cni"
     assert json.loads(values) == {"env": CUSTOM}
 
 

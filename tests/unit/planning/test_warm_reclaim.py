@@ -133,13 +133,13 @@ def worlds(draw: st.DrawFn) -> World:
     return world
 
 
-def held_by(facts: Snapshot, names: set[str]) -> Counter[str]:
-    held = Counter[str]()
-    for each in facts.nodes:
-        if each.name in names:
-            for eni in each.interfaces:
-                held[eni.subnet_id] += eni.addresses
-    return held
+def addresses_by_subnet(facts: Snapshot, names: set[str]) -> Counter[str]:
+    addresses = Counter[str]()
+    for host in facts.nodes:
+        if host.name in names:
+            for eni in host.interfaces:
+                addresses[eni.subnet_id] += eni.addresses
+    return addresses
 
 
 @given(worlds())
@@ -150,7 +150,7 @@ def test_given_a_world_at_rest_when_the_targets_are_lowered_then_at_least_what_w
     event(f"refused: {warm.refusal is not None}, enough: {warm.enough}")
     if warm.refusal is not None:
         return
-    note(f"{warm} {[(each.pods, *(eni.addresses for eni in each.interfaces)) for each in facts.nodes]} {before}")
+    note(f"{warm} {[(host.pods, *(eni.addresses for eni in host.interfaces)) for host in facts.nodes]} {before}")
 
     # when
     world.env.update(warm.settings)
@@ -161,8 +161,8 @@ def test_given_a_world_at_rest_when_the_targets_are_lowered_then_at_least_what_w
     healed = sum(before.values()) - sum(world.stuck().values())
     assert healed >= warm.heals
     calm = {host.name for host in world.hosts} - before.keys()
-    freed = held_by(facts, calm)
-    freed.subtract(held_by(world.snapshot(), calm))
+    freed = addresses_by_subnet(facts, calm)
+    freed.subtract(addresses_by_subnet(world.snapshot(), calm))
     assert all(freed[id_] >= promised for id_, promised in warm.frees.items()), (freed, warm)
 
 

@@ -65,7 +65,7 @@ def _retry_forgotten(definition: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (_no_such_action, "Close the incident: IncidentFunction has no action 'clsoe'"),
         (_field_missing, "Close the incident: action close needs field 'outcome'"),
@@ -77,13 +77,13 @@ def _retry_forgotten(definition: Machine) -> None:
         (_retry_forgotten, "Plan: Lambda.TooManyRequestsException is not retried"),
     ],
 )
-def test_a_mismatch_is_named(spoil: Callable[[Machine], None], told: str) -> None:
+def test_a_mismatch_is_named(spoil: Callable[[Machine], None], message: str) -> None:
     # given a definition in which one thing is wrong
     definition = copy.deepcopy(machine("remediate"))
     spoil(definition)
 
     # then the lint says what and where
-    assert any(problem.startswith(told) for problem in check(definition)), list(check(definition))
+    assert any(problem.startswith(message) for problem in check(definition)), list(check(definition))
 
 
 def test_every_action_is_asked_for_by_some_state() -> None:

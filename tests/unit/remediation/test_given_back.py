@@ -25,9 +25,12 @@ def holding(calm: Node, counts: tuple[int, ...]) -> list[NetworkInterface]:
     return [eni.model_copy(update={"addresses": count}) for eni, count in pairs]
 
 
-def after(*left: tuple[int, ...]) -> Verifier:
+def after(*remaining: tuple[int, ...]) -> Verifier:
     """Where the calm nodes' ENIs hold so many addresses by now."""
-    enis = {str(each.instance_id): holding(each, counts) for each, counts in zip(CALM, left, strict=True)}
+    enis = {
+        str(calm_node.instance_id): holding(calm_node, counts)
+        for calm_node, counts in zip(CALM, remaining, strict=True)
+    }
     ec2: Any = SimpleNamespace(interfaces=lambda _: SimpleNamespace(by_instance=enis))
     nobody: Any = None
     plan = first_plan(FACTS, PlanningOptions(strategy="reclaim-warm", insists=True))
@@ -35,7 +38,7 @@ def after(*left: tuple[int, ...]) -> Verifier:
 
 
 @pytest.mark.parametrize(
-    ("left", "freed", "kept_back"),
+    ("remaining", "freed", "kept_back"),
     [
         (((6, 6), (6, 6)), 0, ["subnet-a"]),
         (((6, 6), (6,)), 6, ["subnet-a"]),
@@ -46,9 +49,9 @@ def after(*left: tuple[int, ...]) -> Verifier:
     ids=["nothing yet", "an ENI left", "as promised", "a node is gone", "one took more"],
 )
 def test_given_what_the_nodes_hold_now_then_what_they_gave_back_is_held_against_the_promise(
-    left: tuple[tuple[int, ...], ...], freed: int, kept_back: list[str]
+    remaining: tuple[tuple[int, ...], ...], freed: int, kept_back: list[str]
 ) -> None:
-    verifier = after(*left)
+    verifier = after(*remaining)
     assert verifier.plan.frees == {"subnet-a": 12}
     assert verifier._freed() == {"subnet-a": freed}
     assert verifier._kept_back({"subnet-a": freed}) == kept_back

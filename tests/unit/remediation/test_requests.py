@@ -30,7 +30,7 @@ ZONES_OF_CLUSTER = (az("a"), az("b"))
 
 def custom(**fields: Any) -> Snapshot:
     """Custom networking is on, and both zones are out of addresses."""
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "env": CUSTOM,
         "eni_configs": (eni_config("a", subnet="pods-a"), eni_config("b", subnet="pods-b")),
         "subnets": (
@@ -40,22 +40,22 @@ def custom(**fields: Any) -> Snapshot:
         ),
         "vpc": vpc("100.64.0.0/16"),
     }
-    return snapshot(*FULL, **(known | fields))
+    return snapshot(*FULL, **(defaults | fields))
 
 
-def needed(facts: Snapshot, **wish: Any) -> BlockRequirement:
+def needed(facts: Snapshot, **request: Any) -> BlockRequirement:
     return required(
-        facts, diagnose(facts), RunRequest(**wish), PlanningOptions(excluded=(IPv4Network("100.80.0.0/16"),))
+        facts, diagnose(facts), RunRequest(**request), PlanningOptions(excluded=(IPv4Network("100.80.0.0/16"),))
     )
 
 
-def planned(facts: Snapshot, block: str, **wish: Any) -> Plan:
-    return plan(facts, diagnose(facts), needed(facts, block=block, **wish), IPv4Network(block))
+def planned(facts: Snapshot, block: str, **request: Any) -> Plan:
+    return plan(facts, diagnose(facts), needed(facts, block=block, **request), IPv4Network(block))
 
 
-def refused(facts: Snapshot, **wish: Any) -> str:
+def refused(facts: Snapshot, **request: Any) -> str:
     with pytest.raises(InvalidInput) as caught:
-        needed(facts, **wish)
+        needed(facts, **request)
     return str(caught.value)
 
 

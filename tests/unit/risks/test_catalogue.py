@@ -122,10 +122,10 @@ def test_given_everything_wrong_then_every_risk_of_the_catalogue_is_found_and_no
 
 def test_every_risk_has_a_severity_of_the_catalogue_and_a_page() -> None:
     for risk in every_risk():
-        known = entry(risk.id)
-        assert known is not None
-        assert risk.severity in known.severities, risk.id
-        assert risk.doc == known.doc == f"docs/risks.md#{risk.id}"
+        documented = entry(risk.id)
+        assert documented is not None
+        assert risk.severity in documented.severities, risk.id
+        assert risk.doc == documented.doc == f"docs/risks.md#{risk.id}"
 
 
 def test_however_large_the_vpc_is_the_texts_stay_short() -> None:
@@ -242,7 +242,7 @@ def test_whatever_a_snapshot_holds_its_risks_are_of_the_catalogue_and_short(
 ) -> None:
     facts = anything(Snapshot, random.Random(seed))
     for risk in risks(facts, strategy=strategy, source=source, block=block, existing=existing).values():
-        known = entry(risk.id)
-        assert known is not None
-        assert risk.severity in known.severities
+        documented = entry(risk.id)
+        assert documented is not None
+        assert risk.severity in documented.severities
         assert all(0 < len(text) < 700 for text in (risk.found, risk.breaks, risk.remedy))

@@ -34,8 +34,8 @@ def both(number: int, cidr: str) -> tuple[AclEntry, AclEntry]:
 
 
 def test_given_acls_that_let_everything_pass_then_there_is_no_risk() -> None:
-    known = risks(ordinary(FULL, DATABASES, network_acls=(acl("acl-a"), acl("acl-db"))))
-    assert not {NEW, OTHERS} & set(known)
+    by_id = risks(ordinary(FULL, DATABASES, network_acls=(acl("acl-a"), acl("acl-db"))))
+    assert not {NEW, OTHERS} & set(by_id)
 
 
 def test_given_the_nodes_acl_for_the_vpcs_range_alone_then_pods_are_cut_off_and_the_command_helps() -> None:
@@ -113,19 +113,19 @@ def test_given_an_acl_of_no_subnet_then_it_is_no_risk() -> None:
 def test_given_an_existing_subnet_of_the_plan_then_its_own_acl_is_what_counts(lets_pass: str, at_risk: bool) -> None:
     pods = Part(subnets=(subnet("a", id="subnet-pods", cidr="10.0.60.0/24", network_acl="acl-pods"),))
     facts = ordinary(FULL, pods, network_acls=(acl("acl-a"), acl("acl-pods", *both(100, lets_pass))))
-    known = risks(facts, block=None, existing=("10.0.60.0/24",), source="existing-subnets")
-    assert (NEW in known) is at_risk
-    assert not at_risk or "acl-pods stops tcp 53 from 10.0.0.0/24" in known[NEW].found
+    by_id = risks(facts, block=None, existing=("10.0.60.0/24",), source="existing-subnets")
+    assert (NEW in by_id) is at_risk
+    assert not at_risk or "acl-pods stops tcp 53 from 10.0.0.0/24" in by_id[NEW].found
 
 
 @pytest.mark.parametrize("acls", [(), (NetworkAcl(id="acl-a"),), (acl("acl-z"),)])
 def test_given_entries_that_were_not_read_then_that_is_said_and_nothing_is_assumed(
     acls: tuple[NetworkAcl, ...],
 ) -> None:
-    known = risks(ordinary(network_acls=acls))
-    assert known["network-acls-unread"].severity is Severity.LOW
-    assert "Name=association.subnet-id,Values=subnet-a" in known["network-acls-unread"].remedy
-    assert NEW not in known
+    by_id = risks(ordinary(network_acls=acls))
+    assert by_id["network-acls-unread"].severity is Severity.LOW
+    assert "Name=association.subnet-id,Values=subnet-a" in by_id["network-acls-unread"].remedy
+    assert NEW not in by_id
     assert "network-acls-unread" not in risks(ordinary())
 
 
@@ -241,8 +241,8 @@ def let_through(entries: list[AclEntry], address: IPv4Address, *, egress: bool, 
 def test_a_range_passes_exactly_if_each_of_its_addresses_does(
     entries: list[AclEntry], remote: IPv4Network, egress: bool, protocol: str, port: int
 ) -> None:
-    each = [let_through(entries, address, egress=egress, protocol=protocol, port=port) for address in remote]
-    assert passes(entries, remote, egress=egress, protocol=protocol, port=port) == all(each)
+    answers = [let_through(entries, address, egress=egress, protocol=protocol, port=port) for address in remote]
+    assert passes(entries, remote, egress=egress, protocol=protocol, port=port) == all(answers)
 
 
 @given(entries=ENTRIES, old=CIDRS, new=CIDRS)
@@ -256,11 +256,11 @@ def test_what_is_stopped_is_exactly_what_passed_from_the_present_range_and_does_
     for egress in (False, True):
         for protocol in ("6", "17"):
             for port in range(9):
-                told = any(
+                reported = any(
                     (item.egress, item.protocol) == (egress, protocol) and item.ports[0] <= port <= item.ports[1]
                     for item in result
                 )
-                assert told == (through(old, egress, protocol, port) and not through(new, egress, protocol, port))
+                assert reported == (through(old, egress, protocol, port) and not through(new, egress, protocol, port))
 
 
 @given(entries=ENTRIES)

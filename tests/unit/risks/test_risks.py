@@ -18,7 +18,7 @@ EXTERNAL_SNAT = {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}
 PREFIXES = {"ENABLE_PREFIX_DELEGATION": "true"}
 
 
-def found(*parts: Part, first_time: bool = True, **fields: Any) -> dict[str, Risk]:
+def risks_of(*parts: Part, first_time: bool = True, **fields: Any) -> dict[str, Risk]:
     return {
         risk.id: risk
         for risk in assess(
@@ -31,18 +31,18 @@ def found(*parts: Part, first_time: bool = True, **fields: Any) -> dict[str, Ris
 
 
 def test_given_an_ordinary_cluster_then_only_low_risks_are_named() -> None:
-    known = risks(ordinary())
-    assert list(known) == ["control-plane-delay", "max-pods-on-new-nodes", "node-subnets-full"]
-    assert highest(tuple(known.values())) is Severity.LOW
+    by_id = risks(ordinary())
+    assert list(by_id) == ["control-plane-delay", "max-pods-on-new-nodes", "node-subnets-full"]
+    assert highest(tuple(by_id.values())) is Severity.LOW
 
 
 def test_given_custom_networking_on_already_then_new_nodes_hold_no_fewer_pods() -> None:
-    assert "max-pods-on-new-nodes" not in found(first_time=False)
+    assert "max-pods-on-new-nodes" not in risks_of(first_time=False)
 
 
 @pytest.mark.parametrize("owner", ["helm", "gitops"])
 def test_given_a_cni_kept_by_others_then_it_is_told_that_its_settings_are_handed_over(owner: Any) -> None:
-    risk = found(cni=Cni(owner=owner, owned_by="Helm release aws-vpc-cni"))["cni-owned-by-others"]
+    risk = risks_of(cni=Cni(owner=owner, owned_by="Helm release aws-vpc-cni"))["cni-owned-by-others"]
     assert risk.severity is Severity.LOW
     assert risk.found == "aws-node is managed by Helm release aws-vpc-cni: its settings are handed over, not written"
     assert "hands over" in risk.remedy
@@ -50,7 +50,7 @@ def test_given_a_cni_kept_by_others_then_it_is_told_that_its_settings_are_handed
 
 @pytest.mark.parametrize("owner", ["addon", "self-managed"])
 def test_given_a_cni_that_we_may_set_then_its_owner_is_no_risk(owner: Any) -> None:
-    assert "cni-owned-by-others" not in found(cni=Cni(owner=owner))
+    assert "cni-owned-by-others" not in risks_of(cni=Cni(owner=owner))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_given_a_cni_that_we_may_set_then_its_owner_is_no_risk(owner: Any) -> No
 )
 def test_given_an_eniconfig_of_the_plan_that_a_tool_keeps_then_it_is_told_that_it_is_handed_over(manager: str) -> None:
     kept = Part(eni_configs=(eni_config("a", managed_by=manager),))
-    risk = found(FULL, kept, env=CUSTOM, first_time=False)["eniconfigs-owned-by-others"]
+    risk = risks_of(FULL, kept, env=CUSTOM, first_time=False)["eniconfigs-owned-by-others"]
     assert risk.severity is Severity.LOW
     assert f"is managed by {manager}: the plan's ENIConfigs are handed over" in risk.found
 
@@ -66,22 +66,22 @@ def test_given_an_eniconfig_of_the_plan_that_a_tool_keeps_then_it_is_told_that_i
 @pytest.mark.parametrize("manager", ["kubectl-client-side-apply", "eks-ip-remediator", None])
 def test_given_an_eniconfig_that_nothing_puts_back_then_it_is_no_risk(manager: str | None) -> None:
     kept = Part(eni_configs=(eni_config("a", managed_by=manager),))
-    assert "eniconfigs-owned-by-others" not in found(FULL, kept, env=CUSTOM, first_time=False)
+    assert "eniconfigs-owned-by-others" not in risks_of(FULL, kept, env=CUSTOM, first_time=False)
 
 
 def test_given_an_eniconfig_that_no_node_selects_then_its_owner_is_no_risk() -> None:
     elsewhere = Part(eni_configs=(eni_config("b", managed_by="Terraform"),))
-    assert "eniconfigs-owned-by-others" not in found(FULL, elsewhere, env=CUSTOM, first_time=False)
+    assert "eniconfigs-owned-by-others" not in risks_of(FULL, elsewhere, env=CUSTOM, first_time=False)
 
 
 def test_given_prefix_mode_then_the_first_turn_is_a_high_risk_and_an_extension_is_none() -> None:
-    assert found(env=PREFIXES)["prefix-mode-existing-nodes"].severity is Severity.HIGH
-    assert "prefix-mode-existing-nodes" not in found(env=PREFIXES, first_time=False)
+    assert risks_of(env=PREFIXES)["prefix-mode-existing-nodes"].severity is Severity.HIGH
+    assert "prefix-mode-existing-nodes" not in risks_of(env=PREFIXES, first_time=False)
 
 
 def test_given_external_snat_then_unroutable_pod_addresses_are_a_high_risk() -> None:
-    assert found(env=EXTERNAL_SNAT, unread=("route tables: denied",))["external-snat"].severity is Severity.HIGH
-    assert "external-snat" not in found(env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "false"})
+    assert risks_of(env=EXTERNAL_SNAT, unread=("route tables: denied",))["external-snat"].severity is Severity.HIGH
+    assert "external-snat" not in risks_of(env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "false"})
 
 
 def test_given_no_risk_then_there_is_no_highest() -> None:
@@ -90,7 +90,7 @@ def test_given_no_risk_then_there_is_no_highest() -> None:
 
 def test_severities_are_ordered_and_travel_as_words() -> None:
     assert Severity.LOW < Severity.MEDIUM < Severity.HIGH
-    risk = found()["control-plane-delay"]
+    risk = risks_of()["control-plane-delay"]
     assert risk.model_dump(mode="json")["severity"] == "low"
     assert Risk.model_validate_json(risk.model_dump_json()) == risk
 

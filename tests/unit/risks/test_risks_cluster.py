@@ -51,9 +51,9 @@ def test_given_webhooks_that_must_answer_then_the_control_planes_delay_weighs_mo
     assert ("mutate.cert-manager.io" in risk.found) is (severity is Severity.MEDIUM)
 
 
-@pytest.mark.parametrize(("source", "told"), [("new-cidr", True), ("ipam-pool", True), ("existing-cidr", False)])
-def test_given_a_cidr_that_the_control_plane_knows_then_it_is_not_late(source: str, told: bool) -> None:
-    assert ("control-plane-delay" in risks(with_cluster(webhooks=(STRICT,)), source=source)) is told
+@pytest.mark.parametrize(("source", "reported"), [("new-cidr", True), ("ipam-pool", True), ("existing-cidr", False)])
+def test_given_a_cidr_that_the_control_plane_knows_then_it_is_not_late(source: str, reported: bool) -> None:
+    assert ("control-plane-delay" in risks(with_cluster(webhooks=(STRICT,)), source=source)) is reported
 
 
 # aws-node
@@ -112,10 +112,10 @@ def test_given_prefixes_on_primary_enis_then_their_nodes_are_named() -> None:
     assert "prefix-mode-existing-nodes" not in risks(facts, strategy=DISCOVERY)
 
 
-@pytest.mark.parametrize(("value", "told"), [("false", True), ("true", False), (None, False)])
-def test_given_node_ports_turned_off_in_the_cni_then_their_answers_go_astray(value: str | None, told: bool) -> None:
+@pytest.mark.parametrize(("value", "reported"), [("false", True), ("true", False), (None, False)])
+def test_given_node_ports_turned_off_in_the_cni_then_their_answers_go_astray(value: str | None, reported: bool) -> None:
     facts = with_cni(env={"AWS_VPC_CNI_NODE_PORT_SUPPORT": value} if value else {})
-    assert ("node-port-support-off" in risks(facts)) is told
+    assert ("node-port-support-off" in risks(facts)) is reported
     assert "node-port-support-off" not in risks(facts, strategy=DISCOVERY)
 
 
@@ -167,8 +167,8 @@ def test_given_custom_networking_on_then_only_eniconfigs_are_written_and_their_o
     helm = {"owner": "helm", "owned_by": "Helm release aws-vpc-cni"}
     assert foreign_owner(with_cni(**helm, env=CUSTOM)) is None
     assert foreign_owner(with_cni(**helm)) == "aws-node is managed by Helm release aws-vpc-cni"
-    told = foreign_owner(with_cni(FULL, kept, env=CUSTOM))
-    assert told == f"ENIConfig {az('a')} is managed by argocd-controller"
+    owner = foreign_owner(with_cni(FULL, kept, env=CUSTOM))
+    assert owner == f"ENIConfig {az('a')} is managed by argocd-controller"
 
 
 # Others in the VPC
@@ -265,8 +265,8 @@ def test_given_what_the_reader_was_refused_then_it_is_said() -> None:
 
 
 def test_given_a_hand_written_minimum_then_it_is_assessed() -> None:
-    known = risks(Snapshot(cluster=Cluster(name="prod")))
-    assert max(risk.severity for risk in known.values()) <= Severity.MEDIUM
+    by_id = risks(Snapshot(cluster=Cluster(name="prod")))
+    assert max(risk.severity for risk in by_id.values()) <= Severity.MEDIUM
 
 
 @pytest.mark.parametrize(
@@ -282,14 +282,14 @@ def test_given_another_field_manager_beside_the_add_on_then_it_is_named(
     manager: str, severity: Severity, named: str
 ) -> None:
     cni = Cni(owner="addon", managers=("eks", manager))
-    told = risks(snapshot(FULL, cni=cni, vpc=ordinary_vpc()))["cni-written-by-others"]
-    assert told.severity is severity
-    assert named in told.found
+    warning = risks(snapshot(FULL, cni=cni, vpc=ordinary_vpc()))["cni-written-by-others"]
+    assert warning.severity is severity
+    assert named in warning.found
 
 
 def test_given_the_add_on_alone_or_a_plan_that_writes_no_settings_then_no_writer_is_a_risk() -> None:
     alone = Cni(owner="addon", managers=("eks", "kube-controller-manager", "eks-ip-remediator"))
     assert "cni-written-by-others" not in risks(snapshot(FULL, cni=alone, vpc=ordinary_vpc()))
     other = alone.model_copy(update={"managers": ("eks", "HashiCorp")})
-    told = risks(snapshot(FULL, cni=other, vpc=ordinary_vpc()), strategy="subnet-discovery")
-    assert "cni-written-by-others" not in told
+    by_id = risks(snapshot(FULL, cni=other, vpc=ordinary_vpc()), strategy="subnet-discovery")
+    assert "cni-written-by-others" not in by_id

@@ -22,8 +22,8 @@ def route(destination: str, target: str = "tgw-1", **fields: Any) -> Route:
 
 
 def facts(*routes: Route, env: dict[str, str] | None = None, **of_vpc: Any) -> Snapshot:
-    known = ordinary(routes=(INTERNET, *routes), **of_vpc)
-    return known.model_copy(update={"cni": known.cni.model_copy(update={"env": env or {}})})
+    base = ordinary(routes=(INTERNET, *routes), **of_vpc)
+    return base.model_copy(update={"cni": base.cni.model_copy(update={"env": env or {}})})
 
 
 def extension(env: dict[str, str], **of_vpc: Any) -> dict[str, Risk]:
@@ -36,11 +36,11 @@ def extension(env: dict[str, str], **of_vpc: Any) -> dict[str, Risk]:
         subnets=(subnet("a"), subnet("a", id="subnet-pods", cidr="100.64.0.0/24")),
         eni_configs=(eni_config("a", subnet="subnet-pods"),),
     )
-    known = ordinary(part, **of_vpc)
-    cidrs = (*known.vpc.cidrs, known.vpc.cidrs[0].model_copy(update={"cidr": "100.64.0.0/16"})) if known.vpc else ()
-    vpc = known.vpc.model_copy(update={"cidrs": cidrs}) if known.vpc else None
-    known = known.model_copy(update={"vpc": vpc, "cni": known.cni.model_copy(update={"env": CUSTOM | env})})
-    return risks(known, strategy="custom-networking-extension", source="existing-cidr", block="100.64.4.0/22")
+    base = ordinary(part, **of_vpc)
+    cidrs = (*base.vpc.cidrs, base.vpc.cidrs[0].model_copy(update={"cidr": "100.64.0.0/16"})) if base.vpc else ()
+    vpc = base.vpc.model_copy(update={"cidrs": cidrs}) if base.vpc else None
+    base = base.model_copy(update={"vpc": vpc, "cni": base.cni.model_copy(update={"env": CUSTOM | env})})
+    return risks(base, strategy="custom-networking-extension", source="existing-cidr", block="100.64.4.0/22")
 
 
 @pytest.mark.parametrize("target", ["tgw-1", "vgw-1", "pcx-1", "eni-1"])
@@ -89,14 +89,14 @@ def test_given_exclusions_without_effect_then_there_is_no_such_risk(env: dict[st
 
 
 def test_given_an_existing_subnet_beside_a_new_cidr_then_the_new_one_is_still_unknown_outside() -> None:
-    known = facts(route("10.8.0.0/16"), env=EXTERNAL)
-    assert "external-snat" in risks(known, existing=("10.0.60.0/24",))
-    assert "external-snat" not in risks(known, block=None, existing=("10.0.60.0/24",), source="existing-subnets")
+    base = facts(route("10.8.0.0/16"), env=EXTERNAL)
+    assert "external-snat" in risks(base, existing=("10.0.60.0/24",))
+    assert "external-snat" not in risks(base, block=None, existing=("10.0.60.0/24",), source="existing-subnets")
 
 
 def test_given_pods_that_leave_with_addresses_of_that_cidr_already_then_nothing_changes() -> None:
-    known = extension(EXTERNAL, routes=(route("10.8.0.0/16"),))
-    assert not {"external-snat", "return-routes"} & set(known)
+    by_id = extension(EXTERNAL, routes=(route("10.8.0.0/16"),))
+    assert not {"external-snat", "return-routes"} & set(by_id)
     assert "snat-exclusions" not in extension(EXCLUDED)
 
 
@@ -159,8 +159,8 @@ def test_given_the_local_route_of_a_cidr_that_the_vpc_has_then_it_is_nobody_else
 
 
 def test_given_the_vpcs_own_range_on_its_gateway_then_that_is_nobody_elses() -> None:
-    known = extension({}, transit_gateways=(TransitGateway(id="tgw-1", attachment="a", routes=("100.64.0.0/16",)),))
-    assert "cgnat-on-paths" not in known
+    by_id = extension({}, transit_gateways=(TransitGateway(id="tgw-1", attachment="a", routes=("100.64.0.0/16",)),))
+    assert "cgnat-on-paths" not in by_id
 
 
 def test_given_a_block_outside_the_shared_range_then_its_other_users_do_not_matter() -> None:
@@ -176,14 +176,14 @@ def test_given_a_gateway_of_another_account_then_its_unknown_routes_are_said() -
 
 
 def test_given_tailscale_then_its_nodes_drop_what_comes_from_the_shared_range() -> None:
-    known = facts()
-    known = known.model_copy(
-        update={"cluster": known.cluster.model_copy(update={"overlays": ("DaemonSet tailscale/ts",)})}
+    base = facts()
+    base = base.model_copy(
+        update={"cluster": base.cluster.model_copy(update={"overlays": ("DaemonSet tailscale/ts",)})}
     )
-    risk = risks(known)["overlay-on-cgnat"]
+    risk = risks(base)["overlay-on-cgnat"]
     assert risk.severity is Severity.HIGH
     assert "DaemonSet tailscale/ts" in risk.found
-    assert "overlay-on-cgnat" not in risks(known, block="10.1.0.0/22")
+    assert "overlay-on-cgnat" not in risks(base, block="10.1.0.0/22")
     assert "overlay-on-cgnat" not in risks(facts())
 
 

@@ -228,10 +228,10 @@ def test_given_a_further_group_of_the_database_that_admits_the_nodes_group_then_
 
 def test_given_an_eniconfig_with_groups_of_its_own_then_pods_have_those_and_not_the_nodes() -> None:
     groups = (group("sg-db", rule("10.0.0.0/16"), BY_NODES), group("sg-pods", used_by=()))
-    known = ordinary(with_groups("sg-node"), security_groups=groups)
+    base = ordinary(with_groups("sg-node"), security_groups=groups)
     config = eni_config("a", security_groups=("sg-pods",))
-    assert OLD in risks(known.model_copy(update={"eni_configs": (config,)}))
-    assert OLD not in risks(known.model_copy(update={"eni_configs": (config,)}), strategy="subnet-discovery")
+    assert OLD in risks(base.model_copy(update={"eni_configs": (config,)}))
+    assert OLD not in risks(base.model_copy(update={"eni_configs": (config,)}), strategy="subnet-discovery")
 
 
 def test_given_the_nodes_group_that_admits_itself_then_pods_of_both_ranges_meet() -> None:
@@ -243,11 +243,11 @@ def test_given_nodes_with_the_clusters_group_then_rules_of_the_control_planes_ot
     def facts(nodes_group: str) -> Any:
         host = node("a")
         eni = host.interfaces[0].model_copy(update={"security_groups": (nodes_group,)})
-        known = ordinary(
+        base = ordinary(
             Part(nodes=(host.model_copy(update={"interfaces": (eni,)}),), subnets=(subnet("a"),)),
             security_groups=(group("sg-x", rule("10.0.0.0/16", port=443), used_by=("EKS control plane prod",)),),
         )
-        return known.model_copy(update={"cluster": known.cluster.model_copy(update={"security_group": "sg-cluster"})})
+        return base.model_copy(update={"cluster": base.cluster.model_copy(update={"security_group": "sg-cluster"})})
 
     assert OLD not in risks(facts("sg-cluster"))
     assert risks(facts("sg-other"))[OLD].severity is Severity.MEDIUM
@@ -354,7 +354,7 @@ CIDRS = st.tuples(st.integers(0, 15), st.integers(28, 32)).map(
 def test_a_range_is_admitted_only_if_each_of_its_addresses_is(
     rules: list[Any], wanted: IPv4Network, ports: list[int], egress: bool
 ) -> None:
-    known = [
+    group_rules = [
         rule(*cidrs, port=None if protocol == "-1" else low, to_port=high, protocol=protocol, egress=out)
         for out, protocol, (low, high), cidrs in rules
     ]
@@ -369,6 +369,6 @@ def test_a_range_is_admitted_only_if_each_of_its_addresses_is(
         )
 
     every = all(admitted(address, port) for address in wanted for port in range(ports[0], ports[1] + 1))
-    assert every or not admits(known, like, wanted)
+    assert every or not admits(group_rules, like, wanted)
     if ports[0] == ports[1]:
-        assert admits(known, like, wanted) == every
+        assert admits(group_rules, like, wanted) == every

@@ -29,11 +29,11 @@ def facts(*routes: Route, unread: tuple[str, ...] = (), gateways: tuple[Any, ...
 def test_given_security_groups_for_pods_in_strict_mode_and_a_way_out_then_it_is_a_high_risk(
     mode: dict[str, str],
 ) -> None:
-    told = risks(facts(OUT, NAT, ENABLE_POD_ENI="true", **mode))
-    assert told[LEAVES].severity is Severity.HIGH
-    assert "10.200.0.0/16 to tgw-1" in told[LEAVES].found
+    by_id = risks(facts(OUT, NAT, ENABLE_POD_ENI="true", **mode))
+    assert by_id[LEAVES].severity is Severity.HIGH
+    assert "10.200.0.0/16 to tgw-1" in by_id[LEAVES].found
     # and the sentence about the node's address names the exception
-    assert "except that of pods with security groups" in told["return-routes"].breaks
+    assert "except that of pods with security groups" in by_id["return-routes"].breaks
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_given_security_groups_for_pods_in_strict_mode_and_a_way_out_then_it_is_
     ],
 )
 def test_given_standard_mode_or_no_such_pods_then_nothing_of_the_kind_is_said(env: dict[str, str]) -> None:
-    told = risks(facts(OUT, NAT, **env))
-    assert LEAVES not in told
-    assert "security groups" not in told["return-routes"].breaks
+    by_id = risks(facts(OUT, NAT, **env))
+    assert LEAVES not in by_id
+    assert "security groups" not in by_id["return-routes"].breaks
 
 
 def test_given_no_way_to_other_networks_then_pods_with_security_groups_are_no_risk() -> None:
@@ -83,12 +83,12 @@ def test_given_external_snat_and_local_routes_only_then_there_is_no_high_risk() 
     ],
 )
 def test_given_a_range_that_the_gateway_drops_then_it_is_nobodys(gateway: dict[str, Any]) -> None:
-    known = TransitGateway.model_validate({"id": "tgw-1", "attachment": "a", **gateway})
-    assert (known.routes, known.blackholes) == (("10.20.0.0/16",), ("100.64.0.0/10",))
+    reachable = TransitGateway.model_validate({"id": "tgw-1", "attachment": "a", **gateway})
+    assert (reachable.routes, reachable.blackholes) == (("10.20.0.0/16",), ("100.64.0.0/10",))
     # and a route of the VPC that leads there excludes nothing either
     to_it = Route(destination="100.64.0.0/10", target="tgw-1", route_table="rtb-a")
-    told = facts(to_it, gateways=(known,))
-    assert not [cidr for cidr in taken_ranges(told) if cidr == str(CGNAT)]
+    base = facts(to_it, gateways=(reachable,))
+    assert not [cidr for cidr in taken_ranges(base) if cidr == str(CGNAT)]
 
 
 def test_given_a_document_that_does_not_tell_blackholes_then_the_reason_asks() -> None:

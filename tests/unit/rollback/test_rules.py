@@ -106,7 +106,7 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "phrases"),
     [
         ({"eni_configs": (EniConfig(name="theirs", subnet="subnet-new"),)}, ["ENIConfig theirs", "subnet-new"]),
         (
@@ -142,10 +142,10 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
     ],
 )
 def test_given_others_on_the_block_when_assessed_then_each_is_named_with_a_remedy(
-    changed: dict[str, object], said: list[str]
+    changed: dict[str, object], phrases: list[str]
 ) -> None:
     [reason] = in_the_way(use(**changed))
-    assert all(words in reason for words in said), reason
+    assert all(words in reason for words in phrases), reason
 
 
 @pytest.mark.parametrize(
@@ -227,20 +227,20 @@ def test_given_addresses_when_compared_with_networks_then_only_those_inside_are_
 
 
 def test_what_remains_is_named_with_both_remedies() -> None:
-    said = pods_remain(use())
-    assert said.startswith("1 pod ")
-    assert "default/web-1" in said
-    assert "evicted" in said
+    sentence = pods_remain(use())
+    assert sentence.startswith("1 pod ")
+    assert "default/web-1" in sentence
+    assert "evicted" in sentence
     loose = ENI.model_copy(update={"id": "eni-2", "attached": False, "instance": None})
-    held = interfaces_remain([ENI, loose])
-    assert "eni-1 in subnet-new (i-1)" in held
-    assert "replace the node" in held
-    assert "delete it" in held
+    text = interfaces_remain([ENI, loose])
+    assert "eni-1 in subnet-new (i-1)" in text
+    assert "replace the node" in text
+    assert "delete it" in text
     assert "delete it" not in interfaces_remain([ENI])
 
 
 @given(st.lists(st.text("abc", min_size=1, max_size=5)))
 def test_however_many_names_there_are_the_rest_is_counted(names: list[str]) -> None:
-    said = some_of(names)
-    assert all(name in said for name in names[:5])
-    assert (f"and {len(names) - 5} more" in said) == (len(names) > 5)
+    text = some_of(names)
+    assert all(name in text for name in names[:5])
+    assert (f"and {len(names) - 5} more" in text) == (len(names) > 5)

@@ -13,15 +13,15 @@ PERMISSIVE = ("MIT", "Apache", "BSD", "PSF", "MPL", "ISC", "Python Software Foun
 
 
 def test_every_pinned_package_is_in_it_with_hashes_and_a_permissive_licence() -> None:
-    found = list(components())
+    listed = list(components())
     for layer in LAYERS:
         text = (ROOT / "layers" / layer / "requirements.txt").read_text()
         pinned = set(re.findall(r"(?m)^([\w.-]+)==", text))
-        assert {one.name for one in found if one.layer == layer} == pinned
-    assert all(one.hashes for one in found)
-    strange = {one.name: one.licence for one in found if not any(known in one.licence for known in PERMISSIVE)}
+        assert {one.name for one in listed if one.layer == layer} == pinned
+    assert all(one.hashes for one in listed)
+    strange = {one.name: one.licence for one in listed if not any(licence in one.licence for licence in PERMISSIVE)}
     assert strange == {}
-    assert len({one["bom-ref"] for one in document(found)["components"]}) == len(found)
+    assert len({one["bom-ref"] for one in document(listed)["components"]}) == len(listed)
 
 
 def test_a_package_of_another_version_is_refused() -> None:

@@ -72,13 +72,13 @@ def twins(draw: st.DrawFn) -> Twin:
     kinds = ["primary", *kinds, *draw(st.sampled_from([[], ["trunk"]]))]
     pool, interfaces, unmanaged = Pool(prefixes=prefixes), [], 0
     for index, kind in enumerate(kinds):
-        held = draw(st.integers(0, slots)) if kind in ("primary", "pods") else 0
-        cidrs = [_cidr(next(numbers), 28 if prefixes else 32) for _ in range(held)]
+        used = draw(st.integers(0, slots)) if kind in ("primary", "pods") else 0
+        cidrs = [_cidr(next(numbers), 28 if prefixes else 32) for _ in range(used)]
         eni = f"eni-{index}"
         interfaces.append(
             NetworkInterface(
-                id=eni, subnet_id=SUBNET, primary=kind == "primary", addresses=1 + (0 if prefixes else held),
-                prefixes=held if prefixes else 0, network_card=int(kind == "other-card"), unmanaged=kind == "unmanaged",
+                id=eni, subnet_id=SUBNET, primary=kind == "primary", addresses=1 + (0 if prefixes else used),
+                prefixes=used if prefixes else 0, network_card=int(kind == "other-card"), unmanaged=kind == "unmanaged",
                 interface_type=kind if kind in ("trunk", "efa-only") else "interface",
             )
         )  # fmt: skip
@@ -147,20 +147,20 @@ def test_given_any_instance_type_then_limits_and_max_pods_are_the_cnis() -> None
 
 
 def assert_limits_are_the_cnis(kind: str) -> None:
-    known, node = simulated_limits(kind), Node(name="n", instance_type=kind, max_enis=64)
-    assert known is not None, kind
+    limits, node = simulated_limits(kind), Node(name="n", instance_type=kind, max_enis=64)
+    assert limits is not None, kind
     assert table.instance_limits(kind) == table.InstanceLimits(
-        enis=known.network_card_enis[known.default_network_card],
-        addresses=known.ips_per_eni,
-        network_cards=len(known.network_card_enis),
-        prefixes=known.prefix_delegation_supported,
-        trunk=known.trunking_compatible,
+        enis=limits.network_card_enis[limits.default_network_card],
+        addresses=limits.ips_per_eni,
+        network_cards=len(limits.network_card_enis),
+        prefixes=limits.prefix_delegation_supported,
+        trunk=limits.trunking_compatible,
     ), kind
     # As misc/eni-max-pods.txt of the CNI has it.
-    fitting = known.eni_limit * (known.ips_per_eni - 1) + 2
+    fitting = limits.eni_limit * (limits.ips_per_eni - 1) + 2
     assert pods_that_fit(Cni(), node, custom_networking=False) == fitting, kind
     prefixed = pods_that_fit(Cni(env={"ENABLE_PREFIX_DELEGATION": "true"}), node, custom_networking=False)
-    assert prefixed == ((fitting - 2) * 16 + 2 if known.prefix_delegation_supported else fitting), kind
+    assert prefixed == ((fitting - 2) * 16 + 2 if limits.prefix_delegation_supported else fitting), kind
 
 
 def test_given_a_type_that_nobody_knows_then_a_sum_over_cards_is_no_limit() -> None:

@@ -105,7 +105,7 @@ def test_given_a_route_then_whether_it_was_propagated_is_read(fields: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {"routes": ["10.20.0.0/16"], "blackholes": ["100.64.0.0/10"]},
         {"routes": ["10.20.0.0/16"], "blackhole_routes": ["100.64.0.0/10"]},
@@ -117,8 +117,8 @@ def test_given_a_route_then_whether_it_was_propagated_is_read(fields: dict[str, 
         {"routes": ["10.20.0.0/16", {"destination": "100.64.0.0/10", "blackhole": True}]},
     ],
 )
-def test_given_blackholes_of_a_transit_gateway_then_they_are_kept_apart(told: dict[str, Any]) -> None:
-    gateway = TransitGateway.model_validate({"id": "tgw-1", "attachment": "tgw-attach-1", **told})
+def test_given_blackholes_of_a_transit_gateway_then_they_are_kept_apart(fields: dict[str, Any]) -> None:
+    gateway = TransitGateway.model_validate({"id": "tgw-1", "attachment": "tgw-attach-1", **fields})
     assert gateway.routes == ("10.20.0.0/16",)
     assert gateway.blackholes == ("100.64.0.0/10",)
     assert TransitGateway.model_validate_json(gateway.model_dump_json()) == gateway

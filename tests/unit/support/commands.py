@@ -41,12 +41,12 @@ def aws_problem(words: list[str], *, whole: bool = True) -> str | None:
     table = table or getattr(services[service], "subcommand_table", {})
     if operation not in table:
         return f"{service} has no operation {operation}" if whole or operation else None
-    known = table[operation].arg_table
+    accepted = table[operation].arg_table
     options = [word.split("=")[0] for word in arguments if word.startswith("--")]
-    unknown = [option for option in options if option[2:] not in known and option not in GLOBAL]
+    unknown = [option for option in options if option[2:] not in accepted and option not in GLOBAL]
     missing = [
         name
-        for name, about in known.items()
+        for name, about in accepted.items()
         if whole and about.required and f"--{name}" not in options and about.cli_name.startswith("--")
     ]
     return f"unknown {unknown}, missing {missing}" if unknown or missing else None
@@ -59,8 +59,8 @@ def our_problem(words: list[str], *, whole: bool = True) -> str | None:
         with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
             build_parser().parse_args(words)
     except SystemExit as ended:
-        said = errors.getvalue().strip() if ended.code else ""
-        return said if said and (whole or "are required" not in said) else None
+        message = errors.getvalue().strip() if ended.code else ""
+        return message if message and (whole or "are required" not in message) else None
     return None
 
 

@@ -41,10 +41,10 @@ class Case:
 
 def cases() -> Iterator[Case]:
     for expected in sorted(FOLDER.glob("*/*.expected.json")):
-        told = json.loads(expected.read_text())
-        signals = tuple(Cause(word) for word in told.pop("signals", ()))
+        document = json.loads(expected.read_text())
+        signals = tuple(Cause(word) for word in document.pop("signals", ()))
         path = expected.with_name(expected.name.replace(".expected", ""))
-        yield Case(path, **{**told, "evidence": tuple(told["evidence"])}, signals=signals)
+        yield Case(path, **{**document, "evidence": tuple(document["evidence"])}, signals=signals)
 
 
 CASES = tuple(cases())

@@ -43,10 +43,10 @@ def node(letter: str, index: int = 0, *, home: str | None = None, enis: tuple[in
     """A node whose ENIs hold `enis` addresses each, the first ENI being the primary one."""
     home = home or f"subnet-{letter}"
     interfaces = tuple(
-        NetworkInterface(id=f"eni-{letter}{index}-{number}", subnet_id=home, primary=number == 0, addresses=held)
-        for number, held in enumerate(enis)
+        NetworkInterface(id=f"eni-{letter}{index}-{number}", subnet_id=home, primary=number == 0, addresses=addresses)
+        for number, addresses in enumerate(enis)
     )
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "name": f"node-{letter}{index}",
         "zone": az(letter),
         "instance_id": f"i-{letter}{index}",
@@ -57,11 +57,11 @@ def node(letter: str, index: int = 0, *, home: str | None = None, enis: tuple[in
         "eni_config": az(letter),
         "interfaces": interfaces,
     }
-    return Node(**(known | fields))
+    return Node(**(defaults | fields))
 
 
 def subnet(letter: str, *, free: int | None = 0, id: str | None = None, **fields: Any) -> Subnet:  # noqa: A002
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": id or f"subnet-{letter}",
         "zone": az(letter),
         "cidr": f"10.0.{ord(letter) - ord('a')}.0/24",
@@ -69,7 +69,7 @@ def subnet(letter: str, *, free: int | None = 0, id: str | None = None, **fields
         "route_table": f"rtb-{letter}",
         "network_acl": f"acl-{letter}",
     }
-    return Subnet(**(known | fields))
+    return Subnet(**(defaults | fields))
 
 
 def eni_config(letter: str, **fields: Any) -> EniConfig:
@@ -91,7 +91,7 @@ def vpc(*further: str, **fields: Any) -> Vpc:
 
 def snapshot(*parts: Part, env: dict[str, str] | None = None, **fields: Any) -> Snapshot:
     """The parts together; `env` is that of aws-node."""
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "account_id": "1",
         "cluster": Cluster(name="prod", vpc_id=VPC_ID, service_cidrs=("172.20.0.0/16",)),
         "cni": Cni(version="v1.23.1-eksbuild.1", env=env or {}, eni_config_crd=True),
@@ -101,4 +101,4 @@ def snapshot(*parts: Part, env: dict[str, str] | None = None, **fields: Any) -> 
         "eni_configs": tuple(item for part in parts for item in part.eni_configs),
         "vpc": vpc(),
     }
-    return Snapshot(**(known | fields))
+    return Snapshot(**(defaults | fields))

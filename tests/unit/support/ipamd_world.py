@@ -38,30 +38,30 @@ def _refusal(code: str) -> ClientError:
 
 @dataclass
 class Range:
-    """A subnet; `held` are the addresses that somebody has, the five that AWS reserves among them."""
+    """A subnet; `occupied` are the addresses that somebody has, the five that AWS reserves among them."""
 
     id: str
     network: IPv4Network
     tags: dict[str, str] = field(default_factory=dict)
-    held: set[IPv4Address] = field(default_factory=set)
+    occupied: set[IPv4Address] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         addresses = list(self.network)
-        self.held |= {*addresses[:4], addresses[-1]}
+        self.occupied |= {*addresses[:4], addresses[-1]}
 
     @property
     def free(self) -> list[IPv4Address]:
-        return [address for address in self.network if address not in self.held]
+        return [address for address in self.network if address not in self.occupied]
 
     @property
     def whole_blocks(self) -> list[IPv4Network]:
-        return [block for block in self.network.subnets(new_prefix=28) if self.held.isdisjoint(block)]
+        return [block for block in self.network.subnets(new_prefix=28) if self.occupied.isdisjoint(block)]
 
     def take(self, number: int) -> list[IPv4Address]:
         if len(self.free) < number:
             raise _refusal("InsufficientFreeAddressesInSubnet")
         taken = self.free[:number]
-        self.held |= set(taken)
+        self.occupied |= set(taken)
         return taken
 
     def take_blocks(self, number: int) -> list[IPv4Network]:
@@ -69,7 +69,7 @@ class Range:
             raise _refusal("InsufficientCidrBlocks")
         taken = self.whole_blocks[:number]
         for block in taken:
-            self.held |= set(block)
+            self.occupied |= set(block)
         return taken
 
 
@@ -90,12 +90,12 @@ class SmallVpc:
         self, *, SubnetId: str, SecondaryPrivateIpAddressCount: int = 0, Ipv4PrefixCount: int = 0, **_: Any
     ) -> Any:
         subnet = self.ranges[SubnetId]
-        before = set(subnet.held)
+        before = set(subnet.occupied)
         try:
             blocks = subnet.take_blocks(Ipv4PrefixCount)
             addresses = subnet.take(1 + SecondaryPrivateIpAddressCount)
         except ClientError:
-            subnet.held = before
+            subnet.occupied = before
             raise
         eni = f"eni-{next(self._numbers)}"
         self.enis[eni] = {
@@ -130,16 +130,16 @@ class SmallVpc:
         texts = {text for given in asked.values() for text in given}
         eni["PrivateIpAddresses"] = [i for i in eni["PrivateIpAddresses"] if i["PrivateIpAddress"] not in texts]
         eni["Ipv4Prefixes"] = [item for item in eni["Ipv4Prefixes"] if item["Ipv4Prefix"] not in texts]
-        self.ranges[eni["SubnetId"]].held -= {address for text in texts for address in IPv4Network(text)}
+        self.ranges[eni["SubnetId"]].occupied -= {address for text in texts for address in IPv4Network(text)}
 
     def detach_network_interface(self, *, AttachmentId: str) -> Any:
         del self.enis[AttachmentId.removeprefix("attach-")]["InstanceId"]
 
     def delete_network_interface(self, *, NetworkInterfaceId: str) -> Any:
         eni = self.enis.pop(NetworkInterfaceId)
-        held = [item["PrivateIpAddress"] for item in eni["PrivateIpAddresses"]]
-        held += [item["Ipv4Prefix"] for item in eni["Ipv4Prefixes"]]
-        self.ranges[eni["SubnetId"]].held -= {address for text in held for address in IPv4Network(text)}
+        cidrs = [item["PrivateIpAddress"] for item in eni["PrivateIpAddresses"]]
+        cidrs += [item["Ipv4Prefix"] for item in eni["Ipv4Prefixes"]]
+        self.ranges[eni["SubnetId"]].occupied -= {address for text in cidrs for address in IPv4Network(text)}
 
     def describe_network_interfaces(self, *, Filters: Any) -> Any:
         if len(Filters) > 1:  # those tagged as unmanaged
@@ -199,19 +199,21 @@ class World:
 
     def settle(self) -> None:
         """Goes on until nothing changes any more."""
-        seen: list[object] = []
+        states: list[object] = []
         for _ in range(ROUNDS):
             self._now += SECONDS_BETWEEN_ROUNDS
             for host in self.hosts:
                 self._round(host)
-            seen.append([host.served for host in self.hosts] + [len(value.free) for value in self.ec2.ranges.values()])
-            if len(seen) > 4 and all(state == seen[-1] for state in seen[-4:]):
+            states.append(
+                [host.served for host in self.hosts] + [len(value.free) for value in self.ec2.ranges.values()]
+            )
+            if len(states) > 4 and all(state == states[-1] for state in states[-4:]):
                 return
 
     @property
-    def held(self) -> int:
+    def addresses_occupied(self) -> int:
         """Addresses that somebody has."""
-        return sum(len(value.held) for value in self.ec2.ranges.values())
+        return sum(len(value.occupied) for value in self.ec2.ranges.values())
 
     def restart(self) -> None:
         """What a new pod template does to aws-node."""

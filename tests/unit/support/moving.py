@@ -43,13 +43,13 @@ def ordinary(*parts: Part, **of_vpc: Any) -> Snapshot:
 
 
 def ordinary_vpc(*further: str, **fields: Any) -> Vpc:
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "clusters": ("prod",),
         "routes": (Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a"),),
         "network_acls": (acl("acl-a"), acl("acl-b")),
         "security_groups": (SecurityGroup(id="sg-default", name="default", vpc_id=VPC_ID),),
     }
-    return vpc(*further, **(known | fields))
+    return vpc(*further, **(defaults | fields))
 
 
 def acl(acl_id: str, *entries: AclEntry) -> NetworkAcl:
@@ -84,11 +84,11 @@ def group(
 
 def rule(*cidrs: str, port: int | None = 5432, to_port: int | None = None, **fields: Any) -> SecurityGroupRule:
     """Of TCP where there is a port, else of everything."""
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": "sgr-1",
         "protocol": "-1" if port is None else "tcp",
         "from_port": port,
         "to_port": to_port or port,
         "cidrs": cidrs,
     }
-    return SecurityGroupRule(**(known | fields))
+    return SecurityGroupRule(**(defaults | fields))

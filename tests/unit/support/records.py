@@ -101,7 +101,7 @@ MADE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step
 def incident(**fields: Any) -> Incident:
     """An incident that was just opened, but for `fields`."""
     signals = SignalSummary(count=7, causes=("no_address",), pods=PODS, excerpt="failed to assign an IP address")
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "id": "prod-20260301-100000-a1b2c3",
         "cluster": "prod",
         "region": "ap-northeast-2",
@@ -109,7 +109,7 @@ def incident(**fields: Any) -> Incident:
         "opened_at": OPENED,
         "signals": signals,
     }
-    return Incident(**(known | fields))
+    return Incident(**(defaults | fields))
 
 
 def steps(*done: Step, **others: StepState) -> dict[Step, StepResult]:
@@ -139,7 +139,7 @@ def asked() -> Incident:
 
 
 def healed(**fields: Any) -> Incident:
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "diagnosis": DIAGNOSIS,
         "plan": PLAN,
         "steps": steps(*MADE, Step.VERIFY),
@@ -147,7 +147,7 @@ def healed(**fields: Any) -> Incident:
         "outcome": Outcome.HEALED,
         "closed_at": OPENED + timedelta(minutes=1),
     }
-    return incident(**(known | fields))
+    return incident(**(defaults | fields))
 
 
 def undone() -> Incident:

@@ -57,7 +57,11 @@ def event(stage: Stage, state: State, **facts: Any) -> dict[str, Any]:
 
 def sent(name: str, happened: dict[str, Any]) -> dict[str, Any]:
     """The bodies that EventBridge sends for the event, by rule."""
-    rules = {id_: each["Properties"] for id_, each in template(name).items() if each["Type"] == "AWS::Events::Rule"}
+    rules = {
+        id_: resource["Properties"]
+        for id_, resource in template(name).items()
+        if resource["Type"] == "AWS::Events::Rule"
+    }
     return {id_: _body(rule, happened) for id_, rule in rules.items() if _matches(rule, happened)}
 
 
@@ -69,7 +73,7 @@ def _body(rule: dict[str, Any], happened: dict[str, Any]) -> dict[str, Any]:
     """An input transformer: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html"""
     [target] = rule["Targets"]
     values = {name: _at(happened, path) for name, path in target["InputTransformer"]["InputPathsMap"].items()}
-    text = re.sub(r"<([a-z]+)>", lambda found: values[found[1]], target["InputTransformer"]["InputTemplate"])
+    text = re.sub(r"<([a-z]+)>", lambda match: values[match[1]], target["InputTransformer"]["InputTemplate"])
     body: dict[str, Any] = json.loads(text)
     return body
 
