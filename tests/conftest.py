@@ -1,6 +1,11 @@
-"""What holds for every test: how many examples properties get, and how long a busy machine may take."""
+"""What holds for every test: how many examples properties get, how long a busy machine may take, where files go."""
 
 from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +14,29 @@ from tests.support.patience import within
 
 properties.load_profile()
 
+TEMPORARY = Path(__file__).parents[1] / ".local" / "tests"
+_FOLDER = pytest.StashKey[Path]()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # A worker gets the controller's options, with the deadline already prolonged.
-    if config.option.timeout and not hasattr(config, "workerinput"):
+    # A worker gets the controller's options, with the deadline already prolonged, and its environment.
+    if hasattr(config, "workerinput"):
+        return
+    if config.option.timeout:
         config.option.timeout = within(config.option.timeout)
+    _use_own_temporary_folder(config)
+
+
+def _use_own_temporary_folder(config: pytest.Config) -> None:
+    """Browsers, Kubernetes clients and sam leave files behind: none of them outside the project."""
+    TEMPORARY.mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=TEMPORARY)
+    config.stash[_FOLDER] = Path(tempfile.tempdir)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What a failed run left is kept: somebody will want to look at it."""
+    folder = session.config.stash.get(_FOLDER, None)
+    if folder and exitstatus == pytest.ExitCode.OK:
+        session.config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

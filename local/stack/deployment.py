@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from local.stack.servers import BOT_TOKEN, Servers
@@ -89,16 +90,19 @@ def _locked(how: int) -> Iterator[None]:
 
 def _sam(arguments: list[str], env: Mapping[str, str]) -> None:
     command = [str(Path(sys.executable).parent / "sam"), *arguments]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(SHARED / "app"), **env},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    own = {"SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(SHARED / "app")}
+    # sam leaves the folders behind in which it packs the functions.
+    with TemporaryDirectory(dir=SHARED) as temporary:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **own, "TMPDIR": temporary, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         end = "\n".join(done.stdout.splitlines()[-40:])
         raise DeploymentFailed(f"sam {arguments[0]} failed:\n{end}")
