@@ -183,21 +183,21 @@ def _collect(results: Any, processes: list[multiprocessing.Process]) -> tuple[li
     ended = 0
     while ended < len(processes):
         try:
-            said = results.get(timeout=5)
+            result = results.get(timeout=5)
         except Empty:
             if not any(process.is_alive() for process in processes):
                 crashed.append("a process ended without a word")
                 break
             continue
-        if isinstance(said, Result):
-            done.append(said)
-            print(f"{said.came:>20}  {said.seconds:5.0f} s  {said.id}  {said.why[:300]}", flush=True)  # noqa: T201
-        elif isinstance(said, Planned):
-            planned[said.world] = max(said.cases, planned.get(said.world, 0))
-        elif said is None:
+        if isinstance(result, Result):
+            done.append(result)
+            print(f"{result.came:>20}  {result.seconds:5.0f} s  {result.id}  {result.why[:300]}", flush=True)  # noqa: T201
+        elif isinstance(result, Planned):
+            planned[result.world] = max(result.cases, planned.get(result.world, 0))
+        elif result is None:
             ended += 1
         else:
-            crashed.append(said)
+            crashed.append(result)
     return done, planned, crashed
 
 

@@ -122,8 +122,8 @@ def case_of(id_: str) -> Case:
 
 def _injection_of(id_: str) -> Injection:
     parts = id_.split(":")
-    known = len(parts) == 8 and parts[0] in WORLDS and parts[1] in RUNS
-    if not known or parts[6] not in FAULTS or parts[7] not in ("once", "lasting"):
+    well_formed = len(parts) == 8 and parts[0] in WORLDS and parts[1] in RUNS
+    if not well_formed or parts[6] not in FAULTS or parts[7] not in ("once", "lasting"):
         example = "new-cidr:remediation:NetworkFunction:ec2:CreateSubnet:0:lost:once"
         raise ValueError(f"{id_!r} is no id of a case, such as {example}")
     world, run, function, service, action, index, fault, how = parts
@@ -135,16 +135,16 @@ def calls_of(world: str, run: str, recorded: Iterable[tuple[str, str, str]], fun
 
     `recorded`: who called (something that holds a function's name), the service, and the action.
     """
-    known = tuple(functions)
-    seen: Counter[tuple[str, str, str]] = Counter()
+    deployed = tuple(functions)
+    counts: Counter[tuple[str, str, str]] = Counter()
     calls = []
     for caller, service, action in recorded:
-        function = next((name for name in known if name in caller), None)
+        function = next((name for name in deployed if name in caller), None)
         if function is None:
             continue
         kind = (function, service, action)
-        calls.append(Call(world, run, *kind, seen[kind]))
-        seen[kind] += 1
+        calls.append(Call(world, run, *kind, counts[kind]))
+        counts[kind] += 1
     return sorted({call for call in calls if call.index < (_WRITES_BY_INDEX if call.writes else 1)})
 
 

@@ -82,8 +82,8 @@ class Invariants:
         require(not untagged, f"subnets without our tag: {untagged}")
 
     def _require_apart(self) -> None:
-        held = [_network(key) for _, key in self.lab.ledger_items() if key.count(".") == 3 and "/" in key]
-        overlapping = [pair for pair in combinations(held, 2) if pair[0].overlaps(pair[1])]
+        reserved = [_network(key) for _, key in self.lab.ledger_items() if key.count(".") == 3 and "/" in key]
+        overlapping = [pair for pair in combinations(reserved, 2) if pair[0].overlaps(pair[1])]
         require(not overlapping, f"reservations overlap: {overlapping}")
 
     def _require_foreign_settings(self) -> None:

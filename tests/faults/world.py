@@ -164,8 +164,8 @@ class World:
         yield calls
         recorded = [(call["principal"], call["service"], call["action"]) for call in self.lab.calls()]
         recorded += [(call["user"], KUBERNETES, call["action"]) for call in self._kubernetes("GET", "calls")]
-        told = self.lab.slack("GET", "/_control/calls")[slack_before:]
-        recorded += [("NotifyFunction", SLACK, call["method"]) for call in told]
+        slack_calls = self.lab.slack("GET", "/_control/calls")[slack_before:]
+        recorded += [("NotifyFunction", SLACK, call["method"]) for call in slack_calls]
         calls += calls_of(self.name, run, recorded, FUNCTIONS)
 
     def _kubernetes(self, method: str, kind: str) -> list[dict[str, Any]]:

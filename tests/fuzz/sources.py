@@ -104,8 +104,8 @@ def _read_event(text: str) -> Iterable[str]:
 
 def events(name: str, *patterns: str) -> Source:
     """A source of EventBridge events."""
-    known = samples(*patterns)
-    return Source(name, lambda rng: mutant(rng.choice(known), rng), _read_event)
+    originals = samples(*patterns)
+    return Source(name, lambda rng: mutant(rng.choice(originals), rng), _read_event)
 
 
 # ------------------------------------------------------------------------------- every other shape and envelope

@@ -25,7 +25,7 @@ def sick(lab: Lab) -> Iterator[Patient]:
 def events_of(lab: Lab, incident: str) -> list[StageEvent]:
     """As many as its timeline has entries, once they are there."""
     entries = len(lab.incidents.timeline(incident))
-    result = eventually("every event is there", lambda: lab.events_of(incident), lambda told: len(told) >= entries)
+    result = eventually("every event is there", lambda: lab.events_of(incident), lambda events: len(events) >= entries)
     return [StageEvent.model_validate(event["detail"]) for event in result]
 
 
@@ -37,13 +37,13 @@ def test_given_a_question_when_answered_then_the_events_tell_who_asked_who_answe
     answer(lab, incident, "reject")
     lab.end_of(execution)
 
-    told = {event.title: event for event in events_of(lab, incident.id)}
+    by_title = {event.title: event for event in events_of(lab, incident.id)}
 
-    assert told["incident opened"].by == execution
-    assert told["approval pending"].plan_hash == told["plan done"].plan_hash
-    assert told["approval pending"].expires_at is not None
-    assert told["approval rejected"].by == "U0000ONCALL (on-call)"
-    assert told["incident closed"].outcome == "rejected"
+    assert by_title["incident opened"].by == execution
+    assert by_title["approval pending"].plan_hash == by_title["plan done"].plan_hash
+    assert by_title["approval pending"].expires_at is not None
+    assert by_title["approval rejected"].by == "U0000ONCALL (on-call)"
+    assert by_title["incident closed"].outcome == "rejected"
 
 
 def test_given_eventbridge_takes_no_events_when_an_incident_runs_then_slack_tells_it_and_the_events_follow_later(
@@ -55,6 +55,6 @@ def test_given_eventbridge_takes_no_events_when_an_incident_runs_then_slack_tell
         lab.message_saying(incident.id, "plan ready, nothing was changed")
         assert lab.events_of(incident.id) == []
 
-    told = [event.title for event in events_of(lab, incident.id)]
+    titles = [event.title for event in events_of(lab, incident.id)]
 
-    assert told == [entry["what"] for entry in lab.incidents.timeline(incident.id)]
+    assert titles == [entry["what"] for entry in lab.incidents.timeline(incident.id)]

@@ -91,8 +91,8 @@ def test_given_the_incident_is_healed_then_ec2_has_what_was_planned_and_nothing_
             "eks-ip-remediator:cluster": calm.name,
         }
         [address] = [address for pod, address in calm.moved().items() if _zone_of(calm, pod) == zone]
-        held = [item["PrivateIpAddress"] for eni in calm.interfaces_in(id_) for item in eni["PrivateIpAddresses"]]
-        assert address in held
+        addresses = [item["PrivateIpAddress"] for eni in calm.interfaces_in(id_) for item in eni["PrivateIpAddresses"]]
+        assert address in addresses
 
 
 def test_given_the_incident_is_healed_then_kubernetes_has_custom_networking(
@@ -129,10 +129,10 @@ def test_given_the_incident_is_healed_then_record_ledger_and_bus_tell_so(
         Step.VERIFY: StepState.DONE,
     }
     assert {pod.name: pod.address for pod in incident.verification.healed} == calm.moved()
-    told = [event["what"] for event in lab.incidents.timeline(incident.id)]
-    assert told[0] == "incident opened"
-    assert told[-1] == "incident closed"
-    assert {"diagnose done", "plan done", "configure_cni done", "verify done"} <= set(told)
+    titles = [event["what"] for event in lab.incidents.timeline(incident.id)]
+    assert titles[0] == "incident opened"
+    assert titles[-1] == "incident closed"
+    assert {"diagnose done", "plan done", "configure_cni done", "verify done"} <= set(titles)
     reservation = lab.ledger.reservation_of(incident.id)
     assert reservation is not None
     assert str(reservation.block) == incident.plan.block
@@ -145,7 +145,7 @@ def test_given_the_incident_is_healed_then_the_bus_has_an_event_for_each_entry_o
     ended, incident = healed
     timeline = lab.incidents.timeline(incident.id)
     events = eventually(
-        "the bus tells all", lambda: lab.events_of(incident.id), lambda told: len(told) >= len(timeline)
+        "the bus tells all", lambda: lab.events_of(incident.id), lambda received: len(received) >= len(timeline)
     )
     details = [StageEvent.model_validate(event["detail"]) for event in events]
     assert [(detail.title, detail.by, detail.detail) for detail in details] == [

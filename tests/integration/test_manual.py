@@ -66,9 +66,9 @@ def test_given_a_dry_run_when_it_ends_then_the_plan_is_complete_and_nothing_was_
     incident = lab.incident_of(ended.arn)
     assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.OBSERVED)
     assert ended.output is not None
-    told = Plan.model_validate(ended.output["plan"])
-    assert told == incident.plan
-    assert [change.action for change in told.changes] == [
+    plan = Plan.model_validate(ended.output["plan"])
+    assert plan == incident.plan
+    assert [change.action for change in plan.changes] == [
         "associate_cidr",
         "create_subnet",
         "create_subnet",
@@ -76,7 +76,7 @@ def test_given_a_dry_run_when_it_ends_then_the_plan_is_complete_and_nothing_was_
         "apply_eniconfig",
         "configure_cni",
     ]
-    lab.message_saying(incident.id, told.block, "nothing was changed")
+    lab.message_saying(incident.id, plan.block, "nothing was changed")
     assert sick.world() == before
 
 
@@ -94,7 +94,7 @@ def test_given_a_block_when_the_run_plans_then_it_is_that_block(lab: Lab, sick: 
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("run_request", "words"),
     [
         ({"zones": [ZONES[0]]}, "field 'zones': custom networking is turned on by this run, for the whole cluster: "),
         ({"zones": ["ap-northeast-2d"]}, "field 'zones': the cluster has no nodes in ap-northeast-2d; it has some in"),
@@ -104,10 +104,10 @@ def test_given_a_block_when_the_run_plans_then_it_is_that_block(lab: Lab, sick: 
     ],
 )
 def test_given_what_the_cluster_cannot_have_when_planned_then_the_run_fails_by_the_fields_name(
-    lab: Lab, sick: Patient, wish: dict[str, Any], words: str
+    lab: Lab, sick: Patient, run_request: dict[str, Any], words: str
 ) -> None:
     before = sick.world()
-    ended = run(lab, {"cluster": sick.name, **wish})
+    ended = run(lab, {"cluster": sick.name, **run_request})
     incident = lab.incident_of(ended.arn)
     assert (ended.status, ended.error, incident.outcome) == ("FAILED", "InvalidInput", Outcome.UNDONE), ended
     assert ended.cause.startswith(words)

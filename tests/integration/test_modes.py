@@ -161,8 +161,8 @@ def test_given_nobody_answers_then_people_are_reminded_and_silence_is_a_rejectio
     replies = [message for message in messages if message["thread_ts"] == incident.slack.ts]
     assert all(reply["broadcast"] for reply in replies)
     assert "still waits for an answer" in str([reply["versions"] for reply in replies])
-    told = [(entry["what"], entry["by"]) for entry in lab.incidents.timeline(incident.id)]
-    questions = [item for item in told if item[0].startswith("approval")]
+    entries = [(entry["what"], entry["by"]) for entry in lab.incidents.timeline(incident.id)]
+    questions = [item for item in entries if item[0].startswith("approval")]
     assert questions == [(f"approval {state}", "eks-ip-remediator") for state in ("pending", "reminded", "expired")]
     assert lab.ledger.reservation_of(incident.id) is None
     assert incident.plan is not None
@@ -218,7 +218,7 @@ def extra_cidr(lab: Lab, cluster: Patient, cidr: str) -> Iterator[None]:
         return str(states[made])
 
     try:
-        eventually("the CIDR is associated", state, lambda found: found == "associated")
+        eventually("the CIDR is associated", state, lambda status: status == "associated")
         yield
     finally:
         ec2.disassociate_vpc_cidr_block(AssociationId=made)

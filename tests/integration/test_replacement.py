@@ -81,7 +81,7 @@ def ended(lab: Lab, incident: str, state: ReplacementState, seconds: float = 120
     return eventually(
         f"the replacement is {state}",
         lambda: lab.incidents.get(incident),
-        lambda found: found.replacement is not None and found.replacement.state is state,
+        lambda record: record.replacement is not None and record.replacement.state is state,
         seconds,
     )
 
@@ -114,8 +114,10 @@ def test_given_a_full_node_of_a_managed_group_when_replace_is_clicked_then_a_fre
         shown = lab.message_saying(incident.id, "healed", "Nodes replaced", fresh)
         assert lab.buttons(shown) == ["rollback"]
         assert len(lab.messages(incident.id)) == 1
-        told = [event["detail"] for event in lab.events_of(incident.id)]
-        assert [item["outcome"] for item in told if item["stage"] == "incident" and "outcome" in item][-1] == "healed"
+        details = [event["detail"] for event in lab.events_of(incident.id)]
+        assert [item["outcome"] for item in details if item["stage"] == "incident" and "outcome" in item][
+            -1
+        ] == "healed"
         assert lab.lock_holder(cluster.vpc_id) is None
 
 
@@ -202,7 +204,7 @@ def _away(cluster: Patient, version: str, before: dict[str, str]) -> list[Counte
     successor has their place."""
     out: set[tuple[str, str]] = set()
     ready: set[tuple[str, str]] = set()
-    seen = []
+    changes = []
     for event in cluster.api.watch(NODES.path(), version, 2):
         if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
             continue
@@ -212,8 +214,8 @@ def _away(cluster: Patient, version: str, before: dict[str, str]) -> list[Counte
             ready.add(place)
         elif place[1] in before and (event["type"] == "DELETED" or node["spec"].get("unschedulable")):
             out.add(place)
-        seen.append(Counter(zone for zone, _ in out) - Counter(zone for zone, _ in ready))
-    return [zones for zones in seen if zones]
+        changes.append(Counter(zone for zone, _ in out) - Counter(zone for zone, _ in ready))
+    return [zones for zones in changes if zones]
 
 
 def test_given_the_kill_switch_between_two_nodes_when_replaced_then_the_second_one_is_left_alone(lab: Lab) -> None:
@@ -227,7 +229,9 @@ def test_given_the_kill_switch_between_two_nodes_when_replaced_then_the_second_o
             zone = lab.incidents.get(incident.id).replacements.get(ZONES[0])
             return [node.state for node in zone.nodes] if zone else []
 
-        eventually("the first one is being ended", states, lambda found: found[:1] == [NodeState.TERMINATING], 60)
+        eventually(
+            "the first one is being ended", states, lambda node_states: node_states[:1] == [NodeState.TERMINATING], 60
+        )
         lab.aws("ssm").put_parameter(Name=KILL_SWITCH_PARAMETER, Type="String", Value="on")
         try:
             result = lab.end_of(execution, seconds=240)

@@ -115,6 +115,6 @@ def test_given_all_calls_then_grants_that_none_used_are_printed(lab: Lab, used: 
     for function in FUNCTIONS:
         covered = set().union(*(NEEDS.get(action, {action}) for action in used.get(function, set())))
         # SAM writes sns:publish into the policy of a failure destination; IAM does not care about case.
-        known = {action.lower() for action in covered}
-        unused = [action for action in sorted(granted(lab, function)) if action.lower() not in known]
+        covered_lower = {action.lower() for action in covered}
+        unused = [action for action in sorted(granted(lab, function)) if action.lower() not in covered_lower]
         print(f"{function}: {', '.join(unused) or 'every grant was used'}")  # noqa: T201 - its purpose

@@ -45,7 +45,7 @@ def records(lab: Lab) -> Iterator[tuple[str, str]]:
             yield f"{item['pk']} {item['sk']}", str({**item, "task_token": ""} if kept_apart else item)
 
 
-def told(lab: Lab) -> Iterator[tuple[str, str]]:
+def messages(lab: Lab) -> Iterator[tuple[str, str]]:
     yield from (("Slack", json.dumps(message)) for message in lab.slack("GET", "/_control/messages"))
     yield from (("event", json.dumps(event)) for event in lab.events.bodies())
     yield from (("alert", json.dumps(alert)) for alert in lab.alerts.bodies())
@@ -60,13 +60,13 @@ def test_given_all_that_the_suite_produced_then_no_secret_is_in_it(lab: Lab, sic
     assert roll_back(lab, incident.id, confirmed=True, evict=True).status == "SUCCEEDED"
     secrets = [lab.stack.servers.signing_secret, *tokens]
 
-    found, read = [], 0
-    for source in (logs, executions, records, told):
+    leaks, read = [], 0
+    for source in (logs, executions, records, messages):
         for where, text in source(lab):
             read += 1
             if FORBIDDEN.search(text) or any(secret in text for secret in secrets):
-                found.append((where, text[:300]))
-    assert found == []
+                leaks.append((where, text[:300]))
+    assert leaks == []
     assert read > 100
     assert tokens
 

@@ -125,10 +125,10 @@ def test_given_a_message_that_is_not_json_then_it_is_in_the_dead_letter_queue_wi
     assert message["Body"] == "{poison"
     assert message["MessageAttributes"]["Reason"]["StringValue"].startswith("JSONDecodeError: Expecting property name")
     result = lab.aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{STACK_NAME}-ingest", filterPattern=sent)
-    told = [json.loads(event["message"]) for event in result["events"]]
-    assert {entry["message"] for entry in told} == {"message not read"}
-    assert {entry["message_id"] for entry in told} == {sent}
-    assert told[0]["reason"].startswith("JSONDecodeError")
+    entries = [json.loads(event["message"]) for event in result["events"]]
+    assert {entry["message"] for entry in entries} == {"message not read"}
+    assert {entry["message_id"] for entry in entries} == {sent}
+    assert entries[0]["reason"].startswith("JSONDecodeError")
 
 
 def test_given_log_lines_of_which_lambda_gave_up_when_redriven_then_they_are_heard(lab: Lab) -> None:
@@ -138,7 +138,7 @@ def test_given_log_lines_of_which_lambda_gave_up_when_redriven_then_they_are_hea
     given_up = {"requestContext": {}, "requestPayload": {"awslogs": {"data": packed}}}
     dead = lab.outputs["SignalsDeadLetterQueueUrl"]
     lab.aws("sqs").send_message(QueueUrl=dead, MessageBody=json.dumps(given_up))
-    told = subprocess.run(
+    ran = subprocess.run(
         ["make", "--silent", "redrive", f"STACK={STACK_NAME}"],
         cwd=ROOT,
         env={**os.environ, **lab.stack.servers.environment},
@@ -146,7 +146,7 @@ def test_given_log_lines_of_which_lambda_gave_up_when_redriven_then_they_are_hea
         text=True,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    assert [line.split()[0] for line in told.stdout.splitlines()] == ["1", "1"]
-    assert told.stdout.endswith(": COMPLETED\n")
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == ["1", "1"]
+    assert ran.stdout.endswith(": COMPLETED\n")
     assert incident_of(lab, "redriven").signals.pods == ("default/web-0", "default/web-1")

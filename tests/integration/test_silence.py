@@ -56,9 +56,9 @@ def test_given_a_rollbacks_question_when_nobody_answers_in_time_then_nothing_was
         assert ended.arn == execution
         assert dump(cluster) == standing
         assert lab.buttons(lab.message_saying(incident.id, "healed")) == ["rollback"]
-        told = [(entry["what"], entry["by"]) for entry in lab.incidents.timeline(incident.id)]
-        assert ("rollback running", "a person who went home") in told
-        assert told[-2:] == [
+        entries = [(entry["what"], entry["by"]) for entry in lab.incidents.timeline(incident.id)]
+        assert ("rollback running", "a person who went home") in entries
+        assert entries[-2:] == [
             ("rollback_approval expired", "eks-ip-remediator"),
             ("rollback skipped", "eks-ip-remediator"),
         ]

@@ -86,9 +86,9 @@ def test_given_an_aws_node_of_argo_cd_when_approved_then_people_get_commands_tha
         assert incident.subnets == cluster.new_subnets()
 
         assert incident.plan is not None
-        for told in handover_of(incident.plan, incident.subnets):
-            if told.startswith("kubectl"):
-                run_as_administrator(lab, told)
+        for command in handover_of(incident.plan, incident.subnets):
+            if command.startswith("kubectl"):
+                run_as_administrator(lab, command)
         cluster.settle(running=10, stuck=0)
         assert len(cluster.moved()) == 2
 
@@ -124,6 +124,6 @@ def test_given_a_pool_of_ipam_when_remediated_then_the_block_comes_from_there_an
             assert (incident.plan.source, incident.plan.ipam_pool) == ("ipam-pool", pool)
             assert given() == {incident.plan.block: cluster.vpc_id}
             assert_rolled_back(lab, cluster, incident, before)
-            eventually("the pool has the block again", given, lambda left: left == {})
+            eventually("the pool has the block again", given, lambda reservations: reservations == {})
     finally:
         lab.stack.redeploy(IpamPoolId="none")

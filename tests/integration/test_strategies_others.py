@@ -40,8 +40,10 @@ def test_given_leaked_enis_when_remediated_then_they_are_deleted_and_nothing_is_
         assert incident.plan.strategy == "delete-leaked-enis"
         cluster.settle(running=10, stuck=0)
         assert cluster.world() == before
-        left = {eni["NetworkInterfaceId"] for eni in cluster.interfaces_in(*cluster.seeded.network.subnets.values())}
-        deleted = set(leaked) - left
+        remaining = {
+            eni["NetworkInterfaceId"] for eni in cluster.interfaces_in(*cluster.seeded.network.subnets.values())
+        }
+        deleted = set(leaked) - remaining
         assert deleted == {eni.id for eni in incident.plan.leaked_interfaces}
         assert {change.partition("CHANGE#leaked_eni#")[2] for change in lab.changes(incident.id)} == deleted
         message = lab.message_saying(incident.id, "healed", "leaked ENI")

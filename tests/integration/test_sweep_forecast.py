@@ -74,5 +74,5 @@ def test_given_the_cure_when_swept_again_then_the_old_subnets_open_nothing(
 ) -> None:
     report, lines = sweep(lab)
     assert report["signals"] == 0
-    told = {one["dimensions"].get("SubnetId") for one in metrics(lines, shrinking.name)}
-    assert set(shrinking.new_subnets().values()) <= told
+    subnets = {one["dimensions"].get("SubnetId") for one in metrics(lines, shrinking.name)}
+    assert set(shrinking.new_subnets().values()) <= subnets

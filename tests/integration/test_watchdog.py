@@ -124,7 +124,9 @@ def test_given_an_incident_that_was_opened_and_never_started_when_swept_then_it_
     lab.incidents._records.update(key, "SET opened_at = :then", {":then": "2026-01-01T00:00:00+00:00"})
     looked = sweep(lab)
     assert looked[incident] == "started"
-    record = eventually("it ends", lambda: lab.incidents.get(incident), lambda found: not found.open, seconds=SECONDS)
+    record = eventually(
+        "it ends", lambda: lab.incidents.get(incident), lambda current: not current.open, seconds=SECONDS
+    )
     assert record.outcome is Outcome.HEALED
     settled(lab, incident)
 

@@ -49,7 +49,7 @@ RIDDLES = frozenset(
     }
 )
 # Names that are part of a stored document, a payload or Slack's API; the plan's risks are public as they are.
-FOLDERS = ("layers/core/ip_remediator", "functions", "cli", "local", "scripts", "benchmarks")
+FOLDERS = ("layers/core/ip_remediator", "functions", "cli", "local", "scripts", "benchmarks", "tests")
 NAMES_OF_FIELDS = {
     ("node_replacement/cluster_actions.py", "left"),
     ("provisioning/network_actions.py", "left"),

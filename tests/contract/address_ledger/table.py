@@ -49,16 +49,16 @@ class RawTable:
         """What the table holds, after proof that it is whole: no overlap, each owner's item beside its block's, every
         marker the true count of the reservations inside, and nothing else."""
         items = [item for item in self.items() if item.get("scope", scope) == scope]
-        held = {item["sk"]: item for item in items if item["pk"] == f"BLOCKS#{scope}" and "held_by" in item}
+        held_blocks = {item["sk"]: item for item in items if item["pk"] == f"BLOCKS#{scope}" and "held_by" in item}
         owners = {item["held_by"]: IPv4Network(item["cidr"]) for item in items if item["pk"].startswith("OWNER#")}
         markers = {item["sk"]: int(item["below"]) for item in items if "below" in item}
-        blocks = sorted(IPv4Network(item["cidr"]) for item in held.values())
+        blocks = sorted(IPv4Network(item["cidr"]) for item in held_blocks.values())
 
         assert all(lower.broadcast_address < upper.network_address for lower, upper in pairwise(blocks)), blocks
-        assert {item["held_by"]: IPv4Network(item["cidr"]) for item in held.values()} == owners
-        assert len(held) == len(owners)
+        assert {item["held_by"]: IPv4Network(item["cidr"]) for item in held_blocks.values()} == owners
+        assert len(held_blocks) == len(owners)
         assert markers == Counter(_key(larger) for block in blocks for larger in _supernets(block))
-        assert len(items) == len(held) + len(owners) + len(markers)
+        assert len(items) == len(held_blocks) + len(owners) + len(markers)
         return owners
 
 

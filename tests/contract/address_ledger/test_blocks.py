@@ -37,7 +37,7 @@ class Pool:
 
 
 def needed(**fields: Any) -> BlockRequirement:
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "strategy": "custom-networking",
         "source": "new-cidr",
         "pools": ("100.64.0.0/16",),
@@ -45,7 +45,7 @@ def needed(**fields: Any) -> BlockRequirement:
         "subnet_prefix": 24,
         "zones": ("a",),
     }
-    return BlockRequirement(**(known | fields))
+    return BlockRequirement(**(defaults | fields))
 
 
 OF_IPAM = needed(source="ipam-pool", pools=(), ipam_pool="ipam-pool-1", excluded={"100.64.0.0/22": "peer"})
@@ -93,9 +93,9 @@ def test_given_an_ipam_pool_then_its_next_block_that_keeps_clear_is_reserved_her
     blocks = Blocks(ledger, pool)  # type: ignore[arg-type]
     assert blocks.take(ONE, "vpc-1", OF_IPAM, exactly=False) == IPv4Network("100.64.4.0/22")
     assert pool.asked == [{IPv4Network("100.64.0.0/22")}]
-    held = ledger.reservation_of(ONE.id)
-    assert held is not None
-    assert held.block == IPv4Network("100.64.4.0/22")
+    reservation = ledger.reservation_of(ONE.id)
+    assert reservation is not None
+    assert reservation.block == IPv4Network("100.64.4.0/22")
 
 
 def test_given_an_ipam_pool_when_planned_again_then_the_block_is_the_same(ledger: Ledger) -> None:
@@ -108,7 +108,7 @@ def test_given_a_block_that_others_allocated_meanwhile_then_the_next_one_replace
     blocks.take(ONE, "vpc-1", OF_IPAM, exactly=False)
     gone = OF_IPAM.model_copy(update={"excluded": {"100.64.0.0/21": "CIDR of vpc-2"}})
     assert blocks.take(ONE, "vpc-1", gone, exactly=False) == IPv4Network("100.64.8.0/22")
-    assert [held.owner for held in ledger.reserved(POOL)] == [ONE.id]
+    assert [reservation.owner for reservation in ledger.reserved(POOL)] == [ONE.id]
 
 
 def test_given_two_incidents_that_plan_from_one_ipam_pool_then_each_gets_its_own_block(ledger: Ledger) -> None:

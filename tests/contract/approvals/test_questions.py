@@ -60,8 +60,8 @@ def test_given_a_question_when_answered_then_plan_person_and_time_are_recorded(
     assert decided
     assert (decided.state, decided.decided_by, decided.decided_at) == (APPROVED, ADA, clock.now)
     assert decided.plan_hash == "hash-1"
-    told = incidents.timeline(incident)
-    assert [(entry["what"], entry["by"]) for entry in told if entry["what"].startswith("approval")] == [
+    entries = incidents.timeline(incident)
+    assert [(entry["what"], entry["by"]) for entry in entries if entry["what"].startswith("approval")] == [
         ("approval pending", "eks-ip-remediator"),
         ("approval approved", "ada"),
     ]

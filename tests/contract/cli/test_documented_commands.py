@@ -33,11 +33,11 @@ def documented() -> list[list[str]]:
 def options_of(tool: str, verb: str) -> set[str]:
     """As its help names them; kubectl's common ones stand in a help of their own."""
     asked = [[verb, "--help"], *([["options"]] if tool == "kubectl" else [])]
-    said = ""
+    help_text = ""
     for words in asked:
         ran = subprocess.run([BIN / tool, *words], capture_output=True, text=True, check=True, timeout=within(120))
-        said += ran.stdout
-    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", said))
+        help_text += ran.stdout
+    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", help_text))
 
 
 def test_the_docs_use_both_tools() -> None:

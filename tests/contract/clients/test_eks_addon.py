@@ -89,12 +89,12 @@ def test_given_an_update_of_somebody_else_that_comes_between_then_both_are_in_fo
     describe, looks = addon.describe, []
 
     def describe_then_let_them() -> dict[str, Any] | None:
-        seen = describe()
-        looks.append(seen)
+        described = describe()
+        looks.append(described)
         if len(looks) == 1:
             values = {"clusterName": name, "addonName": "vpc-cni", "configurationValues": json.dumps(theirs)}
             CniAddon(eks_api.client, name, briefly).await_update(eks_api.client.update_addon(**values)["update"]["id"])
-        return seen
+        return described
 
     addon.describe = describe_then_let_them  # type: ignore[method-assign]
     addon.change_environment(cni_settings(), ignored)

@@ -142,13 +142,13 @@ def test_given_changes_then_a_watch_tells_them_in_order(api: KubeApi) -> None:
     api.create(CONFIG_MAPS, config_map(name))
     api.patch(f"{CONFIG_MAPS}/{name}", {"data": {"colour": "red"}})
     api.delete(f"{CONFIG_MAPS}/{name}")
-    told = []
+    events = []
     for event in api.watch(CONFIG_MAPS, 10, resourceVersion=version, fieldSelector=f"metadata.name={name}"):
         if event["type"] != "BOOKMARK":
-            told.append(event["type"])
+            events.append(event["type"])
         if event["type"] == "DELETED":
             break
-    assert told == ["ADDED", "MODIFIED", "DELETED"]
+    assert events == ["ADDED", "MODIFIED", "DELETED"]
 
 
 def test_given_nothing_happens_then_a_watch_ends_in_time(api: KubeApi) -> None:

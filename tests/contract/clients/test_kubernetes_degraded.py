@@ -71,15 +71,15 @@ def test_given_a_server_that_does_not_answer_as_asked_then_the_error_says_how(
 
 
 def test_given_an_admission_webhook_that_refuses_then_its_words_are_told(faulty: Kubernetes) -> None:
-    said = 'admission webhook "validate.policy.example.com" denied the request: changes need a ticket'
-    inject(faulty, "patch daemonsets", status=400, message=said)
+    message = 'admission webhook "validate.policy.example.com" denied the request: changes need a ticket'
+    inject(faulty, "patch daemonsets", status=400, message=message)
     with pytest.raises(RequestRefused, match=r"validate\.policy\.example\.com. denied the request"):
         KubeChanges(faulty.api(WRITER)).apply_cni_environment(cni_settings())
 
 
 def test_given_a_webhook_that_forbids_then_it_is_a_denial_with_its_words(faulty: Kubernetes) -> None:
-    said = 'admission webhook "guard.example.com" denied the request: not in business hours'
-    inject(faulty, "patch daemonsets", status=403, message=said)
+    message = 'admission webhook "guard.example.com" denied the request: not in business hours'
+    inject(faulty, "patch daemonsets", status=403, message=message)
     with pytest.raises(KubernetesDenied, match="not in business hours"):
         KubeChanges(faulty.api(WRITER)).apply_cni_environment(cni_settings())
 

@@ -56,8 +56,8 @@ def test_given_pods_that_start_then_the_wait_ends_with_the_last_of_them(
     run(kubernetes, path, "two")
     started = time.monotonic()
     thread.join(within(10))
-    [(left, ended)] = answers
-    assert left == set()
+    [(still_pending, ended)] = answers
+    assert still_pending == set()
     assert ended - started < within(2)
 
 

@@ -45,7 +45,7 @@ class TestFleet:
         assert clusters.described(onboarded(vpc, tags={tag_names.SWEEP: "on"})) is not None
 
     @pytest.mark.parametrize(
-        ("said", "expected"),
+        ("fields", "expected"),
         [
             ({}, True),
             ({"status": "UPDATING"}, True),
@@ -57,9 +57,9 @@ class TestFleet:
         ],
     )
     def test_only_clusters_that_are_there_and_give_ipv4_addresses_are_swept(
-        self, said: dict[str, Any], expected: bool
+        self, fields: dict[str, Any], expected: bool
     ) -> None:
-        assert to_be_swept({"status": "ACTIVE", "endpoint": "https://x", **said}) is expected
+        assert to_be_swept({"status": "ACTIVE", "endpoint": "https://x", **fields}) is expected
 
     def test_given_a_cluster_that_is_gone_when_asked_for_then_it_is_not_swept(
         self, clusters: OnboardedClusters

@@ -77,7 +77,7 @@ class TestEvents:
             pod = kubernetes.admin.create(PODS, {"metadata": {"name": name}, "spec": spec})
             if phase != "Pending":
                 kubernetes.admin.patch(f"{PODS}/{name}/status", {"status": {"phase": phase, "podIP": "10.0.0.9"}})
-            seen = (site.sweeper.clock() - timedelta(minutes=minutes_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            seen_at = (site.sweeper.clock() - timedelta(minutes=minutes_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
             kubernetes.admin.create(
                 EVENTS,
                 {
@@ -85,8 +85,8 @@ class TestEvents:
                     "reason": "FailedCreatePodSandBox",
                     "message": message,
                     "type": "Warning",
-                    "firstTimestamp": seen,
-                    "lastTimestamp": seen,
+                    "firstTimestamp": seen_at,
+                    "lastTimestamp": seen_at,
                     "source": {"component": "kubelet", "host": host},
                     "involvedObject": {
                         "kind": "Pod",
@@ -135,9 +135,9 @@ class TestEvents:
         clock.advance(minutes=5)
         second = stuck()
         site.sweep()
-        told = {signal.pod for signal in site.signals()}
-        assert second in told
-        assert first not in told
+        pods = {signal.pod for signal in site.signals()}
+        assert second in pods
+        assert first not in pods
 
     def test_given_a_cluster_that_did_not_answer_when_it_does_then_nothing_in_between_is_lost(
         self, site: Site, clock: Clock, stuck: Callable[..., str], onboarded: Callable[..., str], vpc: Vpc

@@ -28,14 +28,14 @@ NEEDED_BY_STATUS = {0: (True, True), 3: (False, False), 4: (False, True)}
 @pytest.fixture(scope="module")
 def printed() -> dict[str, tuple[int, object]]:
     """Status and document of `diagnose --json`, by case."""
-    told = {}
+    results = {}
     for case in CASES:
         options = [option for cause in case.signals for option in ("--cause", cause.value)]
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             status = main(["diagnose", "--snapshot", str(case.path), "--json", *options])
-        told[case.name] = (status, json.loads(out.getvalue()))
-    return told
+        results[case.name] = (status, json.loads(out.getvalue()))
+    return results
 
 
 def test_given_the_corpus_when_the_function_diagnoses_then_it_stores_what_the_command_prints(

@@ -164,10 +164,10 @@ def test_given_leaked_enis_when_they_must_leave_then_this_clusters_own_are_delet
         return str(made["NetworkInterface"]["NetworkInterfaceId"])
 
     ours, theirs = leaked("prod"), leaked("shop")
-    with pytest.raises(NotYet) as left:
+    with pytest.raises(NotYet) as not_yet:
         await_empty(step, Ec2Block(case.ec2))
-    assert theirs in str(left.value)
-    assert ours not in str(left.value)
+    assert theirs in str(not_yet.value)
+    assert ours not in str(not_yet.value)
     case.ec2.delete_network_interface(NetworkInterfaceId=theirs)
     assert await_empty(step, Ec2Block(case.ec2)) == {"interfaces": 0}
     assert step.undo() == {"removed": [subnet]}

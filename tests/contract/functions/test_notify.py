@@ -232,8 +232,8 @@ def test_people_are_reminded_once_for_each_question_and_both_replies_are_settled
         incidents.complete(opened, Step.VERIFY, f"the message changes after {token}")
         deliver(image_of(table, opened))
 
-    said = ["settled" in reply["text"] for reply in replies(incidents, slack, opened)]
-    assert said == [True, True, False, False], "a newer question took the place of the first"
+    settled = ["settled" in reply["text"] for reply in replies(incidents, slack, opened)]
+    assert settled == [True, True, False, False], "a newer question took the place of the first"
     assert "still waits for an answer" in replies(incidents, slack, opened)[-1]["text"]
 
 

@@ -289,9 +289,9 @@ def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is
 
     assert click(slack, ts, "approve") is None
 
-    told = reply_to(slack, ON_CALL, ts)
-    assert "could not be checked, so nothing was changed" in told
-    assert "install the app again with the scopes of slack/manifest.yaml" in told
+    reply = reply_to(slack, ON_CALL, ts)
+    assert "could not be checked, so nothing was changed" in reply
+    assert "install the app again with the scopes of slack/manifest.yaml" in reply
     assert status(execution) == "RUNNING"
     assert click(slack, ts, "approve") is None
     eventually("the execution's end", lambda: status(execution) == "SUCCEEDED")
@@ -340,8 +340,10 @@ def test_where_no_modal_can_be_opened_the_details_are_told_privately(slack: Slac
     assert click(slack, planned, "details") is None
 
     reply_to(slack, ON_CALL, planned)
-    [told] = [message for message in slack.messages() if message["ephemeral_to"] == ON_CALL and message["ts"] > planned]
-    assert all(change.description in str(told["blocks"]) for change in PLAN.changes)
+    [reply] = [
+        message for message in slack.messages() if message["ephemeral_to"] == ON_CALL and message["ts"] > planned
+    ]
+    assert all(change.description in str(reply["blocks"]) for change in PLAN.changes)
     assert opened_modals(slack, ON_CALL) == []
 
 

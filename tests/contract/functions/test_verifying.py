@@ -86,7 +86,7 @@ def verify(cured: Cured, of: Plan, *, final: bool = True, stuck: str = "p1 p2") 
     return str(outcome)
 
 
-def told(cured: Cured) -> str:
+def note_of(cured: Cured) -> str:
     assert cured.noted is not None
     return cured.noted[0]
 
@@ -94,13 +94,13 @@ def told(cured: Cured) -> str:
 def test_given_discovery_when_addresses_lie_in_the_plans_subnets_then_it_is_healed_whatever_their_range() -> None:
     cured = Cured({"p1": "10.0.9.4", "p2": "100.64.0.7"}, in_subnets=("10.0.9.4", "100.64.0.7"))
     assert verify(cured, DISCOVERY) == Outcome.HEALED
-    assert told(cured) == "2 of 2 pods run with new addresses"
+    assert note_of(cured) == "2 of 2 pods run with new addresses"
 
 
 def test_given_discovery_when_an_address_lies_elsewhere_then_that_pod_counts_as_stuck_and_it_is_told() -> None:
     cured = Cured({"p1": "10.0.0.9", "p2": "100.64.0.7"}, in_subnets=("100.64.0.7",))
     assert verify(cured, DISCOVERY) == Outcome.PARTLY
-    assert told(cured).endswith("expected 2 healed now, 1 are: d/p1 still wait")
+    assert note_of(cured).endswith("expected 2 healed now, 1 are: d/p1 still wait")
 
 
 def test_given_thousands_of_pods_when_verified_then_the_answer_is_numbers_and_stays_far_below_256_kib() -> None:
@@ -131,7 +131,7 @@ def test_given_what_is_new_when_ec2_does_not_show_it_yet_then_it_is_waited_for(c
 def test_given_leaked_enis_when_pods_run_with_any_address_then_it_is_healed_as_far_as_expected() -> None:
     cured = Cured({"p1": "10.0.0.9", "p2": None})
     assert verify(cured, LEAKS, final=False) == Outcome.PARTLY
-    assert told(cured) == "1 of 2 pods run with an address"
+    assert note_of(cured) == "1 of 2 pods run with an address"
     assert cured.noted is not None
     assert (cured.noted[1].expected, cured.noted[1].nodes_to_replace) == (1, ("n2",))
 
@@ -187,4 +187,4 @@ def test_given_no_pod_was_stuck_then_the_plans_subnets_must_be_there_and_have_ro
 ) -> None:
     cured = Cured({}, free=free)
     assert verify(cured, DISCOVERY, stuck="") == outcome
-    assert told(cured) == f"no pod was stuck; {free.get(NEW, 0)} free addresses in the plan's subnets"
+    assert note_of(cured) == f"no pod was stuck; {free.get(NEW, 0)} free addresses in the plan's subnets"

@@ -104,7 +104,7 @@ def test_what_a_newer_release_added_is_ignored(table: Any, name: str) -> None:
     # given a record, and the same one as a newer release would have written it
     items = recorded(name)
     incident = stored(table, items)
-    known = as_read(table, incident)
+    read_first = as_read(table, incident)
 
     # when the newer one is read
     stored(table, [newer(item) for item in items])
@@ -112,7 +112,7 @@ def test_what_a_newer_release_added_is_ignored(table: Any, name: str) -> None:
 
     # then it says the same
     assert record.schema_number == 99
-    assert (record.model_copy(update={"schema_number": 1}), *others) == known
+    assert (record.model_copy(update={"schema_number": 1}), *others) == read_first
 
 
 def test_an_execution_takes_over_what_one_of_the_first_release_began(table: Any) -> None:

@@ -41,8 +41,8 @@ def unplaced(**place: Any) -> UnplacedSignal:
     return signal
 
 
-def placed(found: list[Signal | Dropped]) -> list[str]:
-    return [one.cluster for one in found if isinstance(one, Signal)]
+def placed(results: list[Signal | Dropped]) -> list[str]:
+    return [one.cluster for one in results if isinstance(one, Signal)]
 
 
 def test_given_clusters_noted_in_a_subnet_when_a_signal_names_it_then_each_of_them_gets_the_signal(

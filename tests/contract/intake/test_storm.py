@@ -39,20 +39,20 @@ def test_given_a_storm_of_one_cluster_then_one_execution_and_writes_that_do_not_
     table: Table, sfn: Any, machine: str, events: int
 ) -> None:
     name = unique("storm")
-    told = storm.run(table, sfn, machine, storm.one_cluster(events, name))
-    assert (told.failed, told.executions) == (0, 1)
-    writes = sum(told.meter.requests.values()) - told.meter.requests["GetItem"]
+    result = storm.run(table, sfn, machine, storm.one_cluster(events, name))
+    assert (result.failed, result.executions) == (0, 1)
+    writes = sum(result.meter.requests.values()) - result.meter.requests["GetItem"]
     # Names and observations are kept until there are 200 and 256 of them: in three batches, each of which all ten
     # invocations may write that meet. The rest writes the last time seen, once a minute.
-    assert writes - told.meter.refused <= 40
-    assert told.meter.refused <= 100
+    assert writes - result.meter.refused <= 40
+    assert result.meter.refused <= 100
     incidents = Incidents(table, utc_now)
     incident = incidents.open_incident(name)
     assert incident is not None
     summary = incidents.get(incident).signals
     assert summary.count == MAX_COUNTED
     assert len(summary.pods) == min(MAX_NAMES, (events + 8) // 9)
-    assert told.meter.largest < 40_000
+    assert result.meter.largest < 40_000
 
 
 @pytest.mark.parametrize("clusters", [30, pytest.param(1000, marks=pytest.mark.slow)])
@@ -60,8 +60,8 @@ def test_given_storms_of_many_clusters_at_once_then_each_has_one_incident_that_k
     table: Table, sfn: Any, machine: str, clusters: int
 ) -> None:
     name = unique("storm")
-    told = storm.run(table, sfn, machine, storm.many_clusters(clusters, name))
-    assert (told.failed, told.executions) == (0, clusters)
+    result = storm.run(table, sfn, machine, storm.many_clusters(clusters, name))
+    assert (result.failed, result.executions) == (0, clusters)
     incidents = Incidents(table, utc_now)
     for number in range(clusters):
         incident = incidents.open_incident(f"{name}-{number}")
@@ -69,5 +69,5 @@ def test_given_storms_of_many_clusters_at_once_then_each_has_one_incident_that_k
         record = incidents.get(incident)
         assert record.signals.pods == ("shop/web-0", "shop/web-1")
         assert record.execution is not None
-    per_cluster = told.meter.write_units / clusters
+    per_cluster = result.meter.write_units / clusters
     assert per_cluster < 40

@@ -45,18 +45,18 @@ def signal(cluster: str, clock: Clock) -> Callable[..., Signal]:
     """A weak signal of the test's cluster, seen now."""
 
     def make(**fields: Any) -> Signal:
-        seen = fields.pop("at", clock.now)
-        known: dict[str, Any] = {
+        seen_at = fields.pop("at", clock.now)
+        defaults: dict[str, Any] = {
             "id": unique("signal"),
             "source": Source.KUBERNETES_EVENT,
             "cluster": cluster,
             "cause": Cause.NO_ADDRESS,
             "strength": Strength.WEAK,
-            "first_seen": seen,
-            "last_seen": seen,
+            "first_seen": seen_at,
+            "last_seen": seen_at,
             "excerpt": "failed to assign an IP address to container",
         }
-        return Signal(**(known | fields))
+        return Signal(**(defaults | fields))
 
     return make
 
@@ -110,11 +110,11 @@ def test_given_weak_signals_further_apart_than_the_window_then_they_do_not_add_u
 def test_given_a_late_signal_when_it_arrives_out_of_order_then_its_own_time_counts(
     window: SignalWindow, signal: Callable[..., Signal], clock: Clock
 ) -> None:
-    seen = clock.now
+    joined_at = clock.now
     clock.advance(minutes=20)
     window.join([signal(pod="default/nginx-1")])
     clock.advance(minutes=20)
-    assert window.join([signal(pod="default/nginx-2", at=seen + timedelta(minutes=10))]).opened
+    assert window.join([signal(pod="default/nginx-2", at=joined_at + timedelta(minutes=10))]).opened
 
 
 def test_given_one_strong_signal_then_it_opens_an_incident_at_once(

@@ -72,9 +72,9 @@ class Course:
     def assessed(self) -> None:
         self.begin()
         nodes = tuple(NodeReplacement(name=name, instance=name, host="auto_scaling", owner="g") for name in NODES)
-        told = Replacement(state=ReplacementState.ASSESSED, requested_by="somebody", since=utc_now())
+        assessed = Replacement(state=ReplacementState.ASSESSED, requested_by="somebody", since=utc_now())
         zones = {ZONE: ZoneReplacement(nodes=nodes)}
-        self.incidents.record_replacement(self.incident, told, StepState.RUNNING, "looked", zones=zones)
+        self.incidents.record_replacement(self.incident, assessed, StepState.RUNNING, "looked", zones=zones)
 
     def lock_is_free(self) -> bool:
         try:
@@ -182,9 +182,9 @@ def test_when_every_zone_ended_well_the_outcome_is_revised_and_told(course: Cour
     assert record.outcome is Outcome.HEALED
     assert record.replacement is not None
     assert record.replacement.state is ReplacementState.DONE
-    told = [(entry["what"], entry["detail"]) for entry in course.incidents.timeline(course.incident)]
-    assert ("incident closed", "healed") in told
-    assert told[-1] == ("replace_nodes done", "2 nodes replaced")
+    entries = [(entry["what"], entry["detail"]) for entry in course.incidents.timeline(course.incident)]
+    assert ("incident closed", "healed") in entries
+    assert entries[-1] == ("replace_nodes done", "2 nodes replaced")
     assert course.lock_is_free()
 
 
@@ -208,7 +208,7 @@ def test_an_execution_that_came_too_late_touches_nothing_of_the_first_ones(cours
     before = course.record
 
     # when it stops, cancels, confirms or finishes all the same
-    told = course.steps.interrupt(course.incident, failure("Throttled", "slow down"), execution)
+    interrupted = course.steps.interrupt(course.incident, failure("Throttled", "slow down"), execution)
     for act in (
         lambda: course.steps.cancel(course.incident, None, execution),
         lambda: course.steps.confirm(course.incident, None, execution),
@@ -219,7 +219,7 @@ def test_an_execution_that_came_too_late_touches_nothing_of_the_first_ones(cours
             act()
 
     # then it says why it ended, and the first one's record, question and lock are as before
-    assert told.message == "slow down"
+    assert interrupted.message == "slow down"
     assert course.record == before
     assert not course.lock_is_free()
 

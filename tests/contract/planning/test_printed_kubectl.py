@@ -97,7 +97,7 @@ def test_given_an_eniconfig_of_helm_when_handed_over_then_the_server_takes_it_an
 
 
 def printed() -> list[str]:
-    found = {
+    commands = {
         command
         for case in CASES
         for text in told_by(case.snapshot, case.signals)
@@ -106,7 +106,7 @@ def printed() -> list[str]:
             ("kubectl apply", "kubectl patch eniconfig", "kubectl label node", "kubectl -n kube-system set")
         )
     }
-    return sorted(found)
+    return sorted(commands)
 
 
 def test_given_the_corpus_when_its_kubectl_commands_run_on_trial_then_the_server_takes_each(crd: Kubernetes) -> None:

@@ -54,8 +54,8 @@ def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
     log.undone(CIDR)
     log.undone(CIDR)
     assert log.made() == [ENICONFIG]
-    told = Incidents(table, clock).timeline(log.incident)
-    assert [(event["what"], event["detail"]) for event in told] == [("change undone", "vpc_cidr 100.64.0.0/22")] * 2
+    entries = Incidents(table, clock).timeline(log.incident)
+    assert [(event["what"], event["detail"]) for event in entries] == [("change undone", "vpc_cidr 100.64.0.0/22")] * 2
 
 
 def test_given_another_incident_then_its_changes_are_not_ours(log: ChangeLog, table: Table, clock: Clock) -> None:

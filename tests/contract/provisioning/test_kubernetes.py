@@ -52,11 +52,11 @@ def daemonset(kubernetes: Kubernetes) -> dict[str, Any]:
     return kubernetes.admin.get(AWS_NODE)
 
 
-def essence(found: dict[str, Any] | None) -> dict[str, Any]:
+def essence(item: dict[str, Any] | None) -> dict[str, Any]:
     """What people see of an object: all but the server's book-keeping."""
-    assert found
-    metadata = {name: found["metadata"].get(name) or {} for name in ("name", "labels", "annotations")}
-    return {**metadata, "spec": found["spec"]}
+    assert item
+    metadata = {name: item["metadata"].get(name) or {} for name in ("name", "labels", "annotations")}
+    return {**metadata, "spec": item["spec"]}
 
 
 # --- The CRD
@@ -130,16 +130,16 @@ def test_given_somebody_changed_it_since_it_was_seen_then_a_change_of_its_spec_i
     kubernetes: Kubernetes, changes: KubeChanges, crd: str, changed: dict[str, Any], refused: bool
 ) -> None:
     kubernetes.admin.create(ENI_CONFIGS, THEIRS)
-    seen = changes.eni_config("zone-a") or {}
+    read_before = changes.eni_config("zone-a") or {}
     present = kubernetes.admin.get(f"{ENI_CONFIGS}/zone-a")
     kubernetes.admin.replace(f"{ENI_CONFIGS}/zone-a", merged(present, changed))
     ours = eni_config_manifest("zone-a", "subnet-ours")
     if refused:
         with pytest.raises(Conflict):
-            changes.point_eni_config(ours, crd, seen)
+            changes.point_eni_config(ours, crd, read_before)
         assert essence(changes.eni_config("zone-a"))["spec"]["subnet"] == "subnet-new"
     else:
-        changes.point_eni_config(ours, crd, seen)
+        changes.point_eni_config(ours, crd, read_before)
         assert essence(changes.eni_config("zone-a"))["spec"]["subnet"] == "subnet-ours"
 
 
@@ -253,11 +253,11 @@ def test_given_a_rollout_that_is_through_then_nobody_waits(kubernetes: Kubernete
 def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kubernetes, changes: KubeChanges) -> None:
     changes.apply_cni_environment(cni_settings())
     kubernetes.set_rollout(wanted=2, updated=0, available=2)
-    seen: list[float] = []
+    returned_at: list[float] = []
 
     def wait() -> None:
         changes.await_rollout(30)
-        seen.append(time.monotonic())
+        returned_at.append(time.monotonic())
 
     waiter = threading.Thread(target=wait)
     waiter.start()
@@ -268,8 +268,8 @@ def test_given_a_rollout_under_way_then_its_end_is_seen_at_once(kubernetes: Kube
     kubernetes.set_rollout(wanted=2, updated=2, available=2)
     ended = time.monotonic()
     waiter.join(within(10))
-    assert seen
-    assert seen[0] - ended < within(2)
+    assert returned_at
+    assert returned_at[0] - ended < within(2)
 
 
 @pytest.mark.usefixtures("daemonset")

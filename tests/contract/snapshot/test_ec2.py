@@ -108,10 +108,10 @@ def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc
     vpc.ec2.attach_network_interface(NetworkInterfaceId=third, InstanceId=instance, DeviceIndex=2)
     result = facts.interfaces(vpc.id).by_instance
     assert list(result) == [instance]
-    told = {eni.id: (eni.primary, eni.addresses, eni.prefixes) for eni in result[instance]}
-    assert told.pop(second) == (False, 6, 0)
-    assert told.pop(third) == (False, 1, 2)
-    assert list(told.values()) == [(True, 1, 0)]
+    by_id = {eni.id: (eni.primary, eni.addresses, eni.prefixes) for eni in result[instance]}
+    assert by_id.pop(second) == (False, 6, 0)
+    assert by_id.pop(third) == (False, 1, 2)
+    assert list(by_id.values()) == [(True, 1, 0)]
 
 
 def test_given_an_eni_that_the_cni_left_behind_then_it_is_told_and_others_are_not(vpc: Vpc, facts: Ec2Reader) -> None:
@@ -148,9 +148,9 @@ def test_given_subnets_then_every_address_in_them_is_told_prefixes_unrolled(vpc:
     vpc.interface(id_, PrivateIpAddress="10.0.8.20")
     vpc.interface(id_, PrivateIpAddress="10.0.8.21", Ipv4Prefixes=[{"Ipv4Prefix": "10.0.8.32/28"}])
     vpc.interface(vpc.subnets["a"])
-    held = facts.addresses_of_subnets([id_])
-    assert set(held) == {"10.0.8.20", "10.0.8.21", *(f"10.0.8.{last}" for last in range(32, 48))}
-    assert set(held.values()) == {id_}
+    addresses = facts.addresses_of_subnets([id_])
+    assert set(addresses) == {"10.0.8.20", "10.0.8.21", *(f"10.0.8.{last}" for last in range(32, 48))}
+    assert set(addresses.values()) == {id_}
     assert facts.addresses_of_subnets([]) == {}
 
 

@@ -28,13 +28,13 @@ def nodes(kubernetes: Kubernetes) -> Iterator[Any]:
 
     def make(zone: str = "eu-west-1a", annotations: dict[str, str] | None = None, **labels: str) -> str:
         name = unique("ip")
-        known = {
+        label_values = {
             "topology.kubernetes.io/zone": zone,
             "node.kubernetes.io/instance-type": "t3.medium",
             **{key.replace("__", "/").replace("_", "."): value for key, value in labels.items()},
         }
         node = {
-            "metadata": {"name": name, "labels": known, "annotations": annotations or {}},
+            "metadata": {"name": name, "labels": label_values, "annotations": annotations or {}},
             "spec": {"providerID": f"aws:///{zone}/i-0abc"},
         }
         kubernetes.admin.create(NODES, node)

@@ -102,10 +102,10 @@ def test_given_a_group_that_names_the_vpcs_ranges_then_its_rules_and_what_it_pro
     result = reach.groups()[group]
     assert (result.name, result.vpc_id) == ("db", reach.vpc.id)
     assert [user.partition(" ")[0] for user in result.used_by] == ["RDS"]
-    told = {rule.cidrs: (rule.protocol, rule.from_port, rule.to_port, rule.egress) for rule in result.rules}
+    rules = {rule.cidrs: (rule.protocol, rule.from_port, rule.to_port, rule.egress) for rule in result.rules}
     # 203.0.113.0/24 is documentation's, so "not global"; a public range of others would be left out.
-    assert set(told) == {("10.0.0.0/16",), ("10.0.1.0/24",), ("192.168.0.0/16",), ("203.0.113.0/24",)}
-    assert set(told.values()) == {("tcp", 5432, 5432, False)}
+    assert set(rules) == {("10.0.0.0/16",), ("10.0.1.0/24",), ("192.168.0.0/16",), ("203.0.113.0/24",)}
+    assert set(rules.values()) == {("tcp", 5432, 5432, False)}
     assert all(rule.id and rule.id.startswith("sgr-") for rule in result.rules)
 
 
@@ -137,8 +137,8 @@ def test_given_a_group_that_admits_by_range_and_by_group_then_both_are_told(reac
     nodes, database = reach.group("nodes"), reach.group("db", tcp(5432, "10.0.0.0/16"))
     pair = tcp(5432, UserIdGroupPairs=[{"GroupId": nodes}])
     reach.ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[pair])
-    told = {(rule.cidrs, rule.groups) for rule in reach.groups()[database].rules}
-    assert told == {(("10.0.0.0/16",), ()), ((), (nodes,))}
+    rules = {(rule.cidrs, rule.groups) for rule in reach.groups()[database].rules}
+    assert rules == {(("10.0.0.0/16",), ()), ((), (nodes,))}
 
 
 def test_given_two_groups_of_a_database_then_the_rules_by_group_of_the_other_one_are_told_too(reach: Reach) -> None:
@@ -272,9 +272,9 @@ def test_given_a_transit_gateway_then_active_ranges_and_blackholes_of_others_and
         TransitGatewayRouteTableId=table, DestinationCidrBlock="10.200.0.0/16", Blackhole=True
     )
     result = reach.transit()
-    [told] = result.gateways
-    assert (told.id, told.routes, told.blackholes) == (gateway, ("100.70.0.0/16",), ("10.200.0.0/16",))
-    assert told.attachment.startswith("tgw-attach-")
+    [described] = result.gateways
+    assert (described.id, described.routes, described.blackholes) == (gateway, ("100.70.0.0/16",), ("10.200.0.0/16",))
+    assert described.attachment.startswith("tgw-attach-")
     assert result.neighbours == {other}
     assert reach.unread.lines == ()
 
@@ -283,7 +283,7 @@ def test_given_a_gateway_of_another_account_then_its_routes_are_unknown_and_nobo
     reach: Reach, faults: LocalAws
 ) -> None:
     gateway, _ = reach.gateway(reach.vpc.id)
-    assert [told.routes for told in reach.transit(account="111111111111").gateways] == [None]
+    assert [transit_gateway.routes for transit_gateway in reach.transit(account="111111111111").gateways] == [None]
     assert reach.unread.lines == (f"routes of transit gateway {gateway}: it belongs to account {ACCOUNT}",)
     assert faults.calls(service="ec2", action="SearchTransitGatewayRoutes") == []
 
@@ -291,7 +291,7 @@ def test_given_a_gateway_of_another_account_then_its_routes_are_unknown_and_nobo
 def test_given_a_search_that_is_refused_then_the_routes_are_unknown(reach: Reach, faults: LocalAws) -> None:
     gateway, _ = reach.gateway(reach.vpc.id)
     faults.inject("ec2", "SearchTransitGatewayRoutes", error="UnauthorizedOperation")
-    assert [told.routes for told in reach.transit().gateways] == [None]
+    assert [transit_gateway.routes for transit_gateway in reach.transit().gateways] == [None]
     assert [line.partition(": ")[0] for line in reach.unread.lines] == [f"routes of transit gateway {gateway}"]
 
 

@@ -140,7 +140,7 @@ PLANNED = {
 REPORT = {"incident": "i", "cluster": "prod", "outcome": "undone", "failure": {"error": "E", "message": "m"}}
 
 
-def left(*numbers: int) -> list[dict[str, Any]]:
+def counting_down(*numbers: int) -> list[dict[str, Any]]:
     return [{"returns": {"zone": "a", "left": number}} for number in numbers]
 
 
@@ -169,7 +169,7 @@ def test_given_more_nodes_than_one_execution_takes_then_it_hands_over_and_ends_w
     script: Answers = {
         "begin_replacement": [{"returns": REPLACEMENT}],
         "assess_replacement": [ASSESSED],
-        "await_successor a": left(7, 6, 5, 4, 3, 2, 1, 0),
+        "await_successor a": counting_down(7, 6, 5, 4, 3, 2, 1, 0),
         "await_successor b": [{"returns": {"zone": "b", "left": number}} for number in (1, 0)],
     }
 
@@ -190,7 +190,7 @@ def test_given_another_executions_nodes_then_it_goes_on_without_assessing_or_ask
     rehearsal = Rehearsal(aws, folder, "replace")
     script: Answers = {
         "begin_replacement": [{"returns": {**REPLACEMENT, "nodes": [], "continued": True, "zones": ["a"]}}],
-        "await_successor": left(1, 0),
+        "await_successor": counting_down(1, 0),
         "verify": [{"returns": {"outcome": "healed", "healed": 3, "still_stuck": 0}}],
         "finish_replacement": [{"returns": {"incident": "i", "outcome": "healed", "failure": None}}],
     }
@@ -207,9 +207,9 @@ def test_given_no_incident_in_the_input_when_even_begin_cannot_run_then_it_ends_
 ) -> None:
     rehearsal = Rehearsal(aws, folder, name)
     broken = [{"raises": "SettingMissing", "message": "INCIDENTS_TABLE not set"}]
-    told = [{"returns": {"error": "SettingMissing", "cause": "INCIDENTS_TABLE not set"}}]
-    script = {f"begin_{what}": broken for what in ("rollback", "replacement")}
-    script |= {"pause_rollback": told, "stop_replacement": told}
+    missing_setting = [{"returns": {"error": "SettingMissing", "cause": "INCIDENTS_TABLE not set"}}]
+    script = {f"begin_{change}": broken for change in ("rollback", "replacement")}
+    script |= {"pause_rollback": missing_setting, "stop_replacement": missing_setting}
     ended = rehearsal.run({}, script)
     assert (ended["status"], ended["error"]) == ("FAILED", "SettingMissing")
     [stopped] = rehearsal.calls("pause_rollback") + rehearsal.calls("stop_replacement")

@@ -40,7 +40,7 @@ def _resolved(value: Any, values: dict[str, str]) -> Any:
             name = attribute[0] if isinstance(attribute, list) else attribute.partition(".")[0]
             return values.get(name, f"arn:aws:none:::{name}")
         case ("Fn::Sub", str(text)), 1:
-            return re.sub(r"\$\{([\w:]+)\}", lambda found: values.get(found[1], found[1]), text)
+            return re.sub(r"\$\{([\w:]+)\}", lambda match: values.get(match[1], match[1]), text)
     return {key: _resolved(item, values) for key, item in value.items()}
 
 

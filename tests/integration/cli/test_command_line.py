@@ -114,8 +114,8 @@ def test_given_a_cluster_without_access_when_onboarded_twice_then_the_second_tim
 
 def test_given_a_dry_run_then_it_says_what_it_would_do_and_does_nothing(caller: Caller) -> None:
     caller.strip()
-    said = caller.run("onboard", "--cluster", caller.cluster.name, "--dry-run")
-    assert said.count("created") == 8
+    output = caller.run("onboard", "--cluster", caller.cluster.name, "--dry-run")
+    assert output.count("created") == 8
     assert (caller.access_entries(), caller.rbac()) == ({}, [])
 
 
@@ -127,9 +127,9 @@ def test_given_an_onboarded_cluster_when_offboarded_then_only_what_the_command_m
     )
     assert onboarded.run("offboard", "--cluster", onboarded.cluster.name, "--dry-run").count("deleted") == 7
     assert len(onboarded.rbac()) == 4
-    said = onboarded.run("offboard", "--cluster", onboarded.cluster.name)
-    assert said.count("deleted") == 7
-    assert f"kept       access entry {foreign}" in said
+    output = onboarded.run("offboard", "--cluster", onboarded.cluster.name)
+    assert output.count("deleted") == 7
+    assert f"kept       access entry {foreign}" in output
     assert onboarded.access_entries() == {foreign: ["eks-ip-remediator:readers"]}
     assert onboarded.rbac() == []
     assert "deleted" not in onboarded.run("offboard", "--cluster", onboarded.cluster.name)
@@ -186,13 +186,13 @@ def test_given_a_shortage_when_its_snapshot_is_taken_then_it_can_be_planned_off_
 
 def test_given_a_run_started_by_hand_when_waited_for_then_its_story_and_status_agree(onboarded: Caller) -> None:
     name = onboarded.cluster.name
-    told = onboarded.run("start", "--cluster", name, "--mode", "observe", "--reason", "a look", "--wait")
+    output = onboarded.run("start", "--cluster", name, "--mode", "observe", "--reason", "a look", "--wait")
     shown = json.loads(onboarded.run("status", "--cluster", name, "--json"))
     incident = shown["incident"]
-    assert f"incident  {incident['id']}" in told
+    assert f"incident  {incident['id']}" in output
     assert (incident["outcome"], incident["mode"], incident["reason"]) == ("observed", "observe", "a look")
     assert [event["what"] for event in shown["timeline"]][-1] == "incident closed"
-    assert all(event["what"].replace("_", " ") in told for event in shown["timeline"])
+    assert all(event["what"].replace("_", " ") in output for event in shown["timeline"])
     assert incident["id"] in onboarded.run("status")
     assert incident["diagnosis"]["summary"] in onboarded.run("status", "--incident", incident["id"])
 
@@ -216,9 +216,9 @@ def test_given_what_is_not_there_then_one_line_says_what_to_correct(onboarded: C
 def test_given_a_cluster_that_eks_does_not_know_when_a_run_is_started_then_no_incident_is_opened(
     onboarded: Caller,
 ) -> None:
-    said = onboarded.run("start", "--cluster", "gone-for-good", "--wait", status=2)
-    assert "EKS knows no cluster 'gone-for-good'" in said
-    assert "--cluster" in said
+    output = onboarded.run("start", "--cluster", "gone-for-good", "--wait", status=2)
+    assert "EKS knows no cluster 'gone-for-good'" in output
+    assert "--cluster" in output
     assert "has had no incident" in onboarded.run("status", "--cluster", "gone-for-good", status=2)
 
 
@@ -227,12 +227,12 @@ def test_given_a_shortage_when_healed_and_rolled_back_by_hand_then_the_commands_
 ) -> None:
     name = onboarded.cluster.name
     before = onboarded.cluster.world()
-    told = onboarded.run("start", "--cluster", name, "--mode", "auto", "--wait")
-    assert "outcome   healed" in told
+    output = onboarded.run("start", "--cluster", name, "--mode", "auto", "--wait")
+    assert "outcome   healed" in output
     assert len(onboarded.cluster.moved()) == 2
     incident = json.loads(onboarded.run("status", "--cluster", name, "--json"))["incident"]["id"]
     onboarded.cluster.scale(8)
-    told = onboarded.run("rollback", "--incident", incident, "--yes", "--evict", "--wait")
-    assert f"{incident} is rolled back" in told
+    output = onboarded.run("rollback", "--incident", incident, "--yes", "--evict", "--wait")
+    assert f"{incident} is rolled back" in output
     assert onboarded.cluster.world() == before
     assert "rolled back already" in onboarded.run("rollback", "--incident", incident)

@@ -48,8 +48,8 @@ def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_termina
         second = lab.incident_when_known(execution)
         lab.message_saying(second.id, "approv")
         assert second.id in run(lab, "incidents", "--open", "--cluster", cluster.name)
-        said = run(lab, "approve", "--cluster", cluster.name, "--yes")
-        assert "Changes" in said
+        output = run(lab, "approve", "--cluster", cluster.name, "--yes")
+        assert "Changes" in output
         assert lab.end_of(execution).status == "SUCCEEDED"
         healed = lab.incidents.get(second.id)
         assert healed.outcome is Outcome.HEALED
@@ -69,11 +69,11 @@ def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_
         execution = lab.start(cluster.name, mode="approve")
         incident = lab.incident_when_known(execution)
         lab.message_saying(incident.id, "approv")
-        said = run(lab, "close", incident.id, "--reason", "a test", status=1)
-        assert f"aws stepfunctions stop-execution --execution-arn {execution}" in said
-        said = run(lab, "unlock", "--vpc", cluster.vpc_id, status=1)
-        assert "is at work" in said
-        assert incident.id in said
+        output = run(lab, "close", incident.id, "--reason", "a test", status=1)
+        assert f"aws stepfunctions stop-execution --execution-arn {execution}" in output
+        output = run(lab, "unlock", "--vpc", cluster.vpc_id, status=1)
+        assert "is at work" in output
+        assert incident.id in output
         assert lab.incidents.get(incident.id).open
 
         lab.aws("stepfunctions").stop_execution(executionArn=execution)
@@ -87,6 +87,6 @@ def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_
 def test_given_a_lock_whose_incident_nobody_knows_when_unlocked_from_a_terminal_then_it_is_free(lab: Lab) -> None:
     lock = VpcLock(lab.incidents._records.table, utc_now)
     lock.acquire("vpc-of-nobody", "gone-20260301-120000-abcdef")
-    said = run(lab, "unlock", "--vpc", "vpc-of-nobody")
-    assert "there is no record of it" in said
+    output = run(lab, "unlock", "--vpc", "vpc-of-nobody")
+    assert "there is no record of it" in output
     assert lock.holder("vpc-of-nobody") is None

@@ -23,17 +23,17 @@ def examine(lab: Lab, *arguments: str) -> dict[str, tuple[str, str]]:
     command += ["--slack-url", lab.outputs["SlackRequestUrl"]]  # its host name exists on AWS only
     env = {**os.environ, **lab.stack.servers.environment}
     ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(180))
-    found = json.loads(ran.stdout)
-    assert ran.returncode == int(any(one["health"] == "broken" for one in found)), ran
-    return {one["name"]: (one["health"], one["remedy"] or one["detail"]) for one in found}
+    checks = json.loads(ran.stdout)
+    assert ran.returncode == int(any(one["health"] == "broken" for one in checks)), ran
+    return {one["name"]: (one["health"], one["remedy"] or one["detail"]) for one in checks}
 
 
 def test_given_a_working_stack_and_cluster_then_nothing_is_broken_and_nothing_is_changed(lab: Lab) -> None:
     with patient(lab) as cluster:
         cluster.settle(running=8, stuck=2)
         before = cluster.world()
-        found = examine(lab, "--cluster", cluster.name)
-        assert {name: one for name, one in found.items() if one[0] in ("broken", "unknown")} == {}
+        checks = examine(lab, "--cluster", cluster.name)
+        assert {name: one for name, one in checks.items() if one[0] in ("broken", "unknown")} == {}
         assert cluster.world() == before
         assert lab.executions_of(cluster.name) == []
 
@@ -53,9 +53,9 @@ def test_given_a_wrong_slack_secret_then_token_and_endpoint_are_said_to_be_broke
     try:
         wrong = json.dumps({"bot_token": "xoxb-wrong", "signing_secret": "wrong-too"})
         ssm.put_parameter(Name=name, Value=wrong, Type="SecureString", Overwrite=True)
-        found = examine(lab)
-        assert found["slack secret"][0] == "ok"
-        assert found["slack token"][0] == "broken"
-        assert "bot token" in found["slack token"][1]
+        checks = examine(lab)
+        assert checks["slack secret"][0] == "ok"
+        assert checks["slack token"][0] == "broken"
+        assert "bot token" in checks["slack token"][1]
     finally:
         ssm.put_parameter(Name=name, Value=kept, Type="SecureString", Overwrite=True)

@@ -151,10 +151,10 @@ class Lab:
     def ledger_items(self) -> list[tuple[str, str]]:
         """Every reservation but that of the question which expires some time during the tests."""
         items = self._table("LedgerTableName").scan()["Items"]
-        held = [
+        theirs = [
             item for item in items if not str(item.get("detail", {}).get("cluster", UNANSWERED)).startswith(UNANSWERED)
         ]
-        return sorted((str(item["pk"]), str(item["sk"])) for item in held)
+        return sorted((str(item["pk"]), str(item["sk"])) for item in theirs)
 
     def lock_holder(self, vpc_id: str) -> str | None:
         """The incident that may write to the VPC now."""
@@ -209,25 +209,25 @@ class Lab:
 
     def messages(self, incident: str) -> list[dict[str, Any]]:
         """The messages in Slack about the incident, each with its versions; without what is told in their threads."""
-        told = [message for message in self.slack("GET", "/_control/messages") if incident in message["text"]]
-        return [message for message in told if message["thread_ts"] in (None, message["ts"])]
+        mentions = [message for message in self.slack("GET", "/_control/messages") if incident in message["text"]]
+        return [message for message in mentions if message["thread_ts"] in (None, message["ts"])]
 
     def message_saying(self, incident: str, *words: str, seconds: float = 30.0) -> dict[str, Any]:
         """The incident's one message, once it says all of `words`."""
 
-        def said() -> str:
+        def posted() -> str:
             return "".join(message["text"] for message in self.messages(incident))
 
-        eventually(f"Slack says {words}", said, lambda text: all(word in text for word in words), seconds)
+        eventually(f"Slack says {words}", posted, lambda text: all(word in text for word in words), seconds)
         [message] = self.messages(incident)
         return message
 
     def events_of(self, incident: str) -> list[dict[str, Any]]:
         """The incident's events that have arrived so far, each once, in the order of its timeline."""
-        told = {
+        by_id = {
             event["detail"]["id"]: event for event in self.events.bodies() if event["detail"]["incident"] == incident
         }
-        return [told[id_] for id_ in sorted(told)]
+        return [by_id[id_] for id_ in sorted(by_id)]
 
     @staticmethod
     def buttons(message: dict[str, Any]) -> list[str]:

@@ -59,8 +59,8 @@ def parameters() -> dict[str, dict[str, Any]]:
 
     Template.add_multi_constructor("!", lambda *_: None)
     document = yaml.load((ROOT / "template.yaml").read_text(), Template)
-    found: dict[str, dict[str, Any]] = document["Parameters"]
-    return found
+    declared: dict[str, dict[str, Any]] = document["Parameters"]
+    return declared
 
 
 def other_values() -> dict[str, list[str]]:

@@ -106,7 +106,7 @@ class Patient:
     def new_subnets(self) -> dict[str, str]:
         """Id by zone of the subnets in the CG-NAT range."""
         result = self.subnets()
-        return {each["zone"]: id_ for id_, each in result.items() if IPv4Network(each["cidr"]).subnet_of(CGNAT)}
+        return {subnet["zone"]: id_ for id_, subnet in result.items() if IPv4Network(subnet["cidr"]).subnet_of(CGNAT)}
 
     def interfaces_in(self, *subnets: str) -> list[dict[str, Any]]:
         filters = [{"Name": "subnet-id", "Values": list(subnets)}]

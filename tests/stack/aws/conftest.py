@@ -80,11 +80,11 @@ class Maker:
     def session(self, *statements: dict[str, Any]) -> dict[str, str]:
         """Credentials of a role that may do what the statements allow."""
         answer = self.aws.client("sts").assume_role(RoleArn=self.role(*statements), RoleSessionName="test")
-        found = answer["Credentials"]
+        credentials = answer["Credentials"]
         return {
-            "aws_access_key_id": found["AccessKeyId"],
-            "aws_secret_access_key": found["SecretAccessKey"],
-            "aws_session_token": found["SessionToken"],
+            "aws_access_key_id": credentials["AccessKeyId"],
+            "aws_secret_access_key": credentials["SecretAccessKey"],
+            "aws_session_token": credentials["SessionToken"],
         }
 
     def function(self, code: str, *, role: str = "", layers: tuple[str, ...] = (), **options: Any) -> str:
@@ -113,8 +113,8 @@ class Maker:
         started = states.start_execution(stateMachineArn=machine, input=json.dumps(document or {}))["executionArn"]
 
         def ended() -> Any:
-            found = states.describe_execution(executionArn=started)
-            return found if found["status"] != "RUNNING" else None
+            execution = states.describe_execution(executionArn=started)
+            return execution if execution["status"] != "RUNNING" else None
 
         return dict(eventually(ended))
 
@@ -199,8 +199,8 @@ class Network:
         return str(made["AssociationId"])
 
     def states(self) -> dict[str, str]:
-        found = self.ec2.describe_vpcs(VpcIds=[self.vpc])["Vpcs"][0]["CidrBlockAssociationSet"]
-        return {one["CidrBlock"]: one["CidrBlockState"]["State"] for one in found}
+        associations = self.ec2.describe_vpcs(VpcIds=[self.vpc])["Vpcs"][0]["CidrBlockAssociationSet"]
+        return {one["CidrBlock"]: one["CidrBlockState"]["State"] for one in associations}
 
     def free(self, subnet: str) -> int:
         return int(self.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["AvailableIpAddressCount"])

@@ -17,8 +17,8 @@ def addresses(interface: dict[str, Any]) -> list[str]:
 def test_given_a_slash_28_when_filled_then_eleven_addresses_fit_and_the_twelfth_is_refused(network: Network):
     subnet = network.subnet("10.0.0.0/28")
     assert network.free(subnet) == 11
-    held = addresses(network.interface(subnet, SecondaryPrivateIpAddressCount=10))
-    assert held == [f"10.0.0.{last}" for last in range(4, 15)]
+    assigned = addresses(network.interface(subnet, SecondaryPrivateIpAddressCount=10))
+    assert assigned == [f"10.0.0.{last}" for last in range(4, 15)]
     assert network.free(subnet) == 0
     refused = code_of(network.ec2.create_network_interface, SubnetId=subnet)
     assert refused == "InsufficientFreeAddressesInSubnet"
@@ -134,8 +134,10 @@ def test_given_a_terminated_instance_then_its_primary_interface_goes_and_a_furth
         Attachment={"AttachmentId": second["AttachmentId"], "DeleteOnTermination": True},
     )
     ec2.terminate_instances(InstanceIds=[instance])
-    left = ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["NetworkInterfaces"]
-    assert [(one["NetworkInterfaceId"], one["Status"]) for one in left] == [(eni, "available")]
+    remaining = ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [subnet]}])[
+        "NetworkInterfaces"
+    ]
+    assert [(one["NetworkInterfaceId"], one["Status"]) for one in remaining] == [(eni, "available")]
     (reservation,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
     assert reservation["Instances"][0]["State"]["Name"] == "terminated"
 
@@ -149,18 +151,18 @@ def test_given_filters_when_interfaces_are_searched_then_each_finds_its_own(netw
     )
     eni = leaked["NetworkInterfaceId"]
 
-    def found(**filters: str) -> list[str]:
+    def filtered(**filters: str) -> list[str]:
         wanted = [{"Name": name, "Values": [value]} for name, value in filters.items()]
         wanted.append({"Name": "vpc-id", "Values": [network.vpc]})
         answer = network.ec2.describe_network_interfaces(Filters=wanted)
         return [one["NetworkInterfaceId"] for one in answer["NetworkInterfaces"]]
 
-    assert found(status="available") == [eni]
-    assert found(description="aws-K8S-*") == [eni]
-    assert found(**{"tag:cluster.k8s.amazonaws.com/name": "demo"}) == [eni]
-    assert found(**{"addresses.private-ip-address": addresses(leaked)[1]}) == [eni]
-    assert eni not in found(**{"attachment.instance-id": instance})
-    assert len(found(**{"attachment.instance-id": instance})) == 1
+    assert filtered(status="available") == [eni]
+    assert filtered(description="aws-K8S-*") == [eni]
+    assert filtered(**{"tag:cluster.k8s.amazonaws.com/name": "demo"}) == [eni]
+    assert filtered(**{"addresses.private-ip-address": addresses(leaked)[1]}) == [eni]
+    assert eni not in filtered(**{"attachment.instance-id": instance})
+    assert len(filtered(**{"attachment.instance-id": instance})) == 1
 
 
 def test_given_a_nat_gateway_then_it_holds_an_address_of_its_subnet_until_deleted(network: Network):

@@ -102,7 +102,7 @@ def test_given_the_setting_when_described_then_the_addon_is_degraded_with_its_is
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         (
             '{"env": {"NO_SUCH_VARIABLE": "1"}}',
@@ -117,12 +117,12 @@ def test_given_the_setting_when_described_then_the_addon_is_degraded_with_its_is
     ],
 )
 def test_given_values_outside_the_schema_when_sent_then_refused_with_the_place(
-    aws: LocalAws, addon: dict[str, Any], values: str, said: str
+    aws: LocalAws, addon: dict[str, Any], values: str, message: str
 ):
     with pytest.raises(ClientError, match="ConfigurationValue provided in request is not supported") as refused:
         update(aws, addon, configurationValues=values)
     assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
-    assert said in refused.value.response["Error"]["Message"]
+    assert message in refused.value.response["Error"]["Message"]
     assert "configurationValues" not in described(aws, addon)
 
 
@@ -158,14 +158,14 @@ def test_given_a_role_when_not_sent_again_then_the_addon_falls_back_to_the_nodes
 def test_given_no_addon_or_update_when_asked_for_then_not_found(aws: LocalAws, addon: dict[str, Any]):
     eks, cluster = aws.client("eks"), addon["clusterName"]
     absent = {"clusterName": cluster, "addonName": "coredns"}
-    known = update(aws, addon, configurationValues=ON)["id"]
+    update_id = update(aws, addon, configurationValues=ON)["id"]
     assert code_of(eks.describe_addon, **absent) == "ResourceNotFoundException"
     assert code_of(eks.update_addon, **absent, configurationValues="{}") == "ResourceNotFoundException"
     assert (
         code_of(eks.describe_update, name=cluster, addonName="vpc-cni", updateId="none") == "ResourceNotFoundException"
     )
     # without the add-on's name the update is looked for among those of the cluster
-    assert code_of(eks.describe_update, name=cluster, updateId=known) == "ResourceNotFoundException"
+    assert code_of(eks.describe_update, name=cluster, updateId=update_id) == "ResourceNotFoundException"
 
 
 def test_given_the_cni_addon_when_its_configuration_is_described_then_the_schema_is_closed(aws: LocalAws):

@@ -63,7 +63,7 @@ def test_given_tagged_subnets_then_the_one_with_most_free_addresses_is_taken(nod
 
 
 @pytest.mark.parametrize(
-    ("tags", "found"),
+    ("tags", "used"),
     [
         ({ROLE: "1"}, True),
         ({ROLE: "0"}, False),
@@ -74,10 +74,10 @@ def test_given_tagged_subnets_then_the_one_with_most_free_addresses_is_taken(nod
     ],
 )
 def test_given_the_tags_of_a_roomy_subnet_then_they_decide_whether_it_is_found(
-    node: NodeInZone, tags: dict[str, Any], found: bool
+    node: NodeInZone, tags: dict[str, Any], used: bool
 ) -> None:
     roomy = node.subnet("10.0.1.0/24", **tags)
-    assert node.places_an_eni_in() == (roomy if found else node.own)
+    assert node.places_an_eni_in() == (roomy if used else node.own)
 
 
 def test_given_a_tagged_subnet_of_another_zone_or_discovery_off_then_the_own_one_is_taken(node: NodeInZone) -> None:

@@ -173,11 +173,11 @@ def test_given_a_partial_failure_when_a_batch_is_handled_then_only_the_failed_me
     messages = eventually(lambda: sqs.receive_message(QueueUrl=dead_url).get("Messages"))
     assert [one["Body"] for one in messages] == ["bad"]
 
-    def left() -> list[str]:
+    def message_counts() -> list[str]:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         return list(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())
 
-    eventually(lambda: left() == ["0", "0"])
+    eventually(lambda: message_counts() == ["0", "0"])
 
 
 def test_given_a_stream_with_a_filter_when_items_change_then_the_matching_ones_arrive_within_half_a_second(

@@ -100,7 +100,7 @@ def test_given_an_event_when_its_function_is_inactive_then_the_event_waits_for_i
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ({}, "function is missing"),
         ({"function": "a", "state": "Asleep"}, "state must be Inactive or Throttled"),
@@ -113,8 +113,8 @@ def test_given_an_event_when_its_function_is_inactive_then_the_event_waits_for_i
     ],
 )
 def test_given_a_condition_that_is_wrong_when_sent_then_the_answer_names_field_and_remedy(
-    aws: LocalAws, document: dict[str, Any], said: str
+    aws: LocalAws, document: dict[str, Any], message: str
 ):
     status, answer = aws.control("POST", "/_local/functions", document)
     assert status == 400
-    assert said in answer["error"]
+    assert message in answer["error"]

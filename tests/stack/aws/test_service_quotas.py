@@ -38,8 +38,8 @@ def test_given_no_increase_then_a_route_table_takes_five_hundred_routes(quotas: 
 
 def test_given_pages_when_listed_then_every_quota_is_told_once(quotas: Any):
     pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode="vpc", PaginationConfig={"PageSize": 7})
-    told = [one["QuotaCode"] for page in pages for one in page["Quotas"]]
-    assert told == [one["QuotaCode"] for one in quotas.list_service_quotas(ServiceCode="vpc")["Quotas"]]
+    codes = [one["QuotaCode"] for page in pages for one in page["Quotas"]]
+    assert codes == [one["QuotaCode"] for one in quotas.list_service_quotas(ServiceCode="vpc")["Quotas"]]
 
 
 def test_given_an_increase_then_it_holds_in_its_region_alone(aws: LocalAws, quotas: Any):

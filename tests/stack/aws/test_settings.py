@@ -18,7 +18,7 @@ def test_given_a_changed_setting_when_reset_then_it_has_its_default_again(aws: L
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"executionEvents": 3}, "executionEvents is not a setting; the settings are execution_events"),
         ({"execution_events": "many"}, "execution_events must be a int, such as its default 25000"),
@@ -27,9 +27,11 @@ def test_given_a_changed_setting_when_reset_then_it_has_its_default_again(aws: L
         ([], "settings are a JSON object"),
     ],
 )
-def test_given_a_wrong_setting_when_sent_then_the_answer_names_it_and_nothing_changes(aws: LocalAws, values, said: str):
+def test_given_a_wrong_setting_when_sent_then_the_answer_names_it_and_nothing_changes(
+    aws: LocalAws, values, message: str
+):
     before = aws.control("GET", "/_local/settings")[1]
     status, answer = aws.control("PUT", "/_local/settings", values)
     assert status == 400
-    assert said in answer["error"]
+    assert message in answer["error"]
     assert aws.control("GET", "/_local/settings")[1] == before

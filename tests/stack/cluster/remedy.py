@@ -25,10 +25,10 @@ def add_range(stack: Stack, seeded: Seeded) -> dict[str, str]:
     ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=CIDR)
 
     def states() -> list[str]:
-        found = ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]["CidrBlockAssociationSet"]
-        return [item["CidrBlockState"]["State"] for item in found if item["CidrBlock"] == CIDR]
+        associations = ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"][0]["CidrBlockAssociationSet"]
+        return [item["CidrBlockState"]["State"] for item in associations if item["CidrBlock"] == CIDR]
 
-    eventually("the CIDR is associated", states, lambda found: found == ["associated"])
+    eventually("the CIDR is associated", states, lambda current: current == ["associated"])
     return {
         zone: ec2.create_subnet(VpcId=vpc_id, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
         for zone, cidr in ZONE_CIDRS.items()

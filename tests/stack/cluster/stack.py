@@ -127,11 +127,11 @@ class Stack:
         files = (self.folder / "logs").glob("*/ipamd.log")
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
-    def fault(self, **what: Any) -> None:
+    def fault(self, **fields: Any) -> None:
         """Make the AWS API fail, see `local.aws`."""
         request = urllib.request.Request(
             f"{self.env['AWS_ENDPOINT_URL']}/_local/faults",
-            json.dumps(what).encode(),
+            json.dumps(fields).encode(),
             {"content-type": "application/json"},
         )
         urllib.request.urlopen(request, timeout=within(10)).close()

@@ -73,7 +73,9 @@ def test_a_stranger_is_refused_until_an_access_entry_names_them(stack: Stack, ru
     stack.aws("eks").create_access_entry(clusterName="demo", principalArn=arn, kubernetesGroups=["developers"])
 
     assert "Unauthorized" in refused
-    eventually("bob is let in", lambda: run(*can_i, check=False, **as_bob), lambda said: "selfsubjectreviews" in said)
+    eventually(
+        "bob is let in", lambda: run(*can_i, check=False, **as_bob), lambda output: "selfsubjectreviews" in output
+    )
     forged = {**as_bob, "AWS_SECRET_ACCESS_KEY": "wrong"}
     assert "Unauthorized" in run(*can_i, check=False, **forged)
 

@@ -30,7 +30,7 @@ def mark(stack: Stack, node: str, *, cordoned: bool) -> None:
             taints = client.CoreV1Api(api).read_node(node).spec.taints or []
         return any(taint.key == "node.kubernetes.io/unschedulable" for taint in taints)
 
-    eventually("the taint follows", tainted, lambda found: found is cordoned)
+    eventually("the taint follows", tainted, lambda current: current is cordoned)
 
 
 def test_given_a_cordoned_node_when_its_pods_have_left_then_its_eni_stays_until_it_is_uncordoned(stack: Stack) -> None:
@@ -41,7 +41,7 @@ def test_given_a_cordoned_node_when_its_pods_have_left_then_its_eni_stays_until_
     for zone, subnet in subnets.items():
         create_eni_config(stack, zone, subnet)
     configure_addon(stack, CUSTOM_NETWORKING)
-    eventually("ten pods run", lambda: addresses(stack), lambda found: len(found) == 10)
+    eventually("ten pods run", lambda: addresses(stack), lambda by_pod: len(by_pod) == 10)
     cordoned, other = (node.instance_id for node in made.nodes)
     mark(stack, made.nodes[0].name, cordoned=True)
 
@@ -52,10 +52,10 @@ def test_given_a_cordoned_node_when_its_pods_have_left_then_its_eni_stays_until_
     def owners() -> set[str]:
         return {eni["Attachment"]["InstanceId"] for eni in enis_in(stack, subnets)}
 
-    eventually("the other node's ENI is gone", owners, lambda found: other not in found)
+    eventually("the other node's ENI is gone", owners, lambda owner_ids: other not in owner_ids)
     kept = "AWS CNI is on a non schedulable node, not detaching any ENIs"
     eventually("ipamd says why not", lambda: any(kept in line["msg"] for line in stack.ipamd_log()))
     assert owners() == {cordoned}
 
     mark(stack, made.nodes[0].name, cordoned=False)
-    eventually("its ENI is gone as well", owners, lambda found: not found)
+    eventually("its ENI is gone as well", owners, lambda owner_ids: not owner_ids)

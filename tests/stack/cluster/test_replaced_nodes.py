@@ -36,7 +36,7 @@ def interfaces_of(stack: Stack, instance: str) -> list[Any]:
 def started(stack: Stack, scenario: Scenario) -> Seeded:
     stack.start_simulator()
     made = seed(stack.api(), stack.session(), scenario)
-    eventually("nginx runs", lambda: running(stack), lambda found: len(found) == 3)
+    eventually("nginx runs", lambda: running(stack), lambda node_names: len(node_names) == 3)
     return made
 
 
@@ -56,10 +56,12 @@ def test_given_a_managed_node_group_when_an_instance_is_terminated_then_a_fresh_
     )
 
     [new] = eventually(
-        "a fresh node is Ready", lambda: ready_nodes(stack), lambda found: {*found} - {old.instance_id}
+        "a fresh node is Ready", lambda: ready_nodes(stack), lambda ready: {*ready} - {old.instance_id}
     ).values()
     assert interfaces_of(stack, old.instance_id) == []
-    eventually("nginx runs there", lambda: running(stack), lambda found: found == [new["metadata"]["name"]] * 3)
+    eventually(
+        "nginx runs there", lambda: running(stack), lambda node_names: node_names == [new["metadata"]["name"]] * 3
+    )
 
 
 def test_given_karpenter_when_a_node_claim_is_deleted_then_its_node_is_drained_and_another_one_provisioned(
@@ -75,11 +77,13 @@ def test_given_karpenter_when_a_node_claim_is_deleted_then_its_node_is_drained_a
     def claims() -> list[str]:
         return [item["metadata"]["name"] for item in api.get(NODECLAIMS.path())["items"]]
 
-    eventually("the claim is gone", claims, lambda found: claim["metadata"]["name"] not in found)
+    eventually("the claim is gone", claims, lambda names: claim["metadata"]["name"] not in names)
     [new] = eventually(
-        "another node is Ready", lambda: ready_nodes(stack), lambda found: {*found} - {old.instance_id}
+        "another node is Ready", lambda: ready_nodes(stack), lambda ready: {*ready} - {old.instance_id}
     ).values()
-    eventually("nginx runs there", lambda: running(stack), lambda found: found == [new["metadata"]["name"]] * 3)
+    eventually(
+        "nginx runs there", lambda: running(stack), lambda node_names: node_names == [new["metadata"]["name"]] * 3
+    )
     assert new["metadata"]["ownerReferences"][0]["name"] == claims()[0]
     instance = stack.aws("ec2").describe_instances(InstanceIds=[old.instance_id])["Reservations"][0]["Instances"][0]
     assert instance["State"]["Name"] == "terminated"

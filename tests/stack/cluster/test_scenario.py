@@ -94,7 +94,9 @@ def test_given_full_subnets_when_ten_replicas_start_then_two_hang_with_the_kubel
     assert {pod.spec.node_name for pod in stuck} == {node.name for node in made.nodes}
     assert {pod.status.container_statuses[0].state.waiting.reason for pod in stuck} == {"ContainerCreating"}
     events = eventually(
-        "repeats are combined", lambda: sandbox_events(stack), lambda found: any((e.count or 0) > 1 for e in found)
+        "repeats are combined",
+        lambda: sandbox_events(stack),
+        lambda repeated: any((e.count or 0) > 1 for e in repeated),
     )
     assert all(STUCK.match(event.message) and event.type == "Warning" for event in events)
     assert {event.involved_object.name for event in events} == {pod.metadata.name for pod in stuck}
@@ -115,7 +117,7 @@ def test_given_the_cure_by_hand_when_undone_then_ec2_is_as_before(stack: Stack) 
     assert addresses(stack) == before
 
     configure_addon(stack, CUSTOM_NETWORKING)
-    healed = eventually("ten pods run", lambda: addresses(stack), lambda found: len(found) == 10)
+    healed = eventually("ten pods run", lambda: addresses(stack), lambda by_pod: len(by_pod) == 10)
     assert before.items() <= healed.items()
     moved = [pod for pod in nginx(stack) if pod.status.pod_ip.startswith(NEW_RANGE)]
     assert {pod.spec.node_name for pod in moved} == {node.name for node in made.nodes}
@@ -129,7 +131,7 @@ def test_given_the_cure_by_hand_when_undone_then_ec2_is_as_before(stack: Stack) 
     assert environment_of(stack)["AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"] == "false"
     assert "ENI_CONFIG_LABEL_DEF" not in environment_of(stack)
     scale_nginx(stack, 8)
-    eventually("the ENIs of the new subnets are gone", lambda: enis_in(stack, subnets), lambda found: not found)
+    eventually("the ENIs of the new subnets are gone", lambda: enis_in(stack, subnets), lambda enis: not enis)
     assert addresses(stack) == before
     ec2 = stack.aws("ec2")
     for subnet in subnets.values():
@@ -144,7 +146,7 @@ def test_given_a_discovery_tag_when_a_node_has_a_free_slot_then_no_restart_is_ne
     subnets = add_range(stack, made)
     tag = {"Key": "kubernetes.io/role/cni", "Value": "1"}
     stack.aws("ec2").create_tags(Resources=list(subnets.values()), Tags=[tag])
-    healed = eventually("ten pods run", lambda: addresses(stack), lambda found: len(found) == 10)
+    healed = eventually("ten pods run", lambda: addresses(stack), lambda by_pod: len(by_pod) == 10)
     assert sum(address.startswith(NEW_RANGE) for address in healed.values()) == 2
 
 
@@ -177,14 +179,14 @@ def test_given_no_eniconfig_when_a_node_joins_then_it_is_not_ready_until_there_i
     def ready() -> str:
         with stack.kube() as api:
             answer: Any = client.CoreV1Api(api).read_node(node.name)
-            found = answer.status.conditions or []
-        return next((condition.status for condition in found if condition.type == "Ready"), "Unknown")
+            conditions = answer.status.conditions or []
+        return next((condition.status for condition in conditions if condition.type == "Ready"), "Unknown")
 
     missing = "Failed to attach any ENIs for custom networking"
     eventually("ipamd gives up", lambda: any(missing in line["msg"] for line in stack.ipamd_log()))
     assert ready() != "True"
     create_eni_config(stack, "ap-northeast-2a", subnets["ap-northeast-2a"])
-    eventually("the node is Ready", ready, lambda found: found == "True")
+    eventually("the node is Ready", ready, lambda status: status == "True")
 
 
 def test_given_a_managed_addon_when_its_field_is_changed_by_hand_then_it_is_taken_back(stack: Stack) -> None:
@@ -193,7 +195,7 @@ def test_given_a_managed_addon_when_its_field_is_changed_by_hand_then_it_is_take
     back = eventually(
         "the add-on takes its field back",
         lambda: environment_of(stack),
-        lambda found: found["WARM_ENI_TARGET"] == "1",
+        lambda env: env["WARM_ENI_TARGET"] == "1",
     )
     assert back["MY_OWN"] == "stays"
 
@@ -211,7 +213,7 @@ def test_given_a_restarted_simulator_then_pods_keep_their_addresses_and_a_deleti
     with stack.kube() as api:
         apps: Any = client.AppsV1Api(api)
         apps.delete_namespaced_deployment("nginx", "default")
-        eventually("no nginx pod is left", lambda: nginx(stack), lambda found: not found)
+        eventually("no nginx pod is left", lambda: nginx(stack), lambda pods: not pods)
         apps.patch_namespaced_deployment_scale("coredns", "kube-system", {"spec": {"replicas": 10}})
         eventually(
             "ten CoreDNS pods are ready",

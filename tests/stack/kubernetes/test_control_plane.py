@@ -27,9 +27,9 @@ def test_a_deleted_namespace_is_emptied_and_ends(cluster, core, apps, namespace)
     core.create_namespaced_secret(namespace, {"metadata": {"name": "s"}, "stringData": {"a": "b"}})
     cluster.kubectl("create", "quota", "q", "--hard=pods=5", f"--namespace={namespace}")
 
-    said = cluster.kubectl("delete", "namespace", namespace, f"--timeout={within(30):.0f}s")
+    output = cluster.kubectl("delete", "namespace", namespace, f"--timeout={within(30):.0f}s")
 
-    assert f'namespace "{namespace}" deleted' in said
+    assert f'namespace "{namespace}" deleted' in output
     assert exists(core.read_namespace, namespace) is None
     core.create_namespace({"metadata": {"name": namespace}})
     assert apps.list_namespaced_deployment(namespace).items == []
@@ -37,8 +37,8 @@ def test_a_deleted_namespace_is_emptied_and_ends(cluster, core, apps, namespace)
 
 
 def test_what_holds_a_namespace_up_is_named_and_released(core, namespace):
-    held = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
-    core.create_namespaced_config_map(namespace, held)
+    config_map = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
+    core.create_namespaced_config_map(namespace, config_map)
 
     core.delete_namespace(namespace)
 

@@ -61,8 +61,8 @@ def made(cluster, namespace, kubectl):
     def create(kind, name, *more):
         if cluster.kind == "real" and kind in SINCE_1_21:
             pytest.skip(f"the real server at hand does not serve the version of {kind} that kubectl sends")
-        said = kubectl("create", *kind.split(), name, *more)
-        assert said.endswith("created\n"), said
+        output = kubectl("create", *kind.split(), name, *more)
+        assert output.endswith("created\n"), output
         plural = kind.split()[0]
         if plural in CLUSTER_SCOPED:
             scoped.append((plural, name))
@@ -311,7 +311,7 @@ def test_a_manifest_of_each_kind_is_taken_shown_and_deleted(cluster, kubectl, na
 
     assert [line.split()[-1] for line in created] == ["created"] * len(served)
     assert [line.split()[-1] for line in applied] == ["configured"] * len(served)
-    assert [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in shown] == [
+    assert [(item["apiVersion"], item["kind"], item["metadata"]["name"]) for item in shown] == [
         (version, kind, namespace) for version, kind, _ in served
     ]
     assert len([line for line in deleted if "deleted" in line]) == len(served)

@@ -31,9 +31,9 @@ def test_apply_creates_then_changes_then_changes_nothing(kubectl):
     changed = workload("DaemonSet", "aws-node")
     changed["spec"]["template"]["spec"]["containers"][0]["image"] = "amazon-k8s-cni:v2"
 
-    said = [kubectl("apply", "-f", "-", stdin=manifest(item)).split()[-1] for item in (body, changed, changed)]
+    results = [kubectl("apply", "-f", "-", stdin=manifest(item)).split()[-1] for item in (body, changed, changed)]
 
-    assert said == ["created", "configured", "unchanged"]
+    assert results == ["created", "configured", "unchanged"]
     image = kubectl("get", "ds", "aws-node", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
     assert image == "amazon-k8s-cni:v2"
 
@@ -192,10 +192,10 @@ def test_rollout_status_waits_until_the_status_has_caught_up(kubectl, apps, name
     )
 
     reporting.start()
-    said = kubectl("rollout", "status", "ds/aws-node", f"--timeout={within(30):.0f}s")
+    output = kubectl("rollout", "status", "ds/aws-node", f"--timeout={within(30):.0f}s")
     reporting.join()
 
-    assert 'daemon set "aws-node" successfully rolled out' in said
+    assert 'daemon set "aws-node" successfully rolled out' in output
 
 
 def test_rollout_restart_changes_the_template(kubectl):
@@ -243,7 +243,7 @@ def test_a_misspelt_field_is_refused_before_it_is_stored(kubectl):
     body = workload("Deployment", "typo")
     body["spec"]["replica"] = 3
 
-    said = kubectl("apply", "-f", "-", stdin=manifest(body), check=False)
+    output = kubectl("apply", "-f", "-", stdin=manifest(body), check=False)
 
-    assert 'unknown field "spec.replica"' in said or 'unknown field "replica"' in said
+    assert 'unknown field "spec.replica"' in output or 'unknown field "replica"' in output
     assert "not found" in kubectl("get", "deploy", "typo", check=False)

@@ -212,8 +212,8 @@ def test_a_finalizer_holds_an_object_until_it_is_taken_away(core, namespace):
 
     core.delete_namespaced_config_map("a", namespace)
 
-    held = core.read_namespaced_config_map("a", namespace)
-    assert held.metadata.deletion_timestamp is not None
+    deleting = core.read_namespaced_config_map("a", namespace)
+    assert deleting.metadata.deletion_timestamp is not None
     with refused(422, "Invalid"):
         core.patch_namespaced_config_map("a", namespace, {"metadata": {"finalizers": ["example.com/more"]}})
     core.patch_namespaced_config_map("a", namespace, {"metadata": {"finalizers": None}})
@@ -226,9 +226,9 @@ def test_foreground_deletion_waits_for_the_garbage_collector(apps, namespace):
 
     apps.delete_namespaced_deployment("a", namespace, propagation_policy="Foreground")
 
-    held = apps.read_namespaced_deployment("a", namespace)
-    assert held.metadata.finalizers == ["foregroundDeletion"]
-    assert held.metadata.deletion_timestamp is not None
+    deleting = apps.read_namespaced_deployment("a", namespace)
+    assert deleting.metadata.finalizers == ["foregroundDeletion"]
+    assert deleting.metadata.deletion_timestamp is not None
 
 
 def test_a_collection_is_deleted_by_selector(core, namespace):
@@ -237,13 +237,13 @@ def test_a_collection_is_deleted_by_selector(core, namespace):
 
     core.delete_collection_namespaced_config_map(namespace, label_selector="color=red")
 
-    left = core.list_namespaced_config_map(namespace, label_selector="color").items
-    assert [item.metadata.name for item in left] == ["c"]
+    remaining = core.list_namespaced_config_map(namespace, label_selector="color").items
+    assert [item.metadata.name for item in remaining] == ["c"]
 
 
 def test_a_namespace_that_is_being_deleted_takes_nothing_new(cluster, core, namespace):
-    held = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
-    core.create_namespaced_config_map(namespace, held)
+    config_map = {"metadata": {"name": "held", "finalizers": ["example.com/held"]}}
+    core.create_namespaced_config_map(namespace, config_map)
     core.delete_namespace(namespace)
 
     assert core.read_namespace(namespace).status.phase == "Terminating"

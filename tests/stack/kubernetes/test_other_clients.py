@@ -43,13 +43,13 @@ def test_kr8s(cluster, core, namespace):
 
     assert [item.raw["data"] for item in listed] == [{"x": "2"}]
     adding = after(0.3, core.create_namespaced_config_map, namespace, config_map("b"))
-    seen = []
+    events = []
     for kind, item in api.watch("configmaps", namespace=namespace, label_selector="by=test"):
-        seen.append((kind, item.name))
+        events.append((kind, item.name))
         if item.name == "b":
             break
     adding.join()
-    assert seen[-1] == ("ADDED", "b")
+    assert events[-1] == ("ADDED", "b")
     made.delete()
     eventually(lambda: not made.exists())
 
@@ -98,17 +98,17 @@ def test_kubernetes_asyncio_watches_with_its_own_spelling_of_true(cluster, core,
             v1 = kubernetes_asyncio.client.CoreV1Api(api)
             await v1.create_namespaced_config_map(namespace, config_map("a", x="1"))
             await v1.patch_namespaced_config_map("a", namespace, {"data": {"x": "2"}})
-            seen = []
+            events = []
             async with kubernetes_asyncio.watch.Watch() as watch:
                 stream = watch.stream(
                     v1.list_namespaced_config_map, namespace, label_selector="by=test", timeout_seconds=5
                 )
                 async for event in stream:
-                    seen.append((event["type"], event["object"].data))
+                    events.append((event["type"], event["object"].data))
                     if event["type"] == "DELETED":
                         break
                     await v1.delete_namespaced_config_map("a", namespace)
-            return seen
+            return events
 
     assert asyncio.run(scenario()) == [("ADDED", {"x": "2"}), ("DELETED", {"x": "2"})]
 

@@ -52,8 +52,8 @@ def test_history_and_undo_go_back_and_forth_and_the_revisions_go_with_their_work
     assert "web:2" in detail
 
     # when it is undone, then it goes one revision back, which becomes the newest
-    said = kubectl("rollout", "undo", f"{rolled}/web")
-    assert "rolled back" in said
+    output = kubectl("rollout", "undo", f"{rolled}/web")
+    assert "rolled back" in output
     assert image(kubectl, rolled) == "web:2"
     eventually(lambda: sorted(revisions(kubectl, rolled)) == [1, 3, 4])
     kubectl("rollout", "undo", f"{rolled}/web")

@@ -29,10 +29,10 @@ class Story:
 
 @pytest.fixture
 def minutes(monkeypatch: pytest.MonkeyPatch) -> list[Story]:
-    told: list[Story] = []
-    monkeypatch.setattr(watching.time, "monotonic", lambda: told[0].now if told else 0.0)
+    stories: list[Story] = []
+    monkeypatch.setattr(watching.time, "monotonic", lambda: stories[0].now if stories else 0.0)
     monkeypatch.setattr(watching.time, "sleep", lambda _: None)
-    return told
+    return stories
 
 
 def test_given_people_who_read_for_long_when_they_approve_then_the_stack_has_its_whole_time_from_then_on(

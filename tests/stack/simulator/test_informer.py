@@ -48,19 +48,19 @@ def run(api: ScriptedApi, until: Callable[[Informer], bool]) -> Informer:
 
 def test_given_an_expired_version_when_watching_then_it_lists_again_and_drops_what_is_gone() -> None:
     api = ScriptedApi([[pod("a", 1), pod("b", 1)], [pod("b", 1), pod("c", 7)]], [[ApiError(410, "Expired", "too old")]])
-    informer = run(api, lambda found: found.get("default/c") is not None)
+    informer = run(api, lambda cache: cache.get("default/c") is not None)
     assert {item["metadata"]["name"] for item in informer.all()} == {"b", "c"}
 
 
 def test_given_a_lost_connection_when_watching_then_it_lists_again() -> None:
     api = ScriptedApi([[pod("a", 1)], [pod("a", 2)]], [[ApiUnreachable("reset")]])
-    run(api, lambda found: (found.get("default/a") or pod("", 0))["metadata"]["resourceVersion"] == "2")
+    run(api, lambda cache: (cache.get("default/a") or pod("", 0))["metadata"]["resourceVersion"] == "2")
 
 
 def test_given_a_bookmark_when_the_watch_ends_then_the_next_one_starts_there() -> None:
     bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "99"}}}
     api = ScriptedApi([[]], [[bookmark]])
-    run(api, lambda _found: api.last_version == "99")
+    run(api, lambda _cache: api.last_version == "99")
 
 
 def test_given_an_answer_of_our_own_write_when_an_older_event_arrives_then_the_newer_stays() -> None:

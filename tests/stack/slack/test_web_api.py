@@ -104,8 +104,8 @@ def test_a_call_that_slack_would_refuse_is_refused_with_slacks_error(
 
 def test_an_update_too_long_or_of_someone_elses_message_is_refused(slack: Slack) -> None:
     mine = slack.client.chat_postMessage(channel=CHANNEL, text="x")["ts"]
-    said = {"user": ON_CALL, "channel": CHANNEL, "text": "<looking> & waiting"}
-    theirs = slack.request("POST", "/_page/say", said).json()["ts"]
+    post = {"user": ON_CALL, "channel": CHANNEL, "text": "<looking> & waiting"}
+    theirs = slack.request("POST", "/_page/say", post).json()["ts"]
 
     too_long = refusal(lambda: slack.client.chat_update(channel=CHANNEL, ts=mine, text="x" * 4001))
     not_mine = refusal(lambda: slack.client.chat_update(channel=CHANNEL, ts=theirs, text="x"))
@@ -158,12 +158,12 @@ def test_replies_are_in_the_thread_and_not_in_the_history(slack: Slack) -> None:
 def test_an_ephemeral_message_is_seen_by_one_person_and_cannot_be_updated(slack: Slack) -> None:
     ts = slack.client.chat_postEphemeral(channel=CHANNEL, user=ON_CALL, text="for you")["message_ts"]
 
-    seen = {
+    visible = {
         user: ts in [item["ts"] for item in slack.request("GET", f"/_page/state?user={user}").json()["messages"]]
         for user in ("U0000ONCALL", "U000VIEWER")
     }
 
-    assert seen == {"U0000ONCALL": True, "U000VIEWER": False}
+    assert visible == {"U0000ONCALL": True, "U000VIEWER": False}
     newest = slack.client.conversations_history(channel=CHANNEL)["messages"]
     assert ts not in [item["ts"] for item in newest]
     error = refusal(lambda: slack.client.chat_update(channel=CHANNEL, ts=ts, text="x"))["error"]
@@ -192,9 +192,9 @@ def test_a_reply_that_is_broadcast_is_in_the_thread_and_in_the_channel(slack: Sl
     ts = slack.client.chat_postMessage(channel=CHANNEL, text="the question")["ts"]
 
     slack.client.chat_postMessage(channel=CHANNEL, text="quietly", thread_ts=ts)
-    told = slack.client.chat_postMessage(channel=CHANNEL, text="for all", thread_ts=ts, reply_broadcast=True)
+    reply = slack.client.chat_postMessage(channel=CHANNEL, text="for all", thread_ts=ts, reply_broadcast=True)
 
-    assert told["message"]["subtype"] == "thread_broadcast"
+    assert reply["message"]["subtype"] == "thread_broadcast"
     in_thread = [message["text"] for message in slack.client.conversations_replies(channel=CHANNEL, ts=ts)["messages"]]
     in_channel = [
         message["text"] for message in slack.client.conversations_history(channel=CHANNEL, oldest=ts)["messages"]

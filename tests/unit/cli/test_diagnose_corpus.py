@@ -57,8 +57,8 @@ def test_given_a_snapshot_of_the_corpus_when_shown_to_people_then_every_zone_and
     document = run("diagnose", "--snapshot", str(case.path), "--json", *causes_of(case)).json
     shown = run("diagnose", "--snapshot", str(case.path), *causes_of(case)).out
     assert document["verdict"] in shown
-    for told in [*case.zones, *document["unknown"]]:
-        assert told in shown
+    for text in [*case.zones, *document["unknown"]]:
+        assert text in shown
 
 
 def write(folder: Path, name: str, document: Any) -> str:

@@ -87,9 +87,9 @@ def test_given_a_shortage_when_planned_for_people_then_every_change_and_risk_is_
     plan = run("plan", "--snapshot", "-", "--json", stdin=shortage).json
     ran = run("plan", "--snapshot", "-", stdin=shortage)
     assert ran.status == 0
-    told = [change["description"] for change in plan["changes"]]
-    told += [text for risk in plan["risks"] for text in (risk["remedy"], f"docs/risks.md#{risk['id']}")]
-    for text in told:
+    texts = [change["description"] for change in plan["changes"]]
+    texts += [text for risk in plan["risks"] for text in (risk["remedy"], f"docs/risks.md#{risk['id']}")]
+    for text in texts:
         assert text in ran.out
     assert plan["hash"] in ran.out
 
@@ -308,7 +308,7 @@ _OFTEN_ABSENT = {
 
 @given(
     st.fixed_dictionaries({"cluster": st.just({"name": "shop"})}, optional=_OFTEN_ABSENT),
-    st.sampled_from([(), *(("--strategy", wish) for wish in REQUESTED_STRATEGIES)]),
+    st.sampled_from([(), *(("--strategy", strategy) for strategy in REQUESTED_STRATEGIES)]),
 )
 def test_given_any_snapshot_that_is_valid_then_diagnose_and_plan_answer_alike(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any], strategy: tuple[str, ...]

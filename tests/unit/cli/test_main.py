@@ -101,6 +101,6 @@ def test_given_a_bug_then_one_line_offers_the_traceback_and_debug_shows_it(
 def test_given_an_error_of_aws_or_kubernetes_then_its_status_and_remedy_fit(
     error: Exception, status: int, remedy: str
 ) -> None:
-    told = explained(error)
-    assert told.status == status
-    assert remedy in str(told)
+    reported = explained(error)
+    assert reported.status == status
+    assert remedy in str(reported)

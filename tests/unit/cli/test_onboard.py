@@ -43,10 +43,10 @@ def test_given_an_onboarded_cluster_then_the_template_is_deployed_with_parameter
     assert given["ClusterName"] == "shop_prod"
     assert re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", words[words.index("--stack-name") + 1])
     assert given["IngestFunctionArn"] == INGEST
-    known = template_parameters()
+    parameters = template_parameters()
     for name, value in given.items():
-        assert value in known[name].get("AllowedValues", [value])
-    without_default = {name for name, parameter in known.items() if "Default" not in parameter}
+        assert value in parameters[name].get("AllowedValues", [value])
+    without_default = {name for name, parameter in parameters.items() if "Default" not in parameter}
     assert without_default <= set(given)
 
 

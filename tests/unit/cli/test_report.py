@@ -46,7 +46,7 @@ def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and
     assert incident.diagnosis is not None
     assert incident.plan is not None
     assert incident.verification is not None
-    for told in (
+    for text in (
         incident.id,
         incident.diagnosis.summary,
         incident.plan.expectation,
@@ -57,7 +57,7 @@ def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and
         *(pod.address for pod in incident.verification.healed),
         *(risk.id for risk in incident.plan.risks),
     ):
-        assert str(told) in result.text
+        assert str(text) in result.text
 
 
 @pytest.mark.parametrize("incident", [records.incident(), records.asked(), records.healed(), records.undone()])

@@ -52,6 +52,6 @@ def test_an_issue_text_names_no_account_node_pod_or_address() -> None:
         'ip-10-1-2-3.eu-west-1.compute.internal pod="billing/api-6f7d" 9f680a94-22ee-4f6f-a9b1-75af0629ca7e '
         "https://example.com/x me@example.com 111122223333"
     )
-    told = anonymised(private)
+    text = anonymised(private)
     for part in ("1111", "0a1b", "0783", "10.1", "10-1", "billing", "9f68", "example", "shop"):
-        assert part not in told
+        assert part not in text

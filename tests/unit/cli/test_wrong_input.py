@@ -28,7 +28,7 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("start", "--cluster", "c", "--zone", "mars-1a"), "--zone: must be the name of a zone such as eu-west-1a"),
         (("start", "--cluster", "c", "--block", "banana"), "--block: must be an IPv4 CIDR such as 100.64.16.0/20"),
@@ -44,17 +44,17 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_given_a_wrong_option_then_it_is_named_with_what_it_may_be(
-    run: Run, shortage: dict[str, Any], arguments: tuple[str, ...], said: str
+    run: Run, shortage: dict[str, Any], arguments: tuple[str, ...], message: str
 ) -> None:
     ran = run(*arguments, stdin=shortage)
     line = one_error_line(ran)
     assert ran.status == 2
-    assert said in line
+    assert message in line
     assert [word for word in _OF_LIBRARIES if word in line] == []
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         (("nodes", 0, "max_enis"), "three", "field nodes.0.max_enis: must be a whole number"),
         (("nodes",), {}, "field nodes: must be a list"),
@@ -66,14 +66,14 @@ def test_given_a_wrong_option_then_it_is_named_with_what_it_may_be(
     ],
 )
 def test_given_a_wrong_field_of_a_snapshot_then_it_is_named_in_our_words(
-    run: Run, shortage: dict[str, Any], path: tuple[Any, ...], value: Any, said: str
+    run: Run, shortage: dict[str, Any], path: tuple[Any, ...], value: Any, message: str
 ) -> None:
     place: Any = shortage
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
     line = one_error_line(run("plan", "--snapshot", "-", stdin=shortage))
-    assert said in line
+    assert message in line
     assert [word for word in _OF_LIBRARIES if word in line] == []
 
 

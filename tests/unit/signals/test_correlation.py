@@ -33,7 +33,7 @@ RULES = Rules.of("2", "15", "15")
 
 def signal(minute: float = 0, until: float | None = None, **fields: Any) -> Signal:
     """A weak signal that was seen from `minute` to `until` after noon."""
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "source": Source.KUBERNETES_EVENT,
         "cluster": "shop-prod",
         "cause": Cause.NO_ADDRESS,
@@ -42,7 +42,7 @@ def signal(minute: float = 0, until: float | None = None, **fields: Any) -> Sign
         "last_seen": NOON + timedelta(minutes=minute if until is None else until),
         "id": f"{minute}-{fields.get('pod')}-{fields.get('source')}",
     }
-    return Signal(**{**known, **fields})
+    return Signal(**{**defaults, **fields})
 
 
 def alarm(minute: float = 0) -> Signal:

@@ -122,8 +122,8 @@ def test_the_general_string_is_weak():
 
 
 @given(st.text(max_size=60), st.sampled_from(SAID), st.text(max_size=60))
-def test_foreign_words_around_do_not_take_a_known_cause_away(before, said, after):
-    message, cause = said
+def test_foreign_words_around_do_not_take_a_known_cause_away(before, wording, after):
+    message, cause = wording
     if cause is not Cause.OTHER:
         assert classify(f"{before} {message} {after}") is not Cause.OTHER
 
