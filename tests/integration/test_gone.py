@@ -1,4 +1,4 @@
-"""Clusters that go away between the approval and the writes: the VPC is as before, whatever became of the cluster."""
+"""What the plan relied on goes away between the decision and the writes: the cluster, or the room in a quota."""
 
 from __future__ import annotations
 
@@ -85,6 +85,33 @@ def test_given_a_cluster_that_is_deleted_after_the_heal_when_rolled_back_then_vp
         assert vpc_of(doomed) == before
         assert lab.changes(incident.id) == []
         assert lab.incidents.get(incident.id).outcome is Outcome.ROLLED_BACK
+
+
+def test_given_others_use_up_the_quota_of_cidrs_before_ours_then_nothing_is_left_and_the_next_plan_names_it(
+    lab: Lab,
+) -> None:
+    with patient(lab, NO_PODS) as cluster:
+        ec2 = lab.aws("ec2")
+        throttled = {"service": "ec2", "action": "AssociateVpcCidrBlock", "error": "RequestLimitExceeded", "times": 6}
+        with lab.faults({**throttled, "principal": "NetworkFunction"}):
+            execution = lab.start(cluster.name)
+            incident = lab.incident_when_known(execution).id
+            eventually("the CIDR is being added", lambda: lab.changes(incident), seconds=60)
+            for number in range(10, 14):
+                ec2.associate_vpc_cidr_block(VpcId=cluster.vpc_id, CidrBlock=f"10.{number}.0.0/16")
+            theirs = vpc_of(cluster)["cidrs"]
+            ended = lab.end_of(execution)
+        record = lab.incidents.get(incident)
+        assert (ended.error, record.outcome) == ("QuotaReached", Outcome.UNDONE), (ended, record.failure)
+        assert vpc_of(cluster)["cidrs"] == theirs
+        assert (vpc_of(cluster)["lock"], lab.changes(incident)) == (None, [])
+        assert lab.ledger.reservation_of(incident) is None
+        lab.message_saying(incident, "failed, everything made was removed", "CidrLimitExceeded")
+
+        again, next_one = lab.remediate(cluster.name)
+
+        assert (again.status, next_one.outcome) == ("SUCCEEDED", Outcome.NOT_CURABLE), again
+        lab.message_saying(next_one.id, "the quota is 5")
 
 
 def delete_interface(cluster: Patient, eni: dict[str, Any]) -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ip_remediator.common.enums import Mode
-from ip_remediator.common.errors import NotYet, RequestRefused, ServiceUnavailable
+from ip_remediator.common.errors import (
+    NotYet,
+    PermissionDenied,
+    QuotaReached,
+    RequestRefused,
+    ServiceUnavailable,
+    Throttled,
+)
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan, PlannedSubnet
@@ -146,6 +153,75 @@ def test_given_a_cidr_whose_answer_was_lost_when_undone_before_ec2_shows_it_then
             world.step.associate_cidr()
         with pytest.raises(NotYet, match="may still appear"):
             world.step.undo()
+    world.step.undo()
+    assert list(world.vpc.cidrs()) == ["10.0.0.0/16"]
+
+
+THROTTLED = {"error": "RequestLimitExceeded", "times": 3}
+MAKING = {
+    "AssociateVpcCidrBlock": lambda world: world.step.associate_cidr(),
+    "CreateSubnet": lambda world: world.step.create_subnet(ZONE),
+}
+
+
+@pytest.mark.parametrize("action", MAKING)
+def test_given_ec2_throttles_and_then_refuses_for_good_when_undone_then_nothing_is_waited_for(
+    world: World, faults: LocalAws, action: str
+) -> None:
+    world.step.undo()
+    faults.inject("ec2", action, **THROTTLED)
+    with pytest.raises(Throttled):
+        MAKING[action](world)
+    faults.control("DELETE", "/_local/faults")
+    world.clock.advance(seconds=1)
+    faults.inject("ec2", action, error="CidrLimitExceeded")
+    with pytest.raises(QuotaReached):
+        MAKING[action](world)
+    assert world.log.made() == []
+    assert world.step.undo() == {"removed": []}
+
+
+@pytest.mark.parametrize("action", MAKING)
+def test_given_ec2_throttles_only_when_undone_then_nothing_is_waited_for(
+    world: World, faults: LocalAws, action: str
+) -> None:
+    world.step.undo()
+    faults.inject("ec2", action, **THROTTLED)
+    with pytest.raises(Throttled):
+        MAKING[action](world)
+    assert len(world.log.made()) == 1
+    assert world.step.undo() == {"removed": []}
+    assert world.log.made() == []
+
+
+@pytest.mark.parametrize("action", MAKING)
+def test_given_a_later_attempt_whose_answer_was_lost_when_undone_then_the_minute_is_that_attempts(
+    world: World, faults: LocalAws, action: str
+) -> None:
+    world.step.undo()
+    for _ in range(2):
+        faults.inject("ec2", action, error="InternalError", times=5)
+        with pytest.raises(ServiceUnavailable):
+            MAKING[action](world)
+        world.clock.advance(seconds=40)
+    faults.control("DELETE", "/_local/faults")
+    faults.inject("ec2", action, error="UnauthorizedOperation", status=403)
+    with pytest.raises(PermissionDenied):  # says nothing of the attempts before
+        MAKING[action](world)
+    with pytest.raises(NotYet, match="may still appear"):
+        world.step.undo()
+    world.clock.advance(seconds=21)
+    assert world.step.undo() == {"removed": []}
+
+
+def test_given_ec2_adds_the_cidr_and_does_not_let_us_look_then_the_record_keeps_it(
+    world: World, faults: LocalAws
+) -> None:
+    world.step.undo()
+    faults.inject("ec2", "DescribeVpcs", error="UnauthorizedOperation", status=403, skip=1)
+    with pytest.raises(PermissionDenied):
+        world.step.associate_cidr()
+    assert [change.target for change in world.log.made()] == [BLOCK]
     world.step.undo()
     assert list(world.vpc.cidrs()) == ["10.0.0.0/16"]
 

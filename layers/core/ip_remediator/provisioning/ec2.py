@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ip_remediator.clients.aws.attempts import watch_attempts
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.tags import as_list
 from ip_remediator.common import tag_names
@@ -65,6 +66,7 @@ class Ec2Changes:
     """Raises the errors of `common.errors`; `sleep` is time.sleep unless a test says otherwise."""
 
     def __init__(self, ec2: EC2Client, owner: Ownership, sleep: Callable[[float], None] = time.sleep) -> None:
+        watch_attempts(ec2, "ec2")
         self._ec2 = ec2
         self._owner = owner
         self._sleep = sleep

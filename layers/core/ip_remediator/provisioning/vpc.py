@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ip_remediator.clients.aws.errors import refused_at_once
-from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused
+from ip_remediator.clients.aws.attempts import surely_refused
+from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused, Transient
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.incidents.repository import Incidents
@@ -49,13 +49,37 @@ class Network:
         present = self.ec2.cidr(plan.vpc_id, block)
         before = {"association": present.association_id} if present else None
         intended = ChangeMade(kind=ChangeKind.VPC_CIDR, target=block, before=before, after=self._now())
-        change = self.log.intend(intended)
-        try:
+        with self._attempt("AssociateVpcCidrBlock", intended, self.log.intend(intended)):
             return self.ec2.associate_cidr(plan.vpc_id, block, plan.ipam_pool, absent=present is None)
+
+    @contextmanager
+    def _attempt(self, action: str, intended: ChangeMade, recorded: ChangeMade) -> Iterator[None]:
+        """An attempt to make what is recorded. The record's `at` is when the last attempt began that may have made it;
+        there is none once AWS refused them all."""
+        doubted = recorded is not intended and "at" in (recorded.after or {})
+        if recorded is not intended:
+            self._amend(recorded, **self._now())
+        try:
+            yield
         except Exception as error:
-            if change == intended and refused_at_once(error):
-                self.log.undone(change)
+            if surely_refused(error, action):
+                self._note_refusal(recorded, error, doubted=doubted)
             raise
+
+    def _note_refusal(self, recorded: ChangeMade, error: Exception, *, doubted: bool) -> None:
+        if doubted:
+            self.log.amend(recorded)
+        elif isinstance(error, Transient):  # the state machine tries again
+            self._amend(recorded, at=None)
+        else:
+            self.log.undone(recorded)
+
+    def _amend(self, change: ChangeMade, **after: str | None) -> ChangeMade:
+        """None takes a value off."""
+        merged = {name: value for name, value in {**(change.after or {}), **after}.items() if value is not None}
+        amended = change.model_copy(update={"after": merged})
+        self.log.amend(amended)
+        return amended
 
     def _now(self) -> dict[str, str]:
         return {"at": self.log.clock().isoformat()}
@@ -75,12 +99,16 @@ class Network:
         return {"zone": zone, "subnet": id_, "cidr": planned.cidr}
 
     def _create(self, plan: Plan, planned: PlannedSubnet) -> str:
-        intended = {"cidr": planned.cidr, **self._now()}
-        change = self.log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after=intended))
+        after = {"cidr": planned.cidr, **self._now()}
+        intended = ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after=after)
+        change = self.log.intend(intended)
         if id_ := _id_of(change):
             made = MadeSubnet(id_, planned.zone, planned.cidr)  # DescribeSubnets may not list it yet
         else:
-            made = self._make(plan, planned, change, first=change.after == intended)
+            with self._attempt("CreateSubnet", intended, change):
+                made = self.ec2.create_subnet(plan.vpc_id, planned.zone, planned.cidr, planned.tags)
+            # At once: nothing else is sure to find it in the first minute.
+            change = self._amend(change, **self._now(), id=made.id)
         with self._settling(change, NotFound, PermissionDenied):
             if planned.route_table:
                 self.ec2.use_route_table(made.id, planned.route_table, new=made.new)
@@ -91,17 +119,6 @@ class Network:
             if planned.reserve_prefixes:
                 self.ec2.reserve_prefixes(made.id, planned.cidr)
         return made.id
-
-    def _make(self, plan: Plan, planned: PlannedSubnet, change: ChangeMade, *, first: bool) -> MadeSubnet:
-        """Creates the subnet and records its id at once: nothing else is sure to find it in the first minute."""
-        try:
-            made = self.ec2.create_subnet(plan.vpc_id, planned.zone, planned.cidr, planned.tags)
-        except Exception as error:
-            if first and refused_at_once(error):
-                self.log.undone(change)
-            raise
-        self.log.amend(change.model_copy(update={"after": {**(change.after or {}), "id": made.id}}))
-        return made
 
     @contextmanager
     def _settling(self, change: ChangeMade, *errors: type[Exception]) -> Iterator[None]:

@@ -77,18 +77,6 @@ def classify(error: ClientError, doing: str) -> Exception:
     return RequestRefused(text)
 
 
-def refused_at_once(error: BaseException) -> bool:
-    """Whether AWS answered the first attempt, and refused it: the call surely had no effect.
-
-    Any attempt before the last one may have taken effect with its answer lost, and so may a call that was answered
-    with a server's error, or not at all.
-    """
-    cause = error.__cause__
-    if not isinstance(cause, ClientError) or isinstance(error, ServiceUnavailable):
-        return False
-    return int(cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)) == 0
-
-
 def cancellation_reasons(error: ClientError) -> set[str]:
     """The codes for which DynamoDB cancelled a transaction. A condition that failed outweighs the rest: empty then."""
     reasons = {str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])}
