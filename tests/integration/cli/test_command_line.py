@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +15,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED
-from tests.support.patience import within
+from tests.integration.support.terminal import typed
 
 pytestmark = pytest.mark.slow
 
@@ -46,11 +43,7 @@ class Caller:
 
     def run(self, *arguments: str, status: int = 0) -> str:
         """Output of `ip-remediator`; the error line when another `status` is expected."""
-        command = [str(Path(sys.executable).parent / "ip-remediator"), *arguments]
-        env = {**os.environ, **self.lab.stack.servers.environment}
-        ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(120))
-        assert ran.returncode == status, ran
-        return ran.stdout if status == 0 else ran.stderr
+        return typed(self.lab, *arguments, status=status)
 
     def access_entries(self) -> dict[str, list[str]]:
         """Groups by role ARN, of the stack's roles."""

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,17 +11,9 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.vpc_lock import VpcLock
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
-from tests.support.patience import within
+from tests.integration.support.terminal import typed
 
 pytestmark = pytest.mark.slow
-
-
-def run(lab: Lab, *arguments: str, status: int = 0) -> str:
-    command = [str(Path(sys.executable).parent / "ip-remediator"), *arguments]
-    env = {**os.environ, **lab.stack.servers.environment}
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(120))
-    assert ran.returncode == status, ran
-    return ran.stdout if status == 0 else ran.stderr
 
 
 def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_terminal_then_each_answer_counts(
@@ -37,28 +25,28 @@ def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_termina
         execution = lab.start(cluster.name, mode="approve")
         first = lab.incident_when_known(execution)
         lab.message_saying(first.id, "approv")
-        assert "wrong" in run(lab, "approve", first.id, "--plan", "wrong", "--yes", status=2)
-        assert "reject" in run(lab, "reject", first.id, "--yes")
+        assert "wrong" in typed(lab, "approve", first.id, "--plan", "wrong", "--yes", status=2)
+        assert "reject" in typed(lab, "reject", first.id, "--yes")
         assert lab.end_of(execution).status == "SUCCEEDED"
         assert lab.incidents.get(first.id).outcome is Outcome.REJECTED
         assert cluster.world() == before
-        assert "waits for no answer" in run(lab, "approve", first.id, "--yes", status=2)
+        assert "waits for no answer" in typed(lab, "approve", first.id, "--yes", status=2)
 
         execution = lab.start(cluster.name, mode="approve")
         second = lab.incident_when_known(execution)
         lab.message_saying(second.id, "approv")
-        assert second.id in run(lab, "incidents", "--open", "--cluster", cluster.name)
-        output = run(lab, "approve", "--cluster", cluster.name, "--yes")
+        assert second.id in typed(lab, "incidents", "--open", "--cluster", cluster.name)
+        output = typed(lab, "approve", "--cluster", cluster.name, "--yes")
         assert "Changes" in output
         assert lab.end_of(execution).status == "SUCCEEDED"
         healed = lab.incidents.get(second.id)
         assert healed.outcome is Outcome.HEALED
         assert healed.approval is not None
         assert "arn:aws" in str(healed.approval.decided_by)
-        listed = json.loads(run(lab, "incidents", "--cluster", cluster.name, "--output", "json"))
+        listed = json.loads(typed(lab, "incidents", "--cluster", cluster.name, "--output", "json"))
         assert [one["id"] for one in listed] == [second.id, first.id]
-        assert second.id in run(lab, "status", "--cluster", cluster.name)
-        assert run(lab, "incidents", "--cluster", cluster.name, "--open").strip() == "no incident"
+        assert second.id in typed(lab, "status", "--cluster", cluster.name)
+        assert typed(lab, "incidents", "--cluster", cluster.name, "--open").strip() == "no incident"
 
 
 def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_it_is_refused_until_it_has_ended(
@@ -69,24 +57,24 @@ def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_
         execution = lab.start(cluster.name, mode="approve")
         incident = lab.incident_when_known(execution)
         lab.message_saying(incident.id, "approv")
-        output = run(lab, "close", incident.id, "--reason", "a test", status=1)
+        output = typed(lab, "close", incident.id, "--reason", "a test", status=1)
         assert f"aws stepfunctions stop-execution --execution-arn {execution}" in output
-        output = run(lab, "unlock", "--vpc", cluster.vpc_id, status=1)
+        output = typed(lab, "unlock", "--vpc", cluster.vpc_id, status=1)
         assert "is at work" in output
         assert incident.id in output
         assert lab.incidents.get(incident.id).open
 
         lab.aws("stepfunctions").stop_execution(executionArn=execution)
         # Whether the watchdog was there before or not: it is closed, and nothing is held.
-        assert "closed" in run(lab, "close", incident.id, "--reason", "a test")
+        assert "closed" in typed(lab, "close", incident.id, "--reason", "a test")
         assert lab.incidents.get(incident.id).outcome is Outcome.UNDONE
-        assert run(lab, "unlock", "--vpc", cluster.vpc_id).strip() == f"the lock of {cluster.vpc_id} is free"
-        assert run(lab, "unlock", "--cluster", cluster.name).strip().endswith("is free")
+        assert typed(lab, "unlock", "--vpc", cluster.vpc_id).strip() == f"the lock of {cluster.vpc_id} is free"
+        assert typed(lab, "unlock", "--cluster", cluster.name).strip().endswith("is free")
 
 
 def test_given_a_lock_whose_incident_nobody_knows_when_unlocked_from_a_terminal_then_it_is_free(lab: Lab) -> None:
     lock = VpcLock(lab.incidents._records.table, utc_now)
     lock.acquire("vpc-of-nobody", "gone-20260301-120000-abcdef")
-    output = run(lab, "unlock", "--vpc", "vpc-of-nobody")
+    output = typed(lab, "unlock", "--vpc", "vpc-of-nobody")
     assert "there is no record of it" in output
     assert lock.holder("vpc-of-nobody") is None

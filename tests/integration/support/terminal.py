@@ -1,9 +1,10 @@
-"""A person at a terminal, scripted: `sam deploy --guided` asks, and each question gets its answer."""
+"""A person at a terminal, scripted: types our commands, and answers what `sam deploy --guided` asks."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from pathlib import Path
 import pexpect
 
 from local.stack.deployment import ROOT, SHARED
+from tests.integration.support.lab import Lab
+from tests.support.patience import within
 
 SECONDS = 300
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -26,6 +29,15 @@ class Dialogue:
     asked: list[str]
     status: int
     text: str
+
+
+def typed(lab: Lab, *arguments: str, status: int = 0) -> str:
+    """Output of `ip-remediator`; what it says on stderr when another `status` is expected."""
+    command = [str(Path(sys.executable).parent / "ip-remediator"), *arguments]
+    env = {**os.environ, **lab.stack.servers.environment}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=within(120))
+    assert ran.returncode == status, ran
+    return ran.stdout if status == 0 else ran.stderr
 
 
 def sam_environment(environment: Mapping[str, str]) -> dict[str, str]:
