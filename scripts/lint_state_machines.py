@@ -36,8 +36,8 @@ AWS_ERRORS = re.compile(r"(States|Lambda)\.\w+")
 # A function that was killed: every step can be run again.
 KILLED = {"Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"}
 # What every invocation may meet, from "Handle transient Lambda service exceptions" (bp-lambda-serviceexception.html),
-# and what an idle or throttled function answers: ResourceNotReady, ResourceConflict and TooManyRequests of Lambda's
-# Invoke, which Step Functions prefixes with "Lambda.".
+# and the errors of Lambda's Invoke (botocore's model) that end when one waits: a function is throttled, idle, or still
+# made ready. "Lambda errors are reported as Lambda.ErrorName", says that page.
 ALWAYS_RETRIED = KILLED | {
     Transient.__name__,
     "Lambda.ServiceException",
@@ -47,6 +47,9 @@ ALWAYS_RETRIED = KILLED | {
     "Lambda.TooManyRequestsException",
     "Lambda.ResourceNotReadyException",
     "Lambda.ResourceConflictException",
+    "Lambda.ENINotReadyException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.CodeArtifactUserPendingException",
 }
 # AWS takes a JSONata expression here (States Language, "TimeoutSeconds"); statelint 3.1 knows only integers.
 KNOWN_FALSE = re.compile(r'TimeoutSeconds is "\{% .* %\}" but should be an Integer')

@@ -32,12 +32,14 @@ def cluster(tmp_path: Path) -> Iterator[Patient]:
 
 def test_given_idle_and_throttled_functions_when_pods_wait_then_they_are_healed_all_the_same(cluster: Patient) -> None:
     lab = cluster.lab
-    inactive = [{"function": f"-{name}", "state": "Inactive", "restore_seconds": 1} for name in FUNCTIONS[::2]]
-    throttled = [{"function": f"-{name}", "state": "Throttled", "times": 3} for name in FUNCTIONS[1::2]]
-    with lab.functions(*inactive, *throttled):
+    inactive = [{"function": f"-{name}", "state": "Inactive", "restore_seconds": 1} for name in FUNCTIONS[::3]]
+    connecting = [{"function": f"-{name}", "state": "Connecting", "times": 3} for name in FUNCTIONS[1::3]]
+    throttled = [{"function": f"-{name}", "state": "Throttled", "times": 3} for name in FUNCTIONS[2::3]]
+    with lab.functions(*inactive, *connecting, *throttled):
         ended, incident = lab.remediate(cluster.name)
     assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
     assert len(cluster.moved()) == 2
     history = lab.aws("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=ended.arn)
     errors = [event.get("taskFailedEventDetails", {}).get("error") for page in history for event in page["events"]]
-    assert {"Lambda.ResourceNotReadyException", "Lambda.TooManyRequestsException"} <= set(errors)
+    expected = ("ResourceNotReadyException", "ENINotReadyException", "TooManyRequestsException")
+    assert {f"Lambda.{name}" for name in expected} <= set(errors)

@@ -1,13 +1,14 @@
-"""Functions that cannot be invoked: inactive ones, whose VPC connection is gone, and throttled ones.
+"""Functions that cannot be invoked: inactive ones, whose VPC connection is gone, connecting ones, and throttled ones.
 
 POST   /_local/functions  {"function": "Diagnose", "state": "Inactive", "restore_seconds": 2, "restorable": true}
+                          {"function": "Diagnose", "state": "Connecting", "times": 3}
                           {"function": "Diagnose", "state": "Throttled", "times": 3}
 GET    /_local/functions  the conditions that hold         DELETE /_local/functions  none any more
 
 ``function`` is a part of the function's name. Inactive: the first invocation fails and starts the restoration, further
 ones fail until ``restore_seconds`` have passed ("Lambda function states", functions-states.html); unless it is
-``restorable``, its subnet has no address for it and it stays inactive. Throttled: the next ``times`` invocations fail,
-all of them when it is 0. Codes and texts: API_Invoke.html.
+``restorable``, its subnet has no address for it and it stays inactive. Connecting (its network interface is not ready)
+and Throttled: the next ``times`` invocations fail, all of them when it is 0. Codes and texts: API_Invoke.html.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-INACTIVE, THROTTLED = "Inactive", "Throttled"
-FIELDS: dict[str, dict[str, Any]] = {INACTIVE: {"restore_seconds": 1.0, "restorable": True}, THROTTLED: {"times": 0}}
+INACTIVE, CONNECTING, THROTTLED = "Inactive", "Connecting", "Throttled"
+FIELDS: dict[str, dict[str, Any]] = {
+    INACTIVE: {"restore_seconds": 1.0, "restorable": True},
+    CONNECTING: {"times": 0},
+    THROTTLED: {"times": 0},
+}
 
 
 class BadConditionError(ValueError):
@@ -45,6 +50,12 @@ PENDING = Refusal(
     "ResourceConflictException",
     "The operation cannot be performed at this time. The function is currently in the following state: Pending",
     409,
+)
+NO_INTERFACE = Refusal(
+    "ENINotReadyException",
+    "Lambda couldn't invoke the Lambda function because the elastic network interface (ENI) configured for its VPC "
+    "connection isn't ready yet. Wait a few moments and try the request again.",
+    502,
 )
 NO_ADDRESS = Refusal(
     "SubnetIPAddressLimitReachedException",
@@ -108,7 +119,7 @@ class FunctionConditions:
             self._end_restored()
             for one in self._conditions:
                 if one.matches(name):
-                    return self._throttled(one) if one.state == THROTTLED else self._inactive(one)
+                    return self._inactive(one) if one.state == INACTIVE else self._counted(one)
         return None
 
     def configuration(self, name: str) -> dict[str, str]:
@@ -128,12 +139,12 @@ class FunctionConditions:
             }
         return {"State": INACTIVE, "StateReasonCode": "SubnetOutOfIPAddresses", "StateReason": NO_ADDRESS.message}
 
-    def _throttled(self, one: Condition) -> Refusal:
+    def _counted(self, one: Condition) -> Refusal:
         if one.times == 1:
             self._conditions.remove(one)
         elif one.times > 1:
             one.times -= 1
-        return RATE_EXCEEDED
+        return RATE_EXCEEDED if one.state == THROTTLED else NO_INTERFACE
 
     @staticmethod
     def _inactive(one: Condition) -> Refusal:
@@ -157,7 +168,7 @@ def parse(document: Any) -> Condition:
         raise BadConditionError('function is missing: give a part of its name, as in {"function": "Diagnose"}')
     state = document.get("state")
     if state not in FIELDS:
-        raise BadConditionError(f"state must be {INACTIVE} or {THROTTLED}")
+        raise BadConditionError(f"state must be {INACTIVE}, {CONNECTING} or {THROTTLED}")
     allowed_fields = FIELDS[state]
     further = {name: value for name, value in document.items() if name not in ("function", "state")}
     for name, value in further.items():

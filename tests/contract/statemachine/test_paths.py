@@ -296,10 +296,15 @@ def test_given_subnets_that_are_not_for_pods_then_they_are_given_away_and_verifi
     assert rehearsal.calls("apply_eni_configs") == []
 
 
-def test_given_an_idle_function_when_invoked_then_it_is_waited_for(aws: LocalAws, folder: Path) -> None:
+@pytest.mark.parametrize(
+    "condition", [{"state": "Inactive", "restore_seconds": 5}, {"state": "Connecting", "times": 1}]
+)
+def test_given_an_idle_function_when_invoked_then_it_is_waited_for(
+    aws: LocalAws, folder: Path, condition: dict[str, Any]
+) -> None:
     # given a function that Lambda still makes ready
     rehearsal = Rehearsal(aws, folder, "rollback")
-    aws.control("POST", "/_local/functions", {"function": "fn-", "state": "Inactive", "restore_seconds": 5})
+    aws.control("POST", "/_local/functions", {"function": "fn-", **condition})
 
     # when it is invoked
     try:

@@ -1,4 +1,4 @@
-"""Lambda functions that cannot be invoked: inactive and throttled ones."""
+"""Lambda functions that cannot be invoked: inactive, connecting and throttled ones."""
 
 from __future__ import annotations
 
@@ -56,17 +56,23 @@ def test_given_a_full_subnet_when_an_inactive_function_is_invoked_then_it_never_
         assert (result["State"], result["StateReasonCode"]) == ("Inactive", "SubnetOutOfIPAddresses")
 
 
-def test_given_a_throttled_function_when_invoked_then_so_many_calls_fail(aws: LocalAws, make: Maker):
+@pytest.mark.parametrize(
+    ("state", "code"), [("Throttled", "TooManyRequestsException"), ("Connecting", "ENINotReadyException")]
+)
+def test_given_a_function_that_is_not_ready_when_invoked_then_so_many_calls_fail(
+    aws: LocalAws, make: Maker, state: str, code: str
+):
     name, client = make.function(HELLO), aws.client("lambda")
-    with aws.function(name, state="Throttled", times=2):
+    with aws.function(name, state=state, times=2):
         codes = [code_of(client.invoke, FunctionName=name) for _ in range(3)]
-    assert codes == ["TooManyRequestsException", "TooManyRequestsException", ""]
+    assert codes == [code, code, ""]
 
 
 @pytest.mark.parametrize(
     ("condition", "error"),
     [
         ({"state": "Throttled", "times": 1}, "Lambda.TooManyRequestsException"),
+        ({"state": "Connecting", "times": 1}, "Lambda.ENINotReadyException"),
         ({"state": "Inactive", "restore_seconds": 0}, "Lambda.ResourceNotReadyException"),
     ],
 )
@@ -103,7 +109,7 @@ def test_given_an_event_when_its_function_is_inactive_then_the_event_waits_for_i
     ("document", "message"),
     [
         ({}, "function is missing"),
-        ({"function": "a", "state": "Asleep"}, "state must be Inactive or Throttled"),
+        ({"function": "a", "state": "Asleep"}, "state must be Inactive, Connecting or Throttled"),
         (
             {"function": "a", "state": "Throttled", "restore_seconds": 1},
             "restore_seconds is not a field of state Throttled",
