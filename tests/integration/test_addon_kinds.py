@@ -105,19 +105,25 @@ def test_given_somebody_elses_update_in_progress_when_healed_then_both_are_in_fo
         assert (env["AWS_VPC_K8S_CNI_LOGLEVEL"], env[CUSTOM]) == ("INFO", "true")
 
 
-@pytest.mark.parametrize(
-    ("settings", "values", "words"),
-    [
-        ({"addon_schema_lacks": CUSTOM}, None, f"cannot set {CUSTOM}: its configuration schema has no such variable"),
-    ],
-)
-def test_given_an_addon_that_cannot_be_configured_then_it_is_said_before_anything_is_made(
-    lab: Lab, settings: dict[str, Any], values: str | None, words: str
-) -> None:
+def test_given_an_eks_that_passes_the_role_to_another_service_when_refused_then_everything_is_undone(lab: Lab) -> None:
+    """AWS does not document the service that UpdateAddon passes a role to: where it is none that we allow."""
+    with with_addon(lab, "a role of its own") as cluster:
+        before = dump(cluster)
+        with lab.settings(addon_passed_to_service="pods.eks.amazonaws.com"):
+            _, incident = lab.remediate(cluster.name)
+        assert incident.outcome is Outcome.UNDONE
+        assert incident.failure is not None
+        assert "iam:PassRole" in incident.failure.message
+        cluster.settle(running=8, stuck=2)
+        assert dump(cluster) == before
+
+
+def test_given_an_addon_that_cannot_be_configured_then_it_is_said_before_anything_is_made(lab: Lab) -> None:
+    words = f"cannot set {CUSTOM}: its configuration schema has no such variable"
     with patient(lab, Scenario(), speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)
         before = dump(cluster)
-        with lab.settings(**settings):
+        with lab.settings(addon_schema_lacks=CUSTOM):
             ended, incident = lab.remediate(cluster.name)
         assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.NOT_CURABLE)
         assert incident.failure is not None

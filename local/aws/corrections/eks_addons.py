@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from local.aws.switches import Switches
 
-UNSUPPORTED_VALUES = "ConfigurationValue provided in request is not supported"
+# As cookpad/terraform-aws-eks #331 and terraform-aws-eks-blueprints issues quote it.
+UNSUPPORTED_VALUES = "ConfigurationValue provided in request is not supported: Json schema validation failed with error"
 ADDON_VERSIONS = ("v1.23.1-eksbuild.1", "v1.22.1-eksbuild.1")
 OPTIONAL = frozenset({"configurationValues", "serviceAccountRoleArn", "podIdentityAssociations"})
 IN_PROGRESS, SUCCESSFUL, FAILED = "InProgress", "Successful", "Failed"
@@ -112,7 +113,9 @@ class AddonUpdates:
             if refused:
                 return refused
             if self._latest(cluster, addon, running=True):
-                return error(409, "ResourceInUseException", f"Addon {addon} has an update in progress")
+                # in the words of eksctl #8091
+                words = f"Addon {addon} cannot be updated as it is currently in UPDATING state"
+                return error(409, "ResourceInUseException", words)
             before = copy.deepcopy(present)
             answer = update(cluster, addon, body)
             if answer[0] >= 300:
@@ -159,7 +162,7 @@ class AddonUpdates:
         faults = eks_addon_schema.faults(addon, values, self._switches.addon_schema_lacks)
         if not faults:
             return None
-        return error(400, "InvalidParameterException", f"{UNSUPPORTED_VALUES} [{', '.join(faults)}]")
+        return error(400, "InvalidParameterException", f"{UNSUPPORTED_VALUES}: [{', '.join(faults)}]")
 
     def _keep(
         self, cluster: str, addon: str, update: dict[str, Any], body: dict[str, Any], before: dict[str, Any]

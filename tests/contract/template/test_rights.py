@@ -158,6 +158,20 @@ def test_given_a_pattern_of_names_when_the_add_on_of_another_cluster_is_updated_
     assert result == code
 
 
+@pytest.mark.parametrize("by_path", [False, True], ids=["as an add-on", "by its path"])
+@pytest.mark.parametrize("function", ["DiagnoseFunction", "ClusterFunction"])
+def test_given_no_add_on_when_a_function_asks_for_it_then_it_learns_so_however_eks_authorises_the_call(
+    aws: LocalAws, make: Maker, values: dict[str, str], function: str, by_path: bool
+) -> None:
+    """An absent add-on has no id: terraform-aws-eks #1725 shows an ARN of the API's path."""
+    cluster = unique("prod-shop")
+    aws.client("eks").create_cluster(name=cluster, roleArn=make.role(), resourcesVpcConfig={"subnetIds": []})
+    granted = aws.client("eks", **make.session(*statements(function, **values)))
+    with aws.settings(addons_by_path=by_path):
+        code = code_of(granted.describe_addon, clusterName=cluster, addonName="vpc-cni")
+    assert code == "ResourceNotFoundException"
+
+
 @pytest.mark.parametrize("tag", ["eks:cluster-name", "eks-ip-remediator:cluster"])
 @pytest.mark.parametrize(("cluster", "code"), [("prod-shop", ""), ("lab", "AccessDenied")])
 def test_given_a_pattern_of_names_when_a_node_of_another_cluster_is_ended_then_it_is_denied(
