@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from ministack.core.responses import get_region
-from ministack.services import apigateway, dynamodb, eks
+from ministack.services import apigateway, dynamodb, eks, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 from local.aws.corrections.guard import original, replace, require
@@ -22,6 +22,7 @@ def install() -> None:
     """Add the resource types and properties that the template needs."""
     access_entry()
     table_ttl()
+    reserved_concurrency()
     yaml_state_machine()
     http_api_body()
 
@@ -81,6 +82,36 @@ def table_ttl() -> None:
         return made
 
     replace(handler, "create", create)
+
+
+def reserved_concurrency() -> None:
+    """ReservedConcurrentExecutions of a function takes effect; MiniStack ignores it."""
+    handler = original(_handlers(), "AWS::Lambda::Function")
+    create_function, update_function = original(handler, "create"), original(handler, "update")
+    put, remove = (
+        original(lambda_svc, "_put_function_concurrency"),
+        original(lambda_svc, "_delete_function_concurrency"),
+    )
+
+    def reserve(name: str, properties: dict[str, Any]) -> None:
+        wanted = properties.get("ReservedConcurrentExecutions")
+        if wanted is None:
+            remove(name)
+        else:
+            put(name, {"ReservedConcurrentExecutions": int(wanted)})
+
+    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        made = create_function(logical_id, properties, stack)
+        reserve(made[0], properties)
+        return made
+
+    def update(physical_id: str, old: dict[str, Any], new: dict[str, Any], *more: Any, **named: Any) -> Any:
+        made = update_function(physical_id, old, new, *more, **named)
+        reserve(made[0], new)
+        return made
+
+    replace(handler, "create", create)
+    replace(handler, "update", update)
 
 
 def yaml_state_machine() -> None:

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
 
-def deploy(aws: LocalAws, resources: dict[str, Any]) -> str:
-    cloudformation, name = aws.client("cloudformation"), unique("stack")
+def deploy(aws: LocalAws, resources: dict[str, Any], update: str = "") -> str:
+    """Creates a stack, or updates the one of that name; its name."""
+    cloudformation, name = aws.client("cloudformation"), update or unique("stack")
     template = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
-    cloudformation.create_stack(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
+    put = cloudformation.update_stack if update else cloudformation.create_stack
+    put(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
 
     def settled() -> Any:
         result = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         return result if not result["StackStatus"].endswith("_IN_PROGRESS") else None
 
     stack = eventually(settled)
-    assert stack["StackStatus"] == "CREATE_COMPLETE", stack.get("StackStatusReason")
+    assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), stack.get("StackStatusReason")
     return name
 
 
@@ -41,6 +43,28 @@ def test_given_a_ttl_in_the_template_when_deployed_then_the_table_has_it(aws: Lo
     deploy(aws, {"Table": {"Type": "AWS::DynamoDB::Table", "Properties": properties}})
     result = aws.client("dynamodb").describe_time_to_live(TableName=table)["TimeToLiveDescription"]
     assert (result["TimeToLiveStatus"], result["AttributeName"]) == ("ENABLED", "expires")
+
+
+def test_given_a_reserve_when_deployed_and_taken_out_then_the_function_has_it_and_has_it_no_more(
+    aws: LocalAws, make: Maker
+):
+    client, name = aws.client("lambda"), unique("fn")
+    code = {"ZipFile": "def handler(event, context): return 1"}
+    plain = {
+        "FunctionName": name,
+        "Runtime": "python3.13",
+        "Handler": "index.handler",
+        "Role": make.role(),
+        "Code": code,
+    }
+
+    def function(**more: int) -> dict[str, Any]:
+        return {"Function": {"Type": "AWS::Lambda::Function", "Properties": {**plain, **more}}}
+
+    stack = deploy(aws, function(ReservedConcurrentExecutions=5))
+    assert client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 5
+    deploy(aws, function(MemorySize=256), update=stack)
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=name)
 
 
 def test_given_a_yaml_state_machine_when_deployed_then_it_runs(aws: LocalAws, make: Maker):
