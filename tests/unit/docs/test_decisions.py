@@ -150,5 +150,5 @@ def _refusal_of(code: str) -> bool:
 
 
 def test_the_example_of_an_expectation_is_the_codes(page: dict[str, str]) -> None:
-    facts = snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), zone("b", free=0, stuck=3, enis=(6, 6, 6)))
+    facts = snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), zone("b", free=0, stuck=3, enis=(6, 1, 1)))
     assert f"`{first_plan(facts).expectation}`" in page["What a plan promises"]

@@ -120,6 +120,28 @@ def test_given_a_source_with_another_subnet_with_room_in_the_zone_then_nothing_i
         first_plan(facts.model_copy(update={"subnets": (*facts.subnets, roomy)}), PlanningOptions())
 
 
+def test_given_launchers_of_one_zone_with_two_route_tables_then_the_plan_says_what_is_left_for_the_next() -> None:
+    private = AutoScalingGroup(name="private", subnets=("subnet-a",), tags=CONSENT)
+    public = AutoScalingGroup(name="public", subnets=("subnet-p",), tags=CONSENT)
+    facts = full(auto_scaling_groups=(private, public))
+    other = facts.subnets[0].model_copy(update={"id": "subnet-p", "cidr": "10.0.98.0/24", "route_table": "rtb-p"})
+    facts = facts.model_copy(update={"subnets": (*facts.subnets, other)})
+    first = of_node_launch(facts)
+    assert [one.name for one in first.recipients] == ["private"]
+    assert first.expectation.endswith(
+        "left for the next plan, for their route table is another one: public in subnet-p (rtb-p)"
+    )
+
+    # Once the first plan is carried out, with its subnet still unused.
+    marks = {"eks-ip-remediator:cluster": "shop", "eks-ip-remediator:incident": "inc-1"}
+    made = facts.subnets[0].model_copy(update={"id": "subnet-new", "cidr": "100.64.0.0/24", "free": 251, "tags": marks})
+    served = private.model_copy(update={"subnets": ("subnet-a", "subnet-new")})
+    cluster = facts.cluster.model_copy(update={"auto_scaling_groups": (served, public)})
+    second = of_node_launch(facts.model_copy(update={"subnets": (*facts.subnets, made), "cluster": cluster}))
+    assert [one.name for one in second.recipients] == ["public"]
+    assert [planned.route_table for planned in second.subnets] == ["rtb-p"]
+
+
 @pytest.mark.parametrize(("routes", "inside"), [((ELSEWHERE,), True), ((), False)])
 def test_given_routes_to_other_networks_then_addresses_are_of_the_vpcs_own_cidr(
     routes: tuple[Route, ...], inside: bool

@@ -16,7 +16,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
 from ip_remediator.remediation.requests import required
 from ip_remediator.snapshot.model import Quotas, Snapshot
-from ip_remediator.snapshot.model_cluster import Cluster, Cni, NodeGroup
+from ip_remediator.snapshot.model_cluster import AutoScalingGroup, Cluster, Cni, NodeClass, NodeGroup
 from ip_remediator.snapshot.model_vpc import LeakedInterface
 from ip_remediator_cli import parser
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, pods, snapshot, subnet, vpc, zone
@@ -171,13 +171,27 @@ def test_given_node_groups_then_every_zone_gets_a_subnet_and_the_rest_is_told() 
     assert actions(result) == ["associate_cidr", "create_subnet", "create_subnet"]
     assert (result.heals_now, result.replace_nodes, result.prepares_only) == (0, ("node-a0",), True)
     assert result.expectation == "heals 0 of 1 pods now, 1 when they run on the new node groups"
-    create, eksctl, drain = handover_of(result, {az("a"): "subnet-1", az("b"): "subnet-2"})
+    create, drain = handover_of(result, {az("a"): "subnet-1", az("b"): "subnet-2"})
     assert create.startswith("aws eks create-nodegroup --cluster-name prod --nodegroup-name web-pods --node-role")
     assert "--subnets subnet-1 subnet-2 --instance-types m5.large" in create.replace("'", "")
     assert "--scaling-config minSize=3,maxSize=6,desiredSize=3" in create
-    assert "eksctl create nodegroup --cluster prod --name web-pods --subnet-ids subnet-1,subnet-2" in eksctl.replace(
-        "'", ""
+    assert "kubectl drain" in drain
+
+
+def test_given_every_kind_of_launcher_then_each_is_told_how_it_gets_the_subnets() -> None:
+    cluster = groups("web").model_copy(
+        update={
+            "auto_scaling_groups": (AutoScalingGroup(name="workers", subnets=("subnet-a",)),),
+            "node_classes": (NodeClass(name="default", subnets=("subnet-a",)),),
+            "karpenter": True,
+        }
     )
+    managed, scaled, karpenter, drain = first_plan(snapshot(*FULL, cluster=cluster), NODE_GROUP).handover
+    new = f"<subnet of {az('a')}>"
+    assert f"--subnets '{new}' " in managed
+    assert f"--vpc-zone-identifier 'subnet-a,{new}," in scaled
+    assert '{"id": "subnet-a"}' in karpenter
+    assert f'{{"id": "{new}"}}' in karpenter
     assert "kubectl drain" in drain
 
 
@@ -254,7 +268,7 @@ def test_given_eniconfigs_of_others_then_they_are_handed_over() -> None:
 
 
 def test_given_hosts_with_and_without_free_slots_then_both_are_counted() -> None:
-    full = zone("b", free=0, stuck=3, enis=(6, 6, 6))
+    full = zone("b", free=0, stuck=3, enis=(6, 1, 1))
     result = first_plan(snapshot(zone("a", free=0, stuck=14, addresses_per_eni=10), full))
     assert result.expectation == "heals 14 of 17 pods now, 3 after replacing node-b0"
     assert (result.heals_now, result.replace_nodes) == (14, ("node-b0",))
@@ -266,7 +280,8 @@ def test_given_more_pods_than_the_free_slots_of_their_node_hold_then_no_more_are
 ) -> None:
     # given two free slots for ENIs of 6 addresses, one of which is the ENI's own
     result = first_plan(snapshot(zone("a", free=0, stuck=30), env=env))
-    beyond = ", 20 only on further nodes: the ENIs of node-a0 hold no more" if now < 30 else ""
+    held = "the ENIs of node-a0 hold no more; no node can be launched in subnet-a"
+    beyond = f", 20 only on further nodes: {held}" if now < 30 else ""
     assert result.expectation == f"heals {now} of 30 pods now{beyond}"
     assert (result.heals_now, result.replace_nodes) == (now, ())
 

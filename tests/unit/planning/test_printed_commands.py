@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,18 +25,8 @@ from tests.unit.support.commands import PLACEHOLDER, aws_problem
 from tests.unit.support.corpus import CASES
 from tests.unit.support.plans import first_plan
 
-# eksctl create nodegroup --help (eksctl User Guide, "Nodegroups", "Custom subnets").
-EKSCTL_CREATE_NODEGROUP = {
-    "--cluster",
-    "--name",
-    "--subnet-ids",
-    "--node-type",
-    "--nodes",
-    "--nodes-min",
-    "--nodes-max",
-    "--node-private-networking",
-    "--region",
-}
+# The options that eksctl's source defines (scripts/eksctl_options.py).
+EKSCTL = json.loads((Path(__file__).parents[2] / "data" / "eksctl" / "create_nodegroup.json").read_text())["options"]
 # A command ends where the sentence goes on: at a backtick, a bracket of words, or "; ".
 _COMMAND = re.compile(r"\b(?:aws|kubectl|eksctl) [a-z][^`]*")
 _SUBSTITUTION = re.compile(r'"?\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)"?')
@@ -107,7 +98,8 @@ def problem(command: str) -> str | None:
 def _eksctl_problem(words: list[str]) -> str | None:
     if words[1:3] != ["create", "nodegroup"]:
         return "eksctl is used for node groups only"
-    unknown = {word for word in words[3:] if word.startswith("-")} - EKSCTL_CREATE_NODEGROUP
+    known = EKSCTL.keys() | set(filter(None, EKSCTL.values()))
+    unknown = {word.split("=")[0] for word in words[3:] if word.startswith("-")} - known
     return f"unknown {sorted(unknown)}" if unknown else None
 
 

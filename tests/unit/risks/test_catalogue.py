@@ -226,7 +226,7 @@ def anything(annotation: Any, chance: random.Random) -> Any:
         int: (0, 1, 2, 53, 443, 5432, 65535, 70_000),
         bool: (True, False),
     }
-    return chance.choice(choices[annotation])
+    return chance.choice(choices[str if annotation is Any else annotation])
 
 
 @examples(3)

@@ -13,6 +13,14 @@ from collections.abc import Iterable, Iterator
 from ip_remediator.snapshot.model_cluster import AutoScalingGroup, NodeClass, NodeGroup, SubnetTerm
 
 _OWN_IMAGE = "CUSTOM"
+# Tags of this prefix are AWS's own, and nobody else may set them.
+_OF_AWS = "aws:"
+# Members of CreateNodegroup that the command does not carry, each with the reason.
+LEFT_OUT = {
+    "clientRequestToken": "the CLI makes one for each call",
+    "version": "the cluster's is the default, and EKS refuses one beside an image of one's own",
+    "releaseVersion": "EKS takes the latest one of the version",
+}
 
 
 def create_node_group(cluster: str, group: NodeGroup, name: str, ids: Iterable[str]) -> str:
@@ -39,21 +47,27 @@ def _sizes(group: NodeGroup) -> str:
 
 
 def _settings(group: NodeGroup) -> Iterator[str]:
-    """An image of one's own comes with the launch template, and is named nowhere else (CreateNodegroup, amiType)."""
-    if group.instance_types:
-        yield f"--instance-types {' '.join(group.instance_types)}"
-    if group.ami_type and group.ami_type != _OWN_IMAGE:
-        yield f"--ami-type {group.ami_type}"
-    if group.capacity_type:
-        yield f"--capacity-type {group.capacity_type}"
-    if group.disk_size is not None and not group.launch_template:
-        yield f"--disk-size {group.disk_size}"
-    if group.labels:
-        yield f"--labels {shlex.quote(json.dumps(group.labels))}"
-    if group.taints:
-        yield f"--taints {shlex.quote(json.dumps(list(group.taints)))}"
-    if group.launch_template:
-        yield f"--launch-template {','.join(f'{key}={value}' for key, value in group.launch_template.items())}"
+    """What the group has of CreateNodegroup, without what EKS refuses beside a launch template, and an image of one's
+    own, which comes with the template (CreateNodegroup: amiType, diskSize, remoteAccess)."""
+    templated, own_image = bool(group.launch_template), group.ami_type == _OWN_IMAGE
+    words = {
+        "instance-types": " ".join(group.instance_types),
+        "ami-type": None if own_image else group.ami_type,
+        "capacity-type": group.capacity_type,
+        "disk-size": None if templated else group.disk_size,
+        "launch-template": ",".join(f"{key}={value}" for key, value in group.launch_template.items()),
+    }
+    documents = {
+        "labels": group.labels,
+        "taints": list(group.taints),
+        "remote-access": None if templated else group.remote_access,
+        "update-config": group.update_config,
+        "node-repair-config": group.node_repair_config,
+        "warm-pool-config": group.warm_pool_config,
+        "tags": {key: value for key, value in group.tags.items() if not key.startswith(_OF_AWS)},
+    }
+    yield from (f"--{option} {value}" for option, value in words.items() if value)
+    yield from (f"--{option} {shlex.quote(json.dumps(value))}" for option, value in documents.items() if value)
 
 
 def drain_node_group(group: NodeGroup) -> str:

@@ -99,22 +99,24 @@ def node_launch_reason(snapshot: Snapshot, zone: str) -> str | None:
 
 def cures(snapshot: Snapshot) -> Iterator[str]:
     """Subnets for nodes and for the cluster: what to run for what the cluster has."""
-    full, low = full_node_subnets(snapshot), low_cluster_subnets(snapshot)
-    if full:
-        ids = [_substitute(snapshot, subnet) for subnet in full]
+    low = low_cluster_subnets(snapshot)
+    if full_node_subnets(snapshot):
         yield (
             "more pod subnets do not help: nodes need further subnets of their own. A plan makes them, "
             "and gives them to what launches nodes: ip-remediator plan --snapshot FILE"
         )
-        yield from _for_sources(snapshot, full, ids)
+        yield from launcher_cures(snapshot)
     if low:
-        yield from _for_cluster(snapshot, low)
+        yield f"other subnets for the cluster, of the same zones: {update_cluster_subnets(snapshot)}"
     if low_load_balancer_subnets(snapshot):
         tags = "Key=kubernetes.io/role/internal-elb,Value=1"
         yield f"for load balancers, tag larger subnets: aws ec2 create-tags --resources subnet-NEW --tags {tags}"
 
 
-def _for_sources(snapshot: Snapshot, full: Iterable[Subnet], ids: list[str]) -> Iterator[str]:
+def launcher_cures(snapshot: Snapshot) -> Iterator[str]:
+    """What gives further subnets to what launches nodes in full ones."""
+    full = full_node_subnets(snapshot)
+    ids = [_substitute(snapshot, subnet) for subnet in full]
     cluster, gone = snapshot.cluster, {subnet.id for subnet in full}
     for group in [group for group in cluster.auto_scaling_groups or () if gone & set(group.subnets)][:_COMMANDS]:
         yield f"Auto Scaling group {group.name}: {extend_auto_scaling_group(group, ids)}"
@@ -135,14 +137,14 @@ def _node_classes(snapshot: Snapshot, gone: set[str]) -> list[NodeClass]:
     return [NodeClass(name="NAME")] if karpenter else []
 
 
-def _for_cluster(snapshot: Snapshot, low: Iterable[Subnet]) -> Iterator[str]:
-    """The cluster's subnets may be replaced by others of the same zones (EKS User Guide, network requirements)."""
+def update_cluster_subnets(snapshot: Snapshot) -> str:
+    """The command that gives the cluster others for its low subnets: they may be replaced by some of the same zones
+    (EKS User Guide, network requirements)."""
+    low = low_cluster_subnets(snapshot)
     instead = {subnet.id: _substitute(snapshot, subnet, least=FOR_UPDATES) for subnet in low}
     wanted = dict.fromkeys(instead.get(id_, id_) for id_ in snapshot.cluster.subnets or ())
-    yield (
-        "other subnets for the cluster, of the same zones: aws eks update-cluster-config --name "
-        f"{snapshot.cluster.name} --resources-vpc-config subnetIds={','.join(wanted)}"
-    )
+    name, ids = snapshot.cluster.name, ",".join(wanted)
+    return f"aws eks update-cluster-config --name {name} --resources-vpc-config subnetIds={ids}"
 
 
 def _substitute(snapshot: Snapshot, subnet: Subnet, *, least: int = 16) -> str:

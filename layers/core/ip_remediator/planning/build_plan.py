@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.node_subnets import launcher_cures
 from ip_remediator.planning import handover
 from ip_remediator.planning.changes import changes
 from ip_remediator.planning.expectation import expect
@@ -112,6 +113,7 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement,
     """What people could choose instead of this plan."""
     others = [
         *left_alone(snapshot, diagnosis, needed.zones, needed.eni_configs),
+        *(launcher_cures(snapshot) if needed.for_pods and diagnosis.curable else ()),
         *label_cures(snapshot, diagnosis),
         *outposts.cures(snapshot, diagnosis),
         *diagnosis.alternatives,

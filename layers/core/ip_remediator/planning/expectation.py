@@ -14,11 +14,19 @@ from ip_remediator.planning.warm_reclaim import describe_frees
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
-from ip_remediator.snapshot.node_room.limits import addresses_per_eni, enis_for_pods, free_slots, uses_prefixes
-from ip_remediator.snapshot.node_room.pools import Hindrance, hindrance
+from ip_remediator.snapshot.node_room.limits import (
+    HOST_NETWORK_PODS,
+    addresses_per_eni,
+    enis_for_pods,
+    free_slots,
+    pods_that_fit,
+    uses_prefixes,
+)
+from ip_remediator.snapshot.node_room.pools import Hindrance, hindrance, pool_of
 
 _NAMED = 5
 _REPLACED = "after replacing {}"
+_FURTHER_NODES = "on further nodes"
 # The plan is kept in one item of at most 400 KB.
 _LISTED = 500
 
@@ -58,16 +66,22 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     now = sum(min(waiting[node.name], _room(snapshot, node)) for node in relieved)
     condition = _condition(snapshot, needed, by_hand=by_hand)
     later = _names_by_what_they_wait_for(snapshot, served, relieved)
+    replaced = later.pop(_REPLACED, [])
     parts = [
         (now, condition or ""),
         _beyond_room(snapshot, relieved, waiting),
+        *_on_successors({name: _room_of_successor(snapshot, name, needed) for name in replaced}, waiting),
         *_on_nodes_not_relieved(later, waiting),
         (len(stuck) - sum(waiting[node.name] for node in served), "on nodes that it does not serve"),
     ]
     surely = 0 if condition else now
-    unlaunchable = "" if stuck else _on_present_nodes(snapshot)
-    text = ", ".join([_now(surely, len(stuck)), *_in_words(parts)])
-    return Expectation(text + unlaunchable, surely, _hosts(later.get(_REPLACED, ()))[:_LISTED])
+    return Expectation(_text(snapshot, surely, parts), surely, _hosts(replaced)[:_LISTED])
+
+
+def _text(snapshot: Snapshot, surely: int, parts: Iterable[tuple[int, str]]) -> str:
+    text = ", ".join([_now(surely, len(snapshot.stuck_pods)), *_in_words(parts)])
+    further = not snapshot.stuck_pods or _FURTHER_NODES in text
+    return text + (_where_none_can_be_launched(snapshot) if further else "")
 
 
 def _in_words(parts: Iterable[tuple[int, str]]) -> Iterator[str]:
@@ -102,7 +116,30 @@ def _beyond_room(snapshot: Snapshot, relieved: Iterable[Node], waiting: Mapping[
     """The pods for which the new ENIs of their node have no address left, in number and words."""
     beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in relieved}
     full = _hosts(name for name, pods in beyond.items() if pods > 0)
-    return sum(beyond[name] for name in full), f"only on further nodes: the ENIs of {_named(full)} hold no more"
+    return sum(beyond[name] for name in full), f"only {_FURTHER_NODES}: the ENIs of {_named(full)} hold no more"
+
+
+def _on_successors(
+    successors: Mapping[str, int | None], waiting: Mapping[str | None, int]
+) -> Iterator[tuple[int, str]]:
+    """Pods that wait for a node to be replaced, and those for which its successor has no address either."""
+    served = {name: waiting[name] if room is None else min(waiting[name], room) for name, room in successors.items()}
+    beyond = {name: waiting[name] - pods for name, pods in served.items()}
+    enough, too_small = ([name for name, pods in counts.items() if pods] for counts in (served, beyond))
+    yield sum(served.values()), _REPLACED.format(_named(_hosts(enough)))
+    names = _named(_hosts(too_small))
+    yield sum(beyond.values()), f"{_REPLACED.format(names)} and {_FURTHER_NODES}, for one like it holds no more pods"
+
+
+def _room_of_successor(snapshot: Snapshot, name: str, needed: BlockRequirement) -> int | None:
+    """How many more pods a like node has addresses for; None: not known. A node on which pods hang uses all that it
+    has."""
+    node = snapshot.node(name)
+    custom = snapshot.cni.custom_networking or needed.strategy == "custom-networking"
+    fitting = pods_that_fit(snapshot.cni, node, custom_networking=custom) if node else None
+    if node is None or fitting is None or not node.interfaces:
+        return None
+    return max(0, fitting - HOST_NETWORK_PODS - (pool_of(snapshot, node) if node.pods is None else node.pods))
 
 
 def _on_nodes_not_relieved(
@@ -117,10 +154,13 @@ def _may_have_branch_enis(snapshot: Snapshot, needed: BlockRequirement) -> bool:
     return needed.strategy == "subnet-discovery" and snapshot.cni.pod_eni
 
 
-def _on_present_nodes(snapshot: Snapshot) -> str:
-    """What is not promised to pods that will come."""
+def _where_none_can_be_launched(snapshot: Snapshot) -> str:
+    """What is not promised to pods that need a further node: the risk node-subnets-full has the numbers."""
     full = [subnet.id for subnet in full_node_subnets(snapshot)]
-    return f" on the present nodes, for no node can be launched in {some_of(full)}" if full else ""
+    if not full:
+        return ""
+    start = ";" if snapshot.stuck_pods else " on the present nodes, for"
+    return f"{start} no node can be launched in {some_of(full)}"
 
 
 def _comes_with(snapshot: Snapshot, node: Node) -> str:

@@ -9,10 +9,11 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from ip_remediator.common.text import some_of
+from ip_remediator.diagnosis.launcher_commands import create_node_group, extend_auto_scaling_group, select_by_id
 from ip_remediator.planning.changes import cni_settings, describe_settings, without_our_mark
 from ip_remediator.planning.model import Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import NodeGroup
+from ip_remediator.snapshot.model_cluster import Cluster
 
 _GROUPS_TOLD = 5
 
@@ -64,47 +65,39 @@ def _groups_of(snapshot: Snapshot, change: Change) -> tuple[str, ...]:
 
 
 def node_groups(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> tuple[str, ...]:
-    """How to start nodes in the subnets, for what the cluster has: managed groups, Karpenter, or neither."""
+    """How to start nodes in the subnets, for what the cluster has: managed groups, Auto Scaling groups, Karpenter, or
+    none of them."""
     ids = [subnet.id or subnet_placeholder(subnet.zone) for subnet in subnets]
     return tuple(_node_groups(snapshot, ids))
 
 
 def _node_groups(snapshot: Snapshot, ids: list[str]) -> Iterator[str]:
-    cluster, groups = snapshot.cluster, snapshot.cluster.node_groups
-    for group in groups[:_GROUPS_TOLD]:
-        yield _create_nodegroup(cluster.name, group, ids)
-        yield f"or: {_eksctl(cluster.name, group, ids)}"
-    if len(groups) > _GROUPS_TOLD:
-        yield f"the same for the other {len(groups) - _GROUPS_TOLD} managed node groups"
-    if cluster.karpenter:
-        terms = ", ".join(f'{{"id": "{id_}"}}' for id_ in ids)
-        yield f"in an EC2NodeClass of Karpenter: subnetSelectorTerms: [{terms}]"
-    if not groups and not cluster.karpenter:
-        yield _eksctl(cluster.name, NodeGroup(name="nodes"), ids)
+    cluster = snapshot.cluster
+    told = [*_of_managed_groups(cluster, ids), *_of_other_launchers(cluster, ids)]
+    yield from told or [_eksctl(cluster.name, ids)]
     yield "then drain the old nodes one by one: kubectl drain NODE --ignore-daemonsets --delete-emptydir-data"
 
 
-def _create_nodegroup(cluster: str, group: NodeGroup, ids: list[str]) -> str:
-    role = (
-        f"$(aws eks describe-nodegroup --cluster-name {cluster} --nodegroup-name {group.name} "
-        "--query nodegroup.nodeRole --output text)"
-    )
-    size = group.desired or 1
-    types = f" --instance-types {' '.join(group.instance_types)}" if group.instance_types else ""
+def _of_managed_groups(cluster: Cluster, ids: list[str]) -> Iterator[str]:
+    groups = cluster.node_groups
+    for group in groups[:_GROUPS_TOLD]:
+        yield create_node_group(cluster.name, group, f"{group.name}-pods", ids)
+    if len(groups) > _GROUPS_TOLD:
+        yield f"the same for the other {len(groups) - _GROUPS_TOLD} managed node groups"
+
+
+def _of_other_launchers(cluster: Cluster, ids: list[str]) -> Iterator[str]:
+    for scaled in (cluster.auto_scaling_groups or ())[:_GROUPS_TOLD]:
+        yield f"Auto Scaling group {scaled.name}: {extend_auto_scaling_group(scaled, ids)}"
+    for node_class in (cluster.node_classes or ())[:_GROUPS_TOLD]:
+        yield f"EC2NodeClass {node_class.name} of Karpenter: {select_by_id(node_class, ids)}"
+    if cluster.karpenter and not cluster.node_classes:
+        terms = ", ".join(f'{{"id": "{id_}"}}' for id_ in ids)
+        yield f"in an EC2NodeClass of Karpenter: subnetSelectorTerms: [{terms}]"
+
+
+def _eksctl(cluster: str, ids: list[str]) -> str:
     return (
-        f"aws eks create-nodegroup --cluster-name {cluster} --nodegroup-name {group.name}-pods "
-        f'--node-role "{role}" --subnets {_quoted(ids)}{types} '
-        f"--scaling-config minSize={size},maxSize={2 * size},desiredSize={size}"
+        f"eksctl create nodegroup --cluster {cluster} --name nodes-pods "
+        f"--subnet-ids {shlex.quote(','.join(ids))} --nodes 1 --node-private-networking"
     )
-
-
-def _eksctl(cluster: str, group: NodeGroup, ids: list[str]) -> str:
-    kind = f" --node-type {group.instance_types[0]}" if group.instance_types else ""
-    return (
-        f"eksctl create nodegroup --cluster {cluster} --name {group.name}-pods "
-        f"--subnet-ids {shlex.quote(','.join(ids))}{kind} --nodes {group.desired or 1} --node-private-networking"
-    )
-
-
-def _quoted(ids: list[str]) -> str:
-    return " ".join(shlex.quote(id_) for id_ in ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ip_remediator.common import tag_names
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
@@ -87,13 +87,21 @@ def shared_eni_configs(snapshot: Snapshot, pointed: Mapping[str, Iterable[str]])
             )
 
 
-def prepared_already(snapshot: Snapshot, zones: Iterable[str]) -> None:
-    """Subnets that an earlier incident made for people to go on with, and that no node uses yet: more do not help."""
+def prepared_already(
+    snapshot: Snapshot, zones: Iterable[str], route_tables: Collection[str | None] | None = None
+) -> None:
+    """Subnets that an earlier incident made for people to go on with, and that no node uses yet: more do not help.
+
+    With `route_tables`, only those that have one of them: others are no use in their place.
+    """
     used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
     waiting = [
         subnet
         for subnet in snapshot.subnets
-        if subnet.zone in set(zones) and subnet.id not in used and _made_for(snapshot, subnet)
+        if subnet.zone in set(zones)
+        and subnet.id not in used
+        and _made_for(snapshot, subnet)
+        and (route_tables is None or subnet.route_table in route_tables)
     ]
     if waiting:
         ids = ", ".join(sorted(subnet.id for subnet in waiting))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ip_remediator.common.text import counted
-from ip_remediator.diagnosis.node_subnets import full_node_subnets, low_cluster_subnets, low_load_balancer_subnets
-from ip_remediator.risks.migration import SUBNET_DISCOVERY, Migration, shown
+from ip_remediator.diagnosis.launch_room import launchable_again, unlaunchable
+from ip_remediator.diagnosis.node_subnets import low_cluster_subnets, low_load_balancer_subnets, update_cluster_subnets
+from ip_remediator.risks.migration import NODE_GROUP, SUBNET_DISCOVERY, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.node_places import (
     outpost_of_node,
@@ -82,18 +83,21 @@ def _harm_on_outposts(migration: Migration) -> str | None:
 
 
 def node_subnets(migration: Migration) -> Risk | None:
-    full = full_node_subnets(migration.snapshot)
-    if not full or not migration.ranges:
+    where = unlaunchable(migration.snapshot)
+    if not where or not migration.ranges or migration.strategy == NODE_GROUP:
         return None
-    ids = shown(f"{subnet.id} of {subnet.zone}" for subnet in full)
+    custom = migration.first_time or migration.snapshot.cni.custom_networking
     worse = "; custom networking makes it worse: a node holds fewer pods, so more nodes are needed"
     return Risk(
         id="node-subnets-full",
         severity=Severity.LOW,
-        found=f"no free address in {ids}, in which nodes are launched",
-        breaks=f"no node can be launched in its full subnet{worse if migration.first_time else ''}",
-        remedy="further subnets for nodes: node groups, Auto Scaling groups or Karpenter's NodeClass with other "
-        "subnets (`ip-remediator plan --snapshot FILE --strategy node-group` makes them)",
+        found=f"no free address in {where}, in which nodes are launched",
+        breaks="no node can be launched there (pods that run keep their addresses, and a subnet for pods gives nodes "
+        f"none) before {launchable_again(migration.snapshot, custom_networking=custom)}"
+        f"{worse if migration.first_time else ''}",
+        remedy="further subnets for nodes: once pods have addresses, the next run plans them and gives them to node "
+        f"groups, Auto Scaling groups or Karpenter's NodeClass (`ip-remediator start --cluster "
+        f"{migration.snapshot.cluster.name} --wait`); or replace nodes one by one",
     )
 
 
@@ -109,8 +113,9 @@ def cluster_subnets(migration: Migration) -> Risk | None:
         severity=Severity.LOW,
         found=f"free addresses: {shown(dict.fromkeys(counts))}",
         breaks=f"nothing that runs, but AWS refuses {' and '.join(refused)}; pod subnets do not change that",
-        remedy=f"`aws eks update-cluster-config --name {migration.snapshot.cluster.name} --resources-vpc-config "
-        "subnetIds=...` with other subnets of the same zones",
+        remedy=f"`{update_cluster_subnets(migration.snapshot)}`"
+        if low
+        else "larger subnets for load balancers, tagged kubernetes.io/role/internal-elb=1 (or elb)",
     )
 
 

@@ -75,6 +75,11 @@ class NodeGroup(Document):
     labels: dict[str, str] = Field(default_factory=dict)
     taints: tuple[dict[str, str], ...] = ()
     launch_template: dict[str, str] = Field(default_factory=dict)
+    remote_access: dict[str, Any] = Field(default_factory=dict)
+    update_config: dict[str, Any] = Field(default_factory=dict)
+    node_repair_config: dict[str, Any] = Field(default_factory=dict)
+    warm_pool_config: dict[str, Any] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(default_factory=dict)
 
 
 class AutoScalingGroup(Document):

@@ -33,7 +33,7 @@ CONSENT_TAG = tag_names.CLUSTER
 # A node takes one address of its subnet where pods have subnets of their own.
 _LEAST = 32
 _LARGEST = 22
-_NAMED_TAGS = 3
+_NAMED = 3
 
 
 Launcher = NodeClass | AutoScalingGroup | NodeGroup
@@ -58,18 +58,12 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
     zones = tuple(zone for zone in sorted(like) if not terms.zones or zone in terms.zones)
     if not zones:
         raise CannotPlan("no subnet in the Region would let more nodes be launched: each zone has one with room")
-    preconditions.prepared_already(snapshot, zones)
+    preconditions.prepared_already(snapshot, zones, {like[zone].route_table for zone in zones})
     preconditions.require_below_subnet_quota(snapshot, len(zones))
     source = space.find(snapshot, terms, {zone: _demand(snapshot, zone) for zone in zones}, largest=_LARGEST)
     served = [one for part in short if (one := _served(part, like, zones)).full]
     tags = _tags(served)
-    recipients: list[Recipient] = []
-    by_hand: list[str] = []
-    for one in served:
-        if recipient := _recipient(snapshot.cluster.name, one, tags):
-            recipients.append(recipient)
-        else:
-            by_hand += _by_hand(snapshot.cluster.name, one)
+    recipients, by_hand = _given_away(snapshot.cluster.name, served, tags)
     ids = some_of([like[zone].id for zone in zones])
     return BlockRequirement(
         strategy="node-group",
@@ -80,8 +74,22 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
         like={zone: like[zone].id for zone in zones},
         tags=tags,
         by_hand=tuple(by_hand),
-        expected=_expected(recipients, zones),
+        expected=_expected(recipients, zones) + _for_the_next_plan(short, like, zones),
     )
+
+
+def _given_away(
+    cluster: str, served: Sequence[_Short], tags: dict[str, dict[str, str]]
+) -> tuple[list[Recipient], list[str]]:
+    """Who gets the subnets from us, and what people run for the others."""
+    recipients: list[Recipient] = []
+    by_hand: list[str] = []
+    for one in served:
+        if recipient := _recipient(cluster, one, tags):
+            recipients.append(recipient)
+        else:
+            by_hand += _by_hand(cluster, one)
+    return recipients, by_hand
 
 
 def _short(snapshot: Snapshot) -> list[_Short]:
@@ -129,6 +137,19 @@ def _served(short: _Short, like: dict[str, Subnet], zones: Sequence[str]) -> _Sh
         if zone in zones and subnet.route_table == like[zone].route_table
     }
     return _Short(short.launcher, full)
+
+
+def _for_the_next_plan(short: Sequence[_Short], like: dict[str, Subnet], zones: Sequence[str]) -> str:
+    """Full subnets from which traffic goes another way, by what launches nodes there: one subnet cannot have both."""
+    full = [(one.launcher.name, zone, one.full[zone]) for one in short for zone in one.full if zone in zones]
+    others = [
+        f"{name} in {subnet.id} ({subnet.route_table})"
+        for name, zone, subnet in full
+        if subnet.route_table != like[zone].route_table
+    ]
+    return (
+        f"; left for the next plan, for their route table is another one: {some_of(others, _NAMED)}" if others else ""
+    )
 
 
 def _demand(snapshot: Snapshot, zone: str) -> int:
@@ -201,5 +222,5 @@ def _expected(recipients: Sequence[Recipient], zones: Sequence[str]) -> str:
     where = some_of(zones)
     if not recipients:
         return f"nodes can be launched in {where} once the rest, which is handed over, is run"
-    names = some_of([f"{_KINDS[recipient.kind]} {recipient.name}" for recipient in recipients], _NAMED_TAGS)
+    names = some_of([f"{_KINDS[recipient.kind]} {recipient.name}" for recipient in recipients], _NAMED)
     return f"{names} can launch nodes in {where} again; pods that run keep their addresses"

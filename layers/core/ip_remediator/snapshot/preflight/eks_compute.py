@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -53,24 +53,7 @@ class EksCompute:
     def _node_group(self, name: str) -> NodeGroup:
         with aws_call("DescribeNodegroup"):
             answer = self._eks.describe_nodegroup(clusterName=self._cluster, nodegroupName=name)
-        group: dict[str, Any] = dict(answer["nodegroup"])
-        sizes, template = group.get("scalingConfig") or {}, group.get("launchTemplate") or {}
-        return NodeGroup(
-            name=name,
-            subnets=tuple(group.get("subnets") or ()),
-            instance_types=tuple(group.get("instanceTypes") or ()),
-            desired=sizes.get("desiredSize"),
-            auto_scaling_group=_scaled_by(group),
-            least=sizes.get("minSize"),
-            most=sizes.get("maxSize"),
-            role=group.get("nodeRole"),
-            ami_type=group.get("amiType"),
-            capacity_type=group.get("capacityType"),
-            disk_size=group.get("diskSize"),
-            labels=dict(group.get("labels") or {}),
-            taints=tuple(dict(taint) for taint in group.get("taints") or ()),
-            launch_template={key: str(template[key]) for key in ("id", "version") if template.get(key)},
-        )
+        return node_group(answer["nodegroup"])
 
     def _fargate_profile(self, name: str) -> FargateProfile:
         with aws_call("DescribeFargateProfile"):
@@ -78,6 +61,39 @@ class EksCompute:
         return FargateProfile(name=name, subnets=tuple(answer["fargateProfile"].get("subnets") or ()))
 
 
-def _scaled_by(group: dict[str, Any]) -> str | None:
+# What DescribeNodegroup says beside scalingConfig, and where it stands in our document.
+_FIELDS = {
+    "name": "nodegroupName",
+    "subnets": "subnets",
+    "instance_types": "instanceTypes",
+    "role": "nodeRole",
+    "ami_type": "amiType",
+    "capacity_type": "capacityType",
+    "disk_size": "diskSize",
+    "labels": "labels",
+    "taints": "taints",
+    "remote_access": "remoteAccess",
+    "update_config": "updateConfig",
+    "node_repair_config": "nodeRepairConfig",
+    "warm_pool_config": "warmPoolConfig",
+    "tags": "tags",
+}
+
+
+def node_group(described: Mapping[str, Any]) -> NodeGroup:
+    """From DescribeNodegroup's answer."""
+    sizes, template = described.get("scalingConfig") or {}, described.get("launchTemplate") or {}
+    present = {field: described[name] for field, name in _FIELDS.items() if described.get(name) is not None}
+    return NodeGroup(
+        **present,
+        desired=sizes.get("desiredSize"),
+        auto_scaling_group=_scaled_by(described),
+        least=sizes.get("minSize"),
+        most=sizes.get("maxSize"),
+        launch_template={key: str(template[key]) for key in ("id", "version") if template.get(key)},
+    )
+
+
+def _scaled_by(group: Mapping[str, Any]) -> str | None:
     behind = (group.get("resources") or {}).get("autoScalingGroups") or []
     return behind[0]["name"] if behind else None
