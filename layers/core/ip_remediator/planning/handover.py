@@ -73,8 +73,8 @@ def node_groups(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> tuple
 
 def _node_groups(snapshot: Snapshot, ids: list[str]) -> Iterator[str]:
     cluster = snapshot.cluster
-    told = [*_of_managed_groups(cluster, ids), *_of_other_launchers(cluster, ids)]
-    yield from told or [_eksctl(cluster.name, ids)]
+    launchers = [*_of_managed_groups(cluster, ids), *_of_other_launchers(cluster, ids)]
+    yield from launchers or [_eksctl(cluster.name, ids)]
     yield "then drain the old nodes one by one: kubectl drain NODE --ignore-daemonsets --delete-emptydir-data"
 
 
