@@ -33,11 +33,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     incidents = Incidents(table, utc_now)
     incident = incidents.get(call.request.incident)
     vpc_id = incident.plan.vpc_id if incident.plan else None
-    log = ChangeLog(table, utc_now, incident.id, vpc_id)
+    execution = call.request.execution
+    log = ChangeLog(table, utc_now, incident.id, vpc_id, execution)
     connect = partial(open_cluster, incident.cluster, session.client("eks"), session.credentials())
     work = ClusterWork(incident, incidents, log, connect, session.client, utc_now)
     if call.effect is Effect.WRITES or (call.effect is Effect.RESTORES and not work.nothing_to_restore):
         kill_switch.check(session.client("ssm"), settings.kill_switch, work.tags)
-    if vpc_id and call.needs_lock:
-        VpcLock(table, utc_now).require(vpc_id, incident.id)
+    if call.needs_lock:
+        log.require_lock()
+    elif vpc_id and call.effect is Effect.RESTORES:
+        VpcLock(table, utc_now).require_not_superseded(vpc_id, incident.id, execution)
     return call.perform(work)

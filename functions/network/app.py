@@ -11,7 +11,6 @@ from ip_remediator.clients.aws.eks import cluster_tags
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.handler_edge import one_transient_error
 from ip_remediator.incidents.repository import Incidents
-from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.observability import logger
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.network_actions import NetworkWork
@@ -33,8 +32,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     tags = cluster_tags(session.client("eks"), incident.cluster)
     kill_switch.check(session.client("ssm"), settings.kill_switch, tags)
     vpc_id = incident.plan.vpc_id if incident.plan else None
-    log = ChangeLog(table, utc_now, incident.id, vpc_id)
+    execution = call.request.execution
+    log = ChangeLog(table, utc_now, incident.id, vpc_id, execution)
     work = NetworkWork(incident, incidents, log, session.client("ec2"), settings.stack_name, utc_now)
-    if vpc_id and call.needs_lock:
-        VpcLock(table, utc_now).require(vpc_id, incident.id)
+    if call.needs_lock:
+        log.require_lock()
     return call.perform(work)

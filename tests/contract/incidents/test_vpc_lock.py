@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ip_remediator.incidents.vpc_lock import HELD_FOR, VpcLock, VpcLocked
+from ip_remediator.incidents.vpc_lock import HELD_FOR, LockLost, VpcLock, VpcLocked
 from tests.contract.conftest import Clock, at_once, unique
 
 if TYPE_CHECKING:
@@ -69,3 +69,35 @@ def test_given_a_lock_that_is_taken_again_then_it_lasts_from_then_on(lock: VpcLo
     clock.advance(hours=24)
     with pytest.raises(VpcLocked):
         lock.acquire(vpc, "incident-2")
+
+
+REMEDIATION, ROLLBACK = (f"arn:aws:states:eu-west-1:1:execution:{name}:1" for name in ("Remediation", "Rollback"))
+
+
+def test_given_a_later_execution_of_the_incident_then_the_earlier_one_writes_gives_back_and_releases_nothing(
+    lock: VpcLock, vpc: str
+) -> None:
+    lock.acquire(vpc, "incident-1", REMEDIATION)
+    lock.require(vpc, "incident-1", REMEDIATION)
+    lock.acquire(vpc, "incident-1", ROLLBACK)
+    for check in (lock.require, lock.require_not_superseded):
+        with pytest.raises(LockLost, match="execution 1 took the incident over"):
+            check(vpc, "incident-1", REMEDIATION)
+        check(vpc, "incident-1", ROLLBACK)
+        check(vpc, "incident-1", None)  # its execution began before state machines sent it
+    lock.release(vpc, "incident-1", execution=REMEDIATION)
+    lock.require(vpc, "incident-1", ROLLBACK)
+    lock.release(vpc, "incident-1", execution=ROLLBACK)
+    assert lock.holder(vpc) is None
+
+
+def test_given_a_lock_that_is_released_or_expired_then_what_is_temporary_may_still_be_given_back(
+    lock: VpcLock, vpc: str, clock: Clock
+) -> None:
+    lock.acquire(vpc, "incident-1", ROLLBACK)
+    clock.advance(seconds=HELD_FOR.total_seconds())
+    with pytest.raises(LockLost):
+        lock.require(vpc, "incident-1", ROLLBACK)
+    lock.require_not_superseded(vpc, "incident-1", REMEDIATION)
+    lock.acquire(vpc, "incident-2", ROLLBACK)
+    lock.require_not_superseded(vpc, "incident-1", REMEDIATION)

@@ -98,3 +98,22 @@ def test_given_several_at_once_under_the_lock_then_all_are_recorded(table: Table
     subnets = [ChangeMade(kind=ChangeKind.SUBNET, target=f"zone-{number}") for number in range(6)]
     at_once(6, lambda number: log.intend(subnets[number]))
     assert len(log.made(ChangeKind.SUBNET)) == 6
+
+
+def test_given_another_execution_of_the_incident_took_the_lock_then_the_earlier_one_records_nothing(
+    table: Table, clock: Clock
+) -> None:
+    vpc, incident = unique("vpc"), unique("incident")
+    lock = VpcLock(table, clock)
+    earlier, later = (ChangeLog(table, clock, incident, vpc, f"arn:{name}") for name in ("earlier", "later"))
+    lock.acquire(vpc, incident, "arn:earlier")
+    earlier.intend(CIDR)
+    lock.acquire(vpc, incident, "arn:later")
+    for change in (CIDR, ENICONFIG):
+        with pytest.raises(LockLost):
+            earlier.intend(change)
+    with pytest.raises(LockLost):
+        earlier.require_lock()
+    later.intend(ENICONFIG)
+    later.require_lock()
+    assert {change.kind for change in later.made()} == {ChangeKind.VPC_CIDR, ChangeKind.ENICONFIG}

@@ -138,7 +138,7 @@ def test_given_two_rollbacks_and_a_replacement_at_once_then_one_changes_the_inci
         else:
             record = lifecycle.incidents.get(incident)
             replacing.claim(record, arn)
-            replacing.start(record, "somebody")
+            replacing.start(record, "somebody", arn)
         return arn
 
     results = at_once(3, begin)

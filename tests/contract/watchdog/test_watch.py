@@ -209,7 +209,7 @@ def test_given_a_replacement_that_was_stopped_when_looked_at_then_it_is_stopped_
     closed(world, Outcome.PARTLY)
     workflow = NodeReplacementWorkflow(REPLACEMENT, world.lifecycle, lambda _: False, 60)
     workflow.claim(world.record, REPLACING)
-    workflow.start(world.record, "somebody")
+    workflow.start(world.record, "somebody", REPLACING)
     running = Replacement(state=ReplacementState.RUNNING, requested_by="somebody", since=datetime.now(UTC))
     world.incidents.record_replacement(world.incident, running, StepState.RUNNING, "confirmed")
     world.log.intend(CORDON)

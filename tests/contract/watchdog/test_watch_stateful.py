@@ -70,28 +70,29 @@ class Run:
 
 @dataclass
 class Model:
-    """Who may write to each VPC, and until when; the open incident of each cluster, and since when."""
+    """Who may write to each VPC, by which execution, until when; the open incident of each cluster, and since when."""
 
-    holders: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    holders: dict[str, tuple[str, str, datetime]] = field(default_factory=dict)
     opened: dict[str, tuple[str, datetime]] = field(default_factory=dict)
 
-    def may_write(self, vpc: str, incident: str, now: datetime) -> bool:
-        holder, until = self.holders.get(vpc, ("", now))
-        return holder == incident and until > now
+    def may_write(self, run: Run, now: datetime) -> bool:
+        holder, execution, until = self.holders.get(run.vpc, ("", "", now))
+        return (holder, execution) == (run.incident, run.arn) and until > now
 
     def is_free(self, vpc: str, incident: str, now: datetime) -> bool:
-        holder, until = self.holders.get(vpc, ("", now))
+        holder, _, until = self.holders.get(vpc, ("", "", now))
         return holder == incident or until <= now
 
     def gives_up(self, vpc: str, incident: str, now: datetime) -> None:
         if vpc in self.holders and self.holders[vpc][0] == incident:
-            self.holders[vpc] = (incident, now)
+            self.holders[vpc] = (incident, "", now)
 
 
 class WatchdogMachine(RuleBasedStateMachine):
     aws: ClassVar[LocalAws]
 
     remediations, closed, rollbacks = Bundle("remediations"), Bundle("closed"), Bundle("rollbacks")
+    stopped_rollbacks = Bundle("stopped_rollbacks")
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,14 +138,19 @@ class WatchdogMachine(RuleBasedStateMachine):
         if run.ended:
             return
         with self._locking(run):
-            self.lock.acquire(run.vpc, run.incident)
+            self.lock.acquire(run.vpc, run.incident, run.arn)
             block = self.ledger.reserve(run.incident, POOL, prefix)
             plan = PLAN.model_copy(update={"vpc_id": run.vpc, "block": str(block)})
             self.incidents.complete(run.incident, Step.PLAN, plan=plan)
 
     @rule(run=remediations)
     def write(self, run: Run) -> None:
-        """Also by a function that runs on although its execution has ended, or its lock has expired."""
+        """Also after its lock has expired."""
+        self._write(run, CIDR)
+
+    @rule(run=closed)
+    def write_late(self, run: Run) -> None:
+        """By a function that runs on although its execution has ended, perhaps beside a rollback of its incident."""
         self._write(run, CIDR)
 
     @rule(target=closed, run=consumes(remediations), outcome=st.sampled_from([Outcome.HEALED, Outcome.FAILED]))
@@ -184,7 +190,7 @@ class WatchdogMachine(RuleBasedStateMachine):
             return multiple()
         assert self.model.is_free(run.vpc, run.incident, now)
         assert not others
-        self.model.holders[run.vpc] = (run.incident, now + HELD_FOR)
+        self.model.holders[run.vpc] = (run.incident, arn, now + HELD_FOR)
         return self._begun(Run(arn, run.incident, run.cluster, run.vpc))
 
     @rule(run=rollbacks)
@@ -201,9 +207,18 @@ class WatchdogMachine(RuleBasedStateMachine):
         self._given_back(run)
         self._ends(run, "SUCCEEDED")
 
-    @rule(run=consumes(rollbacks), status=st.sampled_from(["ABORTED", "TIMED_OUT", "FAILED"]))
-    def crash_rollback(self, run: Run, status: str) -> None:
+    @rule(
+        target=stopped_rollbacks,
+        run=consumes(rollbacks),
+        status=st.sampled_from(["ABORTED", "TIMED_OUT", "FAILED"]),
+    )
+    def crash_rollback(self, run: Run, status: str) -> Any:
         self._ends(run, status)
+        return run
+
+    @rule(run=stopped_rollbacks)
+    def cordon_late(self, run: Run) -> None:
+        self._write(run, CORDON)
 
     # --- Time and the watchdog
 
@@ -223,9 +238,9 @@ class WatchdogMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_lock_is_held_by_nobody_else(self) -> None:
-        for vpc, (incident, until) in self.model.holders.items():
+        for vpc, (incident, execution, until) in self.model.holders.items():
             if until > self.clock():
-                self.lock.require(vpc, incident)
+                self.lock.require(vpc, incident, execution)
 
     def teardown(self) -> None:
         """Everything ends, by whatever way: five minutes later nothing says that it is being worked on."""
@@ -261,9 +276,9 @@ class WatchdogMachine(RuleBasedStateMachine):
 
     def _write(self, run: Run, change: ChangeMade) -> None:
         """A change is recorded, and so made, only by who holds the VPC's lock at that moment."""
-        may = self.model.may_write(run.vpc, run.incident, self.clock())
+        may = self.model.may_write(run, self.clock())
         try:
-            ChangeLog(self.table, self.clock, run.incident, run.vpc).intend(change)
+            ChangeLog(self.table, self.clock, run.incident, run.vpc, run.arn).intend(change)
         except LockLost:
             assert not may
         else:
@@ -278,7 +293,7 @@ class WatchdogMachine(RuleBasedStateMachine):
             assert not free
         else:
             assert free
-            self.model.holders[run.vpc] = (run.incident, self.clock() + HELD_FOR)
+            self.model.holders[run.vpc] = (run.incident, run.arn, self.clock() + HELD_FOR)
 
     def _ends(self, run: Run, status: str) -> None:
         run.ended = True
@@ -300,7 +315,7 @@ class WatchdogMachine(RuleBasedStateMachine):
     def _start(self, incident: str, _cluster: str) -> str:
         raise AssertionError(f"{incident} has an execution")
 
-    def _give_back(self, action: str, incident: str) -> None:
+    def _give_back(self, action: str, incident: str, _execution: str | None) -> None:
         kind = {"uncordon": ChangeKind.CORDON, "restore_warm_targets": ChangeKind.WARM_TARGETS}[action]
         log = ChangeLog(self.table, self.clock, incident)
         for change in log.made(kind):

@@ -88,7 +88,7 @@ class World:
         self.started.append(incident)
         return REMEDIATION
 
-    def give_back(self, action: str, incident: str) -> None:
+    def give_back(self, action: str, incident: str, _execution: str | None) -> None:
         self.asked.append(action)
         if self.refuses:
             raise ServiceUnavailable("the cluster does not answer")

@@ -26,7 +26,10 @@ class Request(Document):
 
 
 class OfIncident(Request):
+    """`execution`: the ARN of the one that asks; None: it began before state machines sent it."""
+
     incident: str = Field(min_length=1)
+    execution: str | None = None
 
 
 class Result(Document):

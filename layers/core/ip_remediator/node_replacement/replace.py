@@ -189,6 +189,7 @@ class NodeReplacer:
 
     def _evict(self, pods: list[NodePod]) -> list[str]:
         """The disruption budgets' refusals."""
+        self.log.require_lock()
         refusals = Evictor(self.kube, self.sleep).evict(pods)
         budgets = KubeDrain(self.kube).budgets() if refusals else []
         return [refusal(refused.pod, budgets) for refused in refusals]
@@ -201,6 +202,7 @@ class NodeReplacer:
         if node.state is NodeState.DRAINING:
             note = f"drained; {_owner(node)} replaces instance {node.instance}"
             node = self._note(zone, node, note, state=NodeState.TERMINATING)
+        self.log.require_lock()
         if node.host == "karpenter":
             NodeClaims(self.kube).delete(node.owner)
         else:

@@ -79,7 +79,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
         self.claim(incident, execution)
         if busy := incidents.open_incident(incident.cluster):
             raise ClusterBusy(f"cluster {incident.cluster} has an open incident, {busy}: let it end first")
-        self.start(incident, run.requested_by)
+        self.start(incident, run.requested_by, execution)
         zones = [zone for zone, progress in incident.replacements.items() if progress.current] if run.continues else []
         return {
             "incident": run.incident,

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 
 class ChangeLog:
-    """The changes of one incident. `vpc_id`: no further one is recorded unless the incident holds this VPC's lock."""
+    """The changes of one incident. `vpc_id`: no further one is recorded unless the incident holds this VPC's lock, by
+    `execution` if that is known."""
 
-    def __init__(self, table: Table, clock: Clock, incident: str, vpc_id: str | None = None) -> None:
+    def __init__(
+        self, table: Table, clock: Clock, incident: str, vpc_id: str | None = None, execution: str | None = None
+    ) -> None:
         self.records = Records(table)
         self.clock = clock
         self.incident = incident
         self._vpc_id = vpc_id
+        self._execution = execution
 
     def intend(self, change: ChangeMade) -> ChangeMade:
         """Records a change that is about to be made.
@@ -32,7 +36,7 @@ class ChangeLog:
         A repeat after a crash keeps and returns the first record: its `before` was read before anything changed.
 
         Raises:
-            LockLost: the incident does not hold its VPC's lock any more.
+            LockLost: the incident, or this execution of it, does not hold its VPC's lock any more.
         """
         item = {
             **change_key(self.incident, change),
@@ -41,17 +45,28 @@ class ChangeLog:
             "schema": SCHEMA,
         }
         writes = [self.records.putting(item, "attribute_not_exists(pk)")]
-        lock = VpcLock(self.records.table, self.clock)
         if self._vpc_id:
-            writes.append(lock.held_by(self._vpc_id, self.incident))
+            writes.append(self._lock.held_by(self._vpc_id, self.incident, self._execution))
         try:
             self.records.transact(writes)
         except ConditionFailed:
-            if self._vpc_id:
-                lock.require(self._vpc_id, self.incident)
+            self.require_lock()
             kept = self.records.get(**change_key(self.incident, change)) or item
             return ChangeMade.model_validate_json(str(kept["change"]))
         return change
+
+    def require_lock(self) -> None:
+        """For a write that is not recorded before, such as the undo of one that is.
+
+        Raises:
+            LockLost
+        """
+        if self._vpc_id:
+            self._lock.require(self._vpc_id, self.incident, self._execution)
+
+    @property
+    def _lock(self) -> VpcLock:
+        return VpcLock(self.records.table, self.clock)
 
     def amend(self, change: ChangeMade) -> None:
         """Adds to a recorded change what only its own write could tell, such as an id.

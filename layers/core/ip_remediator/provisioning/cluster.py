@@ -149,6 +149,7 @@ class ClusterConfiguration:
         self.restore(ChangeKind.RECLAIMED_WARM)
         self.restore(ChangeKind.CNI)
         for change in reversed(self.log.made(ChangeKind.ENICONFIG)):
+            self.log.require_lock()
             if change.before is None:
                 self._changes.delete_eni_config(change.target, self.incident.id)
             else:
@@ -157,6 +158,7 @@ class ClusterConfiguration:
             self.log.undone(change)
         self._require_unused_subnets()
         for change in self.log.made(ChangeKind.CRD):
+            self.log.require_lock()
             self._changes.delete_unused_crd((change.after or {}).get("incident", self.incident.id))
             self.log.undone(change)
         return {"undone": True}

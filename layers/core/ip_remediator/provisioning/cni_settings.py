@@ -80,6 +80,8 @@ class CniSettings:
         made = self.log.made(kind)
         for change in made:
             self._settle(change)
+            if kind is not ChangeKind.WARM_TARGETS:  # temporary: given back without the lock, too
+                self.log.require_lock()
             self._restore(change)
             self.log.undone(change)
         return bool(made)

@@ -87,10 +87,12 @@ class SubnetRecipients:
             RequestRefused: a recipient would be left without subnets, or EKS refuses its former ones.
         """
         for change in self.log.made(ChangeKind.AUTO_SCALING_GROUP):
+            self.log.require_lock()
             with suppress(NotFound):  # its owner deleted the group since
                 self._shrink(change)
             self.log.undone(change)
         for change in self.log.made(ChangeKind.CLUSTER_SUBNETS):
+            self.log.require_lock()
             with suppress(ClusterNotFound):
                 self._put_back(change)
             self.log.undone(change)

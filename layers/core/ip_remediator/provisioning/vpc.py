@@ -167,6 +167,7 @@ class Network:
     def _restore_tags(self) -> list[str]:
         changed = self.log.made(ChangeKind.SUBNET_TAGS)
         for change in changed:
+            self.log.require_lock()
             with suppress(NotFound):  # its owner deleted the subnet since
                 self.tags.put(change.target, change.before or {})
             self.log.undone(change)
@@ -196,6 +197,7 @@ class Network:
             if change.before is None:
                 if self._is_young(change) and self.ec2.cidr(plan.vpc_id, change.target) is None:
                     raise NotYet(f"{change.target} may still appear in {plan.vpc_id}")
+                self.log.require_lock()
                 self.ec2.disassociate_cidr(plan.vpc_id, change.target)
             self.log.undone(change)
         return {"removed": sorted(subnet for subnet in removed if subnet)}
@@ -217,6 +219,7 @@ class Network:
         if subnet:
             if listed is None and self.ec2.is_gone(subnet) and self._is_young(change):
                 raise NotYet(f"EC2 does not list {subnet} of {change.target} yet")
+            self.log.require_lock()
             with self._settling(change, RequestRefused, PermissionDenied):
                 self.ec2.delete_subnet(subnet)
         elif self._is_young(change):

@@ -91,13 +91,13 @@ class ChangeWorkflow(Generic[DocumentT]):
         if not self.lifecycle.incidents.claim(incident, execution):
             raise self.change.taken(f"incident {incident.id} is being changed already: another run was faster")
 
-    def start(self, incident: Incident, requested_by: Actor) -> None:
+    def start(self, incident: Incident, requested_by: Actor, execution: str) -> None:
         """Takes the VPC's lock and records that the change is running.
 
         Raises:
             VpcLocked
         """
-        self._lock.acquire(incident.require_plan().vpc_id, incident.id)
+        self._lock.acquire(incident.require_plan().vpc_id, incident.id, execution)
         note = f"asked for by {requested_by}"
         self.lifecycle.incidents.start(incident.id, self.change.step, note, str(requested_by))
 

@@ -124,7 +124,7 @@ class Lifecycle:
             vpc_id = vpc.id
         else:
             return
-        VpcLock(self.table, self.clock).release(vpc_id, incident.id)
+        VpcLock(self.table, self.clock).release(vpc_id, incident.id, execution=incident.execution)
 
     @property
     def _approvals(self) -> Approvals:

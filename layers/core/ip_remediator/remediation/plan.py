@@ -42,7 +42,9 @@ class Proposer:
     options: PlanningOptions
     clock: Clock
 
-    def propose(self, incident_id: str, approved: Approved | None = None) -> dict[str, Any]:
+    def propose(
+        self, incident_id: str, approved: Approved | None = None, execution: str | None = None
+    ) -> dict[str, Any]:
         """Stores the plan; returns what the state machine branches on.
 
         `{"decision": "observe"|"ask"|"go", "why", "reason", "hash", "block", "strategy", "prepares_only",
@@ -55,7 +57,7 @@ class Proposer:
             VpcLocked: another incident is changing the VPC.
         """
         incident = self.incidents.get(incident_id)
-        proposal = self._plan(incident)
+        proposal = self._plan(incident, execution)
         decision = self._decide(incident, proposal, approved)
         self.incidents.complete(incident_id, Step.PLAN, f"{proposal.space}: {decision.why}", plan=proposal)
         if decision.action is NextAction.GO and not approved:
@@ -73,7 +75,7 @@ class Proposer:
             "zones": [subnet.zone for subnet in proposal.subnets],
         }
 
-    def _plan(self, incident: Incident) -> Plan:
+    def _plan(self, incident: Incident, execution: str | None) -> Plan:
         snapshot = self.incidents.snapshot(incident.id)
         if incident.diagnosis is None:
             raise CannotPlan(f"incident {incident.id} was not diagnosed yet")
@@ -81,7 +83,7 @@ class Proposer:
         needed = required(snapshot, incident.diagnosis, request, self._options(incident))
         vpc_id = snapshot.vpc.id if snapshot.vpc else ""
         if vpc_id:
-            self.lock.acquire(vpc_id, incident.id)
+            self.lock.acquire(vpc_id, incident.id, execution)
         try:
             block = self.blocks.take(incident, vpc_id, needed, exactly=request.block is not None)
             return plan(snapshot, incident.diagnosis, needed, block)

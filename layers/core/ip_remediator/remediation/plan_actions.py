@@ -46,5 +46,5 @@ PLAN: ActionTable[PlanWork] = ActionTable()
 
 @PLAN.action(MakePlan, Proposed, Effect.READS)
 def plan(work: PlanWork, asked: MakePlan) -> Proposed:
-    proposed: dict[str, Any] = work.proposer.propose(asked.incident, asked.approved)
+    proposed: dict[str, Any] = work.proposer.propose(asked.incident, asked.approved, asked.execution)
     return Proposed(**proposed, **waits(work.minutes, again=asked.approved is not None))

@@ -138,6 +138,7 @@ class BlockDrainer:
         progress = Progress(step=Step.ROLLBACK, unit="pod", done=total - len(use.pods), total=total)
         if progress != self.incident.progress:
             self.incidents.record_progress(self.incident.id, progress)
+        self.log.require_lock()
         refusals = Evictor(self.kube, self.sleep).evict([pod for pod in use.pods if not pod.leaving])
         why = f"; refused: {some_of([refusal.message for refusal in refusals])}" if refusals else ""
         raise NotYet(f"{counted(len(use.pods), 'pod')} on addresses of the block, being moved{why}")

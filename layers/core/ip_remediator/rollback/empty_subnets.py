@@ -22,6 +22,7 @@ def await_empty(network: Network, block: Ec2Block) -> dict[str, Any]:
     interfaces = block.interfaces(made)
     leaked = [eni for eni in interfaces if not eni.attached and eni.of_cni and eni.cluster == network.incident.cluster]
     for eni in leaked:
+        network.log.require_lock()
         network.ec2.delete_interface(eni.id)
     if leaked:
         interfaces = block.interfaces(made)

@@ -57,7 +57,7 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
         incident = self.lifecycle.incidents.get(run.incident)
         self._check(incident)
         self.claim(incident, execution)
-        self.start(incident, run.requested_by)
+        self.start(incident, run.requested_by, execution)
         return {**run.model_dump(), "confirmation_seconds": self.confirmation_seconds}
 
     def confirm(self, incident_id: str, by: str | None, evict: bool, execution: str | None = None) -> None:

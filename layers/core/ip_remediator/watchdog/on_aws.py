@@ -36,8 +36,9 @@ def watchdog_on_aws(
     def start(incident: str, cluster: str) -> str:
         return start_remediation(executions, state_machine_arn, incident, cluster)
 
-    def give_back(action: str, incident: str) -> Any:
-        return invoke(functions, cluster_function, {"action": action, "incident": incident})
+    def give_back(action: str, incident: str, execution: str | None) -> Any:
+        document = {"action": action, "incident": incident, "execution": execution}
+        return invoke(functions, cluster_function, document)
 
     lifecycle = Lifecycle(incidents, Ledger(ledger, utc_now), utc_now)
     return Watchdog(lifecycle, ending, start, give_back)

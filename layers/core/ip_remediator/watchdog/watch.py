@@ -39,7 +39,7 @@ _GIVING_BACK = ("uncordon", "restore_warm_targets")
 class Watchdog:
     """`ending`: how an execution, named by its ARN, ended; None while it runs. `start`: starts the remediation of an
     incident and returns its ARN; the same one however often it is asked. `give_back`: has the function that talks to
-    clusters perform an action for an incident.
+    clusters perform an action for an incident, in the place of an execution that has ended.
 
     Raises what these and DynamoDB raise (`common.errors`): the next look tries again.
     """
@@ -47,7 +47,7 @@ class Watchdog:
     lifecycle: Lifecycle
     ending: Callable[[str], Ending | None]
     start: Callable[[str, str], str]
-    give_back: Callable[[str, str], None]
+    give_back: Callable[[str, str, str | None], None]
 
     def sweep(self) -> dict[str, Looked]:
         """Looks at every incident that is on the list, and has those told again that Slack does not know yet.
@@ -149,7 +149,7 @@ class Watchdog:
             return False
         for action in _GIVING_BACK:
             try:
-                self.give_back(action, incident.id)
+                self.give_back(action, incident.id, incident.change_execution)
             except Exception as error:
                 logger.warning("not given back", extra={"incident": incident.id, "action": action, "why": str(error)})
         return len(temporary(self._log(incident).made())) < len(before)
