@@ -28,6 +28,7 @@ THEIRS: dict[str, Any] = {
     "metadata": {"name": "zone-a", "labels": {"team": "net"}, "annotations": {"note": "kept"}},
     "spec": {"subnet": "subnet-theirs", "securityGroups": ["sg-1", "sg-2"]},
 }
+OURS = {"subnet-1"}
 CRD = json.loads((Path(provisioning.__file__).parent / "eniconfig_crd.json").read_text())
 
 
@@ -150,8 +151,8 @@ def merged(present: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
 
 def test_given_our_eniconfig_then_deleting_it_twice_is_fine(changes: KubeChanges, crd: str) -> None:
     changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), crd)
-    changes.delete_eni_config("zone-a", crd)
-    changes.delete_eni_config("zone-a", crd)
+    changes.delete_eni_config("zone-a", crd, OURS)
+    changes.delete_eni_config("zone-a", crd, OURS)
     assert changes.eni_config("zone-a") is None
 
 
@@ -162,7 +163,7 @@ def test_given_an_eniconfig_of_others_then_it_is_not_deleted(
     changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), "another-incident")
     for name in ("foreign", "zone-a"):
         with pytest.raises(RequestRefused, match=f"ENIConfig {name} does not bear the label of incident {crd}"):
-            changes.delete_eni_config(name, crd)
+            changes.delete_eni_config(name, crd, OURS)
         assert changes.eni_config(name)
 
 

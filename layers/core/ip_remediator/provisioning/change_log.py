@@ -89,9 +89,10 @@ class ChangeLog:
         """The changes that a rollback would have to take back."""
         return [change for change in self.made() if change.kind.outstanding]
 
-    def undone(self, change: ChangeMade) -> None:
-        """Strikes a change out; the timeline keeps that it was made and undone."""
-        note = f"{change.kind} {change.target}"
+    def undone(self, change: ChangeMade, note: str = "") -> None:
+        """Strikes a change out; the timeline keeps that it was made and undone. `note`: what of it somebody else has
+        changed since, and what therefore stays."""
+        note = f"{change.kind} {change.target}" + (f": {note}" if note else "")
         event = timeline_item(self.incident, self.clock(), Stage.CHANGE, State.UNDONE, note)
         self.records.transact([self.records.deleting(change_key(self.incident, change)), self.records.putting(event)])
 

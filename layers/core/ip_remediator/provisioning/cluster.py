@@ -89,8 +89,16 @@ class ClusterConfiguration:
         plan = self.incident.require_plan()
         if not plan.settings:
             return {"changed": False}
+        self._require_own_eni_configs()
         kind = ChangeKind.CNI if plan.first_time else ChangeKind.RECLAIMED_WARM
         return {"changed": True, "through": self.settings.change(kind, plan.settings)}
+
+    def _require_own_eni_configs(self) -> None:
+        """Before the switch and after the rollout: others may have changed what the plan's nodes depend on."""
+        subnets = self.incident.require_plan().subnets
+        wanted = {name: self.incident.subnets[subnet.zone] for subnet in subnets for name in subnet.eni_configs}
+        if wanted:
+            self._changes.require_pointing(wanted)
 
     def change_environment(self, kind: ChangeKind, wanted: dict[str, str]) -> None:
         """Sets variables of aws-node beside the plan's own, through whoever manages them; `restore` takes it back."""
@@ -109,13 +117,15 @@ class ClusterConfiguration:
 
         Raises:
             RolloutStalled: call again.
-            SettingsOverwritten: in a remediation, somebody else took the settings back.
+            SettingsOverwritten: in a remediation, somebody else took the settings or an ENIConfig back.
         """
         if self.incident.open and not self.incident.require_plan().settings:
+            self._require_own_eni_configs()
             self.incidents.skip(self.incident.id, Step.CONFIGURE_CNI, "custom networking was on already")
             return {"rolled_out": False}
         self._changes.await_rollout(seconds, self.incident.require_plan().settings if self.incident.open else None)
         if self.incident.open:
+            self._require_own_eni_configs()
             note = describe_settings(self.incident.require_plan().settings)
             self.incidents.complete(self.incident.id, Step.CONFIGURE_CNI, note)
         return {"rolled_out": True}
@@ -150,12 +160,12 @@ class ClusterConfiguration:
         self.restore(ChangeKind.CNI)
         for change in reversed(self.log.made(ChangeKind.ENICONFIG)):
             self.log.require_lock()
+            ours, note = {str((change.after or {}).get("subnet")), *self.incident.subnets.values()}, ""
             if change.before is None:
-                self._changes.delete_eni_config(change.target, self.incident.id)
+                self._changes.delete_eni_config(change.target, self.incident.id, ours)
             else:
-                ours = {str((change.after or {}).get("subnet")), *self.incident.subnets.values()}
-                self._changes.restore_eni_config(change.target, change.before, self.incident.id, ours)
-            self.log.undone(change)
+                note = self._changes.restore_eni_config(change.target, change.before, self.incident.id, ours)
+            self.log.undone(change, note)
         self._require_unused_subnets()
         for change in self.log.made(ChangeKind.CRD):
             self.log.require_lock()

@@ -17,6 +17,7 @@ from ip_remediator.provisioning.auto_scaling import AutoScaling
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cluster import ClusterConfiguration
 from ip_remediator.provisioning.cluster_subnets import ClusterSubnets
+from ip_remediator.provisioning.made_subnets import require_subnets
 from ip_remediator.provisioning.recipients import SubnetRecipients
 
 
@@ -66,6 +67,9 @@ class ClusterWork:
     def configuration(self) -> ClusterConfiguration:
         return ClusterConfiguration(self.incident, self.incidents, self.log, self.cluster)
 
+    def require_subnets(self) -> None:
+        require_subnets(self.client("ec2"), self.incident, self.log)
+
     @property
     def recipients(self) -> SubnetRecipients:
         groups = AutoScaling(self.client("autoscaling"))
@@ -105,16 +109,19 @@ PROVISIONING_CLUSTER: ActionTable[ClusterWork] = ActionTable()
 
 @PROVISIONING_CLUSTER.action(OfIncident, SubnetsGiven, Effect.WRITES)
 def give_subnets(work: ClusterWork, asked: OfIncident) -> SubnetsGiven:  # noqa: ARG001 - every action's signature
+    work.require_subnets()
     return SubnetsGiven(recipients=work.recipients.give())
 
 
 @PROVISIONING_CLUSTER.action(OfIncident, EniConfigsApplied, Effect.WRITES)
 def apply_eni_configs(work: ClusterWork, asked: OfIncident) -> EniConfigsApplied:  # noqa: ARG001
+    work.require_subnets()
     return EniConfigsApplied(eniconfigs=len(work.configuration.apply_eni_configs()["eniconfigs"]))
 
 
 @PROVISIONING_CLUSTER.action(OfIncident, CniConfigured, Effect.WRITES)
 def configure_cni(work: ClusterWork, asked: OfIncident) -> CniConfigured:  # noqa: ARG001
+    work.require_subnets()
     return CniConfigured(**work.configuration.configure_cni())
 
 

@@ -27,7 +27,8 @@ class RolloutStalled(NotYet):
 
 
 class SettingsOverwritten(RequestRefused):
-    """Somebody else changed variables of aws-node that the plan had set; they are not set again against them."""
+    """Somebody else changed variables of aws-node or ENIConfigs that the plan had set; they are not set again against
+    them."""
 
 
 class KubeChanges:
@@ -93,32 +94,50 @@ class KubeChanges:
                 return
         raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")
 
-    def delete_eni_config(self, name: str, incident: str) -> None:
-        """Deletes an ENIConfig that the incident created.
+    def require_pointing(self, wanted: Mapping[str, str]) -> None:
+        """Raises SettingsOverwritten unless each of these ENIConfigs points at its subnet, with the name of who changed
+        it: in a zone without one, or with another, nodes get no address of the plan."""
+        present = self.eni_configs() or {}
+        for name, subnet in wanted.items():
+            config = present.get(name)
+            if config is None:
+                raise SettingsOverwritten(f"ENIConfig {name} was deleted by somebody else: it is not made again")
+            if config.get("spec", {}).get("subnet") != subnet:
+                raise SettingsOverwritten(f"{_changed_by(config)} instead of {subnet}: it is left as it is")
+
+    def delete_eni_config(self, name: str, incident: str, ours: Collection[str]) -> None:
+        """Deletes an ENIConfig that the incident created. `ours`: the ids of the incident's subnets.
 
         Raises:
-            RequestRefused: it bears another incident's label, or none.
+            RequestRefused: it bears another incident's label, or none, or somebody else pointed it elsewhere.
         """
         present = self.eni_config(name)
         if present is None:
             return
         if not bears_label(present, incident):
             raise RequestRefused(f"ENIConfig {name} does not bear the label of incident {incident}: it is not deleted")
+        if present.get("spec", {}).get("subnet") not in ours:
+            raise RequestRefused(f"{_changed_by(present)}: put it back, or delete it, then roll back")
         self._api.delete(f"{ENI_CONFIGS}/{name}")
 
-    def restore_eni_config(self, name: str, before: dict[str, Any], incident: str, ours: Collection[str]) -> None:
+    def restore_eni_config(self, name: str, before: dict[str, Any], incident: str, ours: Collection[str]) -> str:
         """Takes back what the incident changed in an ENIConfig that was there before: its subnet and our labels.
 
-        `ours`: the ids of the incident's subnets. What others changed since stays as it is, the subnet included.
+        `ours`: the ids of the incident's subnets. What others changed since stays as it is, the subnet included: then
+        the answer says so.
         """
         for _ in range(_ROUNDS):
             present = self.eni_config(name)
-            restored = present and _without_ours(present, before, incident, ours)
-            if not present or restored == present:
-                return
+            if not present:
+                return "deleted by somebody else since"
+            kept = present.get("spec", {}).get("subnet") not in {*ours, before["spec"].get("subnet")}
+            note = _changed_by(present) if kept else ""
+            restored = _without_ours(present, before, incident, ours)
+            if restored == present:
+                return note
             with suppress(Conflict):  # somebody changed it since it was read: look again
-                self._api.replace(f"{ENI_CONFIGS}/{name}", restored or {})
-                return
+                self._api.replace(f"{ENI_CONFIGS}/{name}", restored)
+                return note
         raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")
 
     def cni_environment(self) -> dict[str, str]:
@@ -130,6 +149,11 @@ class KubeChanges:
         daemonset = self._api.get(AWS_NODE)
         if writer_of_variables(daemonset, wanted) not in _MANAGERS:
             require_kept(daemonset, wanted)
+
+    def who_set(self, variables: Mapping[str, str | None]) -> str:
+        """Who gave aws-node these values, for people."""
+        writer = writer_of_variables(self._api.get(AWS_NODE), variables) or "somebody else"
+        return f"{some_of([f'{name}={value}' for name, value in variables.items()])} of {writer} stays"
 
     def apply_cni_environment(self, env: Mapping[str, str]) -> None:
         """Sets variables of aws-node by server-side apply. Forced, because the manifest that installed aws-node owns
@@ -203,6 +227,11 @@ def manager_of_spec(present: dict[str, Any] | None) -> str:
     fields = (present or {}).get("metadata", {}).get("managedFields") or []
     writers = [entry for entry in fields if "f:spec" in (entry.get("fieldsV1") or {})]
     return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else "somebody else"
+
+
+def _changed_by(config: dict[str, Any]) -> str:
+    name, subnet = config["metadata"]["name"], config.get("spec", {}).get("subnet")
+    return f"ENIConfig {name} was changed by {manager_of_spec(config)} and points at {subnet}"
 
 
 def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from ip_remediator.clients.aws.attempts import surely_refused
@@ -16,11 +15,10 @@ from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan, PlannedSubnet
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.ec2 import Ec2Changes, MadeSubnet
+from ip_remediator.provisioning.made_subnets import is_young
 from ip_remediator.provisioning.subnet_tags import SubnetTags
 
 _NEW_CIDR = ("new-cidr", "ipam-pool")
-# How long EC2 may not list a new subnet, and IAM not see its tags ("Eventual consistency in the Amazon EC2 API").
-_SETTLING = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,7 @@ class Network:
             raise
 
     def _is_young(self, change: ChangeMade) -> bool:
-        at = (change.after or {}).get("at")
-        return at is not None and self.log.clock() < datetime.fromisoformat(at) + _SETTLING
+        return is_young(change, self.log.clock())
 
     def _use(self, planned: PlannedSubnet) -> str:
         """A subnet that is not ours: nothing but the plan's tags is changed on it."""

@@ -1,0 +1,185 @@
+"""Other people change the cluster between the steps of a remediation and of its undo.
+
+Whatever they change and whenever: it is noticed and told with the name of who did it, theirs stays as they made it, and
+what is ours and not theirs by now goes with the undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ip_remediator.common.errors import NotFound, NotYet, RequestRefused
+from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.planning.changes import eni_config_manifest
+from ip_remediator.provisioning.cluster import ClusterConfiguration
+from ip_remediator.provisioning.kubernetes import SettingsOverwritten
+from ip_remediator.provisioning.made_subnets import require_subnets
+from ip_remediator.snapshot.kubernetes import AWS_NODE, ENI_CONFIGS
+from tests.contract.conftest import Clock
+from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
+from tests.contract.support.vpcs import Vpc
+
+if TYPE_CHECKING:
+    from local.aws.client import LocalAws
+
+ARGO, FLAG = "argocd-controller", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
+PATH = f"{ENI_CONFIGS}/{ZONES[0]}"
+
+
+def repoint(configured: World) -> None:
+    """As a GitOps controller syncs an ENIConfig of its own: with force, and without a look at who made it."""
+    body = eni_config_manifest(ZONES[0], "subnet-theirs")
+    configured.kubernetes.apply_as(f"{ARGO}&force=true", PATH, body)
+
+
+def delete(configured: World) -> None:
+    configured.kubernetes.admin.delete(PATH)
+
+
+def take_the_flag_back(configured: World) -> None:
+    container = {"name": "aws-node", "env": [{"name": FLAG, "value": "false"}]}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "aws-node", "namespace": "kube-system"},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    configured.kubernetes.apply_as(f"{ARGO}&force=true", AWS_NODE, body)
+
+
+def take_the_addon_away(configured: World) -> None:
+    configured.eks.delete_addon(clusterName=configured.cluster, addonName="vpc-cni", preserve=True)
+
+
+def apply(step: ClusterConfiguration) -> Any:
+    return step.apply_eni_configs()
+
+
+def switch(step: ClusterConfiguration) -> Any:
+    return step.configure_cni()
+
+
+def watch(step: ClusterConfiguration) -> Any:
+    return step.await_rollout(1)
+
+
+COURSE = (apply, switch, watch)
+
+
+@dataclass(frozen=True)
+class Interference:
+    """Somebody does `act` before step number `before` of the course, which then says `words`."""
+
+    act: Callable[[World], None]
+    before: int
+    words: str
+
+
+NOTICED = {
+    "repointed before the switch": Interference(
+        repoint, 1, f"{ZONES[0]} was changed by {ARGO} and points at subnet-theirs"
+    ),
+    "repointed after the switch": Interference(
+        repoint, 2, f"{ZONES[0]} was changed by {ARGO} and points at subnet-theirs"
+    ),
+    "deleted before the switch": Interference(delete, 1, f"ENIConfig {ZONES[0]} was deleted by somebody else"),
+    "deleted after the switch": Interference(delete, 2, f"ENIConfig {ZONES[0]} was deleted by somebody else"),
+    "flag taken back": Interference(take_the_flag_back, 2, f"{ARGO} changed aws-node after the plan had set it"),
+}
+
+
+@pytest.mark.parametrize("name", NOTICED)
+def test_given_somebody_changes_what_was_made_when_gone_on_then_it_is_told_and_nothing_of_theirs_is_overwritten(
+    configured: World, name: str
+) -> None:
+    interference = NOTICED[name]
+    for step in COURSE[: interference.before]:
+        step(configured.step)
+    interference.act(configured)
+    theirs, switched = configured.eni_configs(), configured.step.environment().get(FLAG)
+    configured.kubernetes.set_rollout(wanted=2, updated=2, available=2)
+    with pytest.raises(SettingsOverwritten, match=interference.words):
+        COURSE[interference.before](configured.step)
+    assert configured.eni_configs() == theirs
+    assert configured.step.environment().get(FLAG) == switched
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_given_our_eniconfig_that_somebody_repointed_when_undone_then_it_stays_and_the_undo_stops_with_their_name(
+    configured: World, after: int
+) -> None:
+    for step in COURSE[:after]:
+        step(configured.step)
+    repoint(configured)
+    with pytest.raises(RequestRefused, match=f"was changed by {ARGO} and points at subnet-theirs: put it back"):
+        configured.step.undo()
+    assert configured.eni_configs() == {ZONES[0]: "subnet-theirs"}
+    assert [change.target for change in configured.log.made(ChangeKind.ENICONFIG)] == [ZONES[0]]
+    delete(configured)  # the remedy that the message names
+    configured.step.undo()
+    assert configured.log.made(ChangeKind.ENICONFIG) == []
+
+
+def test_given_their_eniconfig_that_they_repointed_since_when_undone_then_it_stays_and_the_timeline_names_them(
+    configured: World,
+) -> None:
+    configured.step.apply_eni_configs()  # makes the CRD
+    theirs = eni_config_manifest("shared", "subnet-before")
+    configured.kubernetes.apply_as("kubectl", f"{ENI_CONFIGS}/shared", theirs)
+    before = {"spec": {"subnet": "subnet-before"}, "labels": theirs["metadata"]["labels"], "annotations": {}}
+    configured.log.intend(
+        ChangeMade(kind=ChangeKind.ENICONFIG, target="shared", before=before, after={"subnet": SUBNETS[ZONES[0]]})
+    )
+    configured.kubernetes.apply_as(
+        f"{ARGO}&force=true", f"{ENI_CONFIGS}/shared", eni_config_manifest("shared", "subnet-theirs")
+    )
+    configured.step.undo()
+    assert configured.eni_configs() == {"shared": "subnet-theirs"}
+    details = [event["detail"] for event in configured.incidents.timeline(configured.log.incident)]
+    assert f"eniconfig shared: ENIConfig shared was changed by {ARGO} and points at subnet-theirs" in details
+
+
+def test_given_a_variable_that_somebody_set_since_when_undone_then_it_stays_and_the_timeline_names_it(
+    configured: World,
+) -> None:
+    configured.step.apply_eni_configs()
+    configured.step.configure_cni()
+    configured.reconfigure({"env": {FLAG: "True"}})
+    configured.step.undo()
+    assert configured.configuration() == {"env": {FLAG: "True"}}
+    details = [event["detail"] for event in configured.incidents.timeline(configured.log.incident)]
+    assert any(f"{FLAG}=True of " in detail for detail in details), details
+
+
+def test_given_the_addon_is_taken_away_when_undone_then_aws_node_is_as_before(configured: World) -> None:
+    configured.step.apply_eni_configs()
+    before = configured.step.environment().get(FLAG)
+    configured.step.configure_cni()
+    take_the_addon_away(configured)
+    configured.step.undo()
+    assert configured.step.environment().get(FLAG) == before
+    assert (configured.eni_configs(), configured.log.outstanding()[2:]) == ({}, [])
+
+
+def test_given_somebody_deleted_a_subnet_when_something_is_to_point_at_it_then_it_is_named(
+    configured: World, ec2: Any, clock: Clock, faults: LocalAws
+) -> None:
+    vpc, incident = Vpc.create(ec2), configured.log.incident
+    for zone in ZONES:
+        subnet = vpc.subnet(f"10.0.{100 + ZONES.index(zone)}.0/24", zone[-1])
+        [change] = [change for change in configured.log.made(ChangeKind.SUBNET) if change.target == zone]
+        configured.log.amend(change.model_copy(update={"after": {"id": subnet, "at": clock().isoformat()}}))
+        configured.incidents.record_subnet(incident, zone, subnet)
+    record = configured.incidents.get(incident)
+    require_subnets(ec2, record, configured.log)
+    doomed = record.subnets[ZONES[1]]
+    ec2.delete_subnet(SubnetId=doomed)
+    with pytest.raises(NotYet, match=doomed):  # it may only not be listed yet
+        require_subnets(ec2, record, configured.log)
+    clock.advance(seconds=61)
+    with pytest.raises(NotFound, match=f"subnet {doomed} of {ZONES[1]} was deleted by somebody else"):
+        require_subnets(ec2, record, configured.log)
