@@ -63,6 +63,7 @@ def _proven(arguments: Namespace, cluster: str) -> list[Cause]:
 
 
 def status_of(diagnosis: Diagnosis) -> int:
+    """The command's exit status, so that a script need not read the text."""
     if diagnosis.verdict is Verdict.RECOVERED:
         return NOT_NEEDED
     return OK if diagnosis.curable else NOT_CURABLE

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
+    """How a check came out: doubtful works today and may not tomorrow, unknown could not be tried."""
+
     OK = "ok"
     DOUBTFUL = "doubtful"
     BROKEN = "broken"

@@ -13,6 +13,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def cidr(text: str) -> IPv4Network:
+    """The value of an option that takes a CIDR. Like every reader here it raises argparse.ArgumentTypeError."""
     try:
         return IPv4Network(text)
     except ValueError as error:
@@ -29,16 +30,19 @@ def not_a_cidr(text: str) -> str:
 
 
 def prefix(text: str) -> int:
+    """A prefix length that AWS takes for a CIDR of a VPC or a subnet: 16 to 28 (Amazon VPC User Guide)."""
     if not (text.isascii() and text.isdigit() and _LARGEST_PREFIX <= int(text) <= _SMALLEST_PREFIX):
         raise argparse.ArgumentTypeError(f"{text!r} is no prefix length from {_LARGEST_PREFIX} to {_SMALLEST_PREFIX}")
     return int(text)
 
 
 def block_prefix(text: str) -> int | str:
+    """A prefix length, or "needed": as large as the plan needs."""
     return text if text == "needed" else prefix(text)
 
 
 def ago(text: str) -> timedelta:
+    """How long ago, for example 30m, 12h or 7d."""
     match = re.fullmatch(r"(\d{1,6})([mhd])", text)
     if not match:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; write 30m, 12h or 7d")

@@ -53,5 +53,6 @@ def _notifier() -> Notifier:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda's signature
+    """Brings the Slack message of every changed incident up to date; `event` is a batch of the table's stream."""
     deliveries = _notifier().notify(changed_incidents(event["Records"]))
     metrics.add_metric(name="SlackUnavailable", unit="Count", value=deliveries.count(Delivery.FALLBACK))

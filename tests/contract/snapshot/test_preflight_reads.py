@@ -10,7 +10,7 @@ import pytest
 
 from ip_remediator.snapshot.ec2 import Ec2Reader, acl_documents
 from ip_remediator.snapshot.model import Quotas
-from ip_remediator.snapshot.model_vpc import AclEntry, SecurityGroup
+from ip_remediator.snapshot.model_vpc import AclEntry, GroupUser, SecurityGroup, UserKind
 from ip_remediator.snapshot.preflight.quotas import CODES, read_quotas
 from ip_remediator.snapshot.preflight.routes import PrefixLists, TransitFacts, routes, transit
 from ip_remediator.snapshot.preflight.security_groups import SecurityGroupReader
@@ -101,7 +101,7 @@ def test_given_a_group_that_names_the_vpcs_ranges_then_its_rules_and_what_it_pro
     reach.vpc.interface(reach.vpc.subnets["a"], Description="RDSNetworkInterface", Groups=[group])
     result = reach.groups()[group]
     assert (result.name, result.vpc_id) == ("db", reach.vpc.id)
-    assert [user.partition(" ")[0] for user in result.used_by] == ["RDS"]
+    assert [user.kind for user in result.users] == [UserKind.RDS]
     rules = {rule.cidrs: (rule.protocol, rule.from_port, rule.to_port, rule.egress) for rule in result.rules}
     # 203.0.113.0/24 is documentation's, so "not global"; a public range of others would be left out.
     assert set(rules) == {("10.0.0.0/16",), ("10.0.1.0/24",), ("192.168.0.0/16",), ("203.0.113.0/24",)}
@@ -123,7 +123,7 @@ def test_given_a_group_that_names_no_range_of_the_vpc_then_it_is_told_without_ru
     reach: Reach, permission: dict[str, Any]
 ) -> None:
     group = reach.group("web", permission)
-    assert (reach.groups()[group].rules, reach.groups()[group].used_by) == ((), ())
+    assert (reach.groups()[group].rules, reach.groups()[group].users) == ((), ())
 
 
 def test_given_a_group_that_admits_by_group_then_it_is_told_without_rules(reach: Reach) -> None:
@@ -151,7 +151,7 @@ def test_given_two_groups_of_a_database_then_the_rules_by_group_of_the_other_one
     reach.vpc.interface(home, Description="RDSNetworkInterface", Groups=[by_range, by_group])
     result = reach.groups()
     assert [rule.groups for rule in result[by_group].rules] == [(nodes,)]
-    assert result[by_group].used_by == result[by_range].used_by != ()
+    assert result[by_group].users == result[by_range].users != ()
     assert result[elsewhere].rules == ()
 
 
@@ -339,7 +339,7 @@ def test_given_nat_gateways_and_endpoints_then_they_are_told_while_they_live(rea
     [result] = reach.facts.endpoints(reach.vpc.id)
     assert (result.id, result.service, result.kind) == (endpoint, service, "Interface")
     assert result.security_groups == (group,)
-    assert reach.groups()[group].used_by == (f"endpoint {endpoint}",)
+    assert reach.groups()[group].users == (GroupUser(kind=UserKind.ENDPOINT, name=endpoint),)
     reach.ec2.delete_nat_gateway(NatGatewayId=public)
     reach.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
     assert [one.id for one in reach.facts.nat_gateways(reach.vpc.id)] == [private]

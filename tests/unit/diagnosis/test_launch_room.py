@@ -24,8 +24,8 @@ def planned(*enis: int, stuck: int, strategy: Any = "auto", **of_node: Any) -> P
 
 
 def of_full_subnets(made: Plan) -> str:
-    [told] = [risk for risk in made.risks if risk.id == "node-subnets-full"]
-    return told.breaks
+    [full] = [risk for risk in made.risks if risk.id == "node-subnets-full"]
+    return full.breaks
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def test_given_a_full_shared_subnet_then_what_a_node_gives_back_is_less_what_its
     env: dict[str, str], enis: tuple[int, ...], given_back: int
 ) -> None:
     facts = snapshot(zone("a", stuck=2, enis=enis), env=env)
-    told = launchable_again(facts, custom_networking=facts.cni.custom_networking)
+    text = launchable_again(facts, custom_networking=facts.cni.custom_networking)
     expected = f"subnet-a gets back {given_back} addresses with the replacement of node-a0"
-    assert told == (expected if given_back else "addresses there are freed")
+    assert text == (expected if given_back else "addresses there are freed")
 
 
 def test_given_a_node_subnet_that_pods_are_kept_off_then_the_successor_takes_one_address() -> None:

@@ -49,16 +49,16 @@ def described() -> dict[str, Any]:
 
 def options(command: str) -> dict[str, list[str]]:
     """The values of a command's options, by their names in EKS's model."""
-    found: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = {}
     name = ""
     for word in shlex.split(command):
         if word.startswith("--"):
             first, *rest = word.removeprefix("--").split("-")
             name = first + "".join(part.title() for part in rest)
-            found[name] = []
+            by_name[name] = []
         elif name:
-            found[name].append(word)
-    return found
+            by_name[name].append(word)
+    return by_name
 
 
 def members() -> set[str]:

@@ -21,6 +21,7 @@ from tests.unit.docs.documents import ROOT, rows, sections
 
 # A node of a flowchart, with or without quotes: id["label"], id{"label"}.
 LABEL = re.compile(r"""\w+[\[{]"([^"]+)"[\]}]""")
+LIBRARY = ROOT / "layers" / "core" / "ip_remediator"
 MODULES = (errors, api, kubernetes, ledger, vpc_lock, verify, verify_recipients)
 
 
@@ -78,3 +79,14 @@ def _states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield title, state
         if "ItemProcessor" in state:
             yield from _states(state["ItemProcessor"])
+
+
+def test_every_file_and_folder_that_the_page_on_the_architecture_names_exists() -> None:
+    # given what the page writes as code and that looks like a path: `intake/handle.py`, `messages/`, `planning/`
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    paths = [path for path in re.findall(r"`([\w./-]+)`", text) if path.endswith(("/", ".py"))]
+    assert len(paths) > 40
+
+    # then it is in the repository, in the library, or in the package that the row is about
+    roots = (ROOT, LIBRARY, LIBRARY / "notifications")
+    assert [path for path in paths if not any((root / path).exists() for root in roots)] == []

@@ -339,7 +339,7 @@ def test_given_leaked_enis_then_the_options_tell_how_many() -> None:
 
 
 def test_given_a_vpc_of_which_little_is_known_then_the_plan_says_what_the_block_was_not_held_against() -> None:
-    unknown = planned(snapshot(*FULL, vpc=vpc(cidrs=()), unread=("route tables: denied",))).unknown
+    unknown = planned(snapshot(*FULL, vpc=vpc(cidrs=(), routes_read=False))).unknown
     assert "the CIDRs of vpc-1: AWS refuses a block that overlaps one" in unknown
     assert "the routes of vpc-1: the block may be in use behind one" in unknown
     routes = (Route(destination="0.0.0.0/0", target="nat-1", route_table="rtb-a"),)
@@ -386,7 +386,7 @@ def test_given_risks_that_come_and_go_with_a_throttled_read_then_an_approval_hol
     [
         snapshot(*FULL, zone("c", free=0)),
         snapshot(*FULL, vpc=vpc("100.64.0.0/16")),
-        snapshot(*FULL, env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}, unread=("route tables: denied",)),
+        snapshot(*FULL, env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}, vpc=vpc(routes_read=False)),
         snapshot(*FULL, cni=Cni(owner="addon")),
         snapshot(FULL[0], Part((node("b"),), pods(1, "node-b0"), (subnet("b", network_acl="acl-other"),))),
     ],

@@ -280,8 +280,8 @@ def test_given_more_pods_than_the_free_slots_of_their_node_hold_then_no_more_are
 ) -> None:
     # given two free slots for ENIs of 6 addresses, one of which is the ENI's own
     result = first_plan(snapshot(zone("a", free=0, stuck=30), env=env))
-    held = "the ENIs of node-a0 hold no more; no node can be launched in subnet-a"
-    beyond = f", 20 only on further nodes: {held}" if now < 30 else ""
+    limit = "the ENIs of node-a0 hold no more; no node can be launched in subnet-a"
+    beyond = f", 20 only on further nodes: {limit}" if now < 30 else ""
     assert result.expectation == f"heals {now} of 30 pods now{beyond}"
     assert (result.heals_now, result.replace_nodes) == (now, ())
 

@@ -98,8 +98,8 @@ def problem(command: str) -> str | None:
 def _eksctl_problem(words: list[str]) -> str | None:
     if words[1:3] != ["create", "nodegroup"]:
         return "eksctl is used for node groups only"
-    known = EKSCTL.keys() | set(filter(None, EKSCTL.values()))
-    unknown = {word.split("=")[0] for word in words[3:] if word.startswith("-")} - known
+    accepted = EKSCTL.keys() | set(filter(None, EKSCTL.values()))
+    unknown = {word.split("=")[0] for word in words[3:] if word.startswith("-")} - accepted
     return f"unknown {sorted(unknown)}" if unknown else None
 
 

@@ -20,7 +20,7 @@ from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, NodeGr
 from ip_remediator.snapshot.model_vpc import Route, Subnet, TransitGateway
 from tests.support.properties import examples
 from tests.unit.support.facts import Part, node, snapshot, subnet, zone
-from tests.unit.support.moving import acl, allow, group, ordinary, ordinary_vpc, risks, rule
+from tests.unit.support.moving import acl, allow, group, ordinary, ordinary_vpc, risks, rule, user
 
 MANY = 60
 LONG = "x" * 200
@@ -65,7 +65,10 @@ def everything_wrong(many: int, **env: str) -> Snapshot:
             transit_gateways=(dark,),
             network_acls=(acl("acl-a", *narrow), *(acl(f"acl-{n}", *narrow) for n in range(many))),
             security_groups=(
-                *(group(f"sg-{n}", rule("10.0.0.0/16"), used_by=(f"RDS {LONG}{n}",), name=LONG) for n in range(many)),
+                *(
+                    group(f"sg-{n}", rule("10.0.0.0/16"), users=(user("RDS", f"{LONG}{n}"),), name=LONG)
+                    for n in range(many)
+                ),
                 *(group(f"sg-node{n}", rule("10.0.0.0/16"), name=LONG) for n in range(many)),
                 *(group(f"sg-peer{n}", rule("10.0.0.0/16"), vpc_id=f"vpc-{n}", name=LONG) for n in range(many)),
             ),

@@ -10,7 +10,7 @@ import pytest
 from ip_remediator.risks.assess import assess
 from ip_remediator.risks.model import Risk, Severity, highest
 from ip_remediator.snapshot.model_cluster import Cni
-from tests.unit.support.facts import CUSTOM, Part, eni_config, snapshot, zone
+from tests.unit.support.facts import CUSTOM, Part, eni_config, snapshot, vpc, zone
 from tests.unit.support.moving import ordinary, risks
 
 FULL = zone("a", free=0, stuck=1)
@@ -80,7 +80,7 @@ def test_given_prefix_mode_then_the_first_turn_is_a_high_risk_and_an_extension_i
 
 
 def test_given_external_snat_then_unroutable_pod_addresses_are_a_high_risk() -> None:
-    assert risks_of(env=EXTERNAL_SNAT, unread=("route tables: denied",))["external-snat"].severity is Severity.HIGH
+    assert risks_of(env=EXTERNAL_SNAT, vpc=vpc(routes_read=False))["external-snat"].severity is Severity.HIGH
     assert "external-snat" not in risks_of(env={"AWS_VPC_K8S_CNI_EXTERNALSNAT": "false"})
 
 

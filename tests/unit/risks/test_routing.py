@@ -58,10 +58,8 @@ def test_given_external_snat_and_nat_gateways_alone_then_they_translate_the_new_
 def test_given_external_snat_and_routes_that_were_not_read_then_the_worst_is_assumed() -> None:
     unread = facts(env=EXTERNAL)
     assert unread.vpc is not None
-    unread = unread.model_copy(
-        update={"vpc": unread.vpc.model_copy(update={"routes": ()}), "unread": ("route tables: denied",)}
-    )
-    assert risks(unread)["external-snat"].severity is Severity.HIGH
+    vpc = unread.vpc.model_copy(update={"routes": (), "routes_read": False})
+    assert risks(unread.model_copy(update={"vpc": vpc}))["external-snat"].severity is Severity.HIGH
 
 
 def test_given_routes_of_a_table_that_new_subnets_do_not_get_then_they_do_not_count() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.security_groups import admits
-from ip_remediator.snapshot.model_vpc import Endpoint, SecurityGroup, SecurityGroupRule
+from ip_remediator.snapshot.model_vpc import Endpoint, GroupUser, SecurityGroup, SecurityGroupRule
 from tests.unit.support.facts import CUSTOM, Part, eni_config, node, snapshot, subnet, zone
-from tests.unit.support.moving import FULL, group, ordinary, ordinary_vpc, risks, rule
+from tests.unit.support.moving import FULL, group, ordinary, ordinary_vpc, risks, rule, user
 
 OLD = "security-groups-old-ranges"
 
@@ -78,55 +78,65 @@ def test_given_another_port_open_to_the_new_range_then_this_one_is_still_cut_off
 def test_given_a_second_group_of_the_same_database_that_admits_the_range_then_there_is_no_risk() -> None:
     narrow, wide = group("sg-1", rule("10.0.0.0/16")), group("sg-2", rule("10.0.0.0/8"), rule("100.64.0.0/10"))
     assert of(narrow, wide) is None
-    assert of(narrow, wide.model_copy(update={"used_by": ("RDS others-db",)})) is not None
+    assert of(narrow, wide.model_copy(update={"users": (user("RDS", "others-db"),)})) is not None
 
 
 def test_given_more_users_than_are_named_then_the_rest_of_one_group_is_not_taken_for_that_of_another() -> None:
-    more: dict[str, Any] = {"used_by": (), "further_users": {"RDS": 3}}
+    more: dict[str, Any] = {"users": (), "further_users": {"RDS": 3}}
     assert of(group("sg-1", rule("10.0.0.0/16"), **more), group("sg-2", rule("100.64.0.0/10"), **more))
 
 
-def test_given_a_snapshot_that_counts_users_in_a_text_then_it_is_read_as_a_number() -> None:
-    stored = {"id": "sg-1", "used_by": ["RDS eni-1", "RDS and 3 more"]}
-    read = SecurityGroup.model_validate(stored)
-    assert (read.used_by, read.further_users) == (("RDS eni-1",), {"RDS": 3})
+def test_given_a_snapshot_that_has_users_as_texts_then_they_are_read_as_kind_name_and_number() -> None:
+    texts = ["RDS eni-1", "load balancer app/shop/1a", "EKS control plane prod", "MSK broker 1", "RDS and 3 more"]
+    result = SecurityGroup.model_validate({"id": "sg-1", "used_by": texts})
+    assert result.users == (
+        user("RDS", "eni-1"),
+        user("load balancer", "app/shop/1a"),
+        user("EKS control plane", "prod"),
+        user("MSK", "broker 1"),
+    )
+    assert result.further_users == {"RDS": 3}
+    assert SecurityGroup.model_validate_json(result.model_dump_json()) == result
 
 
 @pytest.mark.parametrize(
-    ("used_by", "severity"),
+    ("users", "severity"),
     [
-        (("RDS orders-db",), Severity.HIGH),
-        (("instance i-9", "load balancer app/shop/1a"), Severity.HIGH),
-        (("instance i-9",), Severity.MEDIUM),
-        (("ENI eni-9",), Severity.MEDIUM),
-        (("EFS fs-9",), Severity.MEDIUM),
+        ((user("RDS", "orders-db"),), Severity.HIGH),
+        ((user("instance", "i-9"), user("load balancer", "app/shop/1a")), Severity.HIGH),
+        ((user("instance", "i-9"),), Severity.MEDIUM),
+        ((user("ENI", "eni-9"),), Severity.MEDIUM),
+        ((user("EFS", "fs-9"),), Severity.MEDIUM),
         ((), Severity.LOW),
     ],
 )
-def test_the_severity_goes_by_what_is_protected(used_by: tuple[str, ...], severity: Severity) -> None:
-    risk = of(group("sg-1", rule("10.0.0.0/16"), used_by=used_by))
+def test_the_severity_goes_by_what_is_protected(users: tuple[GroupUser, ...], severity: Severity) -> None:
+    risk = of(group("sg-1", rule("10.0.0.0/16"), users=users))
     assert risk is not None
     assert risk.severity is severity
 
 
 @pytest.mark.parametrize(
-    ("used_by", "egress"), [("Lambda orders", False), ("RDS eni-1", True), ("endpoint vpce-1", True)]
+    ("one", "egress"),
+    [(user("Lambda", "orders"), False), (user("RDS", "eni-1"), True), (user("endpoint", "vpce-1"), True)],
 )
-def test_given_what_neither_is_called_nor_calls_then_its_rules_do_not_matter(used_by: str, egress: bool) -> None:
-    assert of(group("sg-1", rule("10.0.0.0/16", egress=egress), used_by=(used_by,))) is None
-    assert of(group("sg-1", rule("10.0.0.0/16", egress=not egress), used_by=(used_by,))) is not None
+def test_given_what_neither_is_called_nor_calls_then_its_rules_do_not_matter(one: GroupUser, egress: bool) -> None:
+    assert of(group("sg-1", rule("10.0.0.0/16", egress=egress), users=(one,))) is None
+    assert of(group("sg-1", rule("10.0.0.0/16", egress=not egress), users=(one,))) is not None
 
 
 def test_given_an_interface_endpoint_with_such_a_group_then_the_endpoint_is_named() -> None:
     endpoint = Endpoint(id="vpce-1", service="com.amazonaws.eu-west-1.sts", security_groups=("sg-e",))
-    facts = ordinary(security_groups=(group("sg-e", rule("10.0.0.0/16", port=443), used_by=()),), endpoints=(endpoint,))
+    facts = ordinary(security_groups=(group("sg-e", rule("10.0.0.0/16", port=443), users=()),), endpoints=(endpoint,))
     risk = risks(facts)[OLD]
     assert risk.severity is Severity.HIGH
     assert "endpoint vpce-1 (com.amazonaws.eu-west-1.sts)" in risk.breaks
 
 
 def test_given_a_load_balancer_that_may_send_to_the_present_ranges_only_then_its_targets_are_lost() -> None:
-    risk = of(group("sg-lb", rule("10.0.0.0/16", port=None, egress=True), used_by=("load balancer app/shop/1a",)))
+    risk = of(
+        group("sg-lb", rule("10.0.0.0/16", port=None, egress=True), users=(user("load balancer", "app/shop/1a"),))
+    )
     assert risk is not None
     assert risk.severity is Severity.HIGH
     assert "lets out everything to 10.0.0.0/16" in risk.found
@@ -152,7 +162,7 @@ def test_given_an_existing_cidr_that_the_rules_admit_then_there_is_no_risk() -> 
             "100.64.0.0/16",
             security_groups=(
                 group("sg-db", rule("100.64.0.0/16")),
-                group("sg-old", rule("10.0.0.0/16"), used_by=("RDS old",)),
+                group("sg-old", rule("10.0.0.0/16"), users=(user("RDS", "old"),)),
             ),
         ),
     )
@@ -179,7 +189,7 @@ def test_given_the_nodes_own_group_then_pods_of_both_ranges_may_not_meet() -> No
     eni = host.interfaces[0].model_copy(update={"security_groups": ("sg-node",)})
     facts = ordinary(
         Part(nodes=(host.model_copy(update={"interfaces": (eni,)}),), subnets=(subnet("a"),)),
-        security_groups=(group("sg-node", rule("10.0.0.0/16", port=None), used_by=("instance i-a0",)),),
+        security_groups=(group("sg-node", rule("10.0.0.0/16", port=None), users=(user("instance", "i-a0"),)),),
     )
     result = risks(facts)
     assert result["security-groups-of-nodes"].severity is Severity.MEDIUM
@@ -222,12 +232,12 @@ def test_given_a_rule_by_group_of_another_kind_then_it_admits_nobody_here(unlike
 def test_given_a_further_group_of_the_database_that_admits_the_nodes_group_then_there_is_no_risk() -> None:
     groups = (group("sg-db", rule("10.0.0.0/16")), group("sg-db-2", BY_NODES))
     assert OLD not in risks(ordinary(with_groups("sg-node"), security_groups=groups))
-    apart = (groups[0], groups[1].model_copy(update={"used_by": ("RDS others-db",)}))
+    apart = (groups[0], groups[1].model_copy(update={"users": (user("RDS", "others-db"),)}))
     assert OLD in risks(ordinary(with_groups("sg-node"), security_groups=apart))
 
 
 def test_given_an_eniconfig_with_groups_of_its_own_then_pods_have_those_and_not_the_nodes() -> None:
-    groups = (group("sg-db", rule("10.0.0.0/16"), BY_NODES), group("sg-pods", used_by=()))
+    groups = (group("sg-db", rule("10.0.0.0/16"), BY_NODES), group("sg-pods", users=()))
     base = ordinary(with_groups("sg-node"), security_groups=groups)
     config = eni_config("a", security_groups=("sg-pods",))
     assert OLD in risks(base.model_copy(update={"eni_configs": (config,)}))
@@ -235,7 +245,7 @@ def test_given_an_eniconfig_with_groups_of_its_own_then_pods_have_those_and_not_
 
 
 def test_given_the_nodes_group_that_admits_itself_then_pods_of_both_ranges_meet() -> None:
-    groups = (group("sg-node", rule("10.0.0.0/16"), BY_NODES, used_by=("instance i-a0",)),)
+    groups = (group("sg-node", rule("10.0.0.0/16"), BY_NODES, users=(user("instance", "i-a0"),)),)
     assert "security-groups-of-nodes" not in risks(ordinary(with_groups("sg-node"), security_groups=groups))
 
 
@@ -245,7 +255,7 @@ def test_given_nodes_with_the_clusters_group_then_rules_of_the_control_planes_ot
         eni = host.interfaces[0].model_copy(update={"security_groups": (nodes_group,)})
         base = ordinary(
             Part(nodes=(host.model_copy(update={"interfaces": (eni,)}),), subnets=(subnet("a"),)),
-            security_groups=(group("sg-x", rule("10.0.0.0/16", port=443), used_by=("EKS control plane prod",)),),
+            security_groups=(group("sg-x", rule("10.0.0.0/16", port=443), users=(user("EKS control plane", "prod"),)),),
         )
         return base.model_copy(update={"cluster": base.cluster.model_copy(update={"security_group": "sg-cluster"})})
 
@@ -253,7 +263,7 @@ def test_given_nodes_with_the_clusters_group_then_rules_of_the_control_planes_ot
     assert risks(facts("sg-other"))[OLD].severity is Severity.MEDIUM
 
 
-PEERS = (group("sg-peer", rule("10.0.0.0/16"), vpc_id="vpc-peer", used_by=()),)
+PEERS = (group("sg-peer", rule("10.0.0.0/16"), vpc_id="vpc-peer", users=()),)
 
 
 @pytest.mark.parametrize(
@@ -286,9 +296,9 @@ def test_groups_of_other_vpcs_matter_where_they_see_addresses_of_the_new_range(
 def test_given_the_commands_of_the_remedy_one_after_the_other_then_the_risk_is_gone(
     rules: tuple[SecurityGroupRule, ...],
 ) -> None:
-    mended, users = list(rules), ("load balancer app/shop/1a",)
+    mended, users = list(rules), (user("load balancer", "app/shop/1a"),)
     for _ in rules:
-        risk = of(group("sg-db", *mended, used_by=users))
+        risk = of(group("sg-db", *mended, users=users))
         assert risk is not None
         command = re.match(r"`aws ec2 authorize-security-group-(\w+) --group-id sg-db (.+?)`", risk.remedy)
         assert command, risk.remedy
@@ -303,7 +313,7 @@ def test_given_the_commands_of_the_remedy_one_after_the_other_then_the_risk_is_g
                 to_port=int(last or first) if first else None,
             )
         )
-    assert of(group("sg-db", *mended, used_by=users)) is None
+    assert of(group("sg-db", *mended, users=users)) is None
 
 
 def test_given_groups_that_were_not_read_then_that_is_said() -> None:
@@ -319,7 +329,7 @@ def test_given_5000_rules_then_the_text_stays_short_and_the_worst_come_first() -
         group(
             f"sg-{number}",
             *(rule("10.0.0.0/16", port=port, id=f"sgr-{port}") for port in range(1000, 1050)),
-            used_by=("RDS db",) if number == 77 else (f"instance i-{number}",),
+            users=(user("RDS", "db"),) if number == 77 else (user("instance", f"i-{number}"),),
             name="n" * 255,
         )
         for number in range(100)
@@ -335,7 +345,7 @@ def test_given_5000_rules_then_the_text_stays_short_and_the_worst_come_first() -
 
 
 def test_given_the_same_facts_in_another_order_then_the_risks_are_the_same() -> None:
-    groups = [group(f"sg-{n}", rule("10.0.0.0/16", port=n), used_by=(f"RDS {n}",)) for n in range(1, 9)]
+    groups = [group(f"sg-{n}", rule("10.0.0.0/16", port=n), users=(user("RDS", f"{n}"),)) for n in range(1, 9)]
     assert of(*groups) == of(*reversed(groups))
 
 

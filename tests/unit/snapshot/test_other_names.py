@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from ip_remediator.common.document import typed_by_people
+from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, NetworkInterface, Node
 from ip_remediator.snapshot.model_vpc import Route, Subnet, TransitGateway
 
@@ -127,6 +128,26 @@ def test_given_blackholes_of_a_transit_gateway_then_they_are_kept_apart(fields: 
 def test_given_an_older_gateway_then_its_blackholes_are_not_known() -> None:
     gateway = TransitGateway(id="tgw-1", attachment="tgw-attach-1", routes=("100.64.0.0/10",))
     assert gateway.blackholes is None
+
+
+@pytest.mark.parametrize(
+    ("vpc", "unread", "expected"),
+    [
+        ({"routes": []}, [], True),
+        ({"routes": []}, ["ec2:DescribeRouteTables was refused"], False),
+        ({"routes": []}, ["route tables: denied"], False),
+        ({"routes": []}, ["routes of transit gateway tgw-1: denied"], True),
+        ({"routes": [], "routes_read": True}, ["route tables: denied"], True),
+        ({"routes_read": False}, [], False),
+        ({}, [], False),
+    ],
+)
+def test_given_route_tables_that_a_document_names_as_unread_then_the_routes_are_not_known(
+    vpc: dict[str, Any], unread: list[str], expected: bool
+) -> None:
+    facts = typed_by_people(Snapshot, {"cluster": {"name": "c"}, "vpc": {"id": "vpc-1", **vpc}, "unread": unread})
+    assert facts.routes_known is expected
+    assert typed_by_people(Snapshot, facts.model_dump(mode="json")).routes_known is expected
 
 
 @pytest.mark.parametrize(

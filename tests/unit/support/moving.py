@@ -9,7 +9,15 @@ from typing import Any
 from ip_remediator.risks.assess import assess
 from ip_remediator.risks.model import Risk
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_vpc import AclEntry, NetworkAcl, Route, SecurityGroup, SecurityGroupRule, Vpc
+from ip_remediator.snapshot.model_vpc import (
+    AclEntry,
+    GroupUser,
+    NetworkAcl,
+    Route,
+    SecurityGroup,
+    SecurityGroupRule,
+    Vpc,
+)
 from tests.unit.support.facts import VPC_ID, Part, snapshot, vpc, zone
 
 BLOCK = "100.64.0.0/22"
@@ -76,10 +84,14 @@ def entry(number: int, cidr: str, ports: tuple[int, int] | None, *, egress: bool
     )
 
 
+def user(kind: str, name: str) -> GroupUser:
+    return GroupUser(kind=kind, name=name)
+
+
 def group(
-    group_id: str, *rules: SecurityGroupRule, used_by: tuple[str, ...] = ("RDS orders-db",), **fields: Any
+    group_id: str, *rules: SecurityGroupRule, users: tuple[GroupUser, ...] = (user("RDS", "orders-db"),), **fields: Any
 ) -> SecurityGroup:
-    return SecurityGroup(**({"id": group_id, "vpc_id": VPC_ID, "rules": rules, "used_by": used_by} | fields))
+    return SecurityGroup(**({"id": group_id, "vpc_id": VPC_ID, "rules": rules, "users": users} | fields))
 
 
 def rule(*cidrs: str, port: int | None = 5432, to_port: int | None = None, **fields: Any) -> SecurityGroupRule:

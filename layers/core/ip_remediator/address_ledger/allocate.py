@@ -47,6 +47,7 @@ class Blocks:
         return book.exactly_asked(needed) if exactly else book.first_free(needed, taken)
 
     def release(self, incident: Incident) -> None:
+        """Gives the incident's block back; nothing happens if it holds none."""
         self.ledger.release(incident.id)
 
     def _of_ipam(self, book: _Book, pool: str, prefix: int, taken: list[IPv4Network]) -> IPv4Network:

@@ -181,6 +181,7 @@ class Ledger:
         return [reservation for reservation in reservations if reservation.block.overlaps(pool)]
 
     def reservation_of(self, owner: str) -> Reservation | None:
+        """The owner's reservation, read consistently; None if it has none."""
         with aws_call("GetItem Ledger"):
             answer = self._client.get_item(TableName=self._table, Key=_owner_key(owner), ConsistentRead=True)
         return _reservation(answer["Item"]) if "Item" in answer else None

@@ -36,6 +36,8 @@ class AnsweredQuestion:
 
 
 class Approvals:
+    """The questions of plans and changes, each stored with its task token before people see it."""
+
     def __init__(self, table: Table, clock: Clock) -> None:
         self._records = Records(table)
         self._clock = clock

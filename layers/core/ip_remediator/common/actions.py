@@ -26,7 +26,8 @@ class Request(Document):
 
 
 class OfIncident(Request):
-    """`execution`: the ARN of the one that asks; None: it began before state machines sent it."""
+    """The input that every action has. `execution`: the ARN of the one that asks; None: it began before state machines
+    sent it."""
 
     incident: str = Field(min_length=1)
     execution: str | None = None
@@ -45,6 +46,8 @@ Run = Callable[[WorkT, RequestT], ResultT]
 
 @dataclass(frozen=True)
 class Action(Generic[WorkT]):
+    """What a function does under one name, with the models of its input and output."""
+
     name: str
     request: type[Request]
     result: type[Result]

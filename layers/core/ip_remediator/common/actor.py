@@ -18,6 +18,8 @@ _LONGEST = 200
 
 
 class ActorKind(StrEnum):
+    """How somebody is known: to Slack, to AWS, or by a name only."""
+
     SLACK_USER = "slack_user"
     AWS_PRINCIPAL = "aws_principal"
     OTHER = "other"

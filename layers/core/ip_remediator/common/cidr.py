@@ -40,6 +40,7 @@ def network(cidr: str) -> IPv4Network | None:
 
 
 def networks(cidrs: Iterable[str]) -> list[IPv4Network]:
+    """Those of the texts that are IPv4 networks; others are left out."""
     return [range_ for cidr in cidrs if (range_ := network(cidr))]
 
 

@@ -9,4 +9,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
+    """The time now, with its zone."""
     return datetime.now(UTC)

@@ -31,6 +31,8 @@ from ip_remediator.snapshot.node_room.pools import (
 
 
 class Lack(StrEnum):
+    """What a subnet lacks for a node: single addresses, or a free /28 block."""
+
     ADDRESSES = "addresses"
     PREFIXES = "prefixes"
 

@@ -79,6 +79,7 @@ def drain_node_group(group: NodeGroup) -> str:
 
 
 def extend_auto_scaling_group(group: AutoScalingGroup, ids: Iterable[str]) -> str:
+    """The command that adds subnets to the group and keeps those that it has."""
     wanted = ",".join(dict.fromkeys((*group.subnets, *ids)))
     return (
         f"aws autoscaling update-auto-scaling-group --auto-scaling-group-name {shlex.quote(group.name)} "

@@ -22,6 +22,7 @@ class Words:
 
     @classmethod
     def of(cls, pods: Iterable[StuckPod]) -> Words:
+        """Classifies each pod's message; messages that differ by their sandbox id only are classified once."""
         words = cls()
         cause_by_text: dict[str, Cause] = {}
         for pod in pods:

@@ -25,6 +25,8 @@ MAX_EVENTS = 100
 
 @dataclass(frozen=True)
 class VpcFacts:
+    """The subnets and ENIs of a VPC, read once for all of its clusters."""
+
     subnets: tuple[Subnet, ...]
     interfaces: InterfaceFacts
 

@@ -9,6 +9,8 @@ from ip_remediator.common.document import Document
 
 
 class ChangeKind(StrEnum):
+    """The kinds of changes to AWS and Kubernetes, each with an undo of its own."""
+
     VPC_CIDR = "vpc_cidr"
     SUBNET = "subnet"
     SUBNET_TAGS = "subnet_tags"

@@ -107,6 +107,7 @@ class IncidentOpener:
         ]
 
     def open_incident(self, cluster: str) -> str | None:
+        """The open incident of the cluster, or None."""
         marker = self._records.get(**marker_key(cluster))
         return str(marker["incident_id"]) if marker and "closed_at" not in marker else None
 
@@ -116,6 +117,7 @@ class IncidentOpener:
         return str(marker["incident_id"]) if marker else None
 
     def record_execution(self, incident: str, execution: str) -> None:
+        """Says in the record which execution works on the incident."""
         event = self._event(incident, Stage.EXECUTION, State.STARTED, execution)
         self._records.transact([self._records.setting(meta_key(incident), {"execution": execution}), event])
 
@@ -152,6 +154,7 @@ def stale(marker: Item, now: datetime) -> bool:
 
 
 def meta_key(incident: str) -> dict[str, str]:
+    """The key of an incident's record."""
     return {"pk": f"INCIDENT#{incident}", "sk": "META"}
 
 
@@ -161,8 +164,10 @@ def work_key(incident: str) -> dict[str, str]:
 
 
 def undelivered_key(incident: str) -> dict[str, str]:
+    """The key of the mark that a message about the incident was not delivered."""
     return {"pk": "UNTOLD", "sk": f"INCIDENT#{incident}"}
 
 
 def marker_key(cluster: str) -> dict[str, str]:
+    """The key of the mark that a cluster has an open incident: it makes the second one impossible."""
     return {"pk": f"CLUSTER#{cluster}", "sk": "OPEN"}

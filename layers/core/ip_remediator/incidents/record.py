@@ -70,6 +70,8 @@ class Step(StrEnum):
 
 
 class StepState(StrEnum):
+    """Where a step stands, as Slack's checklist and the timeline show it."""
+
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -77,12 +79,16 @@ class StepState(StrEnum):
 
 
 class StepResult(Document):
+    """The last state of a step, since when, and in a few words why."""
+
     state: StepState
     at: datetime
     note: str = ""
 
 
 class ApprovalState(StrEnum):
+    """Where a question stands."""
+
     PENDING = "pending"
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -160,6 +166,8 @@ class Failure(Document):
 
 
 class HealedPod(Document):
+    """A pod that was stuck and runs now, with its address as the proof."""
+
     namespace: str
     name: str
     node: str | None
@@ -321,6 +329,7 @@ class Incident(Document):
 
     @property
     def open(self) -> bool:
+        """Whether an execution may still work on it; it ends with an outcome."""
         return self.outcome is None
 
     def require_plan(self) -> Plan:

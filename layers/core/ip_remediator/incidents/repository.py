@@ -176,12 +176,15 @@ class Incidents(IncidentOpener):
         self._step(incident, step, StepState.DONE, note, documents)
 
     def start(self, incident: str, step: Step, note: str, by: str = AUTOMATIC) -> None:
+        """Records that the step has begun."""
         self._step(incident, step, StepState.RUNNING, note, {}, by)
 
     def skip(self, incident: str, step: Step, note: str) -> None:
+        """Records that the step is not needed, and why."""
         self._step(incident, step, StepState.SKIPPED, note, {})
 
     def fail(self, incident: str, step: Step, failure: Failure) -> None:
+        """Records that the step failed; `failure` becomes that of the incident."""
         self._step(incident, step, StepState.FAILED, failure.message, {"failure": failure})
 
     def record(
@@ -257,6 +260,7 @@ class Incidents(IncidentOpener):
         failure: Failure | None = None,
         by: str = AUTOMATIC,
     ) -> None:
+        """Records where the rollback stands, with the step of its name."""
         documents: dict[str, Document] = {"rollback": rollback, **({"failure": failure} if failure else {})}
         self._step(incident, Step.ROLLBACK, state, note, documents, by)
 

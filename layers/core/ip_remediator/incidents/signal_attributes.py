@@ -20,6 +20,7 @@ def attributes_of(summary: SignalSummary) -> Item:
 
 
 def summary_of(item: Item) -> SignalSummary:
+    """The signals that the record's attributes `signal_*` count, without reading each."""
     names: dict[str, Any] = {name: tuple(sorted(item.get(f"signal_{name}", ()))) for name in _NAMES}
     times = {name: item[f"signal_{name}"] for name in _TIMES if f"signal_{name}" in item}
     count, excerpt = int(item.get("signal_count", 0)), str(item.get("signal_excerpt", ""))

@@ -31,6 +31,8 @@ class LockLost(Exception):
 
 
 class VpcLock:
+    """One incident at a time changes a VPC; the others wait for its turn to end."""
+
     def __init__(self, table: Table, clock: Clock) -> None:
         self._records = Records(table)
         self._clock = clock

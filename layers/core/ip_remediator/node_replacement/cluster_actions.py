@@ -53,24 +53,29 @@ def _replacer(work: ClusterWork) -> NodeReplacer:
 
 @CLUSTER.action(AssessReplacement, NodesAssessed, Effect.READS)
 def assess_replacement(work: ClusterWork, asked: AssessReplacement) -> NodesAssessed:
+    """Which nodes can be replaced, and how many pods that moves; nothing is changed."""
     return NodesAssessed(**_replacer(work).assess(asked.requested_by, asked.nodes))
 
 
 @CLUSTER.action(InZone, NodeDrained, Effect.WRITES)
 def drain_node(work: ClusterWork, asked: InZone) -> NodeDrained:
+    """Cordons the zone's current node and evicts its pods; PodDisruptionBudgets are respected."""
     return NodeDrained(**_replacer(work).drain(asked.zone))
 
 
 @CLUSTER.action(InZone, ZoneResult, Effect.WRITES)
 def end_node(work: ClusterWork, asked: InZone) -> ZoneResult:
+    """Has the node's owner (node group, Auto Scaling group, Karpenter) terminate it."""
     return ZoneResult(**_replacer(work).end(asked.zone))
 
 
 @CLUSTER.action(InZone, NodeReplaced, Effect.READS)
 def await_successor(work: ClusterWork, asked: InZone) -> NodeReplaced:
+    """Raises NotYet until a node in the drained one's place is Ready."""
     return NodeReplaced(**_replacer(work).await_successor(asked.zone))
 
 
 @CLUSTER.action(InZone, ZoneResult, Effect.WRITES)
 def give_node_back(work: ClusterWork, asked: InZone) -> ZoneResult:
+    """Uncordons the zone's node after a failure."""
     return ZoneResult(**_replacer(work).give_back(asked.zone))

@@ -67,22 +67,26 @@ add_change_actions(
 
 @INCIDENT.action(Begin, ReplacementBegun, Effect.READS)
 def begin_replacement(work: IncidentWork, asked: Begin) -> ReplacementBegun:
+    """Takes the incident and the VPC's lock for this execution."""
     return ReplacementBegun(**_workflow(work).begin(asked.input, asked.execution))
 
 
 @INCIDENT.action(ConfirmChange, ReplacementConfirmed, Effect.READS)
 def confirm_replacement(work: IncidentWork, asked: ConfirmChange) -> ReplacementConfirmed:
+    """Records who confirmed; nodes are touched only after that."""
     _workflow(work).confirm(asked.incident, asked.by, asked.execution)
     return ReplacementConfirmed(incident=asked.incident)
 
 
 @INCIDENT.action(HandOver, HandedOver, Effect.READS)
 def continue_replacement(work: IncidentWork, asked: HandOver) -> HandedOver:
+    """Starts another execution for the nodes that one run cannot take."""
     other = _workflow(work).hand_over(asked.incident, asked.execution, asked.state_machine, work.start)
     return HandedOver(execution=other)
 
 
 @INCIDENT.action(FinishReplacement, ReplacementFinished, Effect.READS)
 def finish_replacement(work: IncidentWork, asked: FinishReplacement) -> ReplacementFinished:
+    """Writes the outcome and gives the lock back."""
     done = _workflow(work).finish(asked.incident, asked.outcome, asked.failures, asked.execution)
     return ReplacementFinished(**done)

@@ -33,6 +33,7 @@ from ip_remediator.incidents.repository import Incidents
 from ip_remediator.node_replacement.owners import AutoScalingGroups, NodeClaims
 from ip_remediator.node_replacement.rules import Candidate, blocking, obstacles, refusal
 from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
@@ -246,7 +247,7 @@ class NodeReplacer:
 
     def _has_eni(self, node: dict[str, Any]) -> bool:
         """With custom networking every node that runs pods has one in its ENIConfig's subnet."""
-        if not self.incident.require_plan().strategy.startswith("custom-networking"):
+        if self.incident.require_plan().strategy not in WITH_ENI_CONFIGS:
             return True
         return self.ec2.has_interface(_instance_of(node), self.incident.subnets.values())
 

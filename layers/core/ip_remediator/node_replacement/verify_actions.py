@@ -49,6 +49,7 @@ VERIFY: ActionTable[VerifyWork] = ActionTable()
 
 @VERIFY.action(Verify, Verified, Effect.READS)
 def verify(work: VerifyWork, asked: Verify) -> Verified:
+    """Asks the verifier that fits the plan: new subnets of nodes, replaced nodes, or pods in place."""
     cluster, snapshot = work.connect(), work.incidents.snapshot(work.incident.id)
     kube, pods = cluster.kube, KubePods(cluster.kube)
     if work.incident.plan and work.incident.plan.recipients:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.planning.model import Option
+from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.node_room.limits import supports_prefixes
 
 
 def advice(snapshot: Snapshot, strategy: str) -> tuple[Option, ...]:
     """All of it, always in the same order."""
-    custom = strategy in ("custom-networking", "custom-networking-extension")
+    custom = strategy in WITH_ENI_CONFIGS
     return (
         _option("prefix-delegation", *_prefix_delegation(snapshot)),
         _option("max-pods", *_max_pods(snapshot, custom_networking=custom)),

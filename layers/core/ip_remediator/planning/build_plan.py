@@ -19,6 +19,7 @@ from ip_remediator.planning.served import label_cures, layout_of, left_alone
 from ip_remediator.planning.space import outposts, unallocated_space
 from ip_remediator.planning.strategies import discovery_refusal, discovery_tags
 from ip_remediator.risks.assess import assess
+from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.risks.model import Risk
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
@@ -45,7 +46,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         CannotPlan: AWS would refuse the block, or it is too small for the zones.
     """
     subnets = _subnets(snapshot, needed, block)
-    owner = foreign_owner(snapshot, _pointed(needed)) if needed.strategy.startswith("custom-networking") else None
+    owner = foreign_owner(snapshot, _pointed(needed)) if needed.strategy in WITH_ENI_CONFIGS else None
     made = changes(snapshot, needed, str(block) if block else None, subnets, foreign=owner is not None)
     handover = _handover(snapshot, needed, subnets, owner, made)
     expected = expect(snapshot, needed, by_hand=owner is not None)
@@ -220,6 +221,6 @@ def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, zone: str, sub
 
 def _eni_configs(snapshot: Snapshot, needed: BlockRequirement, zone: str) -> tuple[str, ...]:
     """Requirements of an earlier release name none: all that the zone's nodes select."""
-    if not needed.strategy.startswith("custom-networking"):
+    if needed.strategy not in WITH_ENI_CONFIGS:
         return ()
     return needed.eni_configs[zone] if zone in needed.eni_configs else eni_configs_of(snapshot, zone)

@@ -37,6 +37,9 @@ class Leaks:
 
 
 def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> Leaks:
+    """Whether deleting leaked ENIs is enough: those that provably were this cluster's, and the addresses that they
+    hold.
+    """
     if not snapshot.leaked_interfaces:
         return _passed_over("no ENI is leaked")
     # In an order of their own: EC2 promises none, and an approval is bound to what the plan lists.

@@ -101,6 +101,7 @@ class BlockRequirement(Document):
 
     @property
     def needs_block(self) -> bool:
+        """Whether a block must be reserved; existing subnets and warm addresses need none."""
         return self.source not in ("none", "existing-subnets") and not self.pieces
 
     @property

@@ -31,6 +31,7 @@ class CannotPlan(Exception):
 
 
 def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
+    """Refuses what no plan can cure, before anything is asked of AWS. Raises CannotPlan."""
     if diagnosis.verdict not in CURABLE | FOR_OTHERS:
         raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
     if snapshot.vpc is None:
@@ -117,6 +118,7 @@ def _made_for(snapshot: Snapshot, subnet: Subnet) -> bool:
 
 
 def require_below_subnet_quota(snapshot: Snapshot, more: int) -> None:
+    """Raises CannotPlan if `more` subnets exceed the quota "Subnets per VPC" (L-407747CB), where it was read."""
     vpc = snapshot.vpc
     if vpc and more and vpc.subnet_count is not None:
         reason = f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed"

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 from ip_remediator.planning.model import Strategy
 from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import (
     CLUSTER_DISCOVERY_TAG,
@@ -38,7 +39,7 @@ class Choice:
 
     @property
     def custom_networking(self) -> bool:
-        return self.strategy in ("custom-networking", "custom-networking-extension")
+        return self.strategy in WITH_ENI_CONFIGS
 
 
 def choose(snapshot: Snapshot, requested: RequestedStrategy) -> Choice:

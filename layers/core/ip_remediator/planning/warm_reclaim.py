@@ -43,6 +43,9 @@ class WarmReclaim:
 
 
 def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> WarmReclaim:
+    """Whether lower warm targets free enough: what ipamd gives back of idle addresses, and how many stuck pods that
+    heals.
+    """
     refusal = _refusal(snapshot, diagnosis)
     if refusal:
         return WarmReclaim(refusal=refusal)

@@ -102,4 +102,5 @@ class ChangeLog:
 
 
 def change_key(incident: str, change: ChangeMade) -> dict[str, str]:
+    """The key of a change in the incident's log."""
     return {"pk": f"INCIDENT#{incident}", "sk": f"CHANGE#{change.kind}#{change.target}"}

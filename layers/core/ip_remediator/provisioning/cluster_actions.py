@@ -109,24 +109,28 @@ PROVISIONING_CLUSTER: ActionTable[ClusterWork] = ActionTable()
 
 @PROVISIONING_CLUSTER.action(OfIncident, SubnetsGiven, Effect.WRITES)
 def give_subnets(work: ClusterWork, asked: OfIncident) -> SubnetsGiven:  # noqa: ARG001 - every action's signature
+    """Gives the new subnets to node groups, Auto Scaling groups, Karpenter or the cluster."""
     work.require_subnets()
     return SubnetsGiven(recipients=work.recipients.give())
 
 
 @PROVISIONING_CLUSTER.action(OfIncident, EniConfigsApplied, Effect.WRITES)
 def apply_eni_configs(work: ClusterWork, asked: OfIncident) -> EniConfigsApplied:  # noqa: ARG001
+    """Writes an ENIConfig per zone, and the CRD if it is missing."""
     work.require_subnets()
     return EniConfigsApplied(eniconfigs=len(work.configuration.apply_eni_configs()["eniconfigs"]))
 
 
 @PROVISIONING_CLUSTER.action(OfIncident, CniConfigured, Effect.WRITES)
 def configure_cni(work: ClusterWork, asked: OfIncident) -> CniConfigured:  # noqa: ARG001
+    """Writes the settings of aws-node that turn custom networking on."""
     work.require_subnets()
     return CniConfigured(**work.configuration.configure_cni())
 
 
 @PROVISIONING_CLUSTER.action(OfIncident, RolledOut, Effect.READS)
 def await_rollout(work: ClusterWork, asked: OfIncident) -> RolledOut:  # noqa: ARG001
+    """Raises NotYet until every pod of aws-node runs with the new settings."""
     if not work.incident.open and work.is_gone:
         return RolledOut(rolled_out=False)
     return RolledOut(**work.configuration.await_rollout())
@@ -134,11 +138,13 @@ def await_rollout(work: ClusterWork, asked: OfIncident) -> RolledOut:  # noqa: A
 
 @PROVISIONING_CLUSTER.action(OfIncident, Switched, Effect.READS)
 def cni_switched(work: ClusterWork, asked: OfIncident) -> Switched:  # noqa: ARG001
+    """Whether nodes may have taken up the new settings: from then on nothing is undone by itself."""
     return Switched(**work.configuration.cni_switched())
 
 
 @PROVISIONING_CLUSTER.action(OfIncident, ClusterUndone, Effect.RESTORES)
 def undo(work: ClusterWork, asked: OfIncident) -> ClusterUndone:  # noqa: ARG001
+    """Undoes what the incident changed in the cluster, the last change first."""
     if not work.nothing_to_restore:
         work.recipients.take_back()
         if not work.is_gone:

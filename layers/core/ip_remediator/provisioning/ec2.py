@@ -46,6 +46,7 @@ class Ownership:
         return [{"ResourceType": resource_type, "Tags": as_list({**(more or {}), **ours})}]
 
     def filters(self) -> Any:
+        """Filters of a Describe call for what this incident of this stack made."""
         return [
             {"Name": f"tag:{tag_names.STACK}", "Values": [self.stack]},
             {"Name": f"tag:{tag_names.INCIDENT}", "Values": [self.incident]},

@@ -62,6 +62,7 @@ class KubeChanges:
             self._api.delete(f"{CRDS}/{CRD_NAME}")
 
     def eni_config(self, name: str) -> dict[str, Any] | None:
+        """The ENIConfig of that name, or None."""
         return self._api.find(f"{ENI_CONFIGS}/{name}")
 
     def create_eni_config(self, manifest: dict[str, Any], incident: str) -> bool:

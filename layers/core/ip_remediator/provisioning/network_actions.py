@@ -81,25 +81,30 @@ PROVISIONING_NETWORK: ActionTable[NetworkWork] = ActionTable()
 
 @PROVISIONING_NETWORK.action(OfIncident, LeaksDeleted, Effect.WRITES)
 def delete_leaked_enis(work: NetworkWork, asked: OfIncident) -> LeaksDeleted:  # noqa: ARG001 - every action's signature
+    """Deletes the plan's leaked ENIs; one that is in use again is left alone."""
     done = work.leaked.delete()
     return LeaksDeleted(deleted=done["deleted"], left=len(done["left"]))
 
 
 @PROVISIONING_NETWORK.action(OfIncident, CidrAdded, Effect.WRITES)
 def associate_cidr(work: NetworkWork, asked: OfIncident) -> CidrAdded:  # noqa: ARG001
+    """Adds the block to the VPC and waits until EC2 says that it is associated."""
     return CidrAdded(**work.network.associate_cidr())
 
 
 @PROVISIONING_NETWORK.action(InZone, SubnetMade, Effect.WRITES)
 def create_subnet(work: NetworkWork, asked: InZone) -> SubnetMade:
+    """Makes the zone's subnet, with the route table and network ACL of the nodes' one."""
     return SubnetMade(**work.network.create_subnet(asked.zone))
 
 
 @PROVISIONING_NETWORK.action(OfIncident, DiscoveryStopped, Effect.WRITES)
 def stop_discovery(work: NetworkWork, asked: OfIncident) -> DiscoveryStopped:  # noqa: ARG001
+    """Takes the tag off that makes the CNI use the subnets."""
     return DiscoveryStopped(stopped=len(work.network.stop_discovery()["stopped"]))
 
 
 @PROVISIONING_NETWORK.action(OfIncident, VpcUndone, Effect.WRITES)
 def undo(work: NetworkWork, asked: OfIncident) -> VpcUndone:  # noqa: ARG001
+    """Deletes the subnets and the CIDR that the incident made, and gives the block back."""
     return VpcUndone(removed=len(work.network.undo()["removed"]))

@@ -153,6 +153,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         return failure
 
     def record_interruption(self, incident: Incident, reasons: tuple[str, ...], failure: Failure | None = None) -> None:
+        """Records that the change stopped, with the reasons for people and, where there is one, the failure."""
         update = self.change.on_interruption(reasons)
         documents: dict[str, Document] = {"failure": failure} if failure else {}
         note = "; ".join(reasons)

@@ -30,6 +30,8 @@ _GRACE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Lifecycle:
+    """The beginning and the end of an incident's record: policy, outcome, lock, block."""
+
     table: Any
     ledger: Ledger
     clock: Clock

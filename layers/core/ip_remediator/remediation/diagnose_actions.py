@@ -43,6 +43,7 @@ DIAGNOSE: ActionTable[DiagnoseWork] = ActionTable()
 
 @DIAGNOSE.action(OfIncident, Diagnosed, Effect.READS)
 def diagnose(work: DiagnoseWork, asked: OfIncident) -> Diagnosed:
+    """Captures the facts, judges them, and stores both in the incident's record."""
     incident = work.incidents.get(asked.incident)
     cluster = work.connect(incident.cluster)
     tags: Mapping[str, Any] = cluster.described.get("tags") or {}

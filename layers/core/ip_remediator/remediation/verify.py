@@ -38,6 +38,8 @@ class PodsStillPending(NotYet):
 
 @dataclass(frozen=True)
 class Verifier:
+    """Watches the stuck pods until they run, and reads their addresses back from EC2."""
+
     incident: Incident
     incidents: Incidents
     snapshot: Snapshot

@@ -13,6 +13,9 @@ _OWN_MAX_PODS = ("karpenter", "self-managed")
 
 
 def prefix_mode(migration: Migration) -> Risk | None:
+    """With prefixes, nodes of today have slots full of old ones; a first turn to custom networking helps new nodes
+    only.
+    """
     if not (migration.first_time and migration.snapshot.cni.prefix_delegation):
         return None
     holding = sorted(

@@ -15,6 +15,7 @@ _NEAR = 0.9
 
 
 def near_quotas(migration: Migration) -> Risk | None:
+    """Quotas of VPC and EC2 of which the plan leaves little."""
     if not migration.ranges:
         return None
     near = [
@@ -77,6 +78,7 @@ def _addresses_in_free_slots(migration: Migration) -> int:
 
 
 def unread(migration: Migration) -> Risk | None:
+    """Facts that could not be read; see the snapshot's `unread`."""
     if not (migration.snapshot.unread and migration.ranges):
         return None
     return Risk(

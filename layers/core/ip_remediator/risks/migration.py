@@ -14,6 +14,8 @@ from ip_remediator.snapshot.model_cluster import EXTERNAL_SNAT, Node
 
 CUSTOM_NETWORKING = "custom-networking"
 EXTENSION = "custom-networking-extension"
+# Strategies by which nodes select an ENIConfig.
+WITH_ENI_CONFIGS = (CUSTOM_NETWORKING, EXTENSION)
 SUBNET_DISCOVERY = "subnet-discovery"
 NODE_GROUP = "node-group"
 CLUSTER_SUBNETS = "cluster-subnets"

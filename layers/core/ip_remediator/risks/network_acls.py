@@ -189,6 +189,7 @@ def old_ranges(migration: Migration) -> Risk | None:
 
 
 def unread(migration: Migration) -> Risk | None:
+    """Network ACLs of the nodes' subnets, of which the entries are not in the snapshot."""
     acls_read = {acl.id for acl in _used(migration)}
     homes = [subnet for subnet in migration.snapshot.subnets if subnet.id in migration.node_subnets]
     lacking = sorted(subnet.id for subnet in homes if subnet.network_acl not in acls_read)

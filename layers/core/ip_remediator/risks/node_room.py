@@ -16,6 +16,9 @@ _NEXT_TO_NOTHING = 4
 
 
 def no_eni_for_pods(migration: Migration) -> Risk | None:
+    """Instance types that have hardly an address for pods once the primary ENI serves the node alone (EKS User Guide,
+    custom networking).
+    """
     if not migration.first_time:
         return None
     room = dict(sorted((kind, pods) for kind, pods in _room_of(migration).items() if pods < _NEXT_TO_NOTHING))

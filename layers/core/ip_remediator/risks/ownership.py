@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ip_remediator.risks.migration import CUSTOM_NETWORKING, EXTENSION, Migration, shown
+from ip_remediator.risks.migration import (
+    CUSTOM_NETWORKING,
+    WITH_ENI_CONFIGS,
+    Migration,
+    shown,
+)
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL, EniConfig
@@ -42,6 +47,7 @@ def foreign_owner(snapshot: Snapshot, names: Collection[str] = ()) -> str | None
 
 
 def cni_settings(migration: Migration) -> Risk | None:
+    """aws-node is managed by GitOps or Helm, so its settings are handed over."""
     owner = owner_of_cni(migration.snapshot) if migration.strategy == CUSTOM_NETWORKING else None
     if not owner:
         return None
@@ -74,7 +80,7 @@ def other_writers(migration: Migration) -> Risk | None:
 
 def eni_configs(migration: Migration) -> Risk | None:
     """ENIConfigs of the plan that a controller would point back, if we wrote them."""
-    if migration.strategy not in (CUSTOM_NETWORKING, EXTENSION):
+    if migration.strategy not in WITH_ENI_CONFIGS:
         return None
     foreign = _foreign_eni_configs(migration.snapshot, migration.eni_configs)
     if not foreign:

@@ -49,6 +49,7 @@ def _other_zones(migration: Migration, unserved: Mapping[str, object]) -> list[s
 
 
 def outposts(migration: Migration) -> Risk | None:
+    """Nodes on an Outpost, to which no ENI of a subnet in the Region can be attached."""
     if not migration.ranges:
         return None
     places = {node.name: place for node in migration.nodes if (place := outpost_of_node(migration.snapshot, node))}
@@ -83,6 +84,7 @@ def _harm_on_outposts(migration: Migration) -> str | None:
 
 
 def node_subnets(migration: Migration) -> Risk | None:
+    """Subnets in which no further node can be launched."""
     where = unlaunchable(migration.snapshot)
     if not where or not migration.ranges or migration.strategy == NODE_GROUP:
         return None
@@ -102,6 +104,9 @@ def node_subnets(migration: Migration) -> Risk | None:
 
 
 def cluster_subnets(migration: Migration) -> Risk | None:
+    """Subnets of the control plane with too few free addresses: an update of the cluster needs 5 (EKS User Guide,
+    network requirements), a load balancer 8 (ELB User Guide).
+    """
     low, tight = low_cluster_subnets(migration.snapshot), low_load_balancer_subnets(migration.snapshot)
     if not (low or tight) or not migration.ranges:
         return None

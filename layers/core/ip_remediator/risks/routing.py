@@ -13,10 +13,9 @@ from ipaddress import IPv4Network
 from ip_remediator.common.cidr import CGNAT, networks
 from ip_remediator.risks.migration import (
     CLUSTER_SUBNETS,
-    CUSTOM_NETWORKING,
     ENFORCING_MODE,
-    EXTENSION,
     NODE_GROUP,
+    WITH_ENI_CONFIGS,
     Migration,
     shown,
 )
@@ -52,7 +51,7 @@ def external_snat(migration: Migration) -> Risk | None:
 def security_group_pods(migration: Migration) -> Risk | None:
     """In strict mode, the default, pods with security groups of their own leave with their own address, whatever
     EXTERNALSNAT says ("Security groups for pods" of the EKS User Guide; amazon-vpc-cni-k8s#3234)."""
-    by_eni_config = migration.strategy in (CUSTOM_NETWORKING, EXTENSION)
+    by_eni_config = migration.strategy in WITH_ENI_CONFIGS
     if (
         not (by_eni_config and migration.strict_security_groups and migration.ranges)
         or migration.external_snat
@@ -75,6 +74,7 @@ def security_group_pods(migration: Migration) -> Risk | None:
 
 
 def snat_exclusions(migration: Migration) -> Risk | None:
+    """Ranges outside the VPC for which the CNI does not translate pods' addresses."""
     own = networks(cidr.cidr for cidr in migration.snapshot.vpc.cidrs) if migration.snapshot.vpc else []
     outside = [str(range_) for range_ in migration.unmasked if not any(range_.subnet_of(cidr) for cidr in own)]
     if not (outside and migration.ranges) or migration.known_range:
@@ -149,6 +149,7 @@ def _except_with_groups(migration: Migration) -> str:
 
 
 def blackholes(migration: Migration) -> Risk | None:
+    """Routes in the nodes' tables whose target is gone; new subnets get the same table."""
     dead = [route for route in _routes(migration) if route.state == "blackhole"]
     if not dead or not migration.ranges:
         return None

@@ -7,7 +7,7 @@ unless an ENIConfig sets others. What is outside the VPC sees the address of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, collapse_addresses
@@ -15,9 +15,8 @@ from ipaddress import IPv4Network, collapse_addresses
 from ip_remediator.common.cidr import networks
 from ip_remediator.common.text import counted
 from ip_remediator.risks.migration import (
-    CUSTOM_NETWORKING,
-    EXTENSION,
     NODE_GROUP,
+    WITH_ENI_CONFIGS,
     Migration,
     clip,
     likewise,
@@ -26,17 +25,37 @@ from ip_remediator.risks.migration import (
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
-from ip_remediator.snapshot.model_vpc import SecurityGroup, SecurityGroupRule
+from ip_remediator.snapshot.model_vpc import SecurityGroup, SecurityGroupRule, UserKind
 
 _NUMBERS = {"6": "tcp", "17": "udp", "1": "icmp", "all": "-1"}
 _ALL_PORTS = ((None, None), (0, 65535), (-1, -1))
 _WITH_PORTS = ("tcp", "udp")
-_CONTROL_PLANE = "EKS control plane"
 # Users that pods may never connect to: other instances, ENIs of unknown use, file systems that nodes mount.
-_UNSURE = ("instance", "eni", "eks", "ecs", "efs")
+_UNSURE = frozenset({UserKind.INSTANCE, UserKind.ENI, UserKind.CONTROL_PLANE, UserKind.ECS_TASK, UserKind.EFS})
 # What opens connections to pods; a database only answers, and answers need no rule. Functions accept none.
-_CALLERS = ("load", "instance", "eni", "eks", "ecs", "lambda")
-_ACCEPTS_NONE = "lambda"
+_CALLERS = frozenset(
+    {
+        UserKind.LOAD_BALANCER,
+        UserKind.INSTANCE,
+        UserKind.ENI,
+        UserKind.CONTROL_PLANE,
+        UserKind.ECS_TASK,
+        UserKind.LAMBDA,
+    }
+)
+_ACCEPTS_NONE = UserKind.LAMBDA
+
+
+@dataclass(frozen=True)
+class Protected:
+    """What a group protects. Without a name: `more` things of its kind, each of which may have other groups as well."""
+
+    kind: str
+    name: str = ""
+    more: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".strip() if not self.more else f"{self.kind} and {self.more:,} more"
 
 
 @dataclass(frozen=True)
@@ -45,12 +64,13 @@ class Lost:
 
     group: SecurityGroup
     rule: SecurityGroupRule
-    cut_off: tuple[str, ...]
+    cut_off: tuple[Protected, ...]
     missing: IPv4Network
     severity: Severity
 
     @property
     def order(self) -> tuple[object, ...]:
+        """The worst first, then in an order that does not depend on EC2's."""
         rule = self.rule
         return (
             -self.severity,
@@ -72,7 +92,7 @@ class Groups:
         self.known = vpc is not None and vpc.security_groups is not None
         self.vpc_id = vpc.id if vpc else None
         self._all: tuple[SecurityGroup, ...] = (vpc.security_groups or ()) if vpc else ()
-        self._overlapping: dict[tuple[str, IPv4Network], list[SecurityGroupRule]] = {}
+        self._overlapping: dict[tuple[Protected, IPv4Network], list[SecurityGroupRule]] = {}
 
     @cached_property
     def _of_enis(self) -> frozenset[str]:
@@ -88,7 +108,7 @@ class Groups:
     @cached_property
     def _of_pods(self) -> frozenset[frozenset[str]]:
         """The groups that ENIs for pods will have, node by node: those of its ENIConfig, else of its primary ENI."""
-        snapshot, by_config = self.migration.snapshot, self.migration.strategy in (CUSTOM_NETWORKING, EXTENSION)
+        snapshot, by_config = self.migration.snapshot, self.migration.strategy in WITH_ENI_CONFIGS
         group_sets = set()
         for node in self.migration.nodes:
             primary = next((eni for eni in node.interfaces if eni.primary), None)
@@ -98,36 +118,35 @@ class Groups:
         return frozenset(group_sets)
 
     @cached_property
-    def protects(self) -> dict[str, tuple[str, ...]]:
+    def protects(self) -> dict[str, tuple[Protected, ...]]:
         """By group, what it protects; interface endpoints are known by themselves."""
-        named = {group.id: [*group.used_by, *_counted_users(group)] for group in self._all}
+        protected = {group.id: [*_users(group)] for group in self._all}
         vpc = self.migration.snapshot.vpc
         for endpoint in vpc.endpoints if vpc else ():
             for id_ in endpoint.security_groups:
-                if id_ in named and not any(endpoint.id in name for name in named[id_]):
-                    named[id_].append(f"endpoint {endpoint.id} ({endpoint.service})")
-        return {id_: tuple(dict.fromkeys(names)) for id_, names in named.items()}
+                if id_ in protected and not any(endpoint.id in user.name for user in protected[id_]):
+                    protected[id_].append(Protected(UserKind.ENDPOINT, f"{endpoint.id} ({endpoint.service})"))
+        return {id_: tuple(dict.fromkeys(users)) for id_, users in protected.items()}
 
     @cached_property
-    def _counted(self) -> frozenset[str]:
-        return frozenset(name for group in self._all for name in _counted_users(group))
-
-    @cached_property
-    def _rules_of(self) -> dict[str, tuple[SecurityGroupRule, ...]]:
+    def _rules_of(self) -> dict[Protected, tuple[SecurityGroupRule, ...]]:
         """By what is protected, the rules of all its groups: they add up."""
-        rules: dict[str, list[SecurityGroupRule]] = {}
+        rules: dict[Protected, list[SecurityGroupRule]] = {}
         for group in self._all:
-            for name in self.protects[group.id]:
-                rules.setdefault(name, []).extend(group.rules)
-        return {name: tuple(rules_of_name) for name, rules_of_name in rules.items()}
+            for user in self.protects[group.id]:
+                rules.setdefault(user, []).extend(group.rules)
+        return {user: tuple(rules_of_user) for user, rules_of_user in rules.items()}
 
     def own(self) -> list[SecurityGroup]:
+        """Groups of this VPC that neither nodes nor pods have."""
         return [group for group in self._all if not self._elsewhere(group) and group.id not in self.of_nodes]
 
     def nodes(self) -> list[SecurityGroup]:
+        """Groups of this VPC that nodes or pods have."""
         return [group for group in self._all if not self._elsewhere(group) and group.id in self.of_nodes]
 
     def elsewhere(self) -> list[SecurityGroup]:
+        """Groups of VPCs that this one reaches."""
         return [group for group in self._all if self._elsewhere(group)]
 
     def _elsewhere(self, group: SecurityGroup) -> bool:
@@ -164,26 +183,28 @@ class Groups:
             return None
         return next((range_ for range_ in self.migration.ranges if not admits(near[range_], rule, range_)), None)
 
-    def _cut_off(self, group: SecurityGroup, rule: SecurityGroupRule, missing: IPv4Network) -> tuple[str, ...] | None:
+    def _cut_off(
+        self, group: SecurityGroup, rule: SecurityGroupRule, missing: IPv4Network
+    ) -> tuple[Protected, ...] | None:
         """What is protected by this group and admits the new range by no other group; None: everything does."""
         protected = self.protects[group.id]
         cut_off = tuple(
-            name for name in protected if _concerned(name, rule) and not self._admitted_elsewhere(name, rule, missing)
+            user for user in protected if _concerned(user, rule) and not self._admitted_elsewhere(user, rule, missing)
         )
         return None if protected and not cut_off else cut_off
 
-    def _admitted_elsewhere(self, name: str, rule: SecurityGroupRule, missing: IPv4Network) -> bool:
-        if name.startswith(_CONTROL_PLANE):
+    def _admitted_elsewhere(self, user: Protected, rule: SecurityGroupRule, missing: IPv4Network) -> bool:
+        if user.kind == UserKind.CONTROL_PLANE:
             # The cluster's group admits whatever has it, and it is on the control plane's ENIs as well.
             return self._on_nodes(self.migration.snapshot.cluster.security_group)
-        if name in self._counted:  # several users, each of which may have other groups
+        if user.more:
             return False
-        return admits(self._near(name, missing), rule, missing) or self._admits_pods(self._rules_of[name], rule)
+        return admits(self._near(user, missing), rule, missing) or self._admits_pods(self._rules_of[user], rule)
 
-    def _near(self, name: str, wanted: IPv4Network) -> list[SecurityGroupRule]:
-        if (name, wanted) not in self._overlapping:
-            self._overlapping[name, wanted] = _overlapping(self._rules_of[name], wanted)
-        return self._overlapping[name, wanted]
+    def _near(self, user: Protected, wanted: IPv4Network) -> list[SecurityGroupRule]:
+        if (user, wanted) not in self._overlapping:
+            self._overlapping[user, wanted] = _overlapping(self._rules_of[user], wanted)
+        return self._overlapping[user, wanted]
 
 
 def admits(rules: Sequence[SecurityGroupRule], like: SecurityGroupRule, wanted: IPv4Network) -> bool:
@@ -232,24 +253,20 @@ def _eni_config_of(snapshot: Snapshot, node: Node) -> str:
     return node.zone or node.selected_eni_config
 
 
-def _counted_users(group: SecurityGroup) -> list[str]:
-    """What the group protects without naming it: "instance and 4,995 more"."""
-    return [f"{kind} and {number:,} more" for kind, number in group.further_users.items()]
+def _users(group: SecurityGroup) -> Iterator[Protected]:
+    yield from (Protected(user.kind, user.name) for user in group.users)
+    yield from (Protected(kind, more=number) for kind, number in group.further_users.items())
 
 
-def _kind(name: str) -> str:
-    return name.lower().split(" ", 1)[0]
+def _concerned(user: Protected, rule: SecurityGroupRule) -> bool:
+    return user.kind in _CALLERS if rule.egress else user.kind != _ACCEPTS_NONE
 
 
-def _concerned(name: str, rule: SecurityGroupRule) -> bool:
-    return _kind(name) in _CALLERS if rule.egress else _kind(name) != _ACCEPTS_NONE
-
-
-def _severity(rule: SecurityGroupRule, cut_off: tuple[str, ...]) -> Severity:
+def _severity(rule: SecurityGroupRule, cut_off: tuple[Protected, ...]) -> Severity:
     if not cut_off:
         return Severity.LOW
-    kinds = {_kind(name) for name in cut_off}
-    surely = "load" in kinds if rule.egress else bool(kinds - set(_UNSURE))
+    kinds = {user.kind for user in cut_off}
+    surely = UserKind.LOAD_BALANCER in kinds if rule.egress else bool(kinds - _UNSURE)
     return Severity.HIGH if surely else Severity.MEDIUM
 
 
@@ -258,7 +275,7 @@ def old_ranges(migration: Migration) -> Risk | None:
     lost = _lost(migration, Groups.own)
     if not lost:
         return None
-    cut_off = list(dict.fromkeys(name for one in lost for name in one.cut_off))
+    cut_off = list(dict.fromkeys(str(user) for one in lost for user in one.cut_off))
     return Risk(
         id="security-groups-old-ranges",
         severity=lost[0].severity,
@@ -303,6 +320,7 @@ def of_other_vpcs(migration: Migration) -> Risk | None:
 
 
 def unread(migration: Migration) -> Risk | None:
+    """The VPC's security groups are not in the snapshot."""
     if not migration.ranges or Groups(migration).known:
         return None
     return Risk(

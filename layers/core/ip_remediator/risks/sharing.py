@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from ip_remediator.risks.migration import CUSTOM_NETWORKING, EXTENSION, SUBNET_DISCOVERY, Migration, shown
+from ip_remediator.risks.migration import (
+    SUBNET_DISCOVERY,
+    WITH_ENI_CONFIGS,
+    Migration,
+    shown,
+)
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model_cluster import EniConfig
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
@@ -11,6 +16,7 @@ _SCOPED_SINCE = (1, 22, 1)
 
 
 def other_clusters(migration: Migration) -> Risk | None:
+    """Other EKS clusters with ENIs in the VPC, which could come to use the new range."""
     others = _others(migration)
     if not others or not migration.ranges or migration.strategy == SUBNET_DISCOVERY:
         return None
@@ -49,7 +55,7 @@ def eni_configs(migration: Migration) -> Risk | None:
 
     The plan writes the subnet of those that it concerns; security groups it leaves as they are.
     """
-    if migration.strategy not in (CUSTOM_NETWORKING, EXTENSION) or not migration.snapshot.eni_configs:
+    if migration.strategy not in WITH_ENI_CONFIGS or not migration.snapshot.eni_configs:
         return None
     selected = _selected_eni_configs(migration)
     lacking = _lacking_by_eni_config(migration, selected)

@@ -53,11 +53,13 @@ def _drainer(work: ClusterWork) -> BlockDrainer:
 
 @ROLLBACK_CLUSTER.action(Assess, BlockInUse, Effect.READS)
 def assess(work: ClusterWork, asked: Assess) -> BlockInUse:
+    """Counts pods and ENIs in the block; nothing is changed."""
     return BlockInUse(**_drainer(work).assess(asked.requested_by, asked.evict))
 
 
 @ROLLBACK_CLUSTER.action(OfIncident, NewEnisStopped, Effect.WRITES)
 def stop_new_enis(work: ClusterWork, asked: OfIncident) -> NewEnisStopped:  # noqa: ARG001 - every action's signature
+    """Gives the block's use on where another incident needs it, then stops nodes from making ENIs in it."""
     interfaces = _drainer(work).recheck_and_transfer()
     if work.is_gone:
         return NewEnisStopped(restored=False)
@@ -67,6 +69,7 @@ def stop_new_enis(work: ClusterWork, asked: OfIncident) -> NewEnisStopped:  # no
 
 @ROLLBACK_CLUSTER.action(MovePods, PodsMoved, Effect.WRITES)
 def move_pods(work: ClusterWork, asked: MovePods) -> PodsMoved:
+    """Cordons nodes and evicts pods that have addresses of the block; PodDisruptionBudgets are respected."""
     if work.is_gone:
         return PodsMoved(pods=0)
     return PodsMoved(**_drainer(work).move_pods(asked.evict))
@@ -74,6 +77,7 @@ def move_pods(work: ClusterWork, asked: MovePods) -> PodsMoved:
 
 @ROLLBACK_CLUSTER.action(OfIncident, NodesGivenBack, Effect.RESTORES)
 def uncordon(work: ClusterWork, asked: OfIncident) -> NodesGivenBack:  # noqa: ARG001
+    """Lets pods onto the nodes again that the rollback cordoned."""
     if work.nothing_to_restore:
         return NodesGivenBack()
     return NodesGivenBack(uncordoned=len(_drainer(work).uncordon()["uncordoned"]))
@@ -81,6 +85,7 @@ def uncordon(work: ClusterWork, asked: OfIncident) -> NodesGivenBack:  # noqa: A
 
 @ROLLBACK_CLUSTER.action(OfIncident, WarmTargetsRestored, Effect.RESTORES)
 def restore_warm_targets(work: ClusterWork, asked: OfIncident) -> WarmTargetsRestored:  # noqa: ARG001
+    """Gives the CNI the warm targets back that the rollback lowered."""
     if work.nothing_to_restore:
         return WarmTargetsRestored()
     return WarmTargetsRestored(**EniRelease(work.configuration).restore_warm_targets())

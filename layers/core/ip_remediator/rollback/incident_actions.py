@@ -38,15 +38,18 @@ add_change_actions(
 
 @ROLLBACK_INCIDENT.action(Begin, RollbackBegun, Effect.READS)
 def begin_rollback(work: IncidentWork, asked: Begin) -> RollbackBegun:
+    """Takes the incident and the VPC's lock for this execution."""
     return RollbackBegun(**_workflow(work).begin(asked.input, asked.execution))
 
 
 @ROLLBACK_INCIDENT.action(ConfirmRollback, Confirmed, Effect.READS)
 def confirm_rollback(work: IncidentWork, asked: ConfirmRollback) -> Confirmed:
+    """Records who confirmed; nothing is changed before that."""
     _workflow(work).confirm(asked.incident, asked.by, asked.evict, asked.execution)
     return Confirmed(evict=asked.evict)
 
 
 @ROLLBACK_INCIDENT.action(OfChange, Report, Effect.READS)
 def finish_rollback(work: IncidentWork, asked: OfChange) -> Report:
+    """Writes the outcome and gives lock and block back."""
     return Report(**_workflow(work).finish(asked.incident, asked.execution))

@@ -16,4 +16,5 @@ class Emptied(Result):
 
 @NETWORK.action(OfIncident, Emptied, Effect.WRITES)
 def await_empty(work: NetworkWork, asked: OfIncident) -> Emptied:  # noqa: ARG001 - every action's signature
+    """Raises NotYet while pods or ENIs have addresses of the block."""
     return Emptied(**wait_until_empty(work.network, Ec2Block(work.ec2)))

@@ -36,6 +36,7 @@ class LogGroups:
         return cls(tuple(sorted(map(_mapping, entries), key=lambda pair: -len(pair[0]))))
 
     def cluster_of(self, group: str) -> str | None:
+        """The cluster that the parameter maps to the group, else the one that a known group's name holds."""
         for name, cluster in self.mapped:
             if group == name or (name.endswith("*") and group.startswith(name[:-1])):
                 return cluster

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 
 class Details:
+    """What the modal "Details" shows, read for one person."""
+
     def __init__(self, incidents: Incidents, client: WebClient, site: Site) -> None:
         self._incidents = incidents
         self._client = client

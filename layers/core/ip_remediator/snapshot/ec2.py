@@ -130,6 +130,7 @@ class Ec2Reader:
         }
 
     def instance_types(self, instance_types: Iterable[str]) -> dict[str, InstanceType]:
+        """What the instance types hold; Nitro and bare metal support prefixes (EKS User Guide, prefix mode)."""
         wanted = sorted(set(instance_types))
         if not wanted:
             return {}
@@ -159,6 +160,7 @@ class Ec2Reader:
         ]
 
     def nat_gateways(self, vpc_id: str) -> tuple[NatGateway, ...]:
+        """The VPC's NAT gateways that are not deleted or failed."""
         return tuple(
             NatGateway(
                 id=gateway["NatGatewayId"],
@@ -170,6 +172,7 @@ class Ec2Reader:
         )
 
     def endpoints(self, vpc_id: str) -> tuple[Endpoint, ...]:
+        """The VPC's endpoints that are not deleted or failed."""
         return tuple(
             Endpoint(
                 id=endpoint["VpcEndpointId"],
@@ -182,6 +185,7 @@ class Ec2Reader:
         )
 
     def reservations(self, subnet_id: str) -> tuple[SubnetReservation, ...]:
+        """The subnet's CIDR reservations for IPv4."""
         with aws_call("get_subnet_cidr_reservations"):
             answer = self._ec2.get_subnet_cidr_reservations(SubnetId=subnet_id)
         return tuple(

@@ -12,7 +12,7 @@ from typing import Any
 from ip_remediator.common.clock import utc_now
 from ip_remediator.snapshot.cni_tags import CLUSTER_TAG, CNI_DESCRIPTION, INSTANCE_TAG, NO_MANAGE_TAG, is_young
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, NetworkInterface
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Subnet
+from ip_remediator.snapshot.model_vpc import GroupUser, LeakedInterface, Subnet, UserKind
 
 _EKS = re.compile(r"Amazon EKS ([0-9A-Za-z][0-9A-Za-z_-]*)$")
 _CLUSTER_TAG = "kubernetes.io/cluster/"
@@ -36,17 +36,17 @@ _TRANSIT_GATEWAY = "transit_gateway"
 _USERS = tuple(
     (re.compile(pattern), kind, name)
     for pattern, kind, name in (
-        (r"ELB (.+)", "load balancer", "{0}"),
-        (r"VPC Endpoint Interface:? (vpce-\w+)", "endpoint", "{0}"),
-        (r"RDSNetworkInterface", "RDS", "{eni}"),
-        (r"RedshiftNetworkInterface", "Redshift", "{eni}"),
-        (r"DMSNetworkInterface", "DMS", "{eni}"),
-        (r"ElastiCache[ +](.+)", "ElastiCache", "{0}"),
-        (r"ES (.+)", "OpenSearch", "{0}"),
-        (r"EFS mount target for (fs-\w+)", "EFS", "{0}"),
-        (r"AWS Lambda VPC ENI-(.+?)(?:-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?$", "Lambda", "{0}"),
-        (r"arn:aws[\w-]*:ecs:.+", "ECS task", "{eni}"),
-        (_EKS.pattern, "EKS control plane", "{0}"),
+        (r"ELB (.+)", UserKind.LOAD_BALANCER, "{0}"),
+        (r"VPC Endpoint Interface:? (vpce-\w+)", UserKind.ENDPOINT, "{0}"),
+        (r"RDSNetworkInterface", UserKind.RDS, "{eni}"),
+        (r"RedshiftNetworkInterface", UserKind.REDSHIFT, "{eni}"),
+        (r"DMSNetworkInterface", UserKind.DMS, "{eni}"),
+        (r"ElastiCache[ +](.+)", UserKind.ELASTICACHE, "{0}"),
+        (r"ES (.+)", UserKind.OPENSEARCH, "{0}"),
+        (r"EFS mount target for (fs-\w+)", UserKind.EFS, "{0}"),
+        (r"AWS Lambda VPC ENI-(.+?)(?:-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})?$", UserKind.LAMBDA, "{0}"),
+        (r"arn:aws[\w-]*:ecs:.+", UserKind.ECS_TASK, "{eni}"),
+        (_EKS.pattern, UserKind.CONTROL_PLANE, "{0}"),
     )
 )
 _NAMED_PER_KIND = 5
@@ -115,10 +115,10 @@ class InterfaceFacts:
     def network_address_units(self) -> int:
         return self._units + _MANAGED_UNITS * len(self._attachments)
 
-    def users(self, group: str) -> tuple[str, ...]:
-        """What the security group protects: "RDS eni-1"; a few of each kind, see `further_users`."""
+    def users(self, group: str) -> tuple[GroupUser, ...]:
+        """What the security group protects; a few of each kind, see `further_users`."""
         return tuple(
-            f"{kind} {name}"
+            GroupUser(kind=kind, name=name)
             for kind, names in sorted(self._users.get(group, {}).items())
             for name in sorted(names)[:_NAMED_PER_KIND]
         )
@@ -182,11 +182,11 @@ def _clusters(eni: dict[str, Any], tags: dict[str, str]) -> Iterator[str]:
     yield from (key.removeprefix(_CLUSTER_TAG) for key in tags if key.startswith(_CLUSTER_TAG))
 
 
-def _user(eni: dict[str, Any]) -> tuple[str, str]:
+def _user(eni: dict[str, Any]) -> tuple[UserKind, str]:
     """(kind, name) of what an ENI belongs to."""
     description = eni.get("Description") or ""
     for pattern, kind, name in _USERS:
         if match := pattern.match(description):
             return kind, name.format(*match.groups(), eni=eni["NetworkInterfaceId"])
     instance = (eni.get("Attachment") or {}).get("InstanceId")
-    return ("instance", instance) if instance else ("ENI", eni["NetworkInterfaceId"])
+    return (UserKind.INSTANCE, instance) if instance else (UserKind.ENI, eni["NetworkInterfaceId"])

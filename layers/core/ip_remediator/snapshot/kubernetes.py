@@ -84,6 +84,7 @@ class KubernetesReader:
         )
 
     def eni_configs(self) -> list[EniConfig]:
+        """Every ENIConfig; none where the CRD is missing."""
         listed = self._api.find(ENI_CONFIGS)
         return [
             EniConfig(

@@ -108,7 +108,7 @@ __all__ = [
 ]
 
 
-# Of `unread`: the VPC's route tables, not those of a transit gateway.
+# Of `unread` in a document written by hand: the VPC's route tables, not those of a transit gateway.
 _OF_ROUTE_TABLES = re.compile(r"\broutes?\b(?!.*transit gateway)|DescribeRouteTables", re.IGNORECASE)
 
 
@@ -152,6 +152,18 @@ class Snapshot(Document):
     quotas: Quotas = Quotas()
     unread: tuple[str, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _were_routes_read(cls, document: Any) -> Any:
+        """Says for a document without `routes_read` whether the route tables were read: something of them is here, and
+        no line of `unread` names them."""
+        if not isinstance(document, dict) or not isinstance(vpc := document.get("vpc"), dict) or "routes_read" in vpc:
+            return document
+        lines, subnets = document.get("unread") or (), document.get("subnets") or ()
+        present = "routes" in vpc or any(isinstance(subnet, dict) and subnet.get("route_table") for subnet in subnets)
+        refused = any(isinstance(line, str) and _OF_ROUTE_TABLES.search(line) for line in lines)
+        return {**document, "vpc": {**vpc, "routes_read": present and not refused}}
+
     def subnet(self, subnet_id: str | None) -> Subnet | None:
         return self._subnets_by_id.get(subnet_id)
 
@@ -171,12 +183,14 @@ class Snapshot(Document):
     @property
     def routes_known(self) -> bool:
         """Whether the VPC's route tables were read: tables with local routes only have no `Route` at all."""
-        if self.vpc is None or any(_OF_ROUTE_TABLES.search(line) for line in self.unread):
+        if self.vpc is None:
             return False
-        read = "routes" in self.vpc.model_fields_set or any(subnet.route_table for subnet in self.subnets)
-        return bool(self.vpc.routes) or read
+        if self.vpc.routes_read is None:
+            return "routes" in self.vpc.model_fields_set or any(subnet.route_table for subnet in self.subnets)
+        return self.vpc.routes_read
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy without the indexes of the original."""
         copied = super().model_copy(update=update, deep=deep)
         for name in _INDEXES:
             copied.__dict__.pop(name, None)

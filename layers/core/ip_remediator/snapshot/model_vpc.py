@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from ip_remediator.common.document import Count, Document, Moment
 from ip_remediator.snapshot.other_names import renamed
-
-_FURTHER_USERS = re.compile(r"(.+) and (\d+) more")
 
 
 class SubnetReservation(Document):
@@ -164,6 +163,8 @@ class AclEntry(Document):
 
 
 class NetworkAcl(Document):
+    """A network ACL and its entries, of both directions."""
+
     id: str
     default: bool = False
     entries: tuple[AclEntry, ...] = ()
@@ -184,35 +185,73 @@ class SecurityGroupRule(Document):
     groups: tuple[str, ...] = ()
 
 
+class UserKind(StrEnum):
+    """What can have a security group, in the words that messages use."""
+
+    LOAD_BALANCER = "load balancer"
+    ENDPOINT = "endpoint"
+    RDS = "RDS"
+    REDSHIFT = "Redshift"
+    DMS = "DMS"
+    ELASTICACHE = "ElastiCache"
+    OPENSEARCH = "OpenSearch"
+    EFS = "EFS"
+    LAMBDA = "Lambda"
+    ECS_TASK = "ECS task"
+    CONTROL_PLANE = "EKS control plane"
+    INSTANCE = "instance"
+    ENI = "ENI"
+
+
+class GroupUser(Document):
+    """Something that has a security group, for example the RDS instance behind eni-1. `kind`: a `UserKind`, or one of a
+    newer release."""
+
+    kind: str
+    name: str
+
+
+# Release 0.1.0 wrote a user as a text, "RDS eni-1", and counted those that it did not name, "instance and 4995 more".
+_COUNTED_USERS = re.compile(r"(.+) and (\d+) more")
+_NAMED_USER = re.compile(rf"({'|'.join(UserKind)}|\S+) (.+)", re.IGNORECASE)
+
+
 class SecurityGroup(Document):
     """A security group of this VPC or of one that it reaches.
 
     `rules` are those of the directions (in, out) in which some rule names ranges of the VPC, so that what else is
     admitted is known, too; a group that goes by other groups, or is open to 0.0.0.0/0 alone, has none, unless it
-    protects something together with such a one. `used_by` tells what a group with rules protects, as the descriptions
-    of the ENIs in this VPC do: "RDS eni-1", "load balancer app/shop/1a2b", "endpoint vpce-1", "instance i-1";
-    `further_users` is the number of those of each kind that are not named.
+    protects something together with such a one. `users` are what a group with rules protects, as the descriptions of
+    the ENIs in this VPC tell; `further_users` is the number of those of each kind that are not named.
     """
 
     id: str
     name: str | None = None
     vpc_id: str | None = None
     rules: tuple[SecurityGroupRule, ...] = ()
-    used_by: tuple[str, ...] = ()
+    users: tuple[GroupUser, ...] = ()
     further_users: dict[str, Count] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
-    def _count_further_users(cls, document: Any) -> Any:
-        """Snapshots of release 0.1.0 count them in a text among the names, "instance and 4995 more"."""
-        if not isinstance(document, dict):
+    def _users_as_text(cls, document: Any) -> Any:
+        """Snapshots of release 0.1.0 have texts in `used_by`."""
+        if not isinstance(document, dict) or "users" in document or "used_by" not in document:
             return document
-        users = [(name, _FURTHER_USERS.fullmatch(str(name))) for name in document.get("used_by") or ()]
-        counts = {match[1]: int(match[2]) for _, match in users if match}
-        if not counts:
-            return document
-        names = [name for name, match in users if not match]
-        return {**document, "used_by": names, "further_users": counts | (document.get("further_users") or {})}
+        texts = [str(text) for text in document["used_by"] or ()]
+        counts = {match[1]: int(match[2]) for text in texts if (match := _COUNTED_USERS.fullmatch(text))}
+        users = [_user(text) for text in texts if not _COUNTED_USERS.fullmatch(text)]
+        rest = {name: value for name, value in document.items() if name != "used_by"}
+        return {**rest, "users": users, "further_users": counts | (document.get("further_users") or {})}
+
+
+def _user(text: str) -> dict[str, str]:
+    match = _NAMED_USER.fullmatch(text)
+    kind, name = (match[1], match[2]) if match else (text, "")
+    return {"kind": _KINDS.get(kind.lower(), kind), "name": name}
+
+
+_KINDS = {kind.lower(): kind for kind in UserKind}
 
 
 class Vpc(Document):
@@ -221,7 +260,8 @@ class Vpc(Document):
     `security_groups` are all of the VPC's, and those of peered VPCs and transit gateways' neighbours in this account
     and region that name its ranges. None: not read.
     `clusters` are the EKS clusters that have ENIs in it, this one included. `network_address_units` as AWS counts
-    them ("Network Address Usage" of the VPC User Guide).
+    them ("Network Address Usage" of the VPC User Guide). `routes_read`: None in documents that do not tell; then the
+    route tables count as read where there is anything of them.
     """
 
     id: str
@@ -229,6 +269,7 @@ class Vpc(Document):
     owner_id: str | None = None
     peerings: tuple[Peering, ...] = ()
     routes: tuple[Route, ...] = ()
+    routes_read: bool | None = None
     subnet_count: Count | None = None
     network_address_units: Count | None = None
     transit_gateways: tuple[TransitGateway, ...] = ()

@@ -83,6 +83,7 @@ def outpost_of(snapshot: Snapshot, subnet: Subnet) -> str | None:
 
 
 def outpost_of_node(snapshot: Snapshot, node: Node) -> str | None:
+    """The Outpost on which the node runs, by itself or by its subnet; None: in the Region."""
     if node.outpost_arn:
         return node.outpost_arn
     home = snapshot.subnet(node.primary_subnet)

@@ -55,6 +55,7 @@ class Ending(Document):
 
 
 def is_starting(incident: Incident, now: datetime) -> bool:
+    """Whether the incident is so young that its execution may not be recorded yet."""
     return now < incident.opened_at + _STARTING
 
 

@@ -34,6 +34,7 @@ class Records:
         self.name = table.name
 
     def get(self, pk: str, sk: str) -> Item | None:
+        """The item, read consistently, or None. Raises the errors of `common.errors`."""
         with aws_call(f"GetItem {self.name}"):
             answer = self._client.get_item(TableName=self.name, Key={"pk": pk, "sk": sk}, ConsistentRead=True)
         item = answer.get("Item")
@@ -55,6 +56,7 @@ class Records:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def put(self, item: Item, condition: str | None = None, values: Item | None = None) -> None:
+        """Writes the item if `condition` holds."""
         self.transact([self.putting(item, condition, values)])
 
     def update(

@@ -29,6 +29,7 @@ def settled(
 
 
 def has_ended(update: Mapping[str, Any]) -> bool:
+    """Whether an update of DescribeUpdate is over, well or not."""
     return bool(update["status"] != "InProgress")
 
 

@@ -24,6 +24,8 @@ class SecretUnusable(Exception):
 
 @dataclass(frozen=True)
 class SlackSecret:
+    """What docs/slack.md has people store."""
+
     bot_token: str = field(repr=False)
     signing_secret: str = field(repr=False)
 

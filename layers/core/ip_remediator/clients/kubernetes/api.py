@@ -82,6 +82,7 @@ class KubeApi:
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": FIELD_MANAGER}
 
     def get(self, path: str, **query: str) -> Json:
+        """The object at `path`. Raises NotFound, and the other errors of this module."""
         return self._json("GET", path, query)
 
     def find(self, path: str) -> Json | None:
@@ -106,6 +107,7 @@ class KubeApi:
             following = {"continue": token}
 
     def create(self, path: str, body: Json) -> Json:
+        """Creates an object at the collection `path`. Raises Conflict if its name is taken."""
         return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, body)
 
     def apply(self, path: str, body: Json, *, force: bool = False) -> Json:
@@ -114,6 +116,7 @@ class KubeApi:
         return self._json("PATCH", path, query, body, APPLY)
 
     def patch(self, path: str, body: Json) -> Json:
+        """Changes the object at `path` and returns it as it is then."""
         return self._json("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, STRATEGIC_MERGE)
 
     def replace(self, path: str, body: Json) -> Json:

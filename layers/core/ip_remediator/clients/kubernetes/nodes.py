@@ -44,6 +44,7 @@ class KubeNodes:
         return None if node is None else bool(node["spec"].get("unschedulable"))
 
     def cordon(self, name: str) -> None:
+        """Keeps new pods off the node."""
         self._api.patch(f"{_NODES}/{name}", {"spec": {"unschedulable": True}})
 
     def uncordon(self, name: str) -> None:

@@ -31,6 +31,7 @@ class KubePods:
         self._api = api
 
     def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """The pod, or None if there is none of that name."""
         return self._api.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
 
     def evict(self, pod: Evictable) -> None:

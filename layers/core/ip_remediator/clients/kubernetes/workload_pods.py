@@ -25,6 +25,7 @@ class KubeDrain:
         )
 
     def budgets(self) -> list[Budget]:
+        """Every PodDisruptionBudget of the cluster."""
         return [_budget(item) for item in self._api.items(_BUDGETS)]
 
     def unschedulable(self, since: datetime | None) -> bool:
@@ -34,6 +35,7 @@ class KubeDrain:
         return any(since is None or created >= since for created in creation_times)
 
     def nodes_of(self, zone: str) -> list[dict[str, Any]]:
+        """The zone's Node objects."""
         return list(self._api.items("/api/v1/nodes", labelSelector=f"topology.kubernetes.io/zone={zone}"))
 
     def pods_of(self, namespace: str, controller: str) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ class Existing:
     passed_over: list[str] = field(default_factory=list)
 
     def reason(self, snapshot: Snapshot) -> str:
+        """Why these subnets are taken and others passed over, for people."""
         reasons = [_describe(snapshot, zone, subnet) for zone, subnet in self.chosen.items()]
         reasons += self.passed_over
         return "; ".join(reasons) or (

@@ -29,6 +29,7 @@ _LEAST = 16
 
 
 def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
+    """The advice to use a subnet of other nodes of the zone; it is never taken by itself."""
     offered = list(offers(snapshot, diagnosis))
     if not offered:
         return Option(option=SIBLING, taken=False, reason="no other subnet of the cluster's nodes has room in the zone")

@@ -112,6 +112,7 @@ def uses_prefixes(cni: Cni, node: Node) -> bool:
 
 
 def supports_prefixes(node: Node) -> bool | None:
+    """Whether the instance type can have prefixes: as EC2 says, else by the table of the CNI; None: unknown."""
     if node.supports_prefixes is not None:
         return node.supports_prefixes
     limits = instance_limits(node.instance_type)

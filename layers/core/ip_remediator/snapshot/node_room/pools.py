@@ -152,6 +152,7 @@ def addresses_of_new_eni(snapshot: Snapshot, node: Node) -> int:
 
 
 def prefixes_of_new_eni(snapshot: Snapshot, node: Node) -> int:
+    """How many /28 prefixes ipamd asks for when it makes an ENI for the node: what its targets lack, 1 at least."""
     if not uses_prefixes(snapshot.cni, node):
         return 0
     short = short_of_targets(snapshot, node)

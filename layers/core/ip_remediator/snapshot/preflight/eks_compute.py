@@ -27,12 +27,14 @@ class EksCompute:
         self._unread = unread
 
     def node_groups(self, pool: Executor) -> tuple[NodeGroup, ...]:
+        """The cluster's managed node groups, described side by side."""
         with aws_call("ListNodegroups"):
             pages = self._eks.get_paginator("list_nodegroups").paginate(clusterName=self._cluster)
             names = [name for page in pages for name in page["nodegroups"]]
         return self._described("node group", names, self._node_group, pool)
 
     def fargate_profiles(self, pool: Executor) -> tuple[FargateProfile, ...]:
+        """The cluster's Fargate profiles, described side by side."""
         with aws_call("ListFargateProfiles"):
             pages = self._eks.get_paginator("list_fargate_profiles").paginate(clusterName=self._cluster)
             names = [name for page in pages for name in page["fargateProfileNames"]]

@@ -83,6 +83,7 @@ class Preflight:
             update={
                 "peerings": tuple(self._core.peerings.result()),
                 "routes": self._routes.result(),
+                "routes_read": True,
                 "transit_gateways": self._transit.result().gateways,
                 "nat_gateways": self._nat.result(),
                 "endpoints": self._endpoints.result(),

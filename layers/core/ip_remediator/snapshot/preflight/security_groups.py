@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.pagination import filters, pages
 from ip_remediator.snapshot.enis import InterfaceFacts
-from ip_remediator.snapshot.model_vpc import SecurityGroup, SecurityGroupRule
+from ip_remediator.snapshot.model_vpc import GroupUser, SecurityGroup, SecurityGroupRule
 from ip_remediator.snapshot.preflight.routes import PrefixLists
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class SecurityGroupReader:
                 name=group.name,
                 vpc_id=group.vpc_id,
                 rules=tuple(rules.get(group.id, ())),
-                used_by=interfaces.users(group.id) if group.directions else (),
+                users=interfaces.users(group.id) if group.directions else (),
                 further_users=interfaces.further_users(group.id) if group.directions else {},
             )
             for group in {group.id: group for group in groups}.values()
@@ -128,7 +128,7 @@ class SecurityGroupReader:
 
 def _join_companions(groups: Sequence[_Group], interfaces: InterfaceFacts) -> None:
     """Groups that admit by group what others, of the same ENIs, admit by ranges: their rules add up."""
-    needed: dict[str, set[bool]] = defaultdict(set)
+    needed: dict[GroupUser, set[bool]] = defaultdict(set)
     for group in groups:
         for user in interfaces.users(group.id) if group.directions else ():
             needed[user] |= group.directions
