@@ -116,7 +116,8 @@ def cures(snapshot: Snapshot) -> Iterator[str]:
 def launcher_cures(snapshot: Snapshot) -> Iterator[str]:
     """What gives further subnets to what launches nodes in full ones."""
     full = full_node_subnets(snapshot)
-    ids = [_substitute(snapshot, subnet) for subnet in full]
+    unused = _unused_subnets(snapshot)
+    ids = [_substitute(unused, subnet) for subnet in full]
     cluster, gone = snapshot.cluster, {subnet.id for subnet in full}
     for group in [group for group in cluster.auto_scaling_groups or () if gone & set(group.subnets)][:_COMMANDS]:
         yield f"Auto Scaling group {group.name}: {extend_auto_scaling_group(group, ids)}"
@@ -141,17 +142,18 @@ def update_cluster_subnets(snapshot: Snapshot) -> str:
     """The command that gives the cluster others for its low subnets: they may be replaced by some of the same zones
     (EKS User Guide, network requirements)."""
     low = low_cluster_subnets(snapshot)
-    instead = {subnet.id: _substitute(snapshot, subnet, least=FOR_UPDATES) for subnet in low}
+    unused = _unused_subnets(snapshot)
+    instead = {subnet.id: _substitute(unused, subnet, least=FOR_UPDATES) for subnet in low}
     wanted = dict.fromkeys(instead.get(id_, id_) for id_ in snapshot.cluster.subnets or ())
     name, ids = snapshot.cluster.name, ",".join(wanted)
     return f"aws eks update-cluster-config --name {name} --resources-vpc-config subnetIds={ids}"
 
 
-def _substitute(snapshot: Snapshot, subnet: Subnet, *, least: int = 16) -> str:
-    """A subnet of the same zone and route table that has room and that no pod or node uses; else a name to fill in."""
+def _substitute(unused: Iterable[Subnet], subnet: Subnet, *, least: int = 16) -> str:
+    """The largest of the subnets `unused` that has the same zone and route table; else a name to fill in."""
     fitting = [
         other
-        for other in _unused_subnets(snapshot)
+        for other in unused
         if other.zone == subnet.zone and other.route_table == subnet.route_table and (_most_free(other) or 0) >= least
     ]
     best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: _most_free(other) or 0, default=None)
