@@ -109,7 +109,7 @@ PROVISIONING_CLUSTER: ActionTable[ClusterWork] = ActionTable()
 
 @PROVISIONING_CLUSTER.action(OfIncident, SubnetsGiven, Effect.WRITES)
 def give_subnets(work: ClusterWork, asked: OfIncident) -> SubnetsGiven:  # noqa: ARG001 - every action's signature
-    """Gives the new subnets to node groups, Auto Scaling groups, Karpenter or the cluster."""
+    """Gives the new subnets to Auto Scaling groups, Karpenter or the cluster."""
     work.require_subnets()
     return SubnetsGiven(recipients=work.recipients.give())
 
