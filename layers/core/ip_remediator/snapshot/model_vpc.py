@@ -238,14 +238,18 @@ class SecurityGroup(Document):
         """Snapshots of release 0.1.0 have texts in `used_by`."""
         if not isinstance(document, dict) or "users" in document or "used_by" not in document:
             return document
-        texts = [str(text) for text in document["used_by"] or ()]
-        counts = {match[1]: int(match[2]) for text in texts if (match := _COUNTED_USERS.fullmatch(text))}
-        users = [_user(text) for text in texts if not _COUNTED_USERS.fullmatch(text)]
+        users, counts = _read_users([str(text) for text in document["used_by"] or ()])
         rest = {name: value for name, value in document.items() if name != "used_by"}
         return {**rest, "users": users, "further_users": counts | (document.get("further_users") or {})}
 
 
-def _user(text: str) -> dict[str, str]:
+def _read_users(texts: list[str]) -> tuple[list[dict[str, str]], dict[str, int]]:
+    """The users that the texts name, and by kind how many they only count."""
+    counts = {match[1]: int(match[2]) for text in texts if (match := _COUNTED_USERS.fullmatch(text))}
+    return [_read_user(text) for text in texts if not _COUNTED_USERS.fullmatch(text)], counts
+
+
+def _read_user(text: str) -> dict[str, str]:
     match = _NAMED_USER.fullmatch(text)
     kind, name = (match[1], match[2]) if match else (text, "")
     return {"kind": _KINDS.get(kind.lower(), kind), "name": name}
