@@ -33,6 +33,8 @@ class CommandStart:
 
 def starts(stage: Stage, rounds: int) -> list[CommandStart]:
     environment = {**os.environ, **stage.servers.environment}
+    # An installed command has its bytecode, whatever this shell says.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return [_start(command, environment, rounds) for command in BOUNDS]
 
 

@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     incident = records.chosen(arguments)
     question = open_question(incident)
     _check(arguments, question)
-    print(f"{question.shown}\n\n{question.text}; open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC")
+    print(f"{question.shown}\n\n{question.text} (open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC)")
     if not (arguments.yes or confirmed("approve?" if arguments.approved else "reject?")):
         print("nothing was answered")
         return OK
@@ -63,7 +63,7 @@ def open_question(incident: Incident) -> OpenQuestion:
     """
     candidates = (
         (incident.approval, "approve this plan?", describe_plan(incident.cluster, incident.plan)),
-        (incident.rollback_approval, f"roll {incident.id} back?", describe_rollback(incident)),
+        (incident.rollback_approval, f"roll back {incident.id}?", describe_rollback(incident)),
         (incident.replacement_approval, f"replace nodes of {incident.cluster}?", ""),
     )
     for approval, text, shown in candidates:

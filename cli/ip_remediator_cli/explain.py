@@ -10,11 +10,10 @@ from ip_remediator_cli.errors import BadInput, CommandError
 
 # The first that fits decides: subclasses stand before their bases.
 _BAD_INPUT: dict[type[Exception], str] = {
-    botocore.ProfileNotFound: "name one of `aws configure list-profiles` with --profile",
     botocore.NoRegionError: "give --region, or set AWS_REGION",
     botocore.InvalidRegionError: "correct --region",
     errors.ClusterNotFound: "check --cluster and --region",
-    errors.IncidentNotFound: "`ip-remediator status` lists incidents; check --incident, --stack and --region",
+    errors.IncidentNotFound: "`ip-remediator incidents` lists them; check the id, --stack and --region",
 }
 _FAILED: dict[type[Exception], str] = {
     botocore.NoCredentialsError: "run `aws configure` or `aws sso login`, or name a --profile",
@@ -23,13 +22,17 @@ _FAILED: dict[type[Exception], str] = {
     kubernetes_api.KubernetesUnreachable: "is the cluster's endpoint open to this machine (VPN, publicAccessCidrs)?",
     errors.PermissionDenied: "your IAM identity lacks this permission: see docs/cli.md",
     errors.Throttled: "try again in a moment",
-    errors.ServiceUnavailable: "try again, and check the network and the AWS endpoint",
+    errors.ServiceUnavailable: "check --region and the network, then try again",
     errors.NotYet: "try again in a moment",
 }
 
 
 def explained(error: Exception) -> CommandError:
     """What to print for `error`."""
+    if isinstance(error, botocore.ProfileNotFound):
+        return BadInput(
+            f"--profile: there is no AWS profile {error.kwargs['profile']!r}; see `aws configure list-profiles`"
+        )
     for kind, remedy in _BAD_INPUT.items():
         if isinstance(error, kind):
             return BadInput(f"{error}: {remedy}")

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `argv` (default: the process's) and returns the exit status."""
     # pydantic would read the metadata of every installed package to find plugins, which nobody here uses.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    arguments = build_parser().parse_args(argv)
+    arguments = _parsed(sys.argv[1:] if argv is None else argv)
     try:
         run: Callable[[Namespace], int] = importlib.import_module(arguments.module).run
         status = run(arguments)
@@ -37,6 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _report(error)
     return status
+
+
+def _parsed(words: Sequence[str]) -> Namespace:
+    """`help COMMAND` is the same as `COMMAND --help`."""
+    parser = build_parser()
+    arguments = parser.parse_args([*words[1:], "--help"] if words and words[0] == "help" else words)
+    if arguments.command is None:
+        parser.error("name a command, such as `ip-remediator status`")
+    return arguments
 
 
 def _report(error: Exception) -> int:

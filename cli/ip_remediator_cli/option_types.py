@@ -41,6 +41,24 @@ def block_prefix(text: str) -> int | str:
     return text if text == "needed" else prefix(text)
 
 
+def url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no URL; write one such as https://example.com/slack")
+    return text
+
+
+def vpc_id(text: str) -> str:
+    if not re.fullmatch(r"vpc-[0-9a-f]{8,}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no id of a VPC; write one such as vpc-0a1b2c3d4e5f67890")
+    return text
+
+
+def reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say in a few words why, for the incident's record")
+    return text
+
+
 def ago(text: str) -> timedelta:
     """How long ago, for example 30m, 12h or 7d."""
     match = re.fullmatch(r"(\d{1,6})([mhd])", text)

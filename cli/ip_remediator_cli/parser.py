@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ip_remediator_cli.errors import BAD_INPUT
-from ip_remediator_cli.option_types import ago, block_prefix, cidr, prefix
+from ip_remediator_cli.option_types import ago, block_prefix, cidr, prefix, reason, url, vpc_id
 
 DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
@@ -36,6 +35,20 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"error: {message} (see `{self.prog} --help`)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """A command refuses what it does not know itself: it knows best what may have been meant."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unexpected {unknown[0]!r}{self._meant(unknown[0])}")
+        return parsed, unknown
+
+    def _meant(self, word: str) -> str:
+        from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes waits for it
+
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        near = get_close_matches(word.partition("=")[0], options, n=1)
+        return f": did you mean {near[0]}?" if near else ""
+
     def _check_value(self, action: argparse.Action, value: object) -> None:
         choices = [str(choice) for choice in action.choices or ()]
         if not choices or value in choices:
@@ -55,9 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"ip-remediator {installed_version()}")
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     _add_common(parser, default=None)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=OneLineParser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=OneLineParser)
     _add_offline(commands)
     _add_looking(commands)
     _add_report(commands)
@@ -70,7 +83,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: reading a package's metadata takes longer than the parser."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(nargs=0, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"ip-remediator {installed_version()}")
+        parser.exit()
+
+
 def installed_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see _Version
+
     try:
         return version("eks-ip-remediator")
     except PackageNotFoundError:
@@ -241,7 +267,9 @@ def _add_doctor(commands: Commands[OneLineParser]) -> None:
         "doctor --cluster shop --output json",
     )
     doctor.add_argument("--cluster", help="try this cluster, too")
-    doctor.add_argument("--slack-url", metavar="URL", help="Slack's request URL, where it is not the stack's output")
+    doctor.add_argument(
+        "--slack-url", type=url, metavar="URL", help="Slack's request URL, where it is not the stack's output"
+    )
     _add_output(doctor)
     _end(doctor)
 
@@ -301,7 +329,7 @@ def _add_stuck(commands: Commands[OneLineParser]) -> None:
         "close shop-20260301-120000-a1b2c3 --reason 'the execution was stopped'",
     )
     _add_incident(close, "the incident, or latest", cluster=True)
-    close.add_argument("--reason", required=True, help="for the incident's record")
+    close.add_argument("--reason", type=reason, required=True, help="for the incident's record")
     unlock = _command(
         commands,
         "unlock",
@@ -311,7 +339,9 @@ def _add_stuck(commands: Commands[OneLineParser]) -> None:
         module="close",
     )
     subject = unlock.add_mutually_exclusive_group(required=True)
-    subject.add_argument("--vpc", metavar="VPC", help="the lock of this VPC: one incident writes to it at a time")
+    subject.add_argument(
+        "--vpc", type=vpc_id, metavar="VPC", help="the lock of this VPC: one incident writes to it at a time"
+    )
     subject.add_argument("--cluster", help="the marker of this cluster: it has one open incident at a time")
     unlock.add_argument("--force", action="store_true", help="take it from an incident that is at work")
     unlock.add_argument("--yes", action="store_true", help="with --force: do not ask at the terminal")

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import Incident
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
@@ -94,7 +95,8 @@ def describe_rollback(incident: Incident) -> str:
     if use_of_block is None:
         return ""
     return page(
-        f"{use_of_block.pods} pods and {use_of_block.interfaces} ENIs use the block at {_time(use_of_block.at)}",
+        f"{counted(use_of_block.pods, 'pod')} and {counted(use_of_block.interfaces, 'ENI')} of the block are in use, "
+        f"as of {_time(use_of_block.at)}",
         bullets("Pods", use_of_block.pod_names),
         bullets("Notes", use_of_block.notes),
     )
@@ -142,7 +144,8 @@ def _rollback(incident: Incident) -> str:
     if latest is None:
         return ""
     use = latest.assessment
-    on_block = f"; {use.pods} pods and {use.interfaces} ENIs on the block at {_time(use.at)}" if use else ""
+    counts = f"{counted(use.pods, 'pod')} and {counted(use.interfaces, 'ENI')}" if use else ""
+    on_block = f"; {counts} on the block at {_time(use.at)}" if use else ""
     way = f"; in the way: {', '.join(use.in_the_way)}" if use and use.in_the_way else ""
     return f"{latest.state}, asked for by {latest.requested_by}{on_block}{way}"
 

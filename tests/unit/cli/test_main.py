@@ -32,6 +32,13 @@ def test_given_a_wrong_command_line_then_one_line_says_so(run: Run, command: lis
     assert "--help" in one_error_line(ran)
 
 
+def test_given_help_and_a_command_then_it_is_the_commands_own_help(run: Run) -> None:
+    asked, own = run("help", "plan"), run("plan", "--help")
+    assert asked.status == own.status == 0
+    assert asked.out == own.out
+    assert run("help").out == run("--help").out
+
+
 def test_given_help_then_every_command_and_exit_status_is_listed(run: Run) -> None:
     ran = run("--help")
     assert ran.status == 0
@@ -87,7 +94,7 @@ def test_given_a_bug_then_one_line_offers_the_traceback_and_debug_shows_it(
     ("error", "status", "remedy"),
     [
         (errors.ClusterNotFound("no cluster x"), 2, "--cluster"),
-        (errors.IncidentNotFound("no incident x"), 2, "--incident"),
+        (errors.IncidentNotFound("no incident x"), 2, "`ip-remediator incidents` lists them"),
         (errors.NotFound("no VPC x"), 1, "no VPC x"),
         (errors.PermissionDenied("DescribeStacks: AccessDenied"), 1, "permission"),
         (kubernetes_api.KubernetesDenied("GET /api/v1/nodes: 403"), 1, "access entry"),

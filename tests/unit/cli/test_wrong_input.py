@@ -41,6 +41,14 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         (("plan", "--snapshot", "-", "--cause", "banana"), "--cause: there is no cause 'banana'; use "),
         (("statu",), "did you mean 'status'?"),
         (("start", "--cluster", "c", "--mode", "aprove"), "did you mean 'approve'?"),
+        ((), "name a command, such as `ip-remediator status`"),
+        (("--verison",), "unexpected '--verison': did you mean --version? (see `ip-remediator --help`)"),
+        (("incidents", "--opne"), "unexpected '--opne': did you mean --open? (see `ip-remediator incidents --help`)"),
+        (("status", "latest", "again"), "unexpected 'again' (see `ip-remediator status --help`)"),
+        (("unlock", "--vpc", "shop"), "'shop' is no id of a VPC; write one such as vpc-"),
+        (("close", "latest", "--reason", " "), "--reason: say in a few words why"),
+        (("doctor", "--slack-url", "banana"), "'banana' is no URL; write one such as https://"),
+        (("status", "--profile", "nobody"), "--profile: there is no AWS profile 'nobody'"),
     ],
 )
 def test_given_a_wrong_option_then_it_is_named_with_what_it_may_be(
