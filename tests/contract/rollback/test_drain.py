@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ip_remediator.clients.kubernetes.api import KubeApi, KubernetesUnreachable
 from ip_remediator.common import tag_names
+from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.common.errors import NotYet
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Step
@@ -159,3 +162,44 @@ def test_given_a_node_that_people_had_cordoned_then_it_stays_so(world: World) ->
     assert world.log.made(ChangeKind.CORDON) == []
     world.drainer.uncordon()
     assert world.is_cordoned(world.node)
+
+
+def test_given_pods_that_hang_since_the_assessment_when_read_back_then_the_record_names_them_and_no_others(
+    world: World,
+) -> None:
+    # given an assessment, a pod on the node that has no address yet, one on no node, and those that have addresses
+    world.drainer.assess("somebody", evict=True)
+    world.kubernetes.admin.create(world.pods, pod("web-8", world.node))
+    world.kubernetes.admin.create(world.pods, pod("web-9", ""))
+    # when it is read back
+    assert world.drainer.read_back_hanging() == 1
+    # then only the one that waits for an address is named
+    assert _hanging(world) == (f"{world.namespace}/web-8",)
+
+
+def test_given_a_pod_from_before_the_assessment_then_it_does_not_hang_since_then(world: World) -> None:
+    world.kubernetes.admin.create(world.pods, pod("web-8", world.node))
+    drainer = replace(world.drainer, clock=lambda: utc_now() + timedelta(hours=1))
+    drainer.assess("somebody", evict=True)
+    assert world.drainer.read_back_hanging() == 0
+    assert _hanging(world) == ()
+
+
+def test_given_a_kubernetes_api_that_does_not_answer_then_a_rollback_goes_on_without_reading_back(world: World) -> None:
+    world.drainer.assess("somebody", evict=True)
+    assert replace(world.drainer, kube=_Silent()).read_back_hanging() is None
+    assert _hanging(world) is None
+
+
+class _Silent(KubeApi):
+    def __init__(self) -> None:
+        """Without an address: nothing is asked."""
+
+    def items(self, *_: Any, **__: Any) -> Any:
+        raise KubernetesUnreachable("no answer")
+
+
+def _hanging(world: World) -> tuple[str, ...] | None:
+    rollback = world.incidents.get(world.log.incident).rollback
+    assert rollback
+    return rollback.hanging.names if rollback.hanging else None

@@ -12,6 +12,7 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import (
     ApprovalState,
     Failure,
+    HangingPods,
     Incident,
     Rollback,
     RollbackAssessment,
@@ -245,3 +246,26 @@ def test_given_only_signals_from_before_the_rollback_then_the_expectation_is_tol
         update={"signals": signals, "rollback": done.rollback.model_copy(update={"assessment": assessment})}
     )
     assert "2 pods of these will have no IP address: elsewhere were 0 free addresses" in texts(render(record))
+
+
+@pytest.mark.parametrize(
+    ("names", "later", "shown"),
+    [
+        (("default/nginx-8", "default/nginx-9"), False, "2 pods have no IP address since then: `default/nginx-8`"),
+        (("default/nginx-8",), True, "2 pods have no IP address since then: `default/nginx-8`, `default/nginx-7`"),
+        ((), False, "every pod made since then had its IP address at 10:03 UTC"),
+    ],
+)
+def test_given_what_was_read_back_at_the_end_then_it_is_told_and_only_later_signals_add_to_it(
+    names: tuple[str, ...], later: bool, shown: str
+) -> None:
+    # given a read at the rollback's end, and signals of one pod from before or after it
+    done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK)
+    assert done.rollback
+    read = HangingPods(at=OPENED + timedelta(minutes=3), number=len(names), names=names)
+    seen = OPENED + timedelta(minutes=5 if later else 2)
+    changed = {
+        "rollback": done.rollback.model_copy(update={"hanging": read}),
+        "signals": SignalSummary(count=9, pods=("default/nginx-7",), last_seen=seen),
+    }
+    assert shown in texts(render(done.model_copy(update=changed)))

@@ -149,7 +149,7 @@ def test_after_a_rollback_it_is_said_which_pods_hang_again(free: int | None, han
 
     shown = texts(render(healed(outcome=Outcome.ROLLED_BACK, rollback=done)))
 
-    assert "2 pods lost their addresses (`a/b`, `a/c` among them)" in shown
+    assert "2 pods lost their addresses (`a/b`, `a/c`) and are recreated by their owners" in shown
     assert ("will have no IP address" in shown) == (hang is not None)
     assert (hang or "") in shown
 

@@ -263,6 +263,14 @@ class RollbackAssessment(Document):
     notes: tuple[str, ...] = ()
 
 
+class HangingPods(Document):
+    """Pods that were made since the assessment and have no IP address, read back at the rollback's end."""
+
+    at: datetime
+    number: int = Field(ge=0)
+    names: tuple[str, ...] = Field(default=(), description="the first of them, namespace/name")
+
+
 class Rollback(RecordsActors):
     """The incident's latest rollback. `evict`: pods are moved off the block, because somebody asked for it.
 
@@ -281,6 +289,7 @@ class Rollback(RecordsActors):
     left_alone_until: datetime | None = Field(
         default=None, description="until then, signals of the pods that it moved open no incident"
     )
+    hanging: HangingPods | None = Field(default=None, description="None: they were not read back")
 
 
 class Incident(Document):

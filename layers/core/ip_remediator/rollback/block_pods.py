@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,18 @@ def pods_on_block(api: KubeApi, networks: Sequence[IPv4Network], *, staying: boo
         if address and ":" not in address and not pod["spec"].get("hostNetwork") and on_block(address, networks):
             pods.append(_block_pod(pod, address))
     return pods
+
+
+def pods_without_address(api: KubeApi, since: datetime) -> list[str]:
+    """namespace/name of the pods that were made after `since`, are on a node, and have no IP address yet."""
+    pending = api.items("/api/v1/pods", fieldSelector="status.phase=Pending")
+    return sorted(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pending if _hangs(pod, since))
+
+
+def _hangs(pod: dict[str, Any], since: datetime) -> bool:
+    on_node = bool(pod["spec"].get("nodeName")) and not pod["spec"].get("hostNetwork")
+    made_since = datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) > since
+    return on_node and made_since and not (pod.get("status") or {}).get("podIP")
 
 
 def _block_pod(pod: dict[str, Any], address: str) -> BlockPod:

@@ -46,6 +46,12 @@ class WarmTargetsRestored(Result):
     restored: bool = False
 
 
+class Settled(Result):
+    """`hanging`: how many pods have no address then; None where they were not read back."""
+
+    hanging: int | None = None
+
+
 def _drainer(work: ClusterWork) -> BlockDrainer:
     kube = NO_CLUSTER if work.is_gone else work.cluster.kube
     return BlockDrainer(work.incident, work.incidents, work.log, kube, Ec2Block(work.client("ec2")), work.clock)
@@ -89,3 +95,12 @@ def restore_warm_targets(work: ClusterWork, asked: OfIncident) -> WarmTargetsRes
     if work.nothing_to_restore:
         return WarmTargetsRestored()
     return WarmTargetsRestored(**EniRelease(work.configuration).restore_warm_targets())
+
+
+@ROLLBACK_CLUSTER.action(OfIncident, Settled, Effect.READS)
+def settle(work: ClusterWork, asked: OfIncident) -> Settled:  # noqa: ARG001
+    """Waits for aws-node with its settings as before, and reads back which pods hang then."""
+    if work.is_gone:
+        return Settled()
+    work.configuration.await_rollout()
+    return Settled(hanging=_drainer(work).read_back_hanging())

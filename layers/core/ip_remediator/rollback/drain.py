@@ -13,11 +13,12 @@ from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
 from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import Clock
-from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.common.errors import NotYet, PermissionDenied, RequestRefused, Transient
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.incidents.record import (
     ChangeKind,
     ChangeMade,
+    HangingPods,
     Incident,
     Progress,
     Rollback,
@@ -28,7 +29,7 @@ from ip_remediator.incidents.record import (
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges
-from ip_remediator.rollback.block_pods import pods_on_block
+from ip_remediator.rollback.block_pods import pods_on_block, pods_without_address
 from ip_remediator.rollback.block_usage import Ec2Block
 from ip_remediator.rollback.rules import (
     BlockSubnet,
@@ -43,6 +44,9 @@ from ip_remediator.rollback.successor import successions, successors_of_eni_conf
 from ip_remediator.rollback.transfer import transfer_to
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
+
+# How many pods a record names.
+_NAMED = 20
 
 
 class RollbackBlocked(RequestRefused):
@@ -157,6 +161,22 @@ class BlockDrainer:
             KubeNodes(self.kube).uncordon(change.target)
             self.log.undone(change)
         return {"uncordoned": [change.target for change in cordoned]}
+
+    def read_back_hanging(self) -> int | None:
+        """Records which pods made since the assessment have no address, and returns their number; None where nothing
+        was assessed, or Kubernetes does not say: a rollback does not fail for what only its message tells."""
+        rollback = self.incident.rollback
+        if rollback is None or rollback.assessment is None:
+            return None
+        try:
+            pods = pods_without_address(self.kube, rollback.assessment.at)
+        except (Transient, PermissionDenied, RequestRefused):
+            return None
+        hanging = HangingPods(at=self.clock(), number=len(pods), names=tuple(pods[:_NAMED]))
+        latest = rollback.model_copy(update={"hanging": hanging})
+        note = f"{counted(len(pods), 'pod')} made since then {'has' if len(pods) == 1 else 'have'} no IP address"
+        self.incidents.record_rollback(self.incident.id, latest, StepState.RUNNING, note)
+        return len(pods)
 
     def _use(self) -> BlockUse:
         plan = self.incident.require_plan()

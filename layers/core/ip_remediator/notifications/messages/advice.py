@@ -148,19 +148,37 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
 
 
 def _after_rollback(incident: Incident) -> Iterator[Line]:
-    """The pods that the new addresses served lose them. Whether their successors hang, their signals say; before these
-    come, the assessment counted how many addresses are free elsewhere."""
+    """The pods that the new addresses served lose them. Whether their successors hang was read back at the end; where
+    it was not, the assessment counted how many addresses are free elsewhere. Signals that come later add to it."""
     assessment = incident.rollback.assessment if incident.rollback else None
     if assessment and assessment.pods:
-        named = f" ({names(assessment.pod_names, shown=2)} among them)" if assessment.pod_names else ""
-        yield Line(f"{counted(assessment.pods, 'pod')} lost their addresses{named} and are recreated by their owners")
-        hanging = _reported_since(incident, assessment.at)
-        if hanging:
-            have = "has" if len(hanging) == 1 else "have"
-            yield Line(f"{counted(len(hanging), 'pod')} {have} no IP address since then: {names(hanging)}", "failed")
-        else:
-            yield from _expected_to_hang(assessment)
+        yield Line(_moved(assessment))
+    if assessment:
+        yield from _hanging(incident, assessment)
     yield Line("the shortage that opened this incident is back: the same subnets are as full as before", "failed")
+
+
+def _moved(assessment: RollbackAssessment) -> str:
+    rest = assessment.pods - len(assessment.pod_names[:2])
+    named = f" ({names(assessment.pod_names, shown=2)}{' among them' if rest else ''})" if assessment.pod_names else ""
+    if assessment.pods == 1:
+        return f"1 pod lost its address{named} and is recreated by its owner"
+    return f"{counted(assessment.pods, 'pod')} lost their addresses{named} and are recreated by their owners"
+
+
+def _hanging(incident: Incident, assessment: RollbackAssessment) -> Iterator[Line]:
+    """What was read back at the end, and what signals named after that."""
+    read = incident.rollback.hanging if incident.rollback else None
+    reported = _reported_since(incident, read.at if read else assessment.at)
+    pods = list(dict.fromkeys([*(read.names if read else ()), *reported]))
+    number = max(len(pods), read.number if read else 0)
+    if number:
+        have = "has" if number == 1 else "have"
+        yield Line(f"{counted(number, 'pod')} {have} no IP address since then: {names(pods)}", "failed")
+    elif read:
+        yield Line(f"every pod made since then had its IP address at {clock(read.at)}", "done")
+    elif assessment.pods:
+        yield from _expected_to_hang(assessment)
 
 
 def _reported_since(incident: Incident, then: datetime) -> list[str]:
