@@ -404,7 +404,7 @@ def test_given_the_local_routes_in_a_hand_written_document_then_they_are_not_cou
 
 def test_given_space_that_no_subnet_has_then_the_commands_that_offer_it_are_told_beside_plan_and_refusal() -> None:
     advice = (
-        "space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
+        "unused space of the VPC, if it is not reserved for others: aws ec2 create-subnet --vpc-id "
         f"vpc-1 --availability-zone {az('a')} --cidr-block 10.0.2.0/24 --tag-specifications "
         "'ResourceType=subnet,Tags=[{Key=eks-ip-remediator:pod-subnet,Value=prod}]' "
         f"(likewise 10.0.3.0/24 in {az('b')}); route table rtb-a"

@@ -31,7 +31,7 @@ def test_given_a_database_that_admits_the_vpcs_range_then_the_rule_and_the_comma
     assert risk is not None
     assert risk.severity is Severity.HIGH
     assert risk.found == "sg-db (orders) admits tcp 5432 from 10.0.0.0/16 (sgr-9), not 100.64.0.0/22"
-    assert risk.breaks == "connections between pods in 100.64.0.0/22 and RDS orders-db"
+    assert risk.breaks == "pods in 100.64.0.0/22 cannot connect to RDS orders-db"
     assert risk.remedy == (
         "`aws ec2 authorize-security-group-ingress --group-id sg-db --protocol tcp --port 5432 --cidr 100.64.0.0/22`"
     )

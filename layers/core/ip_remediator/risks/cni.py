@@ -41,8 +41,8 @@ def node_ports(migration: Migration) -> Risk | None:
         id="node-port-support-off",
         severity=Severity.MEDIUM,
         found=f"{NODE_PORT_SUPPORT}=false",
-        breaks="Services of type NodePort, and load balancers with instance targets, for pods in the new range: their "
-        "answers leave through another ENI than the request came by",
+        breaks="Services of type NodePort, and load balancers with instance targets, fail for pods in the new range: "
+        "their answers leave through another ENI than the request came by",
         remedy=f"{_set_to_true(migration, NODE_PORT_SUPPORT)}, or IP targets",
     )
 
@@ -122,7 +122,7 @@ def discovery(migration: Migration) -> Risk | None:
         else f"VPC CNI {cni.version or '(unknown)'} with ENABLE_SUBNET_DISCOVERY="
         f"{cni.env.get('ENABLE_SUBNET_DISCOVERY', '(default)')}, custom networking "
         f"{'on' if cni.custom_networking else 'off'}",
-        breaks="the cure: ipamd does not use tagged subnets before v1.18, nor with ENABLE_SUBNET_DISCOVERY=false or "
-        "custom networking",
+        breaks="the cure fails: ipamd does not use tagged subnets before v1.18, nor with ENABLE_SUBNET_DISCOVERY=false "
+        "or custom networking",
         remedy="update the vpc-cni add-on to v1.18 or later, or choose the strategy custom-networking",
     )

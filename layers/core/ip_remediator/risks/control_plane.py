@@ -15,7 +15,7 @@ def delay(migration: Migration) -> Risk | None:
     cluster = migration.snapshot.cluster
     must = sorted(webhook.name for webhook in cluster.webhooks if webhook.failure_policy == "Fail")
     finding = f"the control plane of {cluster.name} may take up to an hour to recognise a new CIDR"
-    breaks = "kubectl exec and logs for pods in the new range, and webhooks that they serve, for up to an hour"
+    breaks = "kubectl exec and logs, and webhooks, may fail for pods in the new range for up to an hour"
     if must:
         finding += f"; {counted(len(must), 'webhook')} with failurePolicy Fail: {shown(must)}"
         breaks += ": what these webhooks must admit is refused once all their pods run in the new range"
@@ -42,7 +42,7 @@ def moves(migration: Migration) -> Risk | None:
         severity=Severity.MEDIUM if others else Severity.LOW,
         found=f"EKS will have network interfaces of {cluster} in {migration.words}"
         + ("; routes lead to other networks, or were not read" if others else ""),
-        breaks="firewalls and security groups that admit only the present addresses of the control plane"
-        + (", and callers of the private endpoint on networks that do not route the range back" if others else ""),
+        breaks="firewalls and security groups that admit only the present addresses of the control plane stop it"
+        + ("; networks that do not route the range back cannot reach the private endpoint" if others else ""),
         remedy=f"admit {migration.words} where the cluster subnets of today are, and route it back from elsewhere",
     )

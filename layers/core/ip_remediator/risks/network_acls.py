@@ -153,7 +153,7 @@ def of_new_subnets(migration: Migration) -> Risk | None:
         id="network-acl-of-new-subnets",
         severity=Severity.HIGH,
         found=_describe_blocked(blocked),
-        breaks=f"traffic between pods in {migration.words} and the nodes' subnets, CoreDNS among them",
+        breaks=f"pods in {migration.words} cannot reach the nodes' subnets, CoreDNS among them, or are not reached",
         remedy=_remedy(migration, blocked),
     )
 
@@ -183,7 +183,7 @@ def old_ranges(migration: Migration) -> Risk | None:
         id="network-acls-old-ranges",
         severity=Severity.HIGH,
         found=_describe_blocked(blocked),
-        breaks=f"connections from pods in {migration.words} to what is in {shown(behind)}",
+        breaks=f"pods in {migration.words} cannot connect to what is in {shown(behind)}",
         remedy=_remedy(migration, blocked),
     )
 
@@ -199,7 +199,7 @@ def unread(migration: Migration) -> Risk | None:
         id="network-acls-unread",
         severity=Severity.LOW,
         found=f"the entries of the network ACLs of {shown(lacking)} were not read",
-        breaks=f"traffic of pods in {migration.words}, if these let only the present ranges pass",
+        breaks=f"traffic of pods in {migration.words} is dropped, if these let only the present ranges pass",
         remedy="let the reader call ec2:DescribeNetworkAcls, or look at "
         f"`aws ec2 describe-network-acls --filters Name=association.subnet-id,Values={lacking[0]}`",
     )

@@ -40,8 +40,8 @@ def external_snat(migration: Migration) -> Risk | None:
         found=f"AWS_VPC_K8S_CNI_EXTERNALSNAT=true, {_seen_routes(migration, outside)}",
         breaks="nothing: no route leads to a network that would see the new range; NAT gateways translate it too"
         if harmless
-        else f"connections of pods to other networks, which see addresses of {migration.words} and may not route "
-        "them back",
+        else f"pods may get no answer from other networks, which see addresses of {migration.words} and may not "
+        "route them back",
         remedy=f"route {migration.words} back on the other side, lead these routes through "
         f"{_private_nat(migration)}, or set "
         "AWS_VPC_K8S_CNI_EXTERNALSNAT=false",
@@ -65,8 +65,8 @@ def security_group_pods(migration: Migration) -> Risk | None:
         id="security-group-pods-leave",
         severity=Severity.HIGH,
         found=f"ENABLE_POD_ENI=true with {ENFORCING_MODE} strict, {_seen_routes(migration, outside)}",
-        breaks="connections of pods with security groups of their own (SecurityGroupPolicy) to other networks, which "
-        f"see addresses of {migration.words}: source NAT is off for such pods",
+        breaks="pods with security groups of their own (SecurityGroupPolicy) may get no answer from other networks, "
+        f"which see addresses of {migration.words}: source NAT is off for such pods",
         remedy=f"route {migration.words} back on the other side, lead these routes through "
         f"{_private_nat(migration)}, or set "
         f"{ENFORCING_MODE}=standard on aws-node and restart those pods",
@@ -83,7 +83,7 @@ def snat_exclusions(migration: Migration) -> Risk | None:
         id="snat-exclusions",
         severity=Severity.HIGH,
         found=f"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS names {shown(outside)}",
-        breaks=f"connections of pods to these, which see addresses of {migration.words} and may not route them back",
+        breaks=f"pods may get no answer from these, which see {migration.words} and may not route it back",
         remedy=f"route {migration.words} back from there, or take the range out of AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS",
     )
 
@@ -100,7 +100,7 @@ def node_addresses(migration: Migration) -> Risk | None:
         severity=Severity.HIGH if outside else Severity.MEDIUM,
         found=f"new nodes get addresses of {migration.words}; "
         f"{_ways(outside) if outside else 'the routes were not read'}",
-        breaks="connections of these nodes and of their pods to other networks, which may not route the range back",
+        breaks="these nodes and their pods may get no answer from other networks, which may not route the range back",
         remedy=f"route {migration.words} back on the other side, or lead these routes through "
         f"{_private_nat(migration)}",
     )
@@ -136,7 +136,7 @@ def return_routes(migration: Migration) -> Risk | None:
         id="return-routes",
         severity=Severity.LOW,
         found=f"the VPC is reached through {shown(sorted(ways))}",
-        breaks="connections from there to pods by their own addresses (load balancers with IP targets, metrics); what "
+        breaks="what is there cannot reach pods by their own addresses (load balancers with IP targets, metrics); what "
         f"pods open themselves leaves with the node's address as before{_except_with_groups(migration)}",
         remedy=f"add routes to {migration.words} on the other side, where anything there calls pods directly",
     )
@@ -174,7 +174,7 @@ def range_in_use(migration: Migration) -> Risk | None:
             id="cgnat-on-paths",
             severity=Severity.HIGH,
             found=f"{shown(clashing)} overlaps {migration.words}",
-            breaks=f"connections from the VPC to hosts there that have addresses of {migration.words}",
+            breaks=f"the VPC no longer reaches hosts there that have addresses of {migration.words}",
             remedy=f"name {shown(dict.fromkeys(map(str, clashing.values())))} in the stack's parameter ExcludedCidrs, "
             "and plan again",
         )
@@ -207,9 +207,8 @@ def transit_gateway_unread(migration: Migration) -> Risk | None:
         id="transit-gateway-unread",
         severity=Severity.MEDIUM,
         found=f"the routes of {shown(dark)} could not be read",
-        breaks=f"connections to another VPC that has {migration.words} behind the gateway too: where attachments "
-        "propagate "
-        "their CIDRs, the same range is announced twice",
+        breaks=f"another VPC that has {migration.words} behind the gateway too may not be reached: where attachments "
+        "propagate their CIDRs, the same range is announced twice",
         remedy="ask the gateway's owner for `aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id "
         f"<its table> --filters Name=route-search.subnet-of-match,Values={pool}`, and name in the stack's parameter "
         "ExcludedCidrs what is taken",
@@ -226,9 +225,8 @@ def overlays(migration: Migration) -> Risk | None:
         id="overlay-on-cgnat",
         severity=Severity.HIGH,
         found=f"{shown(sorted(workloads))} use {CGNAT} themselves",
-        breaks=f"connections from pods in {migration.words} to these workloads and, where they run on the hosts' "
-        "network, "
-        "to their nodes: Tailscale drops what comes from that range by another interface than its own",
+        breaks=f"pods in {migration.words} cannot connect to these workloads, nor to nodes that run them on the hosts' "
+        "network: Tailscale drops what comes from that range by another interface than its own",
         remedy="use a pool outside 100.64.0.0/10 (198.19.0.0/16 where AWS allows it), or run Tailscale with "
         "TS_USERSPACE=true or --netfilter-mode=off",
     )

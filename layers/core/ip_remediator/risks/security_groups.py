@@ -280,7 +280,7 @@ def old_ranges(migration: Migration) -> Risk | None:
         id="security-groups-old-ranges",
         severity=lost[0].severity,
         found=_describe_lost(lost),
-        breaks=f"connections between pods in {migration.words} and {shown(cut_off, longest=60)}"
+        breaks=f"pods in {migration.words} cannot connect to {shown(cut_off, longest=60)}"
         if cut_off
         else "nothing that is known: no ENI is seen to use these groups",
         remedy=_remedy(lost),
@@ -296,7 +296,7 @@ def of_nodes(migration: Migration) -> Risk | None:
         id="security-groups-of-nodes",
         severity=Severity.MEDIUM,
         found=_describe_lost(lost),
-        breaks=f"connections between pods in {migration.words} and other pods, for no rule by group id admits them",
+        breaks=f"pods in {migration.words} and other pods cannot connect: no rule by group id admits them",
         remedy=_remedy(lost),
     )
 
@@ -314,7 +314,7 @@ def of_other_vpcs(migration: Migration) -> Risk | None:
         id="security-groups-of-other-vpcs",
         severity=Severity.HIGH if leaves else Severity.MEDIUM,
         found=_describe_lost(lost),
-        breaks=f"connections from {migration.words} to what these groups protect in {shown(vpcs)}",
+        breaks=f"{migration.words} cannot connect to what these groups protect in {shown(vpcs)}",
         remedy=_remedy(lost),
     )
 
@@ -327,7 +327,7 @@ def unread(migration: Migration) -> Risk | None:
         id="security-groups-unread",
         severity=Severity.LOW if migration.known_range else Severity.MEDIUM,
         found="the security groups of the VPC were not read",
-        breaks=f"connections from pods in {migration.words} to whatever admits pods by their present ranges only",
+        breaks=f"pods in {migration.words} cannot connect to what admits pods by their present ranges only",
         remedy="let the reader call ec2:DescribeSecurityGroups and ec2:DescribeSecurityGroupRules, or look through "
         "`aws ec2 describe-security-group-rules` for rules that name "
         f"{shown([str(range_) for range_ in migration.present])}",

@@ -70,7 +70,7 @@ def _questions(incident: Incident, whom: str) -> Iterator[Call]:
         yield Call(
             f"{_QUESTION} {question.id}",
             ":rotating_light:",
-            f"{text_of_question} {until}, no answer changes nothing.",
+            f"{text_of_question} {until}; without an answer nothing changes.",
             whom,
         )
         if question.reminded_at:
@@ -92,7 +92,7 @@ def _reminder(incident: Incident, question: Approval) -> str:
     minutes = max(1, round((question.expires_at - (question.reminded_at or question.asked_at)).total_seconds() / 60))
     return (
         f"{_cluster(incident)}: the plan still waits for an answer, until {moment(question.expires_at)} "
-        f"(about {minutes} min). No answer changes nothing, and the pods go on waiting."
+        f"(about {minutes} min). Without an answer nothing changes, and the pods go on waiting."
     )
 
 

@@ -33,6 +33,10 @@ _MAX_ALL = 11_000
 _MAX_BLOCKS = 40
 _PART_LIMIT = 2500
 _SHOWN_IN_VIEW = 50
+_MANIFESTS = {
+    "apply_eniconfig": "ENIConfig",
+    "configure_cni": "Variables to set on",
+}
 
 
 def details_text(plan: Plan) -> str:
@@ -190,7 +194,8 @@ def _document(change: Change) -> str:
 
 
 def _title(change: Change) -> str:
-    return f"*Manifest of {escape(words(change.action))}* {_shown(change.target)}"
+    title = _MANIFESTS.get(change.action, f"Manifest of {words(change.action)}")
+    return f"*{escape(title)}* {_shown(change.target)}"
 
 
 def _shown(target: str) -> str:

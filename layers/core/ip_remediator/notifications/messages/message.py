@@ -118,7 +118,8 @@ def _setting(incident: Incident) -> str:
     """Where and when, for the small print under the headline."""
     question = asked(incident)
     if question:
-        return f"{words(cut(incident.region, 30))} · {deadline(question)} · no answer changes nothing{_plan(incident)}"
+        region, silence = words(cut(incident.region, 30)), "without an answer nothing changes"
+        return f"{region} · {deadline(question)} · {silence}{_plan(incident)}"
     opened = f"opened {moment(incident.opened_at)}"
     if incident.closed_at:
         opened += f", closed after {lasted((incident.closed_at - incident.opened_at).total_seconds())}"

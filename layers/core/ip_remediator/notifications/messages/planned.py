@@ -221,7 +221,7 @@ def risks(plan: Plan, site: Site, shown: int = 6) -> Part:
     ordered = sorted(plan.risks, key=lambda risk: -risk.severity)
     lines = [
         Line(
-            f"{words(risk.found)}. May break: {words(risk.breaks)}.",
+            f"{words(risk.found)}. Effect: {words(risk.breaks)}.",
             risk.severity.name.lower(),
             more=f"Remedy: {prose(risk.remedy)}. {site.page(risk.doc.removeprefix('docs/'), 'More')}",
         )

@@ -63,7 +63,7 @@ def _describe(snapshot: Snapshot, vpc_id: str, blocks: dict[str, IPv4Network], m
     )
     likewise = "".join(f", {cidr} in {other}" for other, cidr in others) + (f" and {more} more zones" if more else "")
     return (
-        f"space of the VPC that no subnet has, if kept for nobody: aws ec2 create-subnet --vpc-id "
+        f"unused space of the VPC, if it is not reserved for others: aws ec2 create-subnet --vpc-id "
         f"{vpc_id} --availability-zone {zone} --cidr-block {block} --tag-specifications "
         f"'ResourceType=subnet,Tags=[{{Key={POD_SUBNET_TAG},Value={snapshot.cluster.name}}}]'"
         + (f" (likewise{likewise[1:]})" if likewise else "")
