@@ -263,9 +263,9 @@ def test_given_what_was_read_back_at_the_end_then_it_is_told_and_only_later_sign
     done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK)
     assert done.rollback
     read = HangingPods(at=OPENED + timedelta(minutes=3), number=len(names), names=names)
-    seen = OPENED + timedelta(minutes=5 if later else 2)
+    last_seen = OPENED + timedelta(minutes=5 if later else 2)
     changed = {
         "rollback": done.rollback.model_copy(update={"hanging": read}),
-        "signals": SignalSummary(count=9, pods=("default/nginx-7",), last_seen=seen),
+        "signals": SignalSummary(count=9, pods=("default/nginx-7",), last_seen=last_seen),
     }
     assert shown in texts(render(done.model_copy(update=changed)))
