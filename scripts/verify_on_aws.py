@@ -24,8 +24,8 @@ from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator.snapshot.node_room.instance_limits import instance_limits
 from ip_remediator.snapshot.preflight.quotas import CODES
 from ip_remediator_cli.aws import Aws, find_deployment
-from ip_remediator_cli.doctor_stack import StackDoctor
-from ip_remediator_cli.finding import Health
+from ip_remediator_cli.checks.finding import Health
+from ip_remediator_cli.checks.stack import StackDoctor
 
 _VARIABLES = ("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENI_CONFIG_LABEL_DEF", "WARM_ENI_TARGET")
 _SCRATCH = "100.127.255.0/28"

@@ -1,4 +1,4 @@
-"""What can be typed. Each command is a module with `run(arguments) -> exit status`, imported when it is asked for."""
+"""What can be typed. A command is a module of `commands` with `run(arguments) -> exit status`, imported when asked for."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _command(
     parser = commands.add_parser(
         name, help=text, description=text, epilog=shown, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.set_defaults(module=f"ip_remediator_cli.{module or name}")
+    parser.set_defaults(module=f"ip_remediator_cli.commands.{module or name}")
     return parser
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
-from ip_remediator_cli.report import Material, render
+from ip_remediator_cli.commands.report import Material, render
 from local.slack.browser import Browser, find_chromium
 from tests.e2e.accessibility import serious_findings
 from tests.unit.support import records

@@ -35,7 +35,7 @@ from ip_remediator.signals.events import parse_eventbridge, parse_message
 from ip_remediator.signals.logs import parse_logs
 from ip_remediator.signals.model import EXCERPT_CHARACTERS, Dropped, Signal, UnplacedSignal
 from ip_remediator.slack_interactions.requests import Click, Refused, read_click
-from ip_remediator_cli import signals as command
+from ip_remediator_cli.commands import signals as command
 from ip_remediator_cli.errors import BadInput
 from tests.fuzz.hostile import deeply_nested, mutant, value
 from tests.unit.signals.test_alarm_forms import ALARMS, FIRING

@@ -16,8 +16,8 @@ from ip_remediator.signals.correlation import Rules, should_open_incident
 from ip_remediator.signals.events import Dropped, DropReason, Signal, parse_eventbridge
 from ip_remediator.signals.logs import parse_logs
 from ip_remediator.slack_interactions.requests import Refused, read_click
+from ip_remediator_cli.commands.signals import read_records
 from ip_remediator_cli.errors import BadInput
-from ip_remediator_cli.signals import read_records
 from tests.fuzz.sources import clicked
 
 SAMPLES = Path(__file__).parents[1] / "data" / "signals"

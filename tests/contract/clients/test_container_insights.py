@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ip_remediator_cli.insights import ADDON, insights_warnings
+from ip_remediator_cli.checks.insights import ADDON, insights_warnings
 from tests.contract.conftest import EksApi, unique
 from tests.contract.support.vpcs import Vpc
 

@@ -9,8 +9,8 @@ import pytest
 
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
-from ip_remediator_cli import decide
-from ip_remediator_cli.decide import open_question
+from ip_remediator_cli.commands import decide
+from ip_remediator_cli.commands.decide import open_question
 from ip_remediator_cli.errors import BadInput
 from tests.unit.support import records
 

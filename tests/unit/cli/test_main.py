@@ -10,7 +10,7 @@ from botocore import exceptions as botocore
 
 from ip_remediator.clients.kubernetes import api as kubernetes_api
 from ip_remediator.common import errors
-from ip_remediator_cli import diagnose
+from ip_remediator_cli.commands import diagnose
 from ip_remediator_cli.explain import explained
 from tests.unit.cli.conftest import Run, one_error_line
 

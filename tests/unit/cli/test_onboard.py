@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from ip_remediator_cli.aws import Deployment
+from ip_remediator_cli.commands.onboard import next_steps
 from ip_remediator_cli.errors import BadInput
-from ip_remediator_cli.onboard import next_steps
 from ip_remediator_cli.parser import build_parser
 
 ROOT = Path(__file__).parents[3]

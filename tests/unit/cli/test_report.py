@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
-from ip_remediator_cli.report import Material, render
+from ip_remediator_cli.commands.report import Material, render
 from tests.unit.support import records
 from tests.unit.support.facts import snapshot, zone
 

@@ -16,7 +16,7 @@ UNREAD = ("NAT gateways: describe_nat_gateways: UnauthorizedOperation: no", "quo
 def captured(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a capture gave, without the APIs that it asks (tests/contract/snapshot has those)."""
     snapshot = Snapshot.model_validate({**SHORTAGE, "unread": UNREAD})
-    monkeypatch.setattr("ip_remediator_cli.snapshot.read", lambda _aws, _cluster: snapshot)
+    monkeypatch.setattr("ip_remediator_cli.commands.snapshot.read", lambda _aws, _cluster: snapshot)
 
 
 def test_given_something_unread_then_it_is_told_beside_the_document(run: Run) -> None:

@@ -11,9 +11,9 @@ import yaml
 from ip_remediator.common.enums import Mode
 from ip_remediator.incidents.record import Incident
 from ip_remediator_cli.access import GROUPS, check_authentication, endpoint_warnings
+from ip_remediator_cli.commands.status import describe
 from ip_remediator_cli.errors import BadInput, CommandError
 from ip_remediator_cli.rbac import read_manifests
-from ip_remediator_cli.status import describe
 from ip_remediator_cli.tables import table
 from tests.unit.support.records import OPENED, PLAN
 

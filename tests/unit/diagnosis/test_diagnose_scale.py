@@ -15,7 +15,7 @@ from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning.model import Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator_cli.plan import make_plan
+from ip_remediator_cli.commands.plan import make_plan
 
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 PODS_PER_NODE = 17

@@ -21,7 +21,7 @@ from ip_remediator.planning.strategies import RequestedStrategy
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster
 from ip_remediator.snapshot.model_vpc import LeakedInterface, Peering, Route, TransitGateway, Vpc
-from ip_remediator_cli.plan import make_plan
+from ip_remediator_cli.commands.plan import make_plan
 from tests.support.properties import examples
 from tests.unit.support.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone
 

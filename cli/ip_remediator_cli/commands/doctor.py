@@ -11,12 +11,12 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 from ip_remediator_cli.aws import Aws, find_deployment
-from ip_remediator_cli.doctor_cluster import ClusterDoctor
-from ip_remediator_cli.doctor_stack import StackDoctor
+from ip_remediator_cli.checks.cluster import ClusterDoctor
+from ip_remediator_cli.checks.finding import Finding, Health
+from ip_remediator_cli.checks.stack import StackDoctor
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import FAILED, OK
 from ip_remediator_cli.explain import explained
-from ip_remediator_cli.finding import Finding, Health
 from ip_remediator_cli.tables import bullets, page, table
 
 

@@ -71,7 +71,10 @@ def render(material: Material, now: datetime) -> str:
     """The page. It loads nothing from anywhere, and everything that comes from clusters and people is escaped."""
     incident = material.incident
     environment = Environment(
-        loader=PackageLoader("ip_remediator_cli", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("ip_remediator_cli.commands", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
         incident=incident,

@@ -7,7 +7,7 @@ from argparse import Namespace
 from ip_remediator.watchdog.on_aws import watchdog_on_aws
 from ip_remediator.watchdog.operator import Closed, Holder, OperatorActions, StillWorkedOn
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
-from ip_remediator_cli.decide import confirmed
+from ip_remediator_cli.commands.decide import confirmed
 from ip_remediator_cli.errors import OK, BadInput, CommandError
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import bullets, page

@@ -20,7 +20,7 @@ from ip_remediator.clients.aws.secrets import SecretUnusable, SlackSecret, read_
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import NotFound, PermissionDenied
 from ip_remediator_cli.aws import Aws, Deployment
-from ip_remediator_cli.finding import Finding
+from ip_remediator_cli.checks.finding import Finding
 
 _MACHINES = ("RemediationStateMachineArn", "RollbackStateMachineArn", "ReplacementStateMachineArn")
 _SCOPES = {"chat:write", "usergroups:read"}

@@ -12,10 +12,10 @@ from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
 from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.commands.status import describe_rollback
 from ip_remediator_cli.errors import OK, BadInput, CommandError
 from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.status import describe_rollback
 from ip_remediator_cli.tables import page
 
 

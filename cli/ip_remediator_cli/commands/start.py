@@ -13,11 +13,11 @@ from ip_remediator.common.errors import PermissionDenied
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.requests import ManualRun
 from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.commands.status import describe
 from ip_remediator_cli.documents import validated
 from ip_remediator_cli.errors import FAILED, NOT_CURABLE, NOT_NEEDED, OK, CommandError
 from ip_remediator_cli.executions import Execution, follow
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.status import describe
 
 # Opening the incident takes a function's cold start; an input it refuses is known by then.
 _OPENING_SECONDS = 20.0

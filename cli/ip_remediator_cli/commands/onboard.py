@@ -7,8 +7,8 @@ from argparse import Namespace
 from ip_remediator.clients.kubernetes.connect import open_cluster
 from ip_remediator_cli.access import GROUPS, AccessEntries, check_authentication, endpoint_warnings
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
+from ip_remediator_cli.checks.insights import insights_warnings
 from ip_remediator_cli.errors import OK
-from ip_remediator_cli.insights import insights_warnings
 from ip_remediator_cli.rbac import Rbac, read_manifests
 
 

@@ -11,10 +11,10 @@ from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
 from ip_remediator.planning.address_map import MappedCidr, address_map, map_lines, map_svg
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.signals.model import Signal
+from ip_remediator_cli.commands.signals import parse_record, read_records
 from ip_remediator_cli.documents import in_format, read_text, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK, BadInput
 from ip_remediator_cli.parser import STDIN
-from ip_remediator_cli.signals import parse_record, read_records
 from ip_remediator_cli.snapshot_file import read_snapshot
 from ip_remediator_cli.tables import bullets, cell, page, printable, table, wrapped
 

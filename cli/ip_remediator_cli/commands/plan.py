@@ -21,7 +21,7 @@ from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator_cli.diagnose import causes, describe_map, status_of
+from ip_remediator_cli.commands.diagnose import causes, describe_map, status_of
 from ip_remediator_cli.documents import in_format, write_text
 from ip_remediator_cli.errors import NOT_CURABLE, NOT_NEEDED, OK
 from ip_remediator_cli.plan_text import describe_plan

@@ -14,11 +14,11 @@ from ip_remediator.diagnosis.unsupported import unsupported
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.access import GROUPS, READERS, WRITERS, AccessEntries, check_authentication, endpoint_warnings
 from ip_remediator_cli.aws import Aws, Deployment
+from ip_remediator_cli.checks.finding import Finding
+from ip_remediator_cli.commands.snapshot import read
 from ip_remediator_cli.errors import CommandError
-from ip_remediator_cli.finding import Finding
 from ip_remediator_cli.parser import RBAC_FILE
 from ip_remediator_cli.rbac import read_manifests
-from ip_remediator_cli.snapshot import read
 
 _READER_ROLE, _WRITER_ROLE = "eks-ip-remediator-reader", "eks-ip-remediator-writer"
 _REVIEW = "/apis/authorization.k8s.io/v1/subjectaccessreviews"

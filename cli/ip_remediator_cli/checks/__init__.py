@@ -1,0 +1,1 @@
+"""What `ip-remediator doctor` checks."""
