@@ -1,4 +1,4 @@
-"""What can be typed. A command is a module of `commands` with `run(arguments) -> exit status`, imported when asked for."""
+"""What can be typed. A command is a module of `commands` with `run(arguments) -> exit status`, imported when used."""
 
 from __future__ import annotations
 
