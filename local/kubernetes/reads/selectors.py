@@ -16,7 +16,9 @@ _KEY = r"[A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?"
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(([^()]*)\)")
 _EQUALITY = re.compile(rf"({_KEY})\s*(==|=|!=)\s*([-A-Za-z0-9_.]*)")
 _EXISTS = re.compile(rf"(!?)\s*({_KEY})")
-_FIELD = re.compile(r"([^=!]+)(!=|==|=)(.*)")
+# A backslash escapes itself, a comma and an equals sign (k8s.io/apimachinery, pkg/fields/selector.go).
+_FIELD = re.compile(r"([^=!]+)(!=|==|=)((?:\\[\\,=]|[^\\,=])*)")
+_FIELD_TERM = re.compile(r"(?:\\.|[^,\\])+")
 
 
 def labels(selector: str) -> Callable[[dict[str, Any]], bool]:
@@ -81,7 +83,7 @@ def _expression(item: dict[str, Any]) -> Callable[[dict[str, str]], bool]:
 
 def fields(resource: Resource, selector: str) -> Callable[[dict[str, Any]], bool]:
     """Compile e.g. `reason=X,involvedObject.name!=y`; only the fields the kind declares can be selected."""
-    tests = [_field_term(resource, term) for term in selector.split(",") if term]
+    tests = [_field_term(resource, term) for term in _FIELD_TERM.findall(selector)]
 
     def matches(obj: dict[str, Any]) -> bool:
         return all(test(obj) for test in tests)
@@ -93,7 +95,7 @@ def _field_term(resource: Resource, term: str) -> Callable[[dict[str, Any]], boo
     match = _FIELD.fullmatch(term)
     if match is None:
         raise errors.bad_request(f"invalid selector: '{term}'; can't understand '{term}'")
-    label, operator, wanted = match[1], match[2], match[3]
+    label, operator, wanted = match[1], match[2], re.sub(r"\\(.)", r"\1", match[3])
     always = {"metadata.name"} | ({"metadata.namespace"} if resource.namespaced else set())
     if label not in resource.field_labels | always:
         raise errors.bad_request(f"field label not supported: {label}")

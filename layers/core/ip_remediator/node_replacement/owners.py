@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
 from ip_remediator.node_replacement.rules import AutoScalingGroup
@@ -83,15 +84,15 @@ class NodeClaims:
         return named
 
     def is_leaving(self, name: str) -> bool:
-        claim = self.kube.find(f"{_NODE_CLAIMS}/{name}")
+        claim = self.kube.find(object_path(_NODE_CLAIMS, name))
         return claim is None or "deletionTimestamp" in claim["metadata"]
 
     def is_gone(self, name: str) -> bool:
-        return self.kube.find(f"{_NODE_CLAIMS}/{name}") is None
+        return self.kube.find(object_path(_NODE_CLAIMS, name)) is None
 
     def delete(self, name: str) -> None:
         """Karpenter drains what is left, ends the instance, and provisions what pods need. A repeat is fine."""
-        self.kube.delete(f"{_NODE_CLAIMS}/{name}")
+        self.kube.delete(object_path(_NODE_CLAIMS, name))
 
 
 def _group(described: Any) -> AutoScalingGroup:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeApi, WatchExpired
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import some_of
@@ -63,7 +64,7 @@ class KubeChanges:
 
     def eni_config(self, name: str) -> dict[str, Any] | None:
         """The ENIConfig of that name, or None."""
-        return self._api.find(f"{ENI_CONFIGS}/{name}")
+        return self._api.find(object_path(ENI_CONFIGS, name))
 
     def create_eni_config(self, manifest: dict[str, Any], incident: str) -> bool:
         """Creates an ENIConfig with our label. False: somebody else created one of this name first."""
@@ -86,7 +87,7 @@ class KubeChanges:
             version = present["metadata"]["resourceVersion"]
             body = {**labelled, "metadata": {**labelled["metadata"], "resourceVersion": version}}
             try:
-                self._api.apply(f"{ENI_CONFIGS}/{name}", body, force=True)
+                self._api.apply(object_path(ENI_CONFIGS, name), body, force=True)
             except Conflict:
                 present = self.eni_config(name) or {}
                 if present.get("spec") != expected["spec"]:
@@ -119,7 +120,7 @@ class KubeChanges:
             raise RequestRefused(f"ENIConfig {name} does not bear the label of incident {incident}: it is not deleted")
         if present.get("spec", {}).get("subnet") not in ours:
             raise RequestRefused(f"{_changed_by(present)}: put it back, or delete it, then roll back")
-        self._api.delete(f"{ENI_CONFIGS}/{name}")
+        self._api.delete(object_path(ENI_CONFIGS, name))
 
     def restore_eni_config(self, name: str, before: dict[str, Any], incident: str, ours: Collection[str]) -> str:
         """Takes back what the incident changed in an ENIConfig that was there before: its subnet and our labels.
@@ -137,7 +138,7 @@ class KubeChanges:
             if restored == present:
                 return note
             with suppress(Conflict):  # somebody changed it since it was read: look again
-                self._api.replace(f"{ENI_CONFIGS}/{name}", restored)
+                self._api.replace(object_path(ENI_CONFIGS, name), restored)
                 return note
         raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")
 

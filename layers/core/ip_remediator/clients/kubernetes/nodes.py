@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
 
@@ -35,22 +36,22 @@ class KubeNodes:
 
     def instance_of(self, name: str) -> str | None:
         """The EC2 instance behind the node; None when there is none, or no such node (any more)."""
-        node = self._api.find(f"{_NODES}/{name}")
+        node = self._api.find(object_path(_NODES, name))
         return None if node is None else instance_id(node.get("spec", {}).get("providerID"))
 
     def is_cordoned(self, name: str) -> bool | None:
         """None: there is no such node (any more)."""
-        node = self._api.find(f"{_NODES}/{name}")
+        node = self._api.find(object_path(_NODES, name))
         return None if node is None else bool(node["spec"].get("unschedulable"))
 
     def cordon(self, name: str) -> None:
         """Keeps new pods off the node."""
-        self._api.patch(f"{_NODES}/{name}", {"spec": {"unschedulable": True}})
+        self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": True}})
 
     def uncordon(self, name: str) -> None:
         """As `kubectl uncordon` leaves it; a node that is gone is fine."""
         if self.is_cordoned(name):
-            self._api.patch(f"{_NODES}/{name}", {"spec": {"unschedulable": None}})
+            self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": None}})
 
 
 def _is_ready(node: dict[str, Any]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, Protocol
 
+from ip_remediator.clients.kubernetes.addressing import namespaced, object_path
 from ip_remediator.clients.kubernetes.api import Conflict, KubeApi, WatchExpired
 from ip_remediator.common.errors import NotFound
 
@@ -31,8 +33,10 @@ class KubePods:
         self._api = api
 
     def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """The pod, or None if there is none of that name."""
-        return self._api.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
+        """None: there is none of this name, or none can have it."""
+        with suppress(NotFound):
+            return self._api.find(object_path(namespaced("pods", namespace), name))
+        return None
 
     def evict(self, pod: Evictable) -> None:
         """Asks for the pod's eviction; one that is gone, or another one of its name, is fine.
@@ -47,7 +51,7 @@ class KubePods:
             "deleteOptions": {"preconditions": {"uid": pod.uid}},
         }
         try:
-            self._api.create(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body)
+            self._api.create(object_path(namespaced("pods", pod.namespace), pod.name, "eviction"), body)
         except (NotFound, Conflict):
             return
 

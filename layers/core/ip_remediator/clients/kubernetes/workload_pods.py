@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ip_remediator.clients.kubernetes.addressing import field_equals, namespaced
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import Budget, NodePod
 
@@ -20,9 +21,8 @@ class KubeDrain:
 
     def pods_on(self, node: str) -> tuple[NodePod, ...]:
         """Those that have not finished."""
-        return tuple(
-            _pod(item) for item in self._api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node},{_ALIVE}")
-        )
+        selector = f"{field_equals('spec.nodeName', node)},{_ALIVE}"
+        return tuple(_pod(item) for item in self._api.items("/api/v1/pods", fieldSelector=selector))
 
     def budgets(self) -> list[Budget]:
         """Every PodDisruptionBudget of the cluster."""
@@ -40,7 +40,7 @@ class KubeDrain:
 
     def pods_of(self, namespace: str, controller: str) -> list[dict[str, Any]]:
         """A controller's pods that have not finished and are not being deleted."""
-        listed = self._api.items(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=_ALIVE)
+        listed = self._api.items(namespaced("pods", namespace), fieldSelector=_ALIVE)
         return [
             pod
             for pod in listed
