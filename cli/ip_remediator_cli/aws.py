@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,10 @@ class Aws:
     """
 
     def __init__(self, arguments: Namespace) -> None:
-        self._session = boto3.session.Session(profile_name=arguments.profile, region_name=arguments.region)
+        # botocore reads AWS_DEFAULT_REGION only; the AWS CLI and every other SDK read AWS_REGION first.
+        # https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+        region = arguments.region or os.environ.get("AWS_REGION")
+        self._session = boto3.session.Session(profile_name=arguments.profile, region_name=region)
 
     def client(self, service: str) -> Any:
         return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload]

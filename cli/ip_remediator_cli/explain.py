@@ -10,13 +10,11 @@ from ip_remediator_cli.errors import BadInput, CommandError
 
 # The first that fits decides: subclasses stand before their bases.
 _BAD_INPUT: dict[type[Exception], str] = {
-    botocore.NoRegionError: "give --region, or set AWS_REGION",
     botocore.InvalidRegionError: "correct --region",
     errors.ClusterNotFound: "check --cluster and --region",
     errors.IncidentNotFound: "`ip-remediator incidents` lists them; check the id, --stack and --region",
 }
 _FAILED: dict[type[Exception], str] = {
-    botocore.NoCredentialsError: "run `aws configure` or `aws sso login`, or name a --profile",
     botocore.BotoCoreError: "check the AWS configuration, --profile and --region",
     kubernetes_api.KubernetesDenied: "give your IAM identity an access entry with the rights in onboarding/README.md",
     kubernetes_api.KubernetesUnreachable: "is the cluster's endpoint open to this machine (VPN, publicAccessCidrs)?",
@@ -29,6 +27,12 @@ _FAILED: dict[type[Exception], str] = {
 
 def explained(error: Exception) -> CommandError:
     """What to print for `error`."""
+    if isinstance(error, botocore.NoRegionError):
+        return BadInput("no AWS Region is set: give --region, or set AWS_REGION")
+    if isinstance(error, botocore.NoCredentialsError):
+        return CommandError(
+            "no AWS credentials were found: run `aws configure` or `aws sso login`, or name a --profile"
+        )
     if isinstance(error, botocore.ProfileNotFound):
         return BadInput(
             f"--profile: there is no AWS profile {error.kwargs['profile']!r}; see `aws configure list-profiles`"

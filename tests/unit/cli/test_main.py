@@ -62,8 +62,8 @@ def test_given_help_then_every_command_and_exit_status_is_listed(run: Run) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "named"),
     [
-        (["status"], 2, "--region"),
-        (["status", "--region", "eu-west-1"], 1, "aws configure"),
+        (["status"], 2, "no AWS Region is set: give --region, or set AWS_REGION"),
+        (["status", "--region", "eu-west-1"], 1, "no AWS credentials were found: run `aws configure`"),
         (["--profile", "nope", "status"], 2, "--profile"),
         (["snapshot", "--cluster", "c", "--profile", "nope"], 2, "--profile"),
     ],
@@ -74,6 +74,15 @@ def test_given_no_aws_configuration_then_the_remedy_is_named(
     ran = run(*arguments)
     assert ran.status == status
     assert named in one_error_line(ran)
+
+
+@pytest.mark.usefixtures("nowhere")
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_given_the_region_in_the_environment_then_it_counts_as_for_the_aws_cli(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "eu-west-1")
+    assert "no AWS credentials were found" in one_error_line(run("status"))
 
 
 def test_given_a_bug_then_one_line_offers_the_traceback_and_debug_shows_it(
