@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,10 @@ from ip_remediator.clients.kubernetes.api import KubernetesDenied, KubernetesUnr
 from ip_remediator.common.errors import RequestRefused, Transient
 from ip_remediator.planning.changes import cni_settings
 from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled
-from tests.contract.support.clusters import WRITER, Kubernetes
+from tests.contract.support.clusters import AWS_NODE, WRITER, Kubernetes
 
 NODES = "/api/v1/nodes"
+AWS_PODS = "/api/v1/namespaces/kube-system/pods"
 
 
 @pytest.fixture
@@ -68,6 +70,54 @@ def test_given_a_server_that_does_not_answer_as_asked_then_the_error_says_how(
     inject(faulty, "get daemonsets", times=9, **fault)
     with pytest.raises(error, match=words):
         KubeChanges(faulty.api(WRITER)).cni_environment()
+
+
+def test_given_a_busy_server_that_says_when_to_come_back_then_it_is_asked_again_then_and_not_before(
+    faulty: Kubernetes,
+) -> None:
+    faulty.admin.delete("/_local/calls")
+    inject(faulty, "get daemonsets", status=429, retry_after=1, times=2)
+    began = time.monotonic()
+    assert KubeChanges(faulty.api(WRITER)).cni_environment()
+    assert time.monotonic() - began >= 2  # at the earliest, whatever the load of the machine
+    calls = [call["status"] for call in faulty.admin.get("/_local/calls")["items"] if call["user"] == "writer"]
+    assert calls == [429, 429, 200]
+
+
+def test_given_a_busy_server_that_asks_for_minutes_then_it_is_told_and_left_to_the_state_machine(
+    faulty: Kubernetes,
+) -> None:
+    inject(faulty, "patch daemonsets", status=429, retry_after=120, message="the server is overloaded", times=3)
+    with pytest.raises(KubernetesUnreachable, match="429: the server is overloaded"):
+        KubeChanges(faulty.api(WRITER)).apply_cni_environment(cni_settings())
+
+
+def test_given_a_stuck_rollout_then_the_nodes_that_are_late_are_named_with_the_reason(faulty: Kubernetes) -> None:
+    not_ready = [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]
+    waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}], "phase": "Pending"}
+    make_late(faulty, "late-1", node={"conditions": not_ready}, pod={"phase": "Running"})
+    make_late(faulty, "late-2", node={"conditions": [{"type": "Ready", "status": "True"}]}, pod=waiting)
+    faulty.set_rollout(wanted=3, updated=1, available=1)
+    try:
+        with pytest.raises(RolloutStalled) as stalled:
+            KubeChanges(faulty.api(WRITER)).await_rollout(1)
+        words = "1 of 3 updated, 1 available; not ready: late-1 (the node is NotReady), late-2 (ImagePullBackOff)"
+        assert words in str(stalled.value).replace(" and ", ", ")
+    finally:
+        for name in ("late-1", "late-2"):
+            faulty.admin.delete(f"{AWS_PODS}/aws-node-{name}?gracePeriodSeconds=0")
+            faulty.admin.delete(f"{NODES}/{name}")
+
+
+def make_late(kubernetes: Kubernetes, name: str, node: dict[str, Any], pod: dict[str, Any]) -> None:
+    """A node and its pod of aws-node, in the states given."""
+    kubernetes.admin.create(NODES, {"metadata": {"name": name}})
+    kubernetes.admin.patch(f"{NODES}/{name}/status", {"status": node})
+    labels = kubernetes.admin.get(AWS_NODE)["spec"]["selector"]["matchLabels"]
+    spec = {"nodeName": name, "containers": [{"name": "aws-node", "image": "cni"}]}
+    path = f"{AWS_PODS}/aws-node-{name}"
+    kubernetes.admin.create(AWS_PODS, {"metadata": {"name": f"aws-node-{name}", "labels": labels}, "spec": spec})
+    kubernetes.admin.patch(f"{path}/status", {"status": pod})
 
 
 def test_given_an_admission_webhook_that_refuses_then_its_words_are_told(faulty: Kubernetes) -> None:

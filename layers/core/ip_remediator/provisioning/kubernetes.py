@@ -11,6 +11,7 @@ from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeApi, WatchExpired
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import some_of
+from ip_remediator.provisioning.rollout import laggards, progress
 from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONFIGS, aws_node_container, environment_of
 
 INCIDENT_LABEL = "eks-ip-remediator/incident"
@@ -183,16 +184,17 @@ class KubeChanges:
         it must have all the while.
 
         Raises:
-            RolloutStalled: not within `seconds`; call again.
+            RolloutStalled: not within `seconds`; call again. The message names the nodes that are late.
             SettingsOverwritten: somebody else changed one of `wanted`.
         """
-        status = "no status yet"
+        status, daemonset = "no status yet", None
         for daemonset in self._versions(seconds):
             require_kept(daemonset, wanted or {})
-            done, status = _rollout(daemonset)
+            done, status = progress(daemonset)
             if done:
                 return
-        raise RolloutStalled(f"aws-node after {seconds} s: {status}")
+        late = laggards(self._api, daemonset) if daemonset else ""
+        raise RolloutStalled(f"aws-node after {seconds} s: {status}{late}")
 
     def _versions(self, seconds: int) -> Iterator[dict[str, Any]]:
         deadline = time.monotonic() + seconds
@@ -207,16 +209,6 @@ class KubeChanges:
                         yield event["object"]
             except WatchExpired:
                 continue
-
-
-def _rollout(daemonset: dict[str, Any]) -> tuple[bool, str]:
-    """As `kubectl rollout status` decides it: (done, in words)."""
-    status = daemonset.get("status") or {}
-    if status.get("observedGeneration", 0) < daemonset["metadata"].get("generation", 0):
-        return False, "the DaemonSet controller has not seen the change yet"
-    wanted = status.get("desiredNumberScheduled", 0)
-    updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
-    return updated >= wanted and available >= wanted, f"{updated} of {wanted} updated, {available} available"
 
 
 def bears_label(present: dict[str, Any] | None, incident: str) -> bool:

@@ -27,6 +27,10 @@ STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
 _PAGE = 500
+# A server that is busy says when to come back, as client-go obeys it for any request (rest/with_retry.go). What takes
+# longer is up to the state machine.
+_RETRIES = 3
+_LONGEST_PAUSE_SECONDS = 10
 Json = dict[str, Any]
 
 
@@ -179,21 +183,40 @@ class KubeApi:
         content_type: str | None = None,
         read_seconds: float = _READ_SECONDS,
     ) -> Any:
+        for _ in range(_RETRIES):
+            answer = self._send(method, path, query, body, content_type, read_seconds)
+            pause = _pause_asked_for(path, answer)
+            if pause is None or (self._until is not None and time.monotonic() + pause > self._until):
+                break
+            answer.close()
+            time.sleep(pause)
+        else:
+            answer = self._send(method, path, query, body, content_type, read_seconds)
+        if answer.status >= 400:
+            raise _refusal(method, path, answer.status, answer.read())
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Json | None,
+        content_type: str | None,
+        read_seconds: float,
+    ) -> Any:
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._headers, "Content-Type": content_type or "application/json"}
         seconds = read_seconds if self._until is None else min(read_seconds, self._until - time.monotonic())
         if seconds <= 0:
             raise KubernetesUnreachable(f"{method} {path}: {self._host} took too long for what was asked before")
         try:
-            answer = self._client.call_api(
+            return self._client.call_api(
                 method, url, headers, body, _request_timeout=(min(_CONNECT_SECONDS, seconds), seconds)
             ).response
         except Exception as error:
             # The client wraps urllib3's errors in its own; whatever it is, no answer came.
             raise KubernetesUnreachable(f"{method} {path}: no answer from {self._host}: {error}") from error
-        if answer.status >= 400:
-            raise _refusal(method, path, answer.status, answer.read())
-        return answer
 
 
 class _NoCluster(KubeApi):
@@ -236,6 +259,15 @@ def _lines(response: Any) -> Iterator[bytes]:
     while chunk := response.read1(65536):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from (line for line in lines if line)
+
+
+def _pause_asked_for(path: str, answer: Any) -> int | None:
+    """The seconds after which a busy server wants to be asked again; an eviction that a budget refuses is no such."""
+    busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500
+    if not busy or path.endswith("/eviction"):
+        return None
+    asked = str(answer.headers.get("Retry-After", ""))
+    return int(asked) if asked.isdecimal() and int(asked) <= _LONGEST_PAUSE_SECONDS else None
 
 
 def _refusal(method: str, path: str, status: int, body: bytes) -> Exception:
