@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from ip_remediator.incidents.record import Incident
+from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.record import Incident, RollbackState
+from ip_remediator.incidents.replacement_record import ReplacementState
 from ip_remediator.notifications.messages.message import render
 from local.slack.browser import Browser, find_chromium
 from tests.e2e.accessibility import serious_findings
 from tests.stack.slack.harness import CHANNEL, ON_CALL, Slack, address_of, start_process
 from tests.support.patience import within
+from tests.unit.notifications.test_messages_replacement import partly, replacing
+from tests.unit.notifications.test_messages_rollback import question, rolling
 from tests.unit.support import records
 
 pytestmark = [
@@ -24,6 +28,10 @@ STAGES = {
     "asked": records.asked(),
     "healed": records.healed(),
     "undone": records.undone(),
+    "partly healed": partly(),
+    "nodes being replaced": replacing(ReplacementState.RUNNING),
+    "rollback asked": question(),
+    "rolled back": rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK),
 }
 
 

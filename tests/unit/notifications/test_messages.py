@@ -399,7 +399,7 @@ def test_an_error_without_advice_of_its_own_points_to_the_execution():
     assert_shows(
         record,
         "the execution's history has the answer to every call",
-        "press Rollback to remove what was made",
+        "press Roll back to remove what was made",
     )
 
 

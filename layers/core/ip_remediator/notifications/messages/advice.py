@@ -100,9 +100,9 @@ def _keep_the_cure(incident: Incident) -> Iterator[str]:
 
 def _roll_back(incident: Incident) -> Iterator[str]:
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
-        yield "press Rollback to remove what was made and restore the CNI's settings"
+        yield "press Roll back to remove what was made and restore the CNI's settings"
     if _rollback_failed(incident) and rollback_offered(incident):
-        yield "clear what stands in the way of the rollback, then press Rollback again: it continues where it stopped"
+        yield "clear what stands in the way of the rollback, then press Roll back again: it continues where it stopped"
 
 
 def _rollback_failed(incident: Incident) -> bool:
