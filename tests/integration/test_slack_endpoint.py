@@ -13,16 +13,19 @@ import urllib3
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.common.enums import Outcome
-from local.stack.deployment import ROOT
+from local.stack.deployment import ROOT, STACK_NAME
 from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.conftest import SPEED, WAIT_SCALE
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
+from tests.integration.support.terminal import typed
 from tests.support.patience import within
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 TOPIC = "arn:aws:sns:ap-northeast-2:000000000000:health"
+ON_CALL = "U0000ONCALL"
 
 
 @pytest.fixture(params=["http-api", "none"])
@@ -45,20 +48,39 @@ def test_given_an_endpoint_of_each_kind_when_a_plan_waits_then_it_is_answered_th
 ) -> None:
     kind, lab = endpoint
     assert_own_health_is_watched(lab)
+    assert_the_public_function_alone_has_a_reserve(lab)
     with patient(lab) as cluster:
         cluster.settle(running=8, stuck=2)
         execution = lab.start(cluster.name, mode="approve")
         incident = lab.incident_when_known(execution)
-        [_] = [lab.message_saying(incident.id, "approv")]
+        message = lab.message_saying(incident.id, "If nobody answers")
         if kind == "none":
             assert "SlackRequestUrl" not in lab.outputs
-            assert lab.buttons(lab.messages(incident.id)[0]) == []
-            return
-        assert "execute-api" in lab.outputs["SlackRequestUrl"]
-        assert _unsigned(lab) == 401
-        lab.click(lab.messages(incident.id)[0], "approve")
+            assert lab.buttons(message) == []
+            assert f"ip-remediator approve {incident.id}" in json.dumps(message["blocks"])
+            typed(lab, "approve", incident.id, "--yes")
+        else:
+            assert "execute-api" in lab.outputs["SlackRequestUrl"]
+            assert _unsigned(lab) == 401
+            lab.click(message, "details")
+            eventually("the details are in a modal", lambda: incident.id in json.dumps(_views(lab)))
+            lab.click(message, "approve")
         assert lab.end_of(execution).status == "SUCCEEDED"
         assert lab.incidents.get(incident.id).outcome is Outcome.HEALED
+
+
+def assert_the_public_function_alone_has_a_reserve(lab: Lab) -> None:
+    functions, reserved = lab.aws("lambda"), {}
+    for page in functions.get_paginator("list_functions").paginate():
+        for name in (one["FunctionName"] for one in page["Functions"]):
+            reserved[name] = functions.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    assert {name: number for name, number in reserved.items() if number} == {f"{STACK_NAME}-slack": 5}
+
+
+def _views(lab: Lab) -> list[dict[str, object]]:
+    """The modals that are open before the person who clicks."""
+    views: list[dict[str, object]] = lab.slack("GET", f"/_page/state?user={ON_CALL}")["views"]
+    return views
 
 
 def assert_own_health_is_watched(lab: Lab) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import eks
 
-from local.aws.corrections.guard import original, replace
+from local.aws.corrections.guard import original, replace, require
 from local.aws.iam import dynamodb_keys as dynamodb
 from local.aws.iam import ec2_resources as ec2
 from local.aws.partitions import partition_of
@@ -36,6 +36,8 @@ _ec2_tagged: ContextVar[Sequence[Check]] = ContextVar("ec2_tagged", default=())
 _items: ContextVar[Sequence[dict[str, Any]]] = ContextVar("items", default=())
 # Role that a call on an add-on hands over; "" when it hands over none.
 _passed_role: ContextVar[str] = ContextVar("passed_role", default="")
+# The same, where that is what is refused.
+_refused_role: ContextVar[str] = ContextVar("refused_role", default="")
 
 
 def install(switches: Switches) -> None:
@@ -113,13 +115,16 @@ def eks_parts(switches: Switches) -> None:
 def passed_roles(switches: Switches) -> None:
     """UpdateAddon and CreateAddon with a role need iam:PassRole (API_UpdateAddon.html); MiniStack does not check it.
 
-    AWS does not document whether iam:PassedToService is present, or its value: ``addon_passed_to_service`` sets it.
+    AWS does not document whether iam:PassedToService is present, or its value: ``addon_passed_to_service`` sets it. The
+    refusal names iam:PassRole and the role (appmod-blueprints #816 quotes one).
     """
     unpatched = original(iam_actions, "request_tag_context")
     enforce_one = original(iam_evaluator, "enforce")
+    answer = original(iam_actions, "access_denied_response")
 
     def context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:
         handed = action in ("eks:UpdateAddon", "eks:CreateAddon") and body[:1] == b"{"
+        _refused_role.set("")
         _passed_role.set(json.loads(body).get("serviceAccountRoleArn") or "" if handed else "")
         keys: dict[str, Any] = unpatched(service, action, body, params)
         return keys
@@ -131,10 +136,20 @@ def passed_roles(switches: Switches) -> None:
             return denied
         name = switches.addon_passed_to_service
         passed = {"iam:PassedToService": name} if name else {}
-        return enforce_one(access_key, "iam:PassRole", "iam", region, resource_arn=role, service_context=passed)
+        refused = enforce_one(access_key, "iam:PassRole", "iam", region, resource_arn=role, service_context=passed)
+        _refused_role.set(role if refused else "")
+        return refused
+
+    def refuse(service: str, action: str, principal_arn: str, request_id: str, **keywords: Any) -> Any:
+        role = _refused_role.get()
+        if role:
+            keywords["message"] = iam_actions.identity_denial_message("iam:PassRole", principal_arn, role, False)
+        return answer(service, action, principal_arn, request_id, **keywords)
 
     replace(iam_actions, "request_tag_context", context)
     replace(iam_evaluator, "enforce", enforce)
+    replace(iam_actions, "access_denied_response", refuse)
+    require(iam_actions, "identity_denial_message")
 
 
 def dynamodb_keys() -> None:

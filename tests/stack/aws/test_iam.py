@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 from tests.stack.aws.conftest import MANAGED_TAG, Maker, Network, allow, code_of, tagged, unique
 
 if TYPE_CHECKING:
@@ -75,7 +78,8 @@ def test_given_leave_for_one_action_only_when_a_role_is_handed_to_an_addon_then_
     if_exists = {"StringEqualsIfExists": passed["StringEquals"]}
     lenient = caller(allow("eks:UpdateAddon"), allow("iam:PassRole", **if_exists), service="eks")
 
-    assert code_of(without.update_addon, **wanted) == "AccessDeniedException"
+    with pytest.raises(ClientError, match=f"not authorized to perform: iam:PassRole on resource: {role} because"):
+        without.update_addon(**wanted)
     assert code_of(without.update_addon, **named, configurationValues="{}") == ""
     with aws.settings(addon_passed_to_service=""):
         assert code_of(strict.update_addon, **wanted) == "AccessDeniedException"
