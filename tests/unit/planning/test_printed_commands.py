@@ -67,6 +67,18 @@ def commands_in(text: str) -> Iterator[str]:
         yield _cut(result.group())
 
 
+def raw_commands_in(text: str) -> Iterator[str]:
+    """The commands of a text with their "$(...)" as printed, for a shell to run."""
+    inner = {f"SUBSTITUTION{number}": match.group() for number, match in enumerate(_SUBSTITUTION.finditer(text))}
+    for mark, printed in inner.items():
+        text = text.replace(printed, mark)
+    for match in _COMMAND.finditer(text):
+        command = _cut(match.group())
+        for mark, printed in inner.items():
+            command = command.replace(mark, printed)
+        yield command
+
+
 def _cut(words: str) -> str:
     """Up to the end of the command: outside of quotes, a bracket, a semicolon or a comma with a blank ends it."""
     quoted = ""
