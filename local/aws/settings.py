@@ -17,6 +17,9 @@ ROOT_SECRET_ACCESS_KEY = "test"  # noqa: S105
 # server must be able to know the URL before the cluster exists, so the secret is a fixed, public word.
 WEBHOOK_SECRET = "local-eks-token-webhook"  # noqa: S105
 
+# Of a cluster whose Kubernetes API listens on another port than the stack's: two clusters at once.
+ENDPOINT_PORT_TAG = "local:endpoint-port"
+
 
 @dataclass(frozen=True)
 class Settings:

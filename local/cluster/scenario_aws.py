@@ -22,12 +22,8 @@ _SINGLE_FILLERS = 16
 
 def seed_network(ec2: EC2Client, scenario: Scenario) -> SeededNetwork:
     """VPC with an internet gateway; per zone a subnet with a route table and a network ACL of its own."""
-    vpc_id = ec2.create_vpc(CidrBlock=scenario.vpc_cidr, TagSpecifications=[_tags("vpc", scenario.cluster)])["Vpc"][
-        "VpcId"
-    ]
-    ec2.get_waiter("vpc_available").wait(VpcIds=[vpc_id])
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc_id)
+    vpc_id = scenario.vpc_id or _vpc(ec2, scenario)
+    gateway = _gateway_of(ec2, vpc_id)
     for cidr in scenario.extra_cidrs:
         ec2.associate_vpc_cidr_block(VpcId=vpc_id, CidrBlock=cidr)
     group = ec2.create_security_group(
@@ -50,6 +46,21 @@ def seed_network(ec2: EC2Client, scenario: Scenario) -> SeededNetwork:
     )
 
 
+def _vpc(ec2: EC2Client, scenario: Scenario) -> str:
+    tags = _tags("vpc", scenario.cluster)
+    vpc_id = str(ec2.create_vpc(CidrBlock=scenario.vpc_cidr, TagSpecifications=[tags])["Vpc"]["VpcId"])
+    ec2.get_waiter("vpc_available").wait(VpcIds=[vpc_id])
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc_id)
+    return vpc_id
+
+
+def _gateway_of(ec2: EC2Client, vpc_id: str) -> str:
+    filters: Any = [{"Name": "attachment.vpc-id", "Values": [vpc_id]}]
+    [gateway] = ec2.describe_internet_gateways(Filters=filters)["InternetGateways"]
+    return str(gateway["InternetGatewayId"])
+
+
 def seed_cluster(eks: EKSClient, scenario: Scenario, network: SeededNetwork, role_arn: str) -> None:
     """The EKS cluster, and the managed add-on if the scenario wants it. Returns when the cluster is active."""
     eks.create_cluster(
@@ -61,6 +72,7 @@ def seed_cluster(eks: EKSClient, scenario: Scenario, network: SeededNetwork, rol
             "securityGroupIds": [network.security_group],
         },
         accessConfig={"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
+        tags=dict(scenario.endpoint_tags),
     )
     eks.get_waiter("cluster_active").wait(name=scenario.cluster, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     if scenario.managed_addon:

@@ -35,6 +35,8 @@ class Scenario:
         knows nothing of; "karpenter": a NodeClaim for each node; None: nobody, the instances stand alone.
     extra_cidrs: secondary CIDRs of the VPC, such as enough of them to use up its quota.
     cni_environment: environment of aws-node that differs from the add-on's defaults.
+    endpoint_tags: tags of the EKS cluster that tell where its Kubernetes API is, if not at the stack's place.
+    vpc_id: a VPC that is there already, another cluster's for one; `zones` name ranges of it that are free.
     """
 
     cluster: str = "demo"
@@ -51,6 +53,8 @@ class Scenario:
     provisioner: Literal["managed", "self-managed", "karpenter"] | None = None
     extra_cidrs: tuple[str, ...] = ()
     cni_environment: Mapping[str, str] = field(default_factory=dict)
+    endpoint_tags: Mapping[str, str] = field(default_factory=dict)
+    vpc_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,20 @@ import secrets
 import ssl
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
 
-from local.aws.settings import DEFAULT_REGION, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, token_webhook_url
+from local.aws.settings import (
+    DEFAULT_REGION,
+    ENDPOINT_PORT_TAG,
+    ROOT_ACCESS_KEY_ID,
+    ROOT_SECRET_ACCESS_KEY,
+    token_webhook_url,
+)
 from local.pki import ensure_pki
 from local.stack.ports import Ports
 from local.stack.processes import Server, answers
@@ -105,6 +111,21 @@ class Servers:
         )
         server.await_ready(lambda: self.kubeconfig.exists() and self._kubernetes_ready())
         return server
+
+    def beside(self, cluster: str) -> Servers:
+        """The same AWS and Slack, with a place of its own for a further Kubernetes cluster: stop it before these.
+
+        The EKS cluster needs `endpoint_tags`.
+        """
+        folder = self.folder / "beside" / cluster
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pki").symlink_to(self.folder / "pki")
+        ports = replace(self.ports, kubernetes=Ports.free().kubernetes)
+        return replace(self, folder=folder, ports=ports, _running=[])
+
+    @property
+    def endpoint_tags(self) -> dict[str, str]:
+        return {ENDPOINT_PORT_TAG: str(self.ports.kubernetes)}
 
     def start_simulator(self, cluster: str, speed: float, event_bus: str) -> Server:
         return self._server(

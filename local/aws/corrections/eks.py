@@ -13,7 +13,7 @@ from moto.ec2.models import ec2_backends
 
 from local.aws.corrections import eks_addons, eks_cluster_updates, eks_fargate, eks_tokens
 from local.aws.corrections.guard import original, replace
-from local.aws.settings import WEBHOOK_SECRET
+from local.aws.settings import ENDPOINT_PORT_TAG, WEBHOOK_SECRET
 
 if TYPE_CHECKING:
     from local.aws.settings import Settings
@@ -61,7 +61,10 @@ def vpc_of_the_subnets() -> None:
 
 
 def announce_api_server(settings: Settings) -> None:
-    """Give each cluster an endpoint and a CA and make it ACTIVE; without Docker, MiniStack does neither."""
+    """Give each cluster an endpoint and a CA and make it ACTIVE; without Docker, MiniStack does neither.
+
+    The endpoint's port is the stack's, unless the cluster is created with the tag `ENDPOINT_PORT_TAG`.
+    """
     create = original(eks, "_create_cluster")
     clusters = original(eks, "_clusters")
     authority = base64.b64encode(settings.ca_file.read_bytes()).decode()
@@ -69,8 +72,9 @@ def announce_api_server(settings: Settings) -> None:
     def create_cluster(body: dict[str, Any], creator_arn: str | None = None) -> Any:
         answer = create(body, creator_arn)
         if answer[0] < 300:
+            port = (body.get("tags") or {}).get(ENDPOINT_PORT_TAG, settings.eks_endpoint_port)
             clusters[body["name"]].update(
-                endpoint=f"https://localhost:{settings.eks_endpoint_port}",
+                endpoint=f"https://localhost:{port}",
                 certificateAuthority={"data": authority},
                 status="ACTIVE",
                 _auth_token=WEBHOOK_SECRET,

@@ -6,6 +6,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -71,6 +72,17 @@ class Lab:
     @property
     def outputs(self) -> dict[str, str]:
         return self.stack.outputs
+
+    @contextmanager
+    def beside(self, cluster: str) -> Iterator[Lab]:
+        """The same stack with room for a further cluster at the same time; what runs there ends with the block."""
+        other = copy(self)
+        other.stack = copy(self.stack)
+        other.stack.servers = self.stack.servers.beside(cluster)
+        try:
+            yield other
+        finally:
+            other.stack.servers.stop()
 
     # ------------------------------------------------------------------------------------------ executions
     def start(self, cluster: str, **more: str) -> str:

@@ -474,10 +474,10 @@ def test_given_a_free_slot_then_the_node_is_relieved_at_once() -> None:
     assert judged.reason == "1 of 3 ENIs attached: the next ENI comes from the new subnet"
 
 
-def test_given_prefix_mode_without_custom_networking_then_the_nodes_reason_warns_of_dropped_prefixes() -> None:
+def test_given_prefix_mode_without_custom_networking_then_the_node_keeps_its_prefixes_and_is_relieved() -> None:
     [judged] = diagnose(snapshot(prefix_zone(free=0, free_prefixes=0), env=PREFIXES)).nodes
     assert judged.relieved_now
-    assert "may drop its present prefixes" in judged.reason
+    assert judged.reason == "1 of 3 ENIs attached: the next ENI comes from the new subnet"
 
 
 def test_given_a_diagnosis_then_its_evidence_names_subnets_pods_signals_and_the_cni() -> None:

@@ -17,7 +17,7 @@ from ip_remediator.risks.catalogue import CATALOGUE, entry
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, NodeGroup, Webhook
-from ip_remediator.snapshot.model_vpc import Route, Subnet, TransitGateway
+from ip_remediator.snapshot.model_vpc import Peering, Route, Subnet, TransitGateway
 from tests.support.properties import examples
 from tests.unit.support.facts import Part, node, snapshot, subnet, zone
 from tests.unit.support.moving import acl, allow, group, ordinary, ordinary_vpc, risks, rule, user
@@ -62,6 +62,7 @@ def everything_wrong(many: int, **env: str) -> Snapshot:
                     for n in range(many)
                 ),
             ),
+            peerings=(Peering(id="pcx-2", status="active", cidrs=("100.127.0.0/16",), vpc_id="vpc-2"),),
             transit_gateways=(dark,),
             network_acls=(acl("acl-a", *narrow), *(acl(f"acl-{n}", *narrow) for n in range(many))),
             security_groups=(

@@ -74,8 +74,8 @@ def test_given_an_eniconfig_that_no_node_selects_then_its_owner_is_no_risk() -> 
     assert "eniconfigs-owned-by-others" not in risks_of(FULL, elsewhere, env=CUSTOM, first_time=False)
 
 
-def test_given_prefix_mode_then_the_first_turn_is_a_high_risk_and_an_extension_is_none() -> None:
-    assert risks_of(env=PREFIXES)["prefix-mode-existing-nodes"].severity is Severity.HIGH
+def test_given_prefix_mode_then_the_first_turn_is_a_low_risk_and_an_extension_is_none() -> None:
+    assert risks_of(env=PREFIXES)["prefix-mode-existing-nodes"].severity is Severity.LOW
     assert "prefix-mode-existing-nodes" not in risks_of(env=PREFIXES, first_time=False)
 
 

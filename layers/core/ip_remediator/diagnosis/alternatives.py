@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import IPv4Network
+from itertools import islice
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common import tag_names
@@ -16,7 +17,7 @@ from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.diagnosis.node_subnets import cures
 from ip_remediator.diagnosis.reserved import reservation_cures
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, WARM_ENI_TARGET, WARM_IP_TARGET, Cni, Node
+from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, MAX_ENI, WARM_ENI_TARGET, WARM_IP_TARGET, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, free_slots, supports_prefixes
@@ -48,7 +49,12 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
     if verdict in special:
         fitting = tuple(special[verdict](snapshot))
         return (*reservation_cures(snapshot), *fitting) if verdict == "cni_fault" else fitting
-    present = (*reservation_cures(snapshot), *_idle_subnets(snapshot), *_better_use(snapshot))
+    present = (
+        *reservation_cures(snapshot),
+        *_beside_this_cni(snapshot),
+        *_idle_subnets(snapshot),
+        *_better_use(snapshot),
+    )
     return (*present, *ALTERNATIVES)
 
 
@@ -156,6 +162,13 @@ def _for_shared_vpc(snapshot: Snapshot, vpc_id: str, owner: str) -> Iterator[str
     yield "then point ENIConfigs at the shared subnets, which needs no right of the owner"
 
 
+def _beside_this_cni(snapshot: Snapshot) -> Iterator[str]:
+    """For pods that hang on Fargate, Windows and the like, while pods on nodes of this CNI hang as well."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    if any(node.name in hosts and not node.runs_vpc_cni for node in snapshot.nodes):
+        yield from islice(_for_nodes_of_others(snapshot), 1)
+
+
 def _for_nodes_of_others(snapshot: Snapshot) -> Iterator[str]:
     hosts = {pod.node for pod in snapshot.stuck_pods}
     nodes = [node for node in snapshot.nodes if node.name in hosts] or list(snapshot.nodes)
@@ -201,11 +214,20 @@ def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
     hosts = {pod.node for pod in snapshot.stuck_pods}
     cni = snapshot.cni
     full = [node for node in snapshot.nodes if node.name in hosts and free_slots(cni, node) == 0]
-    kinds = sorted({_limits(cni, node) for node in full if node.instance_type})
+    bound = [node for node in full if eni_limit(cni, node) != eni_limit(Cni(), node)]
+    yield from _without_max_eni(cni, bound)
+    kinds = sorted({_limits(cni, node) for node in full if node.instance_type and node not in bound})
     yield "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
     yield from _prefix_delegation(snapshot, full)
     too_high = excesses(snapshot, full, custom_networking=cni.custom_networking)
     yield from (f"keep pods off full nodes: {excess.summary}" for excess in too_high[:_TOLD])
+
+
+def _without_max_eni(cni: Cni, bound: list[Node]) -> Iterator[str]:
+    """For nodes whose type can have more ENIs than the variable allows."""
+    for node in bound[:1]:
+        most = f"{node.instance_type or node.name} can have {eni_limit(Cni(), node)} ENIs"
+        yield f"unset {MAX_ENI}={cni.number(MAX_ENI)} on aws-node, or raise it: {most}"
 
 
 def _prefix_delegation(snapshot: Snapshot, full: list[Node]) -> Iterator[str]:

@@ -67,8 +67,6 @@ def _relief(snapshot: Snapshot, node: Node, *, labelled: bool) -> tuple[bool, st
             f"{attached}, but this ipamd asks for no further ENI while {waiting_for} has room in a full subnet: "
             "replace the node, or update the VPC CNI to 1.18.3 or later with ENABLE_SUBNET_DISCOVERY"
         )
-    if uses_prefixes(cni, node) and not cni.custom_networking:
-        return True, f"{attached}; prefix mode: turning on custom networking may drop its present prefixes"
     return True, f"{attached}: the next ENI comes from the new subnet"
 
 

@@ -299,6 +299,9 @@ def _why_full(cni: Cni, nodes: Sequence[Node]) -> str:
     chosen = cni.number(MAX_ENI)
     if chosen and chosen == eni_limit(cni, nodes[0]) != eni_limit(Cni(), nodes[0]):
         return f"every ENI that MAX_ENI={chosen} allows is attached and full"
+    if others := [eni.id for node in nodes for eni in node.interfaces if eni.unmanaged]:
+        kept = some_of(others, 3)
+        return f"every ENI of the instance type is attached, and full but for those that ipamd leaves to others: {kept}"
     return "every ENI of the instance type is attached and full"
 
 

@@ -1,29 +1,41 @@
-"""ENIConfigs that no node selects, though they name subnets with room: a label is missing, not addresses.
+"""ENIConfigs with room that nodes do not select, while the one they select is missing: a label lacks, not addresses.
 
 Nodes without a label select the ENIConfig `default` (pkg/eniconfig of the VPC CNI, GetNodeSpecificENIConfigName).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.groups import AddressGroup
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EniConfig
 from ip_remediator.snapshot.model_vpc import Subnet
-from ip_remediator.snapshot.node_places import outpost_of
+from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.node_room.limits import uses_prefixes
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
 
 
+def fitting(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig, Subnet]]:
+    """Those that no node selects; else the one that all other nodes of the place select, where it is one."""
+    return unselected(snapshot, group) or _with_room(snapshot, group, _of_neighbours(snapshot, group))
+
+
 def unselected(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig, Subnet]]:
+    """Those that no node selects."""
+    return _with_room(snapshot, group, _unselected_at(snapshot, group))
+
+
+def _with_room(
+    snapshot: Snapshot, group: AddressGroup, configs: Iterable[tuple[EniConfig, Subnet]]
+) -> list[tuple[EniConfig, Subnet]]:
     """Those in whose subnets, at the group's place, each of its nodes can have a new ENI; the roomiest first."""
     need = sum(addresses_of_new_eni(snapshot, node) for node in group.nodes)
     prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
     roomy = []
-    for config, subnet in _unselected_at(snapshot, group):
+    for config, subnet in configs:
         free = free_space(subnet, prefixes=prefixes).addresses
         if free is not None and free >= need:
             roomy.append((-free, config.name, config, subnet))
@@ -33,11 +45,25 @@ def unselected(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig,
 def _unselected_at(snapshot: Snapshot, group: AddressGroup) -> Iterator[tuple[EniConfig, Subnet]]:
     """ENIConfigs that no node selects and whose subnet is at the group's place."""
     selected = {node.selected_eni_config for node in snapshot.nodes if node.runs_vpc_cni}
+    yield from ((config, subnet) for config, subnet in _at(snapshot, group) if config.name not in selected)
+
+
+def _of_neighbours(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig, Subnet]]:
+    """Of several, which one is right only people know: its security groups and routes may be for other pods."""
+    neighbours = [
+        node
+        for node in snapshot.nodes_in(group.zone)
+        if node.runs_vpc_cni and outpost_of_node(snapshot, node) == group.outpost and node not in group.nodes
+    ]
+    selected = {node.selected_eni_config for node in neighbours}
+    return [pair for pair in _at(snapshot, group) if {pair[0].name} == selected]
+
+
+def _at(snapshot: Snapshot, group: AddressGroup) -> Iterator[tuple[EniConfig, Subnet]]:
+    """ENIConfigs whose subnet is at the group's place."""
     for config in snapshot.eni_configs:
         subnet = snapshot.subnet(config.subnet)
-        if subnet is None or config.name in selected:
-            continue
-        if subnet.zone == group.zone and outpost_of(snapshot, subnet) == group.outpost:
+        if subnet and subnet.zone == group.zone and outpost_of(snapshot, subnet) == group.outpost:
             yield config, subnet
 
 

@@ -149,7 +149,7 @@ def require_room_for_cidr(snapshot: Snapshot) -> None:
     vpc, quotas = snapshot.vpc, snapshot.quotas
     if vpc is None:
         return
-    used = len(vpc.cidrs)
+    used = len(vpc.standing_cidrs)
     _check(quotas, f"VPC {vpc.id} has {used} IPv4 CIDRs", "L-83CA0A9D", used, 1, quotas.cidrs_per_vpc, 5)
     for table, routes in sorted(routes_by_table(vpc, certain=True).items()):
         reason = f"route table {table} has {routes} routes that are not propagated, a new CIDR adds its local route to "

@@ -13,7 +13,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis, GroupDiagnosis
 from ip_remediator.diagnosis.groups import AddressGroup, address_groups
-from ip_remediator.diagnosis.unselected import unselected
+from ip_remediator.diagnosis.unselected import fitting
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -119,7 +119,7 @@ def _name(group: GroupDiagnosis) -> str:
 
 
 def _lacking_labels(snapshot: Snapshot, diagnosis: Diagnosis) -> list[tuple[AddressGroup, list[tuple[str, Subnet]]]]:
-    """The groups whose ENIConfig is missing or wrong while others of the zone, with room, are selected by no node.
+    """The groups whose ENIConfig is missing or wrong while the zone has others with room that their nodes could select.
 
     Where nodes select by the label of their zone, which nobody should change, an ENIConfig of that name is the cure:
     the plan writes it for the subnet that is there.
@@ -134,7 +134,7 @@ def _lacking_labels(snapshot: Snapshot, diagnosis: Diagnosis) -> list[tuple[Addr
     if not missing:
         return []
     groups = [group for group in address_groups(snapshot) if (group.zone, group.eni_config) in missing]
-    pairs = [(group, [(config.name, subnet) for config, subnet in unselected(snapshot, group)]) for group in groups]
+    pairs = [(group, [(config.name, subnet) for config, subnet in fitting(snapshot, group)]) for group in groups]
     return [(group, configs) for group, configs in pairs if configs]
 
 
@@ -147,8 +147,10 @@ def label_cures(snapshot: Snapshot, diagnosis: Diagnosis) -> list[str]:
         room = f"{subnet.id} of {group.zone} has {counted(subnet.free or 0, 'free address', 'free addresses')}"
         hosts = [node.name for node in group.nodes]
         more = f" (and the other {len(hosts) - _SHOWN:,} nodes)" if len(hosts) > _SHOWN else ""
+        users = [node for node in snapshot.nodes_in(group.zone) if node.selected_eni_config == name]
+        standing = f"what the other nodes of {group.zone} select" if users else "selected by no node"
         cures.append(
-            f"ENIConfig {name} is selected by no node, and {room}: kubectl label node {' '.join(hosts[:_SHOWN])} "
+            f"ENIConfig {name} is {standing}, and {room}: kubectl label node {' '.join(hosts[:_SHOWN])} "
             f"{key}={name}{more}; new nodes need it as well, or set {ENI_CONFIG_LABEL_DEF} on aws-node to a label that "
             "they bear"
         )

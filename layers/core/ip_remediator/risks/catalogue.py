@@ -46,7 +46,7 @@ CATALOGUE = (
     RiskEntry("zones-without-eniconfig", "nodes can appear in zones without ENIConfig", (HIGH,)),
     RiskEntry("outpost-nodes", "nodes on an Outpost are not served", (LOW, HIGH)),
     RiskEntry("branch-enis-not-discovered", "pods with security groups stay stuck", (MEDIUM,)),
-    RiskEntry("prefix-mode-existing-nodes", "prefix delegation on existing nodes", (HIGH,)),
+    RiskEntry("prefix-mode-existing-nodes", "prefix delegation on existing nodes", (LOW,)),
     RiskEntry("no-eni-for-pods", "nodes keep no ENI for pods, or next to none", (HIGH,)),
     RiskEntry("max-pods-on-new-nodes", "new nodes hold fewer pods", (LOW, MEDIUM)),
     RiskEntry("node-port-support-off", "node ports are turned off in the CNI", (MEDIUM,)),

@@ -13,9 +13,8 @@ _OWN_MAX_PODS = ("karpenter", "self-managed")
 
 
 def prefix_mode(migration: Migration) -> Risk | None:
-    """With prefixes, nodes of today have slots full of old ones; a first turn to custom networking helps new nodes
-    only.
-    """
+    """No release from v1.9.0 to v1.23.1 takes a prefix away that a pod uses (pkg/ipamd, tryUnassignPrefixFromENI and
+    tryUnassignCidrsFromAll: DelIPv4CidrFromStore with force false)."""
     if not (migration.first_time and migration.snapshot.cni.prefix_delegation):
         return None
     holding = sorted(
@@ -24,11 +23,11 @@ def prefix_mode(migration: Migration) -> Risk | None:
     on_nodes = f", {shown(holding)} with prefixes on the primary ENI" if holding else ""
     return Risk(
         id="prefix-mode-existing-nodes",
-        severity=Severity.HIGH,
+        severity=Severity.LOW,
         found=f"ENABLE_PREFIX_DELEGATION=true with custom networking off{on_nodes}",
-        breaks="ipamd may drop the primary ENI's prefixes of existing nodes, and the pods on them with it",
-        remedy="replace the nodes one by one after the change (`kubectl drain`), or choose the strategy "
-        "subnet-discovery, which leaves the primary ENI as it is (VPC CNI 1.18 or later)",
+        breaks="nothing: pods that run keep the primary ENI's prefixes, and ipamd gives back only those without a pod; "
+        "until the nodes are replaced pods live in both ranges",
+        remedy="none is needed; replace the nodes one by one later, where pods shall live in the new range alone",
     )
 
 

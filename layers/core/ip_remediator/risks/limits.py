@@ -56,7 +56,7 @@ def _enis_by_zone(migration: Migration) -> Iterator[tuple[str, int, int, str, st
 
 def _of_vpc(migration: Migration, vpc: Vpc) -> Iterator[tuple[str, int, int, str, str]]:
     quotas = migration.snapshot.quotas
-    yield "CIDRs of the VPC", len(vpc.cidrs) + migration.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"
+    yield "CIDRs of the VPC", len(vpc.standing_cidrs) + migration.new_cidr, quotas.cidrs_per_vpc, "L-83CA0A9D", "vpc"
     for table, routes in sorted(routes_by_table(vpc).items()):
         yield f"routes of {table}", routes + migration.new_cidr, quotas.routes_per_table, "L-93826ACB", "vpc"
     if vpc.subnet_count is not None:

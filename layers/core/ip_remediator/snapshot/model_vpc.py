@@ -283,6 +283,11 @@ class Vpc(Document):
     security_groups: tuple[SecurityGroup, ...] | None = None
     clusters: tuple[str, ...] = ()
 
+    @property
+    def standing_cidrs(self) -> tuple[VpcCidr, ...]:
+        """Without those that failed or are gone, which count for no quota (DescribeVpcs tells of them for a while)."""
+        return tuple(cidr for cidr in self.cidrs if cidr.state in ("associating", "associated", "disassociating"))
+
 
 class LeakedInterface(Document):
     """An ENI that the CNI left behind: status `available`, description `aws-K8S-*`.

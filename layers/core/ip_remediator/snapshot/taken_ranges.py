@@ -38,7 +38,8 @@ class RangeOfOthers:
 def cgnat_of_others(vpc: Vpc) -> list[RangeOfOthers]:
     """The ranges of 100.64.0.0/10 that gateways, peers and routes name, in this order.
 
-    Left out are routes so wide that they only lead out, and ranges inside the VPC's own CIDRs, which gateways learn.
+    Left out are routes so wide that they only lead out, dead ones, and ranges of the VPC's own CIDRs, which gateways
+    learn.
     """
     own = cidrs.networks(cidr.cidr for cidr in vpc.cidrs)
     ranges = [RangeOfOthers(cidr, place) for text, place in _places(vpc) if (cidr := cidrs.network(text))]
@@ -57,7 +58,8 @@ def _places(vpc: Vpc) -> Iterator[tuple[str, str]]:
     for peering in vpc.peerings:
         yield from ((cidr, f"{cidr} of peer {peering.id}") for cidr in peering.cidrs)
     for route in vpc.routes:
-        yield route.destination, describe_route(route)
+        if not _is_dead(vpc, route):
+            yield route.destination, describe_route(route)
 
 
 def describe_route(route: Route) -> str:
@@ -105,19 +107,18 @@ def _perhaps_dropped(gateway: TransitGateway) -> str:
 
 
 def _leads_nowhere(vpc: Vpc, route: Route) -> bool:
-    """The route's target is gone, or it leads to a transit gateway that drops its whole destination.
+    """AWS refuses a CIDR that equals or contains the destination of any route, so a dead one must be wider than any."""
+    return IPv4Network(route.destination).prefixlen < cidrs.LARGEST_PREFIX and _is_dead(vpc, route)
 
-    AWS still refuses a CIDR that equals or contains the destination, so only one wider than any CIDR counts as free.
-    """
-    destination = IPv4Network(route.destination)
-    if destination.prefixlen >= cidrs.LARGEST_PREFIX:
-        return False
+
+def _is_dead(vpc: Vpc, route: Route) -> bool:
+    """The route's target is gone, or it leads to a transit gateway that drops its whole destination."""
     if route.state == "blackhole":
         return True
-    dropped = (
-        cidr for gateway in vpc.transit_gateways if gateway.id == route.target for cidr in gateway.blackholes or ()
-    )
-    return any(destination.subnet_of(IPv4Network(cidr)) for cidr in dropped)
+    destination = cidrs.network(route.destination)
+    gateway = next((gateway for gateway in vpc.transit_gateways if gateway.id == route.target), None)
+    dropped = cidrs.networks(gateway.blackholes or ()) if gateway else []
+    return destination is not None and any(destination.subnet_of(cidr) for cidr in dropped)
 
 
 def _of_list(route: Route) -> str:

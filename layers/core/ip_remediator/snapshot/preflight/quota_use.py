@@ -33,7 +33,7 @@ def routes_by_table(vpc: Vpc, *, certain: bool = False) -> Counter[str]:
         if route.destination not in own and not route.propagated and not (certain and _may_be_propagated(route))
     )
     counts = Counter(route.route_table for route in counted_routes)
-    return Counter({table: routes + len(vpc.cidrs) for table, routes in counts.items()})
+    return Counter({table: routes + len(vpc.standing_cidrs) for table, routes in counts.items()})
 
 
 def _may_be_propagated(route: Route) -> bool:
