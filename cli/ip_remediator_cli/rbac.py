@@ -44,7 +44,7 @@ class Rbac:
         self._dry_run = dry_run
 
     def apply(self, manifest: dict[str, Any]) -> str:
-        """Applies one object on the server's side; returns what was done, or with `dry_run` would be.
+        """Applies one object with server-side apply; returns what was done, or with `dry_run` would be.
 
         Forced: the objects bear the project's name, and an earlier `kubectl apply` of them owns the same fields.
         """

@@ -81,7 +81,9 @@ def test_given_mode_auto_when_the_change_window_is_closed_or_the_days_limit_used
     with tagged(lab, sick, {CHANGE_WINDOW: f"{other_day} 00:00-24:00"}):
         _, incident = reject(lab, lab.start(sick.name))
     assert incident.approval is not None
-    assert incident.approval.why == f"mode auto, but the change window {other_day} 00:00-24:00 is closed: people decide"
+    assert (
+        incident.approval.why == f"mode auto, but the change window {other_day} 00:00-24:00 is closed: needs approval"
+    )
 
     per_day = int(lab.stack.parameters["MaxPerVpcPerDay"])
     limit = DailyLimit(lab._table("IncidentsTableName"), utc_now, per_day)

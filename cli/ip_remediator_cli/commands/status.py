@@ -6,7 +6,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
-from ip_remediator.common.text import counted
+from ip_remediator.common.enums import Outcome
+from ip_remediator.common.text import counted, some_of
 from ip_remediator.incidents.record import Incident
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
@@ -147,7 +148,10 @@ def _rollback(incident: Incident) -> str:
     counts = f"{counted(use.pods, 'pod')} and {counted(use.interfaces, 'ENI')}" if use else ""
     on_block = f"; {counts} on the block at {_time(use.at)}" if use else ""
     way = f"; in the way: {', '.join(use.in_the_way)}" if use and use.in_the_way else ""
-    return f"{latest.state}, asked for by {latest.requested_by}{on_block}{way}"
+    hanging = latest.hanging
+    without = f"; {counted(hanging.number, 'pod')} without an IP address at its end" if hanging else ""
+    named = f": {some_of(hanging.names)}" if hanging and hanging.names else ""
+    return f"{latest.state}, asked for by {latest.requested_by}{on_block}{way}{without}{named}"
 
 
 def _steps(incident: Incident) -> str:
@@ -165,8 +169,8 @@ def _handed_over(incident: Incident) -> str:
 
 def _verification(incident: Incident) -> str:
     verification = incident.verification
-    if verification is None:
-        return ""
+    if verification is None or incident.outcome is Outcome.ROLLED_BACK:
+        return ""  # of addresses that are gone nothing is shown
     pods = [[f"{pod.namespace}/{pod.name}", pod.address, pod.zone, pod.subnet, pod.node] for pod in verification.healed]
     pods += [[name, None, None, None, "still waits"] for name in verification.still_stuck]
     balances = [[subnet.id, subnet.zone, subnet.cidr, subnet.before, subnet.after] for subnet in verification.subnets]

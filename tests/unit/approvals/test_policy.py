@@ -59,7 +59,7 @@ def test_given_auto_and_no_risk_over_the_limit_then_it_goes_ahead():
 def test_given_people_rolled_back_before_then_they_are_asked_in_mode_auto_as_well_and_observe_stays_observe():
     asked = decide(AUTO, [], PLENTY, NOON, "shop-1")
     assert (asked.action, asked.reason) == (NextAction.ASK, AskReason.AFTER_ROLLBACK)
-    assert asked.why == "mode auto, but incident shop-1 was rolled back before: people decide"
+    assert asked.why == "mode auto, but incident shop-1 was rolled back before: needs approval"
     observed = AUTO.model_copy(update={"mode": Mode.OBSERVE})
     assert decide(observed, [], PLENTY, NOON, "shop-1").action is NextAction.OBSERVE
 
@@ -74,7 +74,7 @@ def test_given_a_tag_for_the_strategy_then_it_is_taken_and_a_wrong_one_is_told()
 
 
 def test_given_mode_approve_then_people_are_asked_even_without_a_risk():
-    assert action(Policy(mode=Mode.APPROVE)) == (NextAction.ASK, "mode approve: people decide")
+    assert action(Policy(mode=Mode.APPROVE)) == (NextAction.ASK, "mode approve: needs approval")
 
 
 def test_given_mode_observe_then_nothing_is_changed():
@@ -84,7 +84,7 @@ def test_given_mode_observe_then_nothing_is_changed():
 def test_given_auto_and_a_risk_over_the_limit_then_people_are_asked_and_told_which():
     asked, why = action(AUTO, risk(Severity.HIGH, "external-snat"), risk(Severity.HIGH, "other"))
     assert asked is NextAction.ASK
-    assert why == "mode auto, but the risk external-snat is high (and 1 more): people decide"
+    assert why == "mode auto, but the risk external-snat is high (and 1 more): needs approval"
 
 
 def test_given_a_risk_that_the_cluster_accepts_then_its_severity_does_not_count():
@@ -104,7 +104,7 @@ def test_given_a_closed_change_window_then_people_are_asked():
     policy = with_tags(window="Sat-Sun 08:00-18:00 Europe/Berlin")
     assert action(policy) == (
         NextAction.ASK,
-        "mode auto, but the change window Sat-Sun 08:00-18:00 Europe/Berlin is closed: people decide",
+        "mode auto, but the change window Sat-Sun 08:00-18:00 Europe/Berlin is closed: needs approval",
     )
     assert action(policy, now=datetime(2026, 3, 7, 12, 0, tzinfo=UTC))[0] is NextAction.GO
 

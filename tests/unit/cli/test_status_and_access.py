@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from ip_remediator.common.enums import Mode
-from ip_remediator.incidents.record import Incident
+from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.record import HangingPods, Incident, Rollback, RollbackState
 from ip_remediator_cli.access import GROUPS, check_authentication, endpoint_warnings
 from ip_remediator_cli.commands.status import describe
 from ip_remediator_cli.errors import BadInput, CommandError
 from ip_remediator_cli.rbac import read_manifests
 from ip_remediator_cli.tables import table
-from tests.unit.support.records import OPENED, PLAN
+from tests.unit.support.records import OPENED, PLAN, healed
 
 ONBOARDING = Path(__file__).parents[3] / "onboarding"
 
@@ -33,11 +33,26 @@ def test_given_a_record_that_has_just_been_opened_then_it_is_shown_as_open() -> 
 
 
 def test_given_a_record_with_a_plan_and_a_timeline_then_both_are_shown() -> None:
-    entry = {"what": "approval approved", "by": "U0000ONCALL (on-call)", "detail": "mode approve: people decide"}
+    entry = {"what": "approval approved", "by": "U0000ONCALL (on-call)", "detail": "mode approve: needs approval"}
     timeline = [{"at": "2026-03-01T10:00:01.000000+00:00", **entry}]
     text = describe(incident(plan=PLAN), timeline)
     assert PLAN.block in text
-    assert "2026-03-01T10:00:01   approval approved   U0000ONCALL (on-call)   mode approve: people decide" in text
+    assert "2026-03-01T10:00:01   approval approved   U0000ONCALL (on-call)   mode approve: needs approval" in text
+
+
+def test_given_a_rollback_when_shown_then_no_address_that_is_gone_is_listed_but_the_pods_that_hang() -> None:
+    # given an incident that was healed, whose addresses were rolled back, and a pod that hangs since
+    before = healed()
+    assert "100.64.0.17" in describe(before, [])
+    hanging = HangingPods(at=OPENED, number=1, names=("default/nginx-9",))
+    rollback = Rollback(state=RollbackState.DONE, requested_by="ann", hanging=hanging)
+    gone = before.model_copy(update={"outcome": Outcome.ROLLED_BACK, "rollback": rollback})
+
+    # then status lists no address of before
+    text = describe(gone, [])
+    assert "100.64.0.17" not in text
+    assert "FREE AFTER" not in text
+    assert "1 pod without an IP address at its end: default/nginx-9" in text
 
 
 @pytest.mark.parametrize(

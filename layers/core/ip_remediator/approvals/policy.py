@@ -104,7 +104,7 @@ def decide(
     if policy.mode is Mode.OBSERVE:
         return Decision(NextAction.OBSERVE, "mode observe: nothing is changed")
     if policy.mode is Mode.APPROVE:
-        return Decision(NextAction.ASK, "mode approve: people decide", AskReason.MODE)
+        return Decision(NextAction.ASK, "mode approve: needs approval", AskReason.MODE)
     limit = Severity.parse(policy.auto_max_risk)
     too_high = [risk for risk in risks if risk.severity > limit and risk.id not in policy.accepted_risks]
     obstacles = {
@@ -115,7 +115,7 @@ def decide(
     }
     for reason, obstacle in obstacles.items():
         if obstacle:
-            return Decision(NextAction.ASK, f"mode auto, but {obstacle}: people decide", reason)
+            return Decision(NextAction.ASK, f"mode auto, but {obstacle}: needs approval", reason)
     return Decision(NextAction.GO, f"mode auto: no risk exceeds {policy.auto_max_risk}")
 
 

@@ -50,7 +50,7 @@ def usable_addresses(network: IPv4Network) -> int:
 
 
 def association_refusal(existing: Sequence[IPv4Network], new: IPv4Network) -> str | None:
-    """Why AWS would refuse `new` as a further CIDR beside `existing`, or None when it may be added.
+    """Why AWS would refuse `new` as a secondary CIDR beside `existing`, or None when it may be added.
 
     `existing` are the VPC's CIDRs, the primary one first, as EC2 lists them: the table of restricted ranges depends on
     the range that the primary CIDR lies in. Covers size, overlap and that table; routes and

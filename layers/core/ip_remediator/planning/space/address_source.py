@@ -1,4 +1,4 @@
-"""Where new addresses come from: a CG-NAT CIDR of the VPC, a further CIDR, or an IPAM pool; and how much of it."""
+"""Where new addresses come from: a CG-NAT CIDR of the VPC, a secondary CIDR, or an IPAM pool; and how much of it."""
 
 from __future__ import annotations
 
