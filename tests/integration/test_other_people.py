@@ -23,8 +23,7 @@ THROTTLED = {"service": "eks", "action": "UpdateAddon", "error": "ThrottlingExce
 
 def repoint(cluster: Patient, zone: str, subnet: str) -> None:
     """As a controller syncs an ENIConfig of its own: by server-side apply, with force."""
-    path = f"{ENICONFIGS.path()}/{zone}?fieldManager={ARGO}&force=true"
-    cluster.api.patch(path, eni_config_manifest(zone, subnet), "application/apply-patch+yaml")
+    cluster.api.apply(f"{ENICONFIGS.path()}/{zone}", eni_config_manifest(zone, subnet), ARGO)
 
 
 def cni_is_recorded(lab: Lab, incident: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -41,19 +43,24 @@ def settings(cluster: Patient) -> dict[str, Any]:
     return world
 
 
-def test_given_idle_addresses_on_nodes_when_reclaimed_then_pods_run_and_a_rollback_puts_the_targets_back(
-    lab: Lab,
-) -> None:
+@contextmanager
+def short_of_addresses(lab: Lab) -> Iterator[Patient]:
+    """A node with a spare ENI and two pods, and another that can get no further ENI for its pods."""
     with patient(lab, SPARES, speed=SPEED) as cluster:
-        # given a node with a spare ENI and two pods, and another that can get no further ENI for its pods
         cluster.settle(running=2, stuck=0)
         eventually(
             "both nodes have their spare ENI", lambda: free_addresses(cluster), lambda free: free == 0, seconds=60
         )
-        idle = cluster.seeded.nodes[0].name
-        lab.stack.kubectl("cordon", idle)
+        lab.stack.kubectl("cordon", cluster.seeded.nodes[0].name)
         cluster.scale(12)
         cluster.settle(running=10, stuck=2)
+        yield cluster
+
+
+def test_given_idle_addresses_on_nodes_when_reclaimed_then_pods_run_and_a_rollback_puts_the_targets_back(
+    lab: Lab,
+) -> None:
+    with short_of_addresses(lab) as cluster:
         before = settings(cluster)
 
         # when
@@ -81,3 +88,18 @@ def test_given_idle_addresses_on_nodes_when_reclaimed_then_pods_run_and_a_rollba
         assert settings(cluster) == before
         assert lab.changes(incident.id) == []
         cluster.settle(running=12, stuck=0)
+
+
+def test_given_lowered_targets_whose_rollout_cannot_be_seen_then_they_are_given_back_at_once(lab: Lab) -> None:
+    with short_of_addresses(lab) as cluster:
+        before = settings(cluster)
+        fault = {"user": "ClusterFunction", "action": "watch daemonsets", "status": 403, "times": 100}
+        cluster.api.request("POST", "/_local/faults", body=fault)
+
+        _, incident = remediate(lab, cluster, Outcome.UNDONE, strategy="reclaim-warm")
+
+        assert incident.failure is not None
+        assert incident.failure.step == "Watch the rollout of aws-node"
+        assert settings(cluster) == before
+        assert lab.changes(incident.id) == []
+        lab.message_saying(incident.id, "failed, everything made was removed")

@@ -277,6 +277,17 @@ def test_given_a_state_that_fails_then_the_record_names_it_and_it_is_undone_only
     assert bool(rehearsal.calls("undo")) is undone
 
 
+def test_given_warm_targets_that_do_not_roll_out_then_they_are_given_back(aws: LocalAws, folder: Path) -> None:
+    rehearsal = Rehearsal(aws, folder, "remediate")
+    script = remediation()
+    script["plan"] = [{"returns": {**script["plan"][0]["returns"], "strategy": "reclaim-warm"}}]
+    script["await_rollout"] = [{"raises": "RequestRefused", "message": "node-1 is NotReady"}]
+    rehearsal.run({"cluster": "prod"}, script)
+    [closed] = rehearsal.calls("close")
+    assert (closed["failure"]["step"], closed["outcome"]) == ("Watch the rollout of aws-node", "undone")
+    assert len(rehearsal.calls("undo")) == 2
+
+
 @pytest.mark.parametrize("strategy", ["node-group", "cluster-subnets"])
 @pytest.mark.parametrize(
     ("failing", "outcome", "undone"), [(None, "healed", False), ("RequestRefused", "undone", True)]

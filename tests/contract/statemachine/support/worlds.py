@@ -120,6 +120,9 @@ REMEDIATIONS = {
     ),
     "subnets for the cluster": _remediation(Plan=_planned(strategy="cluster-subnets")),
     "reclaimed warm addresses": _remediation(Plan=_planned(strategy="reclaim-warm")),
+    "warm targets that do not roll out": _remediation(
+        Plan=_planned(strategy="reclaim-warm"), **{"Watch the rollout of aws-node": raising(BOOM)}
+    ),
     "not switched": _remediation(Configure_the_CNI=NO_CNI),
     "switched all the same": _remediation(
         Configure_the_CNI=NO_CNI, **{"Was the CNI switched?": returning({"switched": True})}
