@@ -140,14 +140,18 @@ class Ec2Changes:
             return subnet
         return MadeSubnet(made["SubnetId"], zone, cidr, new=True)
 
-    def _require_visible_conflict(self, vpc_id: str, cidr: str) -> None:
-        """Raises NotYet unless a subnet of the VPC that EC2 lists overlaps `cidr`: what is in the way and not listed
-        may be our own, made by a call whose answer was lost."""
+    def subnets_in(self, vpc_id: str, block: str) -> dict[str, str]:
+        """Id and CIDR of the VPC's subnets that overlap `block`, whoever made them."""
         filters: Any = [{"Name": "vpc-id", "Values": [vpc_id]}]
         with aws_call("DescribeSubnets"):
             pages = self._ec2.get_paginator("describe_subnets").paginate(Filters=filters)
-            listed = [subnet["CidrBlock"] for page in pages for subnet in page["Subnets"]]
-        if not any(IPv4Network(other).overlaps(IPv4Network(cidr)) for other in listed):
+            listed = {subnet["SubnetId"]: subnet["CidrBlock"] for page in pages for subnet in page["Subnets"]}
+        return {id_: cidr for id_, cidr in listed.items() if IPv4Network(cidr).overlaps(IPv4Network(block))}
+
+    def _require_visible_conflict(self, vpc_id: str, cidr: str) -> None:
+        """Raises NotYet unless a subnet of the VPC that EC2 lists overlaps `cidr`: what is in the way and not listed
+        may be our own, made by a call whose answer was lost."""
+        if not self.subnets_in(vpc_id, cidr):
             raise NotYet(f"EC2 says that {cidr} is in use in {vpc_id}, and lists no such subnet yet")
 
     def _subnet_of(self, zone: str) -> MadeSubnet | None:

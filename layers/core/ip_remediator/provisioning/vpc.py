@@ -194,10 +194,21 @@ class Network:
             if change.before is None:
                 if self._is_young(change) and self.ec2.cidr(plan.vpc_id, change.target) is None:
                     raise NotYet(f"{change.target} may still appear in {plan.vpc_id}")
+                self._require_ours_alone(plan.vpc_id, change.target)
                 self.log.require_lock()
                 self.ec2.disassociate_cidr(plan.vpc_id, change.target)
             self.log.undone(change)
         return {"removed": sorted(subnet for subnet in removed if subnet)}
+
+    def _require_ours_alone(self, vpc_id: str, block: str) -> None:
+        """EC2 would only say that the CIDR is in use. Ours may still be listed although they are deleted."""
+        ours = {subnet.id for subnet in self.ec2.subnets()}
+        others = [f"{id_} ({cidr})" for id_, cidr in self.ec2.subnets_in(vpc_id, block).items() if id_ not in ours]
+        if others:
+            raise RequestRefused(
+                f"{block} stays: {some_of(sorted(others))}, which this incident did not make, uses it. Delete it, then "
+                "roll back"
+            )
 
     def _require_cluster_undone(self) -> None:
         """Nothing is deleted that something still points at: ENIConfigs and a CNI that is switched to them, Auto
