@@ -193,12 +193,12 @@ def test_given_a_run_started_by_hand_when_waited_for_then_its_story_and_status_a
 def test_given_what_is_not_there_then_one_line_says_what_to_correct(onboarded: Caller) -> None:
     cases = {
         ("snapshot", "--cluster", "missing"): "--cluster",
-        ("status", "--incident", "missing"): "--incident",
-        ("rollback", "--incident", "missing"): "--incident",
+        ("status", "--incident", "missing"): "check the id",
+        ("rollback", "--incident", "missing"): "check the id",
         ("status", "--cluster", "missing"): "--cluster",
         ("onboard", "--cluster", onboarded.cluster.name, "--stack", "missing"): "--stack",
         ("start", "--cluster", "a/b"): "--cluster",
-        ("close", "missing", "--reason", "a test"): "--incident",
+        ("close", "missing", "--reason", "a test"): "check the id",
     }
     for arguments, named in cases.items():
         [line] = onboarded.run(*arguments, status=2).splitlines()
