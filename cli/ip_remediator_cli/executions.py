@@ -23,7 +23,7 @@ _QUESTIONS = tuple(
 
 
 @dataclass(frozen=True)
-class Ending:
+class ExecutionEnd:
     """How an execution ended; `error` and `cause` are None when it succeeded."""
 
     error: str | None
@@ -46,17 +46,17 @@ class Execution:
         self._sfn = sfn
         self._sleep = sleep
 
-    def ending(self) -> Ending | None:
+    def ending(self) -> ExecutionEnd | None:
         """None while it runs."""
         with aws_call("DescribeExecution"):
             described = self._sfn.describe_execution(executionArn=self.arn)
         if described["status"] == "RUNNING":
             return None
         if described["status"] == "SUCCEEDED":
-            return Ending(None, None)
-        return Ending(described.get("error") or described["status"], _words(described.get("cause") or ""))
+            return ExecutionEnd(None, None)
+        return ExecutionEnd(described.get("error") or described["status"], _words(described.get("cause") or ""))
 
-    def wait(self, seconds: float | None = None) -> Iterator[Ending | None]:
+    def wait(self, seconds: float | None = None) -> Iterator[ExecutionEnd | None]:
         """Its ending again and again, about once a second, until it has one or `seconds` are over."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while True:
@@ -67,7 +67,7 @@ class Execution:
             self._sleep(_POLL_SECONDS)
 
 
-def follow(execution: Execution, records: IncidentRecords, incident: str, shown: int = 0) -> Ending:
+def follow(execution: Execution, records: IncidentRecords, incident: str, shown: int = 0) -> ExecutionEnd:
     """Prints the timeline's events from number `shown` on as they come, until the execution has ended."""
     try:
         for ending in execution.wait():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,16 @@ def test_names_say_what_they_hold(folder: str) -> None:
         if name.strip("_") in RIDDLES
     }
     assert riddles - NAMES_OF_FIELDS == set()
+
+
+def test_a_class_name_means_one_thing() -> None:
+    classes = Counter(
+        name
+        for folder in ("layers/core/ip_remediator", "functions", "cli")
+        for file in (ROOT / folder).rglob("*.py")
+        for name in re.findall(r"^class ([A-Z]\w+)", file.read_text(), re.MULTILINE)
+    )
+    assert [name for name, number in classes.items() if number > 1] == []
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from ip_remediator.incidents.replacement_record import NodeReplacement, NodeStat
 from ip_remediator.node_replacement.rules import (
     CLUSTER_TAG,
     CONSENT_TAG,
-    AutoScalingGroup,
     Candidate,
+    OwningGroup,
     blocking,
     obstacles,
     refusal,
 )
 
-GROUP = AutoScalingGroup("eks-nodes-1", {CLUSTER_TAG: "shop"}, ())
+GROUP = OwningGroup("eks-nodes-1", {CLUSTER_TAG: "shop"}, ())
 POD = NodePod("default", "web-1", "uid-1", False, True, "rs-1", "ReplicaSet", {"app": "web"}, {})
 NODE = Candidate("ip-10-0-0-4", "eu-west-1a", "i-1", "managed", (POD,), GROUP, None)
 BUDGET = Budget("default", "web", {"matchLabels": {"app": "web"}}, allowed=0, desired_healthy=2, current_healthy=2)
@@ -67,7 +67,7 @@ def test_what_cannot_be_replaced_is_told_with_the_remedy(changed: dict[str, Any]
 
 
 def test_a_self_managed_group_is_used_with_its_owners_consent() -> None:
-    group = AutoScalingGroup("workers", {CONSENT_TAG: "shop"}, ())
+    group = OwningGroup("workers", {CONSENT_TAG: "shop"}, ())
     assert obstacles(replace(NODE, provisioner="self-managed", group=group), "shop") == []
 
 

@@ -33,6 +33,12 @@ class OfIncident(Request):
     execution: str | None = None
 
 
+class InZone(OfIncident):
+    """The input of an action that is about one zone."""
+
+    zone: str
+
+
 class Result(Document):
     """The output that a state gets: outcomes and counts only, because lists grow with the cluster and a payload holds
     at most 256 KiB."""
@@ -56,7 +62,7 @@ class Action(Generic[WorkT]):
 
 
 @dataclass(frozen=True)
-class Call(Generic[WorkT]):
+class ActionCall(Generic[WorkT]):
     """An action with its checked input."""
 
     action: Action[WorkT]
@@ -115,7 +121,7 @@ class ActionTable(Generic[WorkT]):
             raise UnknownAction(f"field 'action': {name!r} is none; this function has {', '.join(self._actions)}")
         return self._actions[name]
 
-    def parse(self, event: Mapping[str, Any]) -> Call[WorkT]:
+    def parse(self, event: Mapping[str, Any]) -> ActionCall[WorkT]:
         """The event as a call.
 
         Raises:
@@ -123,4 +129,4 @@ class ActionTable(Generic[WorkT]):
             pydantic.ValidationError: a field is missing or of the wrong type.
         """
         action = self.find(event.get("action"))
-        return Call(action, action.request.model_validate(event))
+        return ActionCall(action, action.request.model_validate(event))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.actions import ActionTable, Effect, InZone, OfIncident, Result
 from ip_remediator.common.actor import ActorField
 from ip_remediator.node_replacement.owners import AutoScalingGroups
 from ip_remediator.node_replacement.replace import NodeReplacer
@@ -24,10 +24,6 @@ class NodesAssessed(Result):
     zones: list[str]
     nodes: int
     pods: int
-
-
-class InZone(OfIncident):
-    zone: str
 
 
 class NodeDrained(Result):

@@ -10,7 +10,7 @@ from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
-from ip_remediator.node_replacement.rules import AutoScalingGroup
+from ip_remediator.node_replacement.rules import OwningGroup
 
 _NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"
 # DescribeAutoScalingInstances takes as many ids at once.
@@ -23,7 +23,7 @@ class AutoScalingGroups:
 
     autoscaling: Any
 
-    def of(self, instances: Iterable[str]) -> dict[str, AutoScalingGroup]:
+    def of(self, instances: Iterable[str]) -> dict[str, OwningGroup]:
         """The group of each instance that is in one."""
         names = self._names(sorted(set(instances)))
         if not names:
@@ -95,8 +95,8 @@ class NodeClaims:
         self.kube.delete(object_path(_NODE_CLAIMS, name))
 
 
-def _group(described: Any) -> AutoScalingGroup:
-    return AutoScalingGroup(
+def _group(described: Any) -> OwningGroup:
+    return OwningGroup(
         name=described["AutoScalingGroupName"],
         tags={tag["Key"]: tag["Value"] for tag in described.get("Tags", [])},
         suspended=tuple(process["ProcessName"] for process in described.get("SuspendedProcesses", [])),

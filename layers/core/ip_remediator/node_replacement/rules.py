@@ -29,7 +29,9 @@ _UNMOVABLE = {
 
 
 @dataclass(frozen=True)
-class AutoScalingGroup:
+class OwningGroup:
+    """The Auto Scaling group that made a node. `suspended`: its suspended processes."""
+
     name: str
     tags: Mapping[str, str]
     suspended: tuple[str, ...]
@@ -44,7 +46,7 @@ class Candidate:
     instance: str
     provisioner: str | None
     pods: tuple[NodePod, ...]
-    group: AutoScalingGroup | None
+    group: OwningGroup | None
     claim: str | None
 
     @property

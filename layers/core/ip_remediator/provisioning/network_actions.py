@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
+from ip_remediator.common.actions import ActionTable, Effect, InZone, OfIncident, Result
 from ip_remediator.common.clock import Clock
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
@@ -42,10 +42,6 @@ class NetworkWork:
         instances = {node.instance_id for node in nodes if node.instance_id}
         enis = LeakedEnis(self.ec2, self.incident.cluster, instances, self.clock)
         return LeakedInterfaces(self.incident, self.incidents, self.log, enis)
-
-
-class InZone(OfIncident):
-    zone: str
 
 
 class LeaksDeleted(Result):

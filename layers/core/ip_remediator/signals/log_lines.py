@@ -26,7 +26,7 @@ from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRec
 from ip_remediator.signals.unwrap import plain_value
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """A line as it was said: `words` are those of the program, without what its shipper put around them."""
 
     words: str
@@ -44,7 +44,7 @@ def may_hold_event(raw: str) -> bool:
 _TEXTS = ("message", "log", "MESSAGE", "msg", "body", "line")
 
 
-def line_of(raw: str, record: object, origin: Origin) -> Line:
+def line_of(raw: str, record: object, origin: Origin) -> LogLine:
     """`record`: the JSON object that `raw` is, or anything else for plain text."""
     if not isinstance(record, dict):
         return _plain(raw, origin.speaker, origin.node)
@@ -77,7 +77,7 @@ _CONTAINERD = re.compile(r'level=\w+ msg="?(?:RunPodSandbox|StopPodSandbox|PullI
 
 def _plain(
     text: str, speaker: Speaker, of_stream: str | None, of_record: str | None = None, zone: str | None = None
-) -> Line:
+) -> LogLine:
     """The line in a text. Of its node a record knows more than the text, and the text more than the stream."""
     text = text[:CLASSIFIED_CHARACTERS]
     if not text.startswith("{"):
@@ -87,10 +87,10 @@ def _plain(
         if syslog:
             speaker = speaker if speaker is not Speaker.UNKNOWN else speaker_of(syslog.group(2))
             node = of_record or _fuller_name(syslog.group(1), of_stream)
-            return Line(text[syslog.end() :], text, speaker, node, zone)
+            return LogLine(text[syslog.end() :], text, speaker, node, zone)
     if speaker is Speaker.UNKNOWN:
         speaker = _speaker_by_form(text)
-    return Line(text, _message_in(text), speaker, of_record or of_stream, zone)
+    return LogLine(text, _message_in(text), speaker, of_record or of_stream, zone)
 
 
 def _fuller_name(host: str, of_stream: str | None) -> str:
@@ -226,7 +226,7 @@ class Judged(NamedTuple):
     reason: DropReason | None = None
 
 
-def judge(line: Line) -> Judged:
+def judge(line: LogLine) -> Judged:
     """What the catalogue makes of a line."""
     lowered = line.words.lower()
     words = occurrences(lowered)
@@ -239,7 +239,7 @@ def judge(line: Line) -> Judged:
     return Judged(wording.cause, wording.strength, wording)
 
 
-def _judge_unknown(line: Line, wording: Wording | None, words: Sequence[Occurrence], lowered: str) -> Judged:
+def _judge_unknown(line: LogLine, wording: Wording | None, words: Sequence[Occurrence], lowered: str) -> Judged:
     """Unknown words go along as evidence only where a sandbox or the CNI failed."""
     of_the_cni = line.speaker is not Speaker.OTHER and any(map(line.words.__contains__, _OF_THE_CNI))
     if of_the_cni and any(map(lowered.__contains__, _FAILURES)):
@@ -251,7 +251,7 @@ def _judge_unknown(line: Line, wording: Wording | None, words: Sequence[Occurren
 
 
 def signal_of(
-    line: Line,
+    line: LogLine,
     *,
     cluster: str | None,
     moment: datetime | None,
