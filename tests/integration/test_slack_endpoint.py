@@ -23,7 +23,7 @@ from tests.integration.support.terminal import typed
 from tests.support.patience import within
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TOPIC = "arn:aws:sns:ap-northeast-2:000000000000:health"
 ON_CALL = "U0000ONCALL"
 
@@ -63,7 +63,9 @@ def test_given_an_endpoint_of_each_kind_when_a_plan_waits_then_it_is_answered_th
             assert "execute-api" in lab.outputs["SlackRequestUrl"]
             assert _unsigned(lab) == 401
             lab.click(message, "details")
-            eventually("the details are in a modal", lambda: incident.id in json.dumps(_views(lab)))
+            plan = lab.incidents.get(incident.id).plan
+            assert plan is not None
+            eventually("the plan is in a modal", lambda: str(plan.block) in json.dumps(_views(lab)))
             lab.click(message, "approve")
         assert lab.end_of(execution).status == "SUCCEEDED"
         assert lab.incidents.get(incident.id).outcome is Outcome.HEALED
