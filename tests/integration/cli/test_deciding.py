@@ -74,7 +74,7 @@ def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_
 
 def test_given_a_lock_whose_incident_nobody_knows_when_unlocked_from_a_terminal_then_it_is_free(lab: Lab) -> None:
     lock = VpcLock(lab.incidents._records.table, utc_now)
-    lock.acquire("vpc-of-nobody", "gone-20260301-120000-abcdef")
-    output = typed(lab, "unlock", "--vpc", "vpc-of-nobody")
+    lock.acquire("vpc-0a1b2c3d4e5f67890", "gone-20260301-120000-abcdef")
+    output = typed(lab, "unlock", "--vpc", "vpc-0a1b2c3d4e5f67890")
     assert "there is no record of it" in output
-    assert lock.holder("vpc-of-nobody") is None
+    assert lock.holder("vpc-0a1b2c3d4e5f67890") is None

@@ -46,3 +46,16 @@ def test_an_idle_month_is_the_benchmarks_own_sum() -> None:
     assert match
     assert match[1] == f"{cost.total(cost.idle_month(1, 3)):.2f}"
     assert match[2] == f"{cost.total(cost.idle_month(1, 3, subnet_metrics=True)):.2f}"
+
+
+def test_the_page_and_the_results_of_the_bench_say_the_same_idle_month() -> None:
+    # given what `make bench` computes for an idle month
+    idle, with_subnets = cost.total(cost.idle_month()), cost.total(cost.idle_month(subnet_metrics=True))
+
+    # then page and results say so, and README's words are about it
+    page, results = (ROOT / "docs" / "costs.md").read_text(), (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    assert f"three subnets is ${idle:.2f}, and ${with_subnets:.2f} with `SweepMetrics=subnets`" in page
+    assert f"| **one idle month** |  | **{idle:.2f}** |" in results
+    assert f"SweepMetrics=subnets it is ${with_subnets:.2f} in all" in results
+    assert "about a dollar a month for a cluster" in " ".join((ROOT / "README.md").read_text().split())
+    assert idle <= 1.0
