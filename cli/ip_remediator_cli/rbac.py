@@ -60,7 +60,7 @@ class Rbac:
         return f"{'unchanged' if same else 'updated':<11}{name}"
 
     def delete(self, manifest: dict[str, Any]) -> str:
-        """Deletes one object if it bears the project's label; returns what was done, or with `dry_run` would be."""
+        """Deletes one object if it has the project's label; returns what was done, or with `dry_run` would be."""
         path = _path(manifest)
         name = f"{manifest['kind']} {manifest['metadata']['name']}"
         present = self._api.find(path)

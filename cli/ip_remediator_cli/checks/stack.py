@@ -104,7 +104,7 @@ class StackDoctor:
             answer = self.aws.client("sts").get_caller_identity()
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if not date:
-            return Finding.unknown("AWS told no time")
+            return Finding.unknown("the answer of AWS has no time")
         apart = abs((utc_now() - parsedate_to_datetime(date)).total_seconds())
         if apart > _CLOCK_SECONDS:
             return Finding.doubtful(f"this machine is {apart:.0f} s apart from AWS", "set its clock")

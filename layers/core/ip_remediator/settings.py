@@ -50,7 +50,7 @@ class IngestSettings(IncidentSettings):
 @dataclass(frozen=True)
 class SweepSettings(IncidentSettings):
     """`sweep_role_arn`: the function's own role, whose access entries say which clusters are onboarded.
-    `forecast_hours`: how near a full subnet must be to be told. `sweep_metrics`: "subnets" or "clusters"."""
+    `forecast_hours`: a subnet that is full within them is reported. `sweep_metrics`: "subnets" or "clusters"."""
 
     signals_queue_url: str
     sweep_role_arn: str

@@ -13,7 +13,7 @@ puts the owner's item on condition that the owner has none. A release is the rev
 count nothing, so an empty ledger is an empty table. Transactions of different /16s share no item and never contend.
 
 All blocks of a scope share a partition key: reading 100.64.0.0/10 is one Query instead of one for each of 64 /16s, and
-the 1,000 write units a second that a partition bears are some 50 reservations a second, where a few a day are made.
+the 1,000 write units a second that a partition takes are some 50 reservations a second, where a few a day are made.
 
 Lost answers are harmless. boto3 repeats a transaction under one ClientRequestToken, which DynamoDB applies once; who
 calls again after that finds the block by its owner.

@@ -1,6 +1,6 @@
 """Health issues that EKS reports of a cluster and its node groups, and which of them are new to people.
 
-    CLUSTER#<name>   HEALTH   `told`: when people were last told of each issue
+    CLUSTER#<name>   HEALTH   `told`: when people were last notified of each issue
 
 EKS checks clusters every few hours and keeps an issue until then, so an issue is announced once, and again after twelve
 hours.

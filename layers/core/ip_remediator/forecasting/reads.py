@@ -47,7 +47,7 @@ class Vpcs:
         if first:
             try:
                 future.set_result(self._ask(vpc_id))
-            except Exception as error:  # told to everyone who waits for it, and raised below
+            except Exception as error:  # passed to everyone who waits for it, and raised below
                 future.set_exception(error)
         return future.result()
 

@@ -1,6 +1,6 @@
 """The free addresses of a subnet in each hour of the last 14 days: one item of under 1 KB in the Incidents table.
 
-    SUBNET#<id>   HISTORY   the lowest free count of each hour; when people were last told that it will be full
+    SUBNET#<id>   HISTORY   the lowest free count of each hour; when people were last notified that it will be full
 
 The counts are unsigned 16-bit numbers, because a subnet has at most 65,531 usable addresses. An item under 1 KB is
 one write unit, and is written only when it changes.

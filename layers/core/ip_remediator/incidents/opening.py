@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ip_remediator.common.clock import Clock
     from ip_remediator.incidents.record import RunRequest
 
-# An open incident whose execution never closed it must not silence the cluster for ever; the state machine's own
+# An open incident whose execution never closed it must not silence the cluster permanently; the state machine's own
 # TimeoutSeconds (24 h) is below this.
 STALE_AFTER = timedelta(hours=26)
 

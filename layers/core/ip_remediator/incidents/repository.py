@@ -307,7 +307,7 @@ class Incidents(IncidentOpener):
             return  # the cluster has a newer incident
 
     def restart_cooldown(self, incident: Incident) -> None:
-        """Starts its cluster's cool-down anew: what pods signal while they are moved belongs to this incident."""
+        """Restarts its cluster's cool-down: what pods signal while they are moved belongs to this incident."""
         values = {":now": self._clock().isoformat(), ":me": incident.id}
         condition = "incident_id = :me AND attribute_exists(closed_at)"
         try:

@@ -23,7 +23,7 @@ class IncidentStarter:
     def take(self, cluster: str, signals: Sequence[Signal]) -> None:
         """Joins the signals of one cluster, and starts the execution of an incident that has none.
 
-        Repeats start nothing: the execution bears the incident's name.
+        Repeats start nothing: the execution has the incident's name.
         """
         joined = self._window.join(signals)
         if joined.start and joined.incident_id:

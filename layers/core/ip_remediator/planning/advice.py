@@ -1,4 +1,4 @@
-"""Settings of the CNI and of nodes that use the present subnets better: computed, told, and never applied.
+"""Settings of the CNI and of nodes that use the present subnets better: computed, shown, and never applied.
 
 Sources: amazon-vpc-cni-k8s, docs/prefix-and-ip-target.md; EKS Best Practices Guide, "Amazon VPC CNI"; Karpenter's
 setting RESERVED_ENIS.

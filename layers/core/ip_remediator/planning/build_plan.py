@@ -199,7 +199,7 @@ def _new_subnet(
 
 
 def _all_by_prefixes(snapshot: Snapshot, zone: str) -> bool:
-    """A reservation for prefixes gives no single address, which nodes on Xen ask for whatever the CNI is told."""
+    """A reservation for prefixes gives no single address, which nodes on Xen ask for whatever the CNI is set to."""
     return snapshot.cni.prefix_delegation and all(
         uses_prefixes(snapshot.cni, node) for node in pod_nodes(snapshot, zone)
     )

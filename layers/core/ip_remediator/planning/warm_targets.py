@@ -1,4 +1,4 @@
-"""Addresses that nodes keep warm and nobody uses: the cheapest rung, told with its numbers and its command.
+"""Addresses that nodes keep warm and nobody uses: the cheapest rung, as advice with its numbers and its command.
 
 `WARM_ENI_TARGET=1`, the default, keeps a whole spare ENI on each node. `WARM_IP_TARGET` with `MINIMUM_IP_TARGET` gives
 it back within minutes, for more EC2 calls whenever pods start (amazon-vpc-cni-k8s, docs/eni-and-ip-target.md). AWS

@@ -1,6 +1,6 @@
 """Writes to a VPC and their undo. Every write is a find-or-create, so that it can be run again after any crash.
 
-What is made bears our tags from the creating call on; nothing without them is deleted (the roles' conditions in
+What is made has our tags from the creating call on; nothing without them is deleted (the roles' conditions in
 `template.yaml` say the same).
 """
 

@@ -112,7 +112,7 @@ class KubeChanges:
         """Deletes an ENIConfig that the incident created. `ours`: the ids of the incident's subnets.
 
         Raises:
-            RequestRefused: it bears another incident's label, or none, or somebody else pointed it elsewhere.
+            RequestRefused: it has another incident's label, or none, or somebody else pointed it elsewhere.
         """
         present = self.eni_config(name)
         if present is None:

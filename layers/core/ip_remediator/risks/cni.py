@@ -108,7 +108,7 @@ def _room(migration: Migration, node: Node) -> int | None:
 
 
 def discovery(migration: Migration) -> Risk | None:
-    """Since v1.18 ipamd looks for tagged subnets, unless it is told not to or custom networking is on."""
+    """Since v1.18 ipamd looks for tagged subnets, unless a setting forbids it or custom networking is on."""
     cni = migration.snapshot.cni
     if migration.strategy != SUBNET_DISCOVERY or (cni.release and cni.subnet_discovery):
         return None

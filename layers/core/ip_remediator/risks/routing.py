@@ -1,7 +1,7 @@
 """Routes out of the VPC: which networks see the pods' own addresses, and whether they can route answers back.
 
 By default the CNI gives traffic that leaves the VPC the node's primary address ("SNAT for Pods" of the EKS User Guide),
-which nothing needs to learn anew. That changes with AWS_VPC_K8S_CNI_EXTERNALSNAT, with
+which nothing has to learn. That changes with AWS_VPC_K8S_CNI_EXTERNALSNAT, with
 AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS, and for nodes that live in the new range themselves.
 """
 

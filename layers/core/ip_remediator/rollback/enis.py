@@ -28,7 +28,7 @@ class EniRelease:
         Settings that another tool owns are not changed: the plan handed them over. ENIs of instances that live in the
         subnets, and EKS's own, do not depend on them.
 
-        By default ipamd keeps a spare ENI on each node for ever, so a rollback that left the warm targets alone would
+        By default ipamd always keeps a spare ENI on each node, so a rollback that left the warm targets alone would
         end only where people replace the nodes.
         """
         settings = draining_settings(self.configuration.environment())

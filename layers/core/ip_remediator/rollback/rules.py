@@ -29,7 +29,7 @@ from ip_remediator.snapshot.model_cluster import (
 )
 
 SHOWN_PODS = 20
-# ipamd keeps a spare ENI per node by default, for ever (shouldRemoveExtraENIs): an ENI that a rollback waits for
+# ipamd keeps a spare ENI per node by default, always (shouldRemoveExtraENIs): an ENI that a rollback waits for
 # leaves only when nothing is to be kept warm. With WARM_ENI_TARGET=0 it still asks for an ENI when none of its
 # addresses is free; MINIMUM_IP_TARGET or WARM_IP_TARGET alone would keep part of the ENI, or let new pods starve.
 _WARM_TARGETS = {"WARM_ENI_TARGET": "1", "WARM_PREFIX_TARGET": "0", "WARM_IP_TARGET": "0", "MINIMUM_IP_TARGET": "0"}
@@ -82,7 +82,7 @@ class BlockInterface(Document):
 
 class PointedEniConfig(Document):
     """An ENIConfig that the incident changed: where it pointed before (None: nowhere), where it points now, and whose
-    label it bears. It is `missing` when it was deleted since."""
+    label it has. It is `missing` when it was deleted since."""
 
     name: str
     before: str | None = None

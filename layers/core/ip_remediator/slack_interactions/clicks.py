@@ -70,7 +70,7 @@ class Clicks:
         self._access = access
 
     def act(self, click: Click) -> str | None:
-        """Does what the button says. Returns what only the person who clicked should be told, if anything: the
+        """Does what the button says. Returns what only the person who clicked should see, if anything: the
         message itself changes when the incident's record does.
 
         Safe to repeat: the first answer to a question counts, and an offer starts one execution.
@@ -150,7 +150,7 @@ def clicks_of(settings: SlackSettings, secret: SlackSecret) -> Clicks:
 
 
 class Worker(Protocol):
-    """Does what a click asks for; returns what only the person who clicked should be told, if anything."""
+    """Does what a click asks for; returns what only the person who clicked should see, if anything."""
 
     def act(self, click: Click) -> str | None: ...
 

@@ -1,6 +1,6 @@
 """Reads everything that a `Snapshot` holds, from EKS, Kubernetes and EC2, the independent parts side by side.
 
-What a verdict or a plan cannot do without fails loudly; what only the preflight looks at is told as unread.
+What a verdict or a plan cannot do without fails loudly; what only the preflight looks at is reported as unread.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def read_addon(eks: EKSClient, cluster: str, unread: ReadFailures) -> ManagedAdd
     """The add-on, or None when aws-node is self-managed.
 
     EKS may refuse to say that there is none: authorisation comes first, and an add-on that is absent has no ARN of the
-    usual form. That is told as unread, and does not end the diagnosis.
+    usual form. That is reported as unread, and does not end the diagnosis.
     """
     try:
         described = Eks(eks, cluster).addon()

@@ -1,6 +1,6 @@
 """Where nodes of the cluster are, and where they can appear: zones, Outposts, and the subnets that launch them.
 
-An Outpost's subnet bears the name of the zone that the Outpost is homed to, and is another place: an ENI of a subnet in
+An Outpost's subnet has the name of the zone that the Outpost is homed to, and is another place: an ENI of a subnet in
 the Region cannot be attached to an instance there (EKS User Guide, "Deploy Amazon EKS on-premises with AWS Outposts").
 """
 

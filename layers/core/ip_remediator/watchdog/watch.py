@@ -50,7 +50,7 @@ class Watchdog:
     give_back: Callable[[str, str, str | None], None]
 
     def sweep(self) -> dict[str, Looked]:
-        """Looks at every incident that is on the list, and has those told again that Slack does not know yet.
+        """Looks at every incident that is on the list, and sends those to Slack again that it does not show yet.
 
         One that cannot be looked at keeps no other from it.
         """

@@ -37,7 +37,7 @@ Json = dict[str, Any]
 class KubernetesUnreachable(ServiceUnavailable):
     """The API server does not answer (in time), or answers that it cannot now.
 
-    `expired`: a resourceVersion or continue token is too old (410); listing anew, a later try gets a fresh one.
+    `expired`: a resourceVersion or continue token is too old (410); a later try lists again and gets a fresh one.
     """
 
     def __init__(self, message: str, *, expired: bool = False) -> None:

@@ -145,7 +145,7 @@ def _own(
 
 
 def _in_pieces(snapshot: Snapshot, options: PlanningOptions, pieces: dict[str, IPv4Network], why: str) -> AddressSource:
-    """One block where the pieces fill one; the space that stays unused is told."""
+    """One block where the pieces fill one; the plan says how much space stays unused."""
     inside = _inside_taken(snapshot, options)
     homes = {cidr for cidr in own_space.own_cidrs(snapshot) if any(piece.subnet_of(cidr) for piece in pieces.values())}
     free = own_space.free_space(own_space.own_cidrs(snapshot), [*own_space.used(snapshot, options), *pieces.values()])

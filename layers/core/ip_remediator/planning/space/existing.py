@@ -1,6 +1,6 @@
 """The second rung: a subnet that is there already, and that somebody meant for pods.
 
-Meant for pods: an ENIConfig points at it that no node selects, or it bears one of the tags `kubernetes.io/role/cni=1`
+Meant for pods: an ENIConfig points at it that no node selects, or it has one of the tags `kubernetes.io/role/cni=1`
 and `eks-ip-remediator:pod-subnet=<cluster>` (or `=shared`).
 """
 

@@ -1,4 +1,4 @@
-"""Subnets of a zone that other nodes of the cluster use and that have room: told with the command, not taken.
+"""Subnets of a zone that other nodes of the cluster use and that have room: shown with the command, not used.
 
 They can serve pods of the nodes in need too (EKS User Guide, "Configure subnet selection for Pod IP addresses"), but
 what they have left is for their own nodes: people decide.

@@ -1,7 +1,7 @@
 """Subnets for nodes, and who launches nodes in them: Karpenter by its tags, Auto Scaling groups, people.
 
 A subnet is made like the full one: same zone, route table, network ACL, public addresses or none. Karpenter finds it
-when it bears the tags of a subnetSelectorTerm of its EC2NodeClass (https://karpenter.sh/docs/concepts/nodeclasses).
+when it has the tags of a subnetSelectorTerm of its EC2NodeClass (https://karpenter.sh/docs/concepts/nodeclasses).
 """
 
 from __future__ import annotations

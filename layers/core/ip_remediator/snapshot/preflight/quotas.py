@@ -22,7 +22,7 @@ CODES: Mapping[str, str] = {
 def read_quotas(client: Any, unread: ReadFailures) -> Quotas:
     """The quotas in force, in one call for all of them; `client` is boto3's of service-quotas.
 
-    One that Service Quotas does not list counts as AWS's default, and is told to `unread`. Raises the errors of
+    One that Service Quotas does not list counts as AWS's default, and gets a line in `unread`. Raises the errors of
     `common.errors`.
     """
     with aws_call("ListServiceQuotas"):
