@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +36,13 @@ def run(*words: str | Path, cwd: Path | None = None, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package alone, not editable: what it needs of others is found beside the tests' own."""
-    folder = tmp_path_factory.mktemp("installed")
-    run(BIN / "uv", "pip", "install", "--quiet", "--no-deps", "--target", folder, ROOT, VIRTUAL_ENV=str(BIN.parent))
+    folder, source = tmp_path_factory.mktemp("installed"), tmp_path_factory.mktemp("source")
+    # A build leaves a folder behind, from which the next one takes what is no longer there.
+    for name in ("cli", "layers"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, source)
+    run(BIN / "uv", "pip", "install", "--quiet", "--no-deps", "--target", folder, source, VIRTUAL_ENV=str(BIN.parent))
     return folder
 
 
