@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.documents import at, first_text, list_at, mapping_at, text_at, time_of
-from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Place, Source, build, cluster_name
+from ip_remediator.signals.model import DropReason, ParsedRecord, Place, Source, build, cluster_name, dropped
 
 # Namespaces whose alarms concern addresses: AWS's Container Insights and the metrics of this project.
 ALARM_NAMESPACES = frozenset({"ContainerInsights", "EksIpRemediator"})
@@ -150,12 +150,12 @@ def _queries(configuration: object) -> list[str]:
 def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> ParsedRecord:
     """The signal of an alarm; `cluster` names the cluster of one that names none."""
     if alarm.state != "ALARM":
-        return Dropped(reason=DropReason.NOT_IN_ALARM)
+        return dropped(DropReason.NOT_IN_ALARM)
     relevant = [metric for metric in alarm.metrics if _concerns_addresses(metric)]
     clusters = _clusters_of(alarm, relevant)
     if clusters is None:
         foreign = alarm.metrics or _queries(alarm.configuration)
-        return Dropped(reason=DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
+        return dropped(DropReason.FOREIGN_NAMESPACE if foreign else DropReason.NO_METRIC)
     return build(
         source=Source.ALARM,
         cluster=_only_one(clusters) if clusters else cluster,
@@ -250,11 +250,11 @@ def signal_of_alert(
 ) -> ParsedRecord:
     """The signal of one alert; `common` are the labels that all alerts of its message have."""
     if at(alert, "status") not in ("firing", None) or text_at(alert, "state") in ("inactive", "pending"):
-        return Dropped(reason=DropReason.NOT_IN_ALARM)
+        return dropped(DropReason.NOT_IN_ALARM)
     labels = {**common, **mapping_at(alert, "labels")}
     texts = [text for text in (*labels.values(), *mapping_at(alert, "annotations").values()) if isinstance(text, str)]
     if not any(_ALERT.search(text[:2_000]) for text in texts):
-        return Dropped(reason=DropReason.FOREIGN_NAMESPACE)
+        return dropped(DropReason.FOREIGN_NAMESPACE)
     began = time_of(at(alert, "startsAt"))
     namespace, pod = text_at(labels, "namespace"), text_at(labels, "pod")
     return build(

@@ -9,7 +9,16 @@ from datetime import datetime
 from ip_remediator.signals.causes import Cause, Speaker, Strength, Wording
 from ip_remediator.signals.documents import at, list_at, mapping_at, text_at, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
-from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Place, Source, build, cluster_name
+from ip_remediator.signals.model import (
+    Affected,
+    DropReason,
+    ParsedRecord,
+    Place,
+    Source,
+    build,
+    cluster_name,
+    dropped,
+)
 
 _SUBNET = re.compile(r"\bsubnet-[0-9a-f]{8,17}\b")
 # EKS puts these names into what it makes: its managed node groups' Auto Scaling groups, eksctl its stacks'.
@@ -57,12 +66,12 @@ def signal_of_call(record: Mapping[str, object], identity: str | None, received_
     """
     affected = _CALLS.get(text_at(record, "eventName") or "")
     if affected is None:
-        return Dropped(reason=DropReason.UNRELATED_CALL)
+        return dropped(DropReason.UNRELATED_CALL)
     words = " ".join(_errors(record))
     by_cni = _made_by_cni(record)
     wording = deciding_wording(words, Speaker.CNI if by_cni else Speaker.OTHER) if words else None
     if wording is None or wording.harmless:
-        return Dropped(reason=DropReason.UNRELATED_CALL)
+        return dropped(DropReason.UNRELATED_CALL)
     request = mapping_at(record, "requestParameters")
     cluster, place = _cluster_of_call(record, request), _place_of_call(request, words, certain=by_cni)
     control_plane = _OF_THE_CONTROL_PLANE.match(text_at(request, "description") or "")
@@ -163,7 +172,7 @@ def signal_of_launch(detail: Mapping[str, object], identity: str | None, receive
     words = text_at(detail, "StatusMessage") or ""
     wording = deciding_wording(words, Speaker.OTHER)
     if wording is None:
-        return Dropped(reason=DropReason.UNRELATED_CALL)
+        return dropped(DropReason.UNRELATED_CALL)
     group = text_at(detail, "AutoScalingGroupName") or ""
     subnets = {*_SUBNET.findall(words), *_SUBNET.findall(text_at(detail, "Details", "Subnet ID") or "")}
     of_eksctl = _GROUP_OF_EKSCTL.match(group)
@@ -197,7 +206,7 @@ def signals_of_health(
         message = text_at(issue, "message") or text_at(issue, "errorMessage") or ""
         wording = _wording_of_issue(code, message)
         if wording is None:
-            yield Dropped(reason=DropReason.UNRELATED_REASON)
+            yield dropped(DropReason.UNRELATED_REASON)
             continue
         resources = [name for name in list_at(issue, "resourceIds") if isinstance(name, str)]
         subnets = tuple(sorted({*_SUBNET.findall(message), *_SUBNET.findall(" ".join(resources[:200]))}))
@@ -231,7 +240,7 @@ def signal_of_aws_health(
     words = " ".join([text_at(detail, "eventTypeCode") or "", *texts])
     wording = deciding_wording(words, Speaker.OTHER)
     if (text_at(detail, "service") or "") != "EKS" or wording is None:
-        yield Dropped(reason=DropReason.UNRELATED_REASON)
+        yield dropped(DropReason.UNRELATED_REASON)
         return
     clusters = _clusters_affected(detail)
     when = time_under(detail, "lastUpdatedTime", "startTime")

@@ -52,14 +52,20 @@ def list_at(document: object, *path: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+_decode = json.JSONDecoder().raw_decode
+_JSON_SPACES = " \t\n\r"
+
+
 def json_value(text: str) -> object:
     """The object or list in a JSON text; None for any other text."""
-    if not text.lstrip().startswith(("{", "[")):
+    text = text.strip(_JSON_SPACES)
+    if not text.startswith(("{", "[")):
         return None
     try:
-        return json.loads(text)
+        value, end = _decode(text)
     except (ValueError, RecursionError):
         return None
+    return value if end == len(text) else None
 
 
 def to_utc(moment: datetime) -> datetime:
@@ -79,6 +85,8 @@ def time_of(value: object) -> datetime | None:
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)
+            if moment.tzinfo is UTC and moment.year >= _FIRST_YEAR:
+                return moment
             return to_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         except ValueError:
             return None

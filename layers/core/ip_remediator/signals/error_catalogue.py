@@ -6,6 +6,7 @@ apart, and the diagnosis decides on facts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
@@ -77,23 +78,34 @@ def _part_of(needle: str) -> str:
     return next((part for part in _COMMON_PARTS if part in needle), needle)
 
 
-_NEEDLES_BY_PART: tuple[tuple[str, tuple[Occurrence, ...]], ...] = tuple(
-    (part, tuple(needle for needle in NEEDLES if _part_of(needle.needle) == part))
-    for part in dict.fromkeys(_part_of(needle.needle) for needle in NEEDLES)
-)
+def _by_part(needles: Sequence[Occurrence]) -> tuple[tuple[str, tuple[Occurrence, ...]], ...]:
+    parts = dict.fromkeys(_part_of(needle.needle) for needle in needles)
+    return tuple((part, tuple(needle for needle in needles if _part_of(needle.needle) == part)) for part in parts)
+
+
+_BY_PART = _by_part(NEEDLES)
+_WORDS_BY_PART = _by_part([needle for needle in NEEDLES if " " not in needle.needle])
 
 
 def _search(text: str) -> tuple[Occurrence, ...]:
     hits: list[Occurrence] = []
-    for part, needles in _NEEDLES_BY_PART:
+    for part, needles in _BY_PART if " " in text else _WORDS_BY_PART:
         if part in text:
             hits += [occurrence for occurrence in needles if occurrence.needle in text]
     return tuple(hits)
 
 
+# Ids of sandboxes and pods, which differ in every text: no needle consists of such signs.
+_ID = re.compile(r"[0-9a-f-]{32,}\\*")
+
+
 # No needle holds a quotation mark or a comma, so a text holds a needle exactly when one of the pieces between them
 # does. These pieces, unlike the texts, are mostly the same: what was found in them is kept.
-_search_once = lru_cache(maxsize=2048)(_search)
+@lru_cache(maxsize=2048)
+def _search_once(piece: str) -> tuple[Occurrence, ...]:
+    return () if _ID.fullmatch(piece) else _search(piece)
+
+
 _LONGEST_IN_PIECES = 2_000
 
 

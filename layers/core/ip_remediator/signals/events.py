@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import chain
 
 from pydantic import ValidationError
 
@@ -29,6 +28,7 @@ from ip_remediator.signals.model import (
     Source,
     UnplacedSignal,
     build,
+    dropped,
     merged,
 )
 from ip_remediator.signals.unwrap import Envelope, cluster_in, find
@@ -73,16 +73,16 @@ def parse_eventbridge(event: object, *, received_at: datetime) -> ParsedRecord:
     """
     detail = at(event, "detail")
     if not isinstance(event, dict) or not isinstance(detail, dict):
-        return Dropped(reason=DropReason.NOT_AN_EVENT)
+        return dropped(DropReason.NOT_AN_EVENT)
     outcomes = _Reader(received_at).eventbridge(event, detail, Envelope())
-    return next(iter(outcomes), Dropped(reason=DropReason.UNKNOWN_SHAPE))
+    return next(iter(outcomes), dropped(DropReason.UNKNOWN_SHAPE))
 
 
 def parse_kubernetes_event(document: object, *, cluster: str | None, received_at: datetime) -> ParsedRecord:
     """The signal in a Kubernetes Event; `cluster` names its cluster where the document names none."""
     event = event_in(document) if isinstance(document, dict) else None
     if event is None:
-        return Dropped(reason=DropReason.UNKNOWN_SHAPE)
+        return dropped(DropReason.UNKNOWN_SHAPE)
     return kubernetes_events.signal_of(event, cluster=cluster, received_at=received_at)
 
 
@@ -94,14 +94,18 @@ def parse_message(
     `groups` maps log groups of their owners to clusters; `cluster` is that of records that name none.
     """
     reader = _Reader(received_at, groups)
-    outcomes = chain.from_iterable(find(document, reader.recognise, Envelope(cluster=cluster)))
-    return _outcomes_or(DropReason.NOT_AN_EVENT, outcomes)
+    return _all_or(DropReason.NOT_AN_EVENT, find(document, reader.recognise, Envelope(cluster)))
 
 
-def _outcomes_or(reason: DropReason, outcomes: Iterator[ParsedRecord]) -> Iterator[ParsedRecord]:
-    """The outcomes, or one drop where there are none."""
-    first = next(outcomes, None) or Dropped(reason=reason)
-    return chain((first,), outcomes)
+def _all_or(reason: DropReason, records: Iterator[Iterable[ParsedRecord]]) -> Iterator[ParsedRecord]:
+    """The outcomes of all records, or one drop where there are none."""
+    nothing = True
+    for outcomes in records:
+        for outcome in outcomes:
+            nothing = False
+            yield outcome
+    if nothing:
+        yield dropped(reason)
 
 
 class _Reader:
@@ -133,13 +137,13 @@ class _Reader:
             return [_parse_own(event, detail, self._received_at)]
         if source == "aws.cloudwatch":
             if kind not in _ALARM_DETAIL_TYPES:
-                return [Dropped(reason=DropReason.UNKNOWN_SHAPE)]
+                return [dropped(DropReason.UNKNOWN_SHAPE)]
             return [self._of_alarm(alarms.of_eventbridge(event, detail), envelope)]
+        exported = event_in(detail)
+        if exported:
+            return [self._of_event(exported, envelope)]
         inner = Envelope(envelope.cluster, first_text(event, "id"))
-        outcomes = self.recognise(detail, inner)
-        if outcomes is not None:
-            return outcomes
-        return _outcomes_or(DropReason.UNKNOWN_SHAPE, chain.from_iterable(find(detail, self.recognise, inner)))
+        return _all_or(DropReason.UNKNOWN_SHAPE, find(detail, self.recognise, inner))
 
     def _of_event(self, event: kubernetes_events.KubernetesEvent, envelope: Envelope) -> ParsedRecord:
         return kubernetes_events.signal_of(event, cluster=envelope.cluster, received_at=self._received_at)
@@ -203,7 +207,7 @@ class _Reader:
         """A confirmation, or a message that is plain text: only Alertmanager's is known. JSON is looked into."""
         message = text_at(document, "Message") or ""
         if document.get("Type") not in ("Notification", None):
-            return [Dropped(reason=DropReason.CONTROL_MESSAGE)]
+            return [dropped(DropReason.CONTROL_MESSAGE)]
         alerts = alarms.alerts_in(message)
         return self._of_alerts(list(alerts), {}, envelope) if alerts else None
 
@@ -241,13 +245,13 @@ def _event_or_none(document: Mapping[str, object], _envelope: Envelope) -> kuber
 def _parse_own(event: object, detail: Mapping[str, object], received_at: datetime) -> ParsedRecord:
     """Our own event carries a `Signal` document; times and id may be left to the envelope."""
     if text_at(event, "detail-type") != OWN_DETAIL_TYPE:
-        return Dropped(reason=DropReason.UNKNOWN_SHAPE)
+        return dropped(DropReason.UNKNOWN_SHAPE)
     sent = time_under(event, "time") or received_at
     defaults = {"first_seen": sent, "last_seen": sent, "id": text_at(event, "id")}
     try:
         signal = typed_by_people(Signal, {**defaults, **detail})
     except ValidationError:
-        return Dropped(reason=DropReason.INVALID_SIGNAL)
+        return dropped(DropReason.INVALID_SIGNAL)
     if signal.first_seen <= signal.last_seen <= received_at:
         return signal
     last = min(signal.last_seen, received_at)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength
 from ip_remediator.signals.documents import first_text, list_at, mapping_at, text_at, time_of, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
-from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Source, build
+from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Source, build, dropped
 
 # What marks a Kubernetes Event in this project's layout for kubernetes-event-exporter (docs/signals.md).
 LAYOUT = "eks-ip-remediator/v1"
@@ -267,14 +267,12 @@ def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datet
     if isinstance(proof, Dropped):
         return proof
     cause, strength = proof
-    launched = any(map(message.__contains__, LAUNCHERS))
-    about_nodes = reason in _ABOUT_NODES or event.kind in _KINDS_OF_NODES or launched
     return build(
         source=Source.KUBERNETES_EVENT,
         cluster=event.cluster or cluster,
         cause=cause,
         strength=strength,
-        affected=Affected.NODES if about_nodes else Affected.PODS,
+        affected=Affected.NODES if _about_nodes(reason, event) else Affected.PODS,
         node=event.node,
         zone=event.zone,
         pod=event.pod,
@@ -285,6 +283,13 @@ def signal_of(event: KubernetesEvent, *, cluster: str | None, received_at: datet
     )
 
 
+def _about_nodes(reason: str, event: KubernetesEvent) -> bool:
+    """Whether it is nodes that cannot start. Reasons of ours are about pods, whatever words their message holds."""
+    if event.kind in _KINDS_OF_NODES or reason in _ABOUT_NODES:
+        return True
+    return reason not in EVENT_REASONS and any(launcher in event.message for launcher in LAUNCHERS)
+
+
 def _proof(reason: str, message: str) -> _Proof | Dropped:
     """What reason and message prove. EC2's codes for a full subnet count under every reason."""
     proven = EVENT_REASONS.get(reason)
@@ -293,7 +298,7 @@ def _proof(reason: str, message: str) -> _Proof | Dropped:
     own_words = reason in EVENT_REASONS and reason not in _ABOUT_NODES
     wording = deciding_wording(message, Speaker.CNI if own_words else Speaker.OTHER)
     if wording and wording.harmless:
-        return Dropped(reason=DropReason.HARMLESS)
+        return dropped(DropReason.HARMLESS)
     if wording and (own_words or wording.said_by is SaidBy.ANYONE):
         return wording.cause, wording.strength
-    return (Cause.OTHER, Strength.WEAK) if own_words else Dropped(reason=DropReason.UNRELATED_REASON)
+    return (Cause.OTHER, Strength.WEAK) if own_words else dropped(DropReason.UNRELATED_REASON)

@@ -11,7 +11,7 @@ from ip_remediator.signals.documents import at, text_at, time_of
 from ip_remediator.signals.kubernetes_events import KubernetesEvent, event_in
 from ip_remediator.signals.kubernetes_events import signal_of as signal_of_event
 from ip_remediator.signals.log_groups import LogGroups, Origin, origin_of
-from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Signal, merged
+from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Signal, dropped, merged
 from ip_remediator.signals.unwrap import (
     MAX_CONTAINERS,
     MAX_INFLATED_BYTES,
@@ -36,7 +36,7 @@ def parse_logs(
     lines whose group and words name none.
     """
     data = text_at(payload, "awslogs", "data")
-    batch = inflate(data) if data is not None else Dropped(reason=DropReason.NOT_AN_EVENT)
+    batch = inflate(data) if data is not None else dropped(DropReason.NOT_AN_EVENT)
     if isinstance(batch, Dropped):
         yield batch
     else:
@@ -48,11 +48,11 @@ def parse_batch(
 ) -> Iterator[ParsedRecord]:
     """The same for the payload's JSON: `{"messageType", "logGroup", "logStream", "logEvents": [...]}`."""
     if text_at(batch, "messageType") == "CONTROL_MESSAGE":
-        yield Dropped(reason=DropReason.CONTROL_MESSAGE)
+        yield dropped(DropReason.CONTROL_MESSAGE)
         return
     events = at(batch, "logEvents")
     if not isinstance(events, list):
-        yield Dropped(reason=DropReason.UNKNOWN_SHAPE)
+        yield dropped(DropReason.UNKNOWN_SHAPE)
         return
     origin = origin_of(text_at(batch, "logGroup") or "", text_at(batch, "logStream") or "", groups)
     for event in events:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
@@ -64,6 +65,8 @@ def _clean(value: object) -> object:
     """One line of printable text: control and format characters (line breaks, bidi overrides) become spaces."""
     if not isinstance(value, str):
         return value
+    if len(value) <= EXCERPT_CHARACTERS and value.isprintable() and "  " not in value:
+        return value.strip(" ")
     head = value[: 4 * EXCERPT_CHARACTERS]
     if not head.isprintable():
         head = "".join(" " if unicodedata.category(char).startswith("C") else char for char in head)
@@ -153,7 +156,7 @@ class UnplacedSignal(_Observation):
     def in_cluster(self, cluster: str | None) -> Signal | Dropped:
         """The signal of `cluster`; a drop where that is no name that EKS allows."""
         if cluster is None or not _matches_cluster(cluster):
-            return Dropped(reason=DropReason.NO_CLUSTER)
+            return dropped(DropReason.NO_CLUSTER)
         return Signal(**self.model_dump(exclude={"cluster", "place"}), cluster=cluster)
 
 
@@ -165,6 +168,12 @@ class Dropped(Document):
     @property
     def tally(self) -> Tally:
         return "Dropped", "reason", self.reason.value
+
+
+@cache
+def dropped(reason: DropReason) -> Dropped:
+    """The drop for `reason`. Nearly all lines of a log are dropped, so each drop is made once."""
+    return Dropped(reason=reason)
 
 
 ParsedRecord = Signal | UnplacedSignal | Dropped
@@ -216,9 +225,11 @@ def build(
     """
     named = cluster_name(cluster)
     if named is None and place is None:
-        return Dropped(reason=DropReason.NO_CLUSTER)
-    last = min(times[1] or times[0] or received_at, received_at)
-    first = min(times[0] or last, last)
+        return dropped(DropReason.NO_CLUSTER)
+    first, last = times
+    last = last or first or received_at
+    last = min(received_at, last)
+    first = first if first and first < last else last
     if identity is None or not _matches_identifier(identity):
         content = f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"
         identity = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
@@ -226,9 +237,9 @@ def build(
         "source": source,
         "cause": cause,
         "strength": strength,
-        "node": _where_allowed(node, _matches_object),
-        "zone": _where_allowed(zone, _matches_object),
-        "pod": _where_allowed(pod, _matches_pod),
+        "node": node if node and _matches_object(node) else None,
+        "zone": zone if zone and _matches_object(zone) else None,
+        "pod": pod if pod and _matches_pod(pod) else None,
         "first_seen": first,
         "last_seen": last,
         "id": identity,
@@ -239,7 +250,3 @@ def build(
     if named is not None:
         return unchecked(Signal, facts)
     return unchecked(UnplacedSignal, facts | {"place": place})
-
-
-def _where_allowed(name: str | None, matches: Callable[[str], object]) -> str | None:
-    return name if name and matches(name) else None

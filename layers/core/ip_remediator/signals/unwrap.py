@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 from ip_remediator.signals.documents import at, first_text, json_value, list_at, mapping_at, text_at
-from ip_remediator.signals.model import Dropped, DropReason, cluster_name
+from ip_remediator.signals.model import DropReason, cluster_name, dropped
 
 # CloudWatch Logs sends at most some MiB per batch; what inflates further is a bomb, and Lambda's memory is bounded.
 MAX_INFLATED_BYTES = 16 * 1024 * 1024
@@ -48,12 +48,12 @@ def inflate(data: str) -> object:
     try:
         text = inflater.decompress(binascii.a2b_base64(data, strict_mode=True), MAX_INFLATED_BYTES)
         if not inflater.eof and len(text) >= MAX_INFLATED_BYTES:
-            return Dropped(reason=DropReason.TOO_LARGE)
+            return dropped(DropReason.TOO_LARGE)
         if len(text) > MAX_CONTAINERS and text.count(b"{") + text.count(b"[") > MAX_CONTAINERS:
-            return Dropped(reason=DropReason.TOO_LARGE)
+            return dropped(DropReason.TOO_LARGE)
         return json.loads(text)
     except (binascii.Error, zlib.error, ValueError, RecursionError):
-        return Dropped(reason=DropReason.UNREADABLE)
+        return dropped(DropReason.UNREADABLE)
 
 
 def find(document: object, recognise: Recognise[_Record], envelope: Envelope = _BARE) -> Iterator[_Record]:
