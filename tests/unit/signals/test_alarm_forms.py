@@ -104,6 +104,9 @@ def test_an_alarm_of_any_form_is_a_weak_signal_of_its_cluster(form: str, wrap: A
 DROPPED = {
     "another namespace": (alarm(metric("AWS/EC2", "CPUUtilization", InstanceId="i-1")), DropReason.FOREIGN_NAMESPACE),
     "another metric of a mixed namespace": (alarm(metric("Kubernetes", "requests", CLUSTER_ID="x")), DropReason.FOREIGN_NAMESPACE),
+    "the CPU of pods": (alarm(metric("ContainerInsights", "pod_cpu_utilization", ClusterName="x")), DropReason.FOREIGN_NAMESPACE),
+    "the CPU of pods in a query": (alarm(query("SELECT MAX(pod_cpu_utilization) FROM \"ContainerInsights\" WHERE ClusterName = 'x'")), DropReason.FOREIGN_NAMESPACE),
+    "a network's bytes": (alarm(metric("ContainerInsights", "node_network_total_bytes", ClusterName="x")), DropReason.FOREIGN_NAMESPACE),
     "nginx through Prometheus": (alarm(metric("ContainerInsights/Prometheus", "nginx_ingress_controller_requests", ClusterName="x")), DropReason.FOREIGN_NAMESPACE),
     "IPAM's pools": (alarm(metric("AWS/IPAM", "PercentAssigned", PoolId="ipam-pool-1")), DropReason.FOREIGN_NAMESPACE),
     "PromQL about something else": (alarm(configuration={"evaluationCriteria": {"promQLCriteria": {"query": 'up{cluster="shop-prod"} == 0'}}}), DropReason.FOREIGN_NAMESPACE),

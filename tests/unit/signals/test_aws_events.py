@@ -189,6 +189,13 @@ def test_aws_health_gives_a_signal_for_each_cluster_that_it_names() -> None:
     ]
 
 
+def test_ekss_words_for_a_subnet_that_is_too_full_count_without_their_code() -> None:
+    words = "One or more of the subnets associated with your cluster does not have enough available IP addresses for Amazon EKS to perform cluster management operations."
+    (signal,) = health("EKS", "AWS_EKS_OPERATIONAL_NOTIFICATION", words, f"{ARN}shop-prod")
+    assert isinstance(signal, Signal)
+    assert (signal.cluster, signal.cause, signal.affected) == ("shop-prod", Cause.SUBNET_FULL, Affected.CLUSTER)
+
+
 @pytest.mark.parametrize(
     ("service", "words"), [("EC2", WORDS), ("EKS", "Kubernetes 1.29 reaches the end of its support")]
 )

@@ -214,6 +214,23 @@ def test_an_event_merged_beside_its_shippers_fields_keeps_its_own() -> None:
     assert (signal.node, signal.pod) == (NODE, POD)
 
 
+@pytest.mark.parametrize("name", ["cluster", "cluster_name", "kube_cluster_name"])
+def test_a_cluster_that_a_shipper_puts_beside_the_events_own_fields_is_read(name: str) -> None:
+    (signal,) = parse_message({**V1, name: "shop-prod"}, received_at=NOW)
+    assert isinstance(signal, Signal)
+    assert signal.cluster == "shop-prod"
+
+
+def test_a_pod_whose_name_is_that_of_a_program_that_starts_nodes_is_a_pod() -> None:
+    # given a sandbox of Karpenter's own pod
+    words = f'networkPlugin cni failed to set up pod "karpenter-6c5-x_karpenter" network: {MESSAGE}'
+    # when
+    (signal,) = read({**V1, "message": words})
+    # then
+    assert isinstance(signal, Signal)
+    assert signal.affected is Affected.PODS
+
+
 def test_the_cluster_that_the_event_names_goes_before_the_envelopes() -> None:
     (signal,) = read(subscription(json.dumps({"log": json.dumps({**V1, "clusterName": "shop-test"}), **SHIPPER})))
     assert isinstance(signal, Signal)

@@ -138,6 +138,7 @@ OTHERS = [
     ("karpenter", '{"error":"RequestLimitExceeded: Request limit exceeded."}'),
     ("cluster-autoscaler", "NetworkInterfaceLimitExceeded: Maximum number of network interfaces exceeded"),
     ("efs-plugin", "NoCredentialProviders: no valid providers in chain"),
+    ("aws-eks-nodeagent", "operation error CloudWatch Logs: PutLogEvents, api error ThrottlingException: Rate exceeded"),
     ("my-app", "Initialization failure: database is down"),
     ("my-app", "WebIdentityErr: failed to retrieve credentials"),
     ("terraform", "error communicating with apiserver: eniconfig: eniconfig is not available"),
@@ -167,6 +168,10 @@ def test_ec2s_codes_for_a_full_subnet_count_whoever_says_them_and_name_no_node(
     assert isinstance(signal, Signal)
     assert (signal.cause, signal.strength, signal.affected) == (cause, Strength.STRONG, affected)
     assert (signal.cluster, signal.node, signal.zone, signal.pod) == ("shop-prod", None, None, None)
+
+
+def test_a_programs_own_words_about_a_pool_of_addresses_are_no_code_of_ec2() -> None:
+    assert program("my-app", "not enough free addresses in pool 7") == Dropped(reason=DropReason.UNRELATED_LINE)
 
 
 KUBELET = [

@@ -139,6 +139,7 @@ SHORT_HOST = NODE.partition(".")[0]
 LINES: dict[str, dict[str, Any]] = {
     "containerd 2.2": lines({"message": CONTAINERD_2, "hostname": NODE, "systemd_unit": "containerd.service"}, DATAPLANE),
     "syslog with a short host name": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
+    "syslog that Fluent Bit has parsed": lines({"host": SHORT_HOST, "ident": "kubelet", "pid": "417", "message": KLOG, "az": "eu-west-1a"}, HOST, f"{NODE}.host.messages"),
     "the kubelet of Ubuntu's snap": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet-eks.daemon[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
     "the log of the CNI plugin": lines({"log": f"2020-03-16T15:02:38.124Z [ERROR] Failed to assign an IP address to pod {NAME}, namespace {NAMESPACE} container 6f"}, DATAPLANE, AWS_NODE),
     "klog in JSON": lines({"message": json.dumps({"caller": "kuberuntime/kuberuntime_manager.go:1", "msg": "CreatePodSandbox for pod failed", "pod": {"name": NAME, "namespace": NAMESPACE}, "err": SANDBOX}), "hostname": NODE, "systemd_unit": "kubelet.service"}, DATAPLANE),

@@ -34,6 +34,8 @@ _METRIC = re.compile(
     r"|kube_pod_status_(?:phase|scheduled|ready)|kube_pod_container_status_waiting|node_status_allocatable_pods"
     r"|node_number_of_running_pods|FreeAddresses|FreePrefixes"
 )
+# Container Insights has metrics of use as well. An alarm on one of them says nothing of addresses.
+_METRIC_OF_USE = re.compile(r"cpu|memory|filesystem|diskio|network|gpu|neuron|_efa_|apiserver|etcd|restarts")
 _CLUSTER_KEYS = (
     "ClusterName",
     "CLUSTER_ID",
@@ -172,13 +174,16 @@ def signal_of(alarm: Alarm, *, cluster: str | None, received_at: datetime) -> Pa
 
 def _concerns_addresses(metric: Metric) -> bool:
     if metric.namespace in ALARM_NAMESPACES:
-        return True
+        return not _METRIC_OF_USE.search(metric.name)
     return metric.namespace in MIXED_NAMESPACES and bool(_METRIC.search(metric.name))
 
 
 def _asks_for_addresses(query: str) -> bool:
-    """Whether a query looks at a namespace that is all about clusters, or at a metric about addresses."""
-    return bool(_METRIC.search(query)) or not ALARM_NAMESPACES.isdisjoint(_QUERY_NAMESPACE.findall(query))
+    """Whether a query looks at a metric about addresses, or of a namespace that is all about clusters."""
+    if _METRIC.search(query):
+        return True
+    selected, _, _ = query.partition(" FROM ")
+    return not ALARM_NAMESPACES.isdisjoint(_QUERY_NAMESPACE.findall(query)) and not _METRIC_OF_USE.search(selected)
 
 
 def _clusters_of(alarm: Alarm, metrics: list[Metric]) -> set[str] | None:

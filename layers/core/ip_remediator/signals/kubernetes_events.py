@@ -17,6 +17,7 @@ from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength
 from ip_remediator.signals.documents import first_text, list_at, mapping_at, text_at, time_of, time_under
 from ip_remediator.signals.error_catalogue import deciding_wording
 from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Source, build, dropped
+from ip_remediator.signals.unwrap import cluster_in
 
 # What marks a Kubernetes Event in this project's layout for kubernetes-event-exporter (docs/signals.md).
 LAYOUT = "eks-ip-remediator/v1"
@@ -116,7 +117,8 @@ def _of_api(document: Mapping[str, object], about: Mapping[str, object], reason:
         name=first_text(about, "name"),
         node=_node_of(document, about),
         zone=first_text(about.get("labels"), ZONE_LABEL),
-        cluster=first_text(document, "clusterName"),
+        # Shippers put it beside the event's own fields, under the names that envelopes have, too.
+        cluster=first_text(document, "clusterName") or cluster_in(document),
         # A repeat is folded into the same object (its count grows): no new observation of another pod.
         uid=first_text(metadata, "uid"),
         first_seen=time_under(document, "firstTimestamp", "deprecatedFirstTimestamp", "eventTime")

@@ -105,11 +105,6 @@ def origin_of(group: str, stream: str, groups: LogGroups) -> Origin:
 def _speaker_of_stream(stream: str) -> Speaker:
     container = _CONTAINER.search(stream)
     if container:
-        return speaker_of_container(container.group(3), container.group(1))
+        return speaker_of(container.group(3))
     unit = _UNIT.search(stream)
     return speaker_of(unit.group(1)) if unit else Speaker.UNKNOWN
-
-
-def speaker_of_container(container: str, pod: str | None) -> Speaker:
-    """A pod of aws-node has containers of other names (aws-eks-nodeagent, the network policy agent)."""
-    return speaker_of("aws-node" if (pod or "").startswith("aws-node-") else container)

@@ -21,7 +21,7 @@ from ip_remediator.signals.error_catalogue import (
     occurrences,
 )
 from ip_remediator.signals.kubernetes_events import LAUNCHERS
-from ip_remediator.signals.log_groups import Origin, speaker_of, speaker_of_container
+from ip_remediator.signals.log_groups import Origin, speaker_of
 from ip_remediator.signals.model import Affected, DropReason, ParsedRecord, Source, build, dropped
 from ip_remediator.signals.unwrap import plain_value
 
@@ -56,7 +56,8 @@ def line_of(raw: str, record: object, origin: Origin) -> LogLine:
     words = first_text(record, *_TEXTS) or text_at(body, "stringValue") or raw
     if ("error" in record or "err" in record) and (error := first_text(record, "error", "err")):
         words = f"{words}: {error}"
-    speaker, node = _speaker_in(record, metadata) or origin.speaker, _node_in(record, metadata)
+    speaker, host = _speaker_in(record, metadata) or origin.speaker, _node_in(record, metadata)
+    node = _fuller_name(host, origin.node) if host else None
     if speaker is Speaker.UNKNOWN and "caller" in record:
         speaker = _speaker_by_form(raw)
     return _plain(words, speaker, origin.node, node, first_text(record, "az", "zone"))
@@ -95,7 +96,7 @@ def _plain(
 
 
 def _fuller_name(host: str, of_stream: str | None) -> str:
-    """Syslog has a host's name with or without its domain."""
+    """Syslog, and what shippers read of it, has a host's name with or without its domain."""
     return of_stream if of_stream and of_stream.startswith(f"{host}.") else host
 
 
@@ -120,7 +121,6 @@ def _speaker_by_form(text: str) -> Speaker:
 
 # --- records of log shippers: Fluent Bit (Container Insights), Fluentd, Vector, the OpenTelemetry Collector, journald
 _CONTAINER_KEYS = ("container_name", "container", "k8s.container.name")
-_POD_KEYS = ("pod_name", "pod", "k8s.pod.name")
 _NODE_KEYS = ("host", "pod_node_name", "node_name", "node", "k8s.node.name")
 _PROGRAM_KEYS = ("systemd_unit", "_SYSTEMD_UNIT", "ident", "SYSLOG_IDENTIFIER", "appname", "program", "unit")
 _HOST_KEYS = ("hostname", "host", "_HOSTNAME", "node_name", "node", "k8s.node.name")
@@ -135,11 +135,7 @@ def _metadata_in(record: Mapping[str, object]) -> tuple[Mapping[str, object], ..
 
 def _speaker_in(record: Mapping[str, object], metadata: Iterable[Mapping[str, object]]) -> Speaker | None:
     """Whose words the record's are, by the container or unit that it names."""
-    parts = (*metadata, record)
-    container = _first_in(parts, _CONTAINER_KEYS)
-    if container:
-        return speaker_of_container(container, _first_in(parts, _POD_KEYS))
-    program = first_text(record, *_PROGRAM_KEYS)
+    program = _first_in((*metadata, record), _CONTAINER_KEYS) or first_text(record, *_PROGRAM_KEYS)
     return speaker_of(program) if program else None
 
 

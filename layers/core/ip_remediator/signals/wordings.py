@@ -40,8 +40,10 @@ WORDINGS: Final[tuple[Wording, ...]] = (
     Wording(
         (
             "subnet does not have enough free addresses",
-            "not enough free addresses in ",
+            "not enough free addresses in subnet",
+            "not enough free addresses in the subnet",
             "have enough available ip addresses for new nodes",
+            "have enough available ip addresses for amazon eks",
         ),
         Cause.SUBNET_FULL,
         _STRONG,
