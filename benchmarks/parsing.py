@@ -5,9 +5,9 @@
 The records are made from those of tests/data/signals: every record has ids, pods, nodes, digests and times of its own,
 and every round has new records, so no text is read twice. CPU time of forty records of a sample, the least of thirty
 rounds, and the mean of a source's samples. Rounds are shorter than the turn that a busy machine gives a process: what
-ran in between would empty the processor's caches. A log payload arrives as base64 and gzip of JSON; whoever reads it must undo both, so its baseline is decompression and
-`json.loads` of what was inside. The lines in it are often JSON again: reading these is our work and stands in no
-baseline.
+ran in between would empty the processor's caches. A log payload arrives as base64 and gzip of JSON; whoever reads it
+must undo both, so its baseline is decompression and `json.loads` of what was inside. The lines in it are often JSON
+again: reading these is our work and stands in no baseline.
 """
 
 from __future__ import annotations

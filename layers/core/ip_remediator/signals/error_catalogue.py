@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple
 
 from ip_remediator.signals.causes import Cause, SaidBy, Speaker, Strength, Wording
@@ -113,8 +112,10 @@ def occurrences(lowered: str) -> list[Occurrence]:
     """The needles of the catalogue that occur in a text in lower case, in the catalogue's order."""
     if len(lowered) > _LONGEST_IN_PIECES:
         return sorted(_search(lowered))
-    pieces = set(lowered.replace(",", '"').split('"'))
-    return sorted(chain.from_iterable(map(_search_once, pieces)))
+    hits: list[Occurrence] = []
+    for piece in lowered.replace(",", '"').split('"'):
+        hits += _search_once(piece)
+    return sorted(hits)
 
 
 def deciding_wording(text: str, speaker: Speaker = Speaker.CNI) -> Wording | None:

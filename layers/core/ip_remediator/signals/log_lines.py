@@ -52,12 +52,12 @@ def line_of(raw: str, record: object, origin: Origin) -> LogLine:
     body = record.get("body")
     if isinstance(body, dict):
         record = {**record, **mapping_at(plain_value(body))}
-    metadata = _metadata_in(record) if "kubernetes" in record or "resource" in record else ()
+    metadata = _metadata_in(record)
     words = first_text(record, *_TEXTS) or text_at(body, "stringValue") or raw
     if ("error" in record or "err" in record) and (error := first_text(record, "error", "err")):
         words = f"{words}: {error}"
-    speaker, host = _speaker_in(record, metadata) or origin.speaker, _node_in(record, metadata)
-    node = _fuller_name(host, origin.node) if host else None
+    speaker = _speaker_in(record, metadata) or origin.speaker
+    node = _node_in(record, metadata, origin.node)
     if speaker is Speaker.UNKNOWN and "caller" in record:
         speaker = _speaker_by_form(raw)
     return _plain(words, speaker, origin.node, node, first_text(record, "az", "zone"))
@@ -128,6 +128,8 @@ _HOST_KEYS = ("hostname", "host", "_HOSTNAME", "node_name", "node", "k8s.node.na
 
 def _metadata_in(record: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
     """The parts of a record in which shippers describe the pod that wrote it."""
+    if "kubernetes" not in record and "resource" not in record:
+        return ()
     resource = mapping_at(record, "resource")
     parts = (mapping_at(record, "kubernetes"), resource, mapping_at(resource, "attributes"))
     return tuple(part for part in parts if part)
@@ -139,8 +141,11 @@ def _speaker_in(record: Mapping[str, object], metadata: Iterable[Mapping[str, ob
     return speaker_of(program) if program else None
 
 
-def _node_in(record: Mapping[str, object], metadata: Iterable[Mapping[str, object]]) -> str | None:
-    return first_text(record, "hostname") or _first_in(metadata, _NODE_KEYS) or first_text(record, *_HOST_KEYS)
+def _node_in(
+    record: Mapping[str, object], metadata: Iterable[Mapping[str, object]], of_stream: str | None
+) -> str | None:
+    host = first_text(record, "hostname") or _first_in(metadata, _NODE_KEYS) or first_text(record, *_HOST_KEYS)
+    return _fuller_name(host, of_stream) if host else None
 
 
 def _first_in(parts: Iterable[Mapping[str, object]], keys: tuple[str, ...]) -> str | None:

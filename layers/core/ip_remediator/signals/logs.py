@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from ip_remediator.signals import log_lines
-from ip_remediator.signals.documents import at, text_at, time_of
+from ip_remediator.signals.documents import at, first_text, text_at, time_of
 from ip_remediator.signals.kubernetes_events import KubernetesEvent, event_in
 from ip_remediator.signals.kubernetes_events import signal_of as signal_of_event
 from ip_remediator.signals.log_groups import LogGroups, Origin, origin_of
@@ -61,7 +61,9 @@ def parse_batch(
 
 def parse_line(event: object, origin: Origin, received_at: datetime, cluster: str | None = None) -> ParsedRecord:
     """One log event `{"id", "timestamp", "message"}`; `cluster` is that of a line whose group and words name none."""
-    raw = text_at(event, "message") or ""
+    if not isinstance(event, dict):
+        event = {}
+    raw = first_text(event, "message") or ""
     record = log_lines.record_in(raw)
     if log_lines.may_hold_event(raw) and (exported := exported_event(record or json_in(raw), origin.cluster)):
         exported_one, envelope = exported
@@ -70,8 +72,8 @@ def parse_line(event: object, origin: Origin, received_at: datetime, cluster: st
         log_lines.line_of(raw, record, origin),
         # What a program writes may name a cluster of its own: the group knows better.
         cluster=origin.cluster or (cluster_in(record) if isinstance(record, dict) else None) or cluster,
-        moment=time_of(at(event, "timestamp")),
-        identity=text_at(event, "id"),
+        moment=time_of(event.get("timestamp")),
+        identity=first_text(event, "id"),
         received_at=received_at,
     )
 

@@ -226,10 +226,8 @@ def build(
     named = cluster_name(cluster)
     if named is None and place is None:
         return dropped(DropReason.NO_CLUSTER)
-    first, last = times
-    last = last or first or received_at
-    last = min(received_at, last)
-    first = first if first and first < last else last
+    last = min(times[1] or times[0] or received_at, received_at)
+    first = min(times[0] or last, last)
     if identity is None or not _matches_identifier(identity):
         content = f"{source}|{named}|{cause}|{node}|{pod}|{first}|{excerpt}"
         identity = hashlib.sha256(content.encode(errors="replace")).hexdigest()[:32]
@@ -237,9 +235,9 @@ def build(
         "source": source,
         "cause": cause,
         "strength": strength,
-        "node": node if node and _matches_object(node) else None,
-        "zone": zone if zone and _matches_object(zone) else None,
-        "pod": pod if pod and _matches_pod(pod) else None,
+        "node": _where_allowed(node, _matches_object),
+        "zone": _where_allowed(zone, _matches_object),
+        "pod": _where_allowed(pod, _matches_pod),
         "first_seen": first,
         "last_seen": last,
         "id": identity,
@@ -250,3 +248,7 @@ def build(
     if named is not None:
         return unchecked(Signal, facts)
     return unchecked(UnplacedSignal, facts | {"place": place})
+
+
+def _where_allowed(name: str | None, matches: Callable[[str], object]) -> str | None:
+    return name if name and matches(name) else None
