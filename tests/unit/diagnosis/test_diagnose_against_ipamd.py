@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.planning.options import PlanningOptions
+from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.strategies import RequestedStrategy
 from ip_remediator.snapshot.node_room.pools import growth_options
 from local.cluster.ipamd.settings import NodeLimits
 from tests.unit.support.ipamd_world import Host, Range, World
+from tests.unit.support.plans import first_plan
 
 CUSTOM = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 POD_SUBNET, NEW_SUBNET = "subnet-pods", "subnet-new"
@@ -30,7 +34,10 @@ def worlds(draw: st.DrawFn) -> World:
                 [
                     {},
                     {"WARM_ENI_TARGET": "0"},
+                    {"WARM_ENI_TARGET": "2"},
                     {"WARM_IP_TARGET": "1"},
+                    {"WARM_IP_TARGET": "9"},
+                    {"WARM_IP_TARGET": "1", "MINIMUM_IP_TARGET": "30"},
                     {"WARM_IP_TARGET": "2", "MINIMUM_IP_TARGET": "4"},
                     {"MINIMUM_IP_TARGET": "3"},
                     {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "1"},
@@ -39,8 +46,19 @@ def worlds(draw: st.DrawFn) -> World:
                 ]
             )
         ),
-        **draw(st.sampled_from([{}, {}, {"ENABLE_SUBNET_DISCOVERY": "false"}])),
+        **draw(
+            st.sampled_from(
+                [
+                    {},
+                    {},
+                    {"ENABLE_SUBNET_DISCOVERY": "false"},
+                    {"DISABLE_NETWORK_RESOURCE_PROVISIONING": "true"},
+                    {"MAX_ENI": "2"},
+                ]
+            )
+        ),
     }
+    most = int(env.get("MAX_ENI", 5))
     custom = draw(st.booleans())
     ranges = [draw(subnet("subnet-home", "10.0.0.0"))]
     if draw(st.booleans()):
@@ -50,12 +68,22 @@ def worlds(draw: st.DrawFn) -> World:
         env[CUSTOM] = "true"
         ranges.append(draw(subnet(POD_SUBNET, "10.0.2.0")))
     hosts = [
-        Host(f"node-{number}", "subnet-home", NodeLimits(draw(st.integers(1, 5)), draw(st.integers(2, 6)), MANY),
-             draw(st.integers(0, 14)))
+        Host(f"node-{number}", "subnet-home", draw(limits(most)), draw(st.integers(0, 14)))
         for number in range(draw(st.integers(1, 3)))
-    ]  # fmt: skip
+    ]
     assume(len(ranges[0].free) >= len(hosts))
     return World(ranges, hosts, env, POD_SUBNET if custom else None)
+
+
+def limits(most_enis: int) -> st.SearchStrategy[NodeLimits]:
+    """Of a small instance type, some of them on Xen, which has no prefixes."""
+    return st.builds(
+        NodeLimits,
+        max_enis=st.integers(1, most_enis),
+        slots_per_eni=st.integers(2, 6),
+        max_pods=st.just(MANY),
+        prefixes_supported=st.sampled_from([True, True, False]),
+    )
 
 
 @st.composite
@@ -127,3 +155,33 @@ def test_given_a_world_at_rest_when_it_is_cured_then_pods_get_addresses_where_an
     after = world.stuck()
     for name, missing in before.items():
         assert (after.get(name, 0) < missing) == (name in relieved), (name, result)
+
+
+def discover(world: World) -> None:
+    """What a plan by subnet discovery does."""
+    world.ec2.ranges[NEW_SUBNET] = Range(
+        NEW_SUBNET,
+        IPv4Network("100.64.0.0/22"),
+        {"kubernetes.io/role/cni": "1", "cni.networking.k8s.aws/cluster/shop": "shared"},
+    )
+
+
+@given(worlds(), st.sampled_from(["custom-networking", "subnet-discovery"]))
+def test_given_a_plan_when_it_is_carried_out_then_at_least_as_many_pods_are_healed_as_it_promised(
+    world: World, strategy: RequestedStrategy
+) -> None:
+    # given
+    result, before = judged(world), sum(world.stuck().values())
+    assume(result.curable)
+    try:
+        made = first_plan(world.snapshot(), PlanningOptions(strategy=strategy))
+    except CannotPlan:
+        assume(False)
+    event(f"{made.strategy} promises {'some' if made.heals_now else 'none'} of {'some' if before else 'none'}")
+
+    # when
+    discover(world) if made.strategy == "subnet-discovery" else cure(world)
+    world.settle()
+
+    # then
+    assert before - sum(world.stuck().values()) >= made.heals_now, (made.expectation, result.summary)

@@ -15,6 +15,7 @@ from ip_remediator.risks.model import Severity
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 from tests.unit.support.corpus import FOLDER
+from tests.unit.support.facts import snapshot, zone
 from tests.unit.support.plans import first_plan
 
 
@@ -110,3 +111,17 @@ def test_given_two_node_classes_of_a_zone_then_the_full_one_alone_gets_a_subnet_
     assert [recipient.name for recipient in made.recipients] == ["edge"]
     [subnet] = made.subnets
     assert (subnet.route_table, subnet.public_addresses, subnet.tags) == ("rtb-pub", True, {"tier": "public"})
+
+
+@pytest.mark.parametrize(
+    ("env", "now", "rest"),
+    [
+        ({"MINIMUM_IP_TARGET": "8"}, 3, ", 6 on node-a0 not before WARM_IP_TARGET is set"),
+        ({"MINIMUM_IP_TARGET": "8", "WARM_IP_TARGET": "1"}, 9, ""),
+    ],
+)
+def test_given_a_minimum_target_alone_then_no_more_pods_are_promised_than_it_lets_ipamd_ask_for(
+    env: dict[str, str], now: int, rest: str
+) -> None:
+    made = first_plan(snapshot(zone("a", stuck=9, enis=(6,)), env=env))
+    assert (made.heals_now, made.expectation) == (now, f"heals {now} of 9 pods now{rest}")

@@ -295,7 +295,7 @@ def test_given_an_ipamd_that_waits_for_a_full_subnet_then_its_node_is_to_be_repl
 
 
 def test_given_a_node_that_a_setting_holds_back_then_its_pods_are_not_promised() -> None:
-    env = {"MINIMUM_IP_TARGET": "6"}
+    env = {"MINIMUM_IP_TARGET": "7"}
     facts = snapshot(zone("a", free=0, stuck=1, enis=(6, 6)), zone("b", free=0, stuck=2, enis=(6,)), env=env)
     assert first_plan(facts).expectation == ("heals 2 of 3 pods now, 1 on node-a0 not before WARM_IP_TARGET is set")
 

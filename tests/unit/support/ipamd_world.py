@@ -295,6 +295,7 @@ class World:
             addresses_per_eni=host.limits.slots_per_eni + 1,
             max_pods=host.limits.max_pods,
             pods=host.served,
+            supports_prefixes=host.limits.prefixes_supported,
             eni_config=ZONE,
             interfaces=tuple(
                 NetworkInterface(

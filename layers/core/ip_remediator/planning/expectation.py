@@ -22,11 +22,12 @@ from ip_remediator.snapshot.node_room.limits import (
     pods_that_fit,
     uses_prefixes,
 )
-from ip_remediator.snapshot.node_room.pools import Hindrance, hindrance, pool_of
+from ip_remediator.snapshot.node_room.pools import Hindrance, hindrance, largest_pool, pool_of
 
 _NAMED = 5
 _REPLACED = "after replacing {}"
 _FURTHER_NODES = "on further nodes"
+_WITHOUT_TARGET = "on {} not before WARM_IP_TARGET is set"
 # The plan is kept in one item of at most 400 KB.
 _LISTED = 500
 
@@ -116,6 +117,8 @@ def _beyond_room(snapshot: Snapshot, relieved: Iterable[Node], waiting: Mapping[
     """The pods for which the new ENIs of their node have no address left, in number and words."""
     beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in relieved}
     full = _hosts(name for name, pods in beyond.items() if pods > 0)
+    if largest_pool(snapshot.cni) is not None:
+        return sum(beyond[name] for name in full), _WITHOUT_TARGET.format(_named(full))
     return sum(beyond[name] for name in full), f"only {_FURTHER_NODES}: the ENIs of {_named(full)} hold no more"
 
 
@@ -139,7 +142,9 @@ def _room_of_successor(snapshot: Snapshot, name: str, needed: BlockRequirement) 
     fitting = pods_that_fit(snapshot.cni, node, custom_networking=custom) if node else None
     if node is None or fitting is None or not node.interfaces:
         return None
-    return max(0, fitting - HOST_NETWORK_PODS - (pool_of(snapshot, node) if node.pods is None else node.pods))
+    most = largest_pool(snapshot.cni)
+    holds = fitting - HOST_NETWORK_PODS if most is None else min(fitting - HOST_NETWORK_PODS, most)
+    return max(0, holds - (pool_of(snapshot, node) if node.pods is None else node.pods))
 
 
 def _on_nodes_not_relieved(
@@ -174,7 +179,7 @@ def _comes_with(snapshot: Snapshot, node: Node) -> str:
         return "if {} can take another ENI, which is unknown"
     match hindrance(snapshot, node) if slots else None:
         case Hindrance.MINIMUM_IP_TARGET:
-            return "on {} not before WARM_IP_TARGET is set"
+            return _WITHOUT_TARGET
         case Hindrance.CORDONED:
             return "on {} not before they are uncordoned, or replaced"
     return _REPLACED
@@ -194,7 +199,14 @@ def _room(snapshot: Snapshot, node: Node) -> int:
     if addresses is None:
         return len(snapshot.stuck_pods)
     per_slot = PREFIX_SIZE if uses_prefixes(snapshot.cni, node) else 1
-    return (free_slots(snapshot.cni, node) or 0) * (addresses - 1) * per_slot
+    on_enis = (free_slots(snapshot.cni, node) or 0) * (addresses - 1) * per_slot
+    most = largest_pool(snapshot.cni)
+    return on_enis if most is None else min(on_enis, _in_whole(per_slot, most - pool_of(snapshot, node)))
+
+
+def _in_whole(per_slot: int, addresses: int) -> int:
+    """ipamd asks for whole prefixes, the last of which can hold more than it is short of."""
+    return -(-addresses // per_slot) * per_slot
 
 
 def _now(count: int, total: int) -> str:

@@ -20,6 +20,7 @@ from ip_remediator.snapshot.model_cluster import (
     PREFIX_SIZE,
     WARM_IP_TARGET,
     WARM_PREFIX_TARGET,
+    Cni,
     NetworkInterface,
     Node,
 )
@@ -111,14 +112,21 @@ def hindrance(snapshot: Snapshot, node: Node) -> Hindrance | None:
     if cni.not_provisioning:
         return Hindrance.NOT_PROVISIONING
     if node.interfaces:
-        # README of the CNI, note 2 on MINIMUM_IP_TARGET: so many addresses without WARM_IP_TARGET, and never more.
-        minimum = 0 if cni.number(WARM_IP_TARGET) else cni.number(MINIMUM_IP_TARGET)
-        if minimum and pool_of(snapshot, node) >= minimum:
+        most = largest_pool(cni)
+        if most is not None and pool_of(snapshot, node) >= most:
             return Hindrance.MINIMUM_IP_TARGET
     # isENIAttachmentAllowed, isNodeNonSchedulable
     if node.unschedulable and not cni.flag(MANAGE_ENIS_NON_SCHEDULABLE):
         return Hindrance.CORDONED
     return None
+
+
+def largest_pool(cni: Cni) -> int | None:
+    """How many addresses ipamd asks for and then for no more; None: as many as pods need.
+
+    README of the CNI, note 2 on MINIMUM_IP_TARGET: so many without WARM_IP_TARGET, and never more.
+    """
+    return None if cni.number(WARM_IP_TARGET) else cni.number(MINIMUM_IP_TARGET) or None
 
 
 def describe_hindrance(snapshot: Snapshot, obstacle: Hindrance) -> str:
