@@ -60,14 +60,39 @@ def test_given_a_healed_cluster_when_rolled_back_with_evictions_then_everything_
         ended = roll_back(lab, incident.id, confirmed=True, evict=True)
 
         assert ended.status == "SUCCEEDED", ended
+        assert_rolled_back(lab, incident)
         cluster.settle(running=8, stuck=2)
         assert dump(cluster) == before
-        assert lab.changes(incident.id) == []
-        record = lab.incidents.get(incident.id)
-        assert record.outcome is Outcome.ROLLED_BACK
-        assert record.rollback is not None
-        assert record.rollback.state is RollbackState.DONE
-        assert record.steps[Step.ROLLBACK].state is StepState.DONE
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_given_nobody_on_the_block_any_more_when_rolled_back_without_evictions_then_everything_is_as_before(
+    lab: Lab, setup: str
+) -> None:
+    scenario, custom_networking = SETUPS[setup]
+    with stricken(lab, scenario, custom_networking=custom_networking) as cluster:
+        before = dump(cluster)
+        incident = healed(lab, cluster)
+        # the youngest pods go first, which are those on the block
+        cluster.scale(8)
+        eventually("nobody is on the block", cluster.moved, lambda moved: not moved)
+
+        ended = roll_back(lab, incident.id, confirmed=True)
+
+        assert ended.status == "SUCCEEDED", ended
+        assert_rolled_back(lab, incident)
+        cluster.scale(10)
+        cluster.settle(running=8, stuck=2)
+        assert dump(cluster) == before
+
+
+def assert_rolled_back(lab: Lab, incident: Incident) -> None:
+    assert lab.changes(incident.id) == []
+    record = lab.incidents.get(incident.id)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.rollback is not None
+    assert record.rollback.state is RollbackState.DONE
+    assert record.steps[Step.ROLLBACK].state is StepState.DONE
 
 
 def test_given_an_eni_that_the_cni_leaked_in_our_subnet_when_rolled_back_with_evictions_then_it_is_deleted(
