@@ -57,19 +57,27 @@ def run(
     for number in numbers:
         rng.seed(f"{seed}/{source.name}/{number}")
         made = source.make(rng)
-        begun = time.process_time()
+        begun = time.monotonic()
         try:
             report.outcomes.update(source.read(made))
         except Exception as error:
             shown = repr(made)[:2_000]
             raise Broken(f"{source.name}, seed {seed}, input {number}: {error!r}\n{shown}") from error
-        ended = time.process_time()
+        ended = time.monotonic()
         report.slowest = max(report.slowest, ended - begun)
-        if ended - begun > LIMIT_SECONDS:
-            raise Broken(f"{source.name}, seed {seed}, input {number}: took {ended - begun:.1f} s")
+        # Where the clock of CPU time is a call to the kernel, asking it takes longer than reading an input.
+        if ended - begun > LIMIT_SECONDS and (seconds := _of_cpu(source, made)) > LIMIT_SECONDS:
+            raise Broken(f"{source.name}, seed {seed}, input {number}: took {seconds:.1f} s")
         report.inputs += 1
-        report.seconds = ended - started
-        if time.monotonic() > deadline:
+        if ended > deadline:
             break
         progress(report)
+    report.seconds = time.process_time() - started
     return report
+
+
+def _of_cpu(source: Source, made: object) -> float:
+    """The CPU time of reading an input once more, whatever else the machine does."""
+    begun = time.process_time()
+    list(source.read(made))
+    return time.process_time() - begun
