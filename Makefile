@@ -77,11 +77,11 @@ validate: setup ## walk the state machines on two implementations of the States 
 fuzz: setup ## hostile inputs for everything that reads what others wrote (INPUTS=200000 for each source, SEED=…, SECONDS=900)
 	@python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
-# Each worker has a stack of its own. An id of the table runs one case again; PAGE=1 writes docs/reliability.md.
-faults: setup ## every single fault at every call of a remediation and its rollbacks (CASE=<id>, SECONDS=3500, SEED=…, PAIRS=2000, WORLDS=new-cidr, WORKERS=3, WRITES=1, PAGE=1)
-	@python -m tests.faults $(if $(CASE),--case $(CASE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(PAIRS),--pairs $(PAIRS)) $(if $(WORLDS),--worlds $(WORLDS)) $(if $(WORKERS),--workers $(WORKERS)) \
-	  $(if $(WRITES),--writes) $(if $(PAGE),--page)
+# An id of the table runs one case again; with WHOLE=1 on the whole stack. PAGE=1 writes docs/reliability.md.
+faults: setup ## every single fault at every call of a remediation and its rollbacks (CASE=<id>, WHOLE=1, SHARE=0.1, SEED=…, PAIRS=2000, WORLDS=new-cidr, WORKERS=2, WRITES=1, PAGE=1)
+	@python -m tests.faults $(if $(CASE),--case $(CASE)) $(if $(WHOLE),--whole) $(if $(SHARE),--share $(SHARE)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(WORLDS),--worlds $(WORLDS)) \
+	  $(if $(WORKERS),--workers $(WORKERS)) $(if $(WRITES),--writes) $(if $(PAGE),--page)
 
 bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round)
 	@python -m benchmarks $(if $(QUICK),--quick)

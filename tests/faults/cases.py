@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
@@ -13,8 +12,6 @@ FOR_THE_RUN = 100_000
 RUNS = ("remediation", "rollback", "rollback-evict")
 WORLDS = ("new-cidr", "extension", "discovery", "existing-subnets", "leaked-enis")
 KUBERNETES, SLACK = "kubernetes", "slack"
-# Reads are repeated as long as something is waited for: the first one of its kind stands for all.
-_WRITES_BY_INDEX = 3
 _READS = ("Describe", "Get", "List", "Query", "Scan", "Search", "Assume", "get ", "list ", "watch ", "conversations.")
 _CODES = {
     "refused": {"ec2": "InvalidParameterValue", "dynamodb": "ValidationException", "eks": "InvalidParameterException"},
@@ -128,24 +125,6 @@ def _injection_of(id_: str) -> Injection:
         raise ValueError(f"{id_!r} is no id of a case, such as {example}")
     world, run, function, service, action, index, fault, how = parts
     return Injection(Call(world, run, function, service, action.replace("_", " "), int(index)), fault, how == "lasting")
-
-
-def calls_of(world: str, run: str, recorded: Iterable[tuple[str, str, str]], functions: Iterable[str]) -> list[Call]:
-    """The calls of the functions of a run, each numbered among those of its kind.
-
-    `recorded`: who called (something that holds a function's name), the service, and the action.
-    """
-    deployed = tuple(functions)
-    counts: Counter[tuple[str, str, str]] = Counter()
-    calls = []
-    for caller, service, action in recorded:
-        function = next((name for name in deployed if name in caller), None)
-        if function is None:
-            continue
-        kind = (function, service, action)
-        calls.append(Call(world, run, *kind, counts[kind]))
-        counts[kind] += 1
-    return sorted({call for call in calls if call.index < (_WRITES_BY_INDEX if call.writes else 1)})
 
 
 def injections_of(calls: Iterable[Call]) -> Iterator[Injection]:

@@ -8,26 +8,34 @@ from dataclasses import dataclass
 
 _PAGE = """# Reliability
 
-`make faults PAGE=1` wrote this page. It ran **{done} of {planned} {cases}**, a sample in an order that the seed {seed}
-gives, and found {violations}. The functions, AWS, Kubernetes and Slack ran on the embedded stack.
+`make faults PAGE=1` wrote this page. It ran **{done} of {planned} {cases}**{sample} and found {violations}. They took
+{seconds:.0f} seconds of processor time, {each:.2f} for each; all {planned} would take two cores {hours:.1f} hours.
 
 ## What is not covered
 
-- What was not run: {left} of {planned} {cases}.{unreached} What runs an hour is still a
-  sample (`make faults` ends then; `SECONDS=…` and `WORKERS=…` take more). `SEED=…` gives another one.
-- Of reads, only the first of each kind that a function makes in a run; of writes, the first three.
+- What was not run: {left} of {planned} {cases}.{unreached}
+- The functions, AWS, Kubernetes and Slack ran in one process, on a clock that stands still while they compute. A test
+  compares some cases with the whole embedded stack, where each is a process of its own (`make faults WHOLE=1
+  CASE=<id>`).
+- A case that becomes the same as the run without its fault is not followed further: a function begins, no other runs,
+  and everything that AWS, Kubernetes, Slack and the tables hold is then what it was at that point of the run without a
+  fault, but for ids and times. How often a step has been tried before is not compared.
+- What follows a case (rollback, the same again, rollback) is tried once for each standing that cases of a run leave:
+  resources, cluster, reservations, change log, locks, outcome.
 - A call that waits for an answer ends after 16 seconds without one; a connection that is refused is one that ends
-  without an answer. What a network does beyond that (half-open connections, wrong answers) is not played.
-- Calls that a function makes while it starts, before its first call of a counterpart; the services' own faults (Step
-  Functions, EventBridge, SQS), which AWS retries by itself.
-- Replacements of nodes, approvals by people and the sweep: their tests are in `tests/integration`.
+  without an answer. What a network does beyond that (half-open connections, wrong answers), and TLS, is not played.
+- A function that is killed: no further line of its code runs, and what it held in memory is gone. The start of a
+  function is not played again.
+- The services' own faults (Step Functions, EventBridge, SQS), which AWS retries by itself.
+- Replacements of nodes, approvals by people, the sweep and the watchdog's own calls: their tests are in
+  `tests/integration`.
 - Races, and changes of other people in between: `tests/integration` and `tests/contract`.
 
 ## How
 
 A remediation and its rollbacks (without and with evictions) are run once and every call is recorded that the
-functions make to AWS, to the Kubernetes API and to Slack. Then each call gets each fault, once, and from that call on
-for as long as the run lasts:
+functions make to AWS, to the Kubernetes API and to Slack. Then the run is played again, and at each call the process is
+forked for each fault, once, and from that call on for as long as the run lasts. The fork goes on with the fault:
 
 | fault | what happens to the call |
 |---|---|
@@ -35,7 +43,7 @@ for as long as the run lasts:
 | throttled, unavailable | it has no effect: too many requests, status 5xx |
 | cut, slow | it has no effect, the connection ends without an answer: at once, after 16 seconds |
 | lost | it takes effect, and the answer is a status 500 |
-| killed | it takes effect, and the function's process is killed before it has the answer |
+| killed | it takes effect, and the function is killed before it has the answer |
 
 The set-ups are a new CIDR, an extension of custom networking that is on, subnet discovery, subnets that the operator
 keeps for pods, and ENIs that the CNI left behind.
@@ -47,7 +55,7 @@ rollback where something stands. Then, without the fault, what stands is rolled 
 rolled back, and everything is as before.
 
 `make faults CASE=<id>` runs a case again; an id is `<set-up>:<run>:<function>:<service>:<call>:<its
-number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faults.
+number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faults, `SHARE=0.1` a tenth of the cases.
 
 ## What came of it
 
@@ -55,7 +63,9 @@ number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faul
 |---|---|---|{dashes}|
 {rows}
 """
-_STATES = ("healed", "restored", "stopped, resumable", "refused before anything was opened", "VIOLATION")
+# What came of a case that became the same as the run without a fault, which heals or is rolled back.
+JOINED = "as without the fault"
+_STATES = (JOINED, "healed", "restored", "stopped, resumable", "refused before anything was opened", "VIOLATION")
 
 
 @dataclass(frozen=True)
@@ -96,21 +106,26 @@ def table(done: Sequence[Result], planned: int, seed: int, unreached: Sequence[s
     head = f"| set-up | fault | lasts | {' | '.join(_STATES)} |"
     broken = [f"{result.id}\n    {result.why}" for result in done if result.why]
     ended = f"{len(done)} of {planned} cases, seed {seed}, {len(broken)} violations"
-    ended += f"; not reached in time: {', '.join(unreached)}" if unreached else ""
+    ended += f"; not asked for: {', '.join(unreached)}" if unreached else ""
     return "\n".join(["", head, *rows(done), "", ended, *broken])
 
 
 def document(done: Sequence[Result], planned: int, seed: int, pairs: int = 0, unreached: Sequence[str] = ()) -> str:
     """docs/reliability.md."""
     broken = [f"`{result.id}`: {result.why[:300]}" for result in done if result.why]
+    seconds = sum(result.seconds for result in done)
+    average = seconds / max(len(done), 1)
     page = _PAGE.format(
         done=len(done),
         planned=planned,
+        sample=f", taken at random by the seed {seed}," if len(done) < planned else "",
+        seconds=seconds,
+        each=average,
+        hours=average * planned / 2 / 3600,
         cases="pairs of faults" if pairs else "cases",
         left=planned - len(done),
-        unreached=f" Not reached at all: {', '.join(unreached)}." if unreached else "",
+        unreached=f" Not at all: {', '.join(unreached)}." if unreached else "",
         violations="no violation" if not broken else f"{len(broken)} violations, listed at the end",
-        seed=seed,
         states=" | ".join(_STATES),
         dashes="|".join("---" for _ in _STATES),
         rows="\n".join(rows(done)),

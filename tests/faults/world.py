@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
-from tests.faults.cases import KUBERNETES, RUNS, SLACK, Call, Case, calls_of
+from tests.faults.cases import KUBERNETES, SLACK, Case
 from tests.faults.holding import Invariants, require
 from tests.faults.worlds import RUNNING, SETTINGS, STUCK, Setting, prepared
 from tests.integration.support.lab import Ended, Lab
@@ -54,31 +54,24 @@ class World:
     def holds(self) -> Invariants:
         return Invariants(self.lab, self.sick, self.before, self.setting)
 
-    def record(self) -> list[Call]:
-        """The calls of a remediation and of its rollbacks, without a fault."""
-        calls = []
-        with self._recording("remediation") as recorded:
-            incident = self._remediate()
-        calls += recorded
-        if not self.setting.rolled_back:
-            return calls
-        with self._recording("rollback") as recorded:
-            self._end_of_rollback(incident.id, evict=False)
-        calls += recorded
-        with self._recording("rollback-evict") as recorded:
-            self._end_of_rollback(incident.id, evict=True)
-        return [*calls, *recorded]
+    def warm_up(self) -> None:
+        self._roll_back(self._remediate().id)
 
-    def run(self, case: Case) -> str:
-        """What came of it, in a word: healed, restored, or stopped with a resumable record. Raises Violation."""
-        if case.run == "remediation":
-            with self._injected(case):
+    def run(self, run: str, injected: AbstractContextManager[None], again: Callable[[], bool] = lambda: True) -> str:
+        """What came of it, in a word: healed, restored, or stopped with a resumable record. Raises Violation.
+
+        `again`: whether the same is then tried once more without the fault.
+        """
+        if run == "remediation":
+            with injected:
                 incident = self._faulty_remediation()
         else:
             incident = self._remediate()
-            with self._injected(case):
-                self._end_of_rollback(incident.id, evict=case.run == "rollback-evict")
+            with injected:
+                self._end_of_rollback(incident.id, evict=run == "rollback-evict")
         came = self._judge(incident)
+        if not again():
+            return came
         if self.setting.returns:
             self._again(incident)
         elif len(self.sick.addresses()) < RUNNING + STUCK:
@@ -128,10 +121,10 @@ class World:
         answer = self.lab.aws("lambda").invoke(FunctionName=name, Payload=b"{}")
         require("FunctionError" not in answer, json.loads(answer["Payload"].read()))
 
-    # --- Faults and recorded calls
+    # --- Faults
 
     @contextmanager
-    def _injected(self, case: Case) -> Iterator[None]:
+    def injected(self, case: Case) -> Iterator[None]:
         """Each fault at the counterpart that it meets, for the block's time."""
         of_aws = []
         try:
@@ -146,30 +139,12 @@ class World:
             with self.lab.faults(*of_aws):
                 yield
         finally:
-            self._kubernetes("DELETE", "faults")
+            self.sick.api.request("DELETE", "/_local/faults")
             self.lab.slack("DELETE", "/_control/faults")
 
     def _crash_url(self, function: str) -> str:
         name = f"eks-ip-remediator-{function.removesuffix('Function').lower()}"
         return f"{self.lab.stack.servers.aws_url}/_local/crash?function={name}"
-
-    @contextmanager
-    def _recording(self, run: str) -> Iterator[list[Call]]:
-        """Fills the list with the calls that are made in the block."""
-        assert run in RUNS
-        self.lab._control("DELETE", "/_local/calls")
-        self._kubernetes("DELETE", "calls")
-        slack_before = len(self.lab.slack("GET", "/_control/calls"))
-        calls: list[Call] = []
-        yield calls
-        recorded = [(call["principal"], call["service"], call["action"]) for call in self.lab.calls()]
-        recorded += [(call["user"], KUBERNETES, call["action"]) for call in self._kubernetes("GET", "calls")]
-        slack_calls = self.lab.slack("GET", "/_control/calls")[slack_before:]
-        recorded += [("NotifyFunction", SLACK, call["method"]) for call in slack_calls]
-        calls += calls_of(self.name, run, recorded, FUNCTIONS)
-
-    def _kubernetes(self, method: str, kind: str) -> list[dict[str, Any]]:
-        return list(self.sick.api.request(method, f"/_local/{kind}")["items"])
 
     # --- What must hold
 

@@ -13,6 +13,8 @@ from tests.integration.support.rollbacks import SPEED, switch_custom_networking_
 from tests.integration.support.strategies import LEAKED, POD_SUBNET, ROOMY, leak, theirs
 
 RUNNING, STUCK = 8, 2
+# Of the template: a VPC may be changed so often without asking, because each case remediates twice.
+PARAMETERS = {"DefaultMode": "auto", "ApprovalMinutes": "1", "MaxPerVpcPerDay": "100"}
 
 
 def _as_it_is(_cluster: Patient) -> None:

@@ -1,0 +1,212 @@
+"""One run as a tree: wherever a fault could meet a call, the world is forked, and the fork goes on with the fault."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.cases import KUBERNETES, SLACK, Call, Case, Injection
+from tests.faults.inline import state
+from tests.faults.inline.servers import InlineServers
+from tests.faults.inline.threads import fork
+from tests.faults.report import JOINED, Planned, Result
+from tests.faults.world import FUNCTIONS
+
+# No case computes that long; one that does never ends.
+_MOST_SECONDS = 240
+Kind = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Met:
+    """A run without a fault: its calls, and a digest of everything whenever a function began and no other ran."""
+
+    calls: tuple[Call, ...] = ()
+    begun: frozenset[str] = frozenset()
+
+    def document(self) -> dict[str, Any]:
+        return {"calls": [vars(call) for call in self.calls], "begun": sorted(self.begun)}
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Met:
+        return cls(tuple(Call(**call) for call in document["calls"]), frozenset(document["begun"]))
+
+
+def send(out: int, message: Planned | Result | Met) -> None:
+    """One line in a pipe, whole however many tell."""
+    document = message.document() if isinstance(message, Met) else vars(message)
+    os.write(out, json.dumps([type(message).__name__, document]).encode() + b"\n")
+
+
+@dataclass
+class Forks:
+    """`wanted`: the cases that begin at a call. `undisturbed`: the same run without a fault. `at_once`: forks that run
+    side by side. `standing`: a folder that knows what was left standing by cases of this run so far."""
+
+    servers: InlineServers
+    world: str
+    run: str
+    wanted: Callable[[Call], Sequence[Case]]
+    undisturbed: Met
+    at_once: int
+    out: int
+    standing: str
+    counts: Counter[Kind] = field(default_factory=Counter)
+    calls: list[Call] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    # The case that this process plays; the trunk plays none.
+    case: Case | None = None
+    _watching: bool = False
+    _children: dict[int, str] = field(default_factory=dict)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        self.watch()
+        try:
+            yield
+        finally:
+            self.end()
+
+    def watch(self) -> None:
+        """Sees every call from now on, before it has any effect."""
+        self._watching = True
+        faults = self.servers.control._faults
+        record = faults.record
+
+        def recorded(operation: Any) -> Any:
+            self.met(operation.principal, operation.service, operation.action)
+            return record(operation)
+
+        faults.record = recorded
+        self.servers.kubernetes.faults.calls = _Calls(lambda call: self.met(call["user"], KUBERNETES, call["action"]))
+        strike = self.servers.slack.faults.strike
+
+        def struck(method: str) -> Any:
+            self.met("NotifyFunction", SLACK, method)
+            return strike(method)
+
+        self.servers.slack.faults.strike = struck
+        self._functions().watch(self._function_begins)
+
+    def end(self) -> None:
+        """The run is over: nothing is injected any more."""
+        self._watching = False
+        self._functions().watch(None)
+        self.servers.control._faults.pending.clear()
+        self.servers.kubernetes.faults.pending.clear()
+        self.servers.slack.faults.clear()
+
+    @staticmethod
+    def _functions() -> Any:
+        from tests.faults.inline import functions  # noqa: PLC0415 - the emulators read the environment
+
+        return functions
+
+    def met(self, caller: str, service: str, action: str) -> None:
+        function = next((name for name in FUNCTIONS if name in caller), None)
+        if function is None or not self._watching:
+            return
+        kind = (function, service, action)
+        call = Call(self.world, self.run, *kind, self.counts[kind])
+        if self.case is None:
+            self.calls.append(call)
+            for case in self.wanted(call):
+                if self._forked(case):
+                    break
+        self.counts[kind] += 1
+
+    def _function_begins(self, name: str, event: Any) -> None:
+        """A world that is what it was at this point of the run without a fault goes on as that one did."""
+        if self._faults_to_come() or self._meets_slack():
+            return
+        text = f"{name} {json.dumps(event, sort_keys=True)} {state.of(self.servers)}"
+        mark = hashlib.sha256(state.by_chance(text).encode()).hexdigest()[:24]
+        if self.case is None:
+            self.begun.add(mark)
+        elif mark in self.undisturbed.begun:
+            self.report(JOINED, "")
+
+    def _faults_to_come(self) -> bool:
+        pending = (self.servers.control._faults, self.servers.kubernetes.faults, self.servers.slack.faults)
+        return any(faults.pending for faults in pending)
+
+    def _meets_slack(self) -> bool:
+        return self.case is not None and any(one.call.function == "NotifyFunction" for one in self.case.injections)
+
+    def is_new_standing(self) -> bool:
+        """Whether no case of this run has left the same standing yet: only then it is tried what follows."""
+        mark = state.standing(self.servers)
+        try:
+            Path(self.standing, mark).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def _forked(self, case: Case) -> bool:
+        """True in the fork."""
+        while len(self._children) >= self.at_once:
+            self._await_one()
+        child = fork()
+        if child:
+            self._children[child] = case.id
+            return False
+        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS + 5))
+        self.case, self._children, self.began = case, {}, _processor_seconds()
+        for injection in case.injections:
+            self._inject(injection)
+        return True
+
+    def _inject(self, injection: Injection) -> None:
+        from local.aws.faults import parse_fault  # noqa: PLC0415 - the emulators read the environment
+        from local.kubernetes.faults import Fault as OfKubernetes  # noqa: PLC0415
+        from local.slack.faults import Fault as OfSlack  # noqa: PLC0415
+
+        call = injection.call
+        name = f"eks-ip-remediator-{call.function.removesuffix('Function').lower()}"
+        document = injection.document(f"{self.servers.aws_url}/_local/crash?function={name}")
+        document["skip"] = max(0, call.index - self.counts[call.function, call.service, call.action])
+        if call.service == KUBERNETES:
+            self.servers.kubernetes.faults.pending.append(OfKubernetes.model_validate(document))
+        elif call.service == SLACK:
+            self.servers.slack.faults.add(OfSlack.model_validate(document))
+        else:
+            self.servers.control._faults.pending.append(parse_fault(document))
+
+    def report(self, came: str, why: str) -> None:
+        """What came of this fork's case; the fork ends here."""
+        assert self.case is not None
+        send(self.out, Result(self.case.id, came, why, _processor_seconds() - self.began))
+        os._exit(0)
+
+    def await_all(self) -> None:
+        while self._children:
+            self._await_one()
+
+    def _await_one(self) -> None:
+        child, status = os.wait()
+        id_ = self._children.pop(child)
+        if status:
+            send(self.out, Result(id_, "VIOLATION", f"it did not end (status {status})", float(_MOST_SECONDS)))
+
+
+class _Calls(deque[Any]):
+    def __init__(self, met: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__(maxlen=20_000)
+        self._met = met
+
+    def append(self, call: dict[str, Any]) -> None:
+        self._met(call)
+        super().append(call)
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

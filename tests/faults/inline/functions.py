@@ -1,0 +1,138 @@
+"""Lambda functions within the process: each environment has a copy of the product's modules and variables of its own.
+
+What is simulated of an environment that is killed: no further line of its code runs, also no `finally`, and what it
+held in memory is gone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import queue
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from local.aws.corrections import lambda_functions
+from local.aws.functions import bootstrap, worker
+from tests.faults.inline.threads import Process, run_in
+
+ROOT = Path(__file__).resolve().parents[3]
+# These hold state by function: clients with the credentials of its role, caches, loggers.
+_OWN = ("ip_remediator", "boto3", "aws_lambda_powertools", "app")
+
+
+# Called with name and event of a function that begins while no other runs. Those that tell of changes run beside all.
+Begins = Callable[[str, Any], None]
+_BESIDE = ("notify", "announce")
+_begins: list[Begins] = []
+_running: list[_Running] = []
+
+
+def watch(begins: Begins | None) -> None:
+    _begins[:] = [begins] if begins else []
+
+
+def install() -> None:
+    lambda_functions.PythonWorker = Environment  # type: ignore[misc]
+
+
+class Environment(worker.PythonWorker):
+    """An execution environment whose process is a simulated one."""
+
+    def _spawn(self) -> dict[str, Any] | None:
+        self._answers, self._log = queue.Queue(), queue.Queue()
+        variables = {name.encode(): value.encode() for name, value in self._environment(ROOT).items()}
+        self._proc = _Running(self.func_name, variables, self._answers)  # type: ignore[assignment]
+        self._send(self._start_document(ROOT))
+        answer = self._receive(worker.INIT_SECONDS)
+        self._cold = False
+        if answer is None or "error" in answer:
+            self.kill()
+            return {"errorMessage": str(answer), "errorType": "Runtime.ExitError"}
+        return None
+
+    def _layers(self) -> list[str]:
+        return []
+
+    def _drain(self) -> str:
+        return ""
+
+
+class _Running:
+    """What `PythonWorker` uses of a `Popen`."""
+
+    def __init__(self, name: str, variables: dict[bytes, bytes], answers: queue.Queue[str]) -> None:
+        self._answers, self._asked = answers, queue.Queue[str]()
+        self.process = Process(name, variables)
+        self.stdin = self
+        run_in(self.process, name, self._serve)
+
+    def write(self, line: str) -> None:
+        if not self.process.alive:
+            raise BrokenPipeError
+        self._asked.put(line)
+
+    def flush(self) -> None: ...
+
+    def poll(self) -> int | None:
+        return None if self.process.alive else -9
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.process.alive:
+            raise subprocess.TimeoutExpired("function", timeout or 0)
+        return -9
+
+    def kill(self) -> None:
+        if self.process.alive:
+            self.process.alive = False
+            self._answers.put("")
+
+    def _serve(self) -> None:
+        start = json.loads(self._asked.get())
+        try:
+            handler = load(start["function_name"].rpartition("-")[2], start["handler"].rpartition(".")[2])
+        except BaseException as error:
+            self._answers.put(json.dumps({"error": bootstrap.describe(error)}))
+            return
+        self._answers.put("{}")
+        while True:
+            call = json.loads(self._asked.get())
+            steps = self.process.name.rpartition("-")[2] not in _BESIDE
+            if steps and not any(one.process.alive for one in _running):
+                for begins in _begins:
+                    begins(self.process.name, call["event"])
+            if steps:
+                _running.append(self)
+            answer = json.dumps(bootstrap.invoke(handler, start, call))
+            if steps:
+                _running.remove(self)
+            self._answers.put(answer)
+
+
+def load(folder: str, name: str) -> Any:
+    """A function's handler, from modules that nobody else has."""
+    others = _taken()
+    try:
+        spec = importlib.util.spec_from_file_location("app", ROOT / "functions" / folder / "app.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["app"] = module
+        shown, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.stdout = shown
+        return getattr(module, name)
+    finally:
+        _taken()
+        sys.modules.update(others)
+
+
+def _taken() -> dict[str, Any]:
+    own = [name for name in sys.modules if name.partition(".")[0] in _OWN]
+    return {name: sys.modules.pop(name) for name in own}

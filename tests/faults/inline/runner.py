@@ -1,0 +1,186 @@
+"""Every single fault: one stack in one process, a fork of it for each set-up, and of that one for each case."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import random
+import sys
+import tempfile
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from local.stack.ports import Ports
+from local.stack.stack import Stack
+from tests.faults.cases import RUNS, Call, Case, case_of, cases_of, pairs_of
+from tests.faults.inline.forks import Forks, Met, send
+from tests.faults.inline.servers import Bridge, InlineServers, environment_of_tests
+from tests.faults.inline.threads import fork
+from tests.faults.report import Planned, Result
+from tests.faults.world import World
+from tests.faults.worlds import PARAMETERS, SETTINGS
+from tests.integration.support.lab import Lab
+from tests.support import waiting
+
+# Waits cost nothing, but each look at whether they are over does.
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`share`: of all cases, so many by chance. `cases`: only these. `pairs`: so many pairs instead."""
+
+    worlds: tuple[str, ...]
+    cases: tuple[str, ...] = ()
+    share: float = 1.0
+    pairs: int = 0
+    seed: int = 1
+    writes_only: bool = False
+    at_once: int = 2
+
+
+def results_of(asked: Asked) -> Iterator[Planned | Result]:
+    """The results as they come; before those of a set-up, how many it has."""
+    logging.disable(logging.WARNING)
+    environment_of_tests()
+    waiting._POLL_SECONDS = _LOOK_SECONDS
+    # What functions write is their log, which nobody reads.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Path(os.devnull).open("w") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        lab = _started(Path(folder))
+        for name in asked.worlds:
+            yield from _lines_of(partial(_play_world, lab, name, asked))
+
+
+def _started(folder: Path) -> Lab:
+    """The deployed stack, every function of it warm."""
+    stack = Stack(folder, Ports.free(), PARAMETERS)
+    stack.servers = InlineServers(stack.servers.folder, stack.servers.ports)
+    Bridge(stack.servers).install()
+    stack.start()
+    lab = Lab(stack)
+    with World.made(lab, "new-cidr") as world:
+        world.warm_up()
+    return lab
+
+
+def _play_world(lab: Lab, name: str, asked: Asked, out: int) -> None:
+    with World.made(lab, name) as world, tempfile.TemporaryDirectory() as standing:
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        runs = RUNS if SETTINGS[name].rolled_back else RUNS[:1]
+        recorded = {run: _recorded(world, run) for run in runs}
+        cases, total = _chosen(name, [call for met in recorded.values() for call in met.calls], asked)
+        send(out, Planned(name, total))
+        for run in runs:
+            mine = [case for case in cases if case.run == run]
+            if mine:
+                servers = world.lab.stack.servers
+                forks = Forks(servers, name, run, _by_call(mine), recorded[run], asked.at_once, out, standing)
+                _alone(partial(_play, world, forks))
+
+
+def _chosen(name: str, calls: Sequence[Call], asked: Asked) -> tuple[list[Case], int]:
+    """The cases to run, and of how many they are."""
+    if asked.cases:
+        cases = [case for case in map(case_of, asked.cases) if case.world == name]
+        return cases, len(cases)
+    order = random.Random(f"{asked.seed} {name}")
+    calls = [call for call in calls if call.writes or not asked.writes_only]
+    if asked.pairs:
+        cases = pairs_of(calls, asked.pairs // len(asked.worlds), order)
+        return cases, len(cases)
+    cases = cases_of(calls)
+    return sorted(order.sample(cases, max(1, round(asked.share * len(cases))))), len(cases)
+
+
+def _by_call(cases: Sequence[Case]) -> Callable[[Call], list[Case]]:
+    """The cases that begin at a call: that of their faults which is met first."""
+    begins: dict[Call, list[Case]] = defaultdict(list)
+    for case in cases:
+        for injection in case.injections:
+            begins[injection.call].append(case)
+    begun: set[Case] = set()
+
+    def wanted(call: Call) -> list[Case]:
+        first_met = [case for case in begins[call] if case not in begun]
+        begun.update(first_met)
+        return first_met
+
+    return wanted
+
+
+def _recorded(world: World, run: str) -> Met:
+    """The calls of a run without a fault."""
+    lines = _lines_of(lambda out: _record(world, run, out))
+    [met] = [line for line in lines if isinstance(line, Met)]
+    return met
+
+
+def _record(world: World, run: str, out: int) -> None:
+    forks = Forks(world.lab.stack.servers, world.name, run, lambda _: [], Met((), frozenset()), 1, out, "")
+    came = world.run(run, forks.watched(), again=lambda: False)
+    if run == "remediation" and came != "healed":
+        raise RuntimeError(f"{world.name}, {run}, without a fault: {came}")
+    send(out, Met(tuple(forks.calls), frozenset(forks.begun)))
+
+
+def _play(world: World, forks: Forks) -> None:
+    came, why = "VIOLATION", ""
+    try:
+        came = world.run(forks.run, forks.watched(), again=forks.is_new_standing)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    if forks.case is not None:
+        forks.report(came, why)
+    forks.await_all()
+
+
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Planned, Result)}
+
+
+def _lines_of(play: Callable[[int], None]) -> Iterator[Any]:
+    """What a fork tells."""
+    read, write = os.pipe()
+
+    def body() -> None:
+        os.close(read)
+        play(write)
+
+    child = _alone(body, wait=False)
+    os.close(write)
+    with os.fdopen(read) as lines:
+        for line in lines:
+            kind, document = json.loads(line)
+            yield _KINDS[kind](**document) if kind != "Met" else Met.of(document)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise RuntimeError(f"a fork ended with status {status}")
+
+
+def _alone(do: Callable[[], None], *, wait: bool = True) -> int:
+    """In a fork, which ends with it."""
+    child = fork()
+    if not child:
+        try:
+            do()
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+        os._exit(0)
+    if wait and os.waitpid(child, 0)[1]:
+        raise RuntimeError("a fork failed")
+    return child
