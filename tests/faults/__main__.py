@@ -44,7 +44,14 @@ def _results(given: argparse.Namespace) -> Iterator[Planned | Result]:
     from tests.faults.inline import runner  # noqa: PLC0415
 
     asked = runner.Asked(
-        tuple(given.worlds), tuple(given.case), given.share, given.pairs, given.seed, given.writes, given.workers
+        worlds=tuple(given.worlds),
+        cases=tuple(given.case),
+        share=given.share,
+        pairs=given.pairs,
+        seed=given.seed,
+        writes_only=given.writes,
+        at_once=given.workers,
+        seconds=given.seconds,
     )
     return runner.results_of(asked)
 
@@ -54,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--case", action="append", default=[], help="the id of a case, to run it again")
     parser.add_argument("--whole", action="store_true", help="run the cases on the whole stack, in real time")
     parser.add_argument("--share", type=float, default=1.0, help="this part of all cases, taken at random")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="no case is begun later")
     parser.add_argument("--seed", type=int, default=1, help="of what is taken at random")
     parser.add_argument("--workers", type=int, default=2, help="cases at once")
     parser.add_argument("--worlds", default=",".join(WORLDS), help="set-ups, separated by commas")

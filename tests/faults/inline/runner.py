@@ -23,7 +23,7 @@ from local.stack.stack import Stack
 from tests.faults.cases import RUNS, Call, Case, case_of, cases_of, pairs_of
 from tests.faults.inline.forks import Forks, Met, send
 from tests.faults.inline.servers import Bridge, InlineServers, environment_of_tests
-from tests.faults.inline.threads import fork
+from tests.faults.inline.threads import fork, real_monotonic
 from tests.faults.report import Planned, Result
 from tests.faults.world import World
 from tests.faults.worlds import PARAMETERS, SETTINGS
@@ -36,7 +36,8 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Asked:
-    """`share`: of all cases, so many by chance. `cases`: only these. `pairs`: so many pairs instead."""
+    """`share`: of all cases, so many by chance. `cases`: only these. `pairs`: so many pairs instead. `seconds`: no
+    case is begun later."""
 
     worlds: tuple[str, ...]
     cases: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Asked:
     seed: int = 1
     writes_only: bool = False
     at_once: int = 2
+    seconds: float = 3600.0
 
 
 def results_of(asked: Asked) -> Iterator[Planned | Result]:
@@ -59,9 +61,11 @@ def results_of(asked: Asked) -> Iterator[Planned | Result]:
         redirect_stdout(log),
         redirect_stderr(log),
     ):
+        ends = real_monotonic() + asked.seconds
         lab = _started(Path(folder))
         for name in asked.worlds:
-            yield from _lines_of(partial(_play_world, lab, name, asked))
+            if real_monotonic() < ends:
+                yield from _lines_of(partial(_play_world, lab, name, asked, ends))
 
 
 def _started(folder: Path) -> Lab:
@@ -76,7 +80,7 @@ def _started(folder: Path) -> Lab:
     return lab
 
 
-def _play_world(lab: Lab, name: str, asked: Asked, out: int) -> None:
+def _play_world(lab: Lab, name: str, asked: Asked, ends: float, out: int) -> None:
     with World.made(lab, name) as world, tempfile.TemporaryDirectory() as standing:
         gc.collect()
         gc.freeze()
@@ -89,7 +93,7 @@ def _play_world(lab: Lab, name: str, asked: Asked, out: int) -> None:
             mine = [case for case in cases if case.run == run]
             if mine:
                 servers = world.lab.stack.servers
-                forks = Forks(servers, name, run, _by_call(mine), recorded[run], asked.at_once, out, standing)
+                forks = Forks(servers, name, run, _by_call(mine, ends), recorded[run], asked.at_once, out, standing)
                 _alone(partial(_play, world, forks))
 
 
@@ -107,8 +111,8 @@ def _chosen(name: str, calls: Sequence[Call], asked: Asked) -> tuple[list[Case],
     return sorted(order.sample(cases, max(1, round(asked.share * len(cases))))), len(cases)
 
 
-def _by_call(cases: Sequence[Case]) -> Callable[[Call], list[Case]]:
-    """The cases that begin at a call: that of their faults which is met first."""
+def _by_call(cases: Sequence[Case], ends: float) -> Callable[[Call], list[Case]]:
+    """The cases that begin at a call, that of their faults which is met first; none once the time is up."""
     begins: dict[Call, list[Case]] = defaultdict(list)
     for case in cases:
         for injection in case.injections:
@@ -116,6 +120,8 @@ def _by_call(cases: Sequence[Case]) -> Callable[[Call], list[Case]]:
     begun: set[Case] = set()
 
     def wanted(call: Call) -> list[Case]:
+        if real_monotonic() > ends:
+            return []
         first_met = [case for case in begins[call] if case not in begun]
         begun.update(first_met)
         return first_met
