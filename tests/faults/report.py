@@ -17,6 +17,8 @@ _PAGE = """# Reliability
 - The functions, AWS, Kubernetes and Slack ran in one process, on a clock that stands still while they compute. A test
   compares some cases with the whole embedded stack, where each is a process of its own (`make faults WHOLE=1
   CASE=<id>`).
+- One case is known to differ: a function that is killed after its first message to Slack leaves two messages in one
+  process, and one on the whole stack. Why is not known yet.
 - A case that becomes the same as the run without its fault is not followed further: a function begins, no other runs,
   and everything that AWS, Kubernetes, Slack and the tables hold is then what it was at that point of the run without a
   fault, but for ids and times. How often a step has been tried before is not compared.
