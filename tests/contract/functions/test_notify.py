@@ -338,6 +338,16 @@ def test_given_a_function_that_is_killed_after_its_post_then_the_next_finds_the_
     assert incidents.get(opened).slack == first
 
 
+def test_given_a_clock_that_is_ahead_of_slacks_when_an_answer_is_lost_then_the_message_is_found(
+    table: Table, slack: Slack
+):
+    ahead = Incidents(table, lambda: utc_now() + timedelta(seconds=30))
+    opened = open_incident(ahead, "prod", "a pod without an address")
+    slack.fault(method="chat.postMessage", when="after", drop=True)
+    deliver(image_of(table, opened))
+    assert len(of(opened, slack)) == 1
+
+
 def test_given_an_app_that_may_not_read_the_channel_then_it_posts_all_the_same(
     table: Table, incidents: Incidents, slack: Slack, opened: str
 ):

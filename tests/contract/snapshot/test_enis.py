@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.snapshot.enis import InterfaceFacts
+from tests.unit.support.moving import user
 
 LAMBDA = "AWS Lambda VPC ENI-orders-1b2c3d4e-1234-5678-9abc-1b2c3d4e5f60"
 
@@ -38,32 +39,34 @@ def facts(*enis: dict[str, Any]) -> InterfaceFacts:
 
 
 @pytest.mark.parametrize(
-    ("description", "user"),
+    ("description", "kind", "name"),
     [
-        ("RDSNetworkInterface", "RDS eni-1"),
-        ("ELB app/shop/50dc6c495c0c9188", "load balancer app/shop/50dc6c495c0c9188"),
-        ("ELB net/k8s-ingress/50dc6c495c0c9188", "load balancer net/k8s-ingress/50dc6c495c0c9188"),
-        ("ELB classic", "load balancer classic"),
-        ("VPC Endpoint Interface vpce-0a1b2c3d", "endpoint vpce-0a1b2c3d"),
-        ("VPC Endpoint Interface: vpce-0a1b2c3d", "endpoint vpce-0a1b2c3d"),
-        ("ElastiCache sessions-001", "ElastiCache sessions-001"),
-        ("ElastiCache+sessions-001", "ElastiCache sessions-001"),
-        ("EFS mount target for fs-0a1b (fsmt-0c2d)", "EFS fs-0a1b"),
-        (LAMBDA, "Lambda orders"),
-        ("RedshiftNetworkInterface", "Redshift eni-1"),
-        ("ES domain-search", "OpenSearch domain-search"),
-        ("arn:aws:ecs:eu-west-1:000000000000:attachment/1b2c", "ECS task eni-1"),
-        ("Amazon EKS shop", "EKS control plane shop"),
-        ("made by hand", "ENI eni-1"),
+        ("RDSNetworkInterface", "RDS", "eni-1"),
+        ("ELB app/shop/50dc6c495c0c9188", "load balancer", "app/shop/50dc6c495c0c9188"),
+        ("ELB net/k8s-ingress/50dc6c495c0c9188", "load balancer", "net/k8s-ingress/50dc6c495c0c9188"),
+        ("ELB classic", "load balancer", "classic"),
+        ("VPC Endpoint Interface vpce-0a1b2c3d", "endpoint", "vpce-0a1b2c3d"),
+        ("VPC Endpoint Interface: vpce-0a1b2c3d", "endpoint", "vpce-0a1b2c3d"),
+        ("ElastiCache sessions-001", "ElastiCache", "sessions-001"),
+        ("ElastiCache+sessions-001", "ElastiCache", "sessions-001"),
+        ("EFS mount target for fs-0a1b (fsmt-0c2d)", "EFS", "fs-0a1b"),
+        (LAMBDA, "Lambda", "orders"),
+        ("RedshiftNetworkInterface", "Redshift", "eni-1"),
+        ("ES domain-search", "OpenSearch", "domain-search"),
+        ("arn:aws:ecs:eu-west-1:000000000000:attachment/1b2c", "ECS task", "eni-1"),
+        ("Amazon EKS shop", "EKS control plane", "shop"),
+        ("made by hand", "ENI", "eni-1"),
     ],
 )
-def test_given_the_eni_of_a_service_then_its_security_group_protects_that_service(description: str, user: str) -> None:
-    assert facts(eni(description=description)).users("sg-1") == (user,)
+def test_given_the_eni_of_a_service_then_its_security_group_protects_that_service(
+    description: str, kind: str, name: str
+) -> None:
+    assert facts(eni(description=description)).users("sg-1") == (user(kind, name),)
 
 
 def test_given_enis_of_instances_then_their_group_protects_each_instance_once() -> None:
     one, again = of_instance(1), {**of_instance(1, 1), "NetworkInterfaceId": "eni-9"}
-    assert facts(one, again, of_instance(2)).users("sg-1") == ("instance i-1", "instance i-2")
+    assert facts(one, again, of_instance(2)).users("sg-1") == (user("instance", "i-1"), user("instance", "i-2"))
     assert facts(one).users("sg-2") == ()
 
 
@@ -71,7 +74,7 @@ def test_given_thousands_of_instances_then_a_few_are_named_and_no_other_kind_is_
     of_many = facts(*(of_instance(number) for number in range(1, 31)), eni(99, "RDSNetworkInterface"))
     named = of_many.users("sg-1")
     assert len(named) == 6
-    assert named[0] == "RDS eni-99"
+    assert named[0] == user("RDS", "eni-99")
     assert of_many.further_users("sg-1") == {"instance": 25}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from slack_sdk.errors import SlackApiError
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 # A post whose answer was lost is looked for, and else tried again, so often.
 _POSTS = 3
-# Messages of the channel since the incident was opened; Slack gives at most 999 at once.
+# Messages of the channel since just before the incident was opened; Slack gives at most 999 at once.
 _LOOKED_THROUGH = 200
+# A message's ts is of Slack's clock, the incident's opening of ours.
+_CLOCKS_DIFFER = timedelta(minutes=1)
 _EVENT = "eks_ip_remediator_incident"
 # Why the app may not look for a message, or not there: then it is posted, because a message too few is worse.
 _NOT_READABLE = {"missing_scope", "not_in_channel", "channel_not_found", "no_permission", "access_denied"}
@@ -86,7 +89,7 @@ class Slack:
 
     def _posted_before(self, incident: Incident, channel: str) -> tuple[str, str] | None:
         """The message of a post of ours whose answer was lost; None as well where the app may not read the channel."""
-        since = f"{incident.opened_at.timestamp():.6f}"
+        since = f"{(incident.opened_at - _CLOCKS_DIFFER).timestamp():.6f}"
         try:
             answer = self._client.conversations_history(
                 channel=channel, oldest=since, include_all_metadata=True, limit=_LOOKED_THROUGH
