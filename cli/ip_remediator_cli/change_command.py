@@ -9,10 +9,9 @@ from typing import Any
 from ip_remediator.clients.aws.step_functions import start_once
 from ip_remediator.common.actor import Actor
 from ip_remediator.incidents.record import Incident
-from ip_remediator_cli.aws import Aws, Deployment
 from ip_remediator_cli.errors import CommandError
 from ip_remediator_cli.executions import Execution, follow, new_name
-from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.records import ChosenIncident
 
 
 @dataclass(frozen=True)
@@ -31,20 +30,13 @@ class ChangeCommand:
     numbers: str
     unfinished: str
 
-    def run(
-        self,
-        aws: Aws,
-        deployment: Deployment,
-        records: IncidentRecords,
-        incident: Incident,
-        arguments: Namespace,
-        **fields: Any,
-    ) -> Incident | None:
+    def run(self, chosen: ChosenIncident, arguments: Namespace, **fields: Any) -> Incident | None:
         """The incident after the change, or None if `arguments` do not say to wait. `fields`: further input.
 
         Raises:
             CommandError: the execution failed.
         """
+        aws, deployment, records, incident = chosen
         entries_shown = len(records.timeline(incident.id))
         sfn = aws.client("stepfunctions")
         document = {

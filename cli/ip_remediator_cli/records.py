@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
@@ -14,7 +14,7 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator_cli.aws import Aws, Deployment
+from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.errors import BadInput
 
 # The item that names a cluster's open or last incident, see `incidents.repository`.
@@ -92,3 +92,20 @@ class IncidentRecords:
             if "LastEvaluatedKey" not in page:
                 return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+class ChosenIncident(NamedTuple):
+    """The incident that a command is about, and where it was found."""
+
+    aws: Aws
+    deployment: Deployment
+    records: IncidentRecords
+    incident: Incident
+
+
+def choose_incident(arguments: Namespace) -> ChosenIncident:
+    """The incident that the command names, in the stack that it names. Raises BadInput as `IncidentRecords.chosen`."""
+    aws = Aws(arguments)
+    deployment = find_deployment(aws, arguments.stack)
+    records = IncidentRecords(aws, deployment)
+    return ChosenIncident(aws, deployment, records, records.chosen(arguments))

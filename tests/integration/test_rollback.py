@@ -46,14 +46,20 @@ def healed(lab: Lab, cluster: Patient) -> Incident:
     return incident
 
 
+@contextmanager
+def healed_setup(lab: Lab, setup: str) -> Iterator[tuple[Patient, object, Incident]]:
+    """The cluster, its dump before the incident, and the incident."""
+    scenario, custom_networking = SETUPS[setup]
+    with stricken(lab, scenario, custom_networking=custom_networking) as cluster:
+        before = dump(cluster)
+        yield cluster, before, healed(lab, cluster)
+
+
 @pytest.mark.parametrize("setup", SETUPS)
 def test_given_a_healed_cluster_when_rolled_back_with_evictions_then_everything_is_as_before(
     lab: Lab, setup: str
 ) -> None:
-    scenario, custom_networking = SETUPS[setup]
-    with stricken(lab, scenario, custom_networking=custom_networking) as cluster:
-        before = dump(cluster)
-        incident = healed(lab, cluster)
+    with healed_setup(lab, setup) as (cluster, before, incident):
         assert len(cluster.moved()) == 2
         assert dump(cluster) != before
 
@@ -69,10 +75,7 @@ def test_given_a_healed_cluster_when_rolled_back_with_evictions_then_everything_
 def test_given_nobody_on_the_block_any_more_when_rolled_back_without_evictions_then_everything_is_as_before(
     lab: Lab, setup: str
 ) -> None:
-    scenario, custom_networking = SETUPS[setup]
-    with stricken(lab, scenario, custom_networking=custom_networking) as cluster:
-        before = dump(cluster)
-        incident = healed(lab, cluster)
+    with healed_setup(lab, setup) as (cluster, before, incident):
         # the youngest pods go first, which are those on the block
         cluster.scale(8)
         eventually("nobody is on the block", cluster.moved, lambda moved: not moved)

@@ -11,11 +11,10 @@ from ip_remediator.approvals.questions import ApprovalRefused, Approvals
 from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
-from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.commands.status import describe_rollback
 from ip_remediator_cli.errors import OK, BadInput, CommandError
 from ip_remediator_cli.plan_text import describe_plan
-from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.records import choose_incident
 from ip_remediator_cli.tables import page
 
 
@@ -29,10 +28,7 @@ class OpenQuestion:
 
 
 def run(arguments: Namespace) -> int:
-    aws = Aws(arguments)
-    deployment = find_deployment(aws, arguments.stack)
-    records = IncidentRecords(aws, deployment)
-    incident = records.chosen(arguments)
+    aws, deployment, _, incident = choose_incident(arguments)
     question = open_question(incident)
     _check(arguments, question)
     print(f"{question.shown}\n\n{question.text} (open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC)")

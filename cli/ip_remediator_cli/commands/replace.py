@@ -7,22 +7,19 @@ from argparse import Namespace
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.replacement_record import ReplacementState
-from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.change_command import ChangeCommand
 from ip_remediator_cli.errors import OK, BadInput, CommandError
-from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.records import choose_incident
 
 _REPLACEMENT = ChangeCommand("ReplacementStateMachineArn", "rn", "nodes and pods", "not all replaced")
 
 
 def run(arguments: Namespace) -> int:
-    aws = Aws(arguments)
-    deployment = find_deployment(aws, arguments.stack)
-    records = IncidentRecords(aws, deployment)
-    incident = records.chosen(arguments)
+    chosen = choose_incident(arguments)
+    incident = chosen.incident
     _refuse_unnamed(incident, arguments.nodes or [])
     named = {"nodes": arguments.nodes} if arguments.nodes else {}
-    after = _REPLACEMENT.run(aws, deployment, records, incident, arguments, **named)
+    after = _REPLACEMENT.run(chosen, arguments, **named)
     if after is None:
         return OK
     if after.replacement is None or after.replacement.state is not ReplacementState.DONE:

@@ -20,11 +20,10 @@ from ip_remediator.planning.address_map import address_map, map_svg
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.risks.model import Risk
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.documents import write_text
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.parser import installed_version
-from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.records import choose_incident
 from ip_remediator_cli.tables import in_words, who
 
 _UNDO = {
@@ -51,10 +50,7 @@ class Material:
 
 
 def run(arguments: Namespace) -> int:
-    aws = Aws(arguments)
-    deployment = find_deployment(aws, arguments.stack)
-    records = IncidentRecords(aws, deployment)
-    incident = records.chosen(arguments)
+    aws, deployment, records, incident = choose_incident(arguments)
     log = ChangeLog(aws.table(deployment.output("IncidentsTableName")), utc_now, incident.id)
     try:
         snapshot = records.snapshot(incident.id)

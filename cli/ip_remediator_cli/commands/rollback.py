@@ -6,24 +6,21 @@ from argparse import Namespace
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
-from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.change_command import ChangeCommand
 from ip_remediator_cli.errors import OK, BadInput, CommandError
-from ip_remediator_cli.records import IncidentRecords
+from ip_remediator_cli.records import choose_incident
 
 _ROLLBACK = ChangeCommand("RollbackStateMachineArn", "rb", "pods and ENIs", "not rolled back")
 
 
 def run(arguments: Namespace) -> int:
-    aws = Aws(arguments)
-    deployment = find_deployment(aws, arguments.stack)
-    records = IncidentRecords(aws, deployment)
-    incident = records.chosen(arguments)
+    chosen = choose_incident(arguments)
+    incident = chosen.incident
     if incident.outcome is Outcome.ROLLED_BACK:
         print(f"{incident.id} was rolled back already")
         return OK
     _refuse_without_changes(incident)
-    after = _ROLLBACK.run(aws, deployment, records, incident, arguments, evict=arguments.evict)
+    after = _ROLLBACK.run(chosen, arguments, evict=arguments.evict)
     if after is None:
         return OK
     if after.outcome is not Outcome.ROLLED_BACK:

@@ -164,14 +164,19 @@ MAKING = {
 }
 
 
-@pytest.mark.parametrize("action", MAKING)
-def test_given_ec2_throttles_and_then_refuses_for_good_when_undone_then_nothing_is_waited_for(
-    world: World, faults: LocalAws, action: str
-) -> None:
+def throttled(world: World, faults: LocalAws, action: str) -> None:
+    """One call of which EC2 refuses every attempt."""
     world.step.undo()
     faults.inject("ec2", action, **THROTTLED)
     with pytest.raises(Throttled):
         MAKING[action](world)
+
+
+@pytest.mark.parametrize("action", MAKING)
+def test_given_ec2_throttles_and_then_refuses_for_good_when_undone_then_nothing_is_waited_for(
+    world: World, faults: LocalAws, action: str
+) -> None:
+    throttled(world, faults, action)
     faults.control("DELETE", "/_local/faults")
     world.clock.advance(seconds=1)
     faults.inject("ec2", action, error="CidrLimitExceeded")
@@ -185,10 +190,7 @@ def test_given_ec2_throttles_and_then_refuses_for_good_when_undone_then_nothing_
 def test_given_ec2_throttles_only_when_undone_then_nothing_is_waited_for(
     world: World, faults: LocalAws, action: str
 ) -> None:
-    world.step.undo()
-    faults.inject("ec2", action, **THROTTLED)
-    with pytest.raises(Throttled):
-        MAKING[action](world)
+    throttled(world, faults, action)
     assert len(world.log.made()) == 1
     assert world.step.undo() == {"removed": []}
     assert world.log.made() == []

@@ -13,7 +13,7 @@ from typing import Any
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.evictor import Evictor
 from ip_remediator.clients.kubernetes.nodes import KubeNodes
-from ip_remediator.clients.kubernetes.objects import NodePod, instance_id
+from ip_remediator.clients.kubernetes.objects import NodePod, instance_id, is_ready
 from ip_remediator.clients.kubernetes.workload_pods import KubeDrain
 from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import Clock
@@ -233,7 +233,7 @@ class NodeReplacer:
             raise NotYet(f"{node.name}: Karpenter is ending it")
         taken = {f"{zone_node.successor}" for zone_node in progress.nodes}
         joined = [fresh for fresh in KubeDrain(self.kube).nodes_of(zone) if _is_fresh(fresh, node, taken)]
-        ready = [fresh for fresh in joined if _is_ready(fresh)]
+        ready = [fresh for fresh in joined if _takes_pods(fresh)]
         successor = next(filter(self._has_eni, ready), None)
         if successor is not None:
             return _name_and_instance(successor)
@@ -320,7 +320,5 @@ def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) 
     return _instance_of(node) != old.instance and joined >= began and _name_and_instance(node) not in taken
 
 
-def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or []
-    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
-    return ready and not node["spec"].get("unschedulable")
+def _takes_pods(node: dict[str, Any]) -> bool:
+    return is_ready(node) and not node["spec"].get("unschedulable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ip_remediator.clients.kubernetes.api import KubeApi
+from ip_remediator.clients.kubernetes.objects import is_ready
 from ip_remediator.common.errors import PermissionDenied, ServiceUnavailable
 from ip_remediator.common.text import some_of
 
@@ -28,7 +29,7 @@ def laggards(kube: KubeApi, daemonset: dict[str, Any]) -> str:
     labels = (daemonset["spec"].get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
     try:
-        pods = [pod for pod in kube.items(_PODS, labelSelector=selector) if not _condition(pod, "Ready")]
+        pods = [pod for pod in kube.items(_PODS, labelSelector=selector) if not is_ready(pod)]
         states = {node["metadata"]["name"]: node for node in kube.items(_NODES)} if pods else {}
     except (PermissionDenied, ServiceUnavailable):
         return ""
@@ -38,13 +39,8 @@ def laggards(kube: KubeApi, daemonset: dict[str, Any]) -> str:
 
 def _reason(pod: dict[str, Any], node: dict[str, Any] | None) -> str:
     name = pod["spec"].get("nodeName") or pod["metadata"]["name"]
-    if node is not None and not _condition(node, "Ready"):
+    if node is not None and not is_ready(node):
         return f"{name} (the node is NotReady)"
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
     waiting = [(status.get("state") or {}).get("waiting", {}).get("reason") for status in statuses]
     return f"{name} ({next(filter(None, waiting), None) or (pod.get('status') or {}).get('phase', 'Pending')})"
-
-
-def _condition(item: dict[str, Any], kind: str) -> bool:
-    conditions = (item.get("status") or {}).get("conditions") or []
-    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)

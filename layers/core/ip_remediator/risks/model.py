@@ -55,4 +55,5 @@ class Risk(Document):
 
 
 def highest(risks: tuple[Risk, ...]) -> Severity | None:
+    """The highest severity of the risks; None without any."""
     return max((risk.severity for risk in risks), default=None)

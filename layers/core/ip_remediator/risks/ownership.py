@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ip_remediator.risks.migration import (
-    CUSTOM_NETWORKING,
-    WITH_ENI_CONFIGS,
-    Migration,
-    shown,
-)
+from ip_remediator.risks.migration import CUSTOM_NETWORKING, WITH_ENI_CONFIGS, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL, EniConfig

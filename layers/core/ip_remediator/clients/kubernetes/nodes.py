@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
-from ip_remediator.clients.kubernetes.objects import instance_id
+from ip_remediator.clients.kubernetes.objects import instance_id, is_ready
 
 _NODES = "/api/v1/nodes"
 
@@ -31,7 +29,7 @@ class KubeNodes:
         return {
             instance: node["metadata"]["name"]
             for node in self._api.items(_NODES)
-            if _is_ready(node) and (instance := instance_id(node.get("spec", {}).get("providerID")))
+            if is_ready(node) and (instance := instance_id(node.get("spec", {}).get("providerID")))
         }
 
     def instance_of(self, name: str) -> str | None:
@@ -52,8 +50,3 @@ class KubeNodes:
         """As `kubectl uncordon` leaves it; a node that is gone is fine."""
         if self.is_cordoned(name):
             self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": None}})
-
-
-def _is_ready(node: dict[str, Any]) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

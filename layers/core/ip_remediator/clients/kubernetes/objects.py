@@ -17,6 +17,12 @@ def instance_id(provider_id: object) -> str | None:
     return name if name.startswith(_INSTANCE) else None
 
 
+def is_ready(item: Mapping[str, Any]) -> bool:
+    """Whether the condition Ready of a node or a pod is True."""
+    conditions = (item.get("status") or {}).get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
 @dataclass(frozen=True)
 class NodePod:
     """A pod on a node. `controller`: uid of its owner; `has_address` is False while it waits for one."""

@@ -27,6 +27,7 @@ from ip_remediator.notifications.messages.state import (
 )
 from ip_remediator.notifications.messages.text import cut, words
 from ip_remediator.planning.model import Plan
+from ip_remediator.risks.model import highest
 
 
 def buttons(incident: Incident) -> list[kit.Block]:
@@ -82,7 +83,7 @@ def _what_happens(incident: Incident, plan: Plan | None) -> str:
     if plan is None:
         return "The plan is carried out."
     nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
-    worst = max((risk.severity for risk in plan.risks), default=None)
+    worst = highest(plan.risks)
     risk = f" {counted(len(plan.risks), 'risk')}, the highest {worst.name.lower()}." if worst else ""
     made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}."
     return f"{_expected(plan)} {made} {touches(plan, nodes).replace('`', '')}.{risk}"

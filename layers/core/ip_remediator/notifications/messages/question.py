@@ -11,6 +11,7 @@ from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import sentence
 from ip_remediator.notifications.messages.text import Line, Part, clock, code, names, words
 from ip_remediator.planning.model import Plan
+from ip_remediator.risks.model import highest
 
 _FIELD = 600
 _TELL_MINUTES = 120
@@ -20,7 +21,7 @@ def fields(incident: Incident, plan: Plan) -> list[Part]:
     """What is wrong, what the plan does, what it touches, and what may break."""
     nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
     touches = f"{planned.touches(plan, nodes)}{_usual(incident.approval)}"
-    worst = max((risk.severity for risk in plan.risks), default=None)
+    worst = highest(plan.risks)
     title = f"Risk: {worst.name.lower()} ({len(plan.risks)})" if worst else "Risk: none found"
     risks = planned.risk_lines(plan, shown=2) or [Line("Nothing is known that would break", "none")]
     return [
