@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.node_relief import diagnose_node
@@ -26,10 +27,17 @@ from ip_remediator.snapshot.node_room.pools import Hindrance, hindrance, largest
 
 _NAMED = 5
 _REPLACED = "after replacing {}"
-_FURTHER_NODES = "on further nodes"
 _WITHOUT_TARGET = "on {} not before WARM_IP_TARGET is set"
 # The plan is kept in one item of at most 400 KB.
 _LISTED = 500
+
+
+class _Part(NamedTuple):
+    """Some of the stuck pods, and what becomes of them. `further_nodes`: they wait for nodes that are not there."""
+
+    pods: int
+    words: str
+    further_nodes: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,27 +77,21 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     later = _names_by_what_they_wait_for(snapshot, served, relieved)
     replaced = later.pop(_REPLACED, [])
     parts = [
-        (now, condition or ""),
+        _Part(now, condition or ""),
         _beyond_room(snapshot, relieved, waiting),
         *_on_successors({name: _room_of_successor(snapshot, name, needed) for name in replaced}, waiting),
         *_on_nodes_not_relieved(later, waiting),
-        (len(stuck) - sum(waiting[node.name] for node in served), "on nodes that it does not serve"),
+        _Part(len(stuck) - sum(waiting[node.name] for node in served), "on nodes that it does not serve"),
     ]
     surely = 0 if condition else now
     return Expectation(_text(snapshot, surely, parts), surely, _hosts(replaced)[:_LISTED])
 
 
-def _text(snapshot: Snapshot, surely: int, parts: Iterable[tuple[int, str]]) -> str:
-    text = ", ".join([_now(surely, len(snapshot.stuck_pods)), *_in_words(parts)])
-    further = not snapshot.stuck_pods or _FURTHER_NODES in text
+def _text(snapshot: Snapshot, surely: int, parts: Iterable[_Part]) -> str:
+    shown = [part for part in parts if part.pods and part.words]
+    text = ", ".join([_now(surely, len(snapshot.stuck_pods)), *(f"{part.pods} {part.words}" for part in shown)])
+    further = not snapshot.stuck_pods or any(part.further_nodes for part in shown)
     return text + (_where_none_can_be_launched(snapshot) if further else "")
-
-
-def _in_words(parts: Iterable[tuple[int, str]]) -> Iterator[str]:
-    """Numbers of pods with the words about them, where there are any of both."""
-    for pods, words in parts:
-        if pods and words:
-            yield f"{pods} {words}"
 
 
 def _condition(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> str | None:
@@ -113,25 +115,25 @@ def _names_by_what_they_wait_for(
     return names
 
 
-def _beyond_room(snapshot: Snapshot, relieved: Iterable[Node], waiting: Mapping[str | None, int]) -> tuple[int, str]:
-    """The pods for which the new ENIs of their node have no address left, in number and words."""
+def _beyond_room(snapshot: Snapshot, relieved: Iterable[Node], waiting: Mapping[str | None, int]) -> _Part:
+    """The pods for which the new ENIs of their node have no address left."""
     beyond = {node.name: waiting[node.name] - _room(snapshot, node) for node in relieved}
     full = _hosts(name for name, pods in beyond.items() if pods > 0)
+    pods = sum(beyond[name] for name in full)
     if largest_pool(snapshot.cni) is not None:
-        return sum(beyond[name] for name in full), _WITHOUT_TARGET.format(_named(full))
-    return sum(beyond[name] for name in full), f"only {_FURTHER_NODES}: the ENIs of {_named(full)} hold no more"
+        return _Part(pods, _WITHOUT_TARGET.format(_named(full)))
+    return _Part(pods, f"only on further nodes: the ENIs of {_named(full)} hold no more", further_nodes=True)
 
 
-def _on_successors(
-    successors: Mapping[str, int | None], waiting: Mapping[str | None, int]
-) -> Iterator[tuple[int, str]]:
+def _on_successors(successors: Mapping[str, int | None], waiting: Mapping[str | None, int]) -> Iterator[_Part]:
     """Pods that wait for a node to be replaced, and those for which its successor has no address either."""
     served = {name: waiting[name] if room is None else min(waiting[name], room) for name, room in successors.items()}
     beyond = {name: waiting[name] - pods for name, pods in served.items()}
     enough, too_small = ([name for name, pods in counts.items() if pods] for counts in (served, beyond))
-    yield sum(served.values()), _REPLACED.format(_named(_hosts(enough)))
-    names = _named(_hosts(too_small))
-    yield sum(beyond.values()), f"{_REPLACED.format(names)} and {_FURTHER_NODES}, for one like it holds no more pods"
+    yield _Part(sum(served.values()), _REPLACED.format(_named(_hosts(enough))))
+    after = _REPLACED.format(_named(_hosts(too_small)))
+    words = f"{after} and on further nodes, for one like it holds no more pods"
+    yield _Part(sum(beyond.values()), words, further_nodes=True)
 
 
 def _room_of_successor(snapshot: Snapshot, name: str, needed: BlockRequirement) -> int | None:
@@ -147,11 +149,9 @@ def _room_of_successor(snapshot: Snapshot, name: str, needed: BlockRequirement) 
     return max(0, holds - (pool_of(snapshot, node) if node.pods is None else node.pods))
 
 
-def _on_nodes_not_relieved(
-    later: Mapping[str, Sequence[str]], waiting: Mapping[str | None, int]
-) -> Iterator[tuple[int, str]]:
+def _on_nodes_not_relieved(later: Mapping[str, Sequence[str]], waiting: Mapping[str | None, int]) -> Iterator[_Part]:
     for words, names in later.items():
-        yield sum(waiting[name] for name in names), words.format(_named(_hosts(names)))
+        yield _Part(sum(waiting[name] for name in names), words.format(_named(_hosts(names))))
 
 
 def _may_have_branch_enis(snapshot: Snapshot, needed: BlockRequirement) -> bool:
