@@ -13,7 +13,6 @@ from ip_remediator.common.actions import Effect
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.handler_edge import one_transient_error
 from ip_remediator.incidents.repository import Incidents
-from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.node_replacement.cluster_actions import CLUSTER
 from ip_remediator.observability import logger
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -33,14 +32,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     incidents = Incidents(table, utc_now)
     incident = incidents.get(call.request.incident)
     vpc_id = incident.plan.vpc_id if incident.plan else None
-    execution = call.request.execution
-    log = ChangeLog(table, utc_now, incident.id, vpc_id, execution)
+    log = ChangeLog(table, utc_now, incident.id, vpc_id, call.request.execution)
     connect = partial(open_cluster, incident.cluster, session.client("eks"), session.credentials())
     work = ClusterWork(incident, incidents, log, connect, session.client, utc_now)
     if call.effect is Effect.WRITES or (call.effect is Effect.RESTORES and not work.nothing_to_restore):
         kill_switch.check(session.client("ssm"), settings.kill_switch, work.tags)
     if call.needs_lock:
         log.require_lock()
-    elif vpc_id and call.effect is Effect.RESTORES:
-        VpcLock(table, utc_now).require_not_superseded(vpc_id, incident.id, execution)
+    elif call.effect is Effect.RESTORES:
+        log.require_not_superseded()
     return call.perform(work)

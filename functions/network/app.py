@@ -32,8 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     tags = cluster_tags(session.client("eks"), incident.cluster)
     kill_switch.check(session.client("ssm"), settings.kill_switch, tags)
     vpc_id = incident.plan.vpc_id if incident.plan else None
-    execution = call.request.execution
-    log = ChangeLog(table, utc_now, incident.id, vpc_id, execution)
+    log = ChangeLog(table, utc_now, incident.id, vpc_id, call.request.execution)
     work = NetworkWork(incident, incidents, log, session.client("ec2"), settings.stack_name, utc_now)
     if call.needs_lock:
         log.require_lock()

@@ -64,6 +64,15 @@ class ChangeLog:
         if self._vpc_id:
             self._lock.require(self._vpc_id, self.incident, self._execution)
 
+    def require_not_superseded(self) -> None:
+        """For what is given back without the lock: not while a later execution of the incident holds it.
+
+        Raises:
+            LockLost
+        """
+        if self._vpc_id:
+            self._lock.require_not_superseded(self._vpc_id, self.incident, self._execution)
+
     @property
     def _lock(self) -> VpcLock:
         return VpcLock(self.records.table, self.clock)

@@ -82,7 +82,7 @@ class CniSettings:
             self._settle(change)
             if kind is not ChangeKind.WARM_TARGETS:  # temporary: given back without the lock, too
                 self.log.require_lock()
-            note = self._of_others(change)
+            note = self.kube.kept_of_others(_written(change), (change.before or {}).get("env", {}))
             self._restore(change)
             self.log.undone(change, note)
         return bool(made)
@@ -101,16 +101,6 @@ class CniSettings:
         if taken_back:
             self.addon.change_environment(taken_back, lambda update: self._note(change, update), original)
         self._await({name: before["env"].get(name) for name in taken_back})
-
-    def _of_others(self, change: ChangeMade) -> str:
-        """The variables that somebody changed since, which stay; for people."""
-        now, before = self.kube.cni_environment(), (change.before or {}).get("env", {})
-        stay = {
-            name: now.get(name)
-            for name, ours in _written(change).items()
-            if now.get(name) not in (ours, before.get(name))
-        }
-        return self.kube.who_set(stay) if stay else ""
 
     def _restore_daemonset(self, before: Mapping[str, Any], ours: Mapping[str, str]) -> None:
         now = self.kube.cni_environment()

@@ -153,10 +153,17 @@ class KubeChanges:
         if writer_of_variables(daemonset, wanted) not in _MANAGERS:
             require_kept(daemonset, wanted)
 
-    def who_set(self, variables: Mapping[str, str | None]) -> str:
-        """Who gave aws-node these values, for people."""
-        writer = writer_of_variables(self._api.get(AWS_NODE), variables) or "somebody else"
-        return f"{some_of([f'{name}={value}' for name, value in variables.items()])} of {writer} stays"
+    def kept_of_others(self, ours: Mapping[str, str], before: Mapping[str, str | None]) -> str:
+        """The variables of aws-node that have neither our value nor the one before, and who wrote them, for people: an
+        undo leaves them as they are."""
+        daemonset = self._api.get(AWS_NODE)
+        present = environment_of(aws_node_container(daemonset))
+        theirs = {
+            name: present.get(name)
+            for name, value in ours.items()
+            if present.get(name) not in (value, before.get(name))
+        }
+        return f"{_shown(theirs)} of {_writer(daemonset, theirs)} stays" if theirs else ""
 
     def apply_cni_environment(self, env: Mapping[str, str]) -> None:
         """Sets variables of aws-node by server-side apply. Forced, because the manifest that installed aws-node owns
@@ -234,12 +241,18 @@ def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) ->
     lost = {name: present.get(name) for name, value in wanted.items() if present.get(name) != value}
     if not lost:
         return
-    text = some_of([f"{name}={value}" if value is not None else f"{name} is gone" for name, value in lost.items()])
-    writer = writer_of_variables(daemonset, lost) or "somebody else"
     raise SettingsOverwritten(
-        f"{writer} changed aws-node after the plan had set it: {text}. It is not set again against them: set it there, "
-        "or stop that controller for aws-node, and run again"
+        f"{_writer(daemonset, lost)} changed aws-node after the plan had set it: {_shown(lost)}. It is not set again "
+        "against them: set it there, or stop that controller for aws-node, and run again"
     )
+
+
+def _shown(variables: Mapping[str, str | None]) -> str:
+    return some_of([f"{name} is gone" if value is None else f"{name}={value}" for name, value in variables.items()])
+
+
+def _writer(daemonset: dict[str, Any], names: Collection[str]) -> str:
+    return writer_of_variables(daemonset, names) or "somebody else"
 
 
 def writer_of_variables(daemonset: dict[str, Any], names: Collection[str]) -> str | None:

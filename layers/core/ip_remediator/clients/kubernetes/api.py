@@ -183,15 +183,13 @@ class KubeApi:
         content_type: str | None = None,
         read_seconds: float = _READ_SECONDS,
     ) -> Any:
-        for _ in range(_RETRIES):
+        for retries in range(_RETRIES, -1, -1):
             answer = self._send(method, path, query, body, content_type, read_seconds)
-            pause = _pause_asked_for(path, answer)
+            pause = _pause_asked_for(path, answer) if retries else None
             if pause is None or (self._until is not None and time.monotonic() + pause > self._until):
                 break
             answer.close()
             time.sleep(pause)
-        else:
-            answer = self._send(method, path, query, body, content_type, read_seconds)
         if answer.status >= 400:
             raise _refusal(method, path, answer.status, answer.read())
         return answer
