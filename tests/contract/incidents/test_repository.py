@@ -18,7 +18,7 @@ from ip_remediator.incidents.record import Failure, SlackMessage, Step, StepStat
 from ip_remediator.incidents.repository import Incidents, from_stream_image
 from tests.contract.address_ledger import fault_proxy
 from tests.contract.conftest import Clock, at_once, resource, unique
-from tests.unit.support.facts import Part, node, pods, snapshot, vpc, zone
+from tests.unit.support.facts import Part, node, pods, snapshot, zone
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -183,7 +183,7 @@ def test_given_a_snapshot_then_it_is_read_back_as_it_was(incidents: Incidents, c
     id_ = opened(incidents, cluster)
     with pytest.raises(IncidentNotFound, match="was not diagnosed yet"):
         incidents.snapshot(id_)
-    facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=None), vpc=vpc(routes_read=True))
+    facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=None))
     incidents.save_snapshot(id_, facts)
     assert incidents.snapshot(id_) == facts
 
@@ -195,7 +195,7 @@ def test_given_more_facts_than_an_item_holds_then_they_are_read_back_as_they_wer
     hosts = tuple(node("a", index, instance_id=f"i-{uuid4()}", name=f"ip-{uuid4()}") for index in range(5000))
     waiting = tuple(pod.model_copy(update={"uid": str(uuid4())}) for host in hosts for pod in pods(2, host.name))
     many = Part(hosts, waiting)
-    facts = snapshot(zone("b", free=0), many, vpc=vpc(routes_read=True))
+    facts = snapshot(zone("b", free=0), many)
     incidents.save_snapshot(id_, facts)
     # Not `==` alone: pytest would compare two long texts for minutes.
     unchanged = incidents.snapshot(id_) == facts

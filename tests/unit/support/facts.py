@@ -86,7 +86,7 @@ def pods(count: int, node_name: str) -> tuple[StuckPod, ...]:
 def vpc(*further: str, **fields: Any) -> Vpc:
     """A VPC of 10.0.0.0/16 and `further` CIDRs."""
     cidrs = tuple(VpcCidr(cidr=cidr, association_id=f"assoc-{cidr}") for cidr in ("10.0.0.0/16", *further))
-    return Vpc(**({"id": VPC_ID, "cidrs": cidrs, "owner_id": "1", "subnet_count": 2} | fields))
+    return Vpc(**({"id": VPC_ID, "cidrs": cidrs, "owner_id": "1", "subnet_count": 2, "routes_read": True} | fields))
 
 
 def snapshot(*parts: Part, env: dict[str, str] | None = None, **fields: Any) -> Snapshot:

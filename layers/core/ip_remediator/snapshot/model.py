@@ -157,7 +157,9 @@ class Snapshot(Document):
     def _were_routes_read(cls, document: Any) -> Any:
         """Says for a document without `routes_read` whether the route tables were read: something of them is here, and
         no line of `unread` names them."""
-        if not isinstance(document, dict) or not isinstance(vpc := document.get("vpc"), dict) or "routes_read" in vpc:
+        if not isinstance(document, dict) or not isinstance(vpc := document.get("vpc"), dict):
+            return document
+        if vpc.get("routes_read") is not None:
             return document
         lines, subnets = document.get("unread") or (), document.get("subnets") or ()
         present = "routes" in vpc or any(isinstance(subnet, dict) and subnet.get("route_table") for subnet in subnets)
@@ -183,11 +185,7 @@ class Snapshot(Document):
     @property
     def routes_known(self) -> bool:
         """Whether the VPC's route tables were read: tables with local routes only have no `Route` at all."""
-        if self.vpc is None:
-            return False
-        if self.vpc.routes_read is None:
-            return "routes" in self.vpc.model_fields_set or any(subnet.route_table for subnet in self.subnets)
-        return self.vpc.routes_read
+        return bool(self.vpc and self.vpc.routes_read)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy without the indexes of the original."""

@@ -264,8 +264,8 @@ class Vpc(Document):
     `security_groups` are all of the VPC's, and those of peered VPCs and transit gateways' neighbours in this account
     and region that name its ranges. None: not read.
     `clusters` are the EKS clusters that have ENIs in it, this one included. `network_address_units` as AWS counts
-    them ("Network Address Usage" of the VPC User Guide). `routes_read`: None in documents that do not tell; then the
-    route tables count as read where there is anything of them.
+    them ("Network Address Usage" of the VPC User Guide). `routes_read`: whether the route tables were read; a
+    `Snapshot` decides it where a document does not tell.
     """
 
     id: str
