@@ -110,9 +110,8 @@ class World:
         if self.facts.cni.owner == "addon" and self.facts.cni.installed:
             eks.create_addon(clusterName=self.cluster, addonName="vpc-cni")
         for group in cluster.node_groups:
-            eks.create_nodegroup(
-                clusterName=self.cluster, nodegroupName=group.name, nodeRole=self.eks.role, subnets=subnets
-            )
+            name = self.ids.get(group.name, group.name)  # a case may call a subnet and a group the same
+            eks.create_nodegroup(clusterName=self.cluster, nodegroupName=name, nodeRole=self.eks.role, subnets=subnets)
         for profile in cluster.fargate_profiles:
             eks.create_fargate_profile(
                 clusterName=self.cluster,

@@ -24,7 +24,7 @@ def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_termina
         before = cluster.world()
         execution = lab.start(cluster.name, mode="approve")
         first = lab.incident_when_known(execution)
-        lab.message_saying(first.id, "approv")
+        lab.message_saying(first.id, "If nobody answers")
         assert "wrong" in typed(lab, "approve", first.id, "--plan", "wrong", "--yes", status=2)
         assert "reject" in typed(lab, "reject", first.id, "--yes")
         assert lab.end_of(execution).status == "SUCCEEDED"
@@ -34,7 +34,7 @@ def test_given_a_question_when_rejected_and_the_next_one_approved_from_a_termina
 
         execution = lab.start(cluster.name, mode="approve")
         second = lab.incident_when_known(execution)
-        lab.message_saying(second.id, "approv")
+        lab.message_saying(second.id, "If nobody answers")
         assert second.id in typed(lab, "incidents", "--open", "--cluster", cluster.name)
         output = typed(lab, "approve", "--cluster", cluster.name, "--yes")
         assert "Changes" in output
@@ -56,7 +56,7 @@ def test_given_an_incident_at_work_when_closed_or_unlocked_from_a_terminal_then_
         cluster.settle(running=8, stuck=2)
         execution = lab.start(cluster.name, mode="approve")
         incident = lab.incident_when_known(execution)
-        lab.message_saying(incident.id, "approv")
+        lab.message_saying(incident.id, "If nobody answers")
         output = typed(lab, "close", incident.id, "--reason", "a test", status=1)
         assert f"aws stepfunctions stop-execution --execution-arn {execution}" in output
         output = typed(lab, "unlock", "--vpc", cluster.vpc_id, status=1)

@@ -80,14 +80,15 @@ def raw_commands_in(text: str) -> Iterator[str]:
 
 
 def _cut(words: str) -> str:
-    """Up to the end of the command: outside of quotes, a bracket, a semicolon or a comma with a blank ends it."""
+    """Up to the end of the command: outside of quotes, a bracket, a semicolon or a comma with a blank ends it, and the
+    end of a bracket that began before it."""
     quoted = ""
     for index, letter in enumerate(words):
         if quoted:
             quoted = "" if letter == quoted else quoted
         elif letter in "'\"":
             quoted = letter
-        elif words.startswith((" (", "; ", ", ", ": ", " and ", " (or"), index):
+        elif words.startswith((" (", ")", "; ", ", ", ": ", " and ", " (or"), index):
             return words[:index]
     return words.rstrip(".,;")
 
