@@ -33,6 +33,8 @@ def _use_own_temporary_folder(config: pytest.Config) -> None:
     TEMPORARY.mkdir(parents=True, exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=TEMPORARY)
     config.stash[_FOLDER] = Path(tempfile.tempdir)
+    # Where MiniStack, imported by a test, writes its keys.
+    os.environ["STATE_DIR"] = str(Path(tempfile.tempdir) / "ministack")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
