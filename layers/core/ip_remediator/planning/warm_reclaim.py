@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ip_remediator.common.enums import Verdict
@@ -62,12 +62,16 @@ def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> WarmReclaim:
 def settings_for(snapshot: Snapshot) -> dict[str, str]:
     """MINIMUM_IP_TARGET slightly above the pods that nodes run on average (docs/eni-and-ip-target.md of the CNI), those
     on which pods wait left out: they have more."""
-    hosts = {pod.node for pod in snapshot.stuck_pods}
-    calm = [node for node in snapshot.nodes if node.runs_vpc_cni and node.name not in hosts]
-    counts = [node.pods for node in calm if node.pods is not None]
+    counts = [node.pods for node in without_stuck_pods(snapshot, snapshot.nodes) if node.pods is not None]
     wanted = math.ceil(sum(counts) / len(counts)) + READY if counts else READY
     minimum = _STEP * math.ceil(wanted / _STEP) if wanted > 2 * _STEP else wanted
     return {WARM_IP_TARGET: str(READY), MINIMUM_IP_TARGET: str(minimum)}
+
+
+def without_stuck_pods(snapshot: Snapshot, nodes: Iterable[Node]) -> list[Node]:
+    """Those of `nodes` that run the VPC CNI and on which no pod waits."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    return [node for node in nodes if node.runs_vpc_cni and node.name not in hosts]
 
 
 def _refusal(snapshot: Snapshot, diagnosis: Diagnosis) -> str | None:

@@ -15,7 +15,7 @@ from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.changes import describe_settings
 from ip_remediator.planning.model import Option
-from ip_remediator.planning.warm_reclaim import READY, WarmReclaim, describe_frees, keeps_no_spare
+from ip_remediator.planning.warm_reclaim import READY, WarmReclaim, describe_frees, keeps_no_spare, without_stuck_pods
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, WARM_ENI_TARGET, WARM_IP_TARGET, Node
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes
@@ -68,11 +68,9 @@ def _in_need(snapshot: Snapshot, diagnosis: Diagnosis) -> str:
 
 def _spares(snapshot: Snapshot, nodes: list[Node], subnets: set[str] | None = None) -> list[int]:
     """The addresses of the smallest further ENI of each node without stuck pods: at most that is spare."""
-    hosts = {pod.node for pod in snapshot.stuck_pods}
-    calm = [node for node in nodes if node.runs_vpc_cni and node.name not in hosts]
     further = (
         [eni.addresses for eni in node.interfaces if not eni.primary and (subnets is None or eni.subnet_id in subnets)]
-        for node in calm
+        for node in without_stuck_pods(snapshot, nodes)
     )
     return [min(addresses) for addresses in further if addresses]
 
