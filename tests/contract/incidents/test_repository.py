@@ -14,7 +14,7 @@ from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.common.errors import IncidentNotFound, ServiceUnavailable
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.incidents.opening import STALE_AFTER, IncidentOpen
-from ip_remediator.incidents.record import Failure, SlackMessage, Step, StepState
+from ip_remediator.incidents.record import Failure, HealedPod, SlackMessage, Step, StepState, Verification
 from ip_remediator.incidents.repository import Incidents, from_stream_image
 from tests.contract.address_ledger import fault_proxy
 from tests.contract.conftest import Clock, at_once, resource, unique
@@ -266,3 +266,30 @@ def test_given_transactions_that_meet_for_ever_then_the_error_is_one_that_is_ret
         )
         with pytest.raises(ServiceUnavailable):
             incidents.complete(id_, Step.PLAN, "planned")
+
+
+# --- Size
+
+
+def test_given_thousands_of_healed_pods_when_recorded_then_the_item_is_small_enough_and_read_back_whole(
+    incidents: Incidents, cluster: str, table: Table
+) -> None:
+    pods_ = [
+        HealedPod(
+            namespace="shop",
+            name=f"web-{number:05}-7d4b9c",
+            node=f"ip-10-0-{number % 250}-7.eu-west-1.compute.internal",
+            zone="eu-west-1a",
+            address=f"100.64.{number // 250}.{number % 250}",
+            subnet="subnet-0f2f1a7c9d3e4b5a6",
+        )
+        for number in range(6_000)
+    ]
+    verification = Verification(healed=tuple(pods_), expected=6_000)
+    id_ = opened(incidents, cluster)
+    incidents.complete(id_, Step.VERIFY, "6000 of 6000 pods run with new addresses", verification=verification)
+    assert incidents.get(id_).verification == verification
+    item = table.get_item(Key={"pk": f"INCIDENT#{id_}", "sk": "META"})["Item"]
+    assert len(bytes(item["verification"])) < 200_000  # type: ignore[arg-type]
+    image = {name: TypeSerializer().serialize(value) for name, value in item.items()}
+    assert from_stream_image(image).verification == verification

@@ -4,7 +4,7 @@ One table, keys `pk` and `sk`:
 
     CLUSTER#<cluster>   OPEN              which incident is open, or was the last
     CLUSTER#<cluster>   SIGNALS           what is known while it opens no incident (`signal_window`)
-    INCIDENT#<id>       META              the record (documents as JSON text); its stream feeds `notify`
+    INCIDENT#<id>       META              the record (`document_attributes`); its stream feeds `notify`
     INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
     INCIDENT#<id>       EVENT#<time>#<n>  timeline: who, what, when, with what result; only ever added
     INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
@@ -34,6 +34,7 @@ from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.incidents.document_attributes import from_attribute, to_attribute
 from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, undelivered_key, work_key
 from ip_remediator.incidents.record import (
     Approval,
@@ -210,7 +211,7 @@ class Incidents(IncidentOpener):
         extra: Item | None = None,
     ) -> None:
         result = StepResult(state=state, at=self._clock(), note=note)
-        attributes: Item = {name: document.model_dump_json() for name, document in documents.items()}
+        attributes: Item = {name: to_attribute(document) for name, document in documents.items()}
         attributes |= {f"steps.{step}": result.model_dump(mode="json"), **(extra or {})}
         became = State(state)
         event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
@@ -360,7 +361,7 @@ def from_stream_image(image: dict[str, Any]) -> Incident:
 
 
 def _incident(item: Item) -> Incident:
-    documents = {name: kind.model_validate_json(str(item[name])) for name, kind in _DOCUMENTS.items() if item.get(name)}
+    documents = {name: from_attribute(kind, item[name]) for name, kind in _DOCUMENTS.items() if item.get(name)}
     scalars = (
         "cluster",
         "region",
