@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.pods import KubePods
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import READER, Kubernetes
@@ -88,11 +89,23 @@ def test_given_no_time_then_the_state_of_the_moment_is_told(kubernetes: Kubernet
     assert pods.await_not_pending({"made-up"}, 0) == set()
 
 
-def test_given_a_pod_then_it_is_read_by_name(kubernetes: Kubernetes, pods: KubePods, path: str) -> None:
+def test_given_names_then_the_present_pods_are_read_by_name(kubernetes: Kubernetes, pods: KubePods, path: str) -> None:
     uid = create(kubernetes, path, "one")
     run(kubernetes, path, "one")
     namespace = path.split("/")[4]
-    result = pods.pod(namespace, "one")
-    assert result
-    assert (result["metadata"]["uid"], result["status"]["podIP"]) == (uid, "100.64.0.9")
-    assert pods.pod(namespace, "nobody") is None
+    present = pods.present([f"{namespace}/one", f"{namespace}/nobody", "no-such-namespace/one", "a%2f/..", "no-slash"])
+    assert list(present) == [f"{namespace}/one"]
+    pod = present[f"{namespace}/one"]
+    assert (pod["metadata"]["uid"], pod["status"]["podIP"]) == (uid, "100.64.0.9")
+
+
+def test_given_many_names_of_a_namespace_then_it_is_listed_at_once(
+    kubernetes: Kubernetes, pods: KubePods, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace, asked, get = path.split("/")[4], list[str](), KubeApi.get
+    uids = {f"{namespace}/web-{number}": create(kubernetes, path, f"web-{number}") for number in range(60)}
+    create(kubernetes, path, "not-ours")
+    monkeypatch.setattr(KubeApi, "get", lambda api, where, **query: asked.append(where) or get(api, where, **query))
+    present = pods.present([*uids, f"{namespace}/nobody"])
+    assert {name: pod["metadata"]["uid"] for name, pod in present.items()} == uids
+    assert asked == [path]

@@ -43,12 +43,14 @@ class Cured:
     def await_not_pending(self, uids: set[str], seconds: float) -> set[str]:
         return {uid for uid in uids if self.pods.get(uid, "gone") is None}
 
-    def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
-        if name not in self.pods:
-            return None
-        address = self.pods[name]
+    def present(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        uids = {path: path.partition("/")[2] for path in names}
+        return {path: self._pod(uid) for path, uid in uids.items() if uid in self.pods}
+
+    def _pod(self, uid: str) -> dict[str, Any]:
+        address = self.pods[uid]
         status = {"phase": "Running", "podIP": address} if address else {"phase": "Pending"}
-        return {"metadata": {"uid": name}, "status": status}
+        return {"metadata": {"uid": uid}, "status": status}
 
     # --- of Ec2Reader
     def addresses_of_subnets(self, ids: Iterable[str]) -> dict[str, str]:

@@ -123,7 +123,9 @@ class VerifierAfterReplacement(Verifier):
         """Those stuck before that are no controller's, as far as is recorded, and still wait."""
         judged = {_shown(pod) for pods in successors.values() for pod in pods}
         judged |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
-        return [name for name in before.still_stuck if name not in judged and self._waits(name)]
+        names = [name for name in before.still_stuck if name not in judged]
+        present = self.pods.present(names)
+        return [name for name in names if name in present and _phase(present[name]) == "Pending"]
 
     def _unreplaced(self, before: Verification) -> set[str]:
         return set(before.nodes_to_replace) - self._ended
@@ -131,11 +133,6 @@ class VerifierAfterReplacement(Verifier):
     def _full_hosts(self, successors: Mapping[str, list[Pod]], stuck: Collection[str]) -> set[str]:
         hosts = {_host(pod) for pods in successors.values() for pod in pods if _shown(pod) in stuck}
         return hosts & self._full
-
-    def _waits(self, name: str) -> bool:
-        """A pod that no controller would make again, and that nobody moved."""
-        present = self.pods.pod(*name.split("/", 1))
-        return present is not None and _phase(present) == "Pending"
 
     @property
     def _full(self) -> set[str]:

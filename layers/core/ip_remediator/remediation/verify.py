@@ -105,8 +105,8 @@ class Verifier:
         addresses of them, and the addresses that nodes give back."""
         shown = {subnet.id for subnet in proof.subnets}
         blocks = [IPv4Network(subnet.cidr) for subnet in self.plan.subnets]
-        unproved = [self.pods.pod(*path.split("/", 1)) for path in proof.still_stuck]
-        addresses = [(pod.get("status") or {}).get("podIP") for pod in unproved if pod]
+        unproved = self.pods.present(proof.still_stuck).values()
+        addresses = [(pod.get("status") or {}).get("podIP") for pod in unproved]
         ours = [text for text in addresses if text and any(IPv4Address(text) in block for block in blocks)]
         given_back = [f"what nodes give back in {subnet}" for subnet in self._kept_back(proof.freed)]
         return sorted(self._wanted - shown) + ours + given_back
@@ -159,8 +159,9 @@ class Verifier:
     def _verification(self, waiting: set[str]) -> Verification:
         interfaces = self.ec2.addresses_of_subnets(self._wanted)
         healed, stuck, gone = [], [], []
+        pods = self.pods.present(map(_path, self.snapshot.stuck_pods))
         for pod in self.snapshot.stuck_pods:
-            present = self.pods.pod(pod.namespace, pod.name)
+            present = pods.get(_path(pod))
             if present is None or present["metadata"]["uid"] != pod.uid:
                 gone.append(_path(pod))
             elif pod.uid in waiting or not self._has_address(present, interfaces):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -12,7 +13,9 @@ from ip_remediator.common.errors import NotFound
 
 _PODS = "/api/v1/pods"
 _PENDING = {"fieldSelector": "status.phase=Pending"}
-_ALIVE = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+# From so many pods of a namespace on, the namespace is listed: a page holds 500 pods, and where thousands hang, a call
+# for each takes longer than the function may run.
+_LIST_FROM = 50
 
 
 class Evictable(Protocol):
@@ -32,10 +35,31 @@ class KubePods:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """None: there is none of this name, or none can have it."""
+    def present(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The pods of these names ("namespace/name"), by name. Left out: those that are gone, or cannot exist."""
+        by_namespace: dict[str, set[str]] = {}
+        for path in names:
+            namespace, _, name = path.partition("/")
+            by_namespace.setdefault(namespace, set()).add(name)
+        return {
+            f"{namespace}/{pod['metadata']['name']}": pod
+            for namespace, wanted in by_namespace.items()
+            for pod in self._present_in(namespace, wanted)
+        }
+
+    def _present_in(self, namespace: str, wanted: set[str]) -> Iterator[dict[str, Any]]:
         with suppress(NotFound):
-            return self._api.find(object_path(namespaced("pods", namespace), name))
+            path = namespaced("pods", namespace)
+            if len(wanted) >= _LIST_FROM:
+                yield from (pod for pod in self._api.items(path) if pod["metadata"]["name"] in wanted)
+                return
+            for name in sorted(wanted):
+                if pod := self._find(path, name):
+                    yield pod
+
+    def _find(self, path: str, name: str) -> dict[str, Any] | None:
+        with suppress(NotFound):
+            return self._api.find(object_path(path, name))
         return None
 
     def evict(self, pod: Evictable) -> None:
