@@ -41,10 +41,8 @@ def named(text: str, column: str) -> list[str]:
     return [row[column].strip("`") for row in rows(text) if column in row]
 
 
-def test_the_ladder_is_the_options_of_every_plan_in_their_order() -> None:
-    assert named(_sections()["The ladder"], "option") == [
-        option.option for option in first_plan(snapshot(*FULL)).options
-    ]
+def test_the_options_are_those_of_every_plan_in_their_order() -> None:
+    assert named(_sections()["Options"], "option") == [option.option for option in first_plan(snapshot(*FULL)).options]
 
 
 def test_the_strategies_and_what_can_be_asked_for_are_the_codes() -> None:
@@ -114,9 +112,9 @@ def test_the_numbers_of_sizing_are_the_codes(page: dict[str, str]) -> None:
 
 
 def test_the_tags_are_the_codes(page: dict[str, str]) -> None:
-    assert f"`{POD_SUBNET_TAG}=<cluster>`" in page["The ladder"]
-    assert f"`{DISCOVERY_TAG}=1`" in page["Strategies"]
-    assert f"`{CLUSTER_DISCOVERY_TAG}<name>`" in page["Strategies"]
+    assert f"`{POD_SUBNET_TAG}=<cluster>`" in page["Options"]
+    assert f"`{DISCOVERY_TAG}=1`" in page["Subnet discovery"]
+    assert f"`{CLUSTER_DISCOVERY_TAG}<name>`" in page["Subnet discovery"]
     assert f"`{STRATEGY}`" in page["Strategies"]
 
 

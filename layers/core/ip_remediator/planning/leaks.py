@@ -1,8 +1,8 @@
-"""The lowest rung: ENIs that the CNI left behind hold addresses that nobody uses.
+"""The option `delete-leaked-enis`: ENIs that the VPC CNI leaked hold addresses that no pod uses.
 
-They are taken only where they are provably this cluster's, lie where the needy nodes can grow, and free enough for
-every stuck pod, counted as ipamd takes addresses: it fills an ENI that has room, and asks for a whole new ENI's
-addresses at once. Where a shortage is only forecast they are no cure: deleting them puts it off.
+The option is taken only if the ENIs are provably this cluster's, are in subnets that the nodes in need can use, and
+free enough addresses for every stuck pod. Addresses are counted as ipamd takes them: it fills an ENI that has room, or
+asks for all addresses of a new ENI at once. A shortage that is only forecast is not cured by it, only delayed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-
 
 
 class Option(Document):
-    """A rung of the ladder of cures: whether it is taken, and why. Or advice, which is never carried out: then
+    """One way to get addresses: whether the plan takes it, and why. Or advice, which is never carried out: then
     `advice` says whether it would help this cluster."""
 
     option: str

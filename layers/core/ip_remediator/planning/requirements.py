@@ -1,4 +1,4 @@
-"""From a diagnosis down the ladder of cures to what a plan needs: the first rung that holds is taken."""
+"""From a diagnosis to what a plan needs: the first option that serves every pod in need is taken."""
 
 from __future__ import annotations
 

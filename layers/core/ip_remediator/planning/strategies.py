@@ -43,7 +43,7 @@ class Choice:
 
 
 def choose(snapshot: Snapshot, requested: RequestedStrategy) -> Choice:
-    """The strategy that `wish` comes to in this cluster.
+    """The strategy of a plan for this cluster when `requested` is asked for.
 
     Raises:
         CannotPlan: the cluster cannot have what was asked for; `field` of the error is "strategy".

@@ -1,4 +1,4 @@
-"""Addresses that nodes keep warm and nobody uses: the cheapest rung, as advice with its numbers and its command.
+"""The option `reclaim-warm` as advice, with numbers and the command: idle addresses that nodes keep warm.
 
 `WARM_ENI_TARGET=1`, the default, keeps a whole spare ENI on each node. `WARM_IP_TARGET` with `MINIMUM_IP_TARGET` gives
 it back within minutes, for more EC2 calls whenever pods start (amazon-vpc-cni-k8s, docs/eni-and-ip-target.md). AWS
@@ -29,7 +29,7 @@ def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
 
 
 def taken(warm: WarmReclaim) -> Option:
-    """The rung where a plan takes it."""
+    """The option of a plan that lowers the warm targets."""
     reason = f"{describe_settings(warm.settings)} frees at least {describe_frees(warm.frees)}"
     return Option(option=RECLAIM_WARM, taken=True, reason=reason)
 

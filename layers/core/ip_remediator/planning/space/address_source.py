@@ -77,7 +77,7 @@ def _with_quotas_read(snapshot: Snapshot) -> Snapshot:
 
 
 def options(space: AddressSource, options: PlanningOptions) -> tuple[Option, ...]:
-    """The rungs of the ladder that are about blocks."""
+    """The options of a plan that are about blocks: existing-cidr, new-cidr and ipam-pool."""
     size = f"a /{space.prefix}" if space.prefix else "the pieces"
     passed_over = {
         "existing-cidr": f"the VPC has no CIDR of {cidrs.CGNAT} with room for {size}",

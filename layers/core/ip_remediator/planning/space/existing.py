@@ -1,7 +1,7 @@
-"""The second rung: a subnet that is there already, and that somebody meant for pods.
+"""The option `existing-subnet`: an existing, unused subnet that is meant for pods.
 
-Meant for pods: an ENIConfig points at it that no node selects, or it has one of the tags `kubernetes.io/role/cni=1`
-and `eks-ip-remediator:pod-subnet=<cluster>` (or `=shared`).
+A subnet is meant for pods if an ENIConfig that no node selects names it, or if it has one of the tags
+`kubernetes.io/role/cni=1` and `eks-ip-remediator:pod-subnet=<cluster>` (or `=shared`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ladder of cures: the cheapest rung that holds is taken, and every rung says why it was taken or passed over."""
+"""Options: the first that serves every pod in need is taken, and each says why it was taken or passed over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, SubnetReser
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 
-RUNGS = [
+BY_THE_PLAN = [
     "delete-leaked-enis",
     "reclaim-warm",
     "existing-subnet",
@@ -56,9 +56,9 @@ def taken(made: Plan) -> list[str]:
 def test_whatever_is_taken_every_rung_and_every_advice_is_told_in_the_same_order() -> None:
     for facts in (snapshot(*FULL), snapshot(*FULL, leaked_interfaces=leaked("a", "b")), snapshot(*FULL, spare())):
         result = first_plan(facts)
-        assert [option.option for option in result.options] == RUNGS + ADVICE
+        assert [option.option for option in result.options] == BY_THE_PLAN + ADVICE
         assert all(option.reason for option in result.options)
-        assert not any(option.taken for option in result.options[len(RUNGS) :])
+        assert not any(option.taken for option in result.options[len(BY_THE_PLAN) :])
 
 
 # --- Leaked ENIs
