@@ -13,6 +13,7 @@ from local.aws.corrections.guard import original
 from local.aws.ec2 import backend
 from local.aws.ec2.gateway import MotoEC2
 from local.aws.faults import Faults
+from local.aws.functions.concurrency import Concurrency
 from local.aws.functions.conditions import FunctionConditions
 from local.aws.switches import Switches
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def build(settings: Settings) -> Any:
     """The ASGI application for ``settings``. RuntimeError when an emulator no longer has a part we correct."""
     faults, switches, conditions = Faults(), Switches(), FunctionConditions()
-    corrections.install(settings, faults, switches, conditions)
+    corrections.install(settings, faults, switches, conditions, Concurrency(switches))
     backend.install(settings.associating_seconds)
     autoscaling.install()
     original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(switches), autoscaling=autoscaling.MotoAutoScaling())

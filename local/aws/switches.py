@@ -23,6 +23,8 @@ class Switches:
     ``execution_timeout_seconds``: ends every execution after so many seconds, if its state machine does not end it
     earlier; 0 leaves it to the state machine's TimeoutSeconds.
 
+    ``function_concurrency``: the account's quota of executions of functions at the same time (1,000; 10 of new ones).
+
     ``addon_update_seconds``: how long an update of an add-on is in progress (minutes on AWS).
     ``addon_shows_old_values``: DescribeAddon shows the old configuration during an update; which one AWS shows is not
     documented. ``addon_updates_fail``: updates started from now on end as Failed and change nothing.
@@ -42,6 +44,7 @@ class Switches:
 
     execution_events: int = 25_000
     execution_timeout_seconds: float = 0.0
+    function_concurrency: int = 1_000
     addon_update_seconds: float = 0.5
     addon_shows_old_values: bool = False
     addon_updates_fail: bool = False

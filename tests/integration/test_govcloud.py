@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ip_remediator.common.enums import Outcome
-from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
 from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.conftest import WAIT_SCALE
 from tests.integration.support.lab import Lab
-from tests.integration.support.patient import patient
+from tests.integration.support.patient import patient, scenario_in
 from tests.integration.support.rollbacks import SPEED, dump, roll_back
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 REGION, PARTITION = "us-gov-west-1", "aws-us-gov"
-GOVCLOUD = replace(
-    Scenario(),
-    zones=(Zone(f"{REGION}a", "10.0.0.0/28"), Zone(f"{REGION}b", "10.0.1.0/28")),
-    nodes=(NodeSpec(f"{REGION}a"), NodeSpec(f"{REGION}b")),
-)
 
 
 def test_given_govcloud_when_deployed_then_a_cluster_is_healed_and_rolled_back_there(tmp_path: Path) -> None:
@@ -35,7 +28,7 @@ def test_given_govcloud_when_deployed_then_a_cluster_is_healed_and_rolled_back_t
         stack.start()
         lab = Lab(stack)
         assert _partitions(lab) == {PARTITION}
-        with patient(lab, GOVCLOUD, speed=SPEED) as cluster:
+        with patient(lab, scenario_in(REGION), speed=SPEED) as cluster:
             cluster.settle(running=8, stuck=2)
             before = dump(cluster)
             ended, incident = lab.remediate(cluster.name)

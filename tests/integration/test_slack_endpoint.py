@@ -1,5 +1,5 @@
-"""What Slack's buttons reach, by the parameter SlackEndpoint: an HTTP API, or nothing. Function URLs are the default,
-which every other test here uses."""
+"""What Slack's buttons reach, by the parameter SlackEndpoint, in a Region that has no function URLs: an HTTP API, or
+nothing. Function URLs are the default, which every other test here uses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.conftest import SPEED, WAIT_SCALE
 from tests.integration.support.lab import Lab
-from tests.integration.support.patient import patient
+from tests.integration.support.patient import patient, scenario_in
 from tests.integration.support.terminal import typed
 from tests.support.patience import within
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-TOPIC = "arn:aws:sns:ap-northeast-2:000000000000:health"
+REGION = "ap-southeast-5"
+TOPIC = f"arn:aws:sns:{REGION}:000000000000:health"
 ON_CALL = "U0000ONCALL"
 
 
@@ -37,7 +38,7 @@ def endpoint(request: pytest.FixtureRequest, tmp_path: pytest.TempPathFactory) -
         "Dashboard": "yes",
     }
     with Stack(
-        tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3)
+        tmp_path, Ports.free(), parameters, speed=SPEED, wait_scale=WAIT_SCALE, slack_seconds=within(3), region=REGION
     ) as stack:
         stack.start()
         yield request.param, Lab(stack)
@@ -49,7 +50,7 @@ def test_given_an_endpoint_of_each_kind_when_a_plan_waits_then_it_is_answered_th
     kind, lab = endpoint
     assert_own_health_is_watched(lab)
     assert_the_public_function_alone_has_a_reserve(lab)
-    with patient(lab) as cluster:
+    with patient(lab, scenario_in(REGION)) as cluster:
         cluster.settle(running=8, stuck=2)
         execution = lab.start(cluster.name, mode="approve")
         incident = lab.incident_when_known(execution)

@@ -12,6 +12,7 @@ from local.aws.corrections import (
     cloudformation,
     cloudwatch,
     eks,
+    function_urls,
     lambda_functions,
     logs,
     service_quotas,
@@ -22,15 +23,19 @@ from local.aws.step_functions import corrections as step_functions
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
+    from local.aws.functions.concurrency import Concurrency
     from local.aws.functions.conditions import FunctionConditions
     from local.aws.settings import Settings
     from local.aws.switches import Switches
 
 
-def install(settings: Settings, faults: Faults, switches: Switches, conditions: FunctionConditions) -> None:
+def install(
+    settings: Settings, faults: Faults, switches: Switches, conditions: FunctionConditions, concurrency: Concurrency
+) -> None:
     """Apply every correction once, before the first request."""
     eks.install(settings, switches)
-    lambda_functions.install(conditions)
+    lambda_functions.install(conditions, concurrency)
+    function_urls.install(settings.region)
     step_functions.install(faults, switches)
     cloudformation.install()
     cloudwatch.install()

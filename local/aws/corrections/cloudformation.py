@@ -88,17 +88,17 @@ def reserved_concurrency() -> None:
     """ReservedConcurrentExecutions of a function takes effect; MiniStack ignores it."""
     handler = original(_handlers(), "AWS::Lambda::Function")
     create_function, update_function = original(handler, "create"), original(handler, "update")
-    put, remove = (
-        original(lambda_svc, "_put_function_concurrency"),
-        original(lambda_svc, "_delete_function_concurrency"),
-    )
+    put = original(lambda_svc, "_put_function_concurrency")
+    remove = original(lambda_svc, "_delete_function_concurrency")
 
     def reserve(name: str, properties: dict[str, Any]) -> None:
         wanted = properties.get("ReservedConcurrentExecutions")
         if wanted is None:
             remove(name)
-        else:
-            put(name, {"ReservedConcurrentExecutions": int(wanted)})
+            return
+        status, _, answer = put(name, {"ReservedConcurrentExecutions": int(wanted)})
+        if status >= 400:
+            raise ValueError(json.loads(answer)["message"])
 
     def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
         made = create_function(logical_id, properties, stack)

@@ -131,3 +131,15 @@ def no_route_table(table_id: object) -> Any:
 def no_prefix_list(list_id: object) -> Any:
     """InvalidPrefixListID.NotFound."""
     return EC2ClientError("InvalidPrefixListID.NotFound", f"The prefix list ID '{list_id}' does not exist")
+
+
+def too_many_filter_values(most: int) -> Any:
+    """FilterLimitExceeded, of a Describe call."""
+    return EC2ClientError(
+        "FilterLimitExceeded", f"The maximum number of filter values specified on a single call is {most}"
+    )
+
+
+def too_long_filter_value(most: int) -> Any:
+    """FilterLimitExceeded, of a Describe call."""
+    return EC2ClientError("FilterLimitExceeded", f"The maximum length for a filter value is {most} characters")

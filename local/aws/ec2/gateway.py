@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from moto.ec2.exceptions import DryRunClientError, EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import create_backend_app
 
+from local.aws.ec2.errors import too_long_filter_value, too_many_filter_values
 from local.aws.wire import error_answer
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ Response = tuple[int, dict[str, str], bytes]
 HOP_HEADERS = frozenset({"content-length", "transfer-encoding", "host"})
 DRY_RUN_STATUS = 412
 CLIENT_ERROR_STATUS = 400
+FILTER_VALUE = re.compile(r"Filter\.\d+\.Value\.\d+")
+FILTER_VALUES, FILTER_VALUE_LENGTH = 200, 255
 
 
 # moto's models are plain dictionaries, and its services reach into each other's; one request at a time keeps check and
@@ -88,6 +92,7 @@ class MotoEC2(MotoService):
     @contextmanager
     def view(self, body: bytes) -> Iterator[None]:
         form = parse_qs(body.decode())
+        check_filters(form)
         named = {value for values in form.values() for value in values}
         with _backend().seen_late(form.get("Action", [""])[0], named, self._switches):
             yield
@@ -102,6 +107,19 @@ class MotoEC2(MotoService):
 
 def _backend() -> Any:
     return ec2_backends[get_account_id()][get_region()]
+
+
+def check_filters(form: dict[str, list[str]]) -> None:
+    """EC2ClientError when a call has too many filter values, or one that is too long, which moto takes.
+
+    "Up to 200 values per filter", says the EC2 User Guide ("List and filter using the CLI and API"); EC2 itself says
+    "on a single call" (gossm #47), and of the length (ansible #84327).
+    """
+    values = [value for name, several in form.items() if FILTER_VALUE.fullmatch(name) for value in several]
+    if len(values) > FILTER_VALUES:
+        raise too_many_filter_values(FILTER_VALUES)
+    if any(len(value) > FILTER_VALUE_LENGTH for value in values):
+        raise too_long_filter_value(FILTER_VALUE_LENGTH)
 
 
 def is_dry_run(body: bytes) -> bool:

@@ -8,7 +8,7 @@ GET    /_local/functions  the conditions that hold         DELETE /_local/functi
 ``function`` is a part of the function's name. Inactive: the first invocation fails and starts the restoration, further
 ones fail until ``restore_seconds`` have passed ("Lambda function states", functions-states.html); unless it is
 ``restorable``, its subnet has no address for it and it stays inactive. Connecting (its network interface is not ready)
-and Throttled: the next ``times`` invocations fail, all of them when it is 0. Codes and texts: API_Invoke.html.
+and Throttled: the next ``times`` invocations fail, all of them when it is 0.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from local.aws.functions.refusals import FUNCTION_FULL, NO_ADDRESS, NO_INTERFACE, NOT_READY, PENDING, Refusal
 
 INACTIVE, CONNECTING, THROTTLED = "Inactive", "Connecting", "Throttled"
 FIELDS: dict[str, dict[str, Any]] = {
@@ -28,47 +30,6 @@ FIELDS: dict[str, dict[str, Any]] = {
 
 class BadConditionError(ValueError):
     """A condition's document is invalid; the message names the field and the remedy."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The answer of Invoke to a call that it does not carry out."""
-
-    code: str
-    message: str
-    status: int
-    fields: tuple[tuple[str, str], ...] = (("Type", "User"),)
-
-
-NOT_READY = Refusal(
-    "ResourceNotReadyException",
-    "The function is inactive and its VPC connection is no longer available. Wait for the VPC connection to "
-    "reestablish and try again.",
-    502,
-)
-PENDING = Refusal(
-    "ResourceConflictException",
-    "The operation cannot be performed at this time. The function is currently in the following state: Pending",
-    409,
-)
-NO_INTERFACE = Refusal(
-    "ENINotReadyException",
-    "Lambda couldn't invoke the Lambda function because the elastic network interface (ENI) configured for its VPC "
-    "connection isn't ready yet. Wait a few moments and try the request again.",
-    502,
-)
-NO_ADDRESS = Refusal(
-    "SubnetIPAddressLimitReachedException",
-    "Lambda couldn't set up VPC access for the Lambda function because one or more configured subnets has no "
-    "available IP addresses.",
-    502,
-)
-RATE_EXCEEDED = Refusal(
-    "TooManyRequestsException",
-    "Rate Exceeded.",
-    429,
-    (("Type", "User"), ("Reason", "ReservedFunctionConcurrentInvocationLimitExceeded")),
-)
 
 
 @dataclass
@@ -144,7 +105,7 @@ class FunctionConditions:
             self._conditions.remove(one)
         elif one.times > 1:
             one.times -= 1
-        return RATE_EXCEEDED if one.state == THROTTLED else NO_INTERFACE
+        return FUNCTION_FULL if one.state == THROTTLED else NO_INTERFACE
 
     @staticmethod
     def _inactive(one: Condition) -> Refusal:

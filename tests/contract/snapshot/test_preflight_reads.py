@@ -126,6 +126,14 @@ def test_given_a_group_that_names_no_range_of_the_vpc_then_it_is_told_without_ru
     assert (reach.groups()[group].rules, reach.groups()[group].users) == ((), ())
 
 
+def test_given_more_neighbours_than_a_call_takes_filter_values_then_the_groups_of_all_are_told(reach: Reach) -> None:
+    other = reach.other_vpc("10.9.0.0/16")
+    group = reach.group("db", tcp(5432, "10.0.0.0/16"), vpc=other)
+    # A transit gateway takes thousands of attachments.
+    neighbours = [f"vpc-{number:017x}" for number in range(195)]
+    assert reach.groups(other, *neighbours)[group].vpc_id == other
+
+
 def test_given_a_group_that_admits_by_group_then_it_is_told_without_rules(reach: Reach) -> None:
     group = reach.group("self")
     pair = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}

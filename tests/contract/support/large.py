@@ -199,6 +199,8 @@ def _ec2(form: dict[str, str]) -> str:
     end = min(start + int(form.get("MaxResults", count or 1)), count)
     items = "".join(f"<item>{make(number)}</item>" for number in range(start, end))
     more = f"<nextToken>{end}</nextToken>" if end < count else ""
+    if action == "DescribeAutoScalingGroups":
+        return f"<{action}Response><{action}Result><AutoScalingGroups/></{action}Result></{action}Response>"
     return f'<?xml version="1.0"?><{action}Response><{key}>{items}</{key}>{more}</{action}Response>'
 
 

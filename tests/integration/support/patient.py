@@ -12,13 +12,19 @@ from typing import Any
 
 from local.cluster.kube import DAEMONSETS, ENICONFIGS, PODS, ApiError, KubeApi
 from local.cluster.scenario import Seeded, seed, wait_settled
-from local.cluster.scenario_spec import Scenario
+from local.cluster.scenario_spec import NodeSpec, Scenario, Zone
 from local.stack.processes import Server
 from tests.integration.support.lab import Lab
 
 CGNAT = IPv4Network("100.64.0.0/10")
 ZONES = ("ap-northeast-2a", "ap-northeast-2b")
 _NUMBERS = itertools.count(1)
+
+
+def scenario_in(region: str) -> Scenario:
+    """The reference scenario in another Region."""
+    zones = (Zone(f"{region}a", "10.0.0.0/28"), Zone(f"{region}b", "10.0.1.0/28"))
+    return replace(Scenario(), zones=zones, nodes=tuple(NodeSpec(zone.name) for zone in zones))
 
 
 @dataclass

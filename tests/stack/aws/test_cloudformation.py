@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
 
-def deploy(aws: LocalAws, resources: dict[str, Any], update: str = "") -> str:
-    """Creates a stack, or updates the one of that name; its name."""
+def deploy(aws: LocalAws, resources: dict[str, Any], update: str = "", **sections: Any) -> str:
+    """Creates a stack, or updates the one of that name; its name. `sections`: further ones of the template."""
     cloudformation, name = aws.client("cloudformation"), update or unique("stack")
-    template = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
+    template = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources, **sections})
     put = cloudformation.update_stack if update else cloudformation.create_stack
     put(StackName=name, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
 

@@ -19,7 +19,8 @@ CORRECTIONS = [
         for file in (ROOT / "local" / "aws" / part).glob("*.py")
         if file.stat().st_size
     ),
-    *(ROOT / "local" / "aws" / name for name in ("autoscaling.py", "partitions.py", "functions/conditions.py")),
+    *(ROOT / "local" / "aws" / name for name in ("autoscaling.py", "partitions.py")),
+    *(ROOT / "local" / "aws" / "functions" / name for name in ("conditions.py", "concurrency.py")),
 ]
 NAMED = re.findall(r"`((?:tests|local|scripts|docs|layers|cli)/[\w./-]+)`", PAGE)
 

@@ -17,7 +17,8 @@ from ip_remediator.snapshot.preflight.routes import PrefixLists
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-_FILTER_VALUES = 200  # of one filter, at most
+# A call takes 200 filter values in all (FilterLimitExceeded), and one of ours has two filters.
+_FILTER_VALUES = 100
 _GROUPS_PER_PAGE = 500
 _ANYWHERE = 0
 _OCTET = 8
