@@ -63,6 +63,14 @@ def test_given_custom_networking_already_then_only_zones_in_need_are_served() ->
         ("managed", {}, "node group workers"),
         ("karpenter", {}, "Karpenter's EC2NodeClasses"),
         ("self-managed", {}, "Auto Scaling groups"),
+        # as older and hand-written documents have it
+        (None, {}, "what launches nodes"),
+        ("managed", {"node_groups": (NodeGroup(name="workers"),)}, "the subnets of node group workers"),
+        (
+            "karpenter",
+            {"node_classes": (NodeClass(name="d", subnets=("subnet-a",)), NodeClass(name="e"))},
+            "NodeClass e",
+        ),
     ],
 )
 def test_given_sources_of_nodes_that_were_not_read_then_a_further_zone_is_a_high_risk(
@@ -77,6 +85,30 @@ def test_given_sources_of_nodes_that_were_not_read_then_a_further_zone_is_a_high
     assert az("c") in warning.breaks
     # and where the VPC has no further zone there is none
     assert risk(first_plan(snapshot(one, cluster=cluster(**of))), "zones-without-eniconfig") is None
+
+
+def test_given_a_source_in_a_subnet_that_the_snapshot_does_not_have_then_it_is_a_high_risk() -> None:
+    one = Part((node("a"),), pods(1, "node-a0"), (subnet("a", free=0),))
+    classes = (NodeClass(name="default", subnets=("subnet-a", "subnet-of-c")),)
+    warning = risk(first_plan(snapshot(one, cluster=cluster(node_classes=classes))), "zones-without-eniconfig")
+    assert warning is not None
+    assert "subnet-of-c" in warning.found
+
+
+@pytest.mark.parametrize("of", ["node_groups", "auto_scaling_groups"])
+def test_given_instance_types_of_one_eni_that_only_an_empty_group_has_then_it_is_a_high_risk(of: str) -> None:
+    kind = NodeGroup if of == "node_groups" else AutoScalingGroup
+    group = kind(name="hpc", subnets=("subnet-a",), instance_types=("hpc6id.32xlarge",), desired=0)
+    warning = risk(first_plan(snapshot(*FULL, cluster=cluster(**{of: (group,)}))), "no-eni-for-pods")
+    assert warning is not None
+    assert "hpc6id.32xlarge has no ENI for pods" in warning.found
+
+
+def test_given_a_node_of_one_eni_of_an_unknown_type_then_it_is_a_high_risk_whatever_an_eni_holds() -> None:
+    host = node("a", instance_type="x9.new", max_enis=1, default_card_enis=1, addresses_per_eni=None)
+    made = first_plan(snapshot(Part((host,), pods(1, host.name), (subnet("a", free=0),))))
+    assert risk(made, "no-eni-for-pods") is not None
+    assert made.replace_nodes == ()
 
 
 def test_given_zones_that_a_person_leaves_out_then_it_is_a_high_risk() -> None:

@@ -10,7 +10,7 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator
 
-from ip_remediator.snapshot.model_cluster import AutoScalingGroup, NodeClass, NodeGroup, SubnetTerm
+from ip_remediator.snapshot.model_cluster import AutoScalingGroup, NodeClass, NodeGroup
 
 _OWN_IMAGE = "CUSTOM"
 # Tags of this prefix are AWS's own, and nobody else may set them.
@@ -88,14 +88,10 @@ def extend_auto_scaling_group(group: AutoScalingGroup, ids: Iterable[str]) -> st
 
 
 def select_by_id(node_class: NodeClass, ids: Iterable[str]) -> str:
-    """Every term that is there stays: a merge patch replaces the list."""
-    terms: list[dict[str, object]] = [
-        {"tags": term.tags} if term.tags else {"id": term.id} for term in _terms(node_class)
+    """Adds a term for each subnet: terms are ORed, and those that are there stay as they are."""
+    added = [
+        {"op": "add", "path": "/spec/subnetSelectorTerms/-", "value": {"id": id_}}
+        for id_ in dict.fromkeys(ids)
+        if id_ not in node_class.subnets
     ]
-    terms += [{"id": id_} for id_ in ids if {"id": id_} not in terms]
-    patch = json.dumps({"spec": {"subnetSelectorTerms": terms}})
-    return f"kubectl patch ec2nodeclass {node_class.name} --type merge -p {shlex.quote(patch)}"
-
-
-def _terms(node_class: NodeClass) -> Iterator[SubnetTerm]:
-    yield from node_class.selector_terms or (SubnetTerm(id=id_) for id_ in node_class.subnets)
+    return f"kubectl patch ec2nodeclass {node_class.name} --type json -p {shlex.quote(json.dumps(added))}"

@@ -8,15 +8,16 @@ load balancer").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.launcher_commands import create_node_group, extend_auto_scaling_group, select_by_id
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import NodeClass
+from ip_remediator.snapshot.model_cluster import AutoScalingGroup, NodeClass, NodeGroup
 from ip_remediator.snapshot.model_vpc import Subnet
-from ip_remediator.snapshot.node_places import launched_in, node_subnets, outpost_of
+from ip_remediator.snapshot.node_places import launched_in, node_sources, node_subnets, outpost_of, unread_sources
 from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.subnet_owner import other_cluster
 
@@ -28,8 +29,29 @@ _COMMANDS = 3
 
 
 def full_node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
-    """Subnets in which no node can be launched."""
-    return tuple(subnet for subnet in node_subnets(snapshot) if _most_free(subnet) == 0)
+    """Subnets without an address for a node, where what launches nodes has no other at the same place.
+
+    Subnets of nodes that nothing is known to launch in count where not all that launches nodes was read.
+    """
+    sources = node_sources(snapshot)
+    short = {subnet.id for source in sources for subnet in without_room(snapshot, source.subnets)}
+    if not sources or unread_sources(snapshot):
+        launching = {id_ for source in sources for id_ in source.subnets}
+        short |= {subnet.id for subnet in node_subnets(snapshot) if subnet.id not in launching and _is_full(subnet)}
+    return tuple(subnet for subnet in node_subnets(snapshot) if subnet.id in short)
+
+
+def without_room(snapshot: Snapshot, ids: Iterable[str]) -> tuple[Subnet, ...]:
+    """Those of the subnets at whose place (zone and Outpost) all of them are full: Karpenter and Auto Scaling try each
+    that they have in a zone."""
+    by_place: dict[tuple[str, str | None], list[Subnet]] = {}
+    for subnet in (subnet for id_ in ids if (subnet := snapshot.subnet(id_))):
+        by_place.setdefault((subnet.zone, outpost_of(snapshot, subnet)), []).append(subnet)
+    return tuple(subnet for place in by_place.values() if all(map(_is_full, place)) for subnet in place)
+
+
+def _is_full(subnet: Subnet) -> bool:
+    return _most_free(subnet) == 0
 
 
 def low_cluster_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
@@ -99,13 +121,13 @@ def node_launch_reason(snapshot: Snapshot, zone: str) -> str | None:
 
 def cures(snapshot: Snapshot) -> Iterator[str]:
     """Subnets for nodes and for the cluster: what to run for what the cluster has."""
-    low = low_cluster_subnets(snapshot)
-    if full_node_subnets(snapshot):
+    low, full = low_cluster_subnets(snapshot), full_node_subnets(snapshot)
+    if any(not outpost_of(snapshot, subnet) for subnet in full):
         yield (
             "more pod subnets do not help: nodes need further subnets of their own. A plan makes them, "
             "and gives them to what launches nodes: ip-remediator plan --snapshot FILE"
         )
-        yield from launcher_cures(snapshot)
+    yield from launcher_cures(snapshot)
     if low:
         yield f"other subnets for the cluster, of the same zones: {update_cluster_subnets(snapshot)}"
     if low_load_balancer_subnets(snapshot):
@@ -114,28 +136,54 @@ def cures(snapshot: Snapshot) -> Iterator[str]:
 
 
 def launcher_cures(snapshot: Snapshot) -> Iterator[str]:
-    """What gives further subnets to what launches nodes in full ones."""
+    """What gives further subnets to what launches nodes in full ones, each for its own."""
     full = full_node_subnets(snapshot)
-    unused = _unused_subnets(snapshot)
-    ids = [_substitute(unused, subnet) for subnet in full]
-    cluster, gone = snapshot.cluster, {subnet.id for subnet in full}
-    for group in [group for group in cluster.auto_scaling_groups or () if gone & set(group.subnets)][:_COMMANDS]:
-        yield f"Auto Scaling group {group.name}: {extend_auto_scaling_group(group, ids)}"
-    for node_class in _node_classes(snapshot, gone):
-        yield f"Karpenter: {select_by_id(node_class, ids)}"
-    for managed in [group for group in cluster.node_groups if gone & set(group.subnets)][:_COMMANDS]:
+    if not full:
+        return
+    cluster, unused = snapshot.cluster, _unused_subnets(snapshot)
+    instead = {subnet.id: _substitute(snapshot, unused, subnet) for subnet in full}
+    yield from _subnets_on_outposts(snapshot, full)
+    for group in _launching_in(instead, cluster.auto_scaling_groups or ()):
+        yield f"Auto Scaling group {group.name}: {extend_auto_scaling_group(group, _of(group, instead))}"
+    for node_class in _launching_in(instead, _node_classes(snapshot, full)):
+        yield f"Karpenter: {select_by_id(node_class, _of(node_class, instead))}"
+    for managed in _launching_in(instead, cluster.node_groups):
         yield (
             f"node group {managed.name} cannot change its subnets: create one beside it: "
-            f"{create_node_group(cluster.name, managed, f'{managed.name}-2', ids)}"
+            f"{create_node_group(cluster.name, managed, f'{managed.name}-2', _of(managed, instead))}"
         )
 
 
-def _node_classes(snapshot: Snapshot, gone: set[str]) -> list[NodeClass]:
-    node_classes = snapshot.cluster.node_classes
-    if node_classes is not None:
-        return [node_class for node_class in node_classes if gone & set(node_class.subnets)][:_COMMANDS]
-    karpenter = snapshot.cluster.karpenter or any(node.provisioner == "karpenter" for node in snapshot.nodes)
-    return [NodeClass(name="NAME")] if karpenter else []
+_Launcher = TypeVar("_Launcher", AutoScalingGroup, NodeClass, NodeGroup)
+
+
+def _launching_in(subnets: Mapping[str, str], launchers: Iterable[_Launcher]) -> list[_Launcher]:
+    return [launcher for launcher in launchers if subnets.keys() & set(launcher.subnets)][:_COMMANDS]
+
+
+def _of(launcher: AutoScalingGroup | NodeClass | NodeGroup, instead: Mapping[str, str]) -> list[str]:
+    return [instead[id_] for id_ in launcher.subnets if id_ in instead]
+
+
+def _node_classes(snapshot: Snapshot, full: Iterable[Subnet]) -> tuple[NodeClass, ...]:
+    """Those that were read; else one to be named, for the full subnets of Karpenter's nodes."""
+    if snapshot.cluster.node_classes is not None:
+        return snapshot.cluster.node_classes
+    homes = {node.primary_subnet for node in snapshot.nodes if node.provisioner == "karpenter"}
+    ids = tuple(subnet.id for subnet in full if subnet.id in homes or (snapshot.cluster.karpenter and not homes))
+    return (NodeClass(name="NAME", subnets=ids),)
+
+
+def _subnets_on_outposts(snapshot: Snapshot, full: Iterable[Subnet]) -> Iterator[str]:
+    """No plan makes subnets there: their ranges are agreed with the network of the Outpost's local gateway."""
+    vpc_id = snapshot.vpc.id if snapshot.vpc else snapshot.cluster.vpc_id or "VPC-ID"
+    places = {(place, subnet.zone) for subnet in full if (place := outpost_of(snapshot, subnet))}
+    for place, zone in sorted(places):
+        arn = place if place.startswith("arn:") else "OUTPOST-ARN"
+        yield (
+            f"nodes on {place} need a further subnet there, one of the Region serves none: aws ec2 create-subnet "
+            f"--vpc-id {vpc_id} --availability-zone {zone} --outpost-arn {arn} --cidr-block A-FREE-CIDR"
+        )
 
 
 def update_cluster_subnets(snapshot: Snapshot) -> str:
@@ -143,26 +191,29 @@ def update_cluster_subnets(snapshot: Snapshot) -> str:
     (EKS User Guide, network requirements)."""
     low = low_cluster_subnets(snapshot)
     unused = _unused_subnets(snapshot)
-    instead = {subnet.id: _substitute(unused, subnet, least=FOR_UPDATES) for subnet in low}
+    instead = {subnet.id: _substitute(snapshot, unused, subnet, least=FOR_UPDATES) for subnet in low}
     wanted = dict.fromkeys(instead.get(id_, id_) for id_ in snapshot.cluster.subnets or ())
     name, ids = snapshot.cluster.name, ",".join(wanted)
     return f"aws eks update-cluster-config --name {name} --resources-vpc-config subnetIds={ids}"
 
 
-def _substitute(unused: Iterable[Subnet], subnet: Subnet, *, least: int = 16) -> str:
-    """The largest of the subnets `unused` that has the same zone and route table; else a name to fill in."""
+def _substitute(snapshot: Snapshot, unused: Iterable[Subnet], subnet: Subnet, *, least: int = 16) -> str:
+    """The largest of the subnets `unused` at the same place that has the same route table; else a name to fill in."""
+    place = outpost_of(snapshot, subnet)
     fitting = [
         other
         for other in unused
-        if other.zone == subnet.zone and other.route_table == subnet.route_table and (_most_free(other) or 0) >= least
+        if (other.zone, other.route_table) == (subnet.zone, subnet.route_table)
+        and outpost_of(snapshot, other) == place
+        and (_most_free(other) or 0) >= least
     ]
     best = max(sorted(fitting, key=lambda other: other.id), key=lambda other: _most_free(other) or 0, default=None)
-    return best.id if best else f"subnet-NEW-{subnet.zone}"
+    return best.id if best else f"subnet-NEW-{'on-outpost-' if place else ''}{subnet.zone}"
 
 
 def _unused_subnets(snapshot: Snapshot) -> list[Subnet]:
-    """Subnets of the Region that no node, ENIConfig or other cluster uses."""
+    """Subnets that no node, ENIConfig or other cluster uses."""
     used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
     used |= {config.subnet for config in snapshot.eni_configs if config.subnet}
-    unused = [subnet for subnet in snapshot.subnets if subnet.id not in used and not outpost_of(snapshot, subnet)]
+    unused = [subnet for subnet in snapshot.subnets if subnet.id not in used]
     return [subnet for subnet in unused if not other_cluster(snapshot.cluster.name, subnet)]

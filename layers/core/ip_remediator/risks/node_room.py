@@ -44,8 +44,9 @@ def no_eni_for_pods(migration: Migration) -> Risk | None:
 
 def _room_of(migration: Migration) -> dict[str, int]:
     """Pods with an address of their own that a new node holds, by instance type (or the node's name)."""
-    cni = migration.snapshot.cni
-    types = {kind for group in migration.snapshot.cluster.node_groups for kind in group.instance_types}
+    cni, cluster = migration.snapshot.cni, migration.snapshot.cluster
+    types = {kind for group in cluster.node_groups for kind in group.instance_types}
+    types |= {kind for group in cluster.auto_scaling_groups or () for kind in group.instance_types}
     candidates = [*migration.nodes, *(Node(name=kind, instance_type=kind) for kind in sorted(types))]
     room: dict[str, int] = {}
     for node in candidates:

@@ -10,6 +10,7 @@ from ip_remediator.diagnosis.node_subnets import low_cluster_subnets, low_load_b
 from ip_remediator.risks.migration import NODE_GROUP, SUBNET_DISCOVERY, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.node_places import (
+    node_sources,
     outpost_of_node,
     unread_sources,
     zones_of_new_nodes,
@@ -27,12 +28,15 @@ def zones_without_eni_config(migration: Migration) -> Risk | None:
     }
     unread = unread_sources(migration.snapshot)
     possible = _other_zones(migration, unserved) if unread else []
-    if not unserved and not possible:
-        return None
+    elsewhere = [] if possible else _subnets_elsewhere(migration)
     reasons = [f"{', '.join(names)} can launch nodes in {zone}" for zone, names in unserved.items()]
     if possible:
-        reasons.append(f"{shown(unread)} were not read, and the VPC has subnets in {shown(possible)}")
-    zones = shown([*unserved, *possible])
+        reasons.append(f"not read: {shown(unread)}, and the VPC has subnets in {shown(possible)}")
+    if elsewhere:
+        reasons.append(f"the zone of {shown(elsewhere)}, in which nodes are launched, was not read")
+    if not reasons:
+        return None
+    zones = shown([*unserved, *possible]) or "a zone without one"
     return Risk(
         id="zones-without-eniconfig",
         severity=Severity.HIGH,
@@ -41,6 +45,12 @@ def zones_without_eni_config(migration: Migration) -> Risk | None:
         remedy=f"keep nodes out of {zones}, or give each of these zones a subnet and an ENIConfig of its name before a "
         "node appears there (`kubectl get eniconfigs` lists those that there are)",
     )
+
+
+def _subnets_elsewhere(migration: Migration) -> list[str]:
+    """Subnets in which nodes are launched, of which not even the zone is known."""
+    snapshot = migration.snapshot
+    return sorted({id_ for source in node_sources(snapshot) for id_ in source.subnets if snapshot.subnet(id_) is None})
 
 
 def _other_zones(migration: Migration, unserved: Mapping[str, object]) -> list[str]:

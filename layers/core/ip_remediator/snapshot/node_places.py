@@ -46,21 +46,33 @@ def zones_of_new_nodes(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
 
 
 def unread_sources(snapshot: Snapshot) -> tuple[str, ...]:
-    """What starts nodes of the cluster, and was not read: in which subnets it does is unknown."""
+    """What starts nodes of the cluster, or its subnets, and was not read: where it does is unknown."""
     cluster = snapshot.cluster
-    provisioners = {node.provisioner for node in snapshot.nodes}
+    provisioners = {node.provisioner for node in snapshot.nodes if node.runs_vpc_cni}
     unread = [f"node group {name}" for name in _unread_node_groups(snapshot)]
     if cluster.node_classes is None and (cluster.karpenter or "karpenter" in provisioners):
         unread.append("Karpenter's EC2NodeClasses")
     if cluster.auto_scaling_groups is None and "self-managed" in provisioners:
         unread.append("Auto Scaling groups of self-managed nodes")
-    return tuple(unread)
+    if None in provisioners and not node_sources(snapshot):
+        unread.append("what launches nodes")
+    return (*unread, *_sources_without_subnets(snapshot))
 
 
 def _unread_node_groups(snapshot: Snapshot) -> list[str]:
     """Names that nodes bear and EKS did not list."""
     listed = {group.name for group in snapshot.cluster.node_groups}
     return sorted({node.group or "(unnamed)" for node in snapshot.nodes if node.provisioner == "managed"} - listed)
+
+
+def _sources_without_subnets(snapshot: Snapshot) -> Iterator[str]:
+    """Sources of which no subnet is told, as older documents have them, or one that the snapshot does not have."""
+    for source in node_sources(snapshot):
+        missing = [id_ for id_ in source.subnets if snapshot.subnet(id_) is None]
+        if missing:
+            yield f"{some_of(missing, 3)} of {source.name}"
+        elif not source.subnets:
+            yield f"the subnets of {source.name}"
 
 
 def zones_without_nodes(snapshot: Snapshot) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from ip_remediator.diagnosis.launcher_commands import (
     extend_auto_scaling_group,
     select_by_id,
 )
-from ip_remediator.diagnosis.node_subnets import full_node_subnets
+from ip_remediator.diagnosis.node_subnets import full_node_subnets, without_room
 from ip_remediator.planning import preconditions, sizing
 from ip_remediator.planning.model import BlockRequirement, Recipient, subnet_placeholder
 from ip_remediator.planning.options import PlanningOptions
@@ -57,7 +57,7 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
     like = _like(snapshot, short)
     zones = tuple(zone for zone in sorted(like) if not terms.zones or zone in terms.zones)
     if not zones:
-        raise CannotPlan("no subnet in the Region would let more nodes be launched: each zone has one with room")
+        raise CannotPlan(_why_none(snapshot, asked=terms.zones))
     preconditions.prepared_already(snapshot, zones, {like[zone].route_table for zone in zones})
     preconditions.require_below_subnet_quota(snapshot, len(zones))
     source = space.find(snapshot, terms, {zone: _demand(snapshot, zone) for zone in zones}, largest=_LARGEST)
@@ -76,6 +76,19 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
         by_hand=tuple(by_hand),
         expected=_expected(recipients, zones) + _for_the_next_plan(short, like, zones),
     )
+
+
+def _why_none(snapshot: Snapshot, *, asked: tuple[str, ...]) -> str:
+    full = full_node_subnets(snapshot)
+    outposts = sorted({place for subnet in full if (place := outpost_of(snapshot, subnet))})
+    if outposts:
+        ids = some_of([subnet.id for subnet in full])
+        return (
+            f"the full node subnets ({ids}) are on an Outpost ({some_of(outposts)}), where no subnet of the Region "
+            "serves a node: make one there"
+        )
+    where = f" in {some_of(asked)}" if asked else ""
+    return f"no further subnet is needed for nodes to be launched{where}"
 
 
 def _given_away(
@@ -105,13 +118,11 @@ def _short(snapshot: Snapshot) -> list[_Short]:
 
 def _full(snapshot: Snapshot, launcher: Launcher) -> dict[str, Subnet]:
     """By zone of the Region, the first of the launcher's subnets, where all of them are full."""
-    by_zone: dict[str, list[Subnet]] = {}
-    for id_ in launcher.subnets:
-        if (subnet := snapshot.subnet(id_)) and not outpost_of(snapshot, subnet):
-            by_zone.setdefault(subnet.zone, []).append(subnet)
-    return {
-        zone: subnets[0] for zone, subnets in sorted(by_zone.items()) if all(subnet.free == 0 for subnet in subnets)
-    }
+    by_zone: dict[str, Subnet] = {}
+    for subnet in without_room(snapshot, launcher.subnets):
+        if not outpost_of(snapshot, subnet):
+            by_zone.setdefault(subnet.zone, subnet)
+    return dict(sorted(by_zone.items()))
 
 
 def _like(snapshot: Snapshot, short: Sequence[_Short]) -> dict[str, Subnet]:

@@ -135,6 +135,8 @@ def pods_that_fit(cni: Cni, node: Node, *, custom_networking: bool) -> int | Non
     EKS User Guide, "Choose an Amazon EC2 instance type", and its max-pods-calculator.sh. None: not known.
     """
     enis, addresses = enis_for_pods(cni, node, custom_networking=custom_networking), addresses_per_eni(node)
+    if enis == 0:
+        return HOST_NETWORK_PODS
     if enis is None or addresses is None:
         return None
     per_slot = PREFIX_SIZE if uses_prefixes(cni, node) else 1
