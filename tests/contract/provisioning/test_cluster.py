@@ -10,8 +10,9 @@ import pytest
 
 from ip_remediator import provisioning
 from ip_remediator.common.errors import NotYet, RequestRefused, ServiceUnavailable
-from ip_remediator.incidents.record import ChangeKind
+from ip_remediator.incidents.record import ChangeKind, Step
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
+from ip_remediator.planning.model import Change
 from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS
 from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
 from tests.stack.kubernetes.support import eventually
@@ -31,6 +32,19 @@ def test_given_the_whole_part_when_undone_then_cluster_and_addon_are_as_before(c
     assert (configured.eni_configs(), configured.configuration()) == ({}, {})
     assert configured.step.cni_switched() == {"switched": False}
     assert [change.kind for change in configured.log.made()] == [ChangeKind.SUBNET] * 2
+
+
+def test_given_a_plan_that_names_security_groups_then_the_new_eniconfig_has_them(configured: World) -> None:
+    named = eni_config_manifest(ZONES[0], "<subnet>", ("sg-pods",))
+    change = Change(action="apply_eniconfig", target=ZONES[0], description="point it", manifest=named)
+    planned = PLAN.model_copy(update={"changes": (*PLAN.changes, change)})
+    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=planned)
+    configured.step.apply_eni_configs()
+    specs = {zone: configured.kubernetes.admin.get(f"{ENI_CONFIGS}/{zone}")["spec"] for zone in ZONES}
+    assert specs == {
+        ZONES[0]: {"subnet": SUBNETS[ZONES[0]], "securityGroups": ["sg-pods"]},
+        ZONES[1]: {"subnet": SUBNETS[ZONES[1]]},
+    }
 
 
 def test_given_somebody_reconfigures_the_addon_between_two_tries_then_both_settings_are_in_force_and_theirs_stay(

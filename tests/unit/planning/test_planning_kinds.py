@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
+from ip_remediator.planning.model import Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.strategies import RequestedStrategy
@@ -132,6 +136,58 @@ def test_given_labels_are_all_that_lacks_then_no_sibling_is_offered() -> None:
         first_plan(snapshot(roomy, meant, pod_subnet, env=only_on))
     assert not any("eniconfig" in text for text in refused.value.alternatives)
     assert not any("create-tags" in text for text in refused.value.alternatives)
+
+
+# --- The security groups of new ENIConfigs
+
+
+def without_one(*present: tuple[str, ...], env: dict[str, str] | None = None) -> Plan:
+    """Zones with an ENIConfig that has these security groups, and zone z, whose ENIConfig is missing."""
+    parts = [zone("z", stuck=1)]
+    for letter, groups in zip("abc", present, strict=False):
+        parts += [zone(letter, free=90), Part(eni_configs=(eni_config(letter, security_groups=groups),))]
+    return first_plan(snapshot(*parts, env=env or CUSTOM))
+
+
+def made_with(plan: Plan) -> list[object]:
+    of_z = [change for change in plan.changes if (change.action, change.target) == ("apply_eniconfig", az("z"))]
+    return [(change.manifest or {})["spec"].get("securityGroups") for change in of_z]
+
+
+def test_given_eniconfigs_that_all_name_the_same_groups_then_a_new_one_names_them_too() -> None:
+    made = without_one(("sg-pods", "sg-db"), ("sg-db", "sg-pods"))
+    assert made_with(made) == [["sg-db", "sg-pods"]]
+    assert made.groups_of_eni_config(az("z")) == ("sg-db", "sg-pods")
+    assert made.groups_of_eni_config(az("a")) == ()
+
+
+def test_given_eniconfigs_that_name_none_then_a_new_one_names_none_either() -> None:
+    made = without_one((), ())
+    assert made_with(made) == [None]
+    assert not any(risk.id == "eniconfigs-without-groups" for risk in made.risks)
+
+
+def test_given_eniconfigs_of_different_groups_then_it_is_a_risk_that_a_new_one_has_none() -> None:
+    made = without_one(("sg-pods",), ("sg-pci",))
+    assert made_with(made) == [None]
+    [warning] = [risk for risk in made.risks if risk.id == "eniconfigs-without-groups"]
+    assert warning.severity is Severity.MEDIUM
+    assert "sg-pci" in warning.found
+    assert "sg-pods" in warning.found
+    patch = shlex.split(warning.remedy.split("`")[1])[-1]
+    assert json.loads(patch) == {"spec": {"securityGroups": ["sg-..."]}}
+
+
+def test_given_eniconfigs_made_before_the_first_turn_then_a_further_zones_names_their_groups() -> None:
+    made = without_one(("sg-pods",), env={"ENI_CONFIG_LABEL_DEF": "topology.kubernetes.io/zone"})
+    assert made.strategy == "custom-networking"
+    assert made_with(made) == [["sg-pods"]]
+
+
+def test_given_a_sibling_and_no_eniconfig_then_the_one_of_the_command_names_the_others_groups() -> None:
+    others = Part(eni_configs=(eni_config("b", security_groups=("sg-pods",)),))
+    advice = siblings(snapshot(zone("a", free=0, stuck=1), beside("s"), zone("b", free=90), others, env=CUSTOM))
+    assert '"securityGroups": ["sg-pods"]' in advice
 
 
 # --- Node limits of several kinds, node subnets that are reserved

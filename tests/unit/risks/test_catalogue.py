@@ -51,8 +51,11 @@ def everything_wrong(many: int, **env: str) -> Snapshot:
             env={"ENABLE_PREFIX_DELEGATION": "true", "AWS_VPC_CNI_NODE_PORT_SUPPORT": "false", **env},
         ),
         eni_configs=tuple(
-            EniConfig(name=name, subnet="subnet-gone", security_groups=("sg-gone",) * 9, managed_by="argocd-controller")
-            for name in ("ap-northeast-2a", *(f"{LONG}{n}" for n in range(many)))
+            EniConfig(
+                name=name, subnet="subnet-gone", security_groups=("sg-gone", *(f"sg-{LONG}{n}",) * 9),
+                managed_by="argocd-controller",
+            )
+            for n, name in enumerate(("ap-northeast-2a", *(f"{LONG}{n}" for n in range(many))))
         ),
         vpc=ordinary_vpc(
             routes=(
@@ -91,8 +94,9 @@ def elsewhere() -> Snapshot:
 
 
 def with_group(number: int) -> Any:
-    """max-pods is what even prefixes cannot serve."""
-    host = node("a", number, max_pods=500)
+    """max-pods is what even prefixes cannot serve; one of the nodes selects an ENIConfig of its own."""
+    selected = f"{LONG}0" if number == 1 else "ap-northeast-2a"
+    host = node("a", number, max_pods=500, eni_config=selected)
     eni = host.interfaces[0].model_copy(update={"security_groups": (f"sg-node{number}",)})
     return host.model_copy(update={"interfaces": (eni,)})
 
@@ -106,11 +110,13 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
     worlds.append(elsewhere())
     worlds.append(branches.model_copy(update={"cni": branches.cni.model_copy(update={"owner": "addon"})}))
     worlds.append(ordinary(security_groups=None, network_acls=()))
+    written = (("ap-northeast-2a",), (f"{LONG}-new",))
     of_pods = (
         risk
         for facts in worlds
         for strategy in STRATEGIES
-        for risk in risks(facts, strategy=strategy, zones=("ap-northeast-2a",)).values()
+        for names in written
+        for risk in risks(facts, strategy=strategy, zones=("ap-northeast-2a",), eni_configs=names).values()
     )
     of_cluster = (
         risk

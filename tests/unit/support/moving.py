@@ -32,6 +32,7 @@ def risks(
     block: str | None = BLOCK,
     existing: tuple[str, ...] = (),
     zones: tuple[str, ...] = (),
+    eni_configs: tuple[str, ...] = (),
 ) -> dict[str, Risk]:
     result = assess(
         facts,
@@ -40,6 +41,7 @@ def risks(
         block=IPv4Network(block) if block else None,
         existing=[IPv4Network(item) for item in existing],
         zones=zones,
+        eni_configs=eni_configs,
     )
     assert len({risk.id for risk in result}) == len(result)
     return {risk.id: risk for risk in result}

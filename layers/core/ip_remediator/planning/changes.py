@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.planning.model import BlockRequirement, Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+from ip_remediator.snapshot.node_room.eni_subnets import groups_for_new_eni_configs
 
 
 def changes(
@@ -55,7 +56,9 @@ def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[Pla
                 action="apply_eniconfig",
                 target=name,
                 description=f"point ENIConfig {name} at {where}",
-                manifest=eni_config_manifest(name, subnet.id or subnet_placeholder(subnet.zone)),
+                manifest=eni_config_manifest(
+                    name, subnet.id or subnet_placeholder(subnet.zone), new_groups(snapshot, name)
+                ),
             )
     way = "the vpc-cni add-on" if snapshot.cni.owner == "addon" else "DaemonSet aws-node"
     if needed.strategy == "custom-networking":
@@ -105,17 +108,26 @@ def describe_settings(settings: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
-def eni_config_manifest(name: str, subnet_id: str) -> dict[str, Any]:
-    """What server-side apply writes: the subnet alone, so that the security groups of an ENIConfig stay as they are.
+def new_groups(snapshot: Snapshot, name: str) -> tuple[str, ...]:
+    """The security groups that an ENIConfig which is not there yet gets: those that all others name."""
+    if snapshot.eni_config(name):
+        return ()
+    groups = groups_for_new_eni_configs(snapshot)
+    return next(iter(groups)) if len(groups) == 1 else ()
+
+
+def eni_config_manifest(name: str, subnet_id: str, security_groups: Iterable[str] = ()) -> dict[str, Any]:
+    """What server-side apply writes: of an ENIConfig that is there the subnet alone, so that its security groups stay.
 
     An ENIConfig without security groups gives new ENIs those of the node's primary ENI (amazon-vpc-cni-k8s v1.23.1,
     pkg/awsutils, createENI).
     """
+    groups = list(security_groups)
     return {
         "apiVersion": "crd.k8s.amazonaws.com/v1alpha1",
         "kind": "ENIConfig",
         "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "eks-ip-remediator"}},
-        "spec": {"subnet": subnet_id},
+        "spec": {"subnet": subnet_id, **({"securityGroups": groups} if groups else {})},
     }
 
 

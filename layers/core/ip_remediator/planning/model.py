@@ -217,6 +217,11 @@ class Plan(Document):
         ours = (change for change in self.changes if change.action == "configure_cni" and not change.by_hand)
         return {name: value for change in ours for name, value in (change.manifest or {}).get("env", {}).items()}
 
+    def groups_of_eni_config(self, name: str) -> tuple[str, ...]:
+        """The security groups with which the plan makes the ENIConfig; none: those of the node's primary ENI."""
+        ours = (change for change in self.changes if (change.action, change.target) == ("apply_eniconfig", name))
+        return tuple(group for change in ours for group in (change.manifest or {})["spec"].get("securityGroups", ()))
+
     @property
     def prepares_only(self) -> bool:
         """The VPC is made ready, and what comes after is done by people: `handover` tells what."""

@@ -63,7 +63,7 @@ class ClusterConfiguration:
         before = _essence(present) if present else None
         intended = ChangeMade(kind=ChangeKind.ENICONFIG, target=name, before=before, after={"subnet": subnet})
         recorded = self.log.intend(intended)
-        manifest = eni_config_manifest(name, subnet)
+        manifest = eni_config_manifest(name, subnet, self.incident.require_plan().groups_of_eni_config(name))
         if present is None:
             if not self._changes.create_eni_config(manifest, self.incident.id):
                 self._leave_theirs(recorded)

@@ -32,6 +32,7 @@ _CHECKS = (
     ownership.eni_configs,
     ownership.other_writers,
     sharing.eni_configs,
+    sharing.eni_configs_without_groups,
     places.zones_without_eni_config,
     places.outposts,
     cni.prefix_mode,

@@ -56,6 +56,7 @@ CATALOGUE = (
     RiskEntry("cni-written-by-others", "another tool writes aws-node too", (LOW, MEDIUM)),
     RiskEntry("eniconfigs-owned-by-others", "another tool keeps the ENIConfigs", (LOW,)),
     RiskEntry("eniconfigs-refer-elsewhere", "ENIConfigs name what the VPC does not have", (LOW, HIGH)),
+    RiskEntry("eniconfigs-without-groups", "new ENIConfigs name no security groups", (MEDIUM,)),
     RiskEntry("other-clusters-in-vpc", "another cluster lives in the VPC", (LOW,)),
     RiskEntry("node-subnets-full", "no node can be launched", (LOW,)),
     RiskEntry("cluster-subnets-low", "cluster updates or load balancers are refused", (LOW,)),

@@ -10,7 +10,7 @@ from ip_remediator.risks.migration import (
 )
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model_cluster import EniConfig
-from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of, groups_for_new_eni_configs
 
 _SCOPED_SINCE = (1, 22, 1)
 
@@ -73,6 +73,24 @@ def eni_configs(migration: Migration) -> Risk | None:
         if in_use
         else "nothing now: no node selects them",
         remedy=f"`kubectl edit eniconfig {first}`: name groups and a subnet of {vpc_id}, or delete it",
+    )
+
+
+def eni_configs_without_groups(migration: Migration) -> Risk | None:
+    """New ENIConfigs where the present ones name different security groups: which of them are right is not known."""
+    present = migration.snapshot.eni_configs
+    new = sorted(migration.eni_configs - {config.name for config in present})
+    groups = groups_for_new_eni_configs(migration.snapshot)
+    if migration.strategy not in WITH_ENI_CONFIGS or not new or len(groups) < 2:
+        return None
+    named = [", ".join(ids) or "none" for ids in sorted(groups)]
+    return Risk(
+        id="eniconfigs-without-groups",
+        severity=Severity.MEDIUM,
+        found=f"ENIConfig {shown(new)} is new, and the others name different security groups: {shown(named, 4)}",
+        breaks="its pods get the security groups of their nodes: what admits pods by other groups cuts them off",
+        remedy=f'`kubectl patch eniconfig {new[0]} --type merge -p \'{{"spec": {{"securityGroups": ["sg-..."]}}}}\'` '
+        "with those that are right, once it is made; new ENIs follow it",
     )
 
 

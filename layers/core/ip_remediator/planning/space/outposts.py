@@ -14,7 +14,7 @@ from ipaddress import IPv4Network
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
-from ip_remediator.planning.changes import eni_config_manifest, without_our_mark
+from ip_remediator.planning.changes import eni_config_manifest, new_groups, without_our_mark
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EXTERNAL_ENI_CONFIG_LABEL, ZONE_LABEL, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
@@ -40,7 +40,8 @@ def _describe(snapshot: Snapshot, zone: str, place: str, nodes: list[Node]) -> s
     arn = place if place.startswith("arn:") else _FIRST_OUTPOST
     vpc_id = snapshot.vpc.id if snapshot.vpc else snapshot.cluster.vpc_id or "VPC-ID"
     name = f"{zone}-outpost"
-    manifest = shlex.quote(json.dumps(without_our_mark(eni_config_manifest(name, "subnet-NEW"))))
+    config = eni_config_manifest(name, "subnet-NEW", new_groups(snapshot, name))
+    manifest = shlex.quote(json.dumps(without_our_mark(config)))
     hosts = " ".join(node.name for node in nodes[:_NODES_NAMED])
     more = f" (and the other {len(nodes) - _NODES_NAMED:,} nodes)" if len(nodes) > _NODES_NAMED else ""
     return (

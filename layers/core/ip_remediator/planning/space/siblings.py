@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.planning import sizing
-from ip_remediator.planning.changes import eni_config_manifest, without_our_mark
+from ip_remediator.planning.changes import eni_config_manifest, new_groups, without_our_mark
 from ip_remediator.planning.model import Option
 from ip_remediator.planning.served import short_groups
 from ip_remediator.planning.strategies import discovery_refusal
@@ -95,6 +95,7 @@ def _command(snapshot: Snapshot, zone: str, full: list[Subnet], best: Subnet) ->
     selected = sorted({node.selected_eni_config for node in sizing.nodes_in_need(snapshot, zone)})
     name = selected[0] if snapshot.cni.custom_networking and selected else zone
     if snapshot.eni_config(name) is None:
-        return f"kubectl apply -f - <<< {shlex.quote(json.dumps(without_our_mark(eni_config_manifest(name, best.id))))}"
+        config = eni_config_manifest(name, best.id, new_groups(snapshot, name))
+        return f"kubectl apply -f - <<< {shlex.quote(json.dumps(without_our_mark(config)))}"
     patch = shlex.quote(json.dumps({"spec": {"subnet": best.id}}))
     return f"kubectl patch eniconfig {name} --type merge -p {patch}"

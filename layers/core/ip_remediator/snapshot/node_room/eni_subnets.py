@@ -72,6 +72,18 @@ def eni_configs_of(snapshot: Snapshot, zone: str) -> tuple[str, ...]:
     return tuple(sorted(selected))
 
 
+def groups_for_new_eni_configs(snapshot: Snapshot) -> set[tuple[str, ...]]:
+    """The security groups of the present ENIConfigs, each set once: of those that nodes select, else of all.
+
+    A new ENIConfig without any gives pods the groups of the node's primary ENI (pkg/awsutils, createENI): where all
+    others name the same ones, databases that admit these would cut its pods off.
+    """
+    selected = {node.selected_eni_config for node in snapshot.nodes if node.runs_vpc_cni}
+    present = {config.name: tuple(sorted(config.security_groups)) for config in snapshot.eni_configs if config.subnet}
+    in_use = {groups for name, groups in present.items() if name in selected}
+    return in_use or set(present.values())
+
+
 def excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
     """Tagged out of ipamd's reach: by the value 0, or in favour of other clusters. Without the tag a primary subnet is
     in reach, whatever clusters its other tags name."""
