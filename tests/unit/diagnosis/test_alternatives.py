@@ -14,8 +14,8 @@ from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Cluster, Cni, FargateProfile
-from tests.unit.support.facts import PREFIXES, Part, node, pods, snapshot, subnet, vpc, zone
+from ip_remediator.snapshot.model_cluster import Cluster, Cni, FargateProfile, NodeGroup
+from tests.unit.support.facts import CUSTOM, PREFIXES, Part, eni_config, node, pods, snapshot, subnet, vpc, zone
 
 FULL = (zone("a", free=0, stuck=1),)
 FARGATE = Part(nodes=(node("a", enis=(), fargate=True),), pods=pods(1, "node-a0"))
@@ -123,6 +123,47 @@ def test_given_another_zone_has_room_then_spreading_over_the_zones_is_told_with_
     assert "ap-northeast-2b has 140 free addresses" in advice
     assert "ap-northeast-2c" not in advice
     assert "topologySpreadConstraints" in advice
+
+
+LOCAL_ZONE = "ap-northeast-2-tpe-1a"
+
+
+def in_local_zone(free: int, stuck: int = 0) -> Part:
+    home = subnet("l", zone=LOCAL_ZONE, free=free)
+    return Part((node("l", zone=LOCAL_ZONE),), pods(stuck, "node-l0"), (home,))
+
+
+def spread(facts: Snapshot) -> list[str]:
+    return [text for text in diagnose(facts).alternatives if "topologySpreadConstraints" in text]
+
+
+def test_given_a_local_zone_or_an_outpost_then_nothing_is_to_be_spread_from_or_to_it() -> None:
+    assert spread(snapshot(in_local_zone(0, stuck=1), zone("a", free=140))) == []
+    assert spread(snapshot(zone("a", stuck=1), in_local_zone(140))) == []
+    there = subnet("b", id="op", free=140, outpost_arn="arn:aws:outposts:ap-northeast-2:1:outpost/op-1")
+    assert spread(snapshot(zone("a", stuck=1), Part((node("b", home="op"),), (), (there,)))) == []
+
+
+def test_given_an_eniconfig_that_is_missing_then_spreading_and_saving_addresses_are_no_cure() -> None:
+    facts = snapshot(zone("a", free=90, stuck=1), zone("b", free=90), Part(eni_configs=(eni_config("b"),)), env=CUSTOM)
+    assert diagnose(facts).verdict == "eniconfig_missing"
+    assert diagnose(facts).alternatives == ()
+
+
+def test_given_a_zone_without_nodes_in_which_some_can_be_launched_then_its_room_is_told() -> None:
+    group = NodeGroup(name="workers", subnets=("subnet-a", "subnet-c"))
+    third = Part(subnets=(subnet("c", free=140),))
+    [advice] = spread(snapshot(zone("a", stuck=1), third, cluster=cluster(node_groups=(group,))))
+    assert "ap-northeast-2c has 140 free addresses and no node yet, though node group workers" in advice
+    # with custom networking pods take addresses elsewhere
+    custom = snapshot(
+        zone("a", stuck=1),
+        third,
+        Part(eni_configs=(eni_config("a"),)),
+        env=CUSTOM,
+        cluster=cluster(node_groups=(group,)),
+    )
+    assert spread(custom) == []
 
 
 @given(

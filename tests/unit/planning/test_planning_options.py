@@ -17,6 +17,7 @@ from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
 from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, SubnetReservation, Vpc, VpcCidr
+from tests.unit.support.corpus import FOLDER
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 
@@ -374,7 +375,7 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
         ),
         (
             {"quotas": Quotas(applied=True, network_address_units=101)},
-            ("100 network address units, 2 more", "L-BB24F6E5"),
+            ("100 network address units, 14 more", "L-BB24F6E5"),
         ),
         ({"quotas": Quotas(applied=True, interfaces_per_zone=1)}, ("1 network interfaces", "1 more", "L-DF5E4CA3")),
         ({"quotas": Quotas(applied=True, subnets_per_vpc=3)}, ("2 subnets, 2 more", "L-407747CB")),
@@ -453,10 +454,55 @@ def test_given_awss_defaults_that_are_exceeded_already_then_they_were_raised_and
 
 
 def test_given_quotas_with_room_for_exactly_this_then_there_is_a_plan() -> None:
+    # Each of the two hosts attaches an ENI with six addresses.
+    units = 100 + 2 * (1 + 6)
     room = Quotas(
-        cidrs_per_vpc=2, subnets_per_vpc=4, routes_per_table=3, network_address_units=102, interfaces_per_zone=4
+        applied=True,
+        cidrs_per_vpc=2,
+        subnets_per_vpc=4,
+        routes_per_table=3,
+        network_address_units=units,
+        interfaces_per_zone=4,
     )
     assert first_plan(snapshot(*FULL, vpc=_busy(), quotas=room)).source == "new-cidr"
+
+
+def test_given_prefixes_then_each_is_one_network_address_unit() -> None:
+    facts = snapshot(*FULL, env=PREFIXES, vpc=_busy(), quotas=Quotas(applied=True, network_address_units=100 + 2 * 3))
+    assert first_plan(facts).source == "new-cidr"
+
+
+@pytest.mark.parametrize(
+    ("quotas", "offers"),
+    [
+        ({"network_address_units": 101}, set[str]()),
+        ({"interfaces_per_zone": 1}, set[str]()),
+        ({"subnets_per_vpc": 2}, {"idle", "used"}),
+        ({"cidrs_per_vpc": 1}, {"idle", "used", "create-subnet"}),
+    ],
+    ids=["address units", "interfaces", "subnets", "cidrs"],
+)
+def test_given_a_quota_that_is_used_up_then_nothing_is_offered_that_it_refuses_as_well(
+    quotas: dict[str, int], offers: set[str]
+) -> None:
+    # An address of a subnet that is there is a unit, and its ENI an ENI, like one of a new CIDR.
+    idle = Part(subnets=(subnet("a", id="idle", cidr="10.0.60.0/24", free=200),))
+    used = subnet("a", id="used", cidr="10.0.70.0/24", free=200)
+    beside = Part((node("a", 9, home="used"),), (), (used,))
+    known = _busy().model_copy(update={"subnet_count": 2})
+    facts = snapshot(*FULL, idle, beside, vpc=known, quotas=Quotas(applied=True, **quotas))
+    with pytest.raises(CannotPlan) as caught:
+        first_plan(facts)
+    told = " ".join(caught.value.alternatives)
+    assert {word for word in ("idle", "used", "create-subnet") if word in told} == offers
+    assert "delete ENIs that nobody uses" in told or offers
+
+
+def test_given_labels_are_all_that_lacks_then_no_space_is_offered() -> None:
+    facts = Snapshot.model_validate_json((FOLDER / "eniconfig_missing/labels-are-all-that-lacks.json").read_text())
+    with pytest.raises(CannotPlan) as caught:
+        first_plan(facts)
+    assert [text.split(" ")[0] for text in caught.value.alternatives] == ["ENIConfig", "ENIConfig"]
 
 
 def test_given_quotas_in_the_way_of_space_when_leaked_enis_are_enough_then_they_do_not_matter() -> None:

@@ -28,7 +28,11 @@ ALTERNATIVES = (
     "an IPv6 cluster, where pods never run out of addresses",
     "a further VPC for new node groups",
 )
+NETWORK_INTERFACES, NETWORK_ADDRESS_UNITS = "L-DF5E4CA3", "L-BB24F6E5"
 _PUBLIC_TAG = "kubernetes.io/role/elb"
+_UNUSED_ENIS = (
+    "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters Name=status,Values=available"
+)
 _TOLD = 3
 _WORTH_OFFERING = 16
 _EXAMPLE_PREFIX = 20
@@ -45,6 +49,7 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
         "cni_fault": _for_cni_fault,
         "node_launch": cures,
         "cluster_subnets": cures,
+        "eniconfig_missing": _for_missing_eni_configs,
     }
     if verdict in special:
         fitting = tuple(special[verdict](snapshot))
@@ -56,6 +61,12 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
         *_better_use(snapshot),
     )
     return (*present, *ALTERNATIVES)
+
+
+def _for_missing_eni_configs(snapshot: Snapshot) -> Iterator[str]:
+    """No address is lacking: nothing that saves some helps."""
+    yield from _beside_this_cni(snapshot)
+    yield from _idle_subnets(snapshot)
 
 
 def _better_use(snapshot: Snapshot) -> Iterator[str]:
@@ -111,8 +122,22 @@ def _may_be_for_pods(snapshot: Snapshot, subnet: Subnet) -> bool:
 
 
 def _for_eni_quota(snapshot: Snapshot) -> Iterator[str]:
-    yield ask_for("L-DF5E4CA3", snapshot.quotas.interfaces_per_zone + 1000)
-    yield "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters Name=status,Values=available"
+    yield ask_for(NETWORK_INTERFACES, snapshot.quotas.interfaces_per_zone + 1000)
+    yield _UNUSED_ENIS
+
+
+def beyond_quota(snapshot: Snapshot, code: str) -> tuple[str, ...] | None:
+    """What helps where every address that a pod could get is refused, of whichever subnet; None: the quota is of
+    another kind.
+
+    Each address and each /28 prefix of an instance's ENI is a network address unit of the VPC, whatever the CIDR.
+    """
+    if code not in (NETWORK_INTERFACES, NETWORK_ADDRESS_UNITS):
+        return None
+    nodes = [node for node in snapshot.nodes if node.runs_vpc_cni]
+    prefixes = _prefix_delegation(snapshot, nodes) if code == NETWORK_ADDRESS_UNITS else ()
+    counted_once = (f"{text}; a prefix of 16 counts as one unit" for text in prefixes)
+    return (_UNUSED_ENIS, *_better_use(snapshot), *counted_once, *ALTERNATIVES)
 
 
 def _for_cni_fault(snapshot: Snapshot) -> Iterator[str]:

@@ -6,6 +6,7 @@ Kubernetes say about subnets, ENIs and nodes, and each verdict carries the evide
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -22,7 +23,9 @@ from ip_remediator.diagnosis.judge import describe_recovery, judge
 from ip_remediator.diagnosis.node_relief import NodeDiagnosis, diagnose_node
 from ip_remediator.diagnosis.node_subnets import describe_shortages, node_launch_reason, shortage_beside_pods
 from ip_remediator.diagnosis.pod_messages import Words
+from ip_remediator.diagnosis.spread import advice_to_spread
 from ip_remediator.diagnosis.supply import NodeSupply
+from ip_remediator.diagnosis.unselected import lacking_labels
 from ip_remediator.diagnosis.unsupported import unsupported
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
@@ -45,6 +48,7 @@ __all__ = [
 
 
 CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})
+_SHORTAGES = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED})
 # Cured by subnets for nodes, or for the cluster.
 FOR_OTHERS = frozenset({Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
 # If zones differ, the cluster's verdict is the first of these that any zone has.
@@ -83,8 +87,9 @@ _NEXT = {
     Verdict.CNI_FAULT: "put that right first, before any addresses are added",
     Verdict.UNSUPPORTED: "see the alternatives, no plan is possible here",
 }
+_LABEL_NODES = "label those nodes, the plan prints the commands"
+_ON_OUTPOSTS = "make a subnet on the Outpost, the plan prints the commands"
 _SHOWN = 4
-_WORTH_SPREADING = 16
 
 
 class ZoneDiagnosis(Document):
@@ -142,7 +147,7 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
     if refused:
         return Diagnosis(
             verdict=Verdict.UNSUPPORTED,
-            summary=_with_next_step(Verdict.UNSUPPORTED, refused),
+            summary=_with_next_step(refused, _NEXT[Verdict.UNSUPPORTED]),
             evidence=(refused, *_waiting(facts)),
             unknown=facts.unread,
             alternatives=alternatives(facts, Verdict.UNSUPPORTED),
@@ -156,7 +161,7 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
     labelled = {node.name for node in snapshot.nodes if node.zone}
     return Diagnosis(
         verdict=verdict,
-        summary=_with_next_step(verdict, reason),
+        summary=_with_next_step(reason, _next_step(facts, verdict, judged)),
         zones=zones,
         groups=tuple(judged),
         nodes=tuple(
@@ -167,17 +172,18 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
             *describe_shortages(facts),
         ),
         unknown=unknown(snapshot),
-        alternatives=(*_advice_to_spread(zones), *alternatives(facts, verdict)),
+        alternatives=(*_advice_to_spread(facts, judged), *alternatives(facts, verdict)),
     )
 
 
-def _advice_to_spread(zones: Sequence[ZoneDiagnosis]) -> Iterator[str]:
-    """Where pods hang in some zones and others have room."""
-    short = [zone.zone for zone in zones if zone.verdict in CURABLE]
-    roomy = [zone for zone in zones if zone.verdict is Verdict.RECOVERED and (zone.free or 0) >= _WORTH_SPREADING]
-    if short and roomy:
-        rooms = some_of([f"{zone.zone} has {zone.free:,} free addresses" for zone in roomy], _SHOWN)
-        yield f"{rooms}: to spread pods and nodes over the zones helps (topologySpreadConstraints)"
+def _advice_to_spread(snapshot: Snapshot, groups: Sequence[GroupDiagnosis]) -> Iterator[str]:
+    in_the_region = [group for group in groups if not group.outpost]
+    short = {group.zone for group in in_the_region if group.verdict in _SHORTAGES}
+    free = Counter[str]()
+    for group in in_the_region:
+        if group.verdict is Verdict.RECOVERED and group.zone not in short:
+            free[group.zone] += group.free or 0
+    yield from advice_to_spread(snapshot, sorted(short), free)
 
 
 def _in_order(snapshot: Snapshot) -> Snapshot:
@@ -198,8 +204,21 @@ def _placed(snapshot: Snapshot, node: Node) -> Node:
     return node.model_copy(update={"zone": home.zone}) if home else node
 
 
-def _with_next_step(verdict: Verdict, reason: str) -> str:
-    return f"{reason}; next: {_NEXT[verdict]}" if verdict in _NEXT else reason
+def _next_step(snapshot: Snapshot, verdict: Verdict, groups: Sequence[GroupDiagnosis]) -> str | None:
+    """What people do now, as the plan for these groups says."""
+    concerned = [group for group in _in_need(groups) if group.verdict is verdict]
+    if verdict is Verdict.ENICONFIG_MISSING:
+        keys = {(group.zone, group.eni_config) for group in concerned}
+        labels = {(group.zone, group.eni_config) for group, _ in lacking_labels(snapshot, keys)}
+        if labels == keys:
+            return _LABEL_NODES
+        return f"{_NEXT[verdict]}, and {_LABEL_NODES}" if labels else _NEXT[verdict]
+    on_outposts = bool(concerned) and all(group.outpost for group in concerned)
+    return _ON_OUTPOSTS if verdict in CURABLE and on_outposts else _NEXT.get(verdict)
+
+
+def _with_next_step(reason: str, next_step: str | None) -> str:
+    return f"{reason}; next: {next_step}" if next_step else reason
 
 
 def _waiting(snapshot: Snapshot) -> tuple[str, ...]:

@@ -8,14 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.diagnosis.groups import AddressGroup
+from ip_remediator.diagnosis.groups import AddressGroup, address_groups
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import EniConfig
+from ip_remediator.snapshot.model_cluster import ZONE_LABEL, EniConfig
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.node_room.limits import uses_prefixes
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
+from ip_remediator.snapshot.subnet_owner import other_cluster
+
+
+def lacking_labels(
+    snapshot: Snapshot, missing: Iterable[tuple[str, str | None]]
+) -> list[tuple[AddressGroup, list[tuple[EniConfig, Subnet]]]]:
+    """Of the groups whose ENIConfig is missing or wrong, as (zone, ENIConfig), those for whose nodes the zone has
+    others with room that they could select, with these.
+
+    Where nodes select by the label of their zone, which nobody should change, an ENIConfig of that name is the cure:
+    the plan writes it for the subnet that is there.
+    """
+    keys = set(missing)
+    if not keys or snapshot.cni.eni_config_label == ZONE_LABEL:
+        return []
+    groups = [group for group in address_groups(snapshot) if (group.zone, group.eni_config) in keys]
+    pairs = [(group, fitting(snapshot, group)) for group in groups]
+    return [(group, configs) for group, configs in pairs if configs]
 
 
 def fitting(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig, Subnet]]:
@@ -60,10 +78,12 @@ def _of_neighbours(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniCon
 
 
 def _at(snapshot: Snapshot, group: AddressGroup) -> Iterator[tuple[EniConfig, Subnet]]:
-    """ENIConfigs whose subnet is at the group's place."""
+    """ENIConfigs whose subnet is at the group's place, and not another cluster's."""
     for config in snapshot.eni_configs:
         subnet = snapshot.subnet(config.subnet)
-        if subnet and subnet.zone == group.zone and outpost_of(snapshot, subnet) == group.outpost:
+        if subnet is None or other_cluster(snapshot.cluster.name, subnet):
+            continue
+        if subnet.zone == group.zone and outpost_of(snapshot, subnet) == group.outpost:
             yield config, subnet
 
 

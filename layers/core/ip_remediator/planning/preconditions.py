@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from ip_remediator.common import tag_names
-from ip_remediator.diagnosis.alternatives import ALTERNATIVES, ask_for
+from ip_remediator.diagnosis.alternatives import ALTERNATIVES, NETWORK_ADDRESS_UNITS, NETWORK_INTERFACES, ask_for
 from ip_remediator.diagnosis.diagnose import CURABLE, FOR_OTHERS, Diagnosis
+from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Node
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -15,19 +16,28 @@ from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 from ip_remediator.snapshot.node_room.limits import free_slots
 from ip_remediator.snapshot.preflight.quota_use import interfaces_by_zone, routes_by_table
 
-# Tags of what we make (provisioning/ec2.py sets them).
+SUBNETS_PER_VPC = "L-407747CB"
 
 
 class CannotPlan(Exception):
     """No plan is possible; the message says why, `alternatives` what else would help.
 
     `field`: what people asked for that cannot be, by the name of the field or setting; None if nothing of that kind.
+    `quota`: the code of the quota that is used up.
     """
 
-    def __init__(self, reason: str, alternatives: Iterable[str] = ALTERNATIVES, *, field: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        alternatives: Iterable[str] = ALTERNATIVES,
+        *,
+        field: str | None = None,
+        quota: str | None = None,
+    ) -> None:
         super().__init__(reason)
         self.alternatives = tuple(alternatives)
         self.field = field
+        self.quota = quota
 
 
 def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
@@ -122,16 +132,17 @@ def require_below_subnet_quota(snapshot: Snapshot, more: int) -> None:
     vpc = snapshot.vpc
     if vpc and more and vpc.subnet_count is not None:
         reason = f"VPC {vpc.id} has {vpc.subnet_count} subnets, {more} more are needed"
-        _check(snapshot.quotas, reason, "L-407747CB", vpc.subnet_count, more, snapshot.quotas.subnets_per_vpc, 50)
+        _check(snapshot.quotas, reason, SUBNETS_PER_VPC, vpc.subnet_count, more, snapshot.quotas.subnets_per_vpc, 50)
 
 
-def require_below_address_quota(snapshot: Snapshot) -> None:
-    """A pod's address is a network address unit of the VPC; a /28 prefix is one as well."""
-    vpc, more = snapshot.vpc, len(snapshot.stuck_pods)
+def require_below_address_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:
+    """Network address units of the VPC: AWS refuses to attach an ENI with all of its addresses where they do not fit
+    ("Network Address Usage for your VPC" of the VPC User Guide, NetworkAddressUsageLimitExceeded)."""
+    vpc, more = snapshot.vpc, sum(sizing.units_asked(snapshot, zone) for zone in zones)
     if vpc and more and vpc.network_address_units is not None:
         used, limit = vpc.network_address_units, snapshot.quotas.network_address_units
         reason = f"VPC {vpc.id} uses {used:,} network address units, {more:,} more are needed"
-        _check(snapshot.quotas, reason, "L-BB24F6E5", used, more, limit, limit)
+        _check(snapshot.quotas, reason, NETWORK_ADDRESS_UNITS, used, more, limit, limit)
 
 
 def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:
@@ -141,7 +152,7 @@ def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> N
     for zone in zones:
         more = sum(node.name in hosts and free_slots(snapshot.cni, node) != 0 for node in snapshot.nodes_in(zone))
         reason = f"the cluster alone has {used[zone]:,} network interfaces in {zone}, {more:,} more are needed"
-        _check(snapshot.quotas, reason, "L-DF5E4CA3", used[zone], more, snapshot.quotas.interfaces_per_zone, 1000)
+        _check(snapshot.quotas, reason, NETWORK_INTERFACES, used[zone], more, snapshot.quotas.interfaces_per_zone, 1000)
 
 
 def require_room_for_cidr(snapshot: Snapshot) -> None:
@@ -169,4 +180,6 @@ def _check(quotas: Quotas, reason: str, code: str, used: int, more: int, limit: 
     (near-quotas) tells where it is reached."""
     if used + more <= limit or not quotas.applied:
         return
-    raise CannotPlan(f"{reason} and the quota is {limit:,}: " + ask_for(code, max(limit + step, used + more)))
+    raise CannotPlan(
+        f"{reason} and the quota is {limit:,}: " + ask_for(code, max(limit + step, used + more)), quota=code
+    )

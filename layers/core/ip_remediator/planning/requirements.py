@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ip_remediator.common.enums import Verdict
+from ip_remediator.diagnosis.alternatives import beyond_quota
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
 from ip_remediator.planning import leaks, preconditions, served, sizing, warm_reclaim, warm_targets
 from ip_remediator.planning.advice import advice
@@ -48,14 +51,22 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptio
             return _of_warm_targets(snapshot, diagnosis, warm, left_behind)
         return _of_space(snapshot, diagnosis, options, choice, left_behind)
     except CannotPlan as refusal:
-        refusal.alternatives = (
-            *served.label_cures(snapshot, diagnosis),
-            *outposts.cures(snapshot, diagnosis),
-            *siblings.offers(snapshot, diagnosis),
-            *unallocated_space.offers(snapshot, diagnosis),
-            *diagnosis.alternatives,
-        )
+        refusal.alternatives = tuple(_instead(snapshot, diagnosis, refusal.quota or ""))
         raise
+
+
+def _instead(snapshot: Snapshot, diagnosis: Diagnosis, quota: str) -> Iterator[str]:
+    """What else would help where no plan is possible; `quota`: the code of the one that is used up."""
+    yield from served.label_cures(snapshot, diagnosis)
+    beyond = beyond_quota(snapshot, quota)
+    if beyond is not None:
+        yield from beyond
+        return
+    yield from outposts.cures(snapshot, diagnosis)
+    yield from siblings.offers(snapshot, diagnosis)
+    if quota != preconditions.SUBNETS_PER_VPC:
+        yield from unallocated_space.offers(snapshot, diagnosis)
+    yield from diagnosis.alternatives
 
 
 def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> BlockRequirement:
@@ -110,7 +121,7 @@ def _of_space(
     offered = _offered(snapshot, choice, options, {zone: sizing.present_need(focused, zone) for zone in zones})
     lacking = {zone: sizing.demand(focused, zone) for zone in zones if zone not in offered.chosen}
     preconditions.require_below_subnet_quota(snapshot, len(lacking))
-    preconditions.require_below_address_quota(snapshot)
+    preconditions.require_below_address_quota(snapshot, zones)
     preconditions.require_below_interface_quota(snapshot, zones)
     source = address_source.find(snapshot, options, lacking) if lacking else AddressSource("existing-subnets", "")
     return BlockRequirement(

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis, GroupDiagnosis
-from ip_remediator.diagnosis.groups import AddressGroup, address_groups
-from ip_remediator.diagnosis.unselected import fitting
+from ip_remediator.diagnosis.groups import AddressGroup
+from ip_remediator.diagnosis.unselected import lacking_labels
+from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF
 from ip_remediator.snapshot.model_vpc import Subnet
+from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 _SHOWN = 3
@@ -37,6 +39,17 @@ def short_groups(snapshot: Snapshot, diagnosis: Diagnosis) -> list[GroupDiagnosi
         group
         for group in diagnosis.groups
         if group.verdict in CURABLE and (group.zone, group.eni_config) not in labelled
+    ]
+
+
+def zones_short_in_the_region(snapshot: Snapshot, diagnosis: Diagnosis) -> list[str]:
+    """The zones in which further addresses help some node in need: on an Outpost no subnet of the Region does."""
+    short = {group.zone for group in short_groups(snapshot, diagnosis)}
+    return [
+        zone.zone
+        for zone in diagnosis.zones
+        if zone.zone in short
+        and any(not outpost_of_node(snapshot, node) for node in sizing.nodes_in_need(snapshot, zone.zone))
     ]
 
 
@@ -119,23 +132,12 @@ def _name(group: GroupDiagnosis) -> str:
 
 
 def _lacking_labels(snapshot: Snapshot, diagnosis: Diagnosis) -> list[tuple[AddressGroup, list[tuple[str, Subnet]]]]:
-    """The groups whose ENIConfig is missing or wrong while the zone has others with room that their nodes could select.
-
-    Where nodes select by the label of their zone, which nobody should change, an ENIConfig of that name is the cure:
-    the plan writes it for the subnet that is there.
-    """
-    if snapshot.cni.eni_config_label == ZONE_LABEL:
-        return []
-    missing = {
-        (group.zone, group.eni_config)
-        for group in diagnosis.groups
-        if group.verdict is Verdict.ENICONFIG_MISSING and group.eni_config
-    }
-    if not missing:
-        return []
-    groups = [group for group in address_groups(snapshot) if (group.zone, group.eni_config) in missing]
-    pairs = [(group, [(config.name, subnet) for config, subnet in fitting(snapshot, group)]) for group in groups]
-    return [(group, configs) for group, configs in pairs if configs]
+    """The groups whose nodes lack a label for an ENIConfig that is there, with the names and subnets of those."""
+    missing = [(one.zone, one.eni_config) for one in diagnosis.groups if one.verdict is Verdict.ENICONFIG_MISSING]
+    return [
+        (group, [(config.name, subnet) for config, subnet in configs])
+        for group, configs in lacking_labels(snapshot, missing)
+    ]
 
 
 def label_cures(snapshot: Snapshot, diagnosis: Diagnosis) -> list[str]:

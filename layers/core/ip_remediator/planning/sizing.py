@@ -11,7 +11,7 @@ from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
 from ip_remediator.snapshot.node_room.free_space import FreeSpace, free_space
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, uses_prefixes
-from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
+from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni, prefixes_of_new_eni
 
 # Room for the nodes to become this many times as many.
 GROWTH = 4
@@ -58,6 +58,19 @@ def nodes_in_need(snapshot: Snapshot, zone: str) -> list[Node]:
 def urgent_need(snapshot: Snapshot, zone: str) -> int:
     """What the nodes in need ask for at once: each the addresses of a new ENI."""
     return sum(addresses_of_new_eni(snapshot, node) for node in nodes_in_need(snapshot, zone))
+
+
+def units_asked(snapshot: Snapshot, zone: str) -> int:
+    """Network address units that the hosts of stuck pods ask for at once: of each a further ENI, and its addresses and
+    prefixes, each of which is one ("Network Address Usage for your VPC" of the VPC User Guide)."""
+    hosts = {pod.node for pod in snapshot.stuck_pods}
+    return sum(1 + _units_of_new_eni(snapshot, node) for node in pod_nodes(snapshot, zone) if node.name in hosts)
+
+
+def _units_of_new_eni(snapshot: Snapshot, node: Node) -> int:
+    if prefixes := prefixes_of_new_eni(snapshot, node):
+        return 1 + prefixes
+    return addresses_of_new_eni(snapshot, node)
 
 
 def room_in(snapshot: Snapshot, subnet: Subnet) -> FreeSpace:

@@ -23,13 +23,11 @@ def zones_without_eni_config(migration: Migration) -> Risk | None:
     node stays NotReady (amazon-vpc-cni-k8s v1.23.1, pkg/ipamd, handlePreScaling)."""
     if not migration.first_time or not migration.zones:
         return None
-    unserved = {
-        zone: names for zone, names in zones_of_new_nodes(migration.snapshot).items() if zone not in migration.zones
-    }
+    unserved = _unserved(migration)
     unread = unread_sources(migration.snapshot)
     possible = _other_zones(migration, unserved) if unread else []
     elsewhere = [] if possible else _subnets_elsewhere(migration)
-    reasons = [f"{', '.join(names)} can launch nodes in {zone}" for zone, names in unserved.items()]
+    reasons = [f"{names} can launch nodes in {zone}" for zone, names in unserved.items()]
     if possible:
         reasons.append(f"not read: {shown(unread)}, and the VPC has subnets in {shown(possible)}")
     if elsewhere:
@@ -45,6 +43,15 @@ def zones_without_eni_config(migration: Migration) -> Risk | None:
         remedy=f"keep nodes out of {zones}, or give each of these zones a subnet and an ENIConfig of its name before a "
         "node appears there (`kubectl get eniconfigs` lists those that there are)",
     )
+
+
+def _unserved(migration: Migration) -> dict[str, str]:
+    """Zones without an ENIConfig of the plan in which nodes can be launched, and by what."""
+    return {
+        zone: ", ".join(source.name for source in sources)
+        for zone, sources in zones_of_new_nodes(migration.snapshot).items()
+        if zone not in migration.zones
+    }
 
 
 def _subnets_elsewhere(migration: Migration) -> list[str]:

@@ -6,6 +6,7 @@ the Region cannot be attached to an instance there (EKS User Guide, "Deploy Amaz
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.model_vpc import Subnet
 
 _LOCAL_GATEWAY = "lgw-"
+# "us-west-2a", and not the Local Zone us-west-2-lax-1a or the Wavelength Zone us-east-1-wl1-bos-wlz-1 (EC2 User Guide,
+# "Regions and Zones").
+_AVAILABILITY_ZONE = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+[a-z]")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,11 @@ class NodeSource:
 
     name: str
     subnets: tuple[str, ...]
+
+
+def is_availability_zone(zone: str) -> bool:
+    """Whether the zone is one of the Region's own: what runs in a Local or Wavelength Zone is there on purpose."""
+    return _AVAILABILITY_ZONE.fullmatch(zone) is not None
 
 
 def node_sources(snapshot: Snapshot) -> tuple[NodeSource, ...]:
@@ -35,14 +44,14 @@ def node_sources(snapshot: Snapshot) -> tuple[NodeSource, ...]:
     )
 
 
-def zones_of_new_nodes(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+def zones_of_new_nodes(snapshot: Snapshot) -> dict[str, tuple[NodeSource, ...]]:
     """The zones of the Region in which a node can be launched, each with what launches it."""
-    sources: dict[str, list[str]] = {}
+    sources: dict[str, list[NodeSource]] = {}
     for source in node_sources(snapshot):
         subnets = [subnet for id_ in source.subnets if (subnet := snapshot.subnet(id_))]
         for zone in sorted({subnet.zone for subnet in subnets if not outpost_of(snapshot, subnet)}):
-            sources.setdefault(zone, []).append(source.name)
-    return {zone: tuple(names) for zone, names in sorted(sources.items())}
+            sources.setdefault(zone, []).append(source)
+    return {zone: tuple(launching) for zone, launching in sorted(sources.items())}
 
 
 def unread_sources(snapshot: Snapshot) -> tuple[str, ...]:

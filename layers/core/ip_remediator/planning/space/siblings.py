@@ -14,12 +14,12 @@ from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.changes import eni_config_manifest, new_groups, without_our_mark
 from ip_remediator.planning.model import Option
-from ip_remediator.planning.served import short_groups
+from ip_remediator.planning.served import zones_short_in_the_region
 from ip_remediator.planning.strategies import discovery_refusal
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
 from ip_remediator.snapshot.model_vpc import Subnet
-from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
+from ip_remediator.snapshot.node_places import outpost_of
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets
 from ip_remediator.snapshot.subnet_owner import other_cluster
 
@@ -38,9 +38,7 @@ def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
 
 def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     """A sentence with the command for each zone in need that has such a subnet."""
-    in_need = {group.zone for group in short_groups(snapshot, diagnosis)}
-    zones = [zone.zone for zone in diagnosis.zones if zone.zone in in_need and _in_the_region(snapshot, zone.zone)]
-    for zone in zones[:_SHOWN]:
+    for zone in zones_short_in_the_region(snapshot, diagnosis)[:_SHOWN]:
         full = _reached(snapshot, zone)
         siblings = [subnet for subnet in _siblings(snapshot, zone, full) if _may_serve(snapshot, subnet, full)]
         if siblings:
@@ -51,11 +49,6 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
             free, command = _free(snapshot, best), _command(snapshot, zone, full, best)
             caution = "" if _same_way_out(best, full) else " (other routes or network ACL)"
             yield f"{best.id} of {zone}, which other nodes use, has {free:,} free addresses{caution}: {command}"
-
-
-def _in_the_region(snapshot: Snapshot, zone: str) -> bool:
-    """Whether a node in need is there; those on an Outpost can have no ENI of a subnet in the Region."""
-    return any(not outpost_of_node(snapshot, node) for node in sizing.nodes_in_need(snapshot, zone))
 
 
 def _reached(snapshot: Snapshot, zone: str) -> list[Subnet]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.diagnose import Diagnosis
 from ip_remediator.planning import sizing
+from ip_remediator.planning.served import zones_short_in_the_region
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Vpc
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes
@@ -24,7 +25,7 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     vpc = snapshot.vpc
     if vpc is None or not is_known(snapshot):
         return
-    zones = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
+    zones = zones_short_in_the_region(snapshot, diagnosis)
     blocks = _a_block_each(snapshot, zones[:_TOLD], pools(vpc))
     if blocks:
         yield _describe(snapshot, vpc.id, blocks, len(zones) - len(blocks))
