@@ -41,4 +41,5 @@ class CutOff(Response):
     """Promises an answer and closes the connection before it has come."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+        """Sends the head of a response that promises 64 bytes, and no body."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"64")]})

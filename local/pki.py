@@ -31,18 +31,22 @@ class Pki:
 
     @property
     def ca_cert(self) -> Path:
+        """Certificate of the certificate authority."""
         return self.folder / "ca.crt"
 
     @property
     def ca_key(self) -> Path:
+        """Private key of the certificate authority."""
         return self.folder / "ca.key"
 
     @property
     def server_cert(self) -> Path:
+        """Certificate of the API server."""
         return self.folder / "server.crt"
 
     @property
     def server_key(self) -> Path:
+        """Private key of the API server."""
         return self.folder / "server.key"
 
     @property
@@ -52,6 +56,7 @@ class Pki:
 
     @property
     def service_account_public_key(self) -> Path:
+        """Public key that verifies service account tokens."""
         return self.folder / "sa.pub"
 
 

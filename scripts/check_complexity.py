@@ -18,6 +18,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def main() -> int:
+    """Prints what is too complex; returns the exit status."""
     problems = [*_too_complex(), *_too_dense()]
     print(
         "\n".join(problems) or f"complexity: no function above {HIGHEST}, no comprehension of two loops and conditions"

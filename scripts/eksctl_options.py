@@ -30,6 +30,7 @@ _NAMED_BY_CALLER = re.compile(r"AddStringToStringVarPFlag\(fs, [^,]+, \"([a-z-]+
 
 
 def main(repository: str, revision: str) -> None:
+    """Writes the options that eksctl's source defines at that revision into OUTPUT."""
     files = _git(repository, "ls-tree", "--name-only", revision, f"{SHARED}/").split()
     sources = [name for name in (COMMAND, *files) if name.endswith(".go") and not name.endswith("_test.go")]
     bodies: dict[str, str] = {}

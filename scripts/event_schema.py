@@ -24,6 +24,7 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
+    """The schema as the file has it."""
     return json.dumps(schema(), indent=2) + "\n"
 
 

@@ -55,10 +55,12 @@ class Package:
 
     @property
     def version(self) -> str:
+        """The last part of the path, such as `v1`."""
         return self.path.rpartition("/")[2]
 
 
 def read_package(folder: Path, path: str) -> Package:
+    """Reads imports and structs of a Go package."""
     package = Package(path)
     files = (folder / name for name in ("types.go", "group_version.go"))
     source = "\n".join(path.read_text() for path in files if path.exists())
@@ -82,6 +84,7 @@ class Types:
         self._packages = {package.path: package for package in packages}
 
     def resolve(self, package: Package, go_type: str) -> str:
+        """The Go type with full names, and with aliases replaced."""
         if go_type.startswith("*"):
             return "*" + self.resolve(package, go_type[1:])
         if go_type.startswith("[]"):
@@ -124,6 +127,7 @@ class Types:
         return dict(sorted(described.items()))
 
     def fields(self, package: Package, body: str) -> list[list[object]]:
+        """One row for each field of a struct that has a protobuf tag."""
         rows: list[list[object]] = []
         for _name, go_type, raw_tags in _FIELD.findall(body):
             tags = dict(_TAG.findall(raw_tags))
@@ -138,10 +142,12 @@ class Types:
 
 
 def short(path: str) -> str:
+    """The package's path as the data file names it."""
     return path.removeprefix("k8s.io/").replace("apimachinery/pkg/apis/meta", "meta").removeprefix("api/")
 
 
 def main() -> int:
+    """Writes the data file; returns the exit status."""
     if len(sys.argv) != 3:
         print(__doc__, file=sys.stderr)
         return 2

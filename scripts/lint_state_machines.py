@@ -77,6 +77,7 @@ _Template.add_multi_constructor("!", lambda _loader, suffix, _node: f"arn:aws:la
 
 
 def main() -> int:
+    """Prints the problems of all state machines; returns the exit status."""
     problems = []
     resources = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Resources"]  # noqa: S506 - a SafeLoader
     for resource in resources.values():

@@ -67,9 +67,11 @@ class Studio:
             self.stack.remove_cluster(cluster)
 
     def press(self, button: str, confirm: str) -> None:
+        """Presses a button of the incident's message, and confirms."""
         self.browser.click(button, within=MESSAGE, confirm=confirm, timeout=INCIDENT_SECONDS)
 
     def reads(self, text: str, seconds: float = CURE_SECONDS) -> None:
+        """Waits until the incident's message has the text."""
         self.browser.wait_for_text(text, within=MESSAGE, timeout=seconds)
 
     def take(self, name: str, selector: str = MESSAGE) -> None:
@@ -94,6 +96,7 @@ class Studio:
 
 
 def healed_and_rolled_back(studio: Studio) -> None:
+    """The pictures of an incident that heals and is rolled back."""
     with studio.incident(Scenario(cluster="shop-prod")):
         studio.reads("If nobody answers")
         studio.browser.wait_for_text("Decide by", within=REPLY)
@@ -125,6 +128,7 @@ def healed_and_rolled_back(studio: Studio) -> None:
 
 
 def left_as_it_is(studio: Studio) -> None:
+    """The picture of a plan that people reject."""
     with studio.incident(Scenario(cluster="blog-prod")):
         studio.reads("If nobody answers")
         studio.press("Leave as it is", "Leave as it is")
@@ -133,6 +137,7 @@ def left_as_it_is(studio: Studio) -> None:
 
 
 def refused(studio: Studio) -> None:
+    """The picture of an incident that no plan cures."""
     with studio.incident(Scenario(cluster="billing-prod", extra_cidrs=FULL_VPC)):
         studio.reads("billing-prod: cannot be cured automatically")
         # The reply moves the messages up when it comes.
@@ -141,6 +146,7 @@ def refused(studio: Studio) -> None:
 
 
 def failed_and_undone(studio: Studio) -> None:
+    """The picture of a remediation that fails and is undone."""
     fault = {"service": "ec2", "action": "CreateSubnet", "error": "SubnetLimitExceeded", "times": 20}
     fault["message"] = "The maximum number of subnets has been reached for this VPC."
     with studio.incident(Scenario(cluster="search-prod")):
@@ -163,6 +169,7 @@ def _control(stack: Stack, method: str, fault: dict[str, object] | None = None) 
 
 
 def main() -> int:
+    """Takes all pictures; returns the exit status."""
     if find_chromium() is None:
         sys.stderr.write(f"{NO_CHROMIUM}\n")
         return 1

@@ -19,6 +19,7 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main(arguments: list[str]) -> int:
+    """Moves the dead letters of a stack back into the queue; returns the exit status."""
     if len(arguments) != 1 or not arguments[0]:
         print("error: name the stack: make redrive STACK=eks-ip-remediator", file=sys.stderr)
         return 2

@@ -39,6 +39,7 @@ class Component:
     licence: str
 
     def document(self) -> dict[str, Any]:
+        """The component as CycloneDX has it."""
         purl = f"pkg:pypi/{self.name}@{self.version}"
         return {
             "type": "library",
@@ -95,6 +96,7 @@ def document(deployed: list[Component]) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Writes the bill of materials; returns the exit status."""
     try:
         deployed = list(components())
     except LicenceUnknown as error:

@@ -23,10 +23,12 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def file_of(name: str) -> Path:
+    """The path of the schema's file."""
     return FOLDER / f"{name}.schema.json"
 
 
 def text(name: str) -> str:
+    """The schema as the file has it."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[name]}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 

@@ -42,6 +42,7 @@ In the call that creates the resource. A subnet without them is never deleted.
 
 
 def parameters_page() -> str:
+    """docs/parameters.md, from template.yaml."""
     template: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
     groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     lines = [_PARAMETERS_HEAD]
@@ -69,6 +70,7 @@ def _values(about: dict[str, Any]) -> str:
 
 
 def tags_page() -> str:
+    """docs/tags.md, from the code's tag names."""
     return "\n".join([_TAGS_HEAD, _BY_PEOPLE, *_table(PEOPLE), "", _BY_US, *_table(US), ""])
 
 

@@ -39,10 +39,13 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Checks:
+    """The checks of one account, with their clients."""
+
     arguments: argparse.Namespace
     aws: Aws
 
     def all(self) -> dict[str, Callable[[], str]]:
+        """The checks by their titles, in order."""
         return {
             "1 functions and state machines are there, none is Inactive": self._functions,
             "2 the Slack endpoint takes signed requests only": self._endpoint,
@@ -219,6 +222,7 @@ def _require(true: bool, otherwise: str) -> None:
 
 
 def main() -> int:
+    """Runs the checks, prints what they found, and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cluster", required=True)
     parser.add_argument("--stack", default="eks-ip-remediator")

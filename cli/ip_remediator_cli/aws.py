@@ -39,6 +39,7 @@ class Aws:
         self._session = boto3.session.Session(profile_name=arguments.profile, region_name=region)
 
     def client(self, service: str) -> Any:
+        """A boto3 client with the region, profile and retries of this command."""
         return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload]
 
     def table(self, name: str) -> Any:

@@ -42,18 +42,21 @@ def block_prefix(text: str) -> int | str:
 
 
 def url(text: str) -> str:
+    """An http or https URL. Raises ArgumentTypeError."""
     if not re.fullmatch(r"https?://[^\s/]+\S*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no URL; write one such as https://example.com/slack")
     return text
 
 
 def vpc_id(text: str) -> str:
+    """The id of a VPC. Raises ArgumentTypeError."""
     if not re.fullmatch(r"vpc-[0-9a-f]{8,}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no id of a VPC; write one such as vpc-0a1b2c3d4e5f67890")
     return text
 
 
 def reason(text: str) -> str:
+    """A text that is not blank. Raises ArgumentTypeError."""
     if not text.strip():
         raise argparse.ArgumentTypeError("say in a few words why, for the incident's record")
     return text

@@ -33,6 +33,7 @@ class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong in one line, as the rest of the tool does, and what may have been meant."""
 
     def error(self, message: str) -> NoReturn:
+        """Ends the command with exit status 2 and one line on standard error, without the usage."""
         self.exit(BAD_INPUT, f"error: {message} (see `{self.prog} --help`)\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -62,6 +63,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 @cache
 def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands, made once."""
     parser = OneLineParser(
         prog="ip-remediator",
         description="Pod IP exhaustion on Amazon EKS: look, plan, cure, undo.",
@@ -95,6 +97,7 @@ class _Version(argparse.Action):
 
 
 def installed_version() -> str:
+    """The version of the installed package."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see _Version
 
     try:

@@ -24,10 +24,12 @@ _STYLE_OF = {word: style for style, words in _STYLES.items() for word in words}
 
 
 def on_terminal() -> bool:
+    """Whether standard output is a terminal that can show colours."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:
+    """The columns of the terminal, at least the narrowest width that tables need."""
     return max(shutil.get_terminal_size().columns, _NARROWEST)
 
 

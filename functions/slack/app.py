@@ -1,8 +1,7 @@
 """The function URL behind Slack's buttons.
 
-Slack waits 3 seconds. So the first invocation only checks who asks, hands the click to a second, asynchronous one of
-this same function, and answers; the second does the work, and Lambda repeats it if that fails. What only the second
-needs is imported there. Only a modal must be opened by the first one: a click's trigger lives 3 seconds.
+Slack waits 3 seconds, and a click's trigger lives as long. So the first invocation checks the request, opens a modal if
+one was asked for, and passes the click to a second, asynchronous one. Lambda repeats that one if it fails.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ def _secret() -> CachedSlackSecret:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """A request of Slack through the URL, or a click that an earlier invocation of this function passed on."""
     if "requestContext" not in event:  # not from the URL: only this function's role may invoke it otherwise
         _act(Click(**{**event["click"], "action": SlackAction(event["click"]["action"])}))
         return {}
@@ -55,6 +55,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _act(click: Click) -> None:
-    from ip_remediator.slack_interactions.work import work_on  # noqa: PLC0415 - see above
+    from ip_remediator.slack_interactions.work import work_on  # noqa: PLC0415 - the first invocation needs none of it
 
     work_on(click, _settings(), _secret().get())

@@ -48,6 +48,7 @@ class MotoAutoScaling(MotoService):
         super().__init__(SERVICE)
 
     def settle(self) -> None:
+        """Launches the instances that groups lack."""
         for group in _backend().autoscaling_groups.values():
             _fill(group)
 

@@ -45,6 +45,7 @@ class EventExporter:
         self._informer.on_change(self._event_changed)
 
     def start(self, stop: threading.Event) -> None:
+        """Watches Events and puts them on the bus until `stop` is set."""
         threading.Thread(target=self._run, name="event-exporter", daemon=True).start()
         self._informer.start(stop)
 

@@ -35,6 +35,7 @@ class Occurrence:
 
     @property
     def subject_key(self) -> tuple[str, ...]:
+        """What identifies the object that the event is about."""
         return tuple(str(self.subject.get(part, "")) for part in ("kind", "namespace", "name", "uid"))
 
 

@@ -30,21 +30,27 @@ class Informer:
         self._synced = threading.Event()
 
     def on_change(self, handler: Handler) -> None:
+        """Calls `handler(old, new)` for each change; `old` or `new` is None for an object that appears or
+        disappears."""
         self._handlers.append(handler)
 
     def get(self, key: str) -> Obj | None:
+        """The object with that key (`namespace/name`), as last seen; None if there is none."""
         with self._lock:
             return self._objects.get(key)
 
     def all(self) -> list[Obj]:
+        """All objects as last seen."""
         with self._lock:
             return list(self._objects.values())
 
     def start(self, stop: threading.Event) -> None:
+        """Lists and watches in a thread until `stop` is set."""
         name = f"watch-{self.resource.plural}"
         threading.Thread(target=self._run, args=(stop,), name=name, daemon=True).start()
 
     def wait_synced(self, timeout: float) -> bool:
+        """Waits until the first list was read; False after `timeout` seconds."""
         return self._synced.wait(timeout)
 
     def observe(self, obj: Obj) -> None:

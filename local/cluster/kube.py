@@ -48,12 +48,14 @@ class Resource:
     namespaced: bool = True
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path of the collection, of an object, or of its subresource."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{root}{scope}/{self.plural}{tail}"
 
     def path_of(self, obj: Obj, subresource: str | None = None) -> str:
+        """The URL path of the object, or of its subresource."""
         return self.path(obj["metadata"].get("namespace"), obj["metadata"]["name"], subresource)
 
 
@@ -111,12 +113,15 @@ class KubeApi:
         return dict(json.loads(text))
 
     def get(self, path: str) -> Obj:
+        """Reads an object or a list."""
         return self.request("GET", path)
 
     def create(self, resource: Resource, obj: Obj) -> Obj:
+        """Creates the object in its own namespace."""
         return self.request("POST", resource.path(obj["metadata"].get("namespace")), body=obj)
 
     def patch(self, path: str, body: Obj, content_type: str = MERGE_PATCH) -> Obj:
+        """Patches the object at `path`; a merge patch by default."""
         return self.request("PATCH", path, body=body, content_type=content_type)
 
     def apply(self, path: str, obj: Obj, manager: str) -> Obj:
@@ -125,6 +130,7 @@ class KubeApi:
         return self.request("PATCH", path, query=query, body=obj, content_type=APPLY_PATCH)
 
     def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> None:
+        """Deletes the object at `path`, only if it still has `uid` when one is given."""
         options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}

@@ -23,14 +23,17 @@ def key_of(obj: Obj) -> str:
 
 
 def uid_of(obj: Obj) -> str:
+    """The object's uid."""
     return str(obj["metadata"]["uid"])
 
 
 def labels_of(obj: Obj) -> dict[str, str]:
+    """The object's labels; empty if it has none."""
     return obj["metadata"].get("labels") or {}
 
 
 def is_deleting(obj: Obj) -> bool:
+    """Whether the object has a deletion timestamp."""
     return bool(obj["metadata"].get("deletionTimestamp"))
 
 
@@ -43,6 +46,7 @@ def controller_of(obj: Obj) -> Obj | None:
 
 
 def owner_reference(owner: Obj, api_version: str, kind: str) -> Obj:
+    """A controller's owner reference to `owner`."""
     return {
         "apiVersion": api_version,
         "kind": kind,
@@ -62,14 +66,17 @@ def condition_status(obj: Obj, condition_type: str) -> str:
 
 
 def is_ready(obj: Obj) -> bool:
+    """Whether the condition Ready is True."""
     return condition_status(obj, "Ready") == "True"
 
 
 def node_of(pod: Obj) -> str | None:
+    """The node on which the pod is scheduled; None before."""
     return pod["spec"].get("nodeName") or None
 
 
 def is_finished(pod: Obj) -> bool:
+    """Whether the pod has ended: Succeeded or Failed."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -102,10 +109,12 @@ def template_hash(template: Obj) -> str:
 
 
 def random_suffix() -> str:
+    """Five characters, as generated names end in Kubernetes."""
     return "".join(secrets.choice(_SAFE_ALPHABET) for _ in range(5))
 
 
 def utc_now() -> datetime:
+    """The time now, in UTC."""
     return datetime.now(UTC)
 
 
@@ -115,6 +124,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def parse_timestamp(text: str) -> datetime:
+    """A time of the API, such as 2026-03-02T08:14:02Z."""
     return datetime.fromisoformat(text)
 
 

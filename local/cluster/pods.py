@@ -45,4 +45,5 @@ def delete_pod(state: ClusterState, pod: Obj) -> None:
 
 
 def active(pods: Iterable[Obj]) -> list[Obj]:
+    """The pods that are neither being deleted nor finished."""
     return [pod for pod in pods if not is_deleting(pod) and not is_finished(pod)]

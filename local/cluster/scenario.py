@@ -36,6 +36,8 @@ class NotSettled(Exception):
 
 @dataclass(frozen=True)
 class Seeded:
+    """What was created for a scenario."""
+
     scenario: Scenario
     network: SeededNetwork
     nodes: tuple[SeededNode, ...]

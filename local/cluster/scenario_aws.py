@@ -106,6 +106,7 @@ def _ensure_role(iam: Any, name: str, service: str) -> str:
 
 
 def node_image(ec2: EC2Client, scenario: Scenario) -> str:
+    """Registers an image as the nodes' AMI; returns its id."""
     name = f"amazon-eks-node-{scenario.kubernetes_version}"
     return str(ec2.register_image(Name=name, Architecture="x86_64")["ImageId"])
 

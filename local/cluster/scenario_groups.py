@@ -36,6 +36,7 @@ _SERVED_SECONDS = 10.0
 
 
 def group_name(cluster: str, zone: str) -> str:
+    """The name of the node group of a zone."""
     return f"{cluster}-{zone[-1]}"
 
 

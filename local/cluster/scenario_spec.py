@@ -9,6 +9,8 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Zone:
+    """An availability zone and the CIDR of its node subnet."""
+
     name: str
     cidr: str
 
@@ -59,6 +61,8 @@ class Scenario:
 
 @dataclass(frozen=True)
 class SeededNode:
+    """An instance that was launched as a node."""
+
     name: str
     instance_id: str
     zone: str

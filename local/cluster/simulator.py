@@ -48,6 +48,8 @@ class Options:
 
 
 class Simulator:
+    """All controllers and kubelets of one cluster, in threads of one process."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self._session = boto3.session.Session()

@@ -12,6 +12,8 @@ from local.cluster.pace import Pace
 
 @dataclass
 class ClusterState:
+    """What the controllers see of the cluster: an informer for each kind."""
+
     api: KubeApi
     pace: Pace
     pods: Informer = field(init=False)
@@ -31,6 +33,7 @@ class ClusterState:
 
     @property
     def informers(self) -> tuple[Informer, ...]:
+        """All informers."""
         return (
             self.pods,
             self.nodes,
@@ -41,5 +44,6 @@ class ClusterState:
         )
 
     def start(self, stop: threading.Event) -> None:
+        """Starts all informers; they end when `stop` is set."""
         for informer in self.informers:
             informer.start(stop)

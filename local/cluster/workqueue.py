@@ -35,6 +35,7 @@ class WorkQueue:
             self._changed.notify()
 
     def close(self) -> None:
+        """Ends the queue: whoever waits for work gets none."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -72,12 +73,15 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Asks the thread to end after its current key."""
         self.queue.close()
 
     def join(self, timeout: float) -> None:
+        """Waits for the end of the thread, `timeout` seconds at most."""
         self._thread.join(timeout)
 
     def _run(self) -> None:

@@ -40,6 +40,8 @@ Try next:
 
 @dataclass
 class Demo:
+    """The reference incident on a running stack, step by step on the console."""
+
     stack: Stack
     mode: str
     console: Console = field(default_factory=lambda: Console(width=120, highlight=False, soft_wrap=True))
@@ -169,6 +171,7 @@ def _end(*_: object) -> None:
 
 
 def main() -> int:
+    """Starts a stack, plays the demo, and returns the exit status."""
     # Both set explicitly: a shell starts background jobs with SIGINT ignored, and SIGTERM would leave the servers.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

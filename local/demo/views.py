@@ -18,6 +18,8 @@ from local.stack.stack import Cluster, Stack
 
 @dataclass(frozen=True)
 class PodView:
+    """A pod as the demo shows it."""
+
     name: str
     status: str
     address: str
@@ -26,11 +28,14 @@ class PodView:
 
     @property
     def running(self) -> bool:
+        """Whether the pod runs and has an address."""
         return self.status == "Running" and bool(self.address)
 
 
 @dataclass(frozen=True)
 class SubnetView:
+    """A subnet as the demo shows it."""
+
     id: str
     cidr: str
     zone: str
@@ -59,6 +64,7 @@ def _pod(pod: dict[str, Any], zones: dict[str, str]) -> PodView:
 
 
 def subnets(stack: Stack, vpc_id: str) -> list[SubnetView]:
+    """The subnets of the VPC, by their CIDR."""
     ec2: Any = stack.servers.client("ec2")
     described = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}])["Subnets"]
     views = [
@@ -86,6 +92,7 @@ def slack_message(stack: Stack) -> dict[str, Any] | None:
 
 
 def show_pods(console: Console, title: str, views: Iterable[PodView]) -> None:
+    """Prints a table of pods; pods without an address are red, those with a new one green."""
     table = _table(title, "NAME", "STATUS", "IP", "NODE", "ZONE")
     for pod in views:
         colour = "green" if pod.address.startswith("100.") else "" if pod.running else "red"
@@ -94,6 +101,7 @@ def show_pods(console: Console, title: str, views: Iterable[PodView]) -> None:
 
 
 def show_subnets(console: Console, title: str, views: Iterable[SubnetView]) -> None:
+    """Prints a table of subnets; full ones are red."""
     table = _table(title, "SUBNET", "CIDR", "ZONE", "FREE")
     for subnet in views:
         table.add_row(subnet.id, subnet.cidr, subnet.zone, str(subnet.free), style="" if subnet.free else "red")
@@ -101,6 +109,7 @@ def show_subnets(console: Console, title: str, views: Iterable[SubnetView]) -> N
 
 
 def show_rows(console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Prints a table."""
     table = _table(title, *columns)
     for row in rows:
         table.add_row(*row)

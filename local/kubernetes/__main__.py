@@ -8,6 +8,8 @@ from local.kubernetes import envtest, options, server
 
 
 def main() -> int:
+    """Runs the embedded API, or the real one with `KUBEBUILDER_ASSETS`, until it is stopped; returns the exit
+    status."""
     try:
         given = options.parse()
         if given.assets is not None:

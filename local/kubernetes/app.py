@@ -60,10 +60,12 @@ class Api:
         self.asgi = Starlette(routes=[Route("/{path:path}", self.handle, methods=_METHODS)])
 
     def close(self) -> None:
+        """Ends all watches, so that the server can stop."""
         self.closing = True
         self.store.wake_all()
 
     async def handle(self, request: Request) -> Response:
+        """Authenticates, routes and answers one request. Errors become a `Status` object."""
         # Read the body in any case: answering before its end would cost the client its connection.
         await request.body()
         try:

@@ -37,14 +37,17 @@ class Call:
 
     @property
     def query(self) -> QueryParams:
+        """The query parameters of the request."""
         return self.request.query_params
 
     @property
     def content_type(self) -> str:
+        """The media type of the body, without parameters."""
         return content_type(self.request)
 
     @property
     def dry_run(self) -> bool:
+        """Whether nothing is stored: `dryRun=All` in the query or in DeleteOptions."""
         in_body = self.body.get("dryRun") if _is_delete_options(self.body) else None
         return "All" in self.query.getlist("dryRun") or "All" in (in_body or ())
 
@@ -72,6 +75,7 @@ class Call:
         return options
 
     def write(self) -> Write:
+        """How the write is recorded and checked. Without `fieldManager` the manager is taken from the user agent."""
         manager = self.query.get("fieldManager", "")
         if not manager and self.content_type != patches.APPLY:
             agent = self.request.headers.get("user-agent", "")
@@ -91,6 +95,7 @@ def _is_delete_options(body: Any) -> bool:
 
 
 def content_type(request: Request) -> str:
+    """The media type of the body, without parameters; empty if the request names none."""
     return request.headers.get("content-type", "").partition(";")[0].strip()
 
 
@@ -107,6 +112,7 @@ async def body_of(request: Request) -> Any:
 
 
 def json_response(document: Any, code: int = 200) -> Response:
+    """The document as JSON with that HTTP status."""
     return raw_response(encode(document), code)
 
 

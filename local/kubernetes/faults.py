@@ -43,6 +43,8 @@ _REASONS = {
 
 
 class Fault(BaseModel):
+    """One fault to inject: which calls it hits (`user`, `action`), how often, and what happens to them."""
+
     model_config = ConfigDict(extra="forbid")
 
     user: str = ""
@@ -57,6 +59,7 @@ class Fault(BaseModel):
     crash: str | None = None
 
     def refusal(self) -> Response:
+        """The response of a call that is refused, or whose answer is lost."""
         status = 500 if self.when == "after" else self.status
         body = ApiError(status, _REASONS.get(status, "InternalError"), self.message).status()
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

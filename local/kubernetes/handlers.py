@@ -39,6 +39,7 @@ class Handlers:
         self._is_closing = is_closing
 
     async def serve(self, call: Call) -> Response:
+        """Answers a call to a resource. Raises ApiError."""
         target, resource = call.target, call.resource
         if call.verb in ("get", "list", "watch"):
             return self._read(call)

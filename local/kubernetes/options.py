@@ -37,6 +37,8 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class User:
+    """Who makes a request, as authentication and impersonation say."""
+
     name: str
     uid: str = ""
     groups: tuple[str, ...] = ()
@@ -48,6 +50,8 @@ CONTROLLER_MANAGER = User("system:kube-controller-manager", groups=(ADMIN_GROUP,
 
 @dataclass(frozen=True)
 class Options:
+    """The settings of one API server."""
+
     port: int
     pki: Pki
     token_file: Path
@@ -58,6 +62,7 @@ class Options:
 
     @property
     def url(self) -> str:
+        """The base URL of the server."""
         return f"https://{LOOPBACK}:{self.port}"
 
 
@@ -141,6 +146,7 @@ def extend_token_file(path: Path, copy: Path) -> str:
 
 
 def admin_token(path: Path) -> str:
+    """The first token of an administrator in the token file. Raises UsageError if there is none."""
     for token, user in read_token_file(path).items():
         if ADMIN_GROUP in user.groups:
             return token
@@ -182,6 +188,7 @@ def write_webhook_config(url: str, path: Path) -> None:
 
 
 def require_free_port(port: int) -> None:
+    """Raises UsageError if a server cannot listen on the port."""
     with socket.socket() as probe:
         # As the servers do it: a port in TIME_WAIT is free, one with a listener is not.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -194,6 +201,7 @@ def require_free_port(port: int) -> None:
 
 
 def free_port() -> int:
+    """A port on the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

@@ -31,10 +31,12 @@ class Stored:
 
     @cached_property
     def encoded(self) -> bytes:
+        """The object as JSON, made once."""
         return encode(self.obj)
 
     @cached_property
     def encoded_item(self) -> bytes:
+        """The object as an item of a list: without `apiVersion` and `kind` for built-in kinds."""
         if not self.typed:
             return self.encoded
         return encode({name: value for name, value in self.obj.items() if name not in ("apiVersion", "kind")})
@@ -42,6 +44,8 @@ class Stored:
 
 @dataclass(frozen=True)
 class Event:
+    """One change of one object, at the resource version `version`."""
+
     version: int
     type: str  # ADDED, MODIFIED, DELETED
     new: Stored
@@ -57,6 +61,7 @@ class EventLog:
         self._changed = asyncio.Event()
 
     def append(self, event: Event) -> None:
+        """Records a change and wakes the watches. Only the latest changes are kept."""
         self._events.append(event)
         if len(self._events) > 2 * LOG_LIMIT:
             self._forgotten = self._events[LOG_LIMIT - 1].version
@@ -64,6 +69,7 @@ class EventLog:
         self.wake()
 
     def wake(self) -> None:
+        """Wakes all waiting watches."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -101,30 +107,38 @@ class Store:
         self._logs[resource] = self._logs.pop(previous) if previous else EventLog(self.version)
 
     def withdraw(self, resource: Resource) -> None:
+        """Stops serving a resource and drops its objects: its CustomResourceDefinition was deleted."""
         del self._resources[(resource.group, resource.version, resource.plural)]
         del self._objects[resource]
         self._logs.pop(resource).wake()
 
     def resource(self, group: str, version: str, plural: str) -> Resource | None:
+        """The resource of that plural name; None if it is not served."""
         return self._resources.get((group, version, plural))
 
     def served(self) -> list[Resource]:
+        """All resources that are served."""
         return list(self._resources.values())
 
     def log(self, resource: Resource) -> EventLog:
+        """The changes of a resource. Raises KeyError if it is not served."""
         return self._logs[resource]
 
     def is_served(self, resource: Resource) -> bool:
+        """Whether the resource is served."""
         return resource in self._logs
 
     def wake_all(self) -> None:
+        """Wakes the watches of all resources."""
         for log in self._logs.values():
             log.wake()
 
     def find(self, resource: Resource, namespace: str, name: str) -> Stored | None:
+        """The object, or None."""
         return self._objects[resource].get((namespace, name))
 
     def get(self, resource: Resource, namespace: str, name: str) -> Stored:
+        """The object. Raises ApiError 404."""
         stored = self.find(resource, namespace, name)
         if stored is None:
             raise errors.not_found(resource, name)
@@ -168,8 +182,10 @@ class Store:
 
 
 def object_key(obj: dict[str, Any]) -> Key:
+    """The namespace (empty for cluster-scoped objects) and the name."""
     return (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
 
 
 def encode(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -13,6 +13,7 @@ from local.slack.services import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs the workspace until it is stopped; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
         listener = bind(options.port)

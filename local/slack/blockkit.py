@@ -61,12 +61,16 @@ class _Object(BaseModel):
 
 
 class PlainText(_Object):
+    """A text object without markup."""
+
     type: Literal["plain_text"]
     text: Annotated[str, Field(min_length=1, max_length=MAX_SECTION_TEXT)]
     emoji: bool | None = None
 
 
 class Mrkdwn(_Object):
+    """A text object with Slack's markup."""
+
     type: Literal["mrkdwn"]
     text: Annotated[str, Field(min_length=1, max_length=MAX_SECTION_TEXT)]
     verbatim: bool | None = None
@@ -91,6 +95,8 @@ Style = Literal["primary", "danger"]
 
 
 class Confirm(_Object):
+    """The dialog that asks before a button acts."""
+
     title: Annotated[PlainText, _at_most(MAX_CONFIRM_TITLE)]
     text: Annotated[Text, _at_most(MAX_CONFIRM_TEXT)]
     confirm: Annotated[PlainText, _at_most(MAX_CONFIRM_BUTTON)]
@@ -99,6 +105,8 @@ class Confirm(_Object):
 
 
 class Button(_Object):
+    """A button element."""
+
     type: Literal["button"]
     text: Annotated[PlainText, _at_most(MAX_BUTTON_TEXT)]
     action_id: Id | None = None
@@ -110,6 +118,8 @@ class Button(_Object):
 
 
 class ImageElement(_Object):
+    """An image inside a context block."""
+
     type: Literal["image"]
     image_url: Url
     alt_text: Annotated[str, Field(max_length=MAX_ALT_TEXT)]
@@ -120,11 +130,15 @@ class _Block(_Object):
 
 
 class Header(_Block):
+    """A header block."""
+
     type: Literal["header"]
     text: Annotated[PlainText, _at_most(MAX_HEADER)]
 
 
 class Section(_Block):
+    """A section block: a text, fields, or both."""
+
     type: Literal["section"]
     text: Text | None = None
     fields: (
@@ -139,6 +153,8 @@ class Section(_Block):
 
 
 class Context(_Block):
+    """A context block: small texts and images."""
+
     type: Literal["context"]
     elements: Annotated[
         list[Annotated[PlainText | Mrkdwn | ImageElement, Field(discriminator="type")]],
@@ -147,15 +163,21 @@ class Context(_Block):
 
 
 class Divider(_Block):
+    """A divider block."""
+
     type: Literal["divider"]
 
 
 class Actions(_Block):
+    """A block of buttons."""
+
     type: Literal["actions"]
     elements: Annotated[list[Button], Field(min_length=1, max_length=MAX_ACTIONS_ELEMENTS)]
 
 
 class Image(_Block):
+    """An image block."""
+
     type: Literal["image"]
     image_url: Url
     alt_text: Annotated[str, Field(max_length=MAX_ALT_TEXT)]
@@ -163,12 +185,16 @@ class Image(_Block):
 
 
 class Option(_Object):
+    """One choice of a select, of checkboxes or of radio buttons."""
+
     text: Annotated[Text, _at_most(MAX_OPTION_TEXT)]
     value: Annotated[str, Field(max_length=MAX_OPTION_VALUE)]
     description: Annotated[PlainText, _at_most(MAX_OPTION_TEXT)] | None = None
 
 
 class PlainTextInput(_Object):
+    """A text field of a modal."""
+
     type: Literal["plain_text_input"]
     action_id: Id | None = None
     initial_value: str | None = None
@@ -180,6 +206,8 @@ class PlainTextInput(_Object):
 
 
 class StaticSelect(_Object):
+    """A select with fixed options."""
+
     type: Literal["static_select"]
     action_id: Id | None = None
     options: Annotated[list[Option], Field(min_length=1, max_length=MAX_OPTIONS_IN_SELECT)]
@@ -188,6 +216,8 @@ class StaticSelect(_Object):
 
 
 class Checkboxes(_Object):
+    """A group of checkboxes."""
+
     type: Literal["checkboxes"]
     action_id: Id | None = None
     options: Annotated[list[Option], Field(min_length=1, max_length=MAX_OPTIONS_IN_GROUP)]
@@ -195,6 +225,8 @@ class Checkboxes(_Object):
 
 
 class RadioButtons(_Object):
+    """A group of radio buttons."""
+
     type: Literal["radio_buttons"]
     action_id: Id | None = None
     options: Annotated[list[Option], Field(min_length=1, max_length=MAX_OPTIONS_IN_GROUP)]
@@ -202,6 +234,8 @@ class RadioButtons(_Object):
 
 
 class Input(_Block):
+    """A block with a label and one input element; in modals."""
+
     type: Literal["input"]
     label: Annotated[PlainText, _at_most(MAX_LABEL)]
     element: Annotated[PlainTextInput | StaticSelect | Checkboxes | RadioButtons, Field(discriminator="type")]
@@ -214,6 +248,8 @@ ViewBlock = Annotated[Header | Section | Context | Divider | Actions | Image | I
 
 
 class View(_Object):
+    """A modal."""
+
     type: Literal["modal"]
     title: Annotated[PlainText, _at_most(MAX_VIEW_TITLE)]
     blocks: Annotated[list[ViewBlock], Field(max_length=MAX_BLOCKS_IN_VIEW)]

@@ -54,14 +54,19 @@ async def interactions(request: Request) -> Response:
 
 
 class FaultControl(HTTPEndpoint):
+    """The faults to inject: list, add, clear."""
+
     async def get(self, request: Request) -> Response:
+        """The pending faults."""
         return JSONResponse(_pending(request))
 
     async def post(self, request: Request) -> Response:
+        """Adds a fault; answers 201 with the pending ones."""
         services(request).faults.add(await read_model(request, Fault))
         return JSONResponse(_pending(request), 201)
 
     async def delete(self, request: Request) -> Response:
+        """Clears all faults; answers 204."""
         services(request).faults.clear()
         return Response(status_code=204)
 
@@ -71,6 +76,8 @@ def _pending(request: Request) -> list[Json]:
 
 
 class InteractivityUrl(BaseModel):
+    """The body that sets where clicks are sent; null sends them nowhere."""
+
     url: HttpUrl | None
 
 

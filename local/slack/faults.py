@@ -40,6 +40,7 @@ class Fault(BaseModel):
         return self
 
     def response(self) -> Response:
+        """The response of a call that the fault hits."""
         if self.drop:
             return CutOff()
         if self.error:
@@ -57,9 +58,11 @@ class Faults:
         self.pending: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
+        """Adds a copy of the fault."""
         self.pending.append(fault.model_copy())
 
     def clear(self) -> None:
+        """Removes all pending faults."""
         self.pending.clear()
 
     def strike(self, method: str) -> Fault | None:

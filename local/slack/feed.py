@@ -21,6 +21,7 @@ class Feed:
         self._waiting: set[asyncio.Event] = set()
 
     def publish(self) -> None:
+        """Tells the open pages that the workspace has changed."""
         self._revision += 1
         self._wake()
 

@@ -34,6 +34,7 @@ class Delivery:
     answer: Json | None = None
 
     def as_json(self) -> Json:
+        """The delivery as the control API shows it."""
         return asdict(self)
 
 

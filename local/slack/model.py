@@ -28,6 +28,8 @@ class SlackError(Exception):
 
 @dataclass(frozen=True)
 class User:
+    """A member of the workspace, or the app's bot."""
+
     id: str
     name: str
     real_name: str
@@ -36,6 +38,8 @@ class User:
 
 @dataclass(frozen=True)
 class Channel:
+    """A channel; `has_bot` is false where the app is no member."""
+
     id: str
     name: str
     topic: str
@@ -53,6 +57,8 @@ class Version:
 
 @dataclass
 class Message:
+    """A message with all its versions; `ephemeral_to` names the only user who sees it."""
+
     channel: str
     ts: str
     user: str
@@ -65,10 +71,12 @@ class Message:
 
     @property
     def text(self) -> str:
+        """The text of the latest version."""
         return self.versions[-1].text
 
     @property
     def blocks(self) -> list[Json]:
+        """The blocks of the latest version."""
         return self.versions[-1].blocks
 
     @property
@@ -100,12 +108,15 @@ class Message:
 
 @dataclass
 class OpenView:
+    """A modal that a user has open."""
+
     id: str
     user: str
     content: Json
     hash: str
 
     def as_slack(self) -> Json:
+        """The view as Slack's Web API returns it."""
         optional = {
             "callback_id": "",
             "external_id": "",
@@ -126,6 +137,8 @@ class OpenView:
 
 @dataclass
 class Trigger:
+    """A trigger id of a click: it opens one modal, for a few seconds."""
+
     user: str
     issued: datetime
     used: bool = False
@@ -133,6 +146,8 @@ class Trigger:
 
 @dataclass
 class ResponseUrl:
+    """A URL of a click by which the app may answer, a limited number of times."""
+
     user: str
     message: Message
     issued: datetime

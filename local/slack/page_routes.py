@@ -44,6 +44,7 @@ async def index(_request: Request) -> Response:
 
 
 async def asset(request: Request) -> Response:
+    """A file of the page; 404 for any other name."""
     name: str = request.path_params["name"]
     if name not in {file.name for file in PAGE.iterdir()}:
         raise HTTPException(404)
@@ -89,11 +90,14 @@ def _shown(message: Message, around: Services) -> Json:
 
 
 async def events(request: Request) -> Response:
+    """A stream of server-sent events: one for each change of the workspace."""
     headers = {"Cache-Control": "no-store"}
     return StreamingResponse(services(request).feed.stream(), media_type="text/event-stream", headers=headers)
 
 
 class Click(BaseModel):
+    """The body of a click on a button."""
+
     user: str
     channel: str
     ts: str
@@ -109,6 +113,8 @@ async def click(request: Request) -> Response:
 
 
 class Submission(BaseModel):
+    """The body of a modal that is submitted; `values` by block and action id."""
+
     user: str
     view_id: str
     values: dict[str, dict[str, dict[str, Any]]] = {}
@@ -122,17 +128,22 @@ async def submit(request: Request) -> Response:
 
 
 class Closing(BaseModel):
+    """The body of a modal that is closed."""
+
     user: str
     view_id: str
 
 
 async def close(request: Request) -> Response:
+    """A user closes a modal."""
     wanted = await read_model(request, Closing)
     await services(request).interactivity.close(**wanted.model_dump())
     return JSONResponse({})
 
 
 class Said(BaseModel):
+    """The body of a message that a user writes."""
+
     user: str
     channel: str
     text: Annotated[str, Field(min_length=1, max_length=4000)]

@@ -41,6 +41,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Services:
+    """What the routes share: workspace, Web API, interactivity, the page's feed, faults, and the latest calls."""
+
     workspace: Workspace
     api: WebApi
     interactivity: Interactivity
@@ -50,6 +52,7 @@ class Services:
 
     @classmethod
     def create(cls, settings: Settings) -> Services:
+        """A new workspace with these settings."""
         feed = Feed()
         workspace = Workspace(on_change=feed.publish, trigger_life=timedelta(seconds=settings.answer_seconds))
         return cls(

@@ -73,6 +73,7 @@ class WebApi:
         return {"ok": True, **_METHODS[method](self, args)}
 
     def permalink(self, message: Message) -> str:
+        """The link of a message, as chat.getPermalink returns it."""
         thread = f"?thread_ts={message.thread_ts}&cid={message.channel}" if message.thread_ts else ""
         return f"{self.base_url}/archives/{message.channel}/p{message.ts.replace('.', '')}{thread}"
 

@@ -89,6 +89,7 @@ class Workspace:
         return match
 
     def user(self, reference: str) -> User:
+        """The user with that id. Raises SlackError `user_not_found`."""
         if reference not in self.users:
             raise SlackError("user_not_found")
         return self.users[reference]
@@ -137,6 +138,7 @@ class Workspace:
         return message
 
     def delete(self, message: Message) -> None:
+        """Marks the message as deleted."""
         message.deleted = True
         self.on_change()
 
@@ -160,6 +162,7 @@ class Workspace:
     # -- triggers and response urls
 
     def issue_trigger(self, user: str) -> str:
+        """A new trigger id for the user."""
         trigger_id = f"{secrets.randbelow(10**9)}.{secrets.randbelow(10**9)}.{secrets.token_hex(16)}"
         self._triggers[trigger_id] = Trigger(user, self.now())
         return trigger_id
@@ -183,6 +186,7 @@ class Workspace:
         return response_id
 
     def use_response_url(self, response_id: str) -> ResponseUrl:
+        """Counts one use of the URL. Raises SlackError when it is unknown, too old or used up."""
         response = self._responses.get(response_id)
         if response is None or self.now() - response.issued > RESPONSE_LIFE:
             raise SlackError("expired_url")
@@ -204,6 +208,7 @@ class Workspace:
         return view
 
     def update_view(self, view: OpenView, content: Json, expected_hash: str | None = None) -> OpenView:
+        """Replaces the content of a modal. Raises SlackError `hash_conflict` if it has changed meanwhile."""
         if expected_hash and expected_hash != view.hash:
             raise SlackError("hash_conflict")
         self._check_view(content)
@@ -212,6 +217,7 @@ class Workspace:
         return view
 
     def view(self, view_id: str = "", external_id: str = "") -> OpenView:
+        """The open modal with that id or external id. Raises SlackError `not_found`."""
         for one in self.views.values():
             if one.id == view_id or (external_id and one.content.get("external_id") == external_id):
                 return one
@@ -222,6 +228,7 @@ class Workspace:
         return [one for one in self.views.values() if one.user == user]
 
     def close_views(self, views: list[OpenView]) -> None:
+        """Closes the modals."""
         for one in views:
             self.views.pop(one.id, None)
         self.on_change()

@@ -21,6 +21,7 @@ _MODES = ("observe", "approve", "auto")
 
 
 def main() -> int:
+    """Runs the whole stack until it is stopped; returns the exit status."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

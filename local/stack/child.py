@@ -16,6 +16,7 @@ _LOOK_SECONDS = 1.0
 
 
 def main() -> None:
+    """Runs the module that the arguments name, and ends when the parent process ends."""
     parent = os.getppid()
     threading.Thread(target=_end_without, args=(parent,), daemon=True).start()
     sys.argv = sys.argv[1:]

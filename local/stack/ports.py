@@ -16,6 +16,8 @@ class PortTaken(Exception):
 
 @dataclass(frozen=True)
 class Ports:
+    """The ports of the three servers."""
+
     aws: int
     kubernetes: int
     slack: int

@@ -50,6 +50,7 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> None:
+        """Terminates the process; kills its group if it does not end in time."""
         if self._process.poll() is not None:
             return
         self._process.terminate()

@@ -47,14 +47,17 @@ class Servers:
 
     @property
     def aws_url(self) -> str:
+        """The endpoint of all AWS APIs."""
         return f"http://localhost:{self.ports.aws}"
 
     @property
     def slack_url(self) -> str:
+        """The base URL of the Slack workspace."""
         return f"http://127.0.0.1:{self.ports.slack}"
 
     @property
     def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
         return self.folder / "kubeconfig"
 
     @property
@@ -71,6 +74,7 @@ class Servers:
 
     @cached_property
     def session(self) -> boto3.session.Session:
+        """A session with root's credentials."""
         return boto3.session.Session(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, region_name=self.region)
 
     def client(self, service: str) -> object:
@@ -125,9 +129,11 @@ class Servers:
 
     @property
     def endpoint_tags(self) -> dict[str, str]:
+        """The tags that tell the local EKS where the API server of a cluster is."""
         return {ENDPOINT_PORT_TAG: str(self.ports.kubernetes)}
 
     def start_simulator(self, cluster: str, speed: float, event_bus: str) -> Server:
+        """Starts the simulated cluster as a process."""
         return self._server(
             "local.cluster",
             *("--kubeconfig", str(self.kubeconfig), "--cluster", cluster, "--speed", str(speed)),
@@ -141,6 +147,7 @@ class Servers:
             self._running.pop().stop()
 
     def end(self, server: Server) -> None:
+        """Stops the process."""
         self._running.remove(server)
         server.stop()
 

@@ -108,6 +108,7 @@ class Stack:
         return Cluster(scenario.cluster, seeded, api, [simulator, kubernetes])
 
     def remove_cluster(self, cluster: Cluster) -> None:
+        """Stops the cluster's processes and deletes it from EKS."""
         for process in cluster.processes:
             self.servers.end(process)
         eks: Any = self.servers.client("eks")

@@ -33,6 +33,7 @@ class ClusterDoctor:
     name: str
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
+        """The checks of a cluster by their names, in the order in which they run."""
         return {
             "cluster": self._cluster,
             "access entries": self._entries,

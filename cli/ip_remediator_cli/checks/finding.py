@@ -26,22 +26,28 @@ class Finding:
 
     @classmethod
     def ok(cls, detail: str) -> Finding:
+        """A check that passed."""
         return cls(Health.OK, detail)
 
     @classmethod
     def broken(cls, detail: str, remedy: str = "") -> Finding:
+        """A check that failed; `remedy` says what to do."""
         return cls(Health.BROKEN, detail, remedy)
 
     @classmethod
     def doubtful(cls, detail: str, remedy: str = "") -> Finding:
+        """A check that passed, but with something that should be looked at."""
         return cls(Health.DOUBTFUL, detail, remedy)
 
     @classmethod
     def unknown(cls, detail: str, remedy: str = "") -> Finding:
+        """A check that could not be made."""
         return cls(Health.UNKNOWN, detail, remedy)
 
     def named(self, name: str) -> Finding:
+        """The same finding under the name of its check."""
         return replace(self, name=name)
 
     def document(self) -> dict[str, str]:
+        """The finding as JSON and YAML show it."""
         return {name: str(value) for name, value in asdict(self).items()}

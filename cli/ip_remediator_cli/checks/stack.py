@@ -40,6 +40,7 @@ class StackDoctor:
     sleep: Callable[[float], None] = time.sleep
 
     def checks(self) -> dict[str, Callable[[], Finding]]:
+        """The checks of a stack by their names, in the order in which they run."""
         return {
             "caller": self._caller,
             "state machines": self.state_machines,
@@ -56,6 +57,7 @@ class StackDoctor:
         return Finding.ok(f"{arn} in account {account}")
 
     def state_machines(self) -> Finding:
+        """Whether the three state machines exist. Raises the errors of `aws_call`."""
         sfn = self.aws.client("stepfunctions")
         for name in _MACHINES:
             with aws_call("DescribeStateMachine"):

@@ -16,6 +16,7 @@ _LONGEST_REASON = 300
 
 
 def run(arguments: Namespace) -> int:
+    """Runs `close` or `unlock`; returns the exit status."""
     return _unlock(arguments) if arguments.command == "unlock" else _close(arguments)
 
 

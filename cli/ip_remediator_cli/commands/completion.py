@@ -11,5 +11,6 @@ from ip_remediator_cli.parser import build_parser
 
 
 def run(arguments: Namespace) -> int:
+    """Prints the completion script of a shell; returns the exit status."""
     print(shtab.complete(build_parser(), shell=arguments.shell))  # nosec B604 - the name of a shell
     return OK

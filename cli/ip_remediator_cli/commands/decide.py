@@ -28,6 +28,7 @@ class OpenQuestion:
 
 
 def run(arguments: Namespace) -> int:
+    """Runs `approve` or `reject`: shows the open question, asks, and answers it; returns the exit status."""
     aws, deployment, _, incident = choose_incident(arguments)
     question = open_question(incident)
     _check(arguments, question)

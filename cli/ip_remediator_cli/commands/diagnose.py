@@ -20,6 +20,7 @@ from ip_remediator_cli.tables import bullets, cell, page, printable, table, wrap
 
 
 def run(arguments: Namespace) -> int:
+    """Prints the diagnosis of a snapshot; the exit status says whether more addresses cure it."""
     snapshot = read_snapshot(arguments.snapshot)
     diagnosis = diagnose(snapshot, causes(arguments, snapshot.cluster.name))
     shown = address_map(snapshot)

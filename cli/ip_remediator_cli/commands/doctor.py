@@ -21,6 +21,7 @@ from ip_remediator_cli.tables import bullets, page, table
 
 
 def run(arguments: Namespace) -> int:
+    """Runs all checks; the exit status is that of a failure if one of them is broken."""
     aws = Aws(arguments)
     findings = list(_all(aws, arguments))
     if arguments.output == "table":

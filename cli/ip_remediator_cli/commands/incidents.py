@@ -18,6 +18,7 @@ _WATCH_SECONDS = 5.0
 
 
 def run(arguments: Namespace) -> int:
+    """Lists incidents, once or with `--watch` until it is interrupted; returns the exit status."""
     aws = Aws(arguments)
     records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
     if arguments.watch:

@@ -12,6 +12,7 @@ from ip_remediator_cli.rbac import Rbac, read_manifests
 
 
 def run(arguments: Namespace) -> int:
+    """Removes the access of the functions to a cluster; returns the exit status."""
     manifests = read_manifests(arguments.rbac)
     aws = Aws(arguments)
     deployment = find_deployment(aws, arguments.stack)

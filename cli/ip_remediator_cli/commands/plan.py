@@ -30,6 +30,7 @@ from ip_remediator_cli.tables import bullets, cell, page
 
 
 def run(arguments: Namespace) -> int:
+    """Prints the plan for a snapshot, or why there is none; returns the exit status."""
     snapshot = read_snapshot(arguments.snapshot)
     diagnosis = diagnose(snapshot, causes(arguments, snapshot.cluster.name))
     try:

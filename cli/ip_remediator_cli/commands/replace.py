@@ -15,6 +15,7 @@ _REPLACEMENT = ChangeCommand("ReplacementStateMachineArn", "rn", "nodes and pods
 
 
 def run(arguments: Namespace) -> int:
+    """Starts a replacement of nodes; with `--wait` the exit status says how it ended."""
     chosen = choose_incident(arguments)
     incident = chosen.incident
     _refuse_unnamed(incident, arguments.nodes or [])

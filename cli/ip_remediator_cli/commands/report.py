@@ -50,6 +50,7 @@ class Material:
 
 
 def run(arguments: Namespace) -> int:
+    """Writes an incident as one HTML page; returns the exit status."""
     aws, deployment, records, incident = choose_incident(arguments)
     log = ChangeLog(aws.table(deployment.output("IncidentsTableName")), utc_now, incident.id)
     try:

@@ -14,6 +14,7 @@ _ROLLBACK = ChangeCommand("RollbackStateMachineArn", "rb", "pods and ENIs", "not
 
 
 def run(arguments: Namespace) -> int:
+    """Starts a rollback; with `--wait` the exit status says how it ended."""
     chosen = choose_incident(arguments)
     incident = chosen.incident
     if incident.outcome is Outcome.ROLLED_BACK:

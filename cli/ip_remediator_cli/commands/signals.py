@@ -16,6 +16,7 @@ from ip_remediator_cli.explain_signals import explain
 
 
 def run(arguments: Namespace) -> int:
+    """Prints what each record of a file proves, one line of JSON each; returns the exit status."""
     received_at = datetime.now(UTC)
     for record in read_records(read_text(arguments.file, "FILE"), arguments.file):
         for outcome in parse_record(record, arguments.cluster, received_at):

@@ -16,6 +16,7 @@ from ip_remediator_cli.errors import OK
 
 
 def run(arguments: Namespace) -> int:
+    """Reads cluster and VPC into a snapshot; what could not be read goes to standard error. Returns the exit status."""
     snapshot = read(Aws(arguments), arguments.cluster)
     for line in snapshot.unread:
         print(f"not read: {line}", file=sys.stderr)

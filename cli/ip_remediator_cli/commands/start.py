@@ -32,6 +32,7 @@ _STATUS = {
 
 
 def run(arguments: Namespace) -> int:
+    """Starts a remediation; with `--wait` the exit status says how it ended."""
     aws = Aws(arguments)
     given = {name: getattr(arguments, name) for name in ManualRun.model_fields}
     wanted = {name: value for name, value in given.items() if value is not None}

@@ -23,6 +23,7 @@ _WATCH_SECONDS = 2.0
 
 
 def run(arguments: Namespace) -> int:
+    """Prints an incident, or the latest of each cluster; returns the exit status."""
     aws = Aws(arguments)
     records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
     if arguments.cluster is None and arguments.id is None and arguments.incident is None:

@@ -28,6 +28,8 @@ class _Settings:
 
 @dataclass(frozen=True)
 class IncidentSettings(_Settings):
+    """What every function needs that works on incidents: the table's name and the region."""
+
     incidents_table: str
     aws_region: str
 
@@ -109,6 +111,8 @@ class ClusterSettings(IncidentSettings):
 
 @dataclass(frozen=True)
 class NetworkSettings(ClusterSettings):
+    """`stack_name`: the value of the tag on the subnets of this stack."""
+
     stack_name: str
 
 

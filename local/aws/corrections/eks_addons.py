@@ -49,10 +49,12 @@ class Record:
 
     @property
     def running(self) -> bool:
+        """Whether the update is still in progress."""
         return time.monotonic() < self.ends
 
     @property
     def status(self) -> str:
+        """The update's status as EKS names it."""
         if self.running:
             return IN_PROGRESS
         return FAILED if self.fails else SUCCESSFUL

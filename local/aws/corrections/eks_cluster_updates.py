@@ -47,6 +47,7 @@ class Update:
     status: str = "InProgress"
 
     def document(self) -> dict[str, Any]:
+        """The update as DescribeUpdate returns it."""
         errors = [{"errorCode": "InsufficientFreeAddresses", "errorMessage": self.failure}] if self.failure else []
         return {
             "id": self.id,
@@ -67,6 +68,7 @@ class ClusterUpdates:
         self._updates: dict[str, Update] = {}
 
     def install(self) -> None:
+        """Puts this in front of MiniStack's EKS handlers."""
         handle, describe = original(eks, "_handle_request_sync"), original(eks, "_describe_cluster")
 
         def handle_request(method: str, path: str, headers: Any, body: bytes, query: dict[str, Any]) -> Any:

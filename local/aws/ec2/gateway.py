@@ -91,6 +91,8 @@ class MotoEC2(MotoService):
 
     @contextmanager
     def view(self, body: bytes) -> Iterator[None]:
+        """Hides what the request may not see yet, because EC2 lists new resources late. Raises EC2's errors for
+        wrong filters."""
         form = parse_qs(body.decode())
         check_filters(form)
         named = {value for values in form.values() for value in values}
@@ -98,6 +100,7 @@ class MotoEC2(MotoService):
             yield
 
     def settle(self) -> None:
+        """Brings EC2's delayed state up to date."""
         _backend().settle()
 
     def reset(self) -> None:

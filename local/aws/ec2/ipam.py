@@ -38,6 +38,7 @@ class Allocation:
     id: str = field(default_factory=lambda: f"ipam-pool-alloc-{secrets.token_hex(16)}")
 
     def described(self, region: str, owner: str) -> dict[str, Any]:
+        """The allocation as GetIpamPoolAllocations returns it."""
         return {
             "Cidr": str(self.cidr),
             "IpamPoolAllocationId": self.id,
@@ -51,6 +52,8 @@ class Allocation:
 
 @dataclass
 class Pool:
+    """An IPAM pool: its CIDRs, its allocations, and the netmask lengths that it allows."""
+
     id: str
     description: str = ""
     smallest: int = 32
@@ -104,6 +107,7 @@ class Ipams:
 
 
 def ipams(backend: Any) -> Ipams:
+    """The IPAM state of the backend, created at the first call."""
     if not hasattr(backend, "ipams"):
         backend.ipams = Ipams()
     stored: Ipams = backend.ipams
@@ -126,6 +130,7 @@ def install() -> None:
 
 
 def create_ipam(request: Any) -> ActionResult:
+    """CreateIpam."""
     ipam = f"ipam-{secrets.token_hex(8)}0"
     scopes = {f"{kind}DefaultScopeId": f"ipam-scope-{secrets.token_hex(8)}0" for kind in ("Private", "Public")}
     return ActionResult({"Ipam": {"IpamId": ipam, "IpamRegion": request.region, "State": "create-complete", **scopes}})
@@ -148,6 +153,7 @@ def create_ipam_pool(request: Any) -> ActionResult:
 
 
 def provision_ipam_pool_cidr(request: Any) -> ActionResult:
+    """ProvisionIpamPoolCidr. Raises an error for a CIDR that overlaps another one of the pool."""
     pool = _pool(request)
     cidr = _network(request._get_param("Cidr"))
     if any(cidr.overlaps(one) for one in pool.cidrs):
@@ -187,6 +193,7 @@ def _wanted(pool: Pool, request: Any) -> IPv4Network:
 
 
 def get_ipam_pool_allocations(request: Any) -> ActionResult:
+    """GetIpamPoolAllocations."""
     allocations = [one.described(request.region, request.current_account) for one in _pool(request).allocations]
     return ActionResult({"IpamPoolAllocations": allocations})
 

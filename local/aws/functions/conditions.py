@@ -45,6 +45,7 @@ class Condition:
     restored_at: float | None = None
 
     def matches(self, name: str) -> bool:
+        """Whether the condition is for the function of that name."""
         return self.function in name
 
 
@@ -71,6 +72,7 @@ class FunctionConditions:
             ]
 
     def clear(self) -> None:
+        """Removes all conditions."""
         with self._lock:
             self._conditions.clear()
 

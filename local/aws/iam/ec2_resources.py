@@ -52,9 +52,11 @@ class Target:
 
     @property
     def created(self) -> bool:
+        """Whether the call creates the resource, so that it has no id yet."""
         return self.id == "*"
 
     def arn(self) -> str:
+        """The ARN that a policy's `Resource` is compared with."""
         region = "" if self.kind in WITHOUT_REGION else get_region()
         return f"arn:{partition_of(get_region())}:ec2:{region}:{get_account_id()}:{self.kind}/{self.id}"
 

@@ -26,6 +26,8 @@ from local.cluster.workqueue import Worker
 
 
 class DaemonSetController:
+    """Keeps one pod of each DaemonSet on each node that it selects, with rolling updates."""
+
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self.worker = Worker("daemonsets", self._reconcile)

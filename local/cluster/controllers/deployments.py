@@ -32,6 +32,8 @@ HASH_LABEL = "pod-template-hash"
 
 
 class DeploymentController:
+    """Rolls Deployments out through ReplicaSets, one for each pod template."""
+
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self.worker = Worker("deployments", self._reconcile)
@@ -152,6 +154,8 @@ class DeploymentController:
 
 
 class ReplicaSetController:
+    """Keeps the number of pods that each ReplicaSet asks for."""
+
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self.worker = Worker("replicasets", self._reconcile)

@@ -22,6 +22,8 @@ from local.cluster.workqueue import Worker
 
 
 class DisruptionController:
+    """Keeps the status of PodDisruptionBudgets, which evictions are checked against."""
+
     def __init__(self, state: ClusterState) -> None:
         self._state = state
         self._budgets: Informer | None = None

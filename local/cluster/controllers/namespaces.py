@@ -17,6 +17,8 @@ _AGAIN_SECONDS = 0.5
 
 
 class NamespaceController:
+    """Empties a namespace that is being deleted, then removes its finalizer."""
+
     def __init__(self, api: KubeApi, namespaces: Informer) -> None:
         self._api = api
         self._namespaces = namespaces

@@ -23,6 +23,8 @@ _TEMPLATE_HASH_LABELS = ("pod-template-hash", "controller-revision-hash", "pod-t
 
 @dataclass(frozen=True)
 class Placed:
+    """The scheduler's answer: the pod fits on this node."""
+
     node: str
 
 
@@ -78,6 +80,7 @@ def _refusal(pod: Obj, node: Obj, load: int) -> str | None:
 
 
 def allocatable_pods(node: Obj) -> int:
+    """The max-pods of a node; 110, the kubelet's default, where it reports none."""
     status = node.get("status") or {}
     return int((status.get("allocatable") or status.get("capacity") or {}).get("pods", 110))
 

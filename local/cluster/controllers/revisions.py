@@ -19,6 +19,7 @@ _NOT_COPIED = (REVISION_ANNOTATION, HISTORY_ANNOTATION, _LAST_APPLIED)
 
 
 def annotations_of(obj: Obj) -> dict[str, str]:
+    """The annotations of an object; empty if it has none."""
     return obj["metadata"].get("annotations") or {}
 
 
@@ -78,6 +79,7 @@ def controller_revision(daemonset: Obj, template_hash: str, revisions: list[Obj]
 
 
 def next_revision(revisions: list[Obj]) -> int:
+    """The number after the latest of the ControllerRevisions."""
     return max((int(revision["revision"]) for revision in revisions), default=0) + 1
 
 

@@ -80,12 +80,14 @@ class Ipamd:
             self._prescale()
 
     def assign(self, sandbox: str) -> IPv4Address | None:
+        """CNI ADD: an address for the sandbox; None if the pool has none."""
         address = self.pool.assign(sandbox, self._clock())
         if address is None:
             self._log.error("DataStore has no available IP/Prefix addresses")
         return address
 
     def release(self, sandbox: str) -> None:
+        """CNI DEL: the sandbox's address starts to cool down."""
         self.pool.release(sandbox, self._clock())
 
     def checkpoint(self) -> dict[str, IPv4Address]:

@@ -153,6 +153,7 @@ class NodeEc2:
         return [IPv4Network(item["PrivateIpAddress"]) for item in assigned]
 
     def unassign(self, eni_id: str, cidrs: Sequence[IPv4Network]) -> None:
+        """Gives addresses (/32) and prefixes (/28) of an ENI back to its subnet. Raises Ec2Failure."""
         addresses = [str(cidr.network_address) for cidr in cidrs if cidr.prefixlen == 32]
         prefixes = [str(cidr) for cidr in cidrs if cidr.prefixlen < 32]
         items: Any = ({"PrivateIpAddresses": addresses} if addresses else {}) | (

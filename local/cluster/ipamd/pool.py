@@ -55,6 +55,7 @@ class Pool:
 
     @property
     def trunk(self) -> Eni | None:
+        """The trunk ENI, if one is attached."""
         return next((eni for eni in self.enis.values() if eni.trunk), None)
 
     def usable_cidrs(self, eni: Eni) -> list[IPv4Network]:
@@ -62,6 +63,7 @@ class Pool:
         return [cidr for cidr in eni.cidrs if is_prefix(cidr) == self.prefixes]
 
     def stats(self, now: float) -> PoolStats:
+        """The pool's counts at the time `now`, without excluded ENIs."""
         cidrs = [cidr for eni in self.enis.values() if not eni.excluded for cidr in self.usable_cidrs(eni)]
         assigned = sum(self.assigned_in(cidr) for cidr in cidrs)
         cooling = sum(1 for address in self._cooling if self.is_cooling(address, now) and _inside(address, cidrs))
@@ -73,6 +75,7 @@ class Pool:
         return sum(is_prefix(cidr) and self.assigned_in(cidr) == 0 for eni in self.enis.values() for cidr in eni.cidrs)
 
     def assigned_in(self, cidr: IPv4Network) -> int:
+        """How many addresses of the CIDR pods have."""
         return sum(address in cidr for address in self.assigned)
 
     def freeable_cidrs(self, eni: Eni) -> list[IPv4Network]:
@@ -80,9 +83,11 @@ class Pool:
         return [cidr for cidr in eni.cidrs if self.assigned_in(cidr) == 0]
 
     def has_pods(self, eni: Eni) -> bool:
+        """Whether a pod has an address of the ENI."""
         return any(self.assigned_in(cidr) for cidr in eni.cidrs)
 
     def has_cooling(self, eni: Eni, now: float) -> bool:
+        """Whether an address of the ENI is still cooling down."""
         return any(self.is_cooling(address, now) and _inside(address, eni.cidrs) for address in self._cooling)
 
     def is_cooling(self, address: IPv4Address, now: float) -> bool:
@@ -137,6 +142,7 @@ class Pool:
 
 
 def is_prefix(cidr: IPv4Network) -> bool:
+    """Whether the CIDR is a delegated prefix, not a single address."""
     return cidr.prefixlen < 32
 
 

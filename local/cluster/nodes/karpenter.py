@@ -55,6 +55,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def node_claim(name: str, pool: str, zone: str, instance_type: str) -> Obj:
+    """A NodeClaim of the pool, as Karpenter creates it before it launches the instance."""
     return {
         "apiVersion": "karpenter.sh/v1",
         "kind": "NodeClaim",
@@ -91,6 +92,7 @@ def claim_reference(claim: Obj) -> Obj:
 
 
 def provider_id(zone: str, instance: str) -> str:
+    """The `providerID` of a node, as the AWS cloud provider writes it."""
     return f"aws:///{zone}/{instance}"
 
 

@@ -50,7 +50,8 @@ _HEALTHY = {
 class CniRuntime(Protocol):
     """Creates the ipamd of a node."""
 
-    def create(self, node: Obj, aws_node_pod: Obj, environment: dict[str, str], recorder: EventRecorder) -> Ipamd: ...
+    def create(self, node: Obj, aws_node_pod: Obj, environment: dict[str, str], recorder: EventRecorder) -> Ipamd:
+        """Starts the CNI's daemon of a node with the environment of its aws-node pod."""
 
 
 class Kubelet:
@@ -84,6 +85,7 @@ class Kubelet:
             self.pod_changed(pod)
 
     def pod_changed(self, pod: Obj) -> None:
+        """Queues a pod of this node."""
         self.worker.queue.add(_POD + key_of(pod))
 
     def _pods(self) -> list[Obj]:

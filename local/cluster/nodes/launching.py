@@ -17,6 +17,7 @@ _ZONE = "topology.kubernetes.io/zone"
 
 
 def node_name(instance: Any, zone: str) -> str:
+    """The node's name: the instance's private DNS name, by its IP address."""
     return f"ip-{instance['PrivateIpAddress'].replace('.', '-')}.{zone[:-1]}.compute.internal"
 
 

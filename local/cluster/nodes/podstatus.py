@@ -39,6 +39,7 @@ def creating(pod: Obj, host_ip: str) -> Obj:
 
 
 def running(pod: Obj, host_ip: str, pod_ip: str) -> Obj:
+    """The status of a pod whose containers run."""
     return {
         "phase": "Running",
         "hostIP": host_ip,

@@ -49,6 +49,7 @@ class Nodes:
             self._node_changed(None, node)
 
     def stop(self) -> None:
+        """Stops all kubelets."""
         with self._lock:
             for kubelet in self._kubelets.values():
                 kubelet.worker.stop()

@@ -97,6 +97,7 @@ class Attributes:
 
 
 def install_bootstrap_roles(registry: Registry) -> None:
+    """Creates the ClusterRoles and bindings that a real API server creates at its start."""
     for name, (rules, groups) in _BOOTSTRAP_ROLES.items():
         write = Write(manager="kube-apiserver")
         metadata = {"name": name, **_BOOTSTRAPPING}
@@ -111,10 +112,13 @@ def install_bootstrap_roles(registry: Registry) -> None:
 
 
 class Authorizer:
+    """RBAC over the roles and bindings in the store."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def allows(self, user: User, wanted: Attributes) -> bool:
+        """Whether the user may do what is wanted."""
         # An authorizer before RBAC allows this group everything, whatever the bindings say.
         if ADMIN_GROUP in user.groups:
             return True

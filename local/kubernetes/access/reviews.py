@@ -32,6 +32,8 @@ _AUTHENTICATION_KINDS = ("SelfSubjectReview", "TokenReview")
 
 
 class Reviews:
+    """Answers TokenReviews, SubjectAccessReviews and the self reviews; they are not stored."""
+
     def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer

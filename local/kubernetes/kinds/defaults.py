@@ -24,6 +24,7 @@ def set_defaults(resource: Resource, obj: dict[str, Any]) -> None:
 
 
 def fill(target: dict[str, Any], **values: Any) -> None:
+    """Sets those `values` that `target` does not have."""
     for name, value in values.items():
         target.setdefault(name, value)
 

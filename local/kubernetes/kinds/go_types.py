@@ -42,11 +42,13 @@ def type_of(api_version: str, kind: str) -> str | None:
 
 
 def is_struct(type_name: str) -> bool:
+    """Whether the Go type is a struct of the API, and not a scalar, a list or a map."""
     return type_name in _data()["types"]
 
 
 @functools.cache
 def fields(type_name: str) -> tuple[GoField, ...]:
+    """The fields of a Go struct, in the order of its declaration."""
     return tuple(
         GoField(
             number, name, go_type, frozenset(merge[0].split(",")) if merge else frozenset(), merge[1] if merge else ""

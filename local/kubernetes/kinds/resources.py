@@ -65,6 +65,7 @@ class Resource:
 
     @property
     def api_version(self) -> str:
+        """`group/version`, or `version` alone for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -74,9 +75,11 @@ class Resource:
 
     @property
     def list_kind(self) -> str:
+        """The kind of a list of this resource."""
         return f"{self.kind}List"
 
     def details(self, name: str = "") -> dict[str, Any]:
+        """The `details` of a `Status` about this resource, or about its object `name`."""
         details: dict[str, Any] = {"name": name} if name else {}
         if self.group:
             details["group"] = self.group

@@ -103,6 +103,7 @@ def _typed(openapi_type: str) -> dict[str, Any]:
 
 
 def resolve(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or the definition that its `$ref` names."""
     target = schema.get("$ref")
     return definition(target.removeprefix(REF_PREFIX)) if target else schema
 
@@ -206,6 +207,7 @@ def _fits(value: Any, expected: str | None, schema: dict[str, Any]) -> bool:
 
 
 def json_type(value: Any) -> str:
+    """The JSON Schema type of a value; `null` for None."""
     if isinstance(value, dict):
         return "object"
     if isinstance(value, list):
@@ -229,4 +231,5 @@ def prune(value: Any, schema: dict[str, Any]) -> Any:
 
 
 def join(path: str, name: str) -> str:
+    """The path of a field inside the object at `path`."""
     return f"{path}.{name}" if path else name

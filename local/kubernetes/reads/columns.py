@@ -47,6 +47,7 @@ def duration(seconds: int) -> str:
 
 
 def object_name(obj: dict[str, Any]) -> Cell:
+    """The cell of the column NAME."""
     return str(obj["metadata"]["name"])
 
 

@@ -19,6 +19,7 @@ _REVIEW_GROUPS = sorted({(group, version) for group, version, _ in reviews.KINDS
 
 
 def version(git_version: str) -> dict[str, str]:
+    """The answer of `/version` for a version such as v1.37.1."""
     major, minor = git_version.removeprefix("v").split(".")[:2]
     return {
         "major": major,
@@ -34,6 +35,7 @@ def version(git_version: str) -> dict[str, str]:
 
 
 def legacy_versions() -> dict[str, Any]:
+    """The answer of `/api`."""
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
 
 
@@ -44,6 +46,7 @@ def group_versions(store: Store) -> list[tuple[str, str]]:
 
 
 def groups(store: Store) -> dict[str, Any]:
+    """The answer of `/apis`."""
     return {
         "kind": "APIGroupList",
         "apiVersion": "v1",
@@ -52,6 +55,7 @@ def groups(store: Store) -> dict[str, Any]:
 
 
 def group(store: Store, name: str) -> dict[str, Any] | None:
+    """The answer of `/apis/<name>`; None if the group is not served."""
     for pair in group_versions(store):
         if pair[0] == name:
             return {"kind": "APIGroup", "apiVersion": "v1", **_group(*pair)}
@@ -113,6 +117,7 @@ def _entries(resource: Resource) -> list[dict[str, Any]]:
 
 
 def openapi_index(store: Store) -> dict[str, Any]:
+    """The answer of `/openapi/v3`: a URL for each group and version."""
     served = [("", "v1"), *group_versions(store)]
     paths = [f"apis/{name}/{version}" if name else f"api/{version}" for name, version in served]
     return {"paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}"} for path in paths}}

@@ -29,6 +29,8 @@ _EXPIRED = (
 
 @dataclass(frozen=True)
 class Page:
+    """One page of a list, with the list's `metadata`."""
+
     items: Sequence[Stored]
     metadata: dict[str, Any]
 

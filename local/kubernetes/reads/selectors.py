@@ -115,6 +115,7 @@ def _text(obj: dict[str, Any], path: tuple[str, ...], unset: str) -> str:
 
 
 def select(resource: Resource, label_selector: str, field_selector: str) -> Callable[[dict[str, Any]], bool]:
+    """A predicate for objects that match both selectors; an empty selector matches all. Raises ApiError 400."""
     by_label = labels(label_selector)
     by_field = fields(resource, field_selector)
     return lambda obj: by_label(obj) and by_field(obj)

@@ -49,6 +49,7 @@ class Watch:
         return parameters.integer(text) if text else DEFAULT_TIMEOUT_SECONDS
 
     async def stream(self) -> AsyncIterator[bytes]:
+        """The events of the watch, one line of JSON each, until its timeout or until the server closes."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._seconds()
         bookmarks = parameters.is_set(self.query, "allowWatchBookmarks")

@@ -28,6 +28,7 @@ class FieldValidation:
 
 
 def parse_body(body: bytes, content_type: str) -> Any:
+    """The body as JSON or YAML. Raises ApiError 400."""
     try:
         if "yaml" in content_type:
             return yaml.safe_load(body)

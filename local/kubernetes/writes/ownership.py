@@ -88,9 +88,11 @@ class Entry:
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """What identifies the entry in `managedFields`."""
         return (self.manager, self.operation, self.subresource)
 
     def to_json(self) -> dict[str, Any]:
+        """The entry as `managedFields` has it."""
         entry: dict[str, Any] = {
             "manager": self.manager,
             "operation": self.operation,
@@ -166,6 +168,7 @@ def list_keys(name: str, schema: dict[str, Any] | None, items: Sequence[Any]) ->
 
 
 def item_element(item: Any, keys: tuple[str, ...]) -> str:
+    """The path element of a list item: `v:` with its value in a set, `k:` with its keys in a map list."""
     if keys == SET:
         return "v:" + json.dumps(item)
     identity = {key: item.get(key, _KEY_DEFAULTS.get(key)) for key in keys}
@@ -173,6 +176,7 @@ def item_element(item: Any, keys: tuple[str, ...]) -> str:
 
 
 def is_atomic(name: str, schema: dict[str, Any] | None) -> bool:
+    """Whether the map is owned as a whole, by its schema or, without one, by its name."""
     if schema is not None:
         return schema.get("x-kubernetes-map-type") == "atomic"
     return name in ATOMIC_MAPS

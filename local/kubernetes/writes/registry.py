@@ -40,6 +40,7 @@ class Write:
     validation: FieldValidation = field(default_factory=FieldValidation)
 
     def entry(self, resource: Resource, operation: str) -> Entry:
+        """The `managedFields` entry of this write."""
         return Entry(self.manager, operation, resource.api_version, self.subresource, timestamp())
 
 
@@ -51,6 +52,7 @@ class Registry:
         self.observers: list[Callable[[Resource, str, dict[str, Any]], None]] = []
 
     def create(self, resource: Resource, namespace: str, body: Any, write: Write) -> Stored:
+        """Stores a new object, with defaults and validation. Raises ApiError."""
         obj = decoding.decode(resource, body, write.validation)
         self._place(resource, namespace, obj)
         if obj["metadata"].get("resourceVersion"):
@@ -60,6 +62,7 @@ class Registry:
         return self._insert(resource, obj, managed, write)
 
     def update(self, resource: Resource, namespace: str, name: str, body: Any, write: Write) -> Stored:
+        """Replaces an object (PUT). Raises ApiError: 404, 409 if it has changed, 422."""
         if self.store.find(resource, namespace, name) is None and resource.create_on_update:
             return self.create(resource, namespace, body, write)
         old = self.store.get(resource, namespace, name).obj
@@ -231,4 +234,5 @@ class Registry:
 
 
 def timestamp() -> str:
+    """Now in UTC, in whole seconds, as `metav1.Time` is written."""
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

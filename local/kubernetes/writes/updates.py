@@ -28,6 +28,7 @@ _CARRIED = [
 
 
 def require_same_place(new: dict[str, Any], old: dict[str, Any]) -> None:
+    """Raises ApiError 400 if name or namespace of the new object differ from the stored one."""
     name, given = old["metadata"]["name"], new["metadata"].get("name") or old["metadata"]["name"]
     if given != name:
         raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
@@ -39,6 +40,7 @@ def require_same_place(new: dict[str, Any], old: dict[str, Any]) -> None:
 
 
 def check_applied(resource: Resource, name: str, body: Any, manager: str) -> None:
+    """Checks a server-side apply: field manager, `apiVersion` and name. Raises ApiError 400 or 422."""
     if not manager:
         problem = errors.required("fieldManager", "is required for apply patch")
         raise errors.invalid("PatchOptions", "meta.k8s.io", "", [problem])
@@ -91,6 +93,7 @@ def restrict(resource: Resource, new: dict[str, Any], old: dict[str, Any], subre
 
 
 def advance_generation(resource: Resource, new: dict[str, Any], old: dict[str, Any]) -> None:
+    """Raises `metadata.generation` when the update changes what the kind counts."""
     if not resource.has_generation:
         return
     changed = _counted(resource, new) != _counted(resource, old)

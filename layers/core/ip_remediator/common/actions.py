@@ -70,6 +70,7 @@ class ActionCall(Generic[WorkT]):
 
     @property
     def effect(self) -> Effect:
+        """Whether the action reads or writes."""
         return self.action.effect
 
     @property

@@ -45,14 +45,17 @@ class Actor(Document):
 
     @classmethod
     def slack(cls, user_id: str, user_name: str = "") -> Actor:
+        """A Slack user, by the id and the name in the signed payload."""
         return cls(kind=ActorKind.SLACK_USER, id=user_id, name=user_name)
 
     @classmethod
     def aws(cls, arn: str) -> Actor:
+        """An AWS principal; a longer ARN is cut."""
         return cls(kind=ActorKind.AWS_PRINCIPAL, id=arn[:_LONGEST])
 
     @classmethod
     def named(cls, name: str) -> Actor:
+        """Somebody who is neither: only the name is known."""
         return cls(kind=ActorKind.OTHER, name=name)
 
 

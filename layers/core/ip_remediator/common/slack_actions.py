@@ -30,6 +30,7 @@ class SlackAction(StrEnum):
 
     @property
     def agrees(self) -> bool:
+        """Whether the button answers its question with yes."""
         return self in _AGREEMENTS
 
 

@@ -51,6 +51,7 @@ _LONGEST_SHOWN = 80
 
 
 def first_problem(error: ValidationError) -> ErrorDetails:
+    """The first of pydantic's errors, without a link to its documentation."""
     return error.errors(include_url=False)[0]
 
 

@@ -134,6 +134,7 @@ class Diagnosis(Document):
 
     @property
     def curable(self) -> bool:
+        """Whether more addresses for pods cure it."""
         return self.verdict in CURABLE
 
 
@@ -226,6 +227,7 @@ def _waiting(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def stuck_pods_of_zone(snapshot: Snapshot, zone: str) -> list[StuckPod]:
+    """The stuck pods on the zone's nodes that run the VPC CNI."""
     names = {node.name for node in pod_nodes(snapshot, zone)}
     return [pod for pod in snapshot.stuck_pods if pod.node in names]
 

@@ -137,6 +137,7 @@ def _of_cni(snapshot: Snapshot) -> Iterator[str]:
 
 
 def describe_forecast(snapshot: Snapshot, full_at: datetime) -> str:
+    """When the subnet will be full, as the end of a sentence; in hours from the snapshot where its time is known."""
     hours = round((full_at - snapshot.taken_at).total_seconds() / 3600) if snapshot.taken_at else None
     about = f" in about {hours} h" if hours else ""
     return f"will be full{about}, at {full_at:%Y-%m-%d %H:%M} UTC"

@@ -111,6 +111,7 @@ def _full_at(snapshot: Snapshot, group: AddressGroup) -> datetime | None:
 
 
 def describe_recovery(free: int | None) -> str:
+    """The summary of a cluster without a stuck pod. `free`: its free addresses, None where unknown."""
     amount = "an unknown number of addresses" if free is None else counted(free, "address", "addresses")
     return f"no pod waits for an address; {amount} {'is' if free == 1 else 'are'} free"
 

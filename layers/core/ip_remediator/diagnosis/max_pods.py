@@ -28,6 +28,7 @@ class Excess:
 
     @property
     def summary(self) -> str:
+        """The excess and its remedy, as one sentence."""
         why = f" ({' and '.join(self.keeps)})" if self.keeps else ""
         holds = f"max-pods is {self.max_pods} and the ENIs of {self.kind} hold {self.fitting} pods{why}"
         return f"{holds}: {self.remedy}"

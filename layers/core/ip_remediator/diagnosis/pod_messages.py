@@ -37,7 +37,9 @@ class Words:
 
     @property
     def of_all(self) -> frozenset[Cause]:
+        """The causes that any pod's message proves."""
         return frozenset(self.examples)
 
     def on(self, nodes: Iterable[str]) -> frozenset[Cause]:
+        """The causes that the messages of pods on these nodes prove."""
         return frozenset(cause for node in nodes for cause in self.by_node.get(node, ()))

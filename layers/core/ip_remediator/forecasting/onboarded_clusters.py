@@ -34,6 +34,7 @@ class OnboardedClusters:
 
     @property
     def region(self) -> str:
+        """The region of the EKS client."""
         return self._eks.meta.region_name
 
     def names(self) -> list[str]:

@@ -50,9 +50,11 @@ class ZoneReplacement(Document):
 
     @property
     def current(self) -> NodeReplacement | None:
+        """The node to work on: the first that is not replaced yet; None when all are."""
         return next((node for node in self.nodes if node.state is not NodeState.REPLACED), None)
 
     def with_node(self, changed: NodeReplacement) -> ZoneReplacement:
+        """The same zone with the node of that instance changed."""
         nodes = tuple(changed if node.instance == changed.instance else node for node in self.nodes)
         return ZoneReplacement(nodes=nodes)
 

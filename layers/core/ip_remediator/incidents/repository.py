@@ -232,6 +232,7 @@ class Incidents(IncidentOpener):
         return {str(made): str(id_) for made, id_ in after["subnets"].items()}
 
     def set_approval(self, incident: str, approval: Approval, shown_as: str = "approval") -> None:
+        """Stores a question as the record's field `shown_as`, and writes an entry into the timeline."""
         event = self._event(incident, Stage(shown_as), State(approval.state), approval.why)
         change = self._records.setting(meta_key(incident), {shown_as: approval.model_dump_json()})
         self._records.transact([change, event])
@@ -321,6 +322,7 @@ class Incidents(IncidentOpener):
         self._records.update(meta_key(incident), "SET progress = :now", {":now": progress.model_dump_json()})
 
     def set_slack_message(self, incident: str, message: SlackMessage) -> None:
+        """Stores where the incident's message in Slack is."""
         self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
 
     def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:

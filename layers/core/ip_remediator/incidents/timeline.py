@@ -95,6 +95,7 @@ class Entry(EventDetail):
 
     @property
     def title(self) -> str:
+        """`stage state`, in the words of the enums."""
         return f"{self.stage} {self.state}"
 
 
@@ -107,6 +108,7 @@ class StageEvent(Entry):
 
     @property
     def detail_type(self) -> str:
+        """The event's `detail-type` on EventBridge."""
         return self.title.replace("_", " ").capitalize()
 
 

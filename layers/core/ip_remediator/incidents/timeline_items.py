@@ -29,6 +29,7 @@ def timeline_item(
 
 
 def read_entry(item: Mapping[str, Any]) -> Entry:
+    """The entry in an item of the Incidents table. Raises ValidationError."""
     return Entry.model_validate_json(str(item["entry"]))
 
 

@@ -14,6 +14,8 @@ CLUSTER: ActionTable[ClusterWork] = ActionTable(ROLLBACK_CLUSTER)
 
 
 class AssessReplacement(OfIncident):
+    """`nodes`: the names of the nodes to replace."""
+
     requested_by: ActorField
     nodes: list[str]
 
@@ -27,11 +29,15 @@ class NodesAssessed(Result):
 
 
 class NodeDrained(Result):
+    """`pods`: how many are left on the zone's node; 0, because NotYet is raised before."""
+
     zone: str
     pods: int = 0
 
 
 class ZoneResult(Result):
+    """The zone that the action worked on."""
+
     zone: str
 
 

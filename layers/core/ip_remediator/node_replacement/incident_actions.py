@@ -34,10 +34,14 @@ class HandOver(OfIncident):
 
 
 class HandedOver(Result):
+    """`execution`: the ARN of the execution that continues."""
+
     execution: str
 
 
 class ReplacementConfirmed(Result):
+    """The incident whose replacement was confirmed."""
+
     incident: str
 
 

@@ -84,10 +84,12 @@ class NodeClaims:
         return named
 
     def is_leaving(self, name: str) -> bool:
+        """Whether the NodeClaim is being deleted, or is gone."""
         claim = self.kube.find(object_path(_NODE_CLAIMS, name))
         return claim is None or "deletionTimestamp" in claim["metadata"]
 
     def is_gone(self, name: str) -> bool:
+        """Whether the NodeClaim no longer exists."""
         return self.kube.find(object_path(_NODE_CLAIMS, name)) is None
 
     def delete(self, name: str) -> None:

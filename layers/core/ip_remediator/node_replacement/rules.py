@@ -51,6 +51,7 @@ class Candidate:
 
     @property
     def moving(self) -> tuple[NodePod, ...]:
+        """The pods that must leave the node: all but those that stay, such as DaemonSets' pods."""
         return tuple(pod for pod in self.pods if not pod.stays)
 
     def replacement(self) -> NodeReplacement:

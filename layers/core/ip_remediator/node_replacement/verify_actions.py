@@ -22,6 +22,8 @@ from ip_remediator.snapshot.kubernetes import KubernetesReader
 
 @dataclass(frozen=True)
 class VerifyWork:
+    """What the verifying actions work with; the cluster is connected when it is needed."""
+
     incident: Incident
     incidents: Incidents
     connect: Callable[[], OpenCluster]

@@ -31,6 +31,7 @@ class MappedSubnet:
 
     @property
     def usable(self) -> int:
+        """The addresses of the subnet without the five that AWS reserves."""
         return max(self.network.num_addresses - _RESERVED, 0)
 
 

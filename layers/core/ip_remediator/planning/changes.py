@@ -105,6 +105,7 @@ def cni_settings() -> dict[str, str]:
 
 
 def describe_settings(settings: Mapping[str, str]) -> str:
+    """`NAME=value` for each setting, separated by spaces."""
     return " ".join(f"{name}={value}" for name, value in settings.items())
 
 

@@ -42,6 +42,8 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Expectation:
+    """The sentence, the number of pods that it promises now, and the nodes after whose replacement more pods heal."""
+
     text: str
     heals_now: int
     replace_nodes: tuple[str, ...]

@@ -106,6 +106,7 @@ class BlockRequirement(Document):
 
     @property
     def for_pods(self) -> bool:
+        """Whether the subnets are for pods, and not for nodes or the cluster."""
         return self.strategy not in ("node-group", "cluster-subnets")
 
     @property
@@ -114,6 +115,7 @@ class BlockRequirement(Document):
         return ((self.prefix, self.subnet_prefix), *self.smaller)
 
     def subnet_prefix_in(self, block: IPv4Network) -> int:
+        """The prefix length of a subnet in that block: a smaller block has smaller subnets."""
         return next((subnet for size, subnet in self.sizes if size == block.prefixlen), self.subnet_prefix)
 
     @property
@@ -204,6 +206,7 @@ class Plan(Document):
 
     @property
     def first_time(self) -> bool:
+        """Whether the plan turns custom networking on."""
         return self.strategy == "custom-networking"
 
     @property

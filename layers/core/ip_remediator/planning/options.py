@@ -36,6 +36,7 @@ class PlanningOptions:
     cluster_subnets_of: str = "none"
 
     def may_replace_subnets_of(self, cluster: str) -> bool:
+        """Whether `ClusterSubnetsOf` names the cluster, by name or pattern."""
         return self.cluster_subnets_of != "none" and fnmatchcase(cluster, self.cluster_subnets_of)
 
     @property

@@ -39,6 +39,7 @@ class Choice:
 
     @property
     def custom_networking(self) -> bool:
+        """Whether pods get the addresses by ENIConfigs."""
         return self.strategy in WITH_ENI_CONFIGS
 
 

@@ -203,6 +203,7 @@ def _capacity(after: Snapshot, node: Node) -> int:
 
 
 def describe_frees(frees: Mapping[str, int]) -> str:
+    """The numbers of freed addresses by subnet, for people; three subnets are named."""
     return some_of([f"{counted(number, 'address', 'addresses')} of {id_}" for id_, number in frees.items()], 3)
 
 

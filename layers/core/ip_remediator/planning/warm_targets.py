@@ -24,6 +24,7 @@ RECLAIM_WARM = "reclaim-warm"
 
 
 def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
+    """The option of a plan that does not lower the warm targets: advice, with the command where it helps."""
     helps, reason = _reason(snapshot, diagnosis)
     return Option(option=RECLAIM_WARM, taken=False, reason=reason, advice=helps)
 

@@ -110,6 +110,7 @@ class ClusterConfiguration:
 
     @property
     def settings(self) -> CniSettings:
+        """The settings of aws-node, by the managed add-on or by the DaemonSet."""
         return CniSettings(self.log, self._changes, self.cluster.addon)
 
     def await_rollout(self, seconds: int = ROLLOUT_SECONDS) -> dict[str, Any]:

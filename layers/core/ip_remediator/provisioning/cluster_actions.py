@@ -34,6 +34,7 @@ class ClusterWork:
 
     @cached_property
     def cluster(self) -> OpenCluster:
+        """The cluster, connected at the first use. Raises the errors of `clients.kubernetes.connect`."""
         return self.connect()
 
     @cached_property
@@ -65,23 +66,30 @@ class ClusterWork:
 
     @property
     def configuration(self) -> ClusterConfiguration:
+        """The changes of ENIConfigs and settings for this incident."""
         return ClusterConfiguration(self.incident, self.incidents, self.log, self.cluster)
 
     def require_subnets(self) -> None:
+        """Raises an error if a subnet of the incident no longer exists."""
         require_subnets(self.client("ec2"), self.incident, self.log)
 
     @property
     def recipients(self) -> SubnetRecipients:
+        """The recipients of the plan's subnets: Auto Scaling groups, Karpenter, the cluster."""
         groups = AutoScaling(self.client("autoscaling"))
         cluster = ClusterSubnets(self.client("eks"), self.incident.cluster)
         return SubnetRecipients(self.incident, self.incidents, self.log, groups, cluster)
 
 
 class SubnetsGiven(Result):
+    """`recipients`: how many got the subnets."""
+
     recipients: int
 
 
 class EniConfigsApplied(Result):
+    """`eniconfigs`: how many were written."""
+
     eniconfigs: int
 
 
@@ -93,14 +101,20 @@ class CniConfigured(Result):
 
 
 class RolledOut(Result):
+    """Whether every pod of aws-node has the settings and is ready; false where the cluster is gone."""
+
     rolled_out: bool
 
 
 class Switched(Result):
+    """Whether the CNI has the settings of the plan."""
+
     switched: bool
 
 
 class ClusterUndone(Result):
+    """Everything that the incident changed in the cluster was undone."""
+
     undone: bool = True
 
 

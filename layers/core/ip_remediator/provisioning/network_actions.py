@@ -33,11 +33,13 @@ class NetworkWork:
 
     @property
     def network(self) -> Network:
+        """The changes of the VPC for this incident."""
         owner = Ownership(self.stack, self.incident.id, self.incident.cluster)
         return Network(self.incident, self.incidents, self.log, Ec2Changes(self.ec2, owner), SubnetTags(self.ec2))
 
     @property
     def leaked(self) -> LeakedInterfaces:
+        """The deletion of the leaked ENIs that the plan names."""
         nodes = self.incidents.snapshot(self.incident.id).nodes
         instances = {node.instance_id for node in nodes if node.instance_id}
         enis = LeakedEnis(self.ec2, self.incident.cluster, instances, self.clock)
@@ -59,16 +61,22 @@ class CidrAdded(Result):
 
 
 class SubnetMade(Result):
+    """The subnet of a zone, found or created."""
+
     zone: str
     subnet: str
     cidr: str
 
 
 class DiscoveryStopped(Result):
+    """`stopped`: in how many subnets."""
+
     stopped: int
 
 
 class VpcUndone(Result):
+    """`removed`: the number of changes that were undone."""
+
     removed: int
 
 

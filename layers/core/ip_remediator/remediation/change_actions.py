@@ -21,6 +21,8 @@ class OfChange(OfIncident):
 
 
 class AskAboutChange(OfChange):
+    """`task_token`: what resumes the execution when the question is answered."""
+
     task_token: str
 
 
@@ -52,6 +54,8 @@ class Interrupt(Request):
 
 
 class Interrupted(Result):
+    """The error that interrupted the change, as the execution's last state reports it."""
+
     error: str
     cause: str
 

@@ -77,6 +77,7 @@ class ChangeWorkflow(Generic[DocumentT]):
 
     @property
     def confirmation_seconds(self) -> int:
+        """How long people have to confirm."""
         return 60 * self.minutes
 
     def claim(self, incident: Incident, execution: str) -> None:
@@ -174,6 +175,7 @@ class ChangeWorkflow(Generic[DocumentT]):
             self._lock.release(incident.plan.vpc_id, incident.id)
 
     def outstanding(self, incident_id: str) -> list[ChangeMade]:
+        """The changes of the incident that still stand."""
         return ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).outstanding()
 
     def latest(self, incident: Incident) -> DocumentT:

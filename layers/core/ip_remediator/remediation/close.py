@@ -38,6 +38,7 @@ class Lifecycle:
 
     @property
     def incidents(self) -> Incidents:
+        """The repository on this table."""
         return Incidents(self.table, self.clock)
 
     def open(self, document: dict[str, Any], region: str, default_mode: Mode, execution: str) -> dict[str, str]:

@@ -38,6 +38,8 @@ class Begin(Request):
 
 
 class Opened(Result):
+    """The incident of the execution, and its cluster."""
+
     incident: str
     cluster: str
 
@@ -52,6 +54,8 @@ class Ask(OfIncident):
 
 
 class Remind(OfIncident):
+    """`task_token`: that of the reminder, to which the question is bound from now on."""
+
     task_token: str
 
 
@@ -60,11 +64,15 @@ class Asked(Result):
 
 
 class Close(OfIncident):
+    """`failure`: the first error of the execution; None where nothing failed."""
+
     outcome: Outcome
     failure: Caught | None = None
 
 
 class FailureReport(Result):
+    """The error's name and message, as the execution's output shows them."""
+
     error: str
     message: str
 
@@ -86,17 +94,20 @@ REMEDIATION_INCIDENT: ActionTable[IncidentWork] = ActionTable()
 
 @REMEDIATION_INCIDENT.action(Begin, Opened, Effect.READS)
 def open(work: IncidentWork, asked: Begin) -> Opened:  # noqa: A001 - the action's name
+    """Opens an incident for a run by hand. Raises InvalidInput, IncidentOpen."""
     return Opened(**work.lifecycle.open(asked.input, work.region, work.default_mode, asked.execution))
 
 
 @REMEDIATION_INCIDENT.action(Ask, Asked, Effect.READS)
 def ask(work: IncidentWork, asked: Ask) -> Asked:
+    """Stores the question to people; its answer resumes the execution."""
     work.lifecycle.ask(asked.incident, asked.task_token, asked.minutes, asked.why, asked.reason)
     return Asked()
 
 
 @REMEDIATION_INCIDENT.action(Remind, Asked, Effect.READS)
 def remind(work: IncidentWork, asked: Remind) -> Asked:
+    """Reminds people. If the question was answered just before, the execution resumes at once."""
     if answered := work.lifecycle.remind(asked.incident, asked.task_token):
         work.resume(asked.task_token, answered)
     return Asked()
@@ -104,4 +115,5 @@ def remind(work: IncidentWork, asked: Remind) -> Asked:
 
 @REMEDIATION_INCIDENT.action(Close, Report, Effect.READS)
 def close(work: IncidentWork, asked: Close) -> Report:
+    """Closes the incident with its outcome."""
     return Report(**work.lifecycle.close(asked.incident, asked.outcome, asked.failure))

@@ -46,5 +46,6 @@ PLAN: ActionTable[PlanWork] = ActionTable()
 
 @PLAN.action(MakePlan, Proposed, Effect.READS)
 def plan(work: PlanWork, asked: MakePlan) -> Proposed:
+    """Makes the plan, reserves its block, and says who decides. Raises CannotPlan, VpcLocked."""
     proposed: dict[str, Any] = work.proposer.propose(asked.incident, asked.approved, asked.execution)
     return Proposed(**proposed, **waits(work.minutes, again=asked.approved is not None))

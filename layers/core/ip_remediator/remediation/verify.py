@@ -50,6 +50,7 @@ class Verifier:
 
     @property
     def plan(self) -> Plan:
+        """The incident's plan."""
         return self.incident.require_plan()
 
     def verify(self, *, final: bool, seconds: float = WATCH_SECONDS) -> dict[str, Any]:

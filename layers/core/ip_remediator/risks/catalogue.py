@@ -20,6 +20,7 @@ class RiskEntry:
 
     @property
     def doc(self) -> str:
+        """Where the documentation explains the risk."""
         return f"{DOCS}#{self.id}"
 
 

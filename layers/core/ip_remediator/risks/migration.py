@@ -46,6 +46,7 @@ class Migration:
 
     @property
     def new_cidr(self) -> bool:
+        """Whether the plan adds a CIDR to the VPC."""
         return self.source in _NEW_CIDR
 
     @property
@@ -55,6 +56,7 @@ class Migration:
 
     @cached_property
     def nodes(self) -> list[Node]:
+        """The nodes that run the VPC CNI."""
         return [node for node in self.snapshot.nodes if node.runs_vpc_cni]
 
     @cached_property
@@ -107,6 +109,7 @@ class Migration:
 
     @property
     def external_snat(self) -> bool:
+        """Whether pods leave the VPC with their own address (`AWS_VPC_K8S_CNI_EXTERNALSNAT`)."""
         return self.snapshot.cni.flag(EXTERNAL_SNAT)
 
     @property
@@ -148,4 +151,5 @@ def likewise(others: int) -> str:
 
 
 def clip(text: str, longest: int = 120) -> str:
+    """The text with at most `longest` characters; an ellipsis ends a cut one."""
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -46,6 +46,7 @@ class Blocked:
         return f"{self.acl} stops {traffic} {'to' if self.egress else 'from'} {self.remote}"
 
     def holds(self, other: Blocked) -> bool:
+        """Whether `other` is the same blocked traffic or a part of it."""
         same = (self.acl, self.egress, self.remote) == (other.acl, other.egress, other.remote)
         ports = self.ports[0] <= other.ports[0] and other.ports[1] <= self.ports[1]
         return same and ports and self.protocol in (_ALL, other.protocol)

@@ -103,6 +103,7 @@ class Groups:
 
     @cached_property
     def of_nodes(self) -> frozenset[str]:
+        """The ids of the nodes' security groups, that of the cluster included."""
         return self._of_enis | {self.migration.snapshot.cluster.security_group or ""}
 
     @cached_property

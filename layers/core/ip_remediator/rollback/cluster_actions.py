@@ -14,11 +14,15 @@ ROLLBACK_CLUSTER: ActionTable[ClusterWork] = ActionTable(PROVISIONING_CLUSTER)
 
 
 class Assess(OfIncident):
+    """`evict`: whether pods on the block shall be evicted."""
+
     requested_by: ActorField
     evict: bool
 
 
 class BlockInUse(Result):
+    """How many pods and ENIs are on the block."""
+
     pods: int
     interfaces: int
 
@@ -31,18 +35,26 @@ class NewEnisStopped(Result):
 
 
 class MovePods(OfIncident):
+    """`evict`: whether pods may be evicted; otherwise none may be left."""
+
     evict: bool
 
 
 class PodsMoved(Result):
+    """`pods`: how many are left on the block; 0, because NotYet is raised before."""
+
     pods: int
 
 
 class NodesGivenBack(Result):
+    """`uncordoned`: the number of nodes."""
+
     uncordoned: int = 0
 
 
 class WarmTargetsRestored(Result):
+    """`restored`: false where none had been lowered."""
+
     restored: bool = False
 
 

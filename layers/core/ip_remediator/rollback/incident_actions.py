@@ -12,6 +12,8 @@ ROLLBACK_INCIDENT: ActionTable[IncidentWork] = ActionTable(REMEDIATION_INCIDENT)
 
 
 class RollbackBegun(Result):
+    """`confirmation_seconds`: how long people have to confirm."""
+
     incident: str
     requested_by: ActorField
     confirmed: bool
@@ -20,10 +22,14 @@ class RollbackBegun(Result):
 
 
 class ConfirmRollback(ConfirmChange):
+    """`evict`: whether people chose to evict pods."""
+
     evict: bool
 
 
 class Confirmed(Result):
+    """`evict`: whether pods are evicted."""
+
     evict: bool
 
 

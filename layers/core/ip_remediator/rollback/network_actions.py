@@ -11,6 +11,8 @@ NETWORK: ActionTable[NetworkWork] = ActionTable(PROVISIONING_NETWORK)
 
 
 class Emptied(Result):
+    """`interfaces`: how many ENIs are left in the subnets; 0, because NotYet is raised before."""
+
     interfaces: int
 
 

@@ -47,10 +47,12 @@ class BlockPod(Document):
 
     @property
     def path(self) -> str:
+        """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
 
 
 def on_block(address: str, networks: Iterable[IPv4Network]) -> bool:
+    """Whether the address is in one of the networks."""
     return any(IPv4Address(address) in network for network in networks)
 
 

@@ -25,6 +25,7 @@ class Succession(Document):
 
     @property
     def with_cidr(self) -> bool:
+        """Whether the successor takes over the VPC's CIDR."""
         return any(change.kind is ChangeKind.VPC_CIDR for change in self.given)
 
 

@@ -69,6 +69,7 @@ class KubernetesEvent(NamedTuple):
 
     @property
     def pod(self) -> str | None:
+        """`namespace/name` of the pod that the event is about; None if it is about something else."""
         if self.kind != "Pod" or not self.namespace or not self.name:
             return None
         return f"{self.namespace}/{self.name}"

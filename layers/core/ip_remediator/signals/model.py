@@ -140,6 +140,7 @@ class Signal(_Observation):
 
     @property
     def tally(self) -> Tally:
+        """Metric, dimension and its value, under which the signal is counted."""
         return "Signals", "cause", self.cause.value
 
 
@@ -151,6 +152,7 @@ class UnplacedSignal(_Observation):
 
     @property
     def tally(self) -> Tally:
+        """Metric, dimension and its value, under which the signal is counted."""
         return "Signals", "cause", self.cause.value
 
     def in_cluster(self, cluster: str | None) -> Signal | Dropped:
@@ -167,6 +169,7 @@ class Dropped(Document):
 
     @property
     def tally(self) -> Tally:
+        """Metric, dimension and its value, under which the drop is counted."""
         return "Dropped", "reason", self.reason.value
 
 

@@ -152,7 +152,8 @@ def clicks_of(settings: SlackSettings, secret: SlackSecret) -> Clicks:
 class Worker(Protocol):
     """Does what a click asks for; returns what only the person who clicked should see, if anything."""
 
-    def act(self, click: Click) -> str | None: ...
+    def act(self, click: Click) -> str | None:
+        """Acts on the click; returns the private reply, None if there is none."""
 
 
 def perform(worker: Worker, click: Click) -> None:

@@ -113,6 +113,7 @@ class InterfaceFacts:
 
     @property
     def network_address_units(self) -> int:
+        """The VPC's network address units, estimated by its ENIs."""
         return self._units + _MANAGED_UNITS * len(self._attachments)
 
     def users(self, group: str) -> tuple[GroupUser, ...]:

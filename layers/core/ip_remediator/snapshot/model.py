@@ -167,15 +167,19 @@ class Snapshot(Document):
         return {**document, "vpc": {**vpc, "routes_read": present and not refused}}
 
     def subnet(self, subnet_id: str | None) -> Subnet | None:
+        """The subnet with that id; None if the snapshot has none."""
         return self._subnets_by_id.get(subnet_id)
 
     def node(self, name: str | None) -> Node | None:
+        """The node of that name; None if the snapshot has none."""
         return self._nodes_by_name.get(name)
 
     def nodes_in(self, zone: str) -> tuple[Node, ...]:
+        """The nodes of the zone."""
         return tuple(self._nodes_by_zone.get(zone, ()))
 
     def eni_config(self, name: str) -> EniConfig | None:
+        """The ENIConfig of that name; None if the snapshot has none."""
         return self._eni_configs_by_name.get(name)
 
     def tagged_for_discovery(self, zone: str | None) -> tuple[Subnet, ...]:

@@ -111,6 +111,8 @@ class NodeClass(Document):
 
 
 class FargateProfile(Document):
+    """A Fargate profile and the ids of its subnets."""
+
     name: str
     subnets: tuple[str, ...] = ()
 
@@ -198,6 +200,7 @@ class Cni(Document):
 
     @property
     def custom_networking(self) -> bool:
+        """Whether pods get addresses of the ENIConfigs' subnets."""
         return self.flag(CUSTOM_NETWORK_CFG)
 
     @property
@@ -239,6 +242,7 @@ class Cni(Document):
 
     @property
     def eni_config_annotation(self) -> str:
+        """The key of the node annotation that names the node's ENIConfig."""
         return self.env.get(ENI_CONFIG_ANNOTATION_DEF) or DEFAULT_ENI_CONFIG_KEY
 
 
@@ -361,6 +365,7 @@ class Node(Document):
 
     @property
     def selected_eni_config(self) -> str:
+        """The name of the ENIConfig that the node selects; `default` where neither label nor annotation names one."""
         return self.eni_config or DEFAULT_ENI_CONFIG
 
     @property

@@ -50,6 +50,8 @@ class Subnet(Document):
 
 
 class VpcCidr(Document):
+    """An IPv4 CIDR of the VPC. `state`: as EC2 names it."""
+
     cidr: str
     state: str = "associated"
     association_id: str | None = None
@@ -136,6 +138,8 @@ def _destination_of(route: Mapping[str, Any]) -> tuple[Any, bool]:
 
 
 class NatGateway(Document):
+    """`private`: whether it has no public address."""
+
     id: str
     subnet_id: str
     private: bool = False

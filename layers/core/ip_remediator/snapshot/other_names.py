@@ -26,4 +26,5 @@ def renamed(
 
 
 def negated(value: Any) -> Any:
+    """The opposite of a bool; other values as they are, for the validation to refuse."""
     return not value if isinstance(value, bool) else value

@@ -25,6 +25,7 @@ class ReadFailures:
         return tuple(sorted(set(self._lines)))
 
     def note(self, subject: str, reason: object) -> None:
+        """Records a refused read, without AWS's encoded authorization message."""
         self._lines.append(f"{subject}: {str(reason).partition(_CIPHERTEXT)[0][:_LENGTH]}")
 
     def attempt(self, subject: str, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:

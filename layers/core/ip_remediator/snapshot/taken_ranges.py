@@ -63,6 +63,7 @@ def _places(vpc: Vpc) -> Iterator[tuple[str, str]]:
 
 
 def describe_route(route: Route) -> str:
+    """The route's destination, its prefix list if it has one, and its target."""
     of_list = f" ({route.prefix_list})" if route.prefix_list else ""
     return f"{route.destination}{of_list} to {route.target}"
 

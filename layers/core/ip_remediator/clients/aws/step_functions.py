@@ -33,6 +33,7 @@ def start_once(sfn: SFNClient, state_machine_arn: str, name: str, document: Mapp
 
 
 def execution_arn(state_machine_arn: str, name: str) -> str:
+    """The ARN of the execution of that name."""
     return state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"
 
 

@@ -39,6 +39,7 @@ class NodePod:
 
     @property
     def shown(self) -> str:
+        """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
 
     @property
@@ -60,6 +61,7 @@ class Budget:
 
     @property
     def shown(self) -> str:
+        """The budget's name with its counts, for messages."""
         healthy = f"needs {self.desired_healthy} healthy pods, has {self.current_healthy}"
         return f"PodDisruptionBudget {self.namespace}/{self.name} ({healthy})"
 

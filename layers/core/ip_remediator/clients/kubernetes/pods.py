@@ -22,11 +22,16 @@ class Evictable(Protocol):
     """A pod that is to go, and no other one of its name."""
 
     @property
-    def namespace(self) -> str: ...
+    def namespace(self) -> str:
+        """The pod's namespace."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The pod's name."""
+
     @property
-    def uid(self) -> str: ...
+    def uid(self) -> str:
+        """The pod's uid: another pod of the same name is not evicted."""
 
 
 class KubePods:

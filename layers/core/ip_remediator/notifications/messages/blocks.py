@@ -20,23 +20,28 @@ MAX_CONFIRM_BUTTON = 30
 
 
 def header(emoji: str, text: str) -> Block:
+    """A header block: the emoji and the text, cut to Slack's limit."""
     # One character is kept for each emoji shortcode's rendering; the shortcode itself is counted by Slack.
     return {"type": "header", "text": _plain(f"{emoji} {cut(literal(text), MAX_HEADER - len(emoji) - 1)}", emoji=True)}
 
 
 def section(text: str) -> Block:
+    """A section block with one text in Slack's markup."""
     return {"type": "section", "text": _mrkdwn(text)}
 
 
 def fields(texts: Sequence[str]) -> Block:
+    """A section block with short texts in two columns; more than Slack takes are left out."""
     return {"type": "section", "fields": [_mrkdwn(text) for text in texts[:MAX_FIELDS]]}
 
 
 def context(text: str) -> Block:
+    """A context block: one small, grey text."""
     return {"type": "context", "elements": [_mrkdwn(text)]}
 
 
 def actions(block_id: str, *buttons: Block) -> Block:
+    """A block of buttons."""
     return {"type": "actions", "block_id": block_id, "elements": list(buttons)}
 
 
@@ -65,6 +70,7 @@ def confirm(title: str, text: str, yes: str, *, style: Style) -> Block:
 
 
 def divider() -> Block:
+    """A divider block."""
     return {"type": "divider"}
 
 

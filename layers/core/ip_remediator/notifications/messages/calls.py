@@ -47,6 +47,7 @@ class Call:
 
     @property
     def mrkdwn(self) -> str:
+        """The call in Slack's markup, with the mention."""
         return " ".join(piece for piece in (self.emoji, mention(self.whom), mrkdwn(self.text)) if piece)
 
 

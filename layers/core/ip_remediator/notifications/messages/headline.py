@@ -22,6 +22,8 @@ from ip_remediator.notifications.messages.state import (
 
 @dataclass(frozen=True)
 class Headline:
+    """The first line of a message: an emoji shortcode, and the words after the cluster's name."""
+
     emoji: str
     words: str
 

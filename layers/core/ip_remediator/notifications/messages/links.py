@@ -36,6 +36,7 @@ class Site:
 
     @property
     def linked(self) -> bool:
+        """Whether there is documentation to link to."""
         return self.docs.startswith(("https://", "http://"))
 
     def page(self, path: str, label: str = "") -> str:

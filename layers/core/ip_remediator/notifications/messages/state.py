@@ -230,5 +230,6 @@ def run_offered(incident: Incident) -> bool:
 
 
 def state_of(incident: Incident, step: Step) -> StepState | None:
+    """The state of a step; None if it has not begun."""
     result = incident.steps.get(step)
     return result.state if result else None

@@ -156,6 +156,7 @@ def without_references(text: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
+    """The text with at most `limit` characters; an ellipsis ends a cut one."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -24,6 +24,7 @@ def pod_nodes(snapshot: Snapshot, zone: str) -> list[Node]:
 
 
 def zones_of(snapshot: Snapshot) -> list[str]:
+    """The zones with nodes that run the VPC CNI, sorted."""
     return sorted({node.zone for node in snapshot.nodes if node.zone and node.runs_vpc_cni})
 
 

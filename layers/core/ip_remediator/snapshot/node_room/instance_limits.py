@@ -43,6 +43,7 @@ def version() -> str:
 
 
 def instance_types() -> tuple[str, ...]:
+    """The instance types whose limits are known."""
     return tuple(_document()["instances"])
 
 

@@ -94,6 +94,7 @@ class Preflight:
         )
 
     def quotas(self) -> Quotas:
+        """The account's quotas; waits for their read."""
         return self._quotas.result()
 
     def _ask(self, subject: str, read: Callable[[], ResultT], otherwise: ResultT) -> Future[ResultT]:

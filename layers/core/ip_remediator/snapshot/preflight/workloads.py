@@ -51,6 +51,7 @@ class KubeWorkloads:
         )
 
     def karpenter(self) -> bool:
+        """Whether the cluster serves Karpenter's AWS API group."""
         return self._api.find(_KARPENTER) is not None
 
     def node_classes(self) -> tuple[NodeClass, ...] | None:
