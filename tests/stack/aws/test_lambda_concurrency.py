@@ -27,9 +27,9 @@ HELD = """
 import pathlib, time
 def handler(event, context):
     if 'file' in event:
-        held = pathlib.Path(event['file'])
-        held.with_suffix('.begun').touch()
-        while held.exists(): time.sleep(0.02)
+        blocker = pathlib.Path(event['file'])
+        blocker.with_suffix('.begun').touch()
+        while blocker.exists(): time.sleep(0.02)
     return {'statusCode': 200, 'body': 'done'}
 """
 
@@ -39,7 +39,7 @@ def invoke(aws: LocalAws, name: str, document: dict[str, Any] | None = None, **o
 
 
 @contextmanager
-def held(aws: LocalAws, name: str, folder: Path) -> Iterator[None]:
+def running_call(aws: LocalAws, name: str, folder: Path) -> Iterator[None]:
     """One execution of the function runs, until the block ends."""
     file = folder / name
     file.touch()
@@ -66,7 +66,7 @@ def test_given_a_reserve_that_is_used_up_when_invoked_then_that_function_alone_i
     aws: LocalAws, make: Maker, reserved: str, tmp_path: Path
 ):
     other = make.function(HELD)
-    with held(aws, reserved, tmp_path):
+    with running_call(aws, reserved, tmp_path):
         with pytest.raises(ClientError) as refused:
             invoke(aws, reserved)
         assert invoke(aws, other)["StatusCode"] == 200
@@ -84,7 +84,7 @@ def test_given_a_reserve_that_is_used_up_when_a_state_machine_calls_then_lambdas
     plain = make.machine({"StartAt": "A", "States": {"A": task(reserved)}}, ALLOW_INVOKE)
     patient = make.machine({"StartAt": "A", "States": {"A": task(reserved, retrier)}}, ALLOW_INVOKE)
     with ThreadPoolExecutor(1) as pool:
-        with held(aws, reserved, tmp_path):
+        with running_call(aws, reserved, tmp_path):
             waiting = pool.submit(make.run, patient)
             failed = make.run(plain)
         assert (failed["error"], failed["cause"]) == (error, "Rate Exceeded.")
@@ -101,7 +101,7 @@ def test_given_a_reserve_that_is_used_up_when_an_event_comes_then_it_waits_witho
     client = aws.client("lambda")
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
-    with held(aws, name, tmp_path):
+    with running_call(aws, name, tmp_path):
         assert inbox.next() == {}
         assert invoke(aws, name, InvocationType="Event")["StatusCode"] == 202
         assert code_of(invoke, aws, name) == "TooManyRequestsException"
@@ -114,7 +114,7 @@ def test_given_a_reserve_that_is_used_up_when_its_url_is_called_then_too_many_re
 ):
     url = aws.client("lambda").create_function_url_config(FunctionName=reserved, AuthType="NONE")["FunctionUrl"]
     address = f"{aws.endpoint}/_aws/lambda-url/{url.split('//')[1].split('.')[0]}/"
-    with held(aws, reserved, tmp_path), pytest.raises(urllib.error.HTTPError) as refused:
+    with running_call(aws, reserved, tmp_path), pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(address)
     assert refused.value.code == 429
     with urllib.request.urlopen(address) as answer:
@@ -126,7 +126,7 @@ def test_given_a_quota_that_is_used_up_when_invoked_then_only_reserves_run(
 ):
     busy, other = make.function(HELD, Timeout=120), make.function(HELD)
     # One is the reserve's, one is for all others.
-    with held(aws, busy, tmp_path), aws.settings(function_concurrency=2):
+    with running_call(aws, busy, tmp_path), aws.settings(function_concurrency=2):
         with pytest.raises(ClientError) as refused:
             invoke(aws, other)
         assert refused.value.response["Reason"] == UNRESERVED
