@@ -98,7 +98,7 @@ def on_outpost() -> Diagnosis:
 
 
 def test_given_a_full_node_subnet_on_an_outpost_then_no_subnet_of_the_region_is_named_in_its_place() -> None:
-    told = "\n".join(on_outpost().alternatives)
-    assert f"--outpost-arn {OUTPOST}" in told
-    assert "idle" not in told
-    assert "A plan makes them" not in told
+    alternatives = "\n".join(on_outpost().alternatives)
+    assert f"--outpost-arn {OUTPOST}" in alternatives
+    assert "idle" not in alternatives
+    assert "A plan makes them" not in alternatives

@@ -489,13 +489,13 @@ def test_given_a_quota_that_is_used_up_then_nothing_is_offered_that_it_refuses_a
     idle = Part(subnets=(subnet("a", id="idle", cidr="10.0.60.0/24", free=200),))
     used = subnet("a", id="used", cidr="10.0.70.0/24", free=200)
     beside = Part((node("a", 9, home="used"),), (), (used,))
-    known = _busy().model_copy(update={"subnet_count": 2})
-    facts = snapshot(*FULL, idle, beside, vpc=known, quotas=Quotas(applied=True, **quotas))
+    limited = _busy().model_copy(update={"subnet_count": 2})
+    facts = snapshot(*FULL, idle, beside, vpc=limited, quotas=Quotas(applied=True, **quotas))
     with pytest.raises(CannotPlan) as caught:
         first_plan(facts)
-    told = " ".join(caught.value.alternatives)
-    assert {word for word in ("idle", "used", "create-subnet") if word in told} == offers
-    assert "delete ENIs that nobody uses" in told or offers
+    alternatives = " ".join(caught.value.alternatives)
+    assert {word for word in ("idle", "used", "create-subnet") if word in alternatives} == offers
+    assert "delete ENIs that nobody uses" in alternatives or offers
 
 
 def test_given_labels_are_all_that_lacks_then_no_space_is_offered() -> None:
