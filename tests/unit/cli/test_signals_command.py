@@ -27,6 +27,7 @@ def sample(name: str) -> Any:
     ("name", "cause", "strength"),
     [
         ("alarm_metric", "no_address", "weak"),
+        ("alarm_contributor_notification", "no_address", "weak"),
         ("event_sandbox", "no_address", "weak"),
         ("event_node_monitoring_agent", "subnet_full", "strong"),
         ("event_missing_iam_permissions", "cni_iam", "strong"),

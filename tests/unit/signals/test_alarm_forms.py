@@ -75,6 +75,7 @@ ALARMS |= {
     "SNS, metric math": notification(Metrics=[{"Id": "m1", "MetricStat": STAT}, {"Id": "e1", "Expression": "m1 * 2"}]),
     "SNS, Metrics Insights": notification(Metrics=[{"Id": "q1", "Expression": f"{PENDING} WHERE ClusterName = 'shop-prod'"}]),
     "SNS, composite": {**notification(), "AlarmRule": "ALARM(x)", "AlarmDescription": "eks-ip-remediator:cluster=shop-prod"},
+    "SNS, a contributor": {**notification(Metrics=[{"Id": "q1", "Expression": f"{PENDING} GROUP BY ClusterName"}]), "AlarmContributorId": "6d44", "AlarmContributorAttributes": {"ClusterName": "shop-prod"}},
 }  # fmt: skip
 
 
@@ -194,3 +195,27 @@ def test_a_firing_alert_about_addresses_or_waiting_pods_is_a_weak_signal(name: s
 )
 def test_alerts_that_say_nothing_of_a_cluster_s_addresses_are_dropped(document: Any, reason: DropReason) -> None:
     assert read(document) == [Dropped(reason=reason)]
+
+
+ABOUT_ADDRESSES = [
+    "AwsCniAssignedIPsHigh", "VpcCniIpPoolExhausted", "SubnetIPExhaustion", "SubnetAlmostFull", "LowFreeIPs", "PodIPsExhausted",
+    "eks_subnet_available_ips_low", "EKS pods run out of IPs", "ENIAllocationFailures", "PodsPendingTooLong", "FailedCreatePodSandBox",
+]  # fmt: skip
+ABOUT_OTHER_THINGS = [
+    ("KubeContainerCPUHigh", "CPU of container aws-node in pod aws-node-x7k2p is above 90 %"),
+    ("NodeMemoryHigh", "node 10.0.1.2 in subnet-a has no free memory"),
+    ("SSHBruteForce", "IP address 203.0.113.9 tried 100 passwords"),
+    ("VPNTunnelDown", "the tunnel to subnet 10.1.0.0/16 is down"),
+]
+
+
+@pytest.mark.parametrize("name", ABOUT_ADDRESSES)
+def test_an_alerts_name_says_that_addresses_are_few(name: str) -> None:
+    (signal,) = read(webhook(alert(alertname=name, cluster="shop-prod")))
+    assert isinstance(signal, Signal)
+
+
+@pytest.mark.parametrize(("name", "words"), ABOUT_OTHER_THINGS)
+def test_an_alert_that_only_names_an_address_or_a_pod_of_the_cni_is_about_something_else(name: str, words: str) -> None:
+    document = webhook({**alert(alertname=name, cluster="shop-prod"), "annotations": {"description": words}})
+    assert read(document) == [Dropped(reason=DropReason.FOREIGN_NAMESPACE)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,16 @@ import pytest
 
 from ip_remediator.signals.causes import Cause, Strength
 from ip_remediator.signals.events import parse_eventbridge, parse_message
-from ip_remediator.signals.model import Affected, Dropped, DropReason, ParsedRecord, Place, Signal, UnplacedSignal
+from ip_remediator.signals.model import (
+    Affected,
+    Dropped,
+    DropReason,
+    ParsedRecord,
+    Place,
+    Signal,
+    Source,
+    UnplacedSignal,
+)
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SUBNET, ENI = "subnet-0783288fba3453a60", "eni-01f879673fc5fd14d"
@@ -104,6 +114,26 @@ def test_limits_and_throttling_count_in_calls_of_the_cni_alone() -> None:
     ours = call("CreateNetworkInterface", {"subnetId": SUBNET}, throttled, agent=CNI)
     assert isinstance(ours, UnplacedSignal)
     assert ours.cause is Cause.CNI_THROTTLED
+
+
+def test_a_refused_call_that_ipamd_passes_over_is_dropped() -> None:
+    behind = ("Client.PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit.")
+    outcome = call("AssignPrivateIpAddresses", {"networkInterfaceId": ENI}, behind, agent=CNI)
+    assert outcome == Dropped(reason=DropReason.UNRELATED_CALL)
+
+
+def test_a_record_of_cloudtrail_in_a_log_group_is_read_as_one() -> None:
+    detail = {
+        "eventSource": "ec2.amazonaws.com", "eventName": "CreateNetworkInterface", "eventTime": "2026-03-02T08:14:31Z", "eventID": "7a6a",
+        "errorCode": FULL[0], "errorMessage": FULL[1], "userAgent": CNI,
+        "requestParameters": {"subnetId": SUBNET, **tags(**{"cluster.k8s.amazonaws.com__name": "shop-prod"})},
+    }  # fmt: skip
+    batch = {"messageType": "DATA_MESSAGE", "logGroup": "aws-cloudtrail-logs", "logStream": "x"}
+    (signal,) = read({**batch, "logEvents": [{"id": "1", "message": json.dumps(detail)}]})
+    assert isinstance(signal, Signal)
+    assert (signal.source, signal.cluster, signal.cause, signal.id) == (
+        Source.AWS_EVENT, "shop-prod", Cause.SUBNET_FULL, "7a6a",
+    )  # fmt: skip
 
 
 UNRELATED = [

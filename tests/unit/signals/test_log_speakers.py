@@ -139,6 +139,9 @@ OTHERS = [
     ("cluster-autoscaler", "NetworkInterfaceLimitExceeded: Maximum number of network interfaces exceeded"),
     ("efs-plugin", "NoCredentialProviders: no valid providers in chain"),
     ("aws-eks-nodeagent", "operation error CloudWatch Logs: PutLogEvents, api error ThrottlingException: Rate exceeded"),
+    ("aws-node-termination-handler", 'ERR There was a problem monitoring for events error="Throttling: Rate exceeded"'),
+    ("aws-node-termination-handler", "UnauthorizedOperation: You are not authorized to perform this operation."),
+    ("eks-pod-identity-agent", "operation error EKS Auth: AssumeRoleForPodIdentity, failed to get rate limit token"),
     ("my-app", "Initialization failure: database is down"),
     ("my-app", "WebIdentityErr: failed to retrieve credentials"),
     ("terraform", "error communicating with apiserver: eniconfig: eniconfig is not available"),
@@ -168,6 +171,16 @@ def test_ec2s_codes_for_a_full_subnet_count_whoever_says_them_and_name_no_node(
     assert isinstance(signal, Signal)
     assert (signal.cause, signal.strength, signal.affected) == (cause, Strength.STRONG, affected)
     assert (signal.cluster, signal.node, signal.zone, signal.pod) == ("shop-prod", None, None, None)
+
+
+def test_whoever_asks_the_control_plane_for_an_eniconfig_does_not_speak_for_the_cni() -> None:
+    # given who lists ENIConfigs in a cluster without custom networking
+    status = {"status": "Failure", "message": 'eniconfigs.crd.k8s.amazonaws.com "default" not found', "code": 404}
+    audit = json.dumps({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "get", "responseStatus": status})
+    # then
+    group = "/aws/eks/shop-prod/cluster"
+    assert read(audit, group, "kube-apiserver-audit-0a1b") == Dropped(reason=DropReason.OTHER_PROGRAM)
+    assert read(audit, "/nodes", cluster="shop-prod") != Dropped(reason=DropReason.OTHER_PROGRAM)
 
 
 def test_a_programs_own_words_about_a_pool_of_addresses_are_no_code_of_ec2() -> None:
@@ -219,6 +232,17 @@ OWN_FORMS = {
     "klog": KLOG,
     "klog of older kubelets": OLD_KLOG,
     "dockershim": DOCKERSHIM,
+    "dockershim's cni.go": f"E0302 1 cni.go:331] Error adding billing_api-6f7d9c8b5-k2m4p/{HASH} to network aws-cni/aws-cni: add cmd: failed to assign an IP address to container",
+    "CRI-O": 'level=error msg="Error adding pod billing_api-6f7d9c8b5-k2m4p to CNI network \\"aws-cni\\": add cmd: failed to assign an IP address to container"',
+    "klog in JSON, the pod as a text": json.dumps(
+        {
+            "caller": "kuberuntime/kuberuntime_sandbox.go:72",
+            "msg": "Failed to create sandbox for pod",
+            "pod": POD,
+            "err": ADD,
+        }
+    ),
+    "an event in older klog": f'I0302 1 event.go:209] Event(v1.ObjectReference{{Kind:"Pod", Namespace:"billing", Name:"api-6f7d9c8b5-k2m4p", UID:"u"}}): type: \'Warning\' reason: \'FailedCreatePodSandBox\' Failed create pod sandbox: {ADD}',
     "an event in klog": f'I0302 1 event.go:307] "Event occurred" object="{POD}" fieldPath="" kind="Pod" reason="FailedCreatePodSandBox" message="{ADD}"',
 }
 

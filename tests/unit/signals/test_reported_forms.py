@@ -3,7 +3,7 @@
 
 Sources: opentelemetry-collector-contrib (k8sobjectsreceiver, journaldreceiver, awscloudwatchlogsexporter), the Datadog
 agent's kubernetes_apiserver check and webhooks, vmware-archive/eventrouter's glog sink, metricbeat's event metricset,
-kubewatch, containerd 2.2, aws/amazon-vpc-cni-k8s#59, #172, #575, #871, Canonical's eks snap, Karpenter's zap logs.
+kubewatch, containerd 2.2, karpenter-provider-aws' pkg/errors, awsdocs/amazon-eks-user-guide#1073 (audit log), aws/amazon-vpc-cni-k8s#59, #172, #575, #871, Canonical's eks snap, Karpenter's zap logs.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ EVENTS: dict[str, Any] = {
         "event.source.host": NODE,
         "clusterName": "shop-prod",
     },
+    "the audit log of EKS": lines({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "objectRef": {"resource": "events"}, "requestObject": EVENT, "responseObject": EVENT, "responseStatus": {"code": 201}}, "/aws/eks/shop-prod/cluster", "kube-apiserver-audit-0a1b"),
     "metricbeat": {
         "kubernetes": {"event": {"reason": "FailedCreatePodSandBox", "message": SANDBOX, "involved_object": {"kind": "Pod", "name": NAME, "namespace": NAMESPACE}, "source": {"host": NODE}}},
         "orchestrator": {"cluster": {"name": "shop-prod"}},
@@ -140,6 +141,7 @@ LINES: dict[str, dict[str, Any]] = {
     "containerd 2.2": lines({"message": CONTAINERD_2, "hostname": NODE, "systemd_unit": "containerd.service"}, DATAPLANE),
     "syslog with a short host name": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
     "syslog that Fluent Bit has parsed": lines({"host": SHORT_HOST, "ident": "kubelet", "pid": "417", "message": KLOG, "az": "eu-west-1a"}, HOST, f"{NODE}.host.messages"),
+    "the journal's unit of Ubuntu's snap": lines({"message": KLOG, "hostname": NODE, "systemd_unit": "snap.kubelet-eks.daemon.service"}, DATAPLANE),
     "the kubelet of Ubuntu's snap": lines(f"Mar  2 08:14:31 {SHORT_HOST} kubelet-eks.daemon[417]: {KLOG}", HOST, f"{NODE}.host.messages"),
     "the log of the CNI plugin": lines({"log": f"2020-03-16T15:02:38.124Z [ERROR] Failed to assign an IP address to pod {NAME}, namespace {NAMESPACE} container 6f"}, DATAPLANE, AWS_NODE),
     "klog in JSON": lines({"message": json.dumps({"caller": "kuberuntime/kuberuntime_manager.go:1", "msg": "CreatePodSandbox for pod failed", "pod": {"name": NAME, "namespace": NAMESPACE}, "err": SANDBOX}), "hostname": NODE, "systemd_unit": "kubelet.service"}, DATAPLANE),
@@ -163,6 +165,7 @@ def ipamd(message: str, caller: str = "ipamd/ipamd.go:934") -> str:
     [
         {"log": ipamd(FULL), "kubernetes": {"container_name": "aws-node", "host": NODE}, "cluster_name": "shop-prod"},
         {"body": ipamd(FULL), "resource": {"k8s.cluster.name": "shop-prod", "k8s.container.name": "aws-node", "k8s.node.name": NODE}},
+        {"resource_arn": "arn:aws:eks:eu-west-1:1:cluster/shop-prod", "container_name": "aws-node", "node": NODE, "msg": FULL},
     ],
 )  # fmt: skip
 def test_given_a_group_that_names_no_cluster_then_the_records_own_counts(record: dict[str, Any]) -> None:
@@ -252,3 +255,31 @@ def test_given_an_event_of_the_cluster_autoscaler_about_a_full_subnet_then_new_n
     )
     assert isinstance(signal, Signal)
     assert (signal.cause, signal.affected, signal.pod) == (Cause.SUBNET_FULL, Affected.NODES, None)
+
+
+def test_given_the_cluster_of_another_service_then_it_is_none_of_eks() -> None:
+    record = {"cluster": "arn:aws:ecs:eu-west-1:1:cluster/web", "log": FULL}
+    assert read(lines(record, "/ecs/web")) == Dropped(reason=DropReason.NO_CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("LaunchFailed", "There are not enough free IP addresses to launch an instance in this subnet"),
+        ("Launched", "Status condition transitioned, Type: Launched, Reason: InsufficientFreeAddressesInSubnet"),
+    ],
+)
+def test_given_what_karpenter_says_of_a_nodeclaim_that_got_no_address_then_new_nodes_are_affected(
+    reason: str, message: str
+) -> None:
+    about = {"kind": "NodeClaim", "name": "general-x7"}
+    signal = read({**EVENT, "reason": reason, "message": message, "involvedObject": about, "source": {}}, "shop-prod")
+    assert isinstance(signal, Signal)
+    assert (signal.cause, signal.affected, signal.node) == (Cause.SUBNET_FULL, Affected.NODES, None)
+
+
+def test_given_labels_without_dots_then_the_zone_is_read() -> None:
+    about = {**EVENT["involvedObject"], "labels": {"topology_kubernetes_io/zone": "eu-west-1a"}}
+    signal = read({**EVENT, "involvedObject": about}, "shop-prod")
+    assert isinstance(signal, Signal)
+    assert signal.zone == "eu-west-1a"

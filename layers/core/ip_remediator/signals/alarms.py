@@ -96,9 +96,8 @@ def of_eventbridge(event: object, detail: Mapping[str, object]) -> Alarm:
 
 
 def of_notification(message: Mapping[str, object], identity: str | None) -> Alarm:
-    """What CloudWatch sends to SNS."""
+    """What CloudWatch sends to SNS; contributors' fields are those that the user guide's page on log alarms shows."""
     trigger = mapping_at(message, "Trigger")
-    contributor = mapping_at(message, "AlarmContributor") or mapping_at(message, "alarmContributor")
     return Alarm(
         name=text_at(message, "AlarmName") or "",
         description=text_at(message, "AlarmDescription") or "",
@@ -108,7 +107,7 @@ def of_notification(message: Mapping[str, object], identity: str | None) -> Alar
         identity=identity,
         metrics=tuple(_metrics([{"MetricStat": {"Metric": trigger}}, *list_at(trigger, "Metrics")])),
         configuration=message,
-        attributes=mapping_at(contributor, "attributes") or mapping_at(contributor, "Attributes"),
+        attributes=mapping_at(message, "AlarmContributorAttributes"),
     )
 
 
@@ -231,11 +230,18 @@ def _place(metrics: list[Metric]) -> Place | None:
 
 # ------------------------------------------------------------------------------------------------ Alertmanager
 _ALERT = re.compile(
-    r"awscni|ip[ _-]?address|\bIPAMD?\b|\bENIs?\b|\bVPC[ _-]?CNI\b|aws-node|subnet|FailedCreatePodSandBox"
+    r"awscni|\bIPAMD?\b|\bENIs?\b|VPC[ _-]?CNI|aws-node|FailedCreatePodSandBox"
     r"|PodSandbox|ContainerCreating|KubePodNotReady|KubeContainerWaiting|pods?[ _-]?(?:is |are )?(?:pending|wait)"
     r"|pending[ _-]?pods?",
     re.IGNORECASE,
 )
+# Many alerts name some address or subnet: it must also be said that addresses are few.
+_ADDRESSES = re.compile(r"(?i:ips?[ _-]?address|subnet|\bips\b|_ips?\b)|(?<![A-Z])(?:IP|ENI)s?(?![a-z])")
+_FEW = re.compile(
+    r"(?i:exhaust|free|avail|\bleft\b|empty|short|r[au]n(?:ning)? out|remain|capacity|alloc|assign|usage|utili[sz]|pool"
+    r"|wait|pending|\black|insufficient|\bno\b|(?:\b|_)(?:used|full|low)\b)|(?:Used|Full|Low)(?![a-z])|No[A-Z]"
+)
+_OTHER_ALERT = re.compile(r"cpu|memory|filesystem|disk|volume|gpu|throttl|certificate", re.IGNORECASE)
 _TEXT_LINE = re.compile(r"^[ \t]*-[ \t]*([A-Za-z_][\w.@-]{0,100})[ \t]*=[ \t]*(\S.{0,1000}?)[ \t]*$", re.MULTILINE)
 # Pods of exporters: an alert on their metrics names them, not the pod that waits.
 _EXPORTERS = ("aws-node-", "kube-state-metrics", "cni-metrics-helper", "prometheus-")
@@ -258,7 +264,7 @@ def signal_of_alert(
         return dropped(DropReason.NOT_IN_ALARM)
     labels = {**common, **mapping_at(alert, "labels")}
     texts = [text for text in (*labels.values(), *mapping_at(alert, "annotations").values()) if isinstance(text, str)]
-    if not any(_ALERT.search(text[:2_000]) for text in texts):
+    if not _alert_concerns_addresses(text_at(labels, "alertname") or "", [text[:2_000] for text in texts]):
         return dropped(DropReason.FOREIGN_NAMESPACE)
     began = time_of(at(alert, "startsAt"))
     namespace, pod = text_at(labels, "namespace"), text_at(labels, "pod")
@@ -274,6 +280,15 @@ def signal_of_alert(
         identity=text_at(alert, "fingerprint"),
         excerpt=": ".join(filter(None, (text_at(labels, "alertname"), _summary(alert)))),
     )
+
+
+def _alert_concerns_addresses(name: str, texts: list[str]) -> bool:
+    """`texts`: labels and annotations. An alert about CPU, memory, ... is about that, whatever pod it names."""
+    return _speaks_of_addresses(name) or (not _OTHER_ALERT.search(name) and any(map(_speaks_of_addresses, texts)))
+
+
+def _speaks_of_addresses(text: str) -> bool:
+    return bool(_ALERT.search(text) or (_ADDRESSES.search(text) and _FEW.search(text)))
 
 
 def _summary(alert: object) -> str | None:

@@ -58,6 +58,11 @@ _CLUSTER_TAGS = frozenset(
 _CLUSTER_TAG_PREFIXES = ("kubernetes.io/cluster/", "cni.networking.k8s.aws/cluster/")
 
 
+def is_call(document: Mapping[str, object]) -> bool:
+    """Whether `document` is a record of CloudTrail."""
+    return "eventName" in document and "eventSource" in document
+
+
 def signal_of_call(record: Mapping[str, object], identity: str | None, received_at: datetime) -> ParsedRecord:
     """The signal of an API call that was refused for addresses, as CloudTrail records it.
 

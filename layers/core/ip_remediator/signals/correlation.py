@@ -123,7 +123,8 @@ def _evidence(signals: Iterable[Signal], start: datetime, end: datetime) -> int:
     """The weak evidence between two times: pods, pods that keep failing, nodes of which no pod is known, an alarm.
 
     Alarms are one piece together, because those of one cluster look at the same pods. So is a pod, whether exporter,
-    log or sweep saw it; but one that fails for longer than a hiccup lasts counts twice.
+    log or sweep saw it; but one that fails for longer than a hiccup lasts counts twice. What names neither pod nor node
+    (a program that quotes an event) may be about any that is named: it counts where none is.
     """
     within = [signal for signal in signals if start <= signal.last_seen <= end]
     pods = _times_of_pods(within, start)
@@ -131,7 +132,8 @@ def _evidence(signals: Iterable[Signal], start: datetime, end: datetime) -> int:
     alarms = any(signal.source is Source.ALARM for signal in within)
     others = [signal for signal in within if signal.source is not Source.ALARM and not signal.pod]
     nodes = {signal.node for signal in others} - {signal.node for signal in within if signal.pod}
-    return len(pods) + persistent + len(nodes) + alarms
+    unnamed = nodes == {None} and not pods
+    return len(pods) + persistent + len(nodes - {None}) + unnamed + alarms
 
 
 def _times_of_pods(signals: Iterable[Signal], start: datetime) -> dict[str, list[datetime]]:

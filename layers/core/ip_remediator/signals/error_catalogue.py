@@ -26,6 +26,8 @@ _SANDBOX = (
     "network for sandbox",
     "sandbox container",
     "networkplugin cni",
+    "to network aws-cni/",
+    "to cni network",
     "failed (add)",
 )
 

@@ -175,7 +175,7 @@ class _Reader:
         self, document: Mapping[str, object], envelope: Envelope
     ) -> Iterable[ParsedRecord] | None:
         """What CloudTrail, Auto Scaling, AWS Health and EKS say."""
-        if "eventName" in document and "eventSource" in document:
+        if aws_events.is_call(document):
             return [aws_events.signal_of_call(document, envelope.identity, self._received_at)]
         if "AutoScalingGroupName" in document and "StatusMessage" in document:
             return [aws_events.signal_of_launch(document, envelope.identity, self._received_at)]

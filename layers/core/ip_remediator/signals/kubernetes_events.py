@@ -22,6 +22,7 @@ from ip_remediator.signals.unwrap import cluster_in
 # What marks a Kubernetes Event in this project's layout for kubernetes-event-exporter (docs/signals.md).
 LAYOUT = "eks-ip-remediator/v1"
 ZONE_LABEL = "topology.kubernetes.io/zone"
+_ZONE_LABEL_WITHOUT_DOTS = ZONE_LABEL.replace(".", "_")
 _Proof = tuple[Cause, Strength]
 
 # Reasons that carry proof. The value is proven by the reason alone; None: the message decides.
@@ -117,7 +118,8 @@ def _of_api(document: Mapping[str, object], about: Mapping[str, object], reason:
         namespace=first_text(about, "namespace"),
         name=first_text(about, "name"),
         node=_node_of(document, about),
-        zone=first_text(about.get("labels"), ZONE_LABEL),
+        # kubernetes-event-exporter's deDot writes labels without dots.
+        zone=first_text(about.get("labels"), ZONE_LABEL, _ZONE_LABEL_WITHOUT_DOTS),
         # Shippers put it beside the event's own fields, under the names that envelopes have, too.
         cluster=first_text(document, "clusterName") or cluster_in(document),
         # A repeat is folded into the same object (its count grows): no new observation of another pod.

@@ -72,17 +72,30 @@ _CONTAINER = re.compile(r"containers\.([a-z0-9.-]{1,253})_([a-z0-9-]{1,63})_([a-
 _NODE = re.compile(r"^([a-z0-9.-]{1,253}?)(?:-(?:application|dataplane)\.|\.host\.)")
 _UNIT = re.compile(r"systemd\.([a-z0-9-]{1,100})(?:\.service|$)")
 _VENDED = re.compile(r"^/aws/vendedlogs/eks/cluster/([A-Z_]+)/")
+# API server, audit, authenticator, scheduler, controller manager; EKS delivers no log of the vpc-resource-controller.
+_CONTROL_PLANE = re.compile(r"^/aws/eks/[^/]+/cluster$")
 _INSTANCE = re.compile(r"^i-[0-9a-f]{8,17}$")
 
-_CNI_PROGRAMS = ("aws-node", "aws-vpc-cni", "ipamd", "aws-k8s-agent", "vpc-resource-controller", "eks-ipam")
+# Whole names: aws-node-termination-handler, say, is another program, with limits and rights of its own.
+_CNI_PROGRAMS = frozenset(
+    {
+        "aws-node",
+        "aws-vpc-cni",
+        "aws-vpc-cni-init",
+        "aws-k8s-agent",
+        "ipamd",
+        "vpc-resource-controller",
+        "eks-vpc-resource-controller",
+    }
+)
 _RUNTIME_PROGRAMS = frozenset({"kubelet", "containerd", "dockerd", "docker", "crio", "cri-o"})
 
 
 @lru_cache(maxsize=1024)
 def speaker_of(program: str) -> Speaker:
     """Whose words a program's are, by the name of its container, unit or process."""
-    name = program.removesuffix(".service").rpartition("/")[2]
-    if name.startswith(_CNI_PROGRAMS):
+    name = program.removesuffix(".service").removeprefix("snap.").rpartition("/")[2]
+    if name in _CNI_PROGRAMS:
         return Speaker.CNI
     # Ubuntu's snap is called kubelet-eks, its service kubelet-eks.daemon.
     return Speaker.RUNTIME if name.partition("-eks")[0] in _RUNTIME_PROGRAMS else Speaker.OTHER
@@ -98,6 +111,8 @@ def origin_of(group: str, stream: str, groups: LogGroups) -> Origin:
         # Nodes of EKS Auto Mode are called after their instance.
         node = stream if _INSTANCE.match(stream) else None
         return Origin(cluster, node, Speaker.CNI if ipam else Speaker.OTHER)
+    if _CONTROL_PLANE.match(group):
+        return Origin(cluster, None, Speaker.OTHER)
     named = _NODE.match(stream)
     return Origin(cluster, named.group(1) if named else None, _speaker_of_stream(stream))
 

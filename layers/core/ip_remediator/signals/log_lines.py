@@ -189,10 +189,21 @@ _POD_FORMS = (
         re.compile(r'"pod": ?\{"name": ?"([a-z0-9.-]{1,253})", ?"namespace": ?"([a-z0-9.-]{1,253})"'),
         True,
     ),
+    ('"pod":', re.compile(r'"pod": ?"([a-z0-9.-]{1,253})/([a-z0-9.-]{1,253})"'), False),
     (
         ", namespace ",  # the CNI plugin's log
         re.compile(r"\bpod ([a-z0-9.-]{1,253}), namespace ([a-z0-9.-]{1,253})\b"),
         True,
+    ),
+    (
+        'ObjectReference{Kind:"Pod"',  # events in older klog
+        re.compile(r'Kind:"Pod", Namespace:"([a-z0-9.-]{1,253})", Name:"([a-z0-9.-]{1,253})"'),
+        False,
+    ),
+    (
+        "Error adding ",  # dockershim and CRI-O
+        re.compile(r"Error adding (?:pod )?([a-z0-9.-]{1,253})_([a-z0-9.-]{1,253})(?:/\w{1,64})? to (?:CNI )?network"),
+        False,
     ),
     (
         "set up pod ",  # dockershim
@@ -263,7 +274,7 @@ def signal_of(
     if judged.reason:
         return dropped(judged.reason)
     own_node = line.speaker is not Speaker.OTHER
-    names_pod = "pod" in lowered and (own_node or about_sandbox(lowered))
+    names_pod = ("pod" in lowered or "error adding" in lowered) and (own_node or about_sandbox(lowered))
     launcher = not own_node and any(map(line.words.__contains__, LAUNCHERS))
     return build(
         source=Source.LOGS,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
 
-from ip_remediator.signals import log_lines
+from ip_remediator.signals import aws_events, log_lines
 from ip_remediator.signals.documents import at, first_text, text_at, time_of
 from ip_remediator.signals.kubernetes_events import KubernetesEvent, event_in
 from ip_remediator.signals.kubernetes_events import signal_of as signal_of_event
@@ -68,6 +68,8 @@ def parse_line(event: object, origin: Origin, received_at: datetime, cluster: st
     if log_lines.may_hold_event(raw) and (exported := exported_event(record or json_in(raw), origin.cluster)):
         exported_one, envelope = exported
         return signal_of_event(exported_one, cluster=envelope.cluster or cluster, received_at=received_at)
+    if isinstance(record, dict) and aws_events.is_call(record):
+        return aws_events.signal_of_call(record, first_text(event, "id"), received_at)
     return log_lines.signal_of(
         log_lines.line_of(raw, record, origin),
         # What a program writes may name a cluster of its own: the group knows better.

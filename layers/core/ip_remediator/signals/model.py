@@ -196,11 +196,11 @@ def _span(signals: Sequence[Signal]) -> Signal:
 
 
 def cluster_name(value: object) -> str | None:
-    """`value` where it is a name that EKS allows for a cluster; also the name in a cluster's ARN."""
+    """`value` where it is a name that EKS allows for a cluster; also the name in an ARN of an EKS cluster."""
     if not isinstance(value, str):
         return None
     if value.startswith("arn:"):
-        _, _, value = value.partition(":cluster/")
+        _, _, value = value.partition(":cluster/") if ":eks:" in value else ("", "", "")
     return value if _matches_cluster(value) else None
 
 

@@ -127,7 +127,15 @@ def json_in(text: str) -> object:
 
 # Of JSON; of "{", "[" and gzip's first bytes in base64.
 _FIRST_SIGNS = frozenset("{[ \n\teWH")
-_CLUSTER_KEYS = ("clusterName", "cluster_name", "cluster", "ClusterName", "k8s.cluster.name", "kube_cluster_name")
+_CLUSTER_KEYS = (
+    "clusterName",
+    "cluster_name",
+    "cluster",
+    "ClusterName",
+    "k8s.cluster.name",
+    "kube_cluster_name",
+    "resource_arn",  # logs that AWS delivers for EKS Auto Mode
+)
 
 
 def plain_value(value: object, depth: int = MAX_DEPTH) -> object:

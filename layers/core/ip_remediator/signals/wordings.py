@@ -42,6 +42,8 @@ WORDINGS: Final[tuple[Wording, ...]] = (
             "subnet does not have enough free addresses",
             "not enough free addresses in subnet",
             "not enough free addresses in the subnet",
+            # Karpenter (pkg/errors of karpenter-provider-aws) in the conditions and events of a NodeClaim
+            "not enough free ip addresses to launch an instance",
             "have enough available ip addresses for new nodes",
             "have enough available ip addresses for amazon eks",
         ),
@@ -85,9 +87,10 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         "NetworkInterfaceLimitExceeded: The maximum number of network interfaces has been reached",
         _code("NetworkInterfaceLimitExceeded"),
     ),
-    # ipamd says this at DEBUG, the level it has by default, when its store was behind; healthy nodes do.
+    # ipamd says this at DEBUG, the level it has by default, when its store was behind; healthy nodes do. CloudTrail has
+    # the same call with "Client." before the code.
     Wording(
-        ("returned privateipaddresslimitexceeded",),
+        ("returned privateipaddresslimitexceeded", "client.privateipaddresslimitexceeded"),
         Cause.NODE_LIMIT,
         _WEAK,
         _POD_NETWORK,
