@@ -205,17 +205,26 @@ def test_given_the_exporters_role_when_it_writes_events_of_another_source_then_a
 
 
 @pytest.mark.parametrize(
-    ("service", "allowed"), [("eks.amazonaws.com", True), ("", True), ("lambda.amazonaws.com", False)]
+    ("suffix", "service", "allowed"),
+    [
+        ("amazonaws.com", "eks.amazonaws.com", True),
+        ("amazonaws.com", "", True),
+        ("amazonaws.com", "lambda.amazonaws.com", False),
+        ("amazonaws.com", "eks.amazonaws.com.cn", False),
+        ("amazonaws.com.cn", "eks.amazonaws.com", True),
+        ("amazonaws.com.cn", "eks.amazonaws.com.cn", True),
+    ],
 )
 def test_given_an_add_ons_role_when_it_is_named_again_then_it_may_be_passed_to_eks_and_nobody_else(
-    aws: LocalAws, make: Maker, values: dict[str, str], service: str, allowed: bool
+    aws: LocalAws, make: Maker, values: dict[str, str], suffix: str, service: str, allowed: bool
 ) -> None:
-    """Which service an UpdateAddon passes the role to, EKS does not document: it may leave the key out."""
+    """Which service an UpdateAddon passes the role to, EKS does not document: it may leave the key out. In China a
+    service may have either name (terraform-aws-eks #3422, of EC2)."""
     cluster, role = unique("prod-shop"), make.role()
     eks = aws.client("eks")
     eks.create_cluster(name=cluster, roleArn=role, resourcesVpcConfig={"subnetIds": []})
     eks.create_addon(clusterName=cluster, addonName="vpc-cni")
-    given = {**values, "AddonRoleNames": "role-*"}
+    given = {**values, "AddonRoleNames": "role-*", "AWS::URLSuffix": suffix}
     granted = aws.client("eks", **make.session(*statements("ClusterFunction", **given)))
     with aws.settings(addon_passed_to_service=service):
         code = code_of(

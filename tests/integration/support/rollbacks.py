@@ -138,7 +138,11 @@ def switch_custom_networking_on(cluster: Patient) -> None:
         cluster.api.create(ENICONFIGS, manifest)
     if cluster.seeded.scenario.managed_addon:
         values = json.dumps({"env": CUSTOM_NETWORKING})
-        cluster.lab.aws("eks").update_addon(clusterName=cluster.name, addonName="vpc-cni", configurationValues=values)
+        eks = cluster.lab.aws("eks")
+        eks.update_addon(clusterName=cluster.name, addonName="vpc-cni", configurationValues=values)
+        # aws-node may be rolled out before: a dump would say UPDATING.
+        addon = {"clusterName": cluster.name, "addonName": "vpc-cni"}
+        eks.get_waiter("addon_active").wait(**addon, WaiterConfig={"Delay": 1})
     else:
         env = [{"name": name, "value": value} for name, value in CUSTOM_NETWORKING.items()]
         containers = [{"name": "aws-node", "env": env}]

@@ -137,8 +137,8 @@ def _condition(condition: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        return f"${{{value['Ref']}}}"
-    return ",".join(_listed(value))
+        return str(value["Fn::Sub"]) if "Fn::Sub" in value else f"${{{value['Ref']}}}"
+    return ",".join(_value(item) if isinstance(item, dict) else item for item in _listed(value))
 
 
 def _translated(template: dict[str, Any]) -> dict[str, Any]:
