@@ -23,7 +23,8 @@ def check_authentication(described: dict[str, Any]) -> None:
     if mode not in _MODES:
         name = described["name"]
         raise CommandError(
-            f"cluster {name} has authenticationMode {mode}, which knows no access entries (this cannot be taken back): "
+            f"cluster {name} has authenticationMode {mode}, which does not support access entries. This enables "
+            "them, and can't be undone: "
             f"run `aws eks update-cluster-config --name {name} --access-config authenticationMode=API_AND_CONFIG_MAP`"
         )
 
@@ -32,10 +33,10 @@ def endpoint_warnings(described: dict[str, Any]) -> list[str]:
     """What keeps functions without a VPC of their own from reaching the cluster's API."""
     network = described.get("resourcesVpcConfig") or {}
     if network.get("endpointPublicAccess") is False:
-        return ["the endpoint is private only: the functions reach it only from subnets of yours (KubernetesSubnetIds)"]
+        return ["the endpoint is private only: the functions reach it only from your own subnets (KubernetesSubnetIds)"]
     sources = network.get("publicAccessCidrs") or []
     if sources and "0.0.0.0/0" not in sources:
-        return [f"the endpoint admits only {', '.join(sources)}: Lambda's addresses are not among them"]
+        return [f"the endpoint accepts only {', '.join(sources)}: Lambda's addresses are not among them"]
     return []
 
 
@@ -63,7 +64,7 @@ class AccessEntries:
             return f"unchanged  access entry {arn} -> {group}"
         if not self._ours(present):
             raise CommandError(
-                f"access entry {arn} exists without the group {group}, and was not made by this command: add the "
+                f"access entry {arn} exists without the group {group}, and was not created by this command: add the "
                 "group to it with `aws eks update-access-entry`, or delete it"
             )
         if not self._dry_run:
@@ -82,7 +83,9 @@ class AccessEntries:
         if present is None:
             return f"absent     access entry {arn}"
         if not self._ours(present):
-            return f"kept       access entry {arn}: not made by this command (delete its CloudFormation stack, if any)"
+            return (
+                f"kept       access entry {arn}: not created by this command (delete its CloudFormation stack, if any)"
+            )
         if not self._dry_run:
             with aws_call("DeleteAccessEntry"):
                 self._eks.delete_access_entry(clusterName=self._cluster, principalArn=arn)

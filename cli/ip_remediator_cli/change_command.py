@@ -49,7 +49,10 @@ class ChangeCommand:
         execution = Execution(sfn, start_once(sfn, deployment.output(self.machine), name, document))
         print(f"execution {execution.arn}", flush=True)
         if not arguments.yes:
-            print(f"to be confirmed in Slack, with the numbers of {self.numbers}; --yes confirms it here", flush=True)
+            print(
+                f"waiting for confirmation in Slack, with the numbers of {self.numbers}; --yes confirms it here",
+                flush=True,
+            )
         if not arguments.wait:
             print(f"follow it in Slack, or: ip-remediator status {incident.id}")
             return None

@@ -41,7 +41,7 @@ def write_text(file: Path, text: str, option: str) -> None:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise BadInput(
-            f"{option}: {file} cannot be written: {error.strerror}; name a file in a folder of yours"
+            f"{option}: {file} cannot be written: {error.strerror}; name a file in one of your folders"
         ) from error
 
 

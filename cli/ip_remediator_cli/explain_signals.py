@@ -14,7 +14,7 @@ _DROPS = {
     DropReason.UNKNOWN_SHAPE: "an EventBridge event of another shape; docs/signals.md has the shapes that are read",
     DropReason.NOT_IN_ALARM: "the alarm is not in ALARM; it counts when it goes off",
     DropReason.NO_METRIC: "an alarm without metrics; write eks-ip-remediator:cluster=CLUSTER into its description",
-    DropReason.FOREIGN_NAMESPACE: "the alarm looks at metrics that say nothing of addresses; if it should count, write "
+    DropReason.FOREIGN_NAMESPACE: "the alarm watches metrics that are not about addresses; if it should count, write "
     "eks-ip-remediator:cluster=CLUSTER into its description or name",
     DropReason.NO_CLUSTER: "it names no cluster; give --cluster, set the exporter's clusterName, or map its log "
     "group with LogGroupClusters",
@@ -23,10 +23,10 @@ _DROPS = {
     DropReason.INVALID_SIGNAL: "a signal of this project with a missing, wrong or unknown field",
     DropReason.CONTROL_MESSAGE: "a test or confirmation by AWS",
     DropReason.UNREADABLE: "no base64, gzip or JSON",
-    DropReason.TOO_LARGE: "it inflates to more than 16 MiB or 100,000 objects",
-    DropReason.UNRELATED_LINE: "the line holds none of the catalogue's words",
+    DropReason.TOO_LARGE: "it unpacks to more than 16 MiB or 100,000 objects",
+    DropReason.UNRELATED_LINE: "the line has no known wording",
     DropReason.OTHER_PROGRAM: "the words count only from the VPC CNI, or from kubelet or runtime about a sandbox",
-    DropReason.HARMLESS: "healthy, well-used nodes write this all the time, so it counts towards nothing",
+    DropReason.HARMLESS: "healthy nodes under load write this all the time, so it does not count",
 }  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def explain(outcome: ParsedRecord) -> list[str]:
         named = ", ".join(place for place in places if place)
         lines.append(f"counts for the clusters that the sweep has seen in {named}; or give --cluster")
     if outcome.cause is Cause.OTHER:
-        lines += ["counts towards nothing: nobody knows these words. To have them known, open an issue with this text:"]
+        lines += ["does not count: this wording is unknown. To have it added, open an issue with this text:"]
         lines += [f"    {line}" for line in issue_text(outcome.excerpt).splitlines()]
     elif outcome.strength is Strength.WEAK:
         lines.append("opens an incident with a second piece of evidence, or alone with WeakSignalsNeeded=1")

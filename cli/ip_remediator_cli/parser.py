@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands, made once."""
     parser = OneLineParser(
         prog="ip-remediator",
-        description="Pod IP exhaustion on Amazon EKS: look, plan, cure, undo.",
+        description="Diagnose, plan, remediate and undo pod IP exhaustion on Amazon EKS.",
         epilog=_EXIT_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -148,7 +148,7 @@ def _add_offline(commands: Commands[OneLineParser]) -> None:
     _end(snapshot, stack=False)
 
     diagnose = _command(
-        commands, "diagnose", "Say what is wrong, from a snapshot, off-line.", "diagnose --snapshot shop.json"
+        commands, "diagnose", "Say what is wrong, from a snapshot. Works offline.", "diagnose --snapshot shop.json"
     )
     _add_snapshot(diagnose)
     _end(diagnose, stack=False)
@@ -177,7 +177,9 @@ def _add_snapshot(parser: argparse.ArgumentParser) -> None:
         "--cause", action="append", default=[], help="a cause that signals proved (see `ip-remediator signals`)"
     )
     parser.add_argument(
-        "--signals", metavar="FILE", help="events, alarms or log records of the cluster: what they prove counts"
+        "--signals",
+        metavar="FILE",
+        help="events, alarms or log records of the cluster; their causes count in the diagnosis",
     )
 
 
@@ -185,7 +187,7 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
     plan = _command(
         commands,
         "plan",
-        "Say what would be done, from a snapshot, off-line.",
+        "Say what a remediation would change, from a snapshot. Works offline.",
         "plan --snapshot shop.json",
         "plan --snapshot shop.json --strategy subnet-discovery --exclude 100.100.0.0/16",
     )
@@ -196,7 +198,7 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
         action="append",
         default=[],
         metavar="CIDR",
-        help="a range to keep clear of; repeatable",
+        help="a range not to use; repeatable",
     )
     plan.add_argument(
         "--pool",
@@ -214,7 +216,9 @@ def _add_plan(commands: Commands[OneLineParser]) -> None:
     )
     plan.add_argument("--subnet-prefix", type=prefix, metavar="N", help="prefix length of each pod subnet (19)")
     plan.add_argument(
-        "--cluster-subnets", action="store_true", help="as where ClusterSubnetsOf lets the cluster's own be replaced"
+        "--cluster-subnets",
+        action="store_true",
+        help="plan as if ClusterSubnetsOf named the cluster, so that its own subnets may be replaced",
     )
     _end(plan, stack=False)
 
@@ -223,7 +227,7 @@ def _add_looking(commands: Commands[OneLineParser]) -> None:
     status = _command(
         commands,
         "status",
-        "Show an incident: its record, plan and timeline. Without options: each cluster's latest.",
+        "Show an incident: its record, plan and timeline. Without options: the latest of each cluster.",
         "status latest",
         "status shop-20260301-120000-a1b2c3 --output json",
         "status --cluster shop --watch",
@@ -265,13 +269,13 @@ def _add_doctor(commands: Commands[OneLineParser]) -> None:
     doctor = _command(
         commands,
         "doctor",
-        "Try a deployed stack, and a cluster, and say what does not work. Changes nothing.",
+        "Check a deployed stack, and a cluster, and say what does not work. Changes nothing.",
         "doctor",
         "doctor --cluster shop --output json",
     )
-    doctor.add_argument("--cluster", help="try this cluster, too")
+    doctor.add_argument("--cluster", help="check this cluster, too")
     doctor.add_argument(
-        "--slack-url", type=url, metavar="URL", help="Slack's request URL, where it is not the stack's output"
+        "--slack-url", type=url, metavar="URL", help="Slack's request URL, if it is not the one of the stack's outputs"
     )
     _add_output(doctor)
     _end(doctor)
@@ -279,17 +283,21 @@ def _add_doctor(commands: Commands[OneLineParser]) -> None:
 
 def _add_deciding(commands: Commands[OneLineParser]) -> None:
     for name, text in (
-        ("approve", "Approve the plan, rollback or replacement that an incident asks about."),
-        ("reject", "Reject it: nothing is changed."),
+        ("approve", "Approve the plan, rollback or replacement that an incident waits for."),
+        ("reject", "Reject the plan, rollback or replacement that an incident waits for. Nothing is changed."),
     ):
         parser = _command(commands, name, text, f"{name} latest", f"{name} --cluster shop --yes", module="decide")
         parser.set_defaults(approved=name == "approve", evict=False)
-        _add_incident(parser, "the incident that asks, or latest", cluster=True)
-        parser.add_argument("--plan", metavar="HASH", help="answer only if the question is about the plan of this hash")
+        _add_incident(parser, "the incident with the open question, or latest", cluster=True)
+        parser.add_argument(
+            "--plan", metavar="HASH", help="answer only if the question is about the plan with this hash"
+        )
         parser.add_argument("--yes", action="store_true", help="do not ask at the terminal")
         if name == "approve":
             parser.add_argument(
-                "--evict", action="store_true", help="of a rollback: move pods off the block; disruption budgets decide"
+                "--evict",
+                action="store_true",
+                help="for a rollback: evict pods from the block; disruption budgets decide",
             )
         _end(parser)
 
@@ -299,12 +307,12 @@ def _add_changing(commands: Commands[OneLineParser]) -> None:
     rollback = _command(
         commands,
         "rollback",
-        "Undo what an incident changed, and give its block back.",
+        "Undo what an incident changed, and release its block.",
         "rollback latest --wait",
         "rollback shop-20260301-120000-a1b2c3 --yes --evict",
     )
     _add_incident(rollback, "the incident, or latest")
-    rollback.add_argument("--evict", action="store_true", help="move pods off the block; disruption budgets decide")
+    rollback.add_argument("--evict", action="store_true", help="evict pods from the block; disruption budgets decide")
     replace = _command(
         commands,
         "replace",
@@ -313,14 +321,12 @@ def _add_changing(commands: Commands[OneLineParser]) -> None:
         "replace latest --node ip-10-0-0-4.eu-west-1.compute.internal",
     )
     _add_incident(replace, "the incident that names the nodes, or latest")
-    replace.add_argument(
-        "--node", action="append", dest="nodes", metavar="NODE", help="only this one of them; repeatable"
-    )
+    replace.add_argument("--node", action="append", dest="nodes", metavar="NODE", help="only this node; repeatable")
     for parser in (rollback, replace):
         parser.add_argument(
             "--yes", action="store_true", help="confirm it now, instead of by a click in Slack or by `approve`"
         )
-        parser.add_argument("--wait", action="store_true", help="follow it to its end")
+        parser.add_argument("--wait", action="store_true", help="wait for the end, and print the timeline")
         _end(parser)
 
 
@@ -328,7 +334,7 @@ def _add_stuck(commands: Commands[OneLineParser]) -> None:
     close = _command(
         commands,
         "close",
-        "Close an incident that no execution works on. Gives back its lock, marker and block; says what stands.",
+        "Close an incident that no execution works on: release its lock, marker and block, name what still stands.",
         "close shop-20260301-120000-a1b2c3 --reason 'the execution was stopped'",
     )
     _add_incident(close, "the incident, or latest", cluster=True)
@@ -336,7 +342,7 @@ def _add_stuck(commands: Commands[OneLineParser]) -> None:
     unlock = _command(
         commands,
         "unlock",
-        "Free a VPC's lock, or a cluster for its next incident, once its holder is proven to be dead.",
+        "Release the lock of a VPC or the marker of a cluster, if its holder no longer runs.",
         "unlock --vpc vpc-0a1b2c3d",
         "unlock --cluster shop --force",
         module="close",
@@ -346,7 +352,7 @@ def _add_stuck(commands: Commands[OneLineParser]) -> None:
         "--vpc", type=vpc_id, metavar="VPC", help="the lock of this VPC: one incident writes to it at a time"
     )
     subject.add_argument("--cluster", help="the marker of this cluster: it has one open incident at a time")
-    unlock.add_argument("--force", action="store_true", help="take it from an incident that is at work")
+    unlock.add_argument("--force", action="store_true", help="take it from an incident that still runs")
     unlock.add_argument("--yes", action="store_true", help="with --force: do not ask at the terminal")
     for parser in (close, unlock):
         _end(parser)
@@ -363,13 +369,13 @@ def _add_start(commands: Commands[OneLineParser]) -> None:
     start.add_argument("--cluster", required=True, help="name of the EKS cluster")
     start.add_argument("--mode", choices=("observe", "approve", "auto"), help="instead of the stack's DefaultMode")
     start.add_argument("--reason", help="for the incident's record")
-    start.add_argument("--block", metavar="CIDR", help="use this block, not a free one of the pools")
+    start.add_argument("--block", metavar="CIDR", help="use this block instead of a free one of the pools")
     start.add_argument("--zone", action="append", dest="zones", metavar="ZONE", help="serve only this zone; repeatable")
     start.add_argument(
         "--strategy", choices=_STRATEGIES, help="how pods get the addresses (the cluster's tag, or the stack's)"
     )
     start.add_argument("--dry-run", action="store_true", default=None, help="end with the plan, change nothing")
-    start.add_argument("--wait", action="store_true", help="follow it to its end")
+    start.add_argument("--wait", action="store_true", help="wait for the end, and print the timeline")
     _end(start)
 
 
@@ -377,10 +383,10 @@ def _add_onboarding(commands: Commands[OneLineParser]) -> None:
     onboard = _command(
         commands,
         "onboard",
-        "Give the deployed functions access to a cluster. Can be run again at any time.",
+        "Give the deployed functions access to a cluster. Safe to repeat.",
         "onboard --cluster shop --dry-run",
     )
-    offboard = _command(commands, "offboard", "Take that access away again.", "offboard --cluster shop")
+    offboard = _command(commands, "offboard", "Remove the functions' access to a cluster.", "offboard --cluster shop")
     for parser in (onboard, offboard):
         parser.add_argument("--cluster", required=True, help="name of the EKS cluster")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done, change nothing")
@@ -407,12 +413,12 @@ def _add_incident(parser: argparse.ArgumentParser, text: str, *, cluster: bool =
     """The incident, by position or by option: scripts of earlier releases use the option."""
     subject = parser.add_mutually_exclusive_group()
     subject.add_argument("id", nargs="?", metavar="INCIDENT", help=text)
-    subject.add_argument("--incident", metavar="INCIDENT", help="the same")
+    subject.add_argument("--incident", metavar="INCIDENT", help="same as INCIDENT")
     if cluster:
         subject.add_argument("--cluster", help="the latest incident of this cluster")
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--output", "-o", choices=_FORMATS, default="table", help="how it is printed (table)")
-    group.add_argument("--json", action="store_const", dest="output", const="json", help="the same as --output json")
+    group.add_argument("--output", "-o", choices=_FORMATS, default="table", help="format of the output (table)")
+    group.add_argument("--json", action="store_const", dest="output", const="json", help="same as --output json")

@@ -67,7 +67,7 @@ class Rbac:
         if present is None:
             return f"absent     {name}"
         if (present["metadata"].get("labels") or {}).get(_MANAGED_BY) != _PROJECT:
-            return f"kept       {name}: it does not bear the label {_MANAGED_BY}={_PROJECT}"
+            return f"kept       {name}: it does not have the label {_MANAGED_BY}={_PROJECT}"
         if not self._dry_run:
             self._api.delete(path)
         return f"deleted    {name}"

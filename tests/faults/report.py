@@ -48,7 +48,7 @@ forked for each fault, once, and from that call on for as long as the run lasts.
 | killed | it takes effect, and the function is killed before it has the answer |
 
 The set-ups are a new CIDR, an extension of custom networking that is on, subnet discovery, subnets that the operator
-keeps for pods, and ENIs that the CNI left behind.
+keeps for pods, and leaked ENIs.
 
 After each case these are read from outside: the execution has ended; no lock, marker or cordon is held; no ENIConfig
 points at a subnet which is gone; no subnet is unrecorded or untagged; no reservations overlap; others' variables of

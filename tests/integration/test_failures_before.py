@@ -75,7 +75,7 @@ def assert_undone(lab: Lab, sick: Patient, before: dict[str, Any], ended: Ended,
     assert incident.failure.outstanding == "nothing that was made is left"
     assert sick.world() == before
     assert lab.changes(incident.id) == []
-    message = lab.message_saying(incident.id, "failed, everything made was removed", ended.error)
+    message = lab.message_saying(incident.id, "failed, all changes were undone", ended.error)
     assert lab.buttons(message) == ["run_again"]
 
 

@@ -54,7 +54,7 @@ def test_given_a_cluster_that_goes_away_after_the_approval_when_undone_then_the_
         assert "undo failed" not in incident.failure.message
         assert vpc_of(doomed) == before
         assert lab.changes(incident.id) == []
-        lab.message_saying(incident.id, "failed, everything made was removed", error, words)
+        lab.message_saying(incident.id, "failed, all changes were undone", error, words)
 
 
 def vpc_of(cluster: Patient) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_given_others_use_up_the_quota_of_cidrs_before_ours_then_nothing_is_left
         assert vpc_of(cluster)["cidrs"] == theirs
         assert (vpc_of(cluster)["lock"], lab.changes(incident)) == (None, [])
         assert lab.ledger.reservation_of(incident) is None
-        lab.message_saying(incident, "failed, everything made was removed", "CidrLimitExceeded")
+        lab.message_saying(incident, "failed, all changes were undone", "CidrLimitExceeded")
 
         again, next_one = lab.remediate(cluster.name)
 

@@ -117,7 +117,7 @@ def test_given_a_plan_when_the_world_changes_before_the_click_then_people_are_as
         second = question(lab, execution, after=first.approval.id if first.approval else "")
         assert second.plan is not None
         assert second.approval is not None
-        assert "the world changed" in second.approval.why
+        assert "the facts changed" in second.approval.why
         assert (first.plan.source, second.plan.source) == ("new-cidr", "existing-cidr")
         answer(lab, second, "reject")
         lab.end_of(execution)
@@ -142,7 +142,7 @@ def test_given_a_world_that_changes_after_each_approval_when_approved_three_time
     incident = lab.incident_of(execution)
     assert (ended.status, incident.outcome) == ("SUCCEEDED", Outcome.OBSERVED)
     assert len(lab.task_tokens(incident.id)) == 3
-    message = lab.message_saying(incident.id, "the world changed after each of 3 approvals: nothing is changed")
+    message = lab.message_saying(incident.id, "the plan changed after each of 3 approvals: nothing is changed")
     assert lab.buttons(message) == ["run_again"]
     assert lab.ledger.reservation_of(incident.id) is None
     assert own_world(sick) == world

@@ -102,4 +102,4 @@ def test_given_lowered_targets_whose_rollout_cannot_be_seen_then_they_are_given_
         assert incident.failure.step == "Watch the rollout of aws-node"
         assert settings(cluster) == before
         assert lab.changes(incident.id) == []
-        lab.message_saying(incident.id, "failed, everything made was removed")
+        lab.message_saying(incident.id, "failed, all changes were undone")

@@ -55,7 +55,7 @@ class ClusterDoctor:
         try:
             check_authentication(self._open.described)
         except CommandError as error:
-            return Finding.broken("it takes no access entries", str(error))
+            return Finding.broken("it does not support access entries", str(error))
         version = self._open.described.get("version")
         return Finding.ok(f"{self.name}, Kubernetes {version}, status {self._open.described.get('status')}")
 
@@ -67,7 +67,7 @@ class ClusterDoctor:
                 f"no access entry with its group for {', '.join(missing)}",
                 f"ip-remediator onboard --cluster {self.name}",
             )
-        return Finding.ok("the four roles have theirs")
+        return Finding.ok("the four roles have their access entries")
 
     def _rbac(self) -> Finding:
         """Every right that the manifests of onboarding grant, asked of the API server for the group that gets it."""
@@ -79,7 +79,7 @@ class ClusterDoctor:
         ]
         if lacking:
             return Finding.broken(some_of(lacking), f"ip-remediator onboard --cluster {self.name}")
-        return Finding.ok("readers and writers have all the rights of onboarding/rbac.yaml")
+        return Finding.ok("readers and writers have all permissions of onboarding/rbac.yaml")
 
     def _allowed(self, group: str, attributes: dict[str, str]) -> bool:
         body = {
@@ -108,7 +108,7 @@ class ClusterDoctor:
     def _facts(self) -> Finding:
         unread = self._snapshot.unread
         if unread:
-            return Finding.doubtful(f"not read with your rights: {'; '.join(unread)}")
+            return Finding.doubtful(f"not read with your permissions: {'; '.join(unread)}")
         nodes, subnets = len(self._snapshot.nodes), len(self._snapshot.subnets)
         return Finding.ok(f"{nodes} nodes and {subnets} subnets read, quotas read: {self._snapshot.quotas.applied}")
 

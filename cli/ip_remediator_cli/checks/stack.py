@@ -62,7 +62,7 @@ class StackDoctor:
         for name in _MACHINES:
             with aws_call("DescribeStateMachine"):
                 sfn.describe_state_machine(stateMachineArn=self.deployment.output(name))
-        return Finding.ok("the three state machines are there")
+        return Finding.ok("the three state machines exist")
 
     def _signals(self) -> Finding:
         """Sends a signal that is counted and dropped, and waits until the queue is empty again."""
@@ -73,7 +73,8 @@ class StackDoctor:
                 sqs.send_message(QueueUrl=url, MessageBody=json.dumps(_TEST_SIGNAL))
         except PermissionDenied:
             return Finding.unknown(
-                "you may not send a test signal", "needs sqs:SendMessage on the queue of signals, for this check only"
+                "you are not allowed to send a test signal",
+                "needs sqs:SendMessage on the queue of signals, for this check only",
             )
         deadline = time.monotonic() + _SIGNAL_SECONDS
         while self._depth("SignalsQueueUrl"):
@@ -109,8 +110,8 @@ class StackDoctor:
             return Finding.unknown("the answer of AWS has no time")
         apart = abs((utc_now() - parsedate_to_datetime(date)).total_seconds())
         if apart > _CLOCK_SECONDS:
-            return Finding.doubtful(f"this machine is {apart:.0f} s apart from AWS", "set its clock")
-        return Finding.ok(f"{apart:.0f} s apart from AWS")
+            return Finding.doubtful(f"this machine's clock differs from AWS by {apart:.0f} s", "set its clock")
+        return Finding.ok(f"the difference to AWS is {apart:.0f} s")
 
     @cached_property
     def _slack(self) -> tuple[SlackSecret, str]:

@@ -48,7 +48,9 @@ def _unlock(arguments: Namespace) -> int:
         actions.unlock_vpc(vpc, holder)
     else:
         actions.unlock_cluster(cluster, holder)
-    print(f"{lock} is free now; what the incident made, and how it ends: ip-remediator close {holder.incident}")
+    print(
+        f"{lock} is free now; to close the incident, and to see what it created: ip-remediator close {holder.incident}"
+    )
     return OK
 
 
@@ -58,7 +60,7 @@ def _check_forced(arguments: Namespace, lock: str, holder: Holder) -> None:
             f"{lock} stays: incident {holder.incident} is at work ({holder.works}); wait for its end, stop its "
             "execution, or take it with --force"
         )
-    print("whoever works under it stops before its next change, and what it has made stays")
+    print("the incident that holds it stops before its next change, and what it has created stays")
     if not (arguments.yes or confirmed(f"take {lock} away from {holder.incident}?")):
         raise BadInput(f"{lock} stays: nobody confirmed")
 

@@ -42,7 +42,7 @@ def next_steps(cluster: str, deployment: Deployment) -> list[str]:
     function = deployment.output("IngestFunctionArn")
     return [
         f"try it: ip-remediator start --cluster {cluster} --mode observe --wait",
-        f"signals: the sweep looks at {cluster} every few minutes; to hear of its pods within seconds, choose sources",
+        f"signals: the sweep checks {cluster} every few minutes; for signals within seconds, choose sources",
         "  (onboarding/README.md#signals), such as alarms and logs of Container Insights. Leave out",
         "  AccessEntries=no where this template made the access entries, or it deletes them:",
         f"  aws cloudformation deploy --stack-name {stack} --template-file onboarding/cluster.yaml \\",

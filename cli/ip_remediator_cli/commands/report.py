@@ -27,14 +27,14 @@ from ip_remediator_cli.records import choose_incident
 from ip_remediator_cli.tables import in_words, who
 
 _UNDO = {
-    ChangeKind.VPC_CIDR: "disassociated from the VPC, once no subnet lies in it",
+    ChangeKind.VPC_CIDR: "disassociated from the VPC, once no subnet is left in it",
     ChangeKind.SUBNET: "deleted, once no ENI is in it",
-    ChangeKind.SUBNET_TAGS: "its tags become as they were before",
+    ChangeKind.SUBNET_TAGS: "its former tags are restored",
     ChangeKind.CRD: "deleted, if no ENIConfig of others needs it",
-    ChangeKind.ENICONFIG: "becomes as it was before, or is deleted if it was not there",
-    ChangeKind.CNI: "the variables become as they were before",
-    ChangeKind.RECLAIMED_WARM: "the warm targets become as they were before",
-    ChangeKind.WARM_TARGETS: "the warm targets become as they were before",
+    ChangeKind.ENICONFIG: "restored as it was before, or deleted if it did not exist",
+    ChangeKind.CNI: "the former values of the variables are restored",
+    ChangeKind.RECLAIMED_WARM: "the former warm targets are restored",
+    ChangeKind.WARM_TARGETS: "the former warm targets are restored",
     ChangeKind.CORDON: "the node is uncordoned",
 }
 

@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
     print(f"execution {execution.arn}", flush=True)
     incident = _opened(execution, records, arguments.cluster)
     if incident is None:
-        print(f"not opened yet; ask later: ip-remediator status --cluster {arguments.cluster}")
+        print(f"not opened yet; look again later: ip-remediator status --cluster {arguments.cluster}")
         return OK
     print(f"incident  {incident}", flush=True)
     if not arguments.wait:

@@ -49,7 +49,7 @@ def test_a_request_that_names_no_channel_counts_only_where_any_does():
 def test_a_group_that_cannot_be_resolved_refuses_and_says_why():
     reply = refusal(users=f"{BROKEN_GROUP}, {OTHER_GROUP}")
 
-    assert reply == f"Whether you may decide could not be checked, so nothing was changed: {BROKEN_GROUP}: ratelimited."
+    assert reply == f"We could not check whether you may decide, so nothing was changed: {BROKEN_GROUP}: ratelimited."
 
 
 def test_a_group_that_cannot_be_resolved_does_not_keep_out_who_may_decide_without_it():

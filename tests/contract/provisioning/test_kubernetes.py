@@ -162,7 +162,7 @@ def test_given_an_eniconfig_of_others_then_it_is_not_deleted(
     kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("foreign", "subnet-foreign"))
     changes.create_eni_config(eni_config_manifest("zone-a", "subnet-1"), "another-incident")
     for name in ("foreign", "zone-a"):
-        with pytest.raises(RequestRefused, match=f"ENIConfig {name} does not bear the label of incident {crd}"):
+        with pytest.raises(RequestRefused, match=f"ENIConfig {name} does not have the label of incident {crd}"):
             changes.delete_eni_config(name, crd, OURS)
         assert changes.eni_config(name)
 

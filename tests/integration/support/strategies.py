@@ -15,7 +15,7 @@ from tests.integration.support.rollbacks import SPEED, dump, roll_back
 
 DISCOVERY = "kubernetes.io/role/cni"
 POD_SUBNET = "eks-ip-remediator:pod-subnet"
-# Room for the ENIs that the CNI left behind: a new ENI of a t3.medium takes six addresses at once.
+# Room for the leaked ENIs: a new ENI of a t3.medium takes six addresses at once.
 ROOMY = Scenario(zones=(Zone(ZONES[0], "10.0.0.0/27"), Zone(ZONES[1], "10.0.1.0/27")))
 LEAKED = 8
 
@@ -87,4 +87,4 @@ def assert_undone(lab: Lab, cluster: Patient, before: dict[str, Any], ended: End
     assert incident.failure.outstanding == "nothing that was made is left"
     assert dump(cluster) == before
     assert lab.changes(incident.id) == []
-    assert lab.buttons(lab.message_saying(incident.id, "failed, everything made was removed")) == ["run_again"]
+    assert lab.buttons(lab.message_saying(incident.id, "failed, all changes were undone")) == ["run_again"]

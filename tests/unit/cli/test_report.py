@@ -52,7 +52,7 @@ def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and
         incident.plan.expectation,
         incident.plan.hash,
         "subnet-old",
-        "becomes as it was before",
+        "restored as it was before",
         f"ip-remediator rollback {incident.id}",
         *(pod.address for pod in incident.verification.healed),
         *(risk.id for risk in incident.plan.risks),

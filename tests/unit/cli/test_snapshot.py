@@ -37,4 +37,4 @@ def test_given_a_file_that_cannot_be_written_then_the_error_names_option_and_rem
     ran = run("snapshot", "--cluster", "shop", "--output", str(tmp_path / "nowhere" / "snapshot.json"))
     assert ran.status == 2
     assert "--output: " in ran.err
-    assert "name a file in a folder of yours" in ran.err
+    assert "name a file in one of your folders" in ran.err

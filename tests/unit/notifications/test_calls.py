@@ -103,7 +103,7 @@ def test_given_pods_that_hang_only_since_the_question_was_asked_then_that_is_a_c
     )
     record = asked().model_copy(update={"diagnosis": calm})
 
-    assert "2 pods came to wait for an address" in call_texts(record)["question Zk3-x_9 urgent"]
+    assert "2 pods started to wait for an address" in call_texts(record)["question Zk3-x_9 urgent"]
     assert list(call_texts(asked())) == ["question Zk3-x_9"], "these were known when it was asked"
 
 
@@ -138,7 +138,7 @@ def test_given_a_rollback_that_stopped_again_then_it_is_called_again() -> None:
         ),
         (approval(ApprovalState.REJECTED, decided_by="ann", decided_at=OPENED), "left as it is by ann"),
         (approval(ApprovalState.EXPIRED), "nobody answered until"),
-        (approval().model_copy(update={"id": "another"}), "a newer question took its place"),
+        (approval().model_copy(update={"id": "another"}), "a newer question replaced it"),
     ],
     ids=["approved", "rejected", "expired", "replaced"],
 )

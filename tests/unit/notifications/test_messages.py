@@ -280,7 +280,7 @@ def test_a_pending_question_says_when_it_expires_and_what_silence_means():
 
     assert "decide by 11:00 UTC · without an answer nothing changes" in shown
     assert "*If nobody answers*  by 11:00 UTC, the plan is rejected: nothing changes and `100.64.0.0/22`" in shown
-    assert "*Undo*  can be rolled back later; pods that use the new addresses then have to move" in shown
+    assert "*Undo*  can be rolled back later; pods that use the new addresses must then move" in shown
     assert buttons(record)["approve"]["text"]["text"] == "Add 100.64.0.0/22"
     assert buttons(record)["approve"]["style"] == "primary"
     assert buttons(record)["reject"]["text"]["text"] == "Leave as it is"

@@ -205,7 +205,7 @@ def test_a_rollback_tells_only_what_its_plan_had_changed():
     done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK, plan=extension)
 
     assert "ENIConfigs restored; subnets deleted; `100.64.0.0/22` is free again" in texts(render(done))
-    assert "ENIConfigs become as they were before; then subnets are deleted." in confirmation(
+    assert "ENIConfigs are restored; then subnets are deleted." in confirmation(
         question(plan=extension), "rollback_confirm"
     )
 
@@ -253,7 +253,7 @@ def test_given_only_signals_from_before_the_rollback_then_the_expectation_is_tol
     [
         (("default/nginx-8", "default/nginx-9"), False, "2 pods have no IP address since then: `default/nginx-8`"),
         (("default/nginx-8",), True, "2 pods have no IP address since then: `default/nginx-8`, `default/nginx-7`"),
-        ((), False, "every pod made since then had its IP address at 10:03 UTC"),
+        ((), False, "every pod created since then had its IP address at 10:03 UTC"),
     ],
 )
 def test_given_what_was_read_back_at_the_end_then_it_is_told_and_only_later_signals_add_to_it(

@@ -57,8 +57,8 @@ def details_text(document: Plan) -> str:
     ("document", "phrases", "absent"),
     [
         (DISCOVERY, ["`100.64.0.0/22`", "tagged `kubernetes.io/role/cni=1`", "route tables"], ["ENIConfig"]),
-        (THEIRS, ["`subnet-their` (100.64.0.0/24), which is there already"], ["CIDR", "route tables", "ENIConfig"]),
-        (NODE_GROUP, ["for node groups", "Afterwards the rest is yours to run: 2 instructions"], ["ENIConfig"]),
+        (THEIRS, ["`subnet-their` (100.64.0.0/24), which exists already"], ["CIDR", "route tables", "ENIConfig"]),
+        (NODE_GROUP, ["for node groups", "Afterwards manual steps remain: 2 instructions"], ["ENIConfig"]),
         (IPAM, ["as a secondary CIDR, out of the IPAM pool `ipam-pool-1`", "ENIConfig"], []),
         (LEAKS, ["delete eni-1, left in subnet-0aa"], ["CIDR", "route tables", "subnet `"]),
     ],
@@ -75,7 +75,7 @@ def test_given_a_plan_when_told_in_full_then_it_says_what_is_made_and_no_more(
     ("document", "noun", "restored", "deleted"),
     [
         (DISCOVERY, "CIDR `100.64.0.0/22`, 1 subnet, found by its tag", "", "subnets and CIDR"),
-        (THEIRS, "1 subnet of yours, found by its tag", "tags of your subnets", ""),
+        (THEIRS, "1 existing subnet, found by its tag", "tags of your subnets", ""),
         (NODE_GROUP, "CIDR `100.64.0.0/22`, 1 subnet for node groups", "", "subnets and CIDR"),
         (IPAM, "CIDR `100.64.0.0/22`, 1 subnet, 1 ENIConfig", "ENIConfigs", "subnets and CIDR"),
         (LEAKS, "deletion of 1 leaked ENI", "", ""),
@@ -97,7 +97,7 @@ def prepared(**changed: Any) -> Incident:
 
 def test_given_subnets_that_are_prepared_then_the_message_has_the_commands_with_their_ids() -> None:
     text = plain(prepared())
-    assert "prepared, the rest is yours to run" in text
+    assert "prepared, manual steps remain" in text
     assert "aws eks create-nodegroup --subnets 'subnet-0cc'" in text
     assert "subnet of" not in text
     assert rollback_offered(prepared())

@@ -40,6 +40,6 @@ def check(ssm: SSMClient, parameter: str, tags: Mapping[str, str]) -> None:
         The errors of `common.errors`: if the switch can't be read, nothing is written.
     """
     if parameter_on(ssm, parameter):
-        raise KillSwitchOn(f"the kill switch is on: set the SSM parameter {parameter} to off to go on")
+        raise KillSwitchOn(f"the kill switch is on: set the SSM parameter {parameter}to off to continue")
     if switched_on(tags):
-        raise KillSwitchOn(f"the kill switch of this cluster is on: set its tag {KILL_SWITCH} to off to go on")
+        raise KillSwitchOn(f"the kill switch of this cluster is on: set its tag {KILL_SWITCH}to off to continue")

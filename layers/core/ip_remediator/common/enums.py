@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an incident ended. `undone`: it failed before the CNI was switched and everything made was removed.
+    """How an incident ended. `undone`: it failed before the CNI was switched, and all changes were undone.
     `prepared`: everything that could be made exists, and people must run the rest."""
 
     HEALED = "healed"

@@ -122,7 +122,9 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement,
     if needed.source in ("new-cidr", "ipam-pool"):
         others[:0] = unallocated_space.offers(snapshot, diagnosis)
     if owner and discovery_refusal(snapshot) is None:
-        others.insert(0, "strategy subnet-discovery, which writes nothing to the cluster and so needs no hand of yours")
+        others.insert(
+            0, "strategy subnet-discovery, which writes nothing to the cluster, so nothing is left to do by hand"
+        )
     elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
         condition = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
         others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{condition}{_spared(diagnosis)}")

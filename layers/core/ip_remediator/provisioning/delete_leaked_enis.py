@@ -1,4 +1,4 @@
-"""The cheapest cure: ENIs that the VPC CNI left behind hold addresses that nobody uses."""
+"""Deletes ENIs that the VPC CNI leaked: they hold addresses that no pod uses."""
 
 from __future__ import annotations
 

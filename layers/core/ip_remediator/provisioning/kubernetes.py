@@ -118,7 +118,7 @@ class KubeChanges:
         if present is None:
             return
         if not bears_label(present, incident):
-            raise RequestRefused(f"ENIConfig {name} does not bear the label of incident {incident}: it is not deleted")
+            raise RequestRefused(f"ENIConfig {name} does not have the label of incident {incident}: it is not deleted")
         if present.get("spec", {}).get("subnet") not in ours:
             raise RequestRefused(f"{_changed_by(present)}: put it back, or delete it, then roll back")
         self._api.delete(object_path(ENI_CONFIGS, name))

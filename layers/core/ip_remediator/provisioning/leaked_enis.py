@@ -1,4 +1,4 @@
-"""ENIs that the VPC CNI left behind: looked at once more, then deleted."""
+"""ENIs that the VPC CNI leaked: read once more, then deleted."""
 
 from __future__ import annotations
 

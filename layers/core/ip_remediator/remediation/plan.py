@@ -116,10 +116,10 @@ def _after_approval(proposal: Plan, approved: Approved) -> Decision:
     if approved.questions >= MAX_QUESTIONS:
         return Decision(
             NextAction.OBSERVE,
-            f"the world changed after each of {approved.questions} approvals: nothing is changed, start again later",
+            f"the plan changed after each of {approved.questions} approvals: nothing is changed, start again later",
         )
     return Decision(
         NextAction.ASK,
-        f"the world changed since {approved.by} approved another plan: this one needs an answer of its own",
+        f"the facts changed since {approved.by} approved another plan: this one needs an answer of its own",
         AskReason.PLAN_CHANGED,
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ANY = "any"
 _GROUP = "S"
 _NOT_AMONG = "You are not among the people who may decide here. Ask the owners of this app to add you."
-_NOT_HERE = "Decisions made in this channel do not count. Ask the owners of this app which channels they are made in."
+_NOT_HERE = "Decisions made in this channel do not count. Ask the owners of this app which channels to use."
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Access:
                     return None
             except SlackUnavailable as error:
                 logger.warning("user group not resolved", extra={"group": group, "reason": str(error)})
-                unresolved = f"Whether you may decide could not be checked, so nothing was changed: {group}: {error}."
+                unresolved = f"We could not check whether you may decide, so nothing was changed: {group}: {error}."
         return unresolved or _NOT_AMONG
 
 

@@ -161,7 +161,7 @@ def perform(worker: Worker, click: Click) -> None:
 
     Whatever the worker raises goes on to Lambda, which tries again.
     """
-    private_text: str | None = "That did not work yet; it is tried again within some minutes."
+    private_text: str | None = "That did not work yet. It will be tried again within a few minutes."
     try:
         private_text = worker.act(click)
     finally:

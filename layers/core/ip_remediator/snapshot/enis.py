@@ -58,7 +58,7 @@ class InterfaceFacts:
 
     Attributes:
         by_instance: the ENIs of each instance.
-        leaked: those that the CNI left behind, without those that it has only just made.
+        leaked: those that the CNI leaked, without those that it has just created.
         blocks: by subnet, the numbers (address >> 4) of the /28 blocks that some ENI has an address of.
         clusters: the EKS clusters that have ENIs in the VPC.
         untagged: ENIs of instances that no tag gives to the CNI of their instance, or takes from it.

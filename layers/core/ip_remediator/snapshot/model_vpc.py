@@ -294,7 +294,7 @@ class Vpc(Document):
 
 
 class LeakedInterface(Document):
-    """An ENI that the CNI left behind: status `available`, description `aws-K8S-*`.
+    """An leaked ENI: status `available`, description `aws-K8S-*`.
 
     `cluster` and `instance_id` are what its tags `cluster.k8s.amazonaws.com/name` and
     `node.k8s.amazonaws.com/instance_id` say: whose it was.

@@ -102,7 +102,7 @@ def _roll_back(incident: Incident) -> Iterator[str]:
     if incident.outcome == Outcome.FAILED and rollback_offered(incident):
         yield "press Roll back to remove what was made and restore the CNI's settings"
     if _rollback_failed(incident) and rollback_offered(incident):
-        yield "clear what stands in the way of the rollback, then press Roll back again: it continues where it stopped"
+        yield "remove what blocks the rollback, then press Roll back again: it continues where it stopped"
 
 
 def _rollback_failed(incident: Incident) -> bool:
@@ -176,7 +176,7 @@ def _hanging(incident: Incident, assessment: RollbackAssessment) -> Iterator[Lin
         have = "has" if number == 1 else "have"
         yield Line(f"{counted(number, 'pod')} {have} no IP address since then: {names(pods)}", "failed")
     elif read:
-        yield Line(f"every pod made since then had its IP address at {clock(read.at)}", "done")
+        yield Line(f"every pod created since then had its IP address at {clock(read.at)}", "done")
     elif assessment.pods:
         yield from _expected_to_hang(assessment)
 

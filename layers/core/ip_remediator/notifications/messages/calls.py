@@ -78,7 +78,9 @@ def _questions(incident: Incident, whom: str) -> Iterator[Call]:
             yield Call(f"{_QUESTION} {question.id} reminder", ":alarm_clock:", _reminder(incident, question), whom)
         if since_diagnosis(incident) and not diagnosed(incident):
             pods = counted(since_diagnosis(incident), "pod")
-            text = f"{_cluster(incident)}: since the question was asked, {pods} came to wait for an address. {until}."
+            text = (
+                f"{_cluster(incident)}: since the question was asked, {pods} started to wait for an address. {until}."
+            )
             yield Call(f"{_QUESTION} {question.id} urgent", ":rotating_light:", text, whom)
     for answer, by in (
         (rollback_asked(incident), incident.rollback),
@@ -139,7 +141,7 @@ def _answer(incident: Incident, id_: str) -> str:
     questions = (incident.approval, incident.rollback_approval, incident.replacement_approval)
     answer = next((question for question in questions if question and question.id == id_.partition(" ")[0]), None)
     if answer is None:
-        return "a newer question took its place"
+        return "a newer question replaced it"
     if answer.state is ApprovalState.EXPIRED:
         return f"nobody answered until {moment(answer.expires_at)}"
     if answer.state is ApprovalState.PENDING:

@@ -159,7 +159,7 @@ def _for_others(plan: Plan) -> bool:
 def _handed_over(incident: Incident, plan: Plan) -> Iterator[str]:
     """What people run after the plan, each in a code block that can be copied."""
     for number, text in enumerate(handover_of(plan, incident.subnets), 1):
-        title = f"*Yours to run afterwards, {number} of {len(plan.handover)}*"
+        title = f"*To run by hand afterwards, {number} of {len(plan.handover)}*"
         yield f"{title}\n```{_escaped(text.replace('`', chr(39)), _MAX_COMMAND)}```"
 
 

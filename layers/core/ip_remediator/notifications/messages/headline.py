@@ -29,9 +29,9 @@ class Headline:
 
 
 _OUTCOMES = {
-    Outcome.PREPARED: Headline(":wrench:", "prepared, the rest is yours to run"),
-    Outcome.FAILED: Headline(":x:", "failed, and something that was made is still there"),
-    Outcome.UNDONE: Headline(":leftwards_arrow_with_hook:", "failed, everything made was removed"),
+    Outcome.PREPARED: Headline(":wrench:", "prepared, manual steps remain"),
+    Outcome.FAILED: Headline(":x:", "failed, and some of its changes are still in place"),
+    Outcome.UNDONE: Headline(":leftwards_arrow_with_hook:", "failed, all changes were undone"),
     Outcome.NOT_CURABLE: Headline(":no_entry:", "more addresses cannot cure this"),
     Outcome.NOT_NEEDED: Headline(":white_check_mark:", "recovered by itself, nothing was changed"),
     Outcome.OBSERVED: Headline(":eyes:", "plan ready, nothing was changed"),

@@ -26,7 +26,7 @@ def in_full(plan: Plan) -> Part:
     lines += items((_change(change) for change in others), shown=4)
     if plan.prepares_only:
         instructions = counted(len(plan.handover), "instruction")
-        lines.append(Line(f"the rest is yours to run: {instructions}, in the details", label="Afterwards"))
+        lines.append(Line(f"manual steps remain: {instructions}, in the details", label="Afterwards"))
     lines.append(Line(words(plan.expectation), "none", label="Expected"))
     return Part("Plan", lines)
 
@@ -47,7 +47,7 @@ def action(plan: Plan) -> str:
     if plan.block is None and not all(subnet.id for subnet in plan.subnets):
         return f"Add {counted(len(plan.subnets), 'subnet')}"
     if plan.block is None:
-        return f"Use {counted(len(plan.subnets), 'subnet')} of yours"
+        return f"Use {counted(len(plan.subnets), 'existing subnet')}"
     return f"{'Add' if plan.source in _NEW_CIDR else 'Use'} {words(plan.block)}"
 
 
@@ -56,7 +56,7 @@ def does(plan: Plan) -> str:
     if plan.leaked_interfaces:
         addresses = sum(interface.addresses for interface in plan.leaked_interfaces)
         freed = counted(addresses, "address", "addresses")
-        return f"Deletes {counted(len(plan.leaked_interfaces), 'ENI')} that the CNI left behind, which frees {freed}"
+        return f"Deletes {counted(len(plan.leaked_interfaces), 'leaked ENI')}, which frees {freed}"
     if plan.frees:
         freed = counted(sum(plan.frees.values()), "address", "addresses")
         return f"Lets nodes give back {freed} that they keep warm; the CNI then calls EC2 whenever pods start"
@@ -86,10 +86,10 @@ _THEN = {
     "custom-networking": "switches new pods to it",
     "custom-networking-extension": "switches new pods to it",
     "subnet-discovery": "tags it so that the CNI gives new pods its addresses",
-    "node-group": "prepares it for new node groups, which you make",
+    "node-group": "prepares it for new node groups, which you create",
     "delete-leaked-enis": "",
     "reclaim-warm": "",
-    "cluster-subnets": "gives them to the cluster instead of those that are too low",
+    "cluster-subnets": "gives them to the cluster instead of subnets that are nearly full",
 }
 
 
@@ -122,12 +122,12 @@ def undoable(plan: Plan) -> str:
     if plan.leaked_interfaces:
         return "cannot be undone, and nothing uses what is deleted"
     if plan.frees:
-        return "can be rolled back later: the settings become as they were, and nodes fill their warm pools again"
+        return "can be rolled back later: the former settings are restored, and nodes fill their warm pools again"
     if plan.for_nodes:
-        return "can be rolled back later; nodes that live in the new subnets then have to end"
+        return "can be rolled back later; nodes in the new subnets must then be terminated"
     if plan.for_cluster:
         return "can be rolled back later, once the former subnets have room"
-    return "can be rolled back later; pods that use the new addresses then have to move"
+    return "can be rolled back later; pods that use the new addresses must then move"
 
 
 def risk_lines(plan: Plan, shown: int = 3) -> list[Line]:
@@ -156,7 +156,7 @@ def brief(plan: Plan) -> str:
         made.append(counted(new, "subnet") + _PURPOSE.get(plan.strategy, ""))
     if len(plan.subnets) > new:
         made = made if plan.block else []
-        made.append(counted(len(plan.subnets) - new, "subnet") + " of yours" + _PURPOSE.get(plan.strategy, ""))
+        made.append(counted(len(plan.subnets) - new, "existing subnet") + _PURPOSE.get(plan.strategy, ""))
     configs = _eni_configs(plan)
     made += [counted(configs, "ENIConfig")] if configs else []
     made += ["custom networking"] if _by_us(plan, "configure_cni") else []
@@ -196,7 +196,7 @@ def taken_back(plan: Plan | None) -> tuple[str, str]:
 def undoing(plan: Plan | None) -> str:
     """What a rollback will do, as sentences."""
     restored, deleted = taken_back(plan)
-    sentences = [f"{restored} become as they were before"] if restored else []
+    sentences = [f"{restored} are restored"] if restored else []
     return "; then ".join(sentences + ([f"{deleted} are deleted"] if deleted else [])) + "."
 
 
@@ -213,7 +213,7 @@ def handed_over(plan: Plan, made: dict[str, str]) -> Part:
     """What people run now, with the subnets that were made; long commands are whole in the details."""
     where = ", ".join(f"{code(subnet)} in {words(zone)}" for zone, subnet in sorted(made.items()))
     lines = [Line(f"subnets: {where}"), *items((code(text) for text in handover_of(plan, made)), shown=6)]
-    return Part("Yours to run now", lines, limit=1800)
+    return Part("To run by hand now", lines, limit=1800)
 
 
 def risks(plan: Plan, site: Site, shown: int = 6) -> Part:
@@ -233,7 +233,7 @@ def risks(plan: Plan, site: Site, shown: int = 6) -> Part:
 def _subnet(subnet: PlannedSubnet, plan: Plan) -> str:
     text = f"{words(subnet.zone)}: subnet "
     if subnet.id:
-        text += f"{code(subnet.id)} ({words(subnet.cidr)}), which is there already"
+        text += f"{code(subnet.id)} ({words(subnet.cidr)}), which exists already"
     else:
         text += f"{code(subnet.cidr)}{_size(subnet.cidr)}{', reserved for prefixes' if subnet.reserve_prefixes else ''}"
     if plan.strategy == "subnet-discovery":

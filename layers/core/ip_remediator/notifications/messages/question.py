@@ -54,7 +54,7 @@ def conditions(plan: Plan, approval: Approval) -> Iterator[Line]:
     yield Line(planned.undoable(plan), "none", label="Undo")
     if plan.prepares_only:
         instructions = counted(len(plan.handover), "instruction")
-        yield Line(f"the rest is yours to run: {instructions}, in the details", "none", label="Afterwards")
+        yield Line(f"manual steps remain: {instructions}, in the details", "none", label="Afterwards")
 
 
 def deadline(approval: Approval) -> str:

@@ -50,7 +50,7 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
     if latest.state is RollbackState.DONE:
         yield from _answered(incident, latest)
         if latest.successor:
-            kept = f"its subnets deleted; incident {code(latest.successor)} keeps what it stands on"
+            kept = f"its subnets deleted; incident {code(latest.successor)} keeps what it needs"
             yield Line(kept, "done")
         else:
             yield Line(undone(incident.plan), "done")
@@ -70,7 +70,7 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
 def _left_alone(latest: Rollback) -> Iterator[Line]:
     if latest.left_alone_until:
         yield Line(
-            f"until {moment(latest.left_alone_until)}: pods that hang again start nothing by themselves. Run it again, "
+            f"until {moment(latest.left_alone_until)}: pods that hang again start no new run. Start one by hand, "
             "or wait: after that you are asked, in mode auto as well",
             "none",
             label="Left alone",
@@ -105,10 +105,10 @@ def _assessed(latest: Rollback, block: str) -> Iterator[Line]:
 
 def _pace(latest: Rollback) -> str:
     if latest.evict:
-        return "pods are evicted, as their disruption budgets allow; the subnets go when the ENIs have left"
+        return "pods are evicted, as their disruption budgets allow; the subnets are deleted when the ENIs are gone"
     if latest.assessment and latest.assessment.pods:
-        return "no pod is moved: while pods have addresses of the subnets, these stay"
-    return "the subnets go when the ENIs have left"
+        return "no pod is moved: the subnets stay while pods have addresses in them"
+    return "the subnets are deleted when the ENIs are gone"
 
 
 def _progress(incident: Incident) -> str:

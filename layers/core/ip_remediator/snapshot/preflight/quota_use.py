@@ -9,7 +9,7 @@ from ip_remediator.snapshot.model_vpc import Route, Vpc
 
 
 def interfaces_by_zone(snapshot: Snapshot) -> Counter[str]:
-    """The ENIs of the cluster's nodes in each zone, and those that the CNI left behind there."""
+    """The ENIs of the cluster's nodes in each zone, and those that the CNI leaked there."""
     counts = Counter[str]()
     for node in snapshot.nodes:
         counts[node.zone or ""] += len(node.interfaces)
