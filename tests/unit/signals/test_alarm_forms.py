@@ -170,7 +170,25 @@ Annotations:
  - summary = few addresses left
 Source: https://example.com
 """
+GRAFANA = """**Firing**
+
+Value: A=3
+Labels:
+ - alertname = Pods wait for IP addresses
+ - cluster = shop-prod
+Annotations:
+Source: https://example.com
+
+**Resolved**
+
+Value: A=0
+Labels:
+ - alertname = Pods wait for IP addresses
+ - cluster = shop-test
+Annotations:
+"""
 FIRING = {
+    "Grafana, text": {"Type": "Notification", "TopicArn": "arn", "MessageId": "m", "Message": GRAFANA},
     "webhook": webhook(alert(alertname="AwsCniPoolNearlyEmpty", cluster="shop-prod")),
     "webhook, the cluster among the common labels": webhook(alert(alertname="KubePodNotReady", namespace="a", pod="b"), cluster="shop-prod"),
     "Amazon Managed Prometheus, text": {"Type": "Notification", "TopicArn": "arn", "MessageId": "m", "Message": AMP},

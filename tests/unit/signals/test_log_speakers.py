@@ -115,6 +115,30 @@ def test_lines_that_healthy_nodes_write_all_the_time_count_towards_nothing(log: 
 
 
 @pytest.mark.parametrize(
+    "record",
+    [
+        {"level": "debug", "caller": "ipamd/ipamd.go:853", "msg": "api error AttachmentLimitExceeded: x"},
+        {
+            "level": "debug",
+            "message": "api error AttachmentLimitExceeded: x",
+            "kubernetes": {"container_name": "aws-node"},
+        },
+    ],
+)
+def test_the_level_counts_where_a_shipper_has_put_it_beside_the_words(record: dict[str, Any]) -> None:
+    assert read(json.dumps(record)) == Dropped(reason=DropReason.HARMLESS)
+    assert isinstance(read(json.dumps({**record, "level": "error"})), Signal)
+
+
+def test_the_pod_is_read_where_a_program_wrote_the_record_itself() -> None:
+    name = {"name": "api-6f7d9c8b5-k2m4p", "namespace": "billing"}
+    line = {"ts": 1.5, "caller": "kubelet/pod_workers.go:1", "msg": "Error syncing pod", "pod": name, "err": ADD}
+    signal = read(json.dumps({**line, "systemd_unit": "kubelet.service", "hostname": NODE}))
+    assert isinstance(signal, Signal)
+    assert (signal.pod, signal.node) == (POD, NODE)
+
+
+@pytest.mark.parametrize(
     "log",
     [
         ipamd("IP pool stats: Total IPs/Prefixes = 15/0, AssignedIPs/CooldownIPs: 3/0", "debug"),

@@ -243,13 +243,15 @@ _FEW = re.compile(
 )
 _OTHER_ALERT = re.compile(r"cpu|memory|filesystem|disk|volume|gpu|throttl|certificate", re.IGNORECASE)
 _TEXT_LINE = re.compile(r"^[ \t]*-[ \t]*([A-Za-z_][\w.@-]{0,100})[ \t]*=[ \t]*(\S.{0,1000}?)[ \t]*$", re.MULTILINE)
+# What stands before the resolved alerts: Alertmanager's sns.default.message, Grafana's default.message.
+_RESOLVED = re.compile(r"Alerts Resolved|\*\*Resolved\*\*")
 # Pods of exporters: an alert on their metrics names them, not the pod that waits.
 _EXPORTERS = ("aws-node-", "kube-state-metrics", "cni-metrics-helper", "prometheus-")
 
 
 def alerts_in(text: str) -> list[dict[str, object]]:
-    """The firing alerts of Alertmanager's plain text, as Prometheus and Amazon Managed Prometheus send it to SNS."""
-    firing, _, _ = text[:100_000].partition("Alerts Resolved")
+    """The firing alerts of a plain text, as Alertmanager, Amazon Managed Prometheus and Grafana send it to SNS."""
+    firing = _RESOLVED.split(text[:100_000], maxsplit=1)[0]
     if "Labels:" not in firing:
         return []
     blocks = firing.split("Labels:")[1:]

@@ -27,13 +27,17 @@ from ip_remediator.signals.unwrap import plain_value
 
 
 class LogLine(NamedTuple):
-    """A line as it was said: `words` are those of the program, without what its shipper put around them."""
+    """A line as it was said: `words` are those of the program, without what its shipper put around them.
+
+    `debug`: the record names that level beside the words.
+    """
 
     words: str
     excerpt: str
     speaker: Speaker
     node: str | None = None
     zone: str | None = None
+    debug: bool = False
 
 
 def may_hold_event(raw: str) -> bool:
@@ -42,7 +46,8 @@ def may_hold_event(raw: str) -> bool:
     return "reason" in raw or ("*" in raw and "**" in raw)
 
 
-_TEXTS = ("message", "log", "MESSAGE", "msg", "body", "line")
+# Where shippers have a program's text. A record with `msg` instead is what a program (klog, zap) wrote itself.
+_TEXTS = ("message", "log", "MESSAGE", "body", "line")
 
 
 def line_of(raw: str, record: object, origin: Origin) -> LogLine:
@@ -60,7 +65,8 @@ def line_of(raw: str, record: object, origin: Origin) -> LogLine:
     node = _node_in(record, metadata, origin.node)
     if speaker is Speaker.UNKNOWN and "caller" in record:
         speaker = _speaker_by_form(raw)
-    return _plain(words, speaker, origin.node, node, first_text(record, "az", "zone"))
+    line = _plain(words, speaker, origin.node, node, first_text(record, "az", "zone"))
+    return line._replace(debug=True) if record.get("level") in ("debug", "DEBUG") else line
 
 
 # --- plain text: prefixes of CRI logs and syslog, and what the form of a line tells of its program
@@ -243,7 +249,7 @@ def _judge(line: LogLine, lowered: str) -> Judged:
     wording = first_that_counts(words, line.words, lowered, line.speaker)
     if wording is None or wording.cause is Cause.OTHER:
         return _judge_unknown(line, wording, words, lowered)
-    node_limit_at_debug = wording.cause is Cause.NODE_LIMIT and _DEBUG.search(line.words)
+    node_limit_at_debug = wording.cause is Cause.NODE_LIMIT and (line.debug or _DEBUG.search(line.words))
     if wording.harmless or node_limit_at_debug:
         return Judged(wording=wording, reason=DropReason.HARMLESS)
     return Judged(wording.cause, wording.strength, wording)
