@@ -8,7 +8,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig
+from ip_remediator.snapshot.model_cluster import AutoScalingGroup, Cluster, Cni, EniConfig, NetworkInterface
 from tests.unit.support.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 
 FULL_ENIS = (6, 6, 6)
@@ -303,6 +303,46 @@ def test_given_every_eni_attached_and_full_then_the_node_is_at_its_limit() -> No
 
 def test_given_a_full_subnet_and_pods_only_on_nodes_at_their_limit_then_more_addresses_would_not_help_them() -> None:
     assert diagnose(snapshot(zone("a", free=0, stuck=1, enis=FULL_ENIS))).verdict is Verdict.NODE_LIMIT
+
+
+def test_given_a_full_pod_subnet_and_pods_only_on_nodes_at_their_limit_then_further_nodes_lack_addresses() -> None:
+    # Nodes can be launched, and would find none: their pods would never hang visibly, for they stay NotReady.
+    on_pods = [NetworkInterface(id=f"eni-p{n}", subnet_id="pods-a", addresses=6) for n in range(2)]
+    host = node("a", enis=(1,))
+    host = host.model_copy(update={"interfaces": (*host.interfaces, *on_pods)})
+    of_pods = subnet("a", id="pods-a", cidr="10.0.64.0/24", free=2)
+    parts = Part((host,), pods(1, host.name), (subnet("a", free=90), of_pods), (eni_config("a", subnet="pods-a"),))
+    result = diagnose(snapshot(parts, env=CUSTOM))
+    assert result.verdict is Verdict.SUBNET_EXHAUSTED
+    assert "every ENI of the instance type is attached and full" in result.summary
+    assert "these find too few addresses: 2 free addresses in pods-a, where a node asks for 6 at once" in result.summary
+    assert not result.nodes[0].relieved_now
+
+
+def test_given_pods_on_nodes_at_their_limit_where_none_can_be_launched_then_subnets_for_nodes_are_named() -> None:
+    group = AutoScalingGroup(name="workers", subnets=("subnet-a",))
+    facts = snapshot(
+        zone("a", free=0, stuck=1, enis=FULL_ENIS), cluster=Cluster(name="prod", auto_scaling_groups=(group,))
+    )
+    result = diagnose(facts)
+    assert result.verdict is Verdict.NODE_LIMIT
+    assert "no node can be launched in subnet-a" in result.summary
+    assert any("--vpc-zone-identifier subnet-a,subnet-NEW" in text for text in result.alternatives)
+
+
+@pytest.mark.parametrize("name", ["DISABLE_NETWORK_RESOURCE_PROVISIONING", "ENABLE_IMDS_ONLY_MODE"])
+def test_given_an_ipamd_that_attaches_nothing_then_a_full_subnet_is_no_shortage_of_pods(name: str) -> None:
+    result = diagnose(snapshot(zone("a", free=0), env={name: "true"}))
+    assert result.verdict is Verdict.NODE_LAUNCH
+    assert result.groups[0].verdict is Verdict.RECOVERED
+    assert f"{name}=true keeps ipamd from attaching any ENI" in result.groups[0].reason
+
+
+def test_given_subnets_of_another_account_then_the_vpc_is_shared_though_its_owner_was_not_read() -> None:
+    shared = Part((node("a"),), pods(1, "node-a0"), (subnet("a", free=0, owner_id="999"),))
+    result = diagnose(snapshot(shared, vpc=vpc(owner_id=None)))
+    assert result.verdict is Verdict.UNSUPPORTED
+    assert "shared by account 999" in result.summary
 
 
 def test_given_a_full_subnet_and_only_some_nodes_at_their_limit_then_the_subnet_is_exhausted() -> None:

@@ -14,6 +14,7 @@ from ip_remediator.planning.model import Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
+from ip_remediator.planning.strategies import RequestedStrategy
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
 from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, SubnetReservation, Vpc, VpcCidr
@@ -32,6 +33,8 @@ BY_THE_PLAN = [
 ]
 ADVICE = ["prefix-delegation", "max-pods", "reserved-enis"]
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))
+POD_SUBNET = subnet("a", id="pods-a", cidr="10.0.64.0/24", free=2)
+CONFIG = (eni_config("a", subnet="pods-a"),)
 TAGGED = {"eks-ip-remediator:pod-subnet": "prod"}
 
 
@@ -496,6 +499,70 @@ def test_given_a_quota_that_is_used_up_then_nothing_is_offered_that_it_refuses_a
     alternatives = " ".join(caught.value.alternatives)
     assert {word for word in ("idle", "used", "create-subnet") if word in alternatives} == offers
     assert "delete ENIs that nobody uses" in alternatives or offers
+
+
+@pytest.mark.parametrize(
+    ("tags", "used"),
+    [
+        ({"cni.networking.k8s.aws/cluster/prod": "shared"}, True),
+        ({"kubernetes.io/role/pod": "1"}, True),
+        ({"kubernetes.io/role/pod": "0"}, False),
+        ({"kubernetes.io/role/cni": "0", "kubernetes.io/role/pod": "1"}, False),
+        ({"cni.networking.k8s.aws/cluster/other": "shared"}, False),
+        ({"kubernetes.io/role/pod": "1", "kubernetes.io/cluster/other": "owned"}, False),
+        ({"kubernetes.io/cluster/prod": "shared"}, False),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["custom-networking", "subnet-discovery"])
+def test_given_a_tag_that_says_for_pods_then_the_subnet_is_used_unless_it_is_another_clusters(
+    tags: dict[str, str], used: bool, strategy: RequestedStrategy
+) -> None:
+    made = first_plan(snapshot(zone("a", stuck=1), spare("a", tags=tags)), PlanningOptions(strategy=strategy))
+    assert [subnet.id == "spare-a" for subnet in made.subnets] == [used]
+
+
+def test_given_pods_that_were_counted_then_warm_targets_tell_what_nodes_surely_give_back() -> None:
+    # The nodes have their primary ENI alone, and it lies idle.
+    calm = [node("a", index, pods=1) for index in range(1, 4)]
+    facts = snapshot(Part((node("a", pods=5), *calm), pods(2, "node-a0"), (subnet("a", free=0),)))
+    made = first_plan(facts)
+    [warm] = [option for option in made.options if option.option == "reclaim-warm"]
+    assert warm.advice
+    assert not warm.taken
+    surely = first_plan(facts, PlanningOptions(strategy="reclaim-warm", insists=True)).frees
+    assert f"frees at least {surely['subnet-a']} addresses of subnet-a" in warm.reason
+    # where they were not counted, nobody knows
+    uncounted = facts.model_copy(update={"nodes": tuple(one.model_copy(update={"pods": None}) for one in facts.nodes)})
+    assert "is not known, for their pods were not counted" in reason(first_plan(uncounted), "reclaim-warm")
+
+
+def test_given_spare_enis_only_where_addresses_are_not_short_then_warm_targets_are_no_advice() -> None:
+    facts = snapshot(zone("a", stuck=1), zone("b", free=90, enis=(6, 6)))
+    [warm] = [option for option in first_plan(facts).options if option.option == "reclaim-warm"]
+    assert not warm.advice
+    assert "where they are short" in warm.reason
+
+
+def test_given_nobody_waits_then_what_is_promised_depends_on_what_present_nodes_can_take() -> None:
+    def expected(**of_node: Any) -> str:
+        facts = snapshot(
+            Part((node("a", enis=(1,), **of_node),), (), (subnet("a", free=9), POD_SUBNET), CONFIG), env=CUSTOM
+        )
+        return first_plan(facts).expectation
+
+    assert expected() == "no pod waits yet: the next ones find addresses"
+    on_new = "no pod waits yet, and no present node can take a further ENI: the next pods find addresses on new nodes"
+    assert expected(max_enis=1) == on_new
+    assert expected(unschedulable=True) == on_new
+
+
+def test_given_strategies_that_touch_every_zone_then_discovery_is_offered_with_what_it_spares() -> None:
+    facts = snapshot(zone("a", stuck=1), zone("b", free=90), zone("c", free=90))
+    for strategy in ("custom-networking", "node-group"):
+        first, *_ = first_plan(facts, PlanningOptions(strategy=strategy)).alternatives
+        assert f"it touches {az('a')} alone and spares {az('b')}, {az('c')}" in first
+    branches = facts.model_copy(update={"cni": facts.cni.model_copy(update={"env": {"ENABLE_POD_ENI": "true"}})})
+    assert "it moves no branch ENI" in first_plan(branches).alternatives[0]
 
 
 def test_given_labels_are_all_that_lacks_then_no_space_is_offered() -> None:

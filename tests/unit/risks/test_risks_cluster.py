@@ -293,3 +293,12 @@ def test_given_the_add_on_alone_or_a_plan_that_writes_no_settings_then_no_writer
     other = alone.model_copy(update={"managers": ("eks", "HashiCorp")})
     by_id = risks(snapshot(FULL, cni=other, vpc=ordinary_vpc()), strategy="subnet-discovery")
     assert "cni-written-by-others" not in by_id
+
+
+def test_given_warm_targets_are_written_then_others_who_write_aws_node_are_told_as_well() -> None:
+    cni = Cni(version="v1.20.4", owner="addon", managers=("eks", "HashiCorp"))
+    facts = snapshot(FULL, cni=cni, vpc=ordinary_vpc())
+    warning = risks(facts, strategy="reclaim-warm", source="none", block=None)["cni-written-by-others"]
+    assert warning.severity is Severity.MEDIUM
+    assert "take the warm targets back" in warning.breaks
+    assert "WARM_IP_TARGET" in warning.remedy

@@ -14,14 +14,14 @@ from ip_remediator.common import cidr as cidrs
 from ip_remediator.common import tag_names
 from ip_remediator.common.text import some_of
 from ip_remediator.diagnosis.max_pods import excesses
-from ip_remediator.diagnosis.node_subnets import cures
+from ip_remediator.diagnosis.node_subnets import cures, launcher_cures
 from ip_remediator.diagnosis.reserved import reservation_cures
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, MAX_ENI, WARM_ENI_TARGET, WARM_IP_TARGET, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, free_slots, supports_prefixes
-from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG, other_cluster
+from ip_remediator.snapshot.subnet_owner import POD_SUBNET_TAG, other_cluster, owner_of_others
 from ip_remediator.snapshot.taken_ranges import taken_ranges
 
 ALTERNATIVES = (
@@ -161,8 +161,8 @@ def _for_unsupported(snapshot: Snapshot) -> Iterator[str]:
             "clusterPoolIPv4PodCIDRList)"
         )
         yield "or move to the Amazon VPC CNI: aws eks create-addon --addon-name vpc-cni --cluster-name " + cluster.name
-    elif vpc and vpc.owner_id and snapshot.account_id and vpc.owner_id != snapshot.account_id:
-        yield from _for_shared_vpc(snapshot, vpc.id, vpc.owner_id)
+    elif vpc and (owner := owner_of_others(snapshot)):
+        yield from _for_shared_vpc(snapshot, vpc.id, owner)
     else:
         yield from _for_nodes_of_others(snapshot)
 
@@ -246,6 +246,7 @@ def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
     yield from _prefix_delegation(snapshot, full)
     too_high = excesses(snapshot, full, custom_networking=cni.custom_networking)
     yield from (f"keep pods off full nodes: {excess.summary}" for excess in too_high[:_TOLD])
+    yield from launcher_cures(snapshot)
 
 
 def _without_max_eni(cni: Cni, bound: list[Node]) -> Iterator[str]:

@@ -80,7 +80,7 @@ _NEXT = {
     Verdict.SUBNET_EXHAUSTED: "give pods further addresses, as the plan does",
     Verdict.PREFIX_FRAGMENTED: "give pods a subnet with whole /28 blocks, as the plan does",
     Verdict.ENICONFIG_MISSING: "put those ENIConfigs right, as the plan does",
-    Verdict.NODE_LIMIT: "add nodes or take larger ones, more addresses do not help",
+    Verdict.NODE_LIMIT: "add nodes or take larger ones, more addresses do not help these",
     Verdict.NODE_LAUNCH: "give nodes further subnets, more pod subnets do not help",
     Verdict.CLUSTER_SUBNETS: "give the cluster other subnets, more pod subnets do not help",
     Verdict.ENI_QUOTA: "ask for a higher quota, more addresses do not help before",

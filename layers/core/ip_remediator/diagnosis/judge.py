@@ -12,6 +12,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.evidence import describe_forecast
 from ip_remediator.diagnosis.groups import AddressGroup
+from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.diagnosis.supply import AddressSupply, NeedyNodes, NodeSupply
 from ip_remediator.diagnosis.unselected import describe_unselected
 from ip_remediator.signals.error_catalogue import Cause
@@ -55,7 +56,21 @@ def judge(snapshot: Snapshot, group: AddressGroup, supply: NodeSupply, causes: f
         short = sorted(needy.reason for needy in hosts if needy.supply is shortage)
         if short:
             return verdict, some_of(short, _SHOWN)
-    return _judge_with_free_addresses(hosts, causes)
+    verdict, reason = _judge_with_free_addresses(hosts, causes)
+    return _for_further_nodes(snapshot, group, reason) if verdict is Verdict.NODE_LIMIT else (verdict, reason)
+
+
+def _for_further_nodes(snapshot: Snapshot, group: AddressGroup, reason: str) -> tuple[Verdict, str]:
+    """At its limit a node is helped by no address. The cure is more nodes, for which there may be too few as well: then
+    pods need a subnet, unless no node can be launched at all."""
+    unlaunchable = [subnet.id for subnet in full_node_subnets(snapshot) if subnet.zone == group.zone]
+    if unlaunchable:
+        return Verdict.NODE_LIMIT, f"{reason}, and no node can be launched in {some_of(unlaunchable)}"
+    shortage = _too_few_for_next_node(snapshot, group)
+    if shortage is None:
+        return Verdict.NODE_LIMIT, reason
+    verdict, few = shortage
+    return verdict, f"{reason}, and these find too few addresses: {few}"
 
 
 def _refused_by_ec2(
@@ -79,10 +94,14 @@ def _refused_by_ec2(
 
 def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str]:
     """The group is short of addresses as soon as no node can get its next ones, even if no pod waits yet."""
-    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
-    free = free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
-    if free is not None and not _can_grow(snapshot, group):
-        return _too_few_for_next_node(snapshot, group, free, prefixes=prefixes)
+    free = _free_for(snapshot, group)
+    if name := snapshot.cni.not_provisioning:
+        value = snapshot.cni.env.get(name)
+        kept = f"{name}={value} keeps ipamd from attaching any ENI, so no subnet adds addresses"
+        return Verdict.RECOVERED, f"{describe_recovery(free)}; {kept}"
+    if shortage := _too_few_for_next_node(snapshot, group):
+        verdict, few = shortage
+        return verdict, f"{few}; no pod waits for one yet"
     full_at = _full_at(snapshot, group)
     if full_at:
         names, verb = some_of(sorted(group.subnets)), "have" if len(group.subnets) > 1 else "has"
@@ -91,16 +110,23 @@ def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[
     return Verdict.RECOVERED, describe_recovery(free)
 
 
-def _too_few_for_next_node(
-    snapshot: Snapshot, group: AddressGroup, free: int, *, prefixes: bool
-) -> tuple[Verdict, str]:
+def _free_for(snapshot: Snapshot, group: AddressGroup) -> int | None:
+    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
+    return free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
+
+
+def _too_few_for_next_node(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str] | None:
+    """The shortage, where neither a node of the group nor a new one like them gets its next addresses."""
+    free = _free_for(snapshot, group)
+    if free is None or _can_grow(snapshot, group):
+        return None
     need = max(addresses_of_new_eni(snapshot, node) for node in group.nodes)
     few = "no free address" if free == 0 else counted(free, "free address", "free addresses")
     asks = f", where a node asks for {need} at once" if free else ""
-    fragmented = prefixes and free >= need
+    fragmented = all(uses_prefixes(snapshot.cni, node) for node in group.nodes) and free >= need
     verdict = Verdict.PREFIX_FRAGMENTED if fragmented else Verdict.SUBNET_EXHAUSTED
     side_by_side = " and side by side" if fragmented else ""
-    return verdict, f"{few} in {some_of(sorted(group.subnets))}{asks}{side_by_side}; no pod waits for one yet"
+    return verdict, f"{few} in {some_of(sorted(group.subnets))}{asks}{side_by_side}"
 
 
 def _full_at(snapshot: Snapshot, group: AddressGroup) -> datetime | None:

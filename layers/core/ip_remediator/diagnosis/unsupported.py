@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.subnet_owner import owner_of_others
 
 # Provisioners of nodes that run aws-node in a cluster that has EKS Auto Mode, too.
 _OTHER_PROVISIONERS = frozenset({"managed", "self-managed", "karpenter"})
@@ -18,8 +19,8 @@ def unsupported(snapshot: Snapshot) -> str | None:
         return "EKS Auto Mode ignores ENIConfigs: give its NodeClass podSubnetSelectorTerms and subnets of a new CIDR"
     if not snapshot.cni.installed:
         return "the cluster does not run the Amazon VPC CNI (no pods of aws-node): its own CNI hands out addresses"
-    if vpc and vpc.owner_id and snapshot.account_id and vpc.owner_id != snapshot.account_id:
-        return f"the VPC {vpc.id} is shared by account {vpc.owner_id}: only its owner may add CIDRs and subnets"
+    if vpc and (owner := owner_of_others(snapshot)):
+        return f"the VPC {vpc.id} is shared by account {owner}: only its owner may add CIDRs and subnets"
     return _served_by_others(snapshot)
 
 

@@ -121,14 +121,23 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement,
     ]
     if needed.source in ("new-cidr", "ipam-pool"):
         others[:0] = unallocated_space.offers(snapshot, diagnosis)
-    if owner and discovery_refusal(snapshot) is None:
-        others.insert(
-            0, "strategy subnet-discovery, which writes nothing to the cluster, so nothing is left to do by hand"
-        )
-    elif needed.strategy == "custom-networking" and discovery_refusal(snapshot) is None:
-        condition = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
-        others.insert(0, f"strategy subnet-discovery, which changes nothing of aws-node{condition}{_spared(diagnosis)}")
+    if discovery_refusal(snapshot) is None and (owner or needed.strategy in ("custom-networking", "node-group")):
+        others.insert(0, _discovery_instead(snapshot, diagnosis, owner))
     return tuple(others)
+
+
+def _discovery_instead(snapshot: Snapshot, diagnosis: Diagnosis, owner: str | None) -> str:
+    """What the strategy that touches the short zones alone would spare, and what it would not do."""
+    spares = (
+        "writes nothing to the cluster, so nothing is left to do by hand" if owner else "changes nothing of aws-node"
+    )
+    condition = "" if snapshot.cni.release else ", where the VPC CNI is 1.18 or later"
+    branches = (
+        "; it moves no branch ENI of pods with security groups of their own (ENABLE_POD_ENI)"
+        if snapshot.cni.pod_eni
+        else ""
+    )
+    return f"strategy subnet-discovery, which {spares}{condition}{_spared(diagnosis)}{branches}"
 
 
 def _spared(diagnosis: Diagnosis) -> str:

@@ -65,6 +65,8 @@ def expect(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Ex
         hosts = _hosts(pod.node for pod in stuck)
         on_new_nodes = f", {len(stuck)} when they run on the new node groups" if stuck else ""
         return Expectation(_now(0, len(stuck)) + on_new_nodes, 0, hosts[:_LISTED])
+    if not stuck:
+        return Expectation(_before_anybody_waits(snapshot, needed), 0, ())
     return _of_new_enis(snapshot, needed, by_hand=by_hand)
 
 
@@ -92,8 +94,18 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
 def _text(snapshot: Snapshot, surely: int, parts: Iterable[_Part]) -> str:
     shown = [part for part in parts if part.pods and part.words]
     text = ", ".join([_now(surely, len(snapshot.stuck_pods)), *(f"{part.pods} {part.words}" for part in shown)])
-    further = not snapshot.stuck_pods or any(part.further_nodes for part in shown)
-    return text + (_where_none_can_be_launched(snapshot) if further else "")
+    full = _where_none_can_be_launched(snapshot) if any(part.further_nodes for part in shown) else ""
+    return f"{text}; {full}" if full else text
+
+
+def _before_anybody_waits(snapshot: Snapshot, needed: BlockRequirement) -> str:
+    """Where the next pods find addresses: on present nodes that can take a further ENI, and on new ones."""
+    served = [node for node in snapshot.nodes if _is_served(snapshot, node, needed)]
+    full = _where_none_can_be_launched(snapshot)
+    if any(diagnose_node(snapshot, node, labelled=True).relieved_now for node in served):
+        return _now(0, 0) + (f" on the present nodes, for {full}" if full else "")
+    none = "no pod waits yet, and no present node can take a further ENI"
+    return f"{none}: {full}" if full else f"{none}: the next pods find addresses on new nodes"
 
 
 def _condition(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> str | None:
@@ -164,10 +176,7 @@ def _may_have_branch_enis(snapshot: Snapshot, needed: BlockRequirement) -> bool:
 def _where_none_can_be_launched(snapshot: Snapshot) -> str:
     """What is not promised to pods that need a further node: the risk node-subnets-full has the numbers."""
     full = [subnet.id for subnet in full_node_subnets(snapshot)]
-    if not full:
-        return ""
-    start = ";" if snapshot.stuck_pods else " on the present nodes, for"
-    return f"{start} no node can be launched in {some_of(full)}"
+    return f"no node can be launched in {some_of(full)}" if full else ""
 
 
 def _comes_with(snapshot: Snapshot, node: Node) -> str:

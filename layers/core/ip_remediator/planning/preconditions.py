@@ -15,6 +15,7 @@ from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 from ip_remediator.snapshot.node_room.limits import free_slots
 from ip_remediator.snapshot.preflight.quota_use import interfaces_by_zone, routes_by_table
+from ip_remediator.snapshot.subnet_owner import owner_of_others
 
 SUBNETS_PER_VPC = "L-407747CB"
 
@@ -46,8 +47,7 @@ def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
         raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
     if snapshot.vpc is None:
         raise CannotPlan("the snapshot has no vpc: which CIDRs are taken is unknown; capture it again")
-    owner = snapshot.vpc.owner_id
-    if owner and snapshot.account_id and owner != snapshot.account_id:
+    if owner := owner_of_others(snapshot):
         raise CannotPlan(f"the VPC is shared by account {owner}, and only its owner may add CIDRs and subnets")
 
 

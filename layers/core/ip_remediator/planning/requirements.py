@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import beyond_quota
@@ -43,13 +44,12 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptio
         if diagnosis.verdict is Verdict.CLUSTER_SUBNETS:
             return for_cluster.requirement(snapshot, options)
         choice = choose(snapshot, options.strategy)
-        left_behind = leaks.examine(snapshot, diagnosis)
+        left_behind, warm = leaks.examine(snapshot, diagnosis), warm_reclaim.examine(snapshot, diagnosis)
         if left_behind.enough and not options.asked:
-            return _of_leaks(snapshot, diagnosis, left_behind)
-        warm = warm_reclaim.examine(snapshot, diagnosis)
+            return _of_leaks(snapshot, diagnosis, left_behind, warm)
         if choice.strategy == "reclaim-warm" or (options.auto and options.may_reclaim_warm and warm.enough):
             return _of_warm_targets(snapshot, diagnosis, warm, left_behind)
-        return _of_space(snapshot, diagnosis, options, choice, left_behind)
+        return _of_space(snapshot, diagnosis, options, choice, _Cheaper(left_behind, warm))
     except CannotPlan as refusal:
         refusal.alternatives = tuple(_instead(snapshot, diagnosis, refusal.quota or ""))
         raise
@@ -69,7 +69,15 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, quota: str) -> Iterator[s
     yield from diagnosis.alternatives
 
 
-def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> BlockRequirement:
+@dataclass(frozen=True)
+class _Cheaper:
+    """What the rungs below space come to."""
+
+    left_behind: Leaks
+    warm: WarmReclaim
+
+
+def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks, warm: WarmReclaim) -> BlockRequirement:
     spared = ("existing-subnet", siblings.SIBLING, "existing-cidr", "new-cidr", "ipam-pool")
     return BlockRequirement(
         strategy="delete-leaked-enis",
@@ -79,7 +87,7 @@ def _of_leaks(snapshot: Snapshot, diagnosis: Diagnosis, left_behind: Leaks) -> B
         leaked=left_behind.interfaces,
         options=(
             Option(option="delete-leaked-enis", taken=True, reason=left_behind.reason),
-            warm_targets.option(snapshot, diagnosis),
+            warm_targets.option(snapshot, diagnosis, warm),
             *(Option(option=name, taken=False, reason=_LEAKS_SUFFICE) for name in spared),
             *advice(snapshot, "delete-leaked-enis"),
         ),
@@ -110,7 +118,7 @@ def _of_warm_targets(
 
 
 def _of_space(
-    snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptions, choice: Choice, left_behind: Leaks
+    snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptions, choice: Choice, cheaper: _Cheaper
 ) -> BlockRequirement:
     zones = options.zones or _zones_to_serve(snapshot, diagnosis, choice)
     preconditions.more_than_labels(zones, served.label_cures(snapshot, diagnosis))
@@ -139,8 +147,8 @@ def _of_space(
         ipam_pool=options.ipam_pool if source.source == "ipam-pool" else None,
         excluded=source.excluded,
         options=(
-            Option(option="delete-leaked-enis", taken=False, reason=_why_not(left_behind, options)),
-            warm_targets.option(snapshot, diagnosis),
+            Option(option="delete-leaked-enis", taken=False, reason=_why_not(cheaper.left_behind, options)),
+            warm_targets.option(snapshot, diagnosis, cheaper.warm),
             Option(option="existing-subnet", taken=bool(offered.chosen), reason=offered.reason(snapshot)),
             siblings.option(snapshot, diagnosis),
             *address_source.options(source, options),

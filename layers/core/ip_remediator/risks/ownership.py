@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ip_remediator.risks.migration import CUSTOM_NETWORKING, WITH_ENI_CONFIGS, Migration, shown
+from ip_remediator.risks.migration import CUSTOM_NETWORKING, RECLAIM_WARM, WITH_ENI_CONFIGS, Migration, shown
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL, EniConfig
+from ip_remediator.snapshot.model_cluster import (
+    CUSTOM_NETWORK_CFG,
+    ENI_CONFIG_LABEL_DEF,
+    MINIMUM_IP_TARGET,
+    WARM_IP_TARGET,
+    ZONE_LABEL,
+    EniConfig,
+)
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of
 
 # Field managers of such tools, as their managedFields entries begin.
@@ -29,6 +36,19 @@ _ADD_ON = "eks"
 # Expected writers of aws-node: the add-on, the control plane, a restart, and the plan itself.
 _EXPECTED_WRITERS = ("eks", "kube-controller-manager", "kube-apiserver", "kubectl-rollout", "eks-ip-remediator")
 _TOOLS = {"hashicorp": "Terraform", "terraform": "Terraform", "opentofu": "OpenTofu", "pulumi": "Pulumi"}
+
+
+# Strategies that write variables of aws-node: which, and what is lost where others write them back.
+_WRITTEN = {
+    CUSTOM_NETWORKING: (
+        f"{CUSTOM_NETWORK_CFG}=true and {ENI_CONFIG_LABEL_DEF}={ZONE_LABEL}",
+        "turn custom networking off again: new ENIs and nodes then use the old subnets",
+    ),
+    RECLAIM_WARM: (
+        f"{WARM_IP_TARGET} and {MINIMUM_IP_TARGET}",
+        "take the warm targets back: nodes then hold whole spare ENIs again, and pods lack those addresses",
+    ),
+}
 
 
 def foreign_owner(snapshot: Snapshot, names: Collection[str] = ()) -> str | None:
@@ -57,18 +77,20 @@ def cni_settings(migration: Migration) -> Risk | None:
 
 def other_writers(migration: Migration) -> Risk | None:
     """Field managers that wrote aws-node beside its owner, where the plan writes its settings too."""
-    if migration.strategy != CUSTOM_NETWORKING or owner_of_cni(migration.snapshot):
+    written = _WRITTEN.get(migration.strategy)
+    if not written or owner_of_cni(migration.snapshot):
         return None
     writers = sorted(name for name in set(migration.snapshot.cni.managers) if not _expected(name))
     if not writers:
         return None
+    variables, lost = written
     again = any(_declarative(name) for name in writers)
     return Risk(
         id="cni-written-by-others",
         severity=Severity.MEDIUM if again else Severity.LOW,
         found=f"{shown(_named(name) for name in writers)} wrote aws-node too, by its field managers",
-        breaks="their next run may turn custom networking off again: new ENIs and nodes then use the old subnets",
-        remedy=f"put {CUSTOM_NETWORK_CFG}=true and {ENI_CONFIG_LABEL_DEF}={ZONE_LABEL} into that source as well: "
+        breaks=f"their next run may {lost}",
+        remedy=f"put {variables} into that source as well: "
         "`kubectl -n kube-system get daemonset aws-node --show-managed-fields -o yaml` shows which fields it keeps",
     )
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from ip_remediator.common.text import counted
 from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, PREFIX_SIZE
+from ip_remediator.snapshot.model_cluster import PREFIX_SIZE
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of
 from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets
-from ip_remediator.snapshot.subnet_owner import INCIDENT_TAG, POD_SUBNET_TAG, other_cluster
+from ip_remediator.snapshot.subnet_owner import INCIDENT_TAG, POD_SUBNET_TAG, is_meant_for_pods, other_cluster
 
 
 @dataclass
@@ -78,8 +78,7 @@ def _offered(snapshot: Snapshot, zone: str) -> list[Subnet]:
     return [
         subnet
         for subnet in snapshot.subnets
-        if subnet.zone == zone
-        and (subnet.id in named or subnet.tags.get(DISCOVERY_TAG) == "1" or POD_SUBNET_TAG in subnet.tags)
+        if subnet.zone == zone and (subnet.id in named or is_meant_for_pods(snapshot.cluster.name, subnet))
     ]
 
 
