@@ -191,6 +191,7 @@ FIRING = {
     "Grafana, text": {"Type": "Notification", "TopicArn": "arn", "MessageId": "m", "Message": GRAFANA},
     "webhook": webhook(alert(alertname="AwsCniPoolNearlyEmpty", cluster="shop-prod")),
     "webhook, the cluster among the common labels": webhook(alert(alertname="KubePodNotReady", namespace="a", pod="b"), cluster="shop-prod"),
+    "webhook, the cluster by its id": webhook(alert(alertname="AwsCniPoolNearlyEmpty", cluster_id="shop-prod")),
     "Amazon Managed Prometheus, text": {"Type": "Notification", "TopicArn": "arn", "MessageId": "m", "Message": AMP},
     "SNS, JSON": through_sns(webhook(alert(alertname="PodsPending", cluster_name="shop-prod"))),
 }  # fmt: skip
@@ -216,8 +217,10 @@ def test_alerts_that_say_nothing_of_a_cluster_s_addresses_are_dropped(document: 
 
 
 ABOUT_ADDRESSES = [
-    "AwsCniAssignedIPsHigh", "VpcCniIpPoolExhausted", "SubnetIPExhaustion", "SubnetAlmostFull", "LowFreeIPs", "PodIPsExhausted",
-    "eks_subnet_available_ips_low", "EKS pods run out of IPs", "ENIAllocationFailures", "PodsPendingTooLong", "FailedCreatePodSandBox",
+    "EksAvailableIPs", "WorkloadClusterAWSCNIIpExhausted", "VPC-CNI-Limited-IP-Addresses", "AwsCniAssignedIPsHigh",
+    "VpcCniIpPoolExhausted", "SubnetIPExhaustion", "SubnetAlmostFull", "LowFreeIPs", "PodIPsExhausted",
+    "eks_subnet_available_ips_low", "EKS pods run out of IPs", "ENIAllocationFailures", "PodsPendingTooLong",
+    "FailedCreatePodSandBox",
 ]  # fmt: skip
 ABOUT_OTHER_THINGS = [
     ("KubeContainerCPUHigh", "CPU of container aws-node in pod aws-node-x7k2p is above 90 %"),

@@ -311,6 +311,13 @@ def test_a_record_of_several_lines_is_read_as_a_whole() -> None:
     assert signal.cause is Cause.SUBNET_FULL
 
 
+@pytest.mark.parametrize(("file", "counts"), [("ipamd", True), ("plugin", True), ("network-policy-agent", False)])
+def test_the_cnis_files_speak_for_it_and_the_network_policy_agents_does_not(file: str, *, counts: bool) -> None:
+    stream = f"{NODE}-dataplane.tail.var.log.aws-routed-eni.{file}.log"
+    outcome = read(json.dumps({"log": "2019-11-14T10:21:32.120Z [ERROR] RequestLimitExceeded: x"}), stream=stream)
+    assert isinstance(outcome, Signal) is counts
+
+
 # ------------------------------------------------------------------------------------------------ groups
 @pytest.mark.parametrize(
     ("group", "cluster"),

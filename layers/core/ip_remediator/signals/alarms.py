@@ -39,6 +39,7 @@ _METRIC_OF_USE = re.compile(r"cpu|memory|filesystem|diskio|network|gpu|neuron|_e
 _CLUSTER_KEYS = (
     "ClusterName",
     "CLUSTER_ID",
+    "cluster_id",
     "cluster_name",
     "clusterName",
     "cluster",
@@ -238,7 +239,7 @@ _ALERT = re.compile(
 # Many alerts name some address or subnet: it must also be said that addresses are few.
 _ADDRESSES = re.compile(r"(?i:ips?[ _-]?address|subnet|\bips\b|_ips?\b)|(?<![A-Z])(?:IP|ENI)s?(?![a-z])")
 _FEW = re.compile(
-    r"(?i:exhaust|free|avail|\bleft\b|empty|short|r[au]n(?:ning)? out|remain|capacity|alloc|assign|usage|utili[sz]|pool"
+    r"(?i:exhaust|limited|free|avail|\bleft\b|empty|short|r[au]n(?:ning)? out|remain|capacity|alloc|assign|usage|utili[sz]|pool"
     r"|wait|pending|\black|insufficient|\bno\b|(?:\b|_)(?:used|full|low)\b)|(?:Used|Full|Low)(?![a-z])|No[A-Z]"
 )
 _OTHER_ALERT = re.compile(r"cpu|memory|filesystem|disk|volume|gpu|throttl|certificate", re.IGNORECASE)

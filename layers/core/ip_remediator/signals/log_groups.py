@@ -71,6 +71,8 @@ def _cluster_of_known_group(group: str) -> str | None:
 _CONTAINER = re.compile(r"containers\.([a-z0-9.-]{1,253})_([a-z0-9-]{1,63})_([a-z0-9.-]{1,253})-[0-9a-f]{64}")
 _NODE = re.compile(r"^([a-z0-9.-]{1,253}?)(?:-(?:application|dataplane)\.|\.host\.)")
 _UNIT = re.compile(r"systemd\.([a-z0-9-]{1,100})(?:\.service|$)")
+# The CNI's own files; the network policy agent's lie beside them.
+_CNI_FILE = re.compile(r"aws-routed-eni[./](?:ipamd|plugin)\b")
 _VENDED = re.compile(r"^/aws/vendedlogs/eks/cluster/([A-Z_]+)/")
 # API server, audit, authenticator, scheduler, controller manager; EKS delivers no log of the vpc-resource-controller.
 _CONTROL_PLANE = re.compile(r"^/aws/eks/[^/]+/cluster$")
@@ -121,5 +123,7 @@ def _speaker_of_stream(stream: str) -> Speaker:
     container = _CONTAINER.search(stream)
     if container:
         return speaker_of(container.group(3))
+    if _CNI_FILE.search(stream):
+        return Speaker.CNI
     unit = _UNIT.search(stream)
     return speaker_of(unit.group(1)) if unit else Speaker.UNKNOWN
