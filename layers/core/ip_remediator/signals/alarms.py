@@ -239,8 +239,8 @@ _ALERT = re.compile(
 # Many alerts name some address or subnet: it must also be said that addresses are few.
 _ADDRESSES = re.compile(r"(?i:ips?[ _-]?address|subnet|\bips\b|_ips?\b)|(?<![A-Z])(?:IP|ENI)s?(?![a-z])")
 _FEW = re.compile(
-    r"(?i:exhaust|limited|free|avail|\bleft\b|empty|short|r[au]n(?:ning)? out|remain|capacity|alloc|assign|usage|utili[sz]|pool"
-    r"|wait|pending|\black|insufficient|\bno\b|(?:\b|_)(?:used|full|low)\b)|(?:Used|Full|Low)(?![a-z])|No[A-Z]"
+    r"(?i:exhaust|limited|free|avail|\bleft\b|empty|short|r[au]n(?:ning)? out|remain|capacity|alloc|assign|usage"
+    r"|utili[sz]|pool|wait|pending|\black|insufficient|\bno\b|(?:\b|_)(?:used|full|low)\b)|(?:Used|Full|Low)(?![a-z])|No[A-Z]"
 )
 _OTHER_ALERT = re.compile(r"cpu|memory|filesystem|disk|volume|gpu|throttl|certificate", re.IGNORECASE)
 _TEXT_LINE = re.compile(r"^[ \t]*-[ \t]*([A-Za-z_][\w.@-]{0,100})[ \t]*=[ \t]*(\S.{0,1000}?)[ \t]*$", re.MULTILINE)
