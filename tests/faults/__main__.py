@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.faults.cases import WORLDS, case_of
-from tests.faults.report import Planned, Result, document, table
+from tests.faults.report import Planned, Result, Sweep
 
 PAGE = Path("docs/reliability.md")
 
@@ -19,18 +20,36 @@ def main(arguments: Iterable[str]) -> int:
     cases = [case_of(id_) for id_ in given.case]
     given.worlds = sorted({case.world for case in cases}) or given.worlds.split(",")
     terminal, done = sys.stdout, list[Result]()
+    # By the real clock: `time` is soon the simulated one's.
+    clock = time.monotonic
+    began = clock()
     planned: dict[str, int] = {}
     for result in _results(given):
         if isinstance(result, Planned):
             planned[result.world] = result.cases
             continue
         done.append(result)
-        print(f"{result.came:>20}  {result.seconds:5.1f} s  {result.id}  {result.why[:300]}", file=terminal, flush=True)
-    unreached = [name for name in WORLDS if name not in planned]
-    print(table(done, sum(planned.values()), given.seed, unreached), file=terminal, flush=True)
+        print(_line(result), file=terminal, flush=True)
+    minutes = (clock() - began) / 60
+    sweep = Sweep(done, planned, _asked(given), minutes, given.workers, bool(given.pairs))
+    print(sweep.table(), file=terminal, flush=True)
     if given.page:
-        PAGE.write_text(document(done, sum(planned.values()), given.seed, given.pairs, unreached))
-    return 1 if not done or any(result.why for result in done) else 0
+        PAGE.write_text(sweep.document(WORLDS))
+    return 1 if not done or sweep.broken else 0
+
+
+def _line(result: Result) -> str:
+    came = f"as {result.same_as}" if result.same_as else result.came
+    return f"{result.seconds:5.1f} s  {result.id}  {came}  {result.why[:300]}"
+
+
+def _asked(given: argparse.Namespace) -> str:
+    """What the run was asked for, where that is not everything."""
+    asked = [f"at most {given.seconds:.0f} seconds"]
+    asked += [f"{given.pairs} pairs at random by the seed {given.seed}"] if given.pairs else []
+    asked += [f"{given.share:.0%} of the cases at random by the seed {given.seed}"] if given.share < 1 else []
+    asked += ["only calls that write"] if given.writes else []
+    return ", ".join(asked)
 
 
 def _results(given: argparse.Namespace) -> Iterator[Planned | Result]:

@@ -20,7 +20,7 @@ _CODES = {
 }
 _ELSE = {"refused": "ValidationException", "denied": "AccessDeniedException", "throttled": "ThrottlingException"}
 _STATUSES = {"refused": 400, "denied": 403, "throttled": 400}
-_KUBERNETES_STATUSES = {"refused": 422, "denied": 403, "throttled": 429, "unavailable": 503}
+KUBERNETES_STATUSES = {"refused": 422, "denied": 403, "throttled": 429, "unavailable": 503}
 _SLACK: dict[str, dict[str, Any]] = {
     "refused": {"error": "fatal_error"},
     "denied": {"error": "missing_scope"},
@@ -76,7 +76,7 @@ class Injection:
         when = {"lost": "after", "cut": "cut", "slow": "cut", "killed": "killed"}.get(self.fault, "before")
         common = {**times, "when": when, "delay": _SLOW_SECONDS if self.fault == "slow" else 0.0}
         if self.call.service == KUBERNETES:
-            status = {"status": _KUBERNETES_STATUSES.get(self.fault, 500)}
+            status = {"status": KUBERNETES_STATUSES.get(self.fault, 500)}
             killed = {"crash": crash} if self.fault == "killed" else {}
             return {"user": self.call.function, "action": self.call.action, **common, **status, **killed}
         code = _CODES.get(self.fault, {}).get(self.call.service) or _ELSE.get(self.fault, "InternalError")
@@ -107,6 +107,11 @@ class Case:
     @property
     def run(self) -> str:
         return self.injections[0].call.run
+
+    @property
+    def writes(self) -> bool:
+        """Whether a fault meets a call that writes."""
+        return any(injection.call.writes for injection in self.injections)
 
 
 def case_of(id_: str) -> Case:

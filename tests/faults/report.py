@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 _PAGE = """# Reliability
 
-`make faults PAGE=1` wrote this page. It ran **{done} of {planned} {cases}**{sample} and found {violations}. They took
-{seconds:.0f} seconds of processor time, {each:.2f} for each; all {planned} would take two cores {hours:.1f} hours.
+`make faults PAGE=1` wrote this page, whole. It came to know **{done} of {planned} {cases}** and found {violations}. {run} of
+them were run; of {shown} others it was shown by the rules below that they go on as one that was run, or as the run
+without a fault. That took {minutes:.0f} minutes on {workers}, {seconds:.0f} seconds of their processors' time, and at
+that rate all {planned} would take two cores {hours:.1f} hours.{sample}
 
 ## What is not covered
 
-- What was not run: {left} of {planned} {cases}.{unreached}
+{unreached}
 - The functions, AWS, Kubernetes and Slack ran in one process, on a clock that stands still while they compute. A test
   compares some cases with the whole embedded stack, where each is a process of its own (`make faults WHOLE=1
   CASE=<id>`).
-- One case is known to differ: a function that is killed after its first message to Slack leaves two messages in one
-  process, and one on the whole stack. Why is not known yet.
-- A case that becomes the same as the run without its fault is not followed further: a function begins, no other runs,
-  and everything that AWS, Kubernetes, Slack and the tables hold is then what it was at that point of the run without a
-  fault, but for ids and times. How often a step has been tried before is not compared.
-- What follows a case (rollback, the same again, rollback) is tried once for each standing that cases of a run leave:
-  resources, cluster, reservations, change log, locks, outcome.
+- "The same" leaves out ids, times, durations, what Kubernetes counts itself, and the bodies of reports that are read
+  anew. How often a step has been tried before counts only while a fault lasts.
+- What a function that lives on keeps in memory from one invocation to the next is not compared, nor what Slack has been
+  told where no fault meets the function that tells it: that follows from the tables.
+- What follows a case (rollback, the same again, rollback) is tried once for each standing that cases of a set-up leave:
+  resources, cluster, reservations, change log, locks, outcome; of pods and ENIs counts how they are, not which. It was
+  tried after {standings} cases.
 - A call that waits for an answer ends after 16 seconds without one; a connection that is refused is one that ends
   without an answer. What a network does beyond that (half-open connections, wrong answers), and TLS, is not played.
 - A function that is killed: no further line of its code runs, and what it held in memory is gone. The start of a
@@ -31,7 +34,8 @@ _PAGE = """# Reliability
 - The services' own faults (Step Functions, EventBridge, SQS), which AWS retries by itself.
 - Replacements of nodes, approvals by people, the sweep and the watchdog's own calls: their tests are in
   `tests/integration`.
-- Races, and changes of other people in between: `tests/integration` and `tests/contract`.
+- Races, and changes of other people in between: `tests/integration` and `tests/contract`. The local servers keep their
+  state in memory, so none is killed and started again in mid-run: `tests/integration/test_frozen.py` freezes them.
 
 ## How
 
@@ -59,12 +63,43 @@ rolled back, and everything is as before.
 `make faults CASE=<id>` runs a case again; an id is `<set-up>:<run>:<function>:<service>:<call>:<its
 number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faults, `SHARE=0.1` a tenth of the cases.
 
+## Cases that were not run to their end
+
+| rule | cases |
+|---|---|
+{rules}
+
 ## What came of it
+
+| set-up | cases | known | run | violations |
+|---|---|---|---|---|
+{worlds}
 
 | set-up | fault | lasts | {states} |
 |---|---|---|{dashes}|
 {rows}
 """
+
+
+class Rule(StrEnum):
+    """By what a case was shown to be the same as another one, or as the run without a fault."""
+
+    BECAME = (
+        "it was run until a function began, no other ran, and everything that AWS, Kubernetes, the tables and the "
+        "executions hold (Slack too where a fault meets what tells people) was what it is in the run without a fault, "
+        "or in another case with the same fault still to come, at such a moment"
+    )
+    ASKED_AGAIN = (
+        "the AWS SDK asks again by itself and gets the answer: seen of the same fault at another call of the operation"
+    )
+    SAME_ERROR = (
+        "at a call that reads, another fault gives the function's code the same error of the product: seen of the same "
+        "fault at another call of the operation (AWS), or by the product's own rule (Kubernetes)"
+    )
+    KILLED = "killed after a read, as after an earlier read of the same invocation, when nothing has changed in between"
+    REPEATED = "the function began with the same event in the same world as before, and this is the same call of it"
+
+
 # What came of a case that became the same as the run without a fault, which heals or is rolled back.
 JOINED = "as without the fault"
 _STATES = (JOINED, "healed", "restored", "stopped, resumable", "refused before anything was opened", "VIOLATION")
@@ -80,12 +115,115 @@ class Planned:
 
 @dataclass(frozen=True)
 class Result:
-    """`came`: what came of the case; `why`: the violation, empty when there is none."""
+    """`came`: what came of the case; `why`: the violation, empty when there is none. `same_as`: the case that shows it,
+    by `rule`. `followed`: whether it was tried what follows."""
 
     id: str
     came: str
     why: str
     seconds: float
+    same_as: str = ""
+    rule: str = ""
+    followed: bool = False
+
+    @property
+    def world(self) -> str:
+        return self.id.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a run of `make faults` came to. `planned`: cases by set-up. `asked`: what it was to run, in words."""
+
+    results: Sequence[Result]
+    planned: Mapping[str, int]
+    asked: str
+    minutes: float
+    workers: int
+    pairs: bool = False
+
+    @property
+    def done(self) -> list[Result]:
+        """With what came of a case that is shown by another one; a violation is reported where it was run."""
+        by_id = {result.id: result for result in self.results}
+        return [_resolved(result, by_id) for result in self.results]
+
+    @property
+    def broken(self) -> list[Result]:
+        return [result for result in self.done if result.why]
+
+    def table(self) -> str:
+        """For the terminal, violations last."""
+        done, broken = self.done, self.broken
+        head = f"| set-up | fault | lasts | {' | '.join(_STATES)} |"
+        ended = f"{len(done)} of {sum(self.planned.values())} cases, {_run(done)} run, {len(broken)} violations"
+        ended += f"; {self.asked}"
+        rules = [
+            f"{count:>7}  {rule}" for rule, count in Counter(result.rule for result in done if result.rule).items()
+        ]
+        named = [f"{result.id}\n    {result.why}" for result in broken]
+        return "\n".join(["", head, *rows(done), "", *rules, "", *_worlds(self), "", ended, *named])
+
+    def document(self, every: Sequence[str]) -> str:
+        """docs/reliability.md. `every`: the set-ups that there are."""
+        done, broken, planned = self.done, self.broken, sum(self.planned.values())
+        seconds = sum(result.seconds for result in done)
+        counted = Counter(result.rule for result in done if result.rule)
+        page = _PAGE.format(
+            done=len(done),
+            planned=planned,
+            cases="pairs of faults" if self.pairs else "cases",
+            violations="no violation" if not broken else f"{len(broken)} violations, listed at the end",
+            run=_run(done),
+            shown=len(done) - _run(done),
+            minutes=self.minutes,
+            workers="one core" if self.workers == 1 else f"{self.workers} cores",
+            seconds=seconds,
+            hours=seconds / max(len(done), 1) * planned / 2 / 3600,
+            sample=f" It was to run: {self.asked}." if self.asked else "",
+            unreached="\n".join(_unreached(self, every)),
+            standings=sum(result.followed for result in done),
+            rules="\n".join(f"| {rule} | {counted[rule]} |" for rule in Rule),
+            worlds="\n".join(_worlds(self)),
+            states=" | ".join(_STATES),
+            dashes="|".join("---" for _ in _STATES),
+            rows="\n".join(rows(done)),
+        )
+        return page + "".join(f"\n- `{result.id}`: {result.why[:300]}" for result in broken) + ("\n" if broken else "")
+
+
+def _resolved(result: Result, by_id: Mapping[str, Result]) -> Result:
+    """A case that is the same as another one ends as that one did."""
+    other, seen = result, {result.id}
+    while other.same_as:
+        if other.same_as in seen or other.same_as not in by_id:
+            return replace(result, came="VIOLATION", why=f"the same as {other.same_as}, whose end is not known")
+        seen.add(other.same_as)
+        other = by_id[other.same_as]
+    return replace(result, came=other.came) if result.same_as else result
+
+
+def _run(done: Sequence[Result]) -> int:
+    """How many were begun, also those that became the same as another one."""
+    return sum(result.rule in ("", Rule.BECAME) for result in done)
+
+
+def _worlds(sweep: Sweep) -> list[str]:
+    lines = []
+    for world, planned in sweep.planned.items():
+        mine = [result for result in sweep.done if result.world == world]
+        broken = sum(bool(result.why) for result in mine)
+        lines.append(f"| {world} | {planned} | {len(mine)} | {_run(mine)} | {broken} |")
+    return lines
+
+
+def _unreached(sweep: Sweep, every: Sequence[str]) -> list[str]:
+    left = {
+        world: planned - sum(one.world == world for one in sweep.results) for world, planned in sweep.planned.items()
+    }
+    lines = [f"- {count} cases of {world} were not reached." for world, count in left.items() if count > 0]
+    missing = [world for world in every if world not in sweep.planned]
+    return [*lines, *([f"- No case of {', '.join(missing)} was reached."] if missing else [])]
 
 
 def _kind(id_: str) -> tuple[str, str, str]:
@@ -101,35 +239,3 @@ def rows(done: Sequence[Result]) -> list[str]:
     return [
         f"| {' | '.join(kind)} | " + " | ".join(str(counts[kind, state]) for state in _STATES) + " |" for kind in kinds
     ]
-
-
-def table(done: Sequence[Result], planned: int, seed: int, unreached: Sequence[str] = ()) -> str:
-    """For the terminal, violations last."""
-    head = f"| set-up | fault | lasts | {' | '.join(_STATES)} |"
-    broken = [f"{result.id}\n    {result.why}" for result in done if result.why]
-    ended = f"{len(done)} of {planned} cases, seed {seed}, {len(broken)} violations"
-    ended += f"; not asked for: {', '.join(unreached)}" if unreached else ""
-    return "\n".join(["", head, *rows(done), "", ended, *broken])
-
-
-def document(done: Sequence[Result], planned: int, seed: int, pairs: int = 0, unreached: Sequence[str] = ()) -> str:
-    """docs/reliability.md."""
-    broken = [f"`{result.id}`: {result.why[:300]}" for result in done if result.why]
-    seconds = sum(result.seconds for result in done)
-    average = seconds / max(len(done), 1)
-    page = _PAGE.format(
-        done=len(done),
-        planned=planned,
-        sample=f", taken at random by the seed {seed}," if len(done) < planned else "",
-        seconds=seconds,
-        each=average,
-        hours=average * planned / 2 / 3600,
-        cases="pairs of faults" if pairs else "cases",
-        left=planned - len(done),
-        unreached=f" Not at all: {', '.join(unreached)}." if unreached else "",
-        violations="no violation" if not broken else f"{len(broken)} violations, listed at the end",
-        states=" | ".join(_STATES),
-        dashes="|".join("---" for _ in _STATES),
-        rows="\n".join(rows(done)),
-    )
-    return page + "".join(f"\n- {line}" for line in broken) + ("\n" if broken else "")

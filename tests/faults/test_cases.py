@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.faults.cases import Call, Case, Injection, case_of, cases_of, pairs_of
-from tests.faults.report import Result, document, table
+from tests.faults.report import JOINED, Result, Rule, Sweep
 
 CALLS = [
     Call("extension", "rollback", "ClusterFunction", "eks", action, 0) for action in ("UpdateAddon", "DescribeAddon")
@@ -57,15 +57,36 @@ def test_given_a_function_that_is_killed_after_a_call_then_the_counterpart_knows
     assert fault["when"] in ("killed", "after")
 
 
+ONCE = Case((Injection(CALLS[0], "lost", lasts=False),)).id
+DONE = [Result(ONCE, "healed", "", 1.0), Result(ONCE.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
+
+
 def test_given_results_then_table_and_page_count_them_and_name_violations() -> None:
-    id_ = Case((Injection(CALLS[0], "lost", lasts=False),)).id
-    done = [Result(id_, "healed", "", 1.0), Result(id_.replace("once", "lasting"), "VIOLATION", "lock held", 2.0)]
-    page = document(done, 5, 1, unreached=["discovery"])
-    assert "Not at all: discovery." in page
+    sweep = Sweep(DONE, {"extension": 5}, "at most 9 seconds", 1.0, 1)
+    page = sweep.document(["extension", "discovery"])
+    assert "- 3 cases of extension were not reached.\n- No case of discovery was reached." in page
     assert "| extension | lost | once | 0 | 1 | 0 | 0 | 0 | 0 |" in page
-    assert "ran **2 of 5 cases**" in page
+    assert "**2 of 5 cases**" in page
     assert "lock held" in page
-    summary = table(done, 5, 1, ["discovery"])
-    assert "not asked for: discovery" in summary
-    assert "2 of 5 cases, seed 1, 1 violations" in summary
+    assert "| extension | 5 | 2 | 2 | 1 |" in page
+    summary = sweep.table()
+    assert "2 of 5 cases, 2 run, 1 violations; at most 9 seconds" in summary
     assert "lock held" in summary
+
+
+def test_given_a_case_that_is_shown_by_another_then_it_ends_as_that_one_did() -> None:
+    other = ONCE.replace("lost", "slow")
+    shown = [
+        Result(other, "", "", 0.1, ONCE, Rule.BECAME),
+        Result(ONCE.replace("lost", "cut"), "", "", 0.0, other, Rule.REPEATED),
+        Result(ONCE.replace("lost", "throttled"), JOINED, "", 0.0, "", Rule.ASKED_AGAIN),
+    ]
+    sweep = Sweep([*DONE[:1], *shown], {"extension": 4}, "", 1.0, 1)
+    assert [result.came for result in sweep.done] == ["healed", "healed", "healed", JOINED]
+    assert "4 of 4 cases, 2 run, 0 violations" in sweep.table()
+
+
+def test_given_cases_that_show_only_each_other_then_their_end_is_not_known() -> None:
+    other = ONCE.replace("lost", "slow")
+    sweep = Sweep([Result(ONCE, "", "", 0.1, other), Result(other, "", "", 0.1, ONCE)], {"extension": 2}, "", 1.0, 1)
+    assert [result.came for result in sweep.broken] == ["VIOLATION", "VIOLATION"]

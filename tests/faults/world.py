@@ -60,7 +60,7 @@ class World:
     def run(self, run: str, injected: AbstractContextManager[None], again: Callable[[], bool] = lambda: True) -> str:
         """What came of it, in a word: healed, restored, or stopped with a resumable record. Raises Violation.
 
-        `again`: whether the same is then tried once more without the fault.
+        `again`: whether it is tried what follows now: before what stands is rolled back, and before the same again.
         """
         if run == "remediation":
             with injected:
@@ -73,7 +73,7 @@ class World:
         if not again():
             return came
         if self.setting.returns:
-            self._again(incident)
+            self._again(incident, again)
         elif len(self.sick.addresses()) < RUNNING + STUCK:
             self._remediate()
         return came
@@ -102,12 +102,13 @@ class World:
         self.holds.require_as_before()
         self.sick.settle(running=RUNNING, stuck=STUCK)
 
-    def _again(self, incident: Incident | None) -> None:
+    def _again(self, incident: Incident | None, again: Callable[[], bool]) -> None:
         """The fault is gone: what stands is rolled back; the same again heals, and is rolled back."""
         if incident is not None and self.lab.changes(incident.id):
             self._roll_back(incident.id)
         self.holds.require_as_before()
-        self._roll_back(self._remediate().id)
+        if again():
+            self._roll_back(self._remediate().id)
 
     def _settled(self, incident: str) -> Incident:
         """Once the watchdog has looked; what it finds in a sweep is done by its rule within five minutes."""

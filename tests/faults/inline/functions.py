@@ -12,6 +12,7 @@ import json
 import queue
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ ROOT = Path(__file__).resolve().parents[3]
 _OWN = ("ip_remediator", "boto3", "aws_lambda_powertools", "app")
 
 
-# Called with name and event of a function that begins while no other runs. Those that tell of changes run beside all.
-Begins = Callable[[str, Any], None]
+# Called with name and event of a function that begins, and whether no other runs: those that tell of changes do not
+# count.
+Begins = Callable[[str, Any, bool], None]
 _BESIDE = ("notify", "announce")
+_OF_MACHINES = ("incident", "diagnose", "plan", "network", "cluster", "verify", "notify")
 _begins: list[Begins] = []
 _running: list[_Running] = []
 
@@ -93,8 +96,10 @@ class _Running:
 
     def _serve(self) -> None:
         start = json.loads(self._asked.get())
+        folder, name = start["function_name"].rpartition("-")[2], start["handler"].rpartition(".")[2]
+        _LOADED.setdefault(folder, (name, self.process))
         try:
-            handler = load(start["function_name"].rpartition("-")[2], start["handler"].rpartition(".")[2])
+            handler = _SPARES[folder].pop() if _SPARES[folder] else load(folder, name)
         except BaseException as error:
             self._answers.put(json.dumps({"error": bootstrap.describe(error)}))
             return
@@ -102,15 +107,32 @@ class _Running:
         while True:
             call = json.loads(self._asked.get())
             steps = self.process.name.rpartition("-")[2] not in _BESIDE
-            if steps and not any(one.process.alive for one in _running):
-                for begins in _begins:
-                    begins(self.process.name, call["event"])
             if steps:
+                alone = not any(one.process.alive for one in _running)
+                for begins in _begins:
+                    begins(self.process.name, call["event"], alone)
                 _running.append(self)
             answer = json.dumps(bootstrap.invoke(handler, start, call))
             if steps:
                 _running.remove(self)
             self._answers.put(answer)
+
+
+# Handlers that nobody has used yet, by folder: a function that was killed starts again from one, at no cost.
+_SPARES: dict[str, list[Any]] = defaultdict(list)
+_LOADED: dict[str, tuple[str, Process]] = {}
+
+
+def keep_spares(count: int) -> None:
+    """So many of each function of the state machines that has started so far."""
+    for folder, (name, process) in _LOADED.items():
+        if folder in _OF_MACHINES:
+            spares = run_in(process, "spares", _keep, folder, name, count)
+            spares.join()
+
+
+def _keep(folder: str, name: str, count: int) -> None:
+    _SPARES[folder] += [load(folder, name) for _ in range(count)]
 
 
 def load(folder: str, name: str) -> Any:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.faults.cases import RUNS, Call, Case, case_of, cases_of, pairs_of
-from tests.faults.inline.forks import Forks, Met, send
+from tests.faults.inline.forks import Forks, Met, Tables, send
 from tests.faults.inline.servers import Bridge, InlineServers, environment_of_tests
 from tests.faults.inline.threads import fork, real_monotonic
 from tests.faults.report import Planned, Result
@@ -32,6 +33,7 @@ from tests.support import waiting
 
 # Waits cost nothing, but each look at whether they are over does.
 _LOOK_SECONDS = 1.0
+_SPARES = 2
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,9 @@ def results_of(asked: Asked) -> Iterator[Planned | Result]:
     ):
         ends = real_monotonic() + asked.seconds
         lab = _started(Path(folder))
-        for name in asked.worlds:
-            if real_monotonic() < ends:
-                yield from _lines_of(partial(_play_world, lab, name, asked, ends))
+        for place, name in enumerate(asked.worlds):
+            until = _share_of_time(ends, len(asked.worlds) - place)
+            yield from _lines_of(partial(_play_world, lab, name, asked, until))
 
 
 def _started(folder: Path) -> Lab:
@@ -77,24 +79,38 @@ def _started(folder: Path) -> Lab:
     lab = Lab(stack)
     with World.made(lab, "new-cidr") as world:
         world.warm_up()
+    from tests.faults.inline import functions  # noqa: PLC0415 - the emulators read the environment
+
+    functions.keep_spares(_SPARES)
     return lab
 
 
 def _play_world(lab: Lab, name: str, asked: Asked, ends: float, out: int) -> None:
-    with World.made(lab, name) as world, tempfile.TemporaryDirectory() as standing:
+    with World.made(lab, name) as world, tempfile.TemporaryDirectory() as folder:
         gc.collect()
         gc.freeze()
         gc.disable()
+        tables = Tables(Path(folder))
         runs = RUNS if SETTINGS[name].rolled_back else RUNS[:1]
-        recorded = {run: _recorded(world, run) for run in runs}
+        recorded = {run: _recorded(world, run, tables) for run in runs}
         cases, total = _chosen(name, [call for met in recorded.values() for call in met.calls], asked)
         send(out, Planned(name, total))
-        for run in runs:
-            mine = [case for case in cases if case.run == run]
-            if mine:
-                servers = world.lab.stack.servers
-                forks = Forks(servers, name, run, _by_call(mine, ends), recorded[run], asked.at_once, out, standing)
-                _alone(partial(_play, world, forks))
+        servers = world.lab.stack.servers
+        plays = [
+            (run, mine)
+            for writes, run in product((True, False), runs)
+            if (mine := [case for case in cases if case.run == run and case.writes is writes])
+        ]
+        for place, (run, mine) in enumerate(plays):
+            until = _share_of_time(ends, len(plays) - place)
+            forks = Forks(servers, name, run, _by_call(mine, until), recorded[run], asked.at_once, out, tables)
+            _alone(partial(_play, world, forks))
+
+
+def _share_of_time(ends: float, parts: int) -> float:
+    """When the first of so many parts has had its share of the time that is left."""
+    now = real_monotonic()
+    return now + max(0.0, ends - now) / parts
 
 
 def _chosen(name: str, calls: Sequence[Call], asked: Asked) -> tuple[list[Case], int]:
@@ -129,15 +145,15 @@ def _by_call(cases: Sequence[Case], ends: float) -> Callable[[Call], list[Case]]
     return wanted
 
 
-def _recorded(world: World, run: str) -> Met:
+def _recorded(world: World, run: str, tables: Tables) -> Met:
     """The calls of a run without a fault."""
-    lines = _lines_of(lambda out: _record(world, run, out))
+    lines = _lines_of(lambda out: _record(world, run, tables, out))
     [met] = [line for line in lines if isinstance(line, Met)]
     return met
 
 
-def _record(world: World, run: str, out: int) -> None:
-    forks = Forks(world.lab.stack.servers, world.name, run, lambda _: [], Met((), frozenset()), 1, out, "")
+def _record(world: World, run: str, tables: Tables, out: int) -> None:
+    forks = Forks(world.lab.stack.servers, world.name, run, lambda _: [], Met((), frozenset()), 1, out, tables)
     came = world.run(run, forks.watched(), again=lambda: False)
     if run == "remediation" and came != "healed":
         raise RuntimeError(f"{world.name}, {run}, without a fault: {came}")

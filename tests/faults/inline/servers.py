@@ -53,9 +53,11 @@ class InlineServers(Servers):
         environment.prepare(settings)
         partitions.install(settings.region)
         from local.aws.application import build  # noqa: PLC0415
-        from tests.faults.inline import functions  # noqa: PLC0415
+        from tests.faults.inline import answers, functions, state  # noqa: PLC0415
 
         functions.install()
+        state.install()
+        answers.install()
 
         async def made() -> Any:
             application = build(settings)

@@ -1,0 +1,142 @@
+"""Which cases need no run of their own, because another case or the run without a fault shows what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ip_remediator.clients.kubernetes.api import KubernetesUnreachable, _refusal
+from tests.faults.cases import KUBERNETES, KUBERNETES_STATUSES, SLACK, Call, Case, Injection
+from tests.faults.inline.answers import RETURNED
+from tests.faults.report import JOINED, Rule
+
+_TELLS = "NotifyFunction"
+# Of these the caller notices nothing but the error: no effect, no long wait.
+_ERRORS = ("refused", "denied", "throttled", "unavailable", "cut")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """`came`: as without the fault; otherwise the case is as `same_as`."""
+
+    rule: Rule
+    came: str = ""
+    same_as: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A folder of names, each with the case that was there first: shared by all processes."""
+
+    folder: Path
+
+    def first(self, name: str, id_: str) -> str:
+        """The case that gave this name first: `id_` itself when there was none."""
+        path = self.folder / name
+        try:
+            path.symlink_to(id_)
+        except FileExistsError:
+            return str(path.readlink())
+        return id_
+
+    def get(self, name: str) -> str | None:
+        try:
+            return str((self.folder / name).readlink())
+        except FileNotFoundError:
+            return None
+
+
+@dataclass
+class Invocation:
+    """One of a function; `twin`: the calls of an earlier one that began with the same event in the same world."""
+
+    number: int
+    twin: list[Call]
+    calls: list[Call] = field(default_factory=list)
+
+    def twin_of(self, call: Call) -> Call | None:
+        """The earlier one's call in the same place."""
+        place = len(self.calls) - 1
+        if not 0 <= place < len(self.twin):
+            return None
+        twin = self.twin[place]
+        return twin if (twin.service, twin.action) == (call.service, call.action) else None
+
+
+@dataclass
+class Alike:
+    """`answers`: what a call with a fault comes to, as earlier cases saw it. `state`: a digest of the world now."""
+
+    answers: Table
+    state: Callable[[], str]
+    _begun: dict[str, list[Call]] = field(default_factory=dict)
+    _now: dict[str, Invocation] = field(default_factory=dict)
+    _numbers: int = 0
+    _known: set[str] = field(default_factory=set)
+    _first: dict[object, str] = field(default_factory=dict)
+
+    def begins(self, function: str, mark: str | None) -> None:
+        """An invocation begins; without a `mark`, others run beside it."""
+        self._numbers += 1
+        invocation = self._now[function] = Invocation(self._numbers, self._begun.get(mark or "", []))
+        if mark is not None:
+            self._begun.setdefault(mark, invocation.calls)
+
+    def meets(self, call: Call) -> None:
+        if call.function in self._now:
+            self._now[call.function].calls.append(call)
+
+    def shown(self, case: Case) -> Shown | None:
+        """By a case that has begun, or by the run without a fault. None: it is run, and may show others."""
+        shown = None
+        if len(case.injections) == 1:
+            [injection] = case.injections
+            shown = self._repeated(injection) or self._of_errors(injection) or self._killed(injection)
+        self._known.add(case.id)
+        return shown
+
+    def _repeated(self, injection: Injection) -> Shown | None:
+        invocation = self._now.get(injection.call.function)
+        twin = invocation and invocation.twin_of(injection.call)
+        if not twin:
+            return None
+        id_ = Injection(twin, injection.fault, injection.lasts).id
+        return Shown(Rule.REPEATED, same_as=id_) if id_ in self._known else None
+
+    def _of_errors(self, injection: Injection) -> Shown | None:
+        if injection.fault not in _ERRORS:
+            return None
+        seen = self._seen(injection)
+        if seen == RETURNED and not injection.lasts:
+            return Shown(Rule.ASKED_AGAIN, JOINED)
+        # Of a write, some code looks at the very answer.
+        if seen is None or injection.call.writes:
+            return None
+        first = self._first.setdefault((injection.call, injection.lasts, seen), injection.id)
+        return Shown(Rule.SAME_ERROR, same_as=first) if first != injection.id else None
+
+    def _seen(self, injection: Injection) -> str | None:
+        """What the function's code sees of the fault."""
+        call = injection.call
+        if call.service == KUBERNETES:
+            if injection.fault == "cut":
+                return KubernetesUnreachable.__name__
+            return type(_refusal("", call.action, KUBERNETES_STATUSES[injection.fault], b"{}")).__name__
+        return None if call.service == SLACK else self.answers.get(answer_of(injection))
+
+    def _killed(self, injection: Injection) -> Shown | None:
+        """After a read: as after an earlier one of the invocation, when nothing has changed since."""
+        call = injection.call
+        if injection.fault != "killed" or call.writes or call.function not in self._now or call.function == _TELLS:
+            return None
+        which = (call.service, call.action) if injection.lasts else None
+        key = ("killed", self._now[call.function].number, self.state(), which)
+        first = self._first.setdefault(key, injection.id)
+        return Shown(Rule.KILLED, same_as=first) if first != injection.id else None
+
+
+def answer_of(injection: Injection) -> str:
+    """The name under which cases tell what a call with this fault came to."""
+    how = "lasting" if injection.lasts else "once"
+    return f"{injection.call.service}.{injection.call.action}.{injection.fault}.{how}"

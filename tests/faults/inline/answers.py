@@ -1,0 +1,50 @@
+"""What the functions' code gets to see of a fault: botocore's calls as they end, after its own retries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ip_remediator.clients.aws.errors import aws_call
+
+RETURNED = "returned"
+# Called with service, operation and outcome of a call that met a fault: `RETURNED`, or the error that the code sees.
+Told = Callable[[str, str, str], None]
+_told: list[Told] = []
+
+
+def watch(told: Told) -> None:
+    _told[:] = [told]
+
+
+def install() -> None:
+    made = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def make(client: Any, operation: str, parameters: Any) -> Any:
+        try:
+            answer = made(client, operation, parameters)
+        except (ClientError, BotoCoreError) as error:
+            _tell(client, operation, _class_of(error))
+            raise
+        if answer.get("ResponseMetadata", {}).get("RetryAttempts"):
+            _tell(client, operation, RETURNED)
+        return answer
+
+    BaseClient._make_api_call = make  # type: ignore[attr-defined]
+
+
+def _tell(client: Any, operation: str, outcome: str) -> None:
+    for told in _told:
+        told(client.meta.service_model.signing_name, operation, outcome)
+
+
+def _class_of(error: Exception) -> str:
+    """The one that the product makes of it."""
+    try:
+        with aws_call("any"):
+            raise error
+    except Exception as seen:
+        return type(seen).__name__
