@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning.model import Plan
 from ip_remediator.snapshot.model import Snapshot
 

@@ -14,7 +14,7 @@ DEFAULT_STACK = "eks-ip-remediator"
 STDIN = "-"
 # Beside the code, so that an installed package has it too; onboarding/rbac.yaml links to it.
 RBAC_FILE = Path(__file__).with_name("rbac.yaml")
-# As `planning.strategies.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
+# As `planning.model.REQUESTED_STRATEGIES`, which is not imported: the parser is to be there at once.
 _STRATEGIES = ("custom-networking", "subnet-discovery", "node-group", "reclaim-warm", "auto")
 _FORMATS = ("table", "json", "yaml")
 _SHELLS = ("bash", "zsh", "fish")

@@ -23,7 +23,7 @@ def describe_plan(cluster: str, made: Plan | None) -> str:
     )
     options = table(["option", "", "reason"], ([o.option, o.standing, o.reason] for o in made.options))
     return page(
-        f"{wrapped(_headline(cluster, made))}\n{wrapped(cell(made.expectation))}\n"
+        f"{wrapped(_headline(cluster, made))}\n{wrapped(f'expected: {cell(made.expectation)}')}\n"
         f"{wrapped(cell(made.strategy_reason), f'{made.strategy}: ', '  ')}",
         subnets if made.subnets else "",
         f"How long it lasts\n{wrapped(cell(made.sizing), '  ', '  ')}" if made.sizing else "",

@@ -13,7 +13,6 @@ from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
-from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.errors import BadInput
 
@@ -28,19 +27,15 @@ class IncidentRecords:
 
     def __init__(self, aws: Aws, deployment: Deployment) -> None:
         self._table = aws.table(deployment.output("IncidentsTableName"))
-        self._incidents = Incidents(self._table, utc_now)
+        self.incidents = Incidents(self._table, utc_now)
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""
-        return self._incidents.get(incident)
+        return self.incidents.get(incident)
 
     def timeline(self, incident: str) -> list[dict[str, str]]:
         """`{"at", "by", "what", "detail"}` in order."""
-        return self._incidents.timeline(incident)
-
-    def snapshot(self, incident: str) -> Snapshot:
-        """Raises IncidentNotFound when the incident was not diagnosed yet."""
-        return self._incidents.snapshot(incident)
+        return self.incidents.timeline(incident)
 
     def latest(self, cluster: str) -> Incident | None:
         """The open incident of a cluster, else its last one."""

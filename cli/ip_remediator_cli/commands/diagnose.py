@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning.address_map import MappedCidr, address_map, map_lines, map_svg
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.signals.model import Signal

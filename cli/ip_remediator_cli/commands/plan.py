@@ -13,7 +13,8 @@ from typing import Any, get_origin
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.diagnosis.alternatives import alternatives
-from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning import build_plan
 from ip_remediator.planning.address_map import address_map, map_svg
 from ip_remediator.planning.model import BlockRequirement, Plan

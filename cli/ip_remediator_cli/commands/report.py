@@ -16,6 +16,7 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.planning.address_map import address_map, map_svg
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.risks.model import Risk
@@ -54,7 +55,7 @@ def run(arguments: Namespace) -> int:
     aws, deployment, records, incident = choose_incident(arguments)
     log = ChangeLog(aws.table(deployment.output("IncidentsTableName")), utc_now, incident.id)
     try:
-        snapshot = records.snapshot(incident.id)
+        snapshot = snapshot_of(records.incidents, incident.id)
     except IncidentNotFound:
         snapshot = None
     file = arguments.file or Path(f"{incident.id}.html")
@@ -94,7 +95,8 @@ def _sentences(incident: Incident) -> list[str]:
     wrong = incident.diagnosis.summary if incident.diagnosis else "it was not diagnosed"
     done = "Nothing was planned."
     if incident.plan:
-        done = f"The plan was {incident.plan.strategy} with {incident.plan.space}: {incident.plan.expectation}."
+        plan = incident.plan
+        done = f"The plan was {plan.strategy} with {plan.space}; expected was: {plan.expectation}."
     ended = f"It is still open since {_time(incident.opened_at)}."
     if incident.outcome and incident.closed_at:
         ended = f"It ended as {incident.outcome} at {_time(incident.closed_at)}."

@@ -112,7 +112,7 @@ def _facts(incident: Incident) -> str:
         "opened": f"{_time(incident.opened_at)}, {incident.reason or 'no reason given'}",
         "signals": _signals(incident.signals),
         "verdict": f"{incident.diagnosis.verdict}: {incident.diagnosis.summary}" if incident.diagnosis else "",
-        "plan": f"{incident.plan.space} ({incident.plan.strategy}), {incident.plan.expectation}"
+        "plan": f"{incident.plan.space} ({incident.plan.strategy}), expected: {incident.plan.expectation}"
         if incident.plan
         else "",
         "approval": _approval(incident),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ip_remediator.common.enums import Mode
-from ip_remediator.diagnosis.diagnose import PODS_SERVED
+from ip_remediator.diagnosis.model import PODS_SERVED
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.remediation.diagnose import record_diagnosis
 from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.main import main
@@ -60,7 +61,7 @@ def test_given_the_corpus_when_the_function_diagnoses_then_it_stores_what_the_co
         asked = stored.verdict not in PODS_SERVED or stored.verdict.value in signals.causes
         assert (answer["curable"], answer["needed"]) == (curable, needed and asked), case.name
         assert answer["verdict"] == stored.verdict
-        assert incidents.snapshot(opened.id) == case.snapshot
+        assert snapshot_of(incidents, opened.id) == case.snapshot
 
 
 def test_given_thousands_of_nodes_when_the_function_diagnoses_then_the_record_has_room_for_the_rest(

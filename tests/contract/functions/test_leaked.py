@@ -21,7 +21,7 @@ from ip_remediator.remediation.caught import Caught, failure_of
 from ip_remediator.remediation.close import Lifecycle
 from ip_remediator.rollback.workflow import ROLLBACK, RollbackWorkflow
 from ip_remediator.snapshot.cni_tags import CLUSTER_TAG
-from ip_remediator.snapshot.model_vpc import LeakedInterface
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from tests.unit.support.records import PLAN
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.incidents.opening import STALE_AFTER, IncidentOpen
 from ip_remediator.incidents.record import Failure, HealedPod, SlackMessage, Step, StepState, Verification
 from ip_remediator.incidents.repository import Incidents, from_stream_image
+from ip_remediator.incidents.snapshots import save_snapshot, snapshot_of
 from tests.contract.address_ledger import fault_proxy
 from tests.contract.conftest import Clock, at_once, resource, unique
 from tests.unit.support.facts import Part, node, pods, snapshot, zone
@@ -182,10 +183,10 @@ def test_given_an_image_of_the_stream_then_it_is_the_record(incidents: Incidents
 def test_given_a_snapshot_then_it_is_read_back_as_it_was(incidents: Incidents, cluster: str) -> None:
     id_ = opened(incidents, cluster)
     with pytest.raises(IncidentNotFound, match="was not diagnosed yet"):
-        incidents.snapshot(id_)
+        snapshot_of(incidents, id_)
     facts = snapshot(zone("a", free=0, stuck=1), zone("b", free=None))
-    incidents.save_snapshot(id_, facts)
-    assert incidents.snapshot(id_) == facts
+    save_snapshot(incidents, id_, facts)
+    assert snapshot_of(incidents, id_) == facts
 
 
 def test_given_more_facts_than_an_item_holds_then_they_are_read_back_as_they_were(
@@ -196,9 +197,9 @@ def test_given_more_facts_than_an_item_holds_then_they_are_read_back_as_they_wer
     waiting = tuple(pod.model_copy(update={"uid": str(uuid4())}) for host in hosts for pod in pods(2, host.name))
     many = Part(hosts, waiting)
     facts = snapshot(zone("b", free=0), many)
-    incidents.save_snapshot(id_, facts)
+    save_snapshot(incidents, id_, facts)
     # Not `==` alone: pytest would compare two long texts for minutes.
-    unchanged = incidents.snapshot(id_) == facts
+    unchanged = snapshot_of(incidents, id_) == facts
     assert unchanged
     parts = table.query(KeyConditionExpression=Key("pk").eq(f"INCIDENT#{id_}") & Key("sk").begins_with("SNAPSHOT"))
     assert len(parts["Items"]) > 1

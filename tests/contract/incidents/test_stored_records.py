@@ -19,6 +19,7 @@ from ip_remediator.common.clock import utc_now
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.provisioning.change_log import ChangeLog
 from tests.contract.conftest import unique
 from tests.unit.docs.documents import ROOT
@@ -74,7 +75,7 @@ def _more(document: Any) -> Any:
 def as_read(table: Any, incident: str) -> tuple[Incident, Any, Any, Any]:
     incidents = Incidents(table, utc_now)
     changes = ChangeLog(table, utc_now, incident).made()
-    return incidents.get(incident), incidents.snapshot(incident), changes, incidents.timeline(incident)
+    return incidents.get(incident), snapshot_of(incidents, incident), changes, incidents.timeline(incident)
 
 
 @pytest.mark.parametrize("name", NAMES)

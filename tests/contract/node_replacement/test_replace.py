@@ -13,6 +13,7 @@ from ip_remediator.common.errors import NotYet
 from ip_remediator.incidents.record import Incident, Step, Verification
 from ip_remediator.incidents.replacement_record import NodeState
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import save_snapshot
 from ip_remediator.node_replacement.owners import AutoScalingGroups, NodeClaims
 from ip_remediator.node_replacement.replace import NodeReplacer, ReplacementBlocked
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -134,7 +135,7 @@ def world(kubernetes: Kubernetes, aws: LocalAws, table: Any) -> World:
     incident = incidents.open(unique(CLUSTER), "eu-west-1", Mode.AUTO, "test")
     stuck = StuckPod(namespace=namespace, name="web-1", uid=made["metadata"]["uid"], node=node)
     described = Node(name=node, zone=zone, instance_id=instance, provisioner="managed")
-    incidents.save_snapshot(incident, Snapshot(cluster=Cluster(name=CLUSTER), nodes=(described,), stuck_pods=(stuck,)))
+    save_snapshot(incidents, incident, Snapshot(cluster=Cluster(name=CLUSTER), nodes=(described,), stuck_pods=(stuck,)))
     incidents.complete(incident, Step.PLAN, plan=ANY_ADDRESS)
     verification = Verification(still_stuck=(f"{namespace}/web-1",), nodes_to_replace=(node,))
     incidents.complete(incident, Step.VERIFY, verification=verification)

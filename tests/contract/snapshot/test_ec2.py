@@ -8,7 +8,8 @@ import pytest
 
 from ip_remediator.common.errors import NotFound, PermissionDenied, Throttled
 from ip_remediator.snapshot.ec2 import Ec2Reader, with_layout
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, Subnet
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
+from ip_remediator.snapshot.model_vpc import Route, Subnet
 from ip_remediator.snapshot.preflight.routes import PrefixLists, routes
 from ip_remediator.snapshot.read_failures import ReadFailures
 from tests.contract.support.vpcs import REGION, Vpc

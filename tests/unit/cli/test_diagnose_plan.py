@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.diagnosis.diagnose import diagnose
-from ip_remediator.planning.model import Plan, digest
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
+from ip_remediator.planning.model import REQUESTED_STRATEGIES, Plan, digest
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.main import main
 from tests.unit.cli.conftest import Run, one_error_line

@@ -9,10 +9,11 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import Diagnosis
+from ip_remediator.planning.model import RequestedStrategy
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
-from ip_remediator.planning.strategies import RequestedStrategy
 from ip_remediator.snapshot.node_room.pools import growth_options
 from local.cluster.ipamd.settings import NodeLimits
 from tests.unit.support.ipamd_world import Host, Range, World

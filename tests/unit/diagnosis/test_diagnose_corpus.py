@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.diagnose import CURABLE, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import CURABLE
 from tests.unit.support.corpus import CASES, FOLDER, Case
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

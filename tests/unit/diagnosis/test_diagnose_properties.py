@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.signals.error_catalogue import WORDINGS, Cause
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, EniConfig, NetworkInterface, Node, StuckPod

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.diagnosis.node_subnets import launcher_cures
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.snapshot.model import Snapshot

@@ -11,11 +11,10 @@ from ip_remediator.common.tag_names import STRATEGY
 from ip_remediator.diagnosis.alternatives import POD_SUBNET_TAG
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning import sizing
-from ip_remediator.planning.model import Source, Strategy
+from ip_remediator.planning.model import REQUESTED_STRATEGIES, Source, Strategy
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG
 from ip_remediator.snapshot.model_vpc import Route

@@ -8,7 +8,7 @@ from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.common.enums import Mode
 from ip_remediator.common.tag_names import AUTO_MAX_RISK, CATALOGUE, MODE, PREFIX, STRATEGY
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
+from ip_remediator.planning.model import REQUESTED_STRATEGIES
 from ip_remediator.risks.model import Severity
 from scripts import settings_pages
 from tests.unit.docs.documents import ROOT

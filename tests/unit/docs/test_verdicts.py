@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.diagnose import CURABLE, WORST_FIRST, diagnose
+from ip_remediator.diagnosis.diagnose import WORST_FIRST, diagnose
+from ip_remediator.diagnosis.model import CURABLE
 from tests.unit.docs.documents import ROOT, rows, sections
 from tests.unit.support.corpus import CASES
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.common.enums import Mode, Outcome, Verdict
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.record import (
     ApprovalState,
     AskReason,
@@ -309,7 +309,7 @@ def test_the_confirmation_never_cuts_how_many_pods_are_helped():
     record = asked().model_copy(update={"plan": plan, "cluster": "c" * 100})
 
     text = buttons(record)["approve"]["confirm"]["text"]["text"]
-    assert text.startswith("1 pod gets an address now; the others after 9 nodes are replaced.")
+    assert text.startswith("Expected: 1 pod gets an address now; the others after 9 nodes are replaced.")
     assert "the highest high" in text
 
 

@@ -196,7 +196,8 @@ def test_a_rollback_that_is_done_says_what_is_as_before_and_shows_no_older_failu
     assert "subnets and CIDR deleted; `100.64.0.0/22` is free again" in shown
     assert "StillInUse" not in shown
     assert "continues where it stopped" not in shown
-    assert "the shortage that opened this incident is back" in shown
+    assert "the shortage that opened this incident can come back" in shown
+    assert "*After the rollback*" in shown
     assert set(buttons(record)) == {"run_again"}
 
 
@@ -269,3 +270,13 @@ def test_given_what_was_read_back_at_the_end_then_it_is_told_and_only_later_sign
         "signals": SignalSummary(count=9, pods=("default/nginx-7",), last_seen=last_seen),
     }
     assert shown in texts(render(done.model_copy(update=changed)))
+
+
+def test_given_that_every_pod_had_its_address_at_the_end_then_nothing_is_called_wrong():
+    done = rolling(RollbackState.DONE, outcome=Outcome.ROLLED_BACK)
+    assert done.rollback
+    read = HangingPods(at=OPENED + timedelta(minutes=3), number=0)
+    shown = texts(render(done.model_copy(update={"rollback": done.rollback.model_copy(update={"hanging": read})})))
+
+    assert ":x:" not in shown
+    assert "is back" not in shown

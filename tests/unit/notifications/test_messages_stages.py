@@ -181,7 +181,7 @@ def test_an_ending_without_a_cure_offers_the_next_run_and_says_what_stays_wrong(
 
     assert buttons(record)["run_again"]["text"]["text"] == label
     shown = texts(render(record, Site(cool_down_minutes=15)))
-    assert "*Still wrong*" in shown
+    assert ("*After the rollback*" if outcome is Outcome.ROLLED_BACK else "*Still wrong*") in shown
     assert "signals of this cluster open no new incident before 10:15 UTC" in shown
 
 

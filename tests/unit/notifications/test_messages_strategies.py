@@ -12,7 +12,7 @@ from ip_remediator.notifications.messages.message import details, plain, render
 from ip_remediator.notifications.messages.planned import brief, in_full, taken_back
 from ip_remediator.notifications.messages.state import rollback_offered, step_lines
 from ip_remediator.planning.model import Change, Plan
-from ip_remediator.snapshot.model_vpc import LeakedInterface
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from tests.unit.support.records import DIAGNOSIS, PLAN, VERIFICATION, healed, incident, steps
 
 ZONE = "ap-northeast-2a"

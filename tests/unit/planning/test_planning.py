@@ -16,9 +16,10 @@ from ip_remediator.planning.model import BlockRequirement, Plan, digest
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Peering, Route, TransitGateway, VpcCidr
+from ip_remediator.snapshot.model_vpc import Peering, Route, TransitGateway, VpcCidr
 from tests.unit.support.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
 

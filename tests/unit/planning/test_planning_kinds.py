@@ -8,12 +8,12 @@ import shlex
 import pytest
 
 from ip_remediator.common.enums import Verdict
-from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
-from ip_remediator.planning.model import Plan
+from ip_remediator.planning.model import Plan, RequestedStrategy
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
-from ip_remediator.planning.strategies import RequestedStrategy
 from ip_remediator.risks.model import Severity
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import NetworkInterface, Node

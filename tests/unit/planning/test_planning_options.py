@@ -10,14 +10,14 @@ import pytest
 
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning.build_plan import plan
-from ip_remediator.planning.model import Plan
+from ip_remediator.planning.model import Plan, RequestedStrategy
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
-from ip_remediator.planning.strategies import RequestedStrategy
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Route, SubnetReservation, Vpc, VpcCidr
+from ip_remediator.snapshot.model_vpc import Route, SubnetReservation, Vpc, VpcCidr
 from tests.unit.support.corpus import FOLDER
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan

@@ -11,16 +11,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.diagnosis.diagnose import Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning.build_plan import block_refusal, plan
-from ip_remediator.planning.model import BlockRequirement, Plan, digest
+from ip_remediator.planning.model import BlockRequirement, Plan, RequestedStrategy, digest
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
-from ip_remediator.planning.strategies import RequestedStrategy
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster
-from ip_remediator.snapshot.model_vpc import LeakedInterface, Peering, Route, TransitGateway, Vpc
+from ip_remediator.snapshot.model_vpc import Peering, Route, TransitGateway, Vpc
 from ip_remediator_cli.commands.plan import make_plan
 from tests.support.properties import examples
 from tests.unit.support.facts import CUSTOM, Part, eni_config, snapshot, subnet, vpc, zone

@@ -10,14 +10,13 @@ import pytest
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.incidents.record import RunRequest
 from ip_remediator.incidents.requests import InvalidInput
-from ip_remediator.planning.model import Plan, handover_of
+from ip_remediator.planning.model import REQUESTED_STRATEGIES, Plan, RequestedStrategy, handover_of
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
 from ip_remediator.remediation.requests import required
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import AutoScalingGroup, Cluster, Cni, NodeClass, NodeGroup
-from ip_remediator.snapshot.model_vpc import LeakedInterface
 from ip_remediator_cli import parser
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan

@@ -17,9 +17,9 @@ import pytest
 
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.planning.handover import node_groups
+from ip_remediator.planning.model import REQUESTED_STRATEGIES
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES
 from ip_remediator.snapshot.model import Snapshot
 from tests.unit.support.commands import PLACEHOLDER, aws_problem
 from tests.unit.support.corpus import CASES

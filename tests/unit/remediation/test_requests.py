@@ -19,8 +19,8 @@ from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.remediation.requests import required, stack_options, with_sizes
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Quotas, Snapshot
-from ip_remediator.snapshot.model_vpc import LeakedInterface
 from tests.unit.support.facts import CUSTOM, az, eni_config, snapshot, subnet, vpc, zone
 
 FULL = (zone("a", free=0, stuck=1), zone("b", free=0, stuck=1))

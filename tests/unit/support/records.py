@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ip_remediator.common.enums import Mode, Outcome, Verdict
-from ip_remediator.diagnosis.diagnose import Diagnosis, ZoneDiagnosis
-from ip_remediator.diagnosis.node_relief import NodeDiagnosis
+from ip_remediator.diagnosis.model import Diagnosis, NodeDiagnosis, ZoneDiagnosis
 from ip_remediator.incidents.record import (
     Approval,
     ApprovalState,

@@ -37,7 +37,7 @@ from ip_remediator.common.tag_names import (
     STRATEGY,
 )
 from ip_remediator.incidents.record import AskReason, Policy
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
+from ip_remediator.planning.model import REQUESTED_STRATEGIES, RequestedStrategy
 from ip_remediator.risks.catalogue import entry
 from ip_remediator.risks.model import DOCS, Risk, Severity
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import TypeVar
 
-from pydantic import Field
-
-from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.evidence import evidence, unknown
 from ip_remediator.diagnosis.groups import AddressGroup, address_groups
 from ip_remediator.diagnosis.judge import describe_recovery, judge
-from ip_remediator.diagnosis.node_relief import NodeDiagnosis, diagnose_node
+from ip_remediator.diagnosis.model import CURABLE, PODS_SERVED, Diagnosis, GroupDiagnosis, ZoneDiagnosis
+from ip_remediator.diagnosis.node_relief import diagnose_node
 from ip_remediator.diagnosis.node_subnets import describe_shortages, node_launch_reason, shortage_beside_pods
 from ip_remediator.diagnosis.pod_messages import Words
 from ip_remediator.diagnosis.spread import advice_to_spread
@@ -34,23 +31,7 @@ from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
 from ip_remediator.snapshot.node_room.free_space import free_addresses, lasting
 from ip_remediator.snapshot.node_room.limits import uses_prefixes
 
-__all__ = [
-    "CURABLE",
-    "FOR_OTHERS",
-    "Diagnosis",
-    "GroupDiagnosis",
-    "NodeDiagnosis",
-    "Verdict",
-    "ZoneDiagnosis",
-    "diagnose",
-    "stuck_pods_of_zone",
-]
-
-
-CURABLE = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED, Verdict.ENICONFIG_MISSING})
 _SHORTAGES = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED})
-# Cured by subnets for nodes, or for the cluster.
-FOR_OTHERS = frozenset({Verdict.NODE_LAUNCH, Verdict.CLUSTER_SUBNETS})
 # If zones differ, the cluster's verdict is the first of these that any zone has.
 WORST_FIRST = (
     Verdict.SUBNET_EXHAUSTED,
@@ -63,8 +44,6 @@ WORST_FIRST = (
     Verdict.CLUSTER_SUBNETS,
     Verdict.RECOVERED,
 )
-# Every pod has its address, whatever nodes or the cluster lack.
-PODS_SERVED = FOR_OTHERS | {Verdict.RECOVERED}
 # Causes that apply to every zone, whichever node reported them.
 _REGIONAL = frozenset({Cause.ENI_QUOTA})
 # The verdict by the cause of events and signals, if no facts are known; the most specific first.
@@ -90,52 +69,6 @@ _NEXT = {
 _LABEL_NODES = "label those nodes, the plan prints the commands"
 _ON_OUTPOSTS = "make a subnet on the Outpost, the plan prints the commands"
 _SHOWN = 4
-
-
-class ZoneDiagnosis(Document):
-    """One zone: `free` is the sum over the subnets its pods can use, None when EC2 was not asked. `full_at`: when none
-    of them will have a free address, as far as that is foreseen and no pod waits yet."""
-
-    zone: str
-    verdict: Verdict
-    reason: str
-    free: int | None
-    nodes: int
-    stuck_pods: int
-    full_at: datetime | None = None
-
-
-class GroupDiagnosis(Document):
-    """Nodes of one place that take addresses from the same `subnets`: those that select `eni_config`, where custom
-    networking is on. `free`: what can be had there for sure."""
-
-    zone: str
-    outpost: str | None = None
-    eni_config: str | None = None
-    subnets: tuple[str, ...] = ()
-    verdict: Verdict
-    reason: str
-    free: int | None
-    nodes: int
-    stuck_pods: int
-
-
-class Diagnosis(Document):
-    """`groups` are what is judged; the verdict on a zone is the worst of its groups in which pods hang."""
-
-    verdict: Verdict
-    summary: str
-    zones: tuple[ZoneDiagnosis, ...] = ()
-    groups: tuple[GroupDiagnosis, ...] = ()
-    nodes: tuple[NodeDiagnosis, ...] = ()
-    evidence: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-    alternatives: tuple[str, ...] = Field(default=(), description="what else would help, or where nothing else does")
-
-    @property
-    def curable(self) -> bool:
-        """Whether more addresses for pods cure it."""
-        return self.verdict in CURABLE
 
 
 def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ip_remediator.common.document import Document
+from ip_remediator.diagnosis.model import NodeDiagnosis
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Cni, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
@@ -21,15 +21,6 @@ from ip_remediator.snapshot.node_room.pools import (
     hindrance,
     serving_interfaces,
 )
-
-
-class NodeDiagnosis(Document):
-    """Whether new address space relieves the node at once, or only its replacement does."""
-
-    name: str
-    zone: str | None
-    relieved_now: bool
-    reason: str
 
 
 def diagnose_node(snapshot: Snapshot, node: Node, *, labelled: bool) -> NodeDiagnosis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ip_remediator.common.text import counted
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.snapshot.model import Snapshot
 
 # A record is one item of at most 400 KB, with the plan, the verification and the signals in it.

@@ -13,12 +13,11 @@ from ip_remediator.common.actor import ActorField, RecordsActors
 from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Mode, Outcome, incident_id
 from ip_remediator.common.errors import RequestRefused
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.change_record import ChangeKind, ChangeMade
 from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
 from ip_remediator.incidents.timeline import EventDetail, State
-from ip_remediator.planning.model import Plan
-from ip_remediator.planning.strategies import RequestedStrategy
+from ip_remediator.planning.model import Plan, RequestedStrategy
 from ip_remediator.signals.correlation import SignalSummary
 
 __all__ = [

@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
@@ -33,7 +33,7 @@ from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item
 from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.document_attributes import from_attribute, to_attribute
 from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, undelivered_key, work_key
 from ip_remediator.incidents.record import (
@@ -56,10 +56,6 @@ from ip_remediator.incidents.signal_attributes import summary_of
 from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
 from ip_remediator.incidents.timeline_items import read_entry
 from ip_remediator.planning.model import Plan
-from ip_remediator.snapshot.model import Snapshot
-
-if TYPE_CHECKING:
-    pass
 
 _PART_BYTES = 350_000
 _DOCUMENTS: dict[str, type[Document]] = {
@@ -325,22 +321,22 @@ class Incidents(IncidentOpener):
         """Stores where the incident's message in Slack is."""
         self._records.update(meta_key(incident), "SET slack = :slack", {":slack": message.model_dump_json()})
 
-    def save_snapshot(self, incident: str, snapshot: Snapshot) -> None:
-        """Stored in parts, because an item holds 400 KB. The first part is written last, so a snapshot is complete if
-        it exists."""
-        body = zlib.compress(snapshot.model_dump_json(exclude_defaults=True).encode())
+    def save_facts(self, incident: str, facts: str) -> None:
+        """`facts`: a snapshot as JSON, see `incidents.snapshots`. Stored in parts, because an item holds 400 KB. The
+        first part is written last, so the facts are complete if it exists."""
+        body = zlib.compress(facts.encode())
         parts = [body[start : start + _PART_BYTES] for start in range(0, len(body), _PART_BYTES)]
         for number in reversed(range(len(parts))):
             part = {**_part(incident, number), "body": parts[number], "parts": len(parts), "schema": SCHEMA}
             self._records.put(part)
 
-    def snapshot(self, incident: str) -> Snapshot:
-        """Raises IncidentNotFound when the incident was not diagnosed yet."""
+    def facts(self, incident: str) -> bytes:
+        """The snapshot as JSON. Raises IncidentNotFound when the incident was not diagnosed yet."""
         head = self._records.get(**_part(incident, 0))
         if head is None:
             raise IncidentNotFound(f"incident {incident!r} has no snapshot: it was not diagnosed yet")
         rest = [self._records.get(**_part(incident, number)) or {} for number in range(1, int(head["parts"]))]
-        return Snapshot.model_validate_json(zlib.decompress(b"".join(bytes(part["body"]) for part in [head, *rest])))
+        return zlib.decompress(b"".join(bytes(part["body"]) for part in [head, *rest]))
 
     def timeline(self, incident: str) -> list[dict[str, str]]:
         """The entries in order: `{"at", "by", "what", "detail"}`."""

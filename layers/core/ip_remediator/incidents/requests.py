@@ -13,7 +13,7 @@ from ip_remediator.common.document import Document, DocumentT, typed_by_people
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.common.wrong_input import first_problem, in_words
 from ip_remediator.incidents.record import Incident, RunRequest
-from ip_remediator.planning.strategies import RequestedStrategy
+from ip_remediator.planning.model import RequestedStrategy
 
 _LONGEST_ZONE = 40
 

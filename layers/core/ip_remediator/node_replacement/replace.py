@@ -30,6 +30,7 @@ from ip_remediator.incidents.replacement_record import (
     summary,
 )
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.node_replacement.owners import AutoScalingGroups, NodeClaims
 from ip_remediator.node_replacement.rules import Candidate, blocking, obstacles, refusal
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -70,7 +71,7 @@ class NodeReplacer:
         Raises:
             ReplacementBlocked
         """
-        snapshot = self.incidents.snapshot(self.incident.id)
+        snapshot = snapshot_of(self.incidents, self.incident.id)
         before = self.incident.replacement
         candidates, gone = self._candidates(nodes, snapshot)
         budgets = KubeDrain(self.kube).budgets() if candidates else []

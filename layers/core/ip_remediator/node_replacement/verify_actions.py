@@ -13,6 +13,7 @@ from ip_remediator.common.actions import ActionTable, Effect, OfIncident, Result
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.node_replacement.verify import VerifierAfterReplacement
 from ip_remediator.remediation.verify import Verifier
 from ip_remediator.remediation.verify_recipients import RecipientVerifier
@@ -52,7 +53,7 @@ VERIFY: ActionTable[VerifyWork] = ActionTable()
 @VERIFY.action(Verify, Verified, Effect.READS)
 def verify(work: VerifyWork, asked: Verify) -> Verified:
     """Asks the verifier that fits the plan: new subnets of nodes, replaced nodes, or pods in place."""
-    cluster, snapshot = work.connect(), work.incidents.snapshot(work.incident.id)
+    cluster, snapshot = work.connect(), snapshot_of(work.incidents, work.incident.id)
     kube, pods = cluster.kube, KubePods(cluster.kube)
     if work.incident.plan and work.incident.plan.recipients:
         scaling, describe = work.client("autoscaling"), cluster.eks.describe

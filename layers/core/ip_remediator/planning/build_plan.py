@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import some_of
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import launcher_cures
 from ip_remediator.planning import handover
 from ip_remediator.planning.changes import changes

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted
-from ip_remediator.diagnosis.diagnose import Diagnosis, stuck_pods_of_zone
+from ip_remediator.diagnosis.diagnose import stuck_pods_of_zone
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning.sizing import room_in, used_a_day
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
-from ip_remediator.snapshot.model_vpc import LeakedInterface
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes, zone_subnets
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, free_slots
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni, hindrance, room_on, serving_interfaces

@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
 from ip_remediator.common.document import Document
 from ip_remediator.risks.catalogue import is_lasting
 from ip_remediator.risks.model import Risk
-from ip_remediator.snapshot.model_vpc import LeakedInterface
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 
 Strategy = Literal[
     "custom-networking",
@@ -24,6 +24,9 @@ Strategy = Literal[
     "reclaim-warm",
     "cluster-subnets",
 ]
+# What can be asked for. "custom-networking" stands for its extension as well, where it is on already.
+RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "reclaim-warm", "auto"]
+REQUESTED_STRATEGIES: tuple[str, ...] = get_args(RequestedStrategy)
 Source = Literal["none", "existing-subnets", "existing-cidr", "new-cidr", "ipam-pool"]
 
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.planning.strategies import RequestedStrategy
+from ip_remediator.planning.model import RequestedStrategy
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from ip_remediator.common import tag_names
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES, NETWORK_ADDRESS_UNITS, NETWORK_INTERFACES, ask_for
-from ip_remediator.diagnosis.diagnose import CURABLE, FOR_OTHERS, Diagnosis
+from ip_remediator.diagnosis.model import CURABLE, FOR_OTHERS, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import ENI_CONFIG_LABEL_DEF, ZONE_LABEL, Node

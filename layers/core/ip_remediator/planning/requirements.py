@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.diagnosis.alternatives import beyond_quota
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.planning import leaks, preconditions, served, sizing, warm_reclaim, warm_targets
 from ip_remediator.planning.advice import advice
 from ip_remediator.planning.leaks import Leaks

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis, GroupDiagnosis
 from ip_remediator.diagnosis.groups import AddressGroup
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis, GroupDiagnosis
 from ip_remediator.diagnosis.unselected import lacking_labels
 from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Snapshot

@@ -7,9 +7,8 @@ EKS User Guide, "Configure subnet selection for Pod IP addresses".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from ip_remediator.planning.model import Strategy
+from ip_remediator.planning.model import RequestedStrategy, Strategy
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.model import Snapshot
@@ -22,10 +21,6 @@ from ip_remediator.snapshot.model_cluster import (
     ENI_CONFIG_LABEL_DEF,
     Cni,
 )
-
-# What can be asked for. "custom-networking" stands for its extension as well, where it is on already.
-RequestedStrategy = Literal["custom-networking", "subnet-discovery", "node-group", "reclaim-warm", "auto"]
-REQUESTED_STRATEGIES: tuple[str, ...] = get_args(RequestedStrategy)
 
 SCOPES_SINCE = (1, 22, 1)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.allocation import allocate
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.risks.ownership import owner_of_cni
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, WARM_ENI_TARGET, WARM_IP_TARGET, Cni, Node

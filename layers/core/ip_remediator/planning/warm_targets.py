@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping
 
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.changes import describe_settings
 from ip_remediator.planning.model import Option

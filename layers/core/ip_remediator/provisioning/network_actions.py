@@ -9,6 +9,7 @@ from ip_remediator.common.actions import ActionTable, Effect, InZone, OfIncident
 from ip_remediator.common.clock import Clock
 from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.delete_leaked_enis import LeakedInterfaces
 from ip_remediator.provisioning.ec2 import Ec2Changes, Ownership
@@ -40,7 +41,7 @@ class NetworkWork:
     @property
     def leaked(self) -> LeakedInterfaces:
         """The deletion of the leaked ENIs that the plan names."""
-        nodes = self.incidents.snapshot(self.incident.id).nodes
+        nodes = snapshot_of(self.incidents, self.incident.id).nodes
         instances = {node.instance_id for node in nodes if node.instance_id}
         enis = LeakedEnis(self.ec2, self.incident.cluster, instances, self.clock)
         return LeakedInterfaces(self.incident, self.incidents, self.log, enis)

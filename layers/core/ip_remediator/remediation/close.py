@@ -15,6 +15,7 @@ from ip_remediator.incidents.durations import Durations
 from ip_remediator.incidents.record import ApprovalState, AskReason, ChangeMade, Failure, Incident, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import InvalidInput, ManualRun, parsed
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.remediation.caught import Caught, failure_of, step_of
@@ -123,7 +124,7 @@ class Lifecycle:
         """Releases the lock, also one that was taken for a plan that could not be made."""
         if incident.plan:
             vpc_id = incident.plan.vpc_id
-        elif incident.diagnosis and (vpc := self.incidents.snapshot(incident.id).vpc):
+        elif incident.diagnosis and (vpc := snapshot_of(self.incidents, incident.id).vpc):
             vpc_id = vpc.id
         else:
             return

@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from ip_remediator.approvals.policy import in_force
-from ip_remediator.diagnosis.diagnose import FOR_OTHERS, PODS_SERVED, diagnose
+from ip_remediator.diagnosis.diagnose import diagnose
+from ip_remediator.diagnosis.model import FOR_OTHERS, PODS_SERVED
 from ip_remediator.diagnosis.truncate import truncate
 from ip_remediator.forecasting.forecast import forecast
 from ip_remediator.forecasting.subnet_history import SubnetHistories
 from ip_remediator.forecasting.zone_forecast import with_forecasts
 from ip_remediator.incidents.record import Incident, Policy, Step
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import save_snapshot
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets, zones_of
@@ -47,7 +49,7 @@ def record_diagnosis(incident: Incident, snapshot: Snapshot, incidents: Incident
     """
     causes = [Cause(cause) for cause in incident.signals.causes]
     diagnosis = diagnose(snapshot, causes)
-    incidents.save_snapshot(incident.id, snapshot)
+    save_snapshot(incidents, incident.id, snapshot)
     incidents.complete(incident.id, Step.DIAGNOSE, diagnosis.verdict, diagnosis=truncate(diagnosis, snapshot))
     asked = diagnosis.verdict in FOR_OTHERS and (diagnosis.verdict.value in causes or incident.request is not None)
     return {

@@ -11,6 +11,7 @@ from ip_remediator.approvals.policy import Allowance, Decision, NextAction, deci
 from ip_remediator.common.clock import Clock
 from ip_remediator.incidents.record import AskReason, Incident, Policy, RunRequest, Step
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.planning.build_plan import plan
 from ip_remediator.planning.model import Plan
@@ -76,7 +77,7 @@ class Proposer:
         }
 
     def _plan(self, incident: Incident, execution: str | None) -> Plan:
-        snapshot = self.incidents.snapshot(incident.id)
+        snapshot = snapshot_of(self.incidents, incident.id)
         if incident.diagnosis is None:
             raise CannotPlan(f"incident {incident.id} was not diagnosed yet")
         request = incident.request or RunRequest()

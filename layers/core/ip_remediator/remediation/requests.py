@@ -7,15 +7,14 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, cast
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.record import RunRequest
 from ip_remediator.incidents.requests import InvalidInput
 from ip_remediator.planning.build_plan import block_refusal
-from ip_remediator.planning.model import BlockRequirement
+from ip_remediator.planning.model import REQUESTED_STRATEGIES, BlockRequirement, RequestedStrategy
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
-from ip_remediator.planning.strategies import REQUESTED_STRATEGIES, RequestedStrategy
 from ip_remediator.snapshot.model import Snapshot
 
 if TYPE_CHECKING:

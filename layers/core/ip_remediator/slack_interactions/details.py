@@ -10,6 +10,7 @@ from ip_remediator.clients.slack.client import SlackUnavailable, fill_view, web_
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.message import details, details_view
 from ip_remediator.observability import logger
@@ -61,7 +62,7 @@ class Details:
         """aws-node's variables when the incident was diagnosed, before anything was changed; None where no facts are
         stored."""
         try:
-            return self._incidents.snapshot(incident.id).cni.env
+            return snapshot_of(self._incidents, incident.id).cni.env
         except IncidentNotFound:
             return None
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from ip_remediator.common.clock import utc_now
 from ip_remediator.snapshot.cni_tags import CLUSTER_TAG, CNI_DESCRIPTION, INSTANCE_TAG, NO_MANAGE_TAG, is_young
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, NetworkInterface
-from ip_remediator.snapshot.model_vpc import GroupUser, LeakedInterface, Subnet, UserKind
+from ip_remediator.snapshot.model_vpc import GroupUser, Subnet, UserKind
 
 _EKS = re.compile(r"Amazon EKS ([0-9A-Za-z][0-9A-Za-z_-]*)$")
 _CLUSTER_TAG = "kubernetes.io/cluster/"

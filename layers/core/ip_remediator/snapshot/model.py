@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from ip_remediator.common.document import Count, Document, Moment
+from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model_cluster import (
     CLUSTER_DISCOVERY_TAG,
     CUSTOM_NETWORK_CFG,
@@ -47,7 +48,6 @@ from ip_remediator.snapshot.model_cluster import (
 from ip_remediator.snapshot.model_vpc import (
     AclEntry,
     Endpoint,
-    LeakedInterface,
     NatGateway,
     NetworkAcl,
     Peering,

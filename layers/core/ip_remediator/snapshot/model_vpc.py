@@ -291,17 +291,3 @@ class Vpc(Document):
     def standing_cidrs(self) -> tuple[VpcCidr, ...]:
         """Without those that failed or are gone, which count for no quota (DescribeVpcs tells of them for a while)."""
         return tuple(cidr for cidr in self.cidrs if cidr.state in ("associating", "associated", "disassociating"))
-
-
-class LeakedInterface(Document):
-    """An leaked ENI: status `available`, description `aws-K8S-*`.
-
-    `cluster` and `instance_id` are what its tags `cluster.k8s.amazonaws.com/name` and
-    `node.k8s.amazonaws.com/instance_id` say: whose it was.
-    """
-
-    id: str
-    subnet_id: str
-    addresses: Count = 1
-    cluster: str | None = None
-    instance_id: str | None = None

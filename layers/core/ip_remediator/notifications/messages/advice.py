@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from ip_remediator.common.enums import Outcome, Verdict
 from ip_remediator.common.text import counted
 from ip_remediator.diagnosis.alternatives import ALTERNATIVES
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.record import Incident, RollbackAssessment, Step, StepState
 from ip_remediator.notifications.messages.cause import waiting
 from ip_remediator.notifications.messages.links import Site
@@ -155,7 +155,7 @@ def _after_rollback(incident: Incident) -> Iterator[Line]:
         yield Line(_moved(assessment))
     if assessment:
         yield from _hanging(incident, assessment)
-    yield Line("the shortage that opened this incident is back: the same subnets are as full as before", "failed")
+    yield Line("what added addresses is undone, so the shortage that opened this incident can come back")
 
 
 def _moved(assessment: RollbackAssessment) -> str:

@@ -93,7 +93,7 @@ def _expected(plan: Plan) -> str:
     now = f"{counted(plan.heals_now, 'pod')} get an address now" if plan.heals_now != 1 else "1 pod gets an address now"
     nodes = len(plan.replace_nodes)
     rest = f"; the others after {counted(nodes, 'node')} {'is' if nodes == 1 else 'are'} replaced" if nodes else ""
-    return f"{now}{rest}." if plan.heals_now or nodes else f"Expected: {cut(words(plan.expectation), 100)}."
+    return f"Expected: {now}{rest}." if plan.heals_now or nodes else f"Expected: {cut(words(plan.expectation), 100)}."
 
 
 def _still_waiting(incident: Incident) -> str:

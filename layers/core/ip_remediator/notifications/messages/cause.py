@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ip_remediator.common.enums import Outcome, Verdict
 from ip_remediator.common.text import counted
-from ip_remediator.diagnosis.diagnose import Diagnosis, ZoneDiagnosis
+from ip_remediator.diagnosis.model import Diagnosis, ZoneDiagnosis
 from ip_remediator.incidents.record import Incident
 from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, moment, names, words
 

@@ -88,7 +88,8 @@ def _parts(incident: Incident, site: Site) -> Iterator[Part]:
     failure = current_failure(incident)
     if failure:
         yield _failure(failure)
-    yield Part("Still wrong", remaining(incident, site), limit=700)
+    after = "After the rollback" if incident.outcome is Outcome.ROLLED_BACK else "Still wrong"
+    yield Part(after, remaining(incident, site), limit=700)
     yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident, site)], limit=900)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.diagnosis.diagnose import CURABLE, Diagnosis
+from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.changes import eni_config_manifest, new_groups, without_our_mark
 from ip_remediator.snapshot.model import Snapshot

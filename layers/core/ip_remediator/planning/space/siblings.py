@@ -10,7 +10,7 @@ import json
 import shlex
 from collections.abc import Iterator
 
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.changes import eni_config_manifest, new_groups, without_our_mark
 from ip_remediator.planning.model import Option

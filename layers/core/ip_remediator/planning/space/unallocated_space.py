@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.diagnosis.diagnose import Diagnosis
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.planning.served import zones_short_in_the_region
 from ip_remediator.snapshot.model import Snapshot
