@@ -49,10 +49,8 @@ class ChangeCommand:
         execution = Execution(sfn, start_once(sfn, deployment.output(self.machine), name, document))
         print(f"execution {execution.arn}", flush=True)
         if not arguments.yes:
-            print(
-                f"waiting for confirmation in Slack, with the numbers of {self.numbers}; --yes confirms it here",
-                flush=True,
-            )
+            print(f"waiting for confirmation, with the numbers of {self.numbers}: in Slack, or by", flush=True)
+            print(f"  ip-remediator approve {incident.id}", flush=True)
         if not arguments.wait:
             print(f"follow it in Slack, or: ip-remediator status {incident.id}")
             return None

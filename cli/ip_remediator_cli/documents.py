@@ -47,6 +47,8 @@ def write_text(file: Path, text: str, option: str) -> None:
 
 def parse_json(text: str, where: str) -> object:
     """Raises BadInput that names `where`, with line and column."""
+    if not text.strip():
+        raise BadInput(f"{where} is empty; give the whole document")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

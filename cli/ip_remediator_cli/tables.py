@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 ABSENT = "-"
 _NARROWEST = 40
 _LABEL = 10
+_GAP = 2
 _STYLES = {
     "green": ("healed", "done", "prepared", "approved", "ok"),
     "yellow": ("partly", "pending", "running", "(open)", "warning", "medium", "expired", "unknown"),
@@ -77,12 +78,27 @@ def _rich_table(lines: Sequence[Sequence[str]]) -> str:
     from rich.table import Table  # noqa: PLC0415 - pipes do without
     from rich.text import Text  # noqa: PLC0415
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for column, header in enumerate(lines[0]):
-        grid.add_column(header, overflow="fold", no_wrap=column == 0)
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_edge=False)
+    for column, (header, fixed) in enumerate(zip(lines[0], _widths(lines), strict=True)):
+        grid.add_column(header, overflow="fold", no_wrap=column == 0, width=fixed)
     for line in lines[1:]:
         grid.add_row(*(Text(text, style=_STYLE_OF.get(text, "")) for text in line))
     return _drawn(grid)
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int] | list[None]:
+    """The width of each column with which no word is broken: ids and CIDRs are there to be copied. Where the words do
+    not fit, rich shares the terminal out."""
+    columns = list(zip(*lines, strict=True))
+    widths = [max((len(word) for text in column for word in text.split()), default=0) for column in columns]
+    room = width() - sum(widths) - _GAP * len(columns)
+    if room < 0:
+        return [None] * len(columns)
+    for number, column in enumerate(columns):
+        more = min(room, max(map(len, column)) - widths[number])
+        widths[number] += more
+        room -= more
+    return widths
 
 
 def _drawn(renderable: object) -> str:

@@ -127,9 +127,9 @@ def test_given_an_undo_that_fails_when_closed_then_what_stands_is_named_and_a_ro
     assert incident.plan is not None
     assert "AssociateRouteTable: OperationNotPermitted" in incident.failure.message
     assert "DeleteSubnet: Blocked" in incident.failure.message
-    assert f"vpc_cidr {incident.plan.block}" in incident.failure.outstanding
+    assert f"CIDR {incident.plan.block}" in incident.failure.outstanding
     assert lab.ledger.reservation_of(incident.id) is not None
-    message = lab.message_saying(incident.id, "failed", f"vpc_cidr {incident.plan.block}")
+    message = lab.message_saying(incident.id, "failed", f"CIDR {incident.plan.block}")
     assert lab.buttons(message) == ["run_again", "rollback"]
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before
@@ -145,11 +145,11 @@ def test_given_an_undo_that_the_cluster_refuses_when_closed_then_nothing_that_an
         ended, incident = lab.remediate(sick.name)
     assert (ended.status, incident.outcome) == ("FAILED", Outcome.FAILED)
     assert incident.failure is not None
-    for standing in ("eniconfig ap-northeast-2a", "subnet ap-northeast-2a", "vpc_cidr"):
+    for standing in ("ENIConfig ap-northeast-2a", "subnet of ap-northeast-2a", "CIDR"):
         assert standing in incident.failure.outstanding
     assert {config["subnet"] for config in sick.eni_configs().values()} <= set(sick.subnets())
     assert lab.ledger.reservation_of(incident.id) is not None
-    message = lab.message_saying(incident.id, "failed", "eniconfig ap-northeast-2a")
+    message = lab.message_saying(incident.id, "failed", "ENIConfig ap-northeast-2a")
     assert "rollback" in lab.buttons(message)
     assert lab.roll_back(incident.id).status == "SUCCEEDED"
     assert sick.world() == before

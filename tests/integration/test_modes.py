@@ -192,7 +192,7 @@ def test_given_an_approved_plan_when_the_kill_switch_goes_on_in_the_middle_then_
     assert incident.approval is not None
     assert incident.steps[Step.APPROVE].note == f"approved by {incident.approval.decided_by}"
     assert incident.failure is not None
-    assert f"vpc_cidr {incident.plan.block}" in incident.failure.outstanding
+    assert f"CIDR {incident.plan.block}" in incident.failure.outstanding
     assert sick.cidrs() == sorted([*before, str(incident.plan.block)])
     assert sick.new_subnets() == {}
     assert lab.ledger.reservation_of(incident.id) is not None

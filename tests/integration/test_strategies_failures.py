@@ -65,7 +65,7 @@ def test_given_the_kill_switch_between_two_steps_when_remediated_then_all_stays_
             assert (ended.status, ended.error, incident.outcome) == ("FAILED", "KillSwitchOn", Outcome.FAILED)
             assert incident.plan is not None
             assert incident.failure is not None
-            assert f"vpc_cidr {incident.plan.block}" in incident.failure.outstanding
+            assert f"CIDR {incident.plan.block}" in incident.failure.outstanding
             refused = roll_back(lab, incident.id, confirmed=True)
             assert (refused.status, refused.error) == ("FAILED", "KillSwitchOn")
     assert roll_back(lab, incident.id, confirmed=True).status == "SUCCEEDED"

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from ip_remediator.clients.kubernetes.connect import OpenCluster, open_cluster
-from ip_remediator.common.text import some_of
+from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.unsupported import unsupported
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.access import GROUPS, READERS, WRITERS, AccessEntries, check_authentication, endpoint_warnings
@@ -109,8 +109,9 @@ class ClusterDoctor:
         unread = self._snapshot.unread
         if unread:
             return Finding.doubtful(f"not read with your permissions: {'; '.join(unread)}")
-        nodes, subnets = len(self._snapshot.nodes), len(self._snapshot.subnets)
-        return Finding.ok(f"{nodes} nodes and {subnets} subnets read, quotas read: {self._snapshot.quotas.applied}")
+        nodes, subnets = counted(len(self._snapshot.nodes), "node"), counted(len(self._snapshot.subnets), "subnet")
+        quotas = "the account's quotas too" if self._snapshot.quotas.applied else "quotas are AWS's defaults"
+        return Finding.ok(f"{nodes} and {subnets} read, {quotas}")
 
 
 def _rights(role: str) -> Iterator[dict[str, str]]:

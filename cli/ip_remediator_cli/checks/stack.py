@@ -19,6 +19,7 @@ from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.secrets import SecretUnusable, SlackSecret, read_slack_secret
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import NotFound, PermissionDenied
+from ip_remediator.common.text import counted
 from ip_remediator_cli.aws import Aws, Deployment
 from ip_remediator_cli.checks.finding import Finding
 
@@ -91,7 +92,9 @@ class StackDoctor:
         count = self._depth("SignalsDeadLetterQueueUrl")
         if not count:
             return Finding.ok("there are none")
-        return Finding.doubtful(f"{count} messages could not be processed", "operations-reference.md, dead letters")
+        return Finding.doubtful(
+            f"{counted(count, 'message')} could not be processed", "operations-reference.md, dead letters"
+        )
 
     def _depth(self, output: str) -> int:
         """Messages that wait or are being processed."""

@@ -8,7 +8,7 @@ from ip_remediator.watchdog.on_aws import watchdog_on_aws
 from ip_remediator.watchdog.operator import Closed, Holder, OperatorActions, StillWorkedOn
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.commands.decide import confirmed
-from ip_remediator_cli.errors import OK, BadInput, CommandError
+from ip_remediator_cli.errors import OK, CommandError
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import bullets, page
 
@@ -62,7 +62,7 @@ def _check_forced(arguments: Namespace, lock: str, holder: Holder) -> None:
         )
     print("the incident that holds it stops before its next change, and what it has created stays")
     if not (arguments.yes or confirmed(f"take {lock} away from {holder.incident}?")):
-        raise BadInput(f"{lock} stays: nobody confirmed")
+        raise CommandError(f"{lock} stays, because nobody said yes")
 
 
 def _how_to_stop(works: StillWorkedOn) -> str:
@@ -77,8 +77,8 @@ def _describe(closed: Closed) -> str:
     block = incident.plan.block if incident.plan else None
     return page(
         f"{incident.id} {how}; the lock of its VPC and the marker of cluster {incident.cluster} are free",
-        bullets("Still there", (f"{change.kind} {change.target}" for change in closed.standing)),
-        bullets("The cluster did not take back", (f"{change.kind} {change.target}" for change in closed.owed)),
+        bullets("Still there", closed.standing),
+        bullets("The cluster did not take back", closed.owed),
         f"remove it: ip-remediator rollback {incident.id}" if closed.standing else _freed(block),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ip_remediator.approvals.answer import answer
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
-from ip_remediator.common.actor import Actor
+from ip_remediator.common.actor import SOMEBODY, Actor
 from ip_remediator.common.clock import utc_now
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
 from ip_remediator_cli.commands.status import describe_rollback
@@ -20,11 +20,12 @@ from ip_remediator_cli.tables import page
 
 @dataclass(frozen=True)
 class OpenQuestion:
-    """`what` is asked; `shown` is what a person should have read before answering."""
+    """`text` is what is asked; `shown` is what a person should have read before answering."""
 
     text: str
     approval: Approval
     shown: str
+    of_rollback: bool = False
 
 
 def run(arguments: Namespace) -> int:
@@ -34,9 +35,7 @@ def run(arguments: Namespace) -> int:
     _check(arguments, question)
     print(f"{question.shown}\n\n{question.text} (open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC)")
     if not (arguments.yes or confirmed("approve?" if arguments.approved else "reject?")):
-        print("nothing was answered")
-        return OK
-    is_rollback = question.approval is incident.rollback_approval
+        raise CommandError("nothing was answered, because nobody said yes: the question stays open")
     try:
         note = answer(
             Approvals(aws.table(deployment.output("IncidentsTableName")), utc_now),
@@ -44,7 +43,7 @@ def run(arguments: Namespace) -> int:
             question.approval.id,
             approved=arguments.approved,
             by=Actor.aws(aws.caller()[1]),
-            evict=arguments.evict if is_rollback else None,
+            evict=arguments.evict if question.of_rollback else None,
         )
     except ApprovalRefused as refusal:
         raise CommandError(f"{incident.id}: {refusal}; see `ip-remediator status {incident.id}`") from refusal
@@ -65,14 +64,31 @@ def open_question(incident: Incident) -> OpenQuestion:
     )
     for approval, text, shown in candidates:
         if approval and approval.state is ApprovalState.PENDING and utc_now() < approval.expires_at:
-            return OpenQuestion(text, approval, page(f"incident {incident.id}", shown))
+            of_rollback = approval is incident.rollback_approval
+            return OpenQuestion(text, approval, page(f"incident {incident.id}", shown), of_rollback)
+    again = "" if incident.open else f", or ask again with `ip-remediator start --cluster {incident.cluster}`"
     raise BadInput(
-        f"INCIDENT: {incident.id} waits for no answer; see `ip-remediator status {incident.id}`, or ask again with "
-        f"`ip-remediator start --cluster {incident.cluster}`"
+        f"INCIDENT: {incident.id} waits for no answer{_answered(incident)}; "
+        f"see `ip-remediator status {incident.id}`{again}"
     )
 
 
+def _answered(incident: Incident) -> str:
+    """The last answer, so that who answers second knows why it is too late."""
+    answered = [
+        approval
+        for approval in (incident.approval, incident.rollback_approval, incident.replacement_approval)
+        if approval and approval.decided_at
+    ]
+    if not answered:
+        return ""
+    last = max(answered, key=lambda approval: approval.decided_at or approval.asked_at)
+    return f": {last.state} by {last.decided_by or SOMEBODY} at {last.decided_at:%Y-%m-%d %H:%M} UTC"
+
+
 def _check(arguments: Namespace, question: OpenQuestion) -> None:
+    if arguments.evict and not question.of_rollback:
+        raise BadInput("--evict: the open question is not about a rollback; leave it out")
     wanted, present = arguments.plan, question.approval.plan_hash
     if wanted and not present.startswith(wanted):
         raise BadInput(f"--plan: the open question is about plan {present}, not {wanted}; read that plan first")
@@ -86,4 +102,8 @@ def confirmed(question: str) -> bool:
     """
     if not sys.stdin.isatty():
         raise BadInput("standard input is no terminal, so nobody can be asked: read the above, then add --yes")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print()
+        return False

@@ -11,7 +11,7 @@ from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.records import IncidentRecords
-from ip_remediator_cli.tables import table
+from ip_remediator_cli.tables import in_words, table
 from ip_remediator_cli.watching import watch
 
 _WATCH_SECONDS = 5.0
@@ -22,9 +22,9 @@ def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
     if arguments.watch:
-        watch(lambda: _printed(arguments, _wanted(arguments, records)), _WATCH_SECONDS)
+        watch(lambda: listed(arguments.output, _wanted(arguments, records)), _WATCH_SECONDS)
     else:
-        print(_printed(arguments, _wanted(arguments, records)))
+        print(listed(arguments.output, _wanted(arguments, records)))
     return OK
 
 
@@ -37,9 +37,10 @@ def _wanted(arguments: Namespace, records: IncidentRecords) -> list[Incident]:
     ]
 
 
-def _printed(arguments: Namespace, incidents: Sequence[Incident]) -> str:
-    if arguments.output != "table":
-        return in_format(arguments.output, [incident.model_dump(mode="json") for incident in incidents])
+def listed(output: str, incidents: Sequence[Incident]) -> str:
+    """`incidents` as the `--output` that was asked for."""
+    if output != "table":
+        return in_format(output, [incident.model_dump(mode="json") for incident in incidents])
     if not incidents:
         return "no incident"
     return table(
@@ -48,8 +49,8 @@ def _printed(arguments: Namespace, incidents: Sequence[Incident]) -> str:
             [
                 incident.id,
                 f"{incident.opened_at:%m-%d %H:%M}",
-                incident.outcome or "(open)",
-                incident.diagnosis.verdict if incident.diagnosis else None,
+                in_words(incident.outcome or "(open)"),
+                in_words(incident.diagnosis.verdict) if incident.diagnosis else None,
                 incident.plan.space if incident.plan else None,
             ]
             for incident in incidents

@@ -32,9 +32,9 @@ def run(arguments: Namespace) -> int:
 def _refuse_unnamed(incident: Incident, nodes: list[str]) -> None:
     named = incident.verification.nodes_to_replace if incident.verification else ()
     if incident.open:
-        raise BadInput(f"--incident: {incident.id} is still being worked on: wait until it is closed")
+        raise BadInput(f"INCIDENT: {incident.id} is still being worked on: wait until it is closed")
     if not named:
-        raise BadInput(f"--incident: {incident.id} ended {incident.outcome} and names no node to replace")
+        raise BadInput(f"INCIDENT: {incident.id} ended {incident.outcome} and names no node to replace")
     unknown = [node for node in nodes if node not in named]
     if unknown:
         raise BadInput(f"--node: {some_of(unknown)} need not be replaced; those that do: {', '.join(named)}")

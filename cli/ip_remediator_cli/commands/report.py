@@ -37,6 +37,8 @@ _UNDO = {
     ChangeKind.RECLAIMED_WARM: "the former warm targets are restored",
     ChangeKind.WARM_TARGETS: "the former warm targets are restored",
     ChangeKind.CORDON: "the node is uncordoned",
+    ChangeKind.AUTO_SCALING_GROUP: "the group's subnets become as they were before",
+    ChangeKind.CLUSTER_SUBNETS: "the cluster's subnets become as they were before",
 }
 
 

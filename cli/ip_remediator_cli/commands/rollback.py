@@ -32,6 +32,6 @@ def run(arguments: Namespace) -> int:
 
 def _refuse_without_changes(incident: Incident) -> None:
     if incident.open:
-        raise BadInput(f"--incident: {incident.id} is still being worked on: wait until it is closed")
+        raise BadInput(f"INCIDENT: {incident.id} is still being worked on: wait until it is closed")
     if incident.plan is None:
-        raise BadInput(f"--incident: {incident.id} ended {incident.outcome} and changed nothing: no rollback is needed")
+        raise BadInput(f"INCIDENT: {incident.id} ended {incident.outcome} and changed nothing: no rollback is needed")

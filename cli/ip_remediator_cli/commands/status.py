@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from ip_remediator.common.enums import Outcome
@@ -12,6 +12,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator_cli.commands.incidents import listed
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
 from ip_remediator_cli.plan_text import describe_plan
@@ -27,7 +28,7 @@ def run(arguments: Namespace) -> int:
     aws = Aws(arguments)
     records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
     if arguments.cluster is None and arguments.id is None and arguments.incident is None:
-        print(_list(records.latest_of_each(), arguments.output))
+        print(listed(arguments.output, records.latest_of_each()))
         return OK
     incident = records.chosen(arguments)
     if arguments.watch:
@@ -57,20 +58,6 @@ def _one(records: IncidentRecords, incident: Incident, output: str) -> str:
     if output == "table":
         return describe(incident, timeline)
     return in_format(output, {"incident": incident.model_dump(mode="json"), "timeline": timeline})
-
-
-def _list(incidents: Sequence[Incident], output: str) -> str:
-    if output != "table":
-        return in_format(output, [incident.model_dump(mode="json") for incident in incidents])
-    if not incidents:
-        return "no incident so far"
-    return table(
-        ["cluster", "incident", "opened", "mode", "outcome", "verdict"],
-        (
-            [i.cluster, i.id, _time(i.opened_at), i.mode, i.outcome or "(open)", i.diagnosis and i.diagnosis.verdict]
-            for i in incidents
-        ),
-    )
 
 
 def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.support.patience import within
 from tests.unit.cli.conftest import SHORTAGE
@@ -49,3 +53,34 @@ def test_given_help_then_nothing_is_imported_that_only_commands_need() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=within(60))
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("plan --snapshot - <&-", 2, "--snapshot - is empty"),
+        ("plan --snapshot FILE >&-", 0, ""),
+        ("plan --snapshot FILE >&- 2>&-", 0, ""),
+        ("plan --snapshot FILE --output json >/dev/full", 1, "No space left on device: free some space"),
+    ],
+)
+def test_given_a_stream_that_is_closed_or_full_then_the_command_ends_in_its_own_words(
+    tmp_path: Path, arguments: str, status: int, message: str
+) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps(SHORTAGE))
+    command = f"{shlex.join(ENTRY)} {arguments.replace('FILE', str(file))}"
+    ran = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=within(60))
+    assert ran.returncode == status
+    assert message in ran.stderr
+    assert len(ran.stderr.splitlines()) == (1 if message else 0)
+    assert "unexpected" not in ran.stderr
+
+
+def test_given_a_locale_without_the_letters_of_a_name_then_they_are_escaped(tmp_path: Path) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps({**SHORTAGE, "cluster": {"name": "caf\u00e9"}}))
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [*ENTRY, "plan", "--snapshot", str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=within(60), env=plain)
+    assert "caf\\xe9" in ran.stdout

@@ -55,7 +55,7 @@ def test_given_an_undone_change_then_it_stands_no_longer_and_the_timeline_tells(
     log.undone(CIDR)
     assert log.made() == [ENICONFIG]
     entries = Incidents(table, clock).timeline(log.incident)
-    assert [(event["what"], event["detail"]) for event in entries] == [("change undone", "vpc_cidr 100.64.0.0/22")] * 2
+    assert [(event["what"], event["detail"]) for event in entries] == [("change undone", "CIDR 100.64.0.0/22")] * 2
 
 
 def test_given_another_incident_then_its_changes_are_not_ours(log: ChangeLog, table: Table, clock: Clock) -> None:

@@ -140,7 +140,7 @@ def test_given_their_eniconfig_that_they_repointed_since_when_undone_then_it_sta
     configured.step.undo()
     assert configured.eni_configs() == {"shared": "subnet-theirs"}
     details = [event["detail"] for event in configured.incidents.timeline(configured.log.incident)]
-    assert f"eniconfig shared: ENIConfig shared was changed by {ARGO} and points at subnet-theirs" in details
+    assert f"ENIConfig shared: ENIConfig shared was changed by {ARGO} and points at subnet-theirs" in details
 
 
 def test_given_a_variable_that_somebody_set_since_when_undone_then_it_stays_and_the_timeline_names_it(

@@ -262,7 +262,7 @@ def test_given_the_cluster_still_points_at_the_subnets_when_undone_then_they_sta
 ) -> None:
     subnet = world.step.create_subnet(ZONE)["subnet"]
     standing = world.log.intend(ChangeMade(kind=kind, target=ZONE))
-    with pytest.raises(RequestRefused, match=f"the cluster still stands on them: {kind} {ZONE}"):
+    with pytest.raises(RequestRefused, match=f"the cluster still stands on them: {standing}"):
         world.step.undo()
     assert world.made() == {subnet}
     world.log.undone(standing)

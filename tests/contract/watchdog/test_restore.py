@@ -68,7 +68,7 @@ def test_given_the_tables_of_yesterday_when_restored_then_what_was_open_is_close
     assert looked == {first: Looked.SETTLED}
     record = incidents.get(first)
     assert record.failure
-    assert "vpc_cidr" in record.failure.outstanding
+    assert "CIDR" in record.failure.outstanding
     VpcLock(records.table, clock).acquire(vpc, "another")
     third = incidents.open(cluster, "eu-west-1", Mode.AUTO, "", execution="arn:third")
     # What was reserved since is told to the ledger as excluded; the block of yesterday is still held.

@@ -62,7 +62,7 @@ def test_given_changes_that_stand_when_its_execution_was_stopped_then_they_are_n
     assert world.watchdog.sweep()[world.incident] is Looked.SETTLED
     record = world.record
     assert record.failure
-    assert (record.outcome, record.failure.outstanding) == (Outcome.FAILED, "still there: vpc_cidr 100.64.0.0/22")
+    assert (record.outcome, record.failure.outstanding) == (Outcome.FAILED, "still there: CIDR 100.64.0.0/22")
     assert world.blocks.released == []
     assert not world.holds_lock()
 
@@ -158,7 +158,7 @@ def test_given_a_cluster_that_does_not_answer_when_looked_at_then_the_cordon_is_
     world.ends(ROLLING_BACK, "FAILED")
     assert world.watchdog.look(world.incident) is Looked.LEFT
     assert world.record.failure
-    assert "cordon node-1" in world.record.failure.outstanding
+    assert "cordon of node node-1" in world.record.failure.outstanding
     assert world.is_watched()
     world.refuses = False
     assert world.watchdog.sweep()[world.incident] is Looked.SETTLED

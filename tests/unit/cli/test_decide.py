@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import utc_now
+from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Approval, ApprovalState, Incident
 from ip_remediator_cli.commands import decide
 from ip_remediator_cli.commands.decide import open_question
@@ -39,18 +41,45 @@ def test_given_an_open_question_about_the_plan_then_the_plan_is_shown(planned: I
     "approval", [None, asked(ApprovalState.APPROVED), asked(ApprovalState.EXPIRED), asked(minutes=-1)]
 )
 def test_given_no_open_question_then_it_says_so_with_what_to_do(planned: Incident, approval: Approval | None) -> None:
+    closed = {"approval": approval, "outcome": Outcome.REJECTED}
     with pytest.raises(BadInput, match=r"waits for no answer.*start --cluster"):
-        open_question(planned.model_copy(update={"approval": approval}))
+        open_question(planned.model_copy(update=closed))
+
+
+def test_given_that_somebody_answered_before_then_it_says_who_and_offers_no_start_beside_the_run(
+    planned: Incident,
+) -> None:
+    answered = asked(ApprovalState.APPROVED).model_copy(
+        update={"decided_at": utc_now(), "decided_by": Actor.slack("U0000ONCALL", "on-call")}
+    )
+    with pytest.raises(BadInput, match=r"waits for no answer: approved by U0000ONCALL \(on-call\) at ") as refused:
+        open_question(planned.model_copy(update={"approval": answered}))
+    assert "start --cluster" not in str(refused.value)
+
+
+def test_given_evict_for_a_plan_then_it_is_refused_instead_of_forgotten(planned: Incident) -> None:
+    question = open_question(planned.model_copy(update={"approval": asked()}))
+    with pytest.raises(BadInput, match="--evict: the open question is not about a rollback"):
+        decide._check(Namespace(plan=None, evict=True), question)
 
 
 def test_given_another_plan_than_the_one_read_then_nothing_is_answered(planned: Incident) -> None:
     question = open_question(planned.model_copy(update={"approval": asked()}))
-    decide._check(Namespace(plan="ab12"), question)
+    decide._check(Namespace(plan="ab12", evict=False), question)
     with pytest.raises(BadInput, match="--plan: the open question is about plan ab12cd, not ffff"):
-        decide._check(Namespace(plan="ffff"), question)
+        decide._check(Namespace(plan="ffff", evict=False), question)
 
 
 def test_given_no_terminal_and_no_yes_then_nobody_is_taken_for_having_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(BadInput, match="--yes"):
         decide.confirmed("approve?")
+
+
+def test_given_an_end_of_input_at_the_terminal_then_nobody_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", ended)
+    assert decide.confirmed("approve?") is False

@@ -79,3 +79,11 @@ def test_tables_have_headers_and_the_page_a_language_a_title_and_one_heading_of_
     assert ("html", {"lang": "en"}) in result.tags
     assert tags.count("h1") == tags.count("main") == 1
     assert all(attributes.get("scope") in ("col", "row") for tag, attributes in result.tags if tag == "th")
+
+
+@pytest.mark.parametrize("kind", ChangeKind)
+def test_every_change_has_a_name_for_people_and_how_it_is_taken_back(kind: ChangeKind) -> None:
+    change = ChangeMade(kind=kind, target="target-1")
+    assert "_" not in str(change)
+    assert str(change).endswith(" target-1")
+    assert ("cannot be undone" in page(records.healed(), change).text) is not kind.outstanding

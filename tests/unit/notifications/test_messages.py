@@ -383,7 +383,7 @@ def test_a_failure_says_what_went_wrong_what_stands_and_what_to_do():
         undone(),
         ":x: Create the subnets: QuotaReached",
         "`CreateSubnet: SubnetLimitExceeded: The maximum number of subnets has been reached.`",
-        "*What stands*  nothing: the CIDR was disassociated and the block released",
+        "*What it made*  nothing: the CIDR was disassociated and the block released",
         "ask AWS for a higher quota, then press Retry",
     )
 
@@ -399,7 +399,7 @@ def test_an_error_without_advice_of_its_own_points_to_the_execution():
     assert_shows(
         record,
         "the execution's history has the answer to every call",
-        "press Roll back to remove what was made",
+        "press Roll back to undo what is still there",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -280,3 +281,52 @@ def test_given_that_every_pod_had_its_address_at_the_end_then_nothing_is_called_
 
     assert ":x:" not in shown
     assert "is back" not in shown
+
+
+def test_what_a_rollback_asks_stands_above_its_buttons_and_all_else_below_them():
+    """On a phone headline, numbers and buttons are to be seen together."""
+    blocks = render(question()).blocks
+    kinds = [block["type"] for block in blocks]
+    pressed = kinds.index("actions")
+
+    above, below = json.dumps(blocks[:pressed]), json.dumps(blocks[pressed:])
+    assert "If nobody answers" in above
+    assert "2 pods have addresses of its subnets" in above
+    assert "*Cause*" in below
+    assert "*Made*" in below
+
+
+@pytest.mark.parametrize("state", [None, RollbackState.ASSESSED, RollbackState.RUNNING, RollbackState.PAUSED])
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNDONE, Outcome.HEALED])
+@pytest.mark.parametrize(
+    "error", ["PermissionDenied", "QuotaReached", "Throttled", "KillSwitchOn", "ServiceUnavailable", "StillInUse"]
+)
+def test_advice_names_only_buttons_that_the_message_has(
+    error: str, outcome: Outcome, state: RollbackState | None
+) -> None:
+    fields: dict[str, Any] = {
+        "outcome": outcome,
+        "failure": Failure(step="Create the subnets", error=error, message="m"),
+    }
+    if state is RollbackState.ASSESSED:
+        fields["rollback_approval"] = approval()
+    if state is RollbackState.PAUSED:
+        fields["failure"] = Failure(step=Step.ROLLBACK, error=error, message="m")
+        fields["steps"] = steps(*MADE, rollback=StepState.FAILED)
+    record = rolling(state, **fields) if state else healed(**fields)
+
+    labels = [button["text"]["text"] for button in buttons(record).values()]
+    named = re.findall(r"press (Retry|Replace|Roll back|Run this plan)", texts(render(record)))
+
+    assert [name for name in named if not any(label.startswith(name) for label in labels)] == []
+    assert len(named) == len(set(named))
+
+
+def test_a_rollback_without_a_permission_says_so_before_it_is_pressed_again():
+    record = rolling(
+        RollbackState.PAUSED,
+        outcome=Outcome.FAILED,
+        steps=steps(*MADE, rollback=StepState.FAILED),
+        failure=Failure(step=Step.ROLLBACK, error="PermissionDenied", message="not authorized"),
+    )
+    assert "grant the permission that the message names, then press Roll back again" in texts(render(record))

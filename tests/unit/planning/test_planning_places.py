@@ -200,7 +200,7 @@ def test_given_a_full_node_subnet_and_a_shortage_that_nobody_waits_for_then_comi
     assert "on the present nodes, for no node can be launched in subnet-a" in made.expectation
     warning = risk(made, "node-subnets-full")
     assert warning is not None
-    assert "custom networking makes it worse" in warning.breaks
+    assert "custom networking makes it worse" in warning.found
 
 
 def test_given_cluster_subnets_below_what_eks_needs_then_they_are_told_whatever_the_verdict() -> None:

@@ -50,6 +50,23 @@ class ChangeKind(StrEnum):
         return self is not ChangeKind.LEAKED_ENI
 
 
+# What a change is called in front of its target.
+_NOUNS = {
+    ChangeKind.VPC_CIDR: "CIDR",
+    ChangeKind.SUBNET: "subnet of",
+    ChangeKind.SUBNET_TAGS: "tags of subnet",
+    ChangeKind.LEAKED_ENI: "leaked ENI",
+    ChangeKind.CRD: "CRD",
+    ChangeKind.ENICONFIG: "ENIConfig",
+    ChangeKind.CNI: "settings of",
+    ChangeKind.RECLAIMED_WARM: "lowered warm targets of",
+    ChangeKind.WARM_TARGETS: "warm targets of",
+    ChangeKind.CORDON: "cordon of node",
+    ChangeKind.AUTO_SCALING_GROUP: "subnets of Auto Scaling group",
+    ChangeKind.CLUSTER_SUBNETS: "subnets of cluster",
+}
+
+
 class ChangeMade(Document):
     """One change, recorded before it is made, with what was there before (None: nothing), for the rollback.
 
@@ -61,3 +78,7 @@ class ChangeMade(Document):
     target: str
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        """For people: CIDR 100.64.0.0/22, subnet of eu-west-1a."""
+        return f"{_NOUNS[self.kind]} {self.target}"

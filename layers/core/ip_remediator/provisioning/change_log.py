@@ -101,7 +101,7 @@ class ChangeLog:
     def undone(self, change: ChangeMade, note: str = "") -> None:
         """Strikes a change out; the timeline keeps that it was made and undone. `note`: what of it somebody else has
         changed since, and what therefore stays."""
-        note = f"{change.kind} {change.target}" + (f": {note}" if note else "")
+        note = str(change) + (f": {note}" if note else "")
         event = timeline_item(self.incident, self.clock(), Stage.CHANGE, State.UNDONE, note)
         self.records.transact([self.records.deleting(change_key(self.incident, change)), self.records.putting(event)])
 

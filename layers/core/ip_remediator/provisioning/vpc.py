@@ -215,7 +215,7 @@ class Network:
         Scaling groups, the cluster."""
         standing = [change for change in self.log.made() if change.kind.names_subnets]
         if standing:
-            names = some_of([f"{change.kind} {change.target}" for change in standing])
+            names = some_of([str(change) for change in standing])
             raise RequestRefused(f"the subnets stay, because the cluster still stands on them: {names}")
 
     def _remove(self, change: ChangeMade, listed: MadeSubnet | None) -> str | None:

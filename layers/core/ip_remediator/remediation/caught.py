@@ -72,7 +72,7 @@ def failure_of(caught: Caught, made: Sequence[ChangeMade]) -> Failure:
         message += (
             "; for the same reason not all was undone" if undo == message else f"; the undo failed as well: {undo}"
         )
-    remaining = ", ".join(f"{change.kind} {change.target}" for change in made if change.kind.outstanding)
+    remaining = ", ".join(str(change) for change in made if change.kind.outstanding)
     outstanding = f"still there: {remaining}" if remaining else "nothing that was made is left"
     deleted = ", ".join(change.target for change in made if not change.kind.outstanding)
     return Failure(

@@ -110,10 +110,10 @@ def node_subnets(migration: Migration) -> Risk | None:
     return Risk(
         id="node-subnets-full",
         severity=Severity.LOW,
-        found=f"no free address in {where}, in which nodes are launched",
-        breaks="no node can be launched there (pods that run keep their addresses, and a subnet for pods gives nodes "
-        f"none) before {launchable_again(migration.snapshot, custom_networking=custom)}"
+        found=f"no free address in {where}, in which nodes are launched. A subnet for pods gives nodes none: "
+        f"none can be launched there before {launchable_again(migration.snapshot, custom_networking=custom)}"
         f"{worse if migration.first_time else ''}",
+        breaks="nothing that runs, but no node can be launched in subnets without a free address",
         remedy="further subnets for nodes: once pods have addresses, the next run plans them and gives them to node "
         f"groups, Auto Scaling groups or Karpenter's NodeClass (`ip-remediator start --cluster "
         f"{migration.snapshot.cluster.name} --wait`); or replace nodes one by one",

@@ -17,7 +17,7 @@ def transfer_to(log: ChangeLog, succession: Succession, inherits: Sequence[str])
     `inherits`: the incidents whose blocks the successor keeps from now on, if the CIDR is among the changes.
     """
     note = f"passed from incident {log.incident} to {succession.successor}: " + ", ".join(
-        f"{change.kind} {change.target}" for change in succession.given
+        str(change) for change in succession.given
     )
     records, now = log.records, log.clock()
     writes = [records.deleting(change_key(log.incident, change)) for change in succession.given]

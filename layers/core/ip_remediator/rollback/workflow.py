@@ -75,16 +75,16 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
         incident = self.own(incident_id, execution)
         outstanding = self.outstanding(incident_id)
         if outstanding:
-            raise RequestRefused(
-                f"still there: {', '.join(f'{change.kind} {change.target}' for change in outstanding)}"
-            )
+            raise RequestRefused(f"still there: {', '.join(str(change) for change in outstanding)}")
         report = self.lifecycle.close(incident_id, Outcome.ROLLED_BACK, None)
         until = self._leave_moved_pods_alone(incident)
         rollback = self.latest(incident).model_copy(update={"state": RollbackState.DONE, "left_alone_until": until})
         failure = incident.failure and incident.failure.model_copy(
             update={"outstanding": "nothing that was made is left"}
         )
-        self.lifecycle.incidents.record_rollback(incident_id, rollback, StepState.DONE, "all is as before", failure)
+        self.lifecycle.incidents.record_rollback(
+            incident_id, rollback, StepState.DONE, "everything that it made is undone", failure
+        )
         return report
 
     def _leave_moved_pods_alone(self, incident: Incident) -> datetime | None:

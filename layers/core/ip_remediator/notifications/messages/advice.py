@@ -16,24 +16,28 @@ from ip_remediator.notifications.messages.rolling_back import rollback_shown
 from ip_remediator.notifications.messages.state import (
     NO_PLAN,
     current_failure,
+    replacement_asked,
     replacement_offered,
     replacement_under_way,
+    rollback_asked,
     rollback_offered,
+    run_offered,
 )
 from ip_remediator.notifications.messages.text import Line, clock, names
 
 # By the class names of `common.errors`: the state machine records the name, which is the error's contract.
 _FOR_ERROR = {
-    "PermissionDenied": "grant the permission that the message names, then press Retry",
-    "QuotaReached": "ask AWS for a higher quota, then press Retry",
+    "PermissionDenied": "grant the permission that the message names",
+    "QuotaReached": "ask AWS for a higher quota",
     "PoolExhausted": "add a range to the Pools parameter, or roll back incidents that are no longer needed",
     "ClusterNotFound": "was the cluster deleted? If not, correct its name and region where the signal comes from (the "
     "ClusterName of the alarm or of the event exporter), or in the request",
-    "Throttled": "AWS kept throttling the calls: press Retry later",
-    "KillSwitchOn": "nothing is written while the kill switch is on, not even an undo: turn it off, then try again",
-    "ServiceUnavailable": "the other side did not answer: check that the function reaches it, then press Retry",
+    "Throttled": "wait a while: AWS kept throttling the calls",
+    "KillSwitchOn": "turn the kill switch off: while it is on, nothing is written, not even an undo",
+    "ServiceUnavailable": "the other side did not answer: check that the function reaches it",
 }
 _OTHER_ERROR = "read the message above; the execution's history has the answer to every call"
+_IN_THE_WAY = "remove what blocks the rollback"
 _FOR_VERDICT = {
     Verdict.NODE_LIMIT: (
         "use larger instance types or more nodes, or turn on prefix delegation",
@@ -80,11 +84,23 @@ def _replace_full_nodes(incident: Incident) -> Iterator[str]:
 
 
 def _after_failure(incident: Incident, site: Site) -> Iterator[str]:
+    """What mends the failure, and the button that goes on then, if the message has it."""
     failure = current_failure(incident)
-    if failure and failure.error != NO_PLAN and not _rollback_failed(incident):
-        yield _FOR_ERROR.get(failure.error, _OTHER_ERROR)
-        if failure.error == "PermissionDenied":
-            yield f"every permission and why it is needed: {site.page('permissions.md')}"
+    mend = _FOR_ERROR.get(failure.error) if failure else None
+    if _rollback_failed(incident):
+        again = ", then press Roll back again: it continues where it stopped"
+        yield f"{mend or _IN_THE_WAY}{again if rollback_offered(incident) else ''}"
+    elif mend:
+        yield f"{mend}{', then press Retry' if _retry_shown(incident) else ''}"
+    elif failure and failure.error != NO_PLAN:
+        yield _OTHER_ERROR
+    if failure and failure.error == "PermissionDenied":
+        yield f"every permission and why it is needed: {site.page('permissions.md')}"
+
+
+def _retry_shown(incident: Incident) -> bool:
+    """While something is asked, the message has the buttons of the answer alone."""
+    return run_offered(incident) and not (rollback_asked(incident) or replacement_asked(incident))
 
 
 def _keep_the_cure(incident: Incident) -> Iterator[str]:
@@ -99,10 +115,8 @@ def _keep_the_cure(incident: Incident) -> Iterator[str]:
 
 
 def _roll_back(incident: Incident) -> Iterator[str]:
-    if incident.outcome == Outcome.FAILED and rollback_offered(incident):
-        yield "press Roll back to remove what was made and restore the CNI's settings"
-    if _rollback_failed(incident) and rollback_offered(incident):
-        yield "remove what blocks the rollback, then press Roll back again: it continues where it stopped"
+    if incident.outcome == Outcome.FAILED and rollback_offered(incident) and not _rollback_failed(incident):
+        yield "press Roll back to undo what is still there"
 
 
 def _rollback_failed(incident: Incident) -> bool:
@@ -140,7 +154,8 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
             verb = "has" if number == 1 else "have"
             yield Line(f"{counted(number, 'pod')} {verb} no IP address: {names(verification.still_stuck)}", "failed")
     elif pods := waiting(incident):
-        named = f", such as {names(incident.signals.pods, shown=2)}" if incident.signals.pods else ""
+        such_as = ", such as" if len(incident.signals.pods) < pods else ":"
+        named = f"{such_as} {names(incident.signals.pods, shown=2)}" if incident.signals.pods else ""
         yield Line(
             f"as far as is known, {counted(pods, 'pod')} {'has' if pods == 1 else 'have'} no IP address{named}",
             "failed",

@@ -19,7 +19,7 @@ from ip_remediator.notifications.messages.commands import commands
 from ip_remediator.notifications.messages.details import Settings, details_blocks, details_groups, details_text, modal
 from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.links import Site, console_links
-from ip_remediator.notifications.messages.parts import decision_fields, in_full, parts
+from ip_remediator.notifications.messages.parts import decision_fields, in_full, parts, question_parts
 from ip_remediator.notifications.messages.question import deadline, lasted
 from ip_remediator.notifications.messages.state import asked
 from ip_remediator.notifications.messages.text import (
@@ -55,17 +55,20 @@ def render(incident: Incident, site: Site = NO_SITE) -> Message:
     state = headline(incident)
     title = _title(incident)
     quick = [slack_part(part) for part in decision_fields(incident)]
+    asked_about = [slack_part(part) for part in question_parts(incident)]
     paragraphs = [slack_part(part) for part in parts(incident, site)]
     shown = [kit.section(part) for part in paragraphs]
     pressed = buttons(incident) if site.clickable else commands(incident)
     return Message(
-        text=_joined(f"{state.emoji} {mrkdwn(title)}", [*quick, *paragraphs], mrkdwn(_footer(incident, site))),
+        text=_joined(
+            f"{state.emoji} {mrkdwn(title)}", [*quick, *asked_about, *paragraphs], mrkdwn(_footer(incident, site))
+        ),
         blocks=[
             kit.header(state.emoji, title),
             kit.context(mrkdwn(_setting(incident))),
-            *([kit.fields(quick)] if quick else []),
+            *([kit.fields(quick)] if quick else map(kit.section, asked_about)),
             # The headline and the buttons must be visible at once, also on a phone; everything else comes below.
-            *((*pressed, *shown) if quick else (*shown, *pressed)),
+            *((*pressed, *shown) if quick or asked_about else (*shown, *pressed)),
             kit.context(mrkdwn(_footer(incident, site))),
         ],
     )
@@ -93,7 +96,8 @@ def reply(call: Call) -> Message:
 
 def plain(incident: Incident, site: Site = NO_SITE) -> str:
     """The same for e-mail and terminals, with the whole plan where there is no button to see it."""
-    shown_parts = [*decision_fields(incident), *in_full(incident, site), *parts(incident, site)]
+    first = [*decision_fields(incident), *question_parts(incident)]
+    shown_parts = [*first, *in_full(incident, site), *parts(incident, site)]
     head = f"{_title(incident)}\n{_setting(incident)}"
     texts = [without_references(head), *map(plain_part, shown_parts), without_references(_footer(incident, site))]
     return "\n\n".join(text.replace("`", "") for text in texts)

@@ -31,6 +31,8 @@ from ip_remediator.notifications.messages.state import (
     anything_made,
     asked,
     current_failure,
+    replacement_asked,
+    rollback_asked,
     step_lines,
 )
 from ip_remediator.notifications.messages.text import (
@@ -57,9 +59,17 @@ def decision_fields(incident: Incident) -> list[Part]:
     return []
 
 
+def question_parts(incident: Incident) -> list[Part]:
+    """What people should know before they confirm a rollback or a replacement of nodes, while they are asked."""
+    if rollback_asked(incident):
+        return [rollback(incident)]
+    return [replacement(incident)] if replacement_asked(incident) else []
+
+
 def parts(incident: Incident, site: Site) -> list[Part]:
-    """The paragraphs, in the order in which somebody on call needs them."""
-    return [part for part in _parts(incident, site) if part.lines]
+    """The paragraphs, in the order in which somebody on call needs them; without those of `question_parts`."""
+    above = question_parts(incident)
+    return [part for part in _parts(incident, site) if part.lines and part not in above]
 
 
 def in_full(incident: Incident, site: Site) -> list[Part]:
@@ -88,8 +98,7 @@ def _parts(incident: Incident, site: Site) -> Iterator[Part]:
     failure = current_failure(incident)
     if failure:
         yield _failure(failure)
-    after = "After the rollback" if incident.outcome is Outcome.ROLLED_BACK else "Still wrong"
-    yield Part(after, remaining(incident, site), limit=700)
+    yield Part(_remaining_title(incident), remaining(incident, site), limit=700)
     yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident, site)], limit=900)
 
 
@@ -109,6 +118,10 @@ def _results(incident: Incident) -> Iterator[Part]:
 def _failed_at_once(incident: Incident) -> bool:
     """Whether it failed before any change was tried; then the failure says everything."""
     return incident.outcome is Outcome.UNDONE and not anything_made(incident)
+
+
+def _remaining_title(incident: Incident) -> str:
+    return "After the rollback" if incident.outcome is Outcome.ROLLED_BACK else "Still wrong"
 
 
 def _advice_title(incident: Incident) -> str:
@@ -199,5 +212,5 @@ def _failure(failure: Failure) -> Part:
     step = next((text for step, text in STEP_WORDS.items() if step == failure.step), words(failure.step))
     lines = [Line(f"{step}: {words(failure.error)}", "failed"), Line(code(failure.message), "none")]
     if failure.outstanding:
-        lines.append(Line(words(failure.outstanding), "none", label="What stands"))
+        lines.append(Line(words(failure.outstanding), "none", label="What it made"))
     return Part("What happened", lines)
