@@ -25,16 +25,18 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """`event`: a batch of SQS messages, or what a CloudWatch Logs subscription sends."""
     settings = IngestSettings.read(os.environ)
     groups = LogGroups.parse(settings.log_group_clusters)
-    if "Records" not in event:
-        return forward(event, SignalQueue(session.client("sqs"), settings.signals_queue_url).send, utc_now(), groups)
     table = session.table(settings.incidents_table)
+    place = ClusterFinder(SubnetClusters(table), lambda: session.client("ec2")).place
+    if "Records" not in event:
+        queue = SignalQueue(session.client("sqs"), settings.signals_queue_url)
+        return forward(event, queue.send, utc_now(), groups, place)
     rules = Rules.of(settings.weak_signals_needed, settings.signal_window_minutes, settings.cool_down_minutes)
     window = SignalWindow(table, utc_now, rules, settings.aws_region, Mode(settings.default_mode))
     start = partial(start_remediation, session.client("stepfunctions"), settings.state_machine_arn)
     intake = Intake(
         take=IncidentStarter(window, IncidentOpener(table, utc_now), start).take,
         add_dead_letter=DeadLetterQueue(session.client("sqs"), settings.dead_letter_queue_url).add,
-        place=ClusterFinder(SubnetClusters(table), lambda: session.client("ec2")).place,
+        place=place,
         groups=groups,
     )
     return intake.ingest(event["Records"], utc_now())

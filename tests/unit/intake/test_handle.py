@@ -248,6 +248,24 @@ def test_log_lines_are_put_into_the_queue_one_signal_for_each_pod(deployed, caps
     assert metrics(capsys.readouterr().out, "Dropped") == {"unrelated_line": 1}
 
 
+def test_a_call_in_a_log_group_that_names_only_its_subnet_is_sent_for_the_clusters_there(deployed):
+    # given
+    store = Store()
+    store.read = lambda _subnet: {"shop-prod": NOW}
+    deployed(store)
+    call = {
+        "eventSource": "ec2.amazonaws.com",
+        "eventName": "RunInstances",
+        "errorCode": "Client.InsufficientFreeAddressesInSubnet",
+        "requestParameters": {"subnetId": "subnet-0a1b2c3d4e5f60718"},
+    }
+    # when
+    answer = app.handler(logs(json.dumps(call)), None)
+    # then
+    assert answer == {"lines": 1, "signals": 1}
+    assert [(signal.cluster, signal.cause) for signal in store.sent] == [("shop-prod", Cause.SUBNET_FULL)]
+
+
 def test_log_lines_that_say_nothing_are_sent_nowhere(deployed):
     store = Store()
     deployed(store)

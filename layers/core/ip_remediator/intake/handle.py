@@ -24,6 +24,7 @@ from ip_remediator.signals.logs import fold, parse_logs
 from ip_remediator.signals.model import Dropped, DropReason, ParsedRecord, Signal, UnplacedSignal
 
 Placed = Signal | Dropped
+FindClusters = Callable[[UnplacedSignal], Sequence[Placed]]
 _NO_GROUPS = LogGroups()
 
 
@@ -42,7 +43,7 @@ class Intake:
 
     take: Callable[[str, Sequence[Signal]], None]
     add_dead_letter: Callable[[str, str], None]
-    place: Callable[[UnplacedSignal], Sequence[Placed]] = leave_unplaced
+    place: FindClusters = leave_unplaced
     groups: LogGroups = field(default_factory=LogGroups)
 
     def ingest(self, records: list[Any], now: datetime) -> dict[str, Any]:
@@ -65,7 +66,7 @@ class Intake:
                 failures += self._dead_letter(record, _reason(error))
                 continue
             try:
-                outcomes += [(message, placed) for outcome in read for placed in self._placed(outcome)]
+                outcomes += [(message, placed) for outcome in read for placed in _placed(outcome, self.place)]
             except Exception as error:  # SQS delivers it again
                 logger.exception("cluster not found", message_ids=[message], reason=_reason(error))
                 failures.append(message)
@@ -73,9 +74,6 @@ class Intake:
         count(outcome for _, outcome in outcomes)
         # A message may hold signals of several clusters, but fails once.
         return {"batchItemFailures": [{"itemIdentifier": message} for message in dict.fromkeys(failures)]}
-
-    def _placed(self, outcome: ParsedRecord) -> Sequence[Placed]:
-        return self.place(outcome) if isinstance(outcome, UnplacedSignal) else [outcome]
 
     def _join(self, outcomes: Sequence[tuple[str, Placed]]) -> list[str]:
         """The ids of the messages whose signals could not be joined."""
@@ -100,20 +98,29 @@ class Intake:
         return []
 
 
+def _placed(outcome: ParsedRecord, place: FindClusters) -> Sequence[Placed]:
+    return place(outcome) if isinstance(outcome, UnplacedSignal) else [outcome]
+
+
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
 def forward(
-    payload: object, send: Callable[[Sequence[Signal]], None], now: datetime, groups: LogGroups = _NO_GROUPS
+    payload: object,
+    send: Callable[[Sequence[Signal]], None],
+    now: datetime,
+    groups: LogGroups = _NO_GROUPS,
+    place: FindClusters = leave_unplaced,
 ) -> dict[str, int]:
     """Puts the signals of a CloudWatch Logs payload into the queue; how many there were, of how many lines."""
-    outcomes = list(parse_logs(payload, received_at=now, groups=groups))
+    read = list(parse_logs(payload, received_at=now, groups=groups))
+    outcomes = [placed for outcome in read for placed in _placed(outcome, place)]
     signals = fold(outcome for outcome in outcomes if isinstance(outcome, Signal))
     if signals:
         send(signals)
     count(outcome for outcome in outcomes if isinstance(outcome, Dropped))
-    return {"lines": len(outcomes), "signals": len(signals)}
+    return {"lines": len(read), "signals": len(signals)}
 
 
 def count(outcomes: Iterable[ParsedRecord]) -> None:
