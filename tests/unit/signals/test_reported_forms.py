@@ -283,3 +283,42 @@ def test_given_labels_without_dots_then_the_zone_is_read() -> None:
     signal = read({**EVENT, "involvedObject": about}, "shop-prod")
     assert isinstance(signal, Signal)
     assert signal.zone == "eu-west-1a"
+
+
+OTHER_CNIS = [
+    'networkPlugin cni failed to set up pod "x_y" network: unable to allocate IP via local cilium agent: [POST /ipam][502] postIpamFailure range is full',
+    "failed to allocate for range 0: no IP addresses available in range set: 10.60.28.1-10.60.28.254",
+    'plugin type="calico" failed (add): error getting ClusterInformation: connection is unauthorized: Unauthorized',
+    'plugin type="calico" failed (add): failed to request IPv4 addresses: Assigned 0 out of 1 requested IPv4 addresses',
+    'plugin type="aws-cni" name="aws-cni" failed (add): add cmd: failed to setup network policy',
+    "failed to create containerd task: OCI runtime create failed: unable to apply cgroup configuration",
+    'failed to reserve sandbox name "a": name is reserved for "b"',
+    "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+    'failed to get sandbox image "registry.k8s.io/pause:3.5": failed to pull image: toomanyrequests: Rate exceeded',
+]
+
+
+@pytest.mark.parametrize("words", OTHER_CNIS)
+def test_given_a_sandbox_that_failed_for_another_reason_then_it_counts_towards_nothing(words: str) -> None:
+    signal = read({**EVENT, "message": f"Failed to create pod sandbox: {words}"}, "shop-prod")
+    assert isinstance(signal, Signal)
+    assert signal.cause is Cause.OTHER
+
+
+LOOK_ALIKES = [
+    ("SyncLoadBalancerFailed", "error creating load balancer: InvalidSubnet: Not enough IP space available in subnet-1"),
+    ("AllocationFailed", 'Failed to allocate IP for "billing/web": no available IPs'),
+    ("BranchENIAnnotationFailed", "failed to annotate pod with branch ENI details: forbidden"),
+    ("SecurityGroupRequested", "Pod will get the following Security Groups [sg-1]"),
+    ("NetworkNotReady", "NetworkReady=false reason:NetworkPluginNotReady message: cni plugin not initialized"),
+    ("NetworkingReady", "NetworkingIsReady: Monitoring for the Networking system is active"),
+    ("FailedScheduling", "0/2 nodes are available: 2 Insufficient vpc.amazonaws.com/PrivateIPv4Address."),
+    ("CannotCreateExternalResource", "AddressLimitExceeded: The maximum number of addresses has been reached."),
+    ("Unhealthy", 'Readiness probe failed: timeout: failed to connect service ":50051" within 5s'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "message"), LOOK_ALIKES)
+def test_given_an_event_that_looks_alike_then_it_is_dropped(reason: str, message: str) -> None:
+    document = {**EVENT, "reason": reason, "message": message}
+    assert read(document, "shop-prod") == Dropped(reason=DropReason.UNRELATED_REASON)
