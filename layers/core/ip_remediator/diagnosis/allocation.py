@@ -1,9 +1,9 @@
 """Simulates whether the free addresses are enough for what all nodes with stuck pods will request.
 
-Each node asks for its own chunk: what an ENI with room still holds, or all addresses of a new ENI in one call
-(snapshot.node_room.pools). Nodes that share a subnet share its free addresses, so the requests are simulated as ipamd
-makes
-them: first on ENIs with room, then for new ENIs, in the subnet with most free addresses (awsutils.go, GetVpcSubnets).
+Each node asks for its own batch: what an ENI with room still holds, or all addresses of a new ENI in one call
+(snapshot.node_room.pools). Nodes that share a subnet share its free addresses. So the requests are simulated as
+ipamd makes them: first on ENIs with room, then for new ENIs, in the subnet with the most free addresses
+(awsutils.go, GetVpcSubnets).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _FreeSpace:
         return max(0, (free or 0) - self._taken[subnet])
 
     def prefixes(self, subnet: str) -> int:
-        """Free /28; where they were not counted, as many as the free addresses can make up."""
+        """The free /28 blocks; where they were not counted, as many as the free addresses can form."""
         facts = self._snapshot.subnet(subnet)
         if facts is None:
             return 0
@@ -163,7 +163,7 @@ class _Requests:
         return units if room is None else min(room, units)
 
     def _take(self, node: Node, subnet: str, wanted: int) -> int:
-        """Takes so many addresses, or prefixes, as far as there are."""
+        """Takes that many addresses, or prefixes, as far as there are; returns how many it took."""
         prefixes = uses_prefixes(self._snapshot.cni, node)
         available = self._free.prefixes(subnet) if prefixes else self._free.addresses(subnet, prefixes=False)
         taken = min(wanted, available)
@@ -172,8 +172,8 @@ class _Requests:
         return taken
 
     def for_new_enis(self, node: Node, pods: int) -> int:
-        """As many as the pods need and the node has slots for; the pods that are left. A node that has no slot left
-        lacks no addresses."""
+        """Attaches as many ENIs as the pods need and the node has slots for; returns the number of pods that remain. A
+        node without a free slot lacks no addresses."""
         slots = free_slots(self._snapshot.cni, node)
         request = _EniRequest.of(self._snapshot, node)
         for _ in range(pods if slots is None else slots):
@@ -188,7 +188,8 @@ class _Requests:
         return pods
 
     def _on_new_eni(self, node: Node, request: _EniRequest, pods: int) -> int:
-        """Attaches one ENI and fills it, as far as the pods need; the pods that it serves, 0 where no subnet fits."""
+        """Attaches one ENI and fills it as far as the pods need; returns the number of pods that it serves, 0 if no
+        subnet has room for it."""
         self.outcome.asked[node.name] = self.outcome.asked.get(node.name, 0) + request.addresses
         fitting = [id_ for id_ in request.subnets if self._has_room(id_, request.addresses, request.prefixes)]
         if not fitting:

@@ -39,7 +39,7 @@ _EXAMPLE_PREFIX = 20
 
 
 def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
-    """What fits the diagnosis' verdict, the most fitting first; nothing where nothing is needed."""
+    """What fits the diagnosis' verdict, the most useful first; empty where nothing is needed."""
     if verdict == "recovered":
         return ()
     special = {
@@ -64,13 +64,13 @@ def alternatives(snapshot: Snapshot, verdict: str) -> tuple[str, ...]:
 
 
 def _for_missing_eni_configs(snapshot: Snapshot) -> Iterator[str]:
-    """No address is lacking: nothing that saves some helps."""
+    """For a missing ENIConfig: no address is lacking, so nothing that saves addresses helps."""
     yield from _beside_this_cni(snapshot)
     yield from _idle_subnets(snapshot)
 
 
 def _better_use(snapshot: Snapshot) -> Iterator[str]:
-    """Settings that use the present subnets better, each where it does something."""
+    """Settings that use the present subnets better; each only where it changes something."""
     cni = snapshot.cni
     if not (cni.prefix_delegation or cni.number(WARM_IP_TARGET) or cni.env.get(WARM_ENI_TARGET) == "0"):
         yield f"{WARM_IP_TARGET} with MINIMUM_IP_TARGET, so that no node keeps a whole spare ENI"
@@ -97,7 +97,7 @@ def _idle_subnets(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _roomiest_idle_subnets(snapshot: Snapshot) -> list[Subnet]:
-    """The idle subnet with most free addresses of each zone with nodes, in the order of the zones."""
+    """The idle subnet with the most free addresses of each zone with nodes, in the order of the zones."""
     used = _used(snapshot)
     zones = {node.zone for node in snapshot.nodes if node.runs_vpc_cni and not outpost_of_node(snapshot, node)}
     idle: dict[str, Subnet] = {}

@@ -1,7 +1,7 @@
 """Snapshot -> Diagnosis: is it a lack of addresses, where, and which nodes would be relieved at once.
 
-The event string of a failed sandbox proves only that the CNI's ADD failed; the verdict rests on what EC2 and
-Kubernetes say about subnets, ENIs and nodes, and each verdict carries the evidence it rests on.
+The event of a failed sandbox proves only that the CNI's ADD failed. So the verdict rests on what EC2 and Kubernetes
+report about subnets, ENIs and nodes, and each verdict has its evidence.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) 
 
 
 def _judge_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis], free: int | None) -> tuple[Verdict, str]:
-    """The worst of the groups that are in need; reasons of several name what each is about."""
+    """The worst verdict of the groups in need; with several reasons each names its group."""
     in_need = _in_need(groups)
     verdict = _worst(in_need)
     reasons = list(dict.fromkeys(group.reason for group in in_need if group.verdict is verdict))
@@ -254,7 +254,7 @@ def _on_nodes_without_zone(snapshot: Snapshot) -> tuple[Verdict, str] | None:
 
 
 def _on_unknown_nodes(snapshot: Snapshot, causes: frozenset[Cause]) -> tuple[Verdict, str] | None:
-    """Pods that hang on nodes of which nothing is known that a verdict could rest on, but for the words of EC2."""
+    """The verdict for pods on nodes of which nothing is known, except what EC2's messages prove."""
     # The host of a pod that is not among the nodes is gone, unless no node was read at all.
     pods = [pod for pod in snapshot.stuck_pods if not pod.node or not snapshot.nodes]
     if not pods:

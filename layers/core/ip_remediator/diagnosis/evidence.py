@@ -194,7 +194,7 @@ def _unread_parts(snapshot: Snapshot, cni_nodes: Sequence[Node]) -> Iterator[str
 
 
 def _of_cards(cni_nodes: Iterable[Node]) -> Iterator[str]:
-    """Pods use the default network card only, and older snapshots do not tell which ENI is on which."""
+    """Pods use the default network card only; older snapshots do not say which ENI is on which card."""
     several = [node.name for node in cni_nodes if node.interfaces and on_default_card(node) is None]
     yield from _gap(
         "which network cards (of several) the ENIs are on, so how many slots the default card has, of", several

@@ -38,7 +38,7 @@ def address_groups(snapshot: Snapshot) -> list[AddressGroup]:
 
 
 def groups_of(snapshot: Snapshot, zone: str, nodes: Iterable[Node]) -> list[AddressGroup]:
-    """The zone's nodes, grouped by the subnets of their next ENI: a group shares one supply of addresses."""
+    """The zone's nodes, grouped by the subnets of their next ENI: the nodes of a group share its free addresses."""
     custom = snapshot.cni.custom_networking
     members: dict[tuple[str, str, tuple[str, ...]], list[Node]] = {}
     for node in nodes:

@@ -1,6 +1,6 @@
 """The verdict on one group of nodes that take addresses from the same place.
 
-Facts come before what signals prove: signals are of the whole cluster, and some minutes old.
+Facts take precedence over what signals prove: signals are about the whole cluster, and some minutes old.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _for_further_nodes(snapshot: Snapshot, group: AddressGroup, reason: str) -> 
 def _refused_by_ec2(
     snapshot: Snapshot, hosts: list[NeedyNodes], causes: frozenset[Cause]
 ) -> tuple[Verdict, str] | None:
-    """What EC2 answers before it looks into a subnet, however full that is: no cure works until it is put right,
-    because each needs new ENIs. Nodes at their limit ask for none."""
+    """What EC2 refuses before it looks into a subnet, however full that is. No cure works until this is fixed, because
+    each cure needs new ENIs. Nodes at their limit ask for none."""
     asking = [group for group in hosts if group.supply is not AddressSupply.AT_LIMIT]
     if not asking:
         return None
@@ -143,7 +143,8 @@ def describe_recovery(free: int | None) -> str:
 
 
 def _can_grow(snapshot: Snapshot, group: AddressGroup) -> bool:
-    """Whether any node gets its next addresses. Where all are at their limit, a new one like them must get its own."""
+    """Whether any node gets its next addresses. If all are at their limit, whether a new node of the same type gets its
+    own."""
     options = {option for node in group.nodes for option in growth_options(snapshot, node)}
     options = options or {
         GrowthOption(id_, addresses_of_new_eni(snapshot, node), prefixes_of_new_eni(snapshot, node))
@@ -181,7 +182,7 @@ def _judge_with_free_addresses(hosts: list[NeedyNodes], causes: frozenset[Cause]
 
 
 def _fault_of_cni(reasons: Mapping[AddressSupply, list[str]], causes: frozenset[Cause]) -> str | None:
-    """What the facts show comes before what events and signals prove."""
+    """A fault of the CNI. What the facts show takes precedence over what events and signals prove."""
     for supply in (AddressSupply.BARRED, AddressSupply.RESERVED):
         if reasons[supply]:
             return some_of(reasons[supply], _SHOWN)
@@ -189,7 +190,7 @@ def _fault_of_cni(reasons: Mapping[AddressSupply, list[str]], causes: frozenset[
 
 
 def eni_config_fault(snapshot: Snapshot, group: AddressGroup) -> str | None:
-    """What is wrong with the ENIConfig that the nodes select: ipamd can attach no ENI by such a one."""
+    """What is wrong with the ENIConfig that the nodes select, so that ipamd can attach no ENI; None if nothing."""
     if group.eni_config is None:
         return None
     return _fault_of(snapshot, group.nodes[0], snapshot.eni_config(group.eni_config))

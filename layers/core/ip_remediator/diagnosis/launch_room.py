@@ -1,10 +1,11 @@
-"""When nodes can be launched again in a full subnet of their own, while pods wait for addresses as well.
+"""When nodes can be launched again in a full node subnet, while pods wait for addresses as well.
 
-A subnet for pods gives nodes none: the primary ENI of each takes an address of the node's own subnet, and pods that run
-keep theirs. So addresses of a full one come back with a node that ends: all that its ENIs hold there (ipamd has them
-deleted with the instance: amazon-vpc-cni-k8s v1.23.1, pkg/awsutils, AllocENI, DeleteOnTermination), less what the
-primary ENI of its successor takes. With custom networking that is one address. Else ipamd fills that ENI as far as it
-can (pkg/ipamd, nodeInit, increaseDatastorePool), unless a tag keeps pods off the subnet.
+A subnet for pods gives nodes no address: the primary ENI of each node takes one of the node's own subnet, and
+running pods keep theirs. So a full node subnet gets addresses back only when a node is terminated. These are all
+addresses that the node's ENIs hold there (ipamd has them deleted with the instance: amazon-vpc-cni-k8s v1.23.1,
+pkg/awsutils, AllocENI, DeleteOnTermination), minus those that the primary ENI of its replacement takes. With custom
+networking that is one address. Otherwise ipamd fills that ENI as far as it can (pkg/ipamd, nodeInit,
+increaseDatastorePool), unless a tag excludes the subnet from pods.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def launchable_again(snapshot: Snapshot, *, custom_networking: bool) -> str:
 
 
 def _returns(snapshot: Snapshot, custom_networking: bool) -> dict[str, dict[str, int]]:
-    """By full subnet and node, the least that the subnet has more once the node has ended and a like one has taken its
-    place; without those that give nothing back for sure."""
+    """By full subnet and node, the least number of addresses that the subnet gains when the node was replaced by one of
+    the same type; nodes that are not certain to give any back are left out."""
     full = {subnet.id: subnet for subnet in full_node_subnets(snapshot)}
     returns: dict[str, dict[str, int]] = {}
     for node in snapshot.nodes:

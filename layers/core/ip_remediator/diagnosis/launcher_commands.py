@@ -1,7 +1,8 @@
-"""What people run so that nodes are launched in further subnets, for each kind of what launches them.
+"""Commands that have nodes launched in further subnets, for each kind of launcher.
 
-The subnets of a managed node group cannot be changed (EKS User Guide, "Update a managed node group for your cluster"),
-so a group with the same settings is made beside it. All commands run as printed, once the ids are filled in.
+The subnets of a managed node group cannot be changed (EKS User Guide, "Update a managed node group for your
+cluster"), so a second group with the same settings is created. All commands run as printed, once the ids are filled
+in.
 """
 
 from __future__ import annotations
@@ -47,8 +48,9 @@ def _sizes(group: NodeGroup) -> str:
 
 
 def _settings(group: NodeGroup) -> Iterator[str]:
-    """What the group has of CreateNodegroup, without what EKS refuses beside a launch template, and an image of one's
-    own, which comes with the template (CreateNodegroup: amiType, diskSize, remoteAccess)."""
+    """The settings of the group that CreateNodegroup takes, without those that EKS refuses together with a launch
+    template, and without a custom image, which the template names (CreateNodegroup: amiType, diskSize,
+    remoteAccess)."""
     templated, own_image = bool(group.launch_template), group.ami_type == _OWN_IMAGE
     words = {
         "instance-types": " ".join(group.instance_types),
@@ -71,7 +73,7 @@ def _settings(group: NodeGroup) -> Iterator[str]:
 
 
 def drain_node_group(group: NodeGroup) -> str:
-    """What moves the pods of the old group, once the new one has nodes."""
+    """The command that moves the pods of the old group, once the new group has nodes."""
     return (
         f"then move its pods: kubectl drain --selector eks.amazonaws.com/nodegroup={group.name} --ignore-daemonsets "
         "--delete-emptydir-data"
@@ -88,7 +90,7 @@ def extend_auto_scaling_group(group: AutoScalingGroup, ids: Iterable[str]) -> st
 
 
 def select_by_id(node_class: NodeClass, ids: Iterable[str]) -> str:
-    """Adds a term for each subnet: terms are ORed, and those that are there stay as they are."""
+    """The command that adds a term for each subnet: terms are joined by OR, and the present ones stay."""
     added = [
         {"op": "add", "path": "/spec/subnetSelectorTerms/-", "value": {"id": id_}}
         for id_ in dict.fromkeys(ids)

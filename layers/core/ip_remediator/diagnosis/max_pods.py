@@ -1,4 +1,4 @@
-"""Nodes whose max-pods promises more pods than their ENIs have addresses for.
+"""Nodes whose max-pods allows more pods than their ENIs have addresses for.
 
 Sources: Karpenter, "Settings" (RESERVED_ENIS; it computes max-pods from the whole instance type); EKS User Guide,
 "Deploy pods in alternate subnets with custom networking" (the primary ENI has no pods); issue #3238 of the VPC CNI.
@@ -16,8 +16,8 @@ from ip_remediator.snapshot.node_room.limits import pods_that_fit, trunks
 
 @dataclass(frozen=True)
 class Excess:
-    """Nodes of one kind: `max_pods` is what they are allowed, `fitting` what fits, `keeps` why it is not
-    more; `reserved` ENIs of each are for others than pods."""
+    """Nodes of one kind. `max_pods`: what they are allowed; `fitting`: the pods that fit; `keeps`: why it is not more;
+    `reserved`: the ENIs of each node that pods do not get."""
 
     kind: str
     provisioner: str
@@ -35,7 +35,7 @@ class Excess:
 
     @property
     def remedy(self) -> str:
-        """What stops it for new nodes."""
+        """What prevents it on new nodes."""
         if self.provisioner == "karpenter" and self.reserved:
             return (
                 f"set RESERVED_ENIS={self.reserved} on Karpenter's controller, or spec.kubelet.maxPods: {self.fitting} "

@@ -24,7 +24,8 @@ from ip_remediator.snapshot.node_room.pools import (
 
 
 def diagnose_node(snapshot: Snapshot, node: Node, *, labelled: bool) -> NodeDiagnosis:
-    """Whether an ENI in a new subnet comes to the node by itself. `labelled`: it has the label of its zone."""
+    """Whether the node attaches an ENI in a new subnet without being replaced. `labelled`: it has the label of its
+    zone."""
     relieved, reason = _relief(snapshot, node, labelled=labelled)
     return NodeDiagnosis(name=node.name, zone=node.zone, relieved_now=relieved, reason=reason)
 
@@ -71,8 +72,8 @@ def _without_slot(cni: Cni, node: Node) -> str:
 
 
 def _waits_for(snapshot: Snapshot, node: Node) -> str | None:
-    """An ENI with room in a full subnet, where ipamd does not pass over it. The primary one is out of the question
-    with custom networking, which is what brings the new subnet."""
+    """An ENI with room in a full subnet, which this version of ipamd does not skip. Not the primary ENI with custom
+    networking, and custom networking is what adds the new subnet."""
     secondary = [eni for eni in serving_interfaces(snapshot, node) if not eni.primary]
     blocking = set(blocking_interfaces(snapshot, node, secondary))
     prefixes = uses_prefixes(snapshot.cni, node)

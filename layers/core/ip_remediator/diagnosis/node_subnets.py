@@ -29,10 +29,8 @@ _COMMANDS = 3
 
 
 def full_node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
-    """Subnets without an address for a node, where what launches nodes has no other at the same place.
-
-    Subnets of nodes that nothing is known to launch in count where not all that launches nodes was read.
-    """
+    """Node subnets without a free address, where their launcher has no other subnet at the same place. Where not all
+    launchers were read, subnets of nodes without a known launcher count as well."""
     sources = node_sources(snapshot)
     short = {subnet.id for source in sources for subnet in without_room(snapshot, source.subnets)}
     if not sources or unread_sources(snapshot):
@@ -42,8 +40,8 @@ def full_node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
 
 
 def without_room(snapshot: Snapshot, ids: Iterable[str]) -> tuple[Subnet, ...]:
-    """Those of the subnets at whose place (zone and Outpost) all of them are full: Karpenter and Auto Scaling try each
-    that they have in a zone."""
+    """Those of the subnets at whose place (zone and Outpost) all of them are full: Karpenter and Auto Scaling try all
+    their subnets of a zone."""
     by_place: dict[tuple[str, str | None], list[Subnet]] = {}
     for subnet in (subnet for id_ in ids if (subnet := snapshot.subnet(id_))):
         by_place.setdefault((subnet.zone, outpost_of(snapshot, subnet)), []).append(subnet)
@@ -71,7 +69,8 @@ def _with_less(snapshot: Snapshot, ids: Iterable[str], needed: int) -> tuple[Sub
 
 
 def _most_free(subnet: Subnet) -> int | None:
-    """What a node's, the control plane's or a load balancer's ENI can get there: nothing that is reserved."""
+    """The free addresses for the ENI of a node, of the control plane or of a load balancer: reserved ones
+    do not count."""
     return free_space(subnet, prefixes=False).most_addresses
 
 
@@ -136,7 +135,7 @@ def cures(snapshot: Snapshot) -> Iterator[str]:
 
 
 def launcher_cures(snapshot: Snapshot) -> Iterator[str]:
-    """What gives further subnets to what launches nodes in full ones, each for its own."""
+    """The commands that give further subnets to the launchers of full ones, for each its own."""
     full = full_node_subnets(snapshot)
     if not full:
         return
@@ -198,7 +197,7 @@ def update_cluster_subnets(snapshot: Snapshot) -> str:
 
 
 def _substitute(snapshot: Snapshot, unused: Iterable[Subnet], subnet: Subnet, *, least: int = 16) -> str:
-    """The largest of the subnets `unused` at the same place that has the same route table; else a name to fill in."""
+    """The largest of the subnets `unused` at the same place with the same route table; else a placeholder."""
     place = outpost_of(snapshot, subnet)
     fitting = [
         other

@@ -15,7 +15,7 @@ _SANDBOX = re.compile(r"\b[0-9a-f]{64}\b")
 
 @dataclass(frozen=True)
 class Words:
-    """The causes by node; `examples` has a pod for each cause. The CNI's general string proves none."""
+    """The causes by node; `examples` has a pod for each cause. The CNI's general message proves none."""
 
     by_node: dict[str | None, set[Cause]] = field(default_factory=dict)
     examples: dict[Cause, StuckPod] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Subnet CIDR reservations that keep addresses from the nodes of stuck pods: to give one up is the cheapest cure."""
+"""Subnet CIDR reservations that keep addresses from the nodes of stuck pods. To delete one is the cheapest cure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ip_remediator.snapshot.node_room.limits import supports_prefixes, uses_pref
 
 
 def reservation_cures(snapshot: Snapshot) -> Iterator[str]:
-    """A command for each reservation in the subnets that the hosts of stuck pods can grow into."""
+    """A command for each reservation in the subnets that the nodes of stuck pods can use."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
     nodes = [node for node in snapshot.nodes if node.name in hosts and node.runs_vpc_cni]
     by_subnet = {id_: uses_prefixes(snapshot.cni, node) for node in nodes for id_ in next_eni_subnets(snapshot, node)}

@@ -61,7 +61,7 @@ _Alike = tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None, 
 
 
 class NodeSupply:
-    """Judges the nodes with stuck pods. All of them compete for the free addresses of the snapshot."""
+    """Judges the nodes with stuck pods. All of them compete for the free addresses in the snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -108,7 +108,7 @@ class NodeSupply:
         return AddressSupply.AT_LIMIT if at_limit else AddressSupply.BARRED
 
     def _free(self, options: frozenset[GrowthOption]) -> int | None:
-        """What can be had for sure; None where some subnet's free addresses are unknown."""
+        """The addresses that are certainly available; None if some subnet's free addresses are unknown."""
         subnets = [self._snapshot.subnet(id_) for id_ in {option.subnet for option in options}]
         return free_addresses(subnets, prefixes=any(option.prefixes for option in options))
 
@@ -144,7 +144,8 @@ class NodeSupply:
         return NeedyNodes(names, AddressSupply.EXHAUSTED, self._describe_exhausted(options, names))
 
     def _lack(self, options: frozenset[GrowthOption], names: Sequence[str], outcome: Allocation) -> Lack | None:
-        """What one of the nodes does not get; or, where others found no room in any of their subnets, what all lack."""
+        """What one of the nodes does not get; or what all of them lack, if others found no room in any of their
+        subnets."""
         lacking = {outcome.lacking[name] for name in names if name in outcome.lacking}
         if not lacking and {option.subnet for option in options} <= outcome.exhausted:
             return Lack.ADDRESSES
@@ -178,7 +179,7 @@ class NodeSupply:
         return f"{few} for {counted(self._pods(names), 'stuck pod')}{at_once}{self._beside_reserved(options)}"
 
     def _beside_reserved(self, options: frozenset[GrowthOption]) -> str:
-        """What EC2 counts as free and does not give."""
+        """A note on addresses that EC2 counts as free, but that a reservation keeps."""
         reserved = self._reservations(options)
         if not reserved:
             return ""

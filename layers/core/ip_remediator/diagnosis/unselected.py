@@ -1,4 +1,5 @@
-"""ENIConfigs with room that nodes do not select, while the one they select is missing: a label lacks, not addresses.
+"""ENIConfigs with room that nodes do not select, while the one they select is missing: they lack a label, not
+addresses.
 
 Nodes without a label select the ENIConfig `default` (pkg/eniconfig of the VPC CNI, GetNodeSpecificENIConfigName).
 """
@@ -67,7 +68,8 @@ def _unselected_at(snapshot: Snapshot, group: AddressGroup) -> Iterator[tuple[En
 
 
 def _of_neighbours(snapshot: Snapshot, group: AddressGroup) -> list[tuple[EniConfig, Subnet]]:
-    """Of several, which one is right only people know: its security groups and routes may be for other pods."""
+    """Which of several ENIConfigs is right is known only to people: its security groups and routes may be for other
+    pods."""
     neighbours = [
         node
         for node in snapshot.nodes_in(group.zone)

@@ -36,7 +36,7 @@ def _concerned(snapshot: Snapshot) -> list[Node]:
 
 
 def _served_by_others(snapshot: Snapshot) -> str | None:
-    """Whether all nodes, or the nodes of all stuck pods, are of a kind that no ENIConfig reaches."""
+    """The reason, if all nodes, or the nodes of all stuck pods, are of a kind that uses no ENIConfig; else None."""
     concerned = _concerned(snapshot)
     if not concerned or any(node.runs_vpc_cni for node in concerned):
         return None

@@ -85,8 +85,8 @@ def forecast(history: History, now: datetime, free: int) -> Forecast | None:
 
 
 def _days(minima: Mapping[int, int], hour: int) -> list[Day]:
-    """The stretches of 24 hours before `hour` of which enough is known, oldest first. They count back from now, not
-    from midnight: a day that has just begun has not had its minimum yet."""
+    """The stretches of 24 hours before `hour` for which enough hours are known, oldest first. They count back from now,
+    not from midnight, because a day that has just begun has not had its minimum yet."""
     starts = range(hour - KEEP_HOURS, hour, DAY)
     days = ({h: minima[h] for h in range(start, start + DAY) if h in minima} for start in starts)
     return [day for day in days if len(day) >= MIN_HOURS_OF_DAY]

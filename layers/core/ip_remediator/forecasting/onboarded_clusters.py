@@ -1,4 +1,4 @@
-"""Which clusters a sweep looks at: those that gave this function's role an access entry, unless a tag says no."""
+"""The clusters of a sweep: those that gave this function's role an access entry, unless a tag excludes them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ class OnboardedClusters:
         return described if to_be_swept(described) else None
 
     def _onboarded(self, name: str) -> bool:
-        """EKS refuses the question (InvalidRequestException) for a cluster that knows no access entries."""
+        """Whether the cluster has an access entry for the role. EKS answers InvalidRequestException for a cluster that
+        does not support access entries."""
         try:
             with aws_call("ListAccessEntries"):
                 pages = self._eks.get_paginator("list_access_entries").paginate(clusterName=name)
@@ -71,7 +72,8 @@ class OnboardedClusters:
 
 
 def to_be_swept(described: dict[str, Any]) -> bool:
-    """Whether the cluster (DescribeCluster's answer) is there, has pods with IPv4 addresses, and no tag forbids it."""
+    """Whether the cluster (DescribeCluster's answer) exists, has pods with IPv4 addresses, and has no tag that excludes
+    it."""
     network = described.get("kubernetesNetworkConfig") or {}
     return (
         described.get("status") in ("ACTIVE", "UPDATING")

@@ -32,7 +32,7 @@ class VpcFacts:
 
 
 class Vpcs:
-    """The VPCs of one sweep: each is read once, however many clusters live in it, and whoever asks first reads."""
+    """The VPCs of one sweep: each is read once, by the first thread that needs it, for all of its clusters."""
 
     def __init__(self, ec2: Ec2Reader) -> None:
         self._ec2 = ec2

@@ -105,7 +105,7 @@ class Sweeper:
         return {"swept": state.swept, "failed": sorted(state.failed), "signals": state.signals}
 
     def _looks(self, seconds: float) -> Iterator[tuple[str, Callable[[], ClusterObservation | None]]]:
-        """Each cluster as soon as its look has ended, at last those that did not end in time."""
+        """Each cluster as soon as its observation is complete; at the end those that did not answer in time."""
         vpcs = Vpcs(self.ec2())
         pool = ThreadPoolExecutor(WORKERS)
         try:
@@ -130,7 +130,7 @@ class Sweeper:
         return replace(observed, health=self._health(described))
 
     def _health(self, described: dict[str, Any]) -> tuple[Signal, ...]:
-        """What EKS says about the cluster; what cannot be read costs the sweep nothing else."""
+        """The issues that EKS reports of the cluster. A failed read stops nothing else of the sweep."""
         try:
             return self.health.signals(described)
         except (Transient, PermissionDenied, NotFound, RequestRefused) as error:
@@ -210,7 +210,8 @@ class Sweeper:
         measure({"ClusterName": snapshot.cluster.name}, {"LeastFreeAddresses": (least, MetricUnit.Count)})
 
     def _keep(self, state: SweepState) -> None:
-        """Last, and only what changed: a forecast announced twice does less harm than one never announced."""
+        """Stores the histories, at the end, and only those that changed: a forecast that is announced twice does less
+        harm than one that is never announced."""
         for id_, (subnet, kept) in state.after.items():
             if kept != state.before[id_]:
                 self.histories.write(subnet, kept)

@@ -20,7 +20,7 @@ REMINDED_AFTER = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class ZoneForecast:
-    """A zone in which no subnet has a free address at `full_at` any more; `last` is the one that lasts longest."""
+    """A zone in which no subnet has a free address from `full_at` on; `last` is the subnet that lasts longest."""
 
     zone: str
     last: Subnet

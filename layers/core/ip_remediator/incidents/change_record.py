@@ -26,17 +26,17 @@ class ChangeKind(StrEnum):
 
     @property
     def in_vpc(self) -> bool:
-        """Made in the VPC, and not in the cluster."""
+        """Whether it is made in the VPC, and not in the cluster."""
         return self in (ChangeKind.VPC_CIDR, ChangeKind.SUBNET, ChangeKind.SUBNET_TAGS, ChangeKind.LEAKED_ENI)
 
     @property
     def ends_with_cluster(self) -> bool:
-        """A cluster that is deleted takes it along."""
+        """Whether it disappears with the cluster."""
         return not self.in_vpc and self is not ChangeKind.AUTO_SCALING_GROUP
 
     @property
     def names_subnets(self) -> bool:
-        """While it stands, something points at the incident's subnets."""
+        """Whether something refers to the incident's subnets while it stands."""
         return self in (
             ChangeKind.ENICONFIG,
             ChangeKind.CNI,
@@ -46,7 +46,7 @@ class ChangeKind(StrEnum):
 
     @property
     def outstanding(self) -> bool:
-        """It can be taken back. An ENI that was leaked and deleted cannot, and nobody misses it."""
+        """Whether it can be undone. A leaked ENI that was deleted cannot, and nothing needs it."""
         return self is not ChangeKind.LEAKED_ENI
 
 

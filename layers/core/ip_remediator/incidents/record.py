@@ -69,7 +69,7 @@ class Step(StrEnum):
 
 
 class StepState(StrEnum):
-    """Where a step stands, as Slack's checklist and the timeline show it."""
+    """The state of a step, as Slack's checklist and the timeline show it."""
 
     RUNNING = "running"
     DONE = "done"
@@ -78,7 +78,7 @@ class StepState(StrEnum):
 
 
 class StepResult(Document):
-    """The last state of a step, since when, and in a few words why."""
+    """The latest state of a step, since when, and a short reason."""
 
     state: StepState
     at: datetime
@@ -86,7 +86,7 @@ class StepResult(Document):
 
 
 class ApprovalState(StrEnum):
-    """Where a question stands."""
+    """The state of a question."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -263,7 +263,7 @@ class RollbackAssessment(Document):
 
 
 class HangingPods(Document):
-    """Pods that were made since the assessment and have no IP address, read back at the rollback's end."""
+    """Pods that were created since the assessment and have no IP address, read at the end of the rollback."""
 
     at: datetime
     number: int = Field(ge=0)
@@ -352,7 +352,7 @@ class Incident(Document):
 
 
 def facts_of(documents: Mapping[str, Document], state: State) -> EventDetail:
-    """What the documents of a step come down to. A failure that was got over is none any more."""
+    """The facts of a step's documents, for the timeline. A failure that was overcome is left out."""
     details: dict[str, Any] = {}
     for document in documents.values():
         match document:

@@ -21,7 +21,7 @@ Host = Literal["auto_scaling", "karpenter"]
 
 
 class NodeState(StrEnum):
-    """How far a node's replacement is. From `terminating` on there is no way back."""
+    """How far a node's replacement is. From `terminating` on it cannot be reverted."""
 
     WAITING = "waiting"
     DRAINING = "draining"

@@ -66,7 +66,7 @@ class State(StrEnum):
 
 
 class EventDetail(Document):
-    """The numbers and names behind an entry, for whoever does not read prose. Only those that it is about are set."""
+    """The numbers and names behind an entry, for programs. Only those that the entry is about are set."""
 
     mode: Mode | None = Field(default=None, description="of an incident that was opened")
     verdict: Verdict | None = Field(default=None, description="of a diagnosis, and when the incident closes")

@@ -1,7 +1,7 @@
-"""Signals in: what arrives is read, joined cluster by cluster, and starts one execution for each incident.
+"""Signals in: records are read, joined to the incident of their cluster, and start one execution for each incident.
 
-Log lines take the way of everything else: CloudWatch Logs invokes the function, which puts the signals of a payload
-into the queue. So one place bounds how many invocations work at the same time, whatever the number of log streams.
+Log lines take the same way: CloudWatch Logs invokes the function, which puts the signals of a payload into the
+queue. So one place limits how many invocations work at the same time, whatever the number of log streams.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_GROUPS = LogGroups()
 
 
 def leave_unplaced(_signal: UnplacedSignal) -> Sequence[Placed]:
-    """Who knows no cluster's subnets finds no cluster."""
+    """The default: no cluster is found, because no cluster's subnets are known."""
     return [Dropped(reason=DropReason.NO_CLUSTER)]
 
 
@@ -89,7 +89,8 @@ class Intake:
         return failures
 
     def _dead_letter(self, record: Any, reason: str) -> list[str]:
-        """Nothing, or the message's id when the dead-letter queue did not take it: SQS delivers it again."""
+        """Sends the message to the dead-letter queue; returns its id if that queue did not take it, so that SQS
+        delivers it again."""
         try:
             self.add_dead_letter(record["body"], reason)
         except Exception as error:
@@ -124,7 +125,7 @@ def forward(
 
 
 def count(outcomes: Iterable[ParsedRecord]) -> None:
-    """Metrics of what was read, and the words that nobody knew, in the log."""
+    """Counts metrics of what was read, and logs the unknown wordings."""
     read = list(outcomes)
     unknown = {outcome.excerpt for outcome in read if isinstance(outcome, Signal) and outcome.cause is Cause.OTHER}
     if unknown:

@@ -61,7 +61,7 @@ class ClusterFinder:
         self._ec2 = ec2
 
     def place(self, signal: UnplacedSignal) -> list[Signal | Dropped]:
-        """One drop, `no_cluster`, when no known cluster is in the place."""
+        """The signals of each cluster in the place; one drop, `no_cluster`, if there is none."""
         clusters = self._clusters(signal.place)
         return [signal.in_cluster(name) for name in clusters] or [Dropped(reason=DropReason.NO_CLUSTER)]
 

@@ -1,5 +1,5 @@
-"""Signals of our own into the queue that every signal goes through, so that correlation is in one place; and what
-nobody can read out of it."""
+"""The queue that every signal goes through, so that correlation is in one place; and the dead-letter queue for messages
+that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SignalQueue:
         self._url = url
 
     def send(self, signals: Sequence[Signal]) -> None:
-        """In the shape of the EventBridge event that `parse_eventbridge` takes for our own."""
+        """Sends the signals in the shape of the EventBridge event that `parse_eventbridge` reads."""
         for start in range(0, len(signals), _BATCH):
             bodies = [_event(signal) for signal in signals[start : start + _BATCH]]
             with aws_call("SendMessageBatch"):
@@ -46,7 +46,7 @@ class DeadLetterQueue:
         self._url = url
 
     def add(self, body: str, reason: str) -> None:
-        """Puts a message here as it is, with why as its attribute `Reason`."""
+        """Sends a message unchanged, with the reason as its attribute `Reason`."""
         attributes: dict[str, MessageAttributeValueTypeDef] = {"Reason": {"DataType": "String", "StringValue": reason}}
         with aws_call("SendMessage"):
             self._sqs.send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=attributes)

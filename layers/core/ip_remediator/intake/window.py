@@ -103,7 +103,8 @@ class SignalWindow:
         return "incident_id" in marker and "closed_at" not in marker and not stale(marker, self._clock())
 
     def _is_left_alone(self, marker: Item) -> bool:
-        """Whether people rolled the last incident back so lately that its pods, which hang again, open no other."""
+        """Whether people rolled the last incident back so recently that its pods, which hang again, open no
+        other one."""
         return str(marker.get("left_alone_until", "")) > self._clock().isoformat()
 
     def _add(self, incident: str, signals: Sequence[Signal]) -> Joined:
@@ -147,7 +148,8 @@ class SignalWindow:
         return Joined(None)
 
     def _writing(self, cluster: str, window: Item, pending: Iterable[Signal]) -> Item:
-        """Emptied, not deleted, when an incident opens: whoever read it before must notice."""
+        """The write of the window. It is emptied and not deleted when an incident opens, so that a writer that read it
+        before fails its condition."""
         revision = int(window.get("revision", 0))
         item = {
             **_window(cluster),

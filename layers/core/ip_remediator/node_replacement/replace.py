@@ -229,7 +229,7 @@ class NodeReplacer:
         return {"zone": zone, "left": sum(zone_node.state is not NodeState.REPLACED for zone_node in progress.nodes)}
 
     def _successor(self, zone: str, node: NodeReplacement, progress: ZoneReplacement) -> str | None:
-        """The fresh node's name; None where Karpenter needs none. Raises NotYet."""
+        """The new node's name; None where Karpenter needs none. Raises NotYet."""
         if node.host == "karpenter" and not NodeClaims(self.kube).is_gone(node.owner):
             raise NotYet(f"{node.name}: Karpenter is ending it")
         taken = {f"{zone_node.successor}" for zone_node in progress.nodes}
@@ -254,7 +254,7 @@ class NodeReplacer:
 
     # ------------------------------------------------------------------------------------------ giving back
     def give_back(self, zone: str) -> dict[str, Any]:
-        """Uncordons the zone's node, unless it is being ended."""
+        """Uncordons the zone's node, unless it is being terminated."""
         node = self._current(zone)
         if node is None or node.state is NodeState.WAITING:
             return {"zone": zone}
@@ -314,7 +314,7 @@ def _began(node: NodeReplacement) -> datetime | None:
 
 
 def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) -> bool:
-    """It joined after the old one was cordoned, and is not another node's successor."""
+    """Whether it joined after the old node was cordoned, and is not another node's successor."""
     metadata = node["metadata"]
     joined = datetime.fromisoformat(metadata["creationTimestamp"])
     began = _began(old) or joined

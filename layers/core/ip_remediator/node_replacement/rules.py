@@ -1,11 +1,11 @@
 """Which nodes can be replaced, by whom, and what prevents it. Pure decisions and their documents.
 
-A node without a free slot for an ENI takes no addresses of new subnets, ever; only a fresh one does. It is replaced by
-whoever made it: Auto Scaling or Karpenter. The order for one node, and why it is this one:
+A node without a free ENI slot never gets addresses of new subnets; only a new node does. Its owner replaces it: Auto
+Scaling or Karpenter. The order for one node, with the reasons:
 
 1. cordon and drain, with evictions that disruption budgets may refuse: up to here everything can be reverted;
-2. the owner's API terminates the node and makes another one;
-3. the fresh node is Ready and has its ENI before the next node of the zone is touched.
+2. the owner's API terminates the node and launches another one;
+3. the new node is Ready and has its ENI before the next node of the zone begins.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Candidate:
         return tuple(pod for pod in self.pods if not pod.stays)
 
     def replacement(self) -> NodeReplacement:
-        """Of a candidate that nothing is in the way of."""
+        """The record of a candidate that can be replaced."""
         host: Host = "karpenter" if self.claim else "auto_scaling"
         owner = self.claim or (self.group.name if self.group else "")
         return NodeReplacement(name=self.name, instance=self.instance, host=host, owner=owner, pods=len(self.moving))

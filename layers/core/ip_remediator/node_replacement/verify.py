@@ -22,10 +22,8 @@ Pod = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Workload:
-    """One controller's pods: those that waited, and the pods in their place now, the best proof first.
-
-    As many running pods count as had waited, less those that are not Running.
-    """
+    """The pods of one controller: those that waited, and the pods in their place now, the best proof first. As many
+    running pods count as waited before, minus those that are not Running."""
 
     waited: list[WaitingPod]
     pending: list[Pod]
@@ -136,14 +134,14 @@ class VerifierAfterReplacement(Verifier):
 
     @property
     def _full(self) -> set[str]:
-        """The nodes on which no pod gets an address however long we wait: still there, and no slot for an ENI."""
+        """The nodes on which no pod gets an address, however long we wait: they exist and have no free ENI slot."""
         named = self.incident.verification.nodes_to_replace if self.incident.verification else ()
         full = {node.name for node in self.snapshot.nodes if free_slots(self.snapshot.cni, node) == 0}
         return {*named, *full} - self._ended
 
     @property
     def _ended(self) -> set[str]:
-        """The nodes that were replaced, or ended by others."""
+        """The nodes that were replaced, or terminated by others."""
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
         return {node.name for node in begun if node.state is NodeState.REPLACED} | set(self._replacement.gone)
 

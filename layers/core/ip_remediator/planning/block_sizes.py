@@ -1,8 +1,8 @@
-"""How large a block and its subnets are: sizes that last where addresses cost nothing, thrift where they are shared.
+"""The sizes of a block and its subnets: large where addresses cost nothing, small where they are shared.
 
-A subnet and a CIDR cannot be resized, a VPC may have five CIDRs, and an address of 100.64.0.0/10 that no other network
-routes costs nothing: so a block is a /16 with a /19 for each zone. Where ranges of 100.64.0.0/10 are routed between
-VPCs they must differ, and a /16 is a 64th of all there is: then a block is as large as the nodes need.
+A subnet and a CIDR cannot be resized, a VPC may have five CIDRs, and an address of 100.64.0.0/10 that no other
+network routes costs nothing. So a block is a /16 with a /19 for each zone. Where ranges of 100.64.0.0/10 are routed
+between VPCs, they must differ, and there are only 64 such /16. Then a block is as large as the nodes need.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Size:
 
 
 def sizes(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) -> list[Size]:
-    """The largest first: what lasts, then what nodes need with room for growth, then less, down to what they hold."""
+    """The sizes to try, the largest first: the default sizes, then what the nodes need with room for growth, then
+    smaller ones down to what the nodes can hold now."""
     needed = as_needed(demand)
     if thrift(snapshot, options):
         return needed
@@ -50,8 +51,8 @@ def _down_from(block: int, subnet: int, *, zones: int) -> list[Size]:
 
 
 def as_needed(demand: dict[str, int]) -> list[Size]:
-    """As large as the demand, then less and less: first the spare share gives way, then the subnets, down to what the
-    nodes can hold now."""
+    """Sizes from the demand downwards: first without the share for one more zone, then with smaller subnets, down to
+    what the nodes can hold now."""
     most = max(demand.values())
     largest = cidrs.subnet_prefix_for(most)
     enough = [
@@ -65,12 +66,12 @@ def as_needed(demand: dict[str, int]) -> list[Size]:
 
 
 def holds(prefix: int, demand: int) -> bool:
-    """Whether a subnet of that prefix holds what the zone's nodes can hold now: a demand has room for growth."""
+    """Whether a subnet of that prefix length holds what the zone's nodes can hold now. `demand` includes the growth."""
     return cidrs.usable_addresses(IPv4Network((0, prefix))) * sizing.GROWTH >= demand
 
 
 def thrift(snapshot: Snapshot, options: PlanningOptions) -> str | None:
-    """Why addresses are scarce here; None where they cost nothing, or somebody chose the sizes."""
+    """Why addresses are scarce here; None where they cost nothing, or where people set the sizes."""
     if options.block_prefix or options.subnet_prefix:
         return None
     if options.as_needed:
@@ -85,7 +86,7 @@ def thrift(snapshot: Snapshot, options: PlanningOptions) -> str | None:
 
 
 def _routed(snapshot: Snapshot) -> list[str]:
-    """Where others have ranges of CG-NAT, in the order of the ranges: behind peerings, gateways and routes."""
+    """Where other networks use ranges of 100.64.0.0/10 (peerings, gateways, routes), in the order of the ranges."""
     vpc = snapshot.vpc
     if vpc is None:
         return []

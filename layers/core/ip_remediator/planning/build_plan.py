@@ -1,4 +1,4 @@
-"""The plan that a requirement and a block come to."""
+"""Builds the plan from a requirement and its block."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _pointed(needed: BlockRequirement) -> set[str]:
 
 
 def _unknown(snapshot: Snapshot) -> Iterator[str]:
-    """What would bear on the choice of the block, and was not read."""
+    """The facts that were not read, and that would matter for the choice of the block."""
     vpc = snapshot.vpc
     if vpc and not vpc.cidrs:
         yield f"the CIDRs of {vpc.id}: AWS refuses a block that overlaps one"
@@ -141,7 +141,7 @@ def _discovery_instead(snapshot: Snapshot, diagnosis: Diagnosis, owner: str | No
 
 
 def _spared(diagnosis: Diagnosis) -> str:
-    """The zones that a strategy for the short zones alone leaves as they are."""
+    """The zones that a strategy for the short zones alone would not change."""
     short = [zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE]
     well = [zone.zone for zone in diagnosis.zones if zone.verdict not in CURABLE]
     return f": it touches {some_of(short)} alone and spares {some_of(well)}" if short and well else ""
@@ -162,7 +162,7 @@ def _handover(
 
 
 def _subnets(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network | None) -> tuple[PlannedSubnet, ...]:
-    """In the order of the zones, whether they are there or made."""
+    """The subnets in the order of the zones: existing ones, and those to create."""
     if needed.source == "none":
         return ()
     cidrs = _cut(snapshot, needed, block)
@@ -210,7 +210,8 @@ def _new_subnet(
 
 
 def _all_by_prefixes(snapshot: Snapshot, zone: str) -> bool:
-    """A reservation for prefixes gives no single address, which nodes on Xen ask for whatever the CNI is set to."""
+    """Whether all nodes take prefixes. A reservation for prefixes gives no single addresses, and nodes on Xen take only
+    single addresses, whatever the CNI is set to."""
     return snapshot.cni.prefix_delegation and all(
         uses_prefixes(snapshot.cni, node) for node in pod_nodes(snapshot, zone)
     )

@@ -20,7 +20,7 @@ def changes(
     *,
     foreign: bool,
 ) -> tuple[Change, ...]:
-    """`foreign`: what is written to the cluster belongs to others, and people write it."""
+    """The writes. `foreign`: the objects in the cluster belong to others, so people write them."""
     in_cluster = tuple(_in_cluster(snapshot, needed, subnets))
     if foreign:
         in_cluster = tuple(change.model_copy(update={"by_hand": True}) for change in in_cluster)
@@ -110,7 +110,7 @@ def describe_settings(settings: Mapping[str, str]) -> str:
 
 
 def new_groups(snapshot: Snapshot, name: str) -> tuple[str, ...]:
-    """The security groups that an ENIConfig which is not there yet gets: those that all others name."""
+    """The security groups of an ENIConfig that does not exist yet: those that all existing ENIConfigs name."""
     if snapshot.eni_config(name):
         return ()
     groups = groups_for_new_eni_configs(snapshot)
@@ -133,6 +133,6 @@ def eni_config_manifest(name: str, subnet_id: str, security_groups: Iterable[str
 
 
 def without_our_mark(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What people apply by hand: whoever applies it manages it."""
+    """The manifest without our label, for people to apply: who applies it manages it."""
     metadata = {name: value for name, value in manifest["metadata"].items() if name != "labels"}
     return {**manifest, "metadata": metadata}

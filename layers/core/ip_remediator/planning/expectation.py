@@ -1,4 +1,4 @@
-"""Who benefits from a plan: which of the stuck pods at once, and which only after their node is replaced."""
+"""What a plan promises: which of the stuck pods heal at once, and which only after their node is replaced."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Expectation:
 
 
 def expect(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Expectation:
-    """`by_hand`: the plan only prepares, and heals when people have done the rest."""
+    """The expectation of a plan. `by_hand`: the plan only prepares, and heals when people have done the rest."""
     stuck = snapshot.stuck_pods
     if needed.expected:
         return Expectation(needed.expected, 0, ())
@@ -71,7 +71,7 @@ def expect(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Ex
 
 
 def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> Expectation:
-    """New subnets serve pods through new ENIs only: as many as the node has free slots, each with its addresses."""
+    """New subnets serve pods only through new ENIs: as many as the node has free slots, each with its addresses."""
     stuck = snapshot.stuck_pods
     waiting = Counter(pod.node for pod in stuck)
     served = [node for node in snapshot.nodes if node.name in waiting and _is_served(snapshot, node, needed)]
@@ -151,8 +151,8 @@ def _on_successors(successors: Mapping[str, int | None], waiting: Mapping[str | 
 
 
 def _room_of_successor(snapshot: Snapshot, name: str, needed: BlockRequirement) -> int | None:
-    """How many more pods a like node has addresses for; None: not known. A node on which pods hang uses all that it
-    has."""
+    """How many more pods a node of the same type has addresses for; None: not known. A node with stuck pods uses all of
+    its addresses."""
     node = snapshot.node(name)
     custom = snapshot.cni.custom_networking or needed.strategy == "custom-networking"
     fitting = pods_that_fit(snapshot.cni, node, custom_networking=custom) if node else None
@@ -169,12 +169,13 @@ def _on_nodes_not_relieved(later: Mapping[str, Sequence[str]], waiting: Mapping[
 
 
 def _may_have_branch_enis(snapshot: Snapshot, needed: BlockRequirement) -> bool:
-    """Which of the stuck pods have security groups of their own is not known, and discovery moves no branch ENI."""
+    """Whether a stuck pod may need a branch ENI: it is not known which pods have security groups, and discovery gives
+    branch ENIs no subnet."""
     return needed.strategy == "subnet-discovery" and snapshot.cni.pod_eni
 
 
 def _where_none_can_be_launched(snapshot: Snapshot) -> str:
-    """What is not promised to pods that need a further node: the risk node-subnets-full has the numbers."""
+    """Where pods that need a further node cannot get one; the risk node-subnets-full has the numbers."""
     full = [subnet.id for subnet in full_node_subnets(snapshot)]
     return f"no node can be launched in {some_of(full)}" if full else ""
 
@@ -197,7 +198,7 @@ def _comes_with(snapshot: Snapshot, node: Node) -> str:
 
 
 def _is_served(snapshot: Snapshot, node: Node, needed: BlockRequirement) -> bool:
-    """A subnet of the Region is of no use to a node on an Outpost."""
+    """Whether the plan's subnets serve the node. A subnet in the Region does not serve a node on an Outpost."""
     if not node.runs_vpc_cni or node.zone not in needed.zones or outpost_of_node(snapshot, node):
         return False
     pointed = needed.eni_configs.get(node.zone)
@@ -205,7 +206,7 @@ def _is_served(snapshot: Snapshot, node: Node, needed: BlockRequirement) -> bool
 
 
 def _room(snapshot: Snapshot, node: Node) -> int:
-    """Pods that the ENIs hold which the node can still take; the first address of each is its own."""
+    """The number of pods that further ENIs of the node can serve; the first address of each ENI is its own."""
     addresses = addresses_per_eni(node)
     if addresses is None:
         return len(snapshot.stuck_pods)
@@ -216,7 +217,7 @@ def _room(snapshot: Snapshot, node: Node) -> int:
 
 
 def _in_whole(per_slot: int, addresses: int) -> int:
-    """ipamd asks for whole prefixes, the last of which can hold more than it is short of."""
+    """ipamd takes whole prefixes, so the last one may hold more addresses than the node is short of."""
     return -(-addresses // per_slot) * per_slot
 
 

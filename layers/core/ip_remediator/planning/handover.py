@@ -48,8 +48,8 @@ def _settings(snapshot: Snapshot) -> str:
 
 
 def _whole(snapshot: Snapshot, change: Change) -> object:
-    """The ENIConfig with its labels, annotations and whole spec, for in a source a manifest replaces what is there.
-    Whoever applies it manages it, so our mark is left out."""
+    """The ENIConfig with its labels, annotations and whole spec, because a manifest in a source replaces the object.
+    Our label is left out: who applies the manifest manages the object."""
     manifest = json.loads(json.dumps(without_our_mark(change.manifest or {})))
     if present := snapshot.eni_config(change.target):
         kept = {"labels": present.labels, "annotations": present.annotations}
@@ -65,8 +65,8 @@ def _groups_of(snapshot: Snapshot, change: Change) -> tuple[str, ...]:
 
 
 def node_groups(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> tuple[str, ...]:
-    """How to start nodes in the subnets, for what the cluster has: managed groups, Auto Scaling groups, Karpenter, or
-    none of them."""
+    """How to start nodes in the subnets, for the cluster's launchers: managed node groups, Auto Scaling groups,
+    Karpenter, or none."""
     ids = [subnet.id or subnet_placeholder(subnet.zone) for subnet in subnets]
     return tuple(_node_groups(snapshot, ids))
 

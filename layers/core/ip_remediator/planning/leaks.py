@@ -38,9 +38,7 @@ class Leaks:
 
 
 def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> Leaks:
-    """Whether deleting leaked ENIs is enough: those that provably were this cluster's, and the addresses that they
-    hold.
-    """
+    """Whether deleting leaked ENIs is enough. Only ENIs that provably were this cluster's count."""
     if not snapshot.leaked_interfaces:
         return _passed_over("no ENI is leaked")
     # In an order of their own: EC2 promises none, and an approval is bound to what the plan lists.
@@ -68,7 +66,7 @@ def _in_reach(snapshot: Snapshot, zones: list[str], interfaces: list[LeakedInter
 
 
 def _largest(interfaces: Iterable[LeakedInterface]) -> tuple[LeakedInterface, ...]:
-    """As many as one plan deletes, those with most addresses, by their ids."""
+    """As many as one plan deletes: those with the most addresses, sorted by id."""
     chosen = sorted(interfaces, key=lambda eni: (-eni.addresses, eni.id))[:_AT_ONCE]
     return tuple(sorted(chosen, key=lambda eni: eni.id))
 
@@ -117,7 +115,8 @@ def _enough(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
 
 
 def _enough_for_the_next(snapshot: Snapshot, zone: str, free: dict[str, int | None]) -> bool:
-    """No pod waits yet: whether any node's next ENI fits. Against a forecast there is time for a cure that lasts."""
+    """For a shortage without stuck pods: whether the next ENI of any node fits. False for a forecast, because there is
+    time for a cure that lasts."""
     subnets = zone_subnets(snapshot, zone)
     if any(subnet.full_at and room_in(snapshot, subnet).addresses for subnet in subnets):
         return False
@@ -126,7 +125,7 @@ def _enough_for_the_next(snapshot: Snapshot, zone: str, free: dict[str, int | No
 
 
 def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None]) -> bool:
-    """Lets the node take addresses for its pods; False when it cannot, or when that is unknown."""
+    """Takes addresses for the node's pods; False if it cannot take enough, or if that is unknown."""
     slots = free_slots(snapshot.cni, node)
     if slots is None or addresses_per_eni(node) is None or hindrance(snapshot, node):
         return False
@@ -140,7 +139,7 @@ def _serve(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None
 
 
 def _taken_on_present_enis(snapshot: Snapshot, node: Node, pods: int, free: dict[str, int | None]) -> int:
-    """Fills the ENIs that have room until the pods are served; how many addresses that takes."""
+    """Fills the ENIs that have room until the pods are served; returns the number of addresses taken."""
     total = 0
     for eni in serving_interfaces(snapshot, node):
         if total >= pods:
@@ -162,7 +161,7 @@ def _take_new_eni(snapshot: Snapshot, node: Node, size: int, free: dict[str, int
 
 
 def _how_long(snapshot: Snapshot, needy: list[str], remaining: int) -> str:
-    """It does not last: nothing is added."""
+    """How long it lasts: not long, because nothing is added."""
     rate = sum(used_a_day(snapshot, zone) or 0 for zone in needy)
     after = f"full again after {remaining} more" if remaining else "full again at once"
     when = f"in about {counted(round(remaining / rate), 'day')}" if rate else "when is not known"

@@ -46,9 +46,11 @@ class Option(Document):
 
 
 class Recipient(Document):
-    """Who gets new subnets that are not for pods alone: an Auto Scaling group, a NodeClass of Karpenter by the tags
-    that it selects, or the cluster. `zones` are those whose subnet it gets. `present` are the ids that it has now, of
-    which new subnets take the place of `replaced`.
+    """Who gets new subnets that are not for pods alone: an Auto Scaling group, an EC2NodeClass of Karpenter by the tags
+    that it selects, or the cluster.
+
+    `zones`: the zones whose subnet it gets. `present`: the ids that it has now. New subnets take the place of
+    `replaced`, which are among them.
     """
 
     kind: Literal["auto-scaling-group", "node-class", "cluster"]
@@ -58,7 +60,7 @@ class Recipient(Document):
     replaced: tuple[str, ...] = ()
 
     def wanted(self, present: Iterable[str], made: Mapping[str, str]) -> tuple[str, ...]:
-        """The ids that it shall have, from those that it has now and the subnets made, by zone."""
+        """The ids that it should have, from its present ids and the new subnets by zone."""
         kept = (id_ for id_ in present if id_ not in self.replaced)
         return tuple(dict.fromkeys((*kept, *(made[zone] for zone in self.zones))))
 
@@ -128,8 +130,8 @@ class BlockRequirement(Document):
 
 
 class PlannedSubnet(Document):
-    """A zone's subnet for pods: one to create, with the route table and network ACL copied from the zone's node
-    subnet, or (with `id`) one that is there and is used as it stands but for `tags`."""
+    """A zone's subnet: one to create, with the route table and network ACL of the zone's node subnet, or (with `id`) an
+    existing one, of which only `tags` are changed."""
 
     zone: str
     cidr: str
@@ -204,7 +206,7 @@ class Plan(Document):
 
     @property
     def space(self) -> str:
-        """Where the addresses come from, in words: the block, or the subnets that are there already."""
+        """Where the addresses come from, in words: the block, or the existing subnets."""
         return self.block or ", ".join(subnet.cidr for subnet in self.subnets) or "the present subnets"
 
     @property
@@ -214,7 +216,7 @@ class Plan(Document):
 
     @property
     def adds_addresses(self) -> bool:
-        """New subnets, or ones that were there, serve the pods; else any address of theirs will do."""
+        """Whether pods must get addresses of the plan's subnets; otherwise any address will do."""
         return self.strategy not in ("delete-leaked-enis", "reclaim-warm")
 
     @property
@@ -230,17 +232,17 @@ class Plan(Document):
 
     @property
     def prepares_only(self) -> bool:
-        """The VPC is made ready, and what comes after is done by people: `handover` tells what."""
+        """Whether the plan only prepares the VPC; people do the rest, as `handover` says."""
         return bool(self.handover) and not self.recipients
 
     @property
     def for_nodes(self) -> bool:
-        """Its subnets go to what launches nodes: instances live there."""
+        """Whether the subnets are for nodes, so that instances live in them."""
         return any(recipient.kind != "cluster" for recipient in self.recipients)
 
     @property
     def for_cluster(self) -> bool:
-        """Its subnets go to the cluster: EKS has its network interfaces there."""
+        """Whether the subnets are for the cluster, so that EKS has its network interfaces in them."""
         return any(recipient.kind == "cluster" for recipient in self.recipients)
 
 

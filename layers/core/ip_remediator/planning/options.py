@@ -46,7 +46,7 @@ class PlanningOptions:
 
     @property
     def asked(self) -> str:
-        """What a person asked for that only new space can give, in words; empty if nothing of that kind."""
+        """What a person asked for that only new space can give, in words; empty if nothing."""
         if self.block:
             return f"this run asks for the block {self.block}"
         return f"this run asks for the strategy {self.strategy}" if self.insists and self.strategy != "auto" else ""

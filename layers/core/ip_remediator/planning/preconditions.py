@@ -1,4 +1,4 @@
-"""What no plan can get around: each check raises `CannotPlan` with the reason and what to do about it."""
+"""Preconditions of every plan: each check raises `CannotPlan` with the reason and what to do about it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CannotPlan(Exception):
 
 
 def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
-    """Refuses what no plan can cure, before anything is asked of AWS. Raises CannotPlan."""
+    """Refuses what no plan can cure, before any call to AWS. Raises CannotPlan."""
     if diagnosis.verdict not in CURABLE | FOR_OTHERS:
         raise CannotPlan(f"{diagnosis.verdict}: {diagnosis.summary}")
     if snapshot.vpc is None:
@@ -52,7 +52,7 @@ def without_facts(snapshot: Snapshot, diagnosis: Diagnosis) -> None:
 
 
 def nodes_in_the_region(snapshot: Snapshot, diagnosis: Diagnosis, zones: Iterable[str]) -> None:
-    """Whether a subnet in the Region serves any node in need: on an Outpost it serves none."""
+    """Raises CannotPlan unless a subnet in the Region serves some node in need. It serves none on an Outpost."""
     nodes = _nodes_in_need(snapshot, diagnosis, zones)
     places = [outpost_of_node(snapshot, node) for node in nodes]
     outposts = sorted({place for place in places if place})
@@ -79,10 +79,8 @@ def more_than_labels(zones: Iterable[str], cures: list[str]) -> None:
 
 
 def shared_eni_configs(snapshot: Snapshot, pointed: Mapping[str, Iterable[str]]) -> None:
-    """One ENIConfig holds one subnet: repointed for one zone, it would take the other zone's nodes out of service.
-
-    `pointed`: by zone, the ENIConfigs that the plan points at its subnet.
-    """
+    """Raises where two zones share an ENIConfig: it names one subnet, so changing it for one zone would leave the other
+    zone's nodes without addresses. `pointed`: by zone, the ENIConfigs that the plan changes."""
     users: dict[str, set[str]] = {}
     for zone in {node.zone for node in snapshot.nodes if node.zone} | pointed.keys():
         for name in eni_configs_of(snapshot, zone):
@@ -146,7 +144,8 @@ def require_below_address_quota(snapshot: Snapshot, zones: Iterable[str]) -> Non
 
 
 def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:
-    """The quota holds for each zone. The ENIs of this cluster are the least that the zone can have."""
+    """Raises where the quota of a zone would be exceeded. Only this cluster's ENIs are known, so the zone may have
+    more."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
     used = interfaces_by_zone(snapshot)
     for zone in zones:
@@ -156,7 +155,7 @@ def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> N
 
 
 def require_room_for_cidr(snapshot: Snapshot) -> None:
-    """Whether AWS would add a CIDR to the VPC now."""
+    """Raises CannotPlan if AWS would not add a CIDR to the VPC now."""
     vpc, quotas = snapshot.vpc, snapshot.quotas
     if vpc is None:
         return
@@ -176,8 +175,8 @@ def require_room_for_cidr(snapshot: Snapshot) -> None:
 
 
 def _check(quotas: Quotas, reason: str, code: str, used: int, more: int, limit: int, step: int) -> None:
-    """Raises CannotPlan where `more` exceed `limit`. AWS's default may have been raised, so it refuses nothing: a risk
-    (near-quotas) tells where it is reached."""
+    """Raises CannotPlan where `more` exceed `limit`. AWS's defaults refuse nothing, because they may have been raised;
+    the risk near-quotas then says where they are reached."""
     if used + more <= limit or not quotas.applied:
         return
     raise CannotPlan(

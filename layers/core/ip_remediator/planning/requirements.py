@@ -160,7 +160,8 @@ def _of_space(
 def _require_eni_configs_of_our_own(
     snapshot: Snapshot, choice: Choice, zones: tuple[str, ...], pointed: dict[str, tuple[str, ...]]
 ) -> None:
-    """No ENIConfig serves two zones; where others go on with our subnets, they have not been given some already."""
+    """Raises CannotPlan if an ENIConfig would have to serve two zones, or if an earlier incident prepared subnets
+    already and people have not used them yet."""
     if choice.custom_networking:
         preconditions.shared_eni_configs(snapshot, pointed)
     if choice.strategy == "node-group" or (choice.custom_networking and foreign_owner(snapshot, _names(pointed))):
@@ -187,8 +188,8 @@ def _why_not(left_behind: Leaks, options: PlanningOptions) -> str:
 
 
 def _zones_to_serve(snapshot: Snapshot, diagnosis: Diagnosis, choice: Choice) -> tuple[str, ...]:
-    """The zones in need; at the first turn to custom networking every zone in which a node is or can appear, for
-    without an ENIConfig it stays NotReady; for node groups, which span them, every zone with nodes."""
+    """The zones in need. When custom networking is turned on, every zone in which a node is or can appear, because
+    nodes without an ENIConfig stay NotReady. For node groups, which span zones, every zone with nodes."""
     everywhere = choice.strategy in ("custom-networking", "node-group")
     short = {group.zone for group in served.short_groups(snapshot, diagnosis)}
     zones = {zone.zone for zone in diagnosis.zones if everywhere or zone.zone in short}

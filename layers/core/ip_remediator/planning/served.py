@@ -1,7 +1,7 @@
-"""Which zones and ENIConfigs a plan serves: those that are short, and no other.
+"""Which zones and ENIConfigs a plan serves: only those that are short.
 
-A node takes pod addresses from the ENIConfig that it selects, so only ENIConfigs whose subnet is short are pointed
-elsewhere; what is well keeps its subnet, route table and network ACL.
+A node takes pod addresses from the ENIConfig that it selects. So only ENIConfigs whose subnet is short get another
+subnet; the others keep subnet, route table and network ACL.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Layout:
-    """What decides which way pods' traffic goes: a new subnet gets it of the one that it takes the place of."""
+    """What decides the path of pods' traffic: a new subnet gets it from the subnet that it replaces."""
 
     route_table: str | None
     network_acl: str | None
 
 
 def short_groups(snapshot: Snapshot, diagnosis: Diagnosis) -> list[GroupDiagnosis]:
-    """Those that further addresses, or an ENIConfig for them, cure: not those for which a label is all that lacks."""
+    """The groups that further addresses, or an ENIConfig for them, cure; not those that only lack a label."""
     labelled = {(group.zone, group.eni_config) for group, _ in _lacking_labels(snapshot, diagnosis)}
     return [
         group
@@ -85,7 +85,7 @@ def _subnet_of(snapshot: Snapshot, name: str) -> Subnet | None:
 
 
 def only_served(snapshot: Snapshot, pointed: dict[str, tuple[str, ...]]) -> Snapshot:
-    """`snapshot` with the nodes alone that select one of the ENIConfigs: what space is needed for."""
+    """`snapshot` with only the nodes that select one of the ENIConfigs; the space is sized for them."""
     nodes = [
         node
         for node in snapshot.nodes

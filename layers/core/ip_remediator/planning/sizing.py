@@ -49,7 +49,7 @@ def present_need(snapshot: Snapshot, zone: str) -> int:
 
 
 def nodes_in_need(snapshot: Snapshot, zone: str) -> list[Node]:
-    """The hosts of stuck pods; without any, all nodes of the zone."""
+    """The nodes with stuck pods; without any, all nodes of the zone."""
     hosts = {pod.node for pod in snapshot.stuck_pods}
     nodes = pod_nodes(snapshot, zone)
     return [node for node in nodes if node.name in hosts] or nodes
@@ -74,23 +74,23 @@ def _units_of_new_eni(snapshot: Snapshot, node: Node) -> int:
 
 
 def room_in(snapshot: Snapshot, subnet: Subnet) -> FreeSpace:
-    """What the nodes of its zone can have of a subnet, its reservations subtracted as far as they keep nodes out."""
+    """The free addresses of a subnet for the nodes of its zone, without those that reservations keep from them."""
     nodes = pod_nodes(snapshot, subnet.zone)
     prefixes = bool(nodes) and all(uses_prefixes(snapshot.cni, node) for node in nodes)
     return free_space(subnet, prefixes=prefixes)
 
 
 def demand(snapshot: Snapshot, zone: str) -> int:
-    """Addresses a zone's subnet shall hold: what its nodes can hold now, `GROWTH` times, or for `LASTS_DAYS` at the
-    forecast rate, whichever is more."""
+    """The addresses that a zone's subnet should hold: `GROWTH` times what its nodes can hold now, or what `LASTS_DAYS`
+    at the forecast rate need, whichever is more."""
     present = sum(addresses_of(snapshot.cni, node) for node in pod_nodes(snapshot, zone))
     rate = used_a_day(snapshot, zone)
     return max(GROWTH * present, present + round(rate * LASTS_DAYS) if rate else 0)
 
 
 def addresses_of(cni: Cni, node: Node) -> int:
-    """What the node can hold at most, warm targets included: all addresses of all its ENIs. In prefix mode max-pods
-    exceeds what the ENIs hold as single addresses."""
+    """What the node can hold at most: all addresses of all its ENIs. With prefix delegation max-pods can be higher than
+    what the ENIs hold as single addresses."""
     on_enis = (eni_limit(cni, node) or 0) * (addresses_per_eni(node) or 0)
     return max(on_enis, node.max_pods or 0) or FALLBACK_PODS_PER_NODE
 

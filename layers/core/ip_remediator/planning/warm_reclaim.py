@@ -1,8 +1,9 @@
 """What nodes give back when warm targets are lowered, and whether that serves the pods that wait.
 
-Restates amazon-vpc-cni-k8s v1.23.1: with WARM_IP_TARGET and MINIMUM_IP_TARGET ipamd unassigns what a node has over both
-(ipamd.go, datastoreTargetState, tryUnassignCidrsFromAll), and asks for what it lacks. ENIs that become empty leave as
-well, one at a time, but which addresses pods hold is not known: they are not counted on.
+Follows amazon-vpc-cni-k8s v1.23.1: with WARM_IP_TARGET and MINIMUM_IP_TARGET ipamd unassigns the addresses of a node
+above both targets (ipamd.go, datastoreTargetState, tryUnassignCidrsFromAll), and asks for what is missing below
+them. ENIs that become empty leave as well, one at a time. They are not counted, because it is not known which
+addresses pods use.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ _STEP = 5
 
 @dataclass(frozen=True)
 class WarmReclaim:
-    """`settings` of aws-node; by subnet the addresses that they surely free; how many of the stuck pods get one.
-    `enough`: all of them, and no subnet is short any more. `refusal`: why it is no plan, as a sentence; else None."""
+    """What lower warm targets give.
+
+    `settings`: of aws-node. `frees`: by subnet, the addresses that are certain to come back. `heals`: how many of
+    the stuck pods get one. `enough`: all of them, and no subnet is short any more. `refusal`: why there is no such
+    plan, as a sentence; else None.
+    """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     frees: Mapping[str, int] = field(default_factory=dict)
@@ -61,8 +66,8 @@ def examine(snapshot: Snapshot, diagnosis: Diagnosis) -> WarmReclaim:
 
 
 def settings_for(snapshot: Snapshot) -> dict[str, str]:
-    """MINIMUM_IP_TARGET slightly above the pods that nodes run on average (docs/eni-and-ip-target.md of the CNI), those
-    on which pods wait left out: they have more."""
+    """The settings: MINIMUM_IP_TARGET is slightly above the average number of pods on a node (docs/eni-and-ip-target.md
+    of the CNI). Nodes with stuck pods are left out, because they have more pods."""
     counts = [node.pods for node in without_stuck_pods(snapshot, snapshot.nodes) if node.pods is not None]
     wanted = math.ceil(sum(counts) / len(counts)) + READY if counts else READY
     minimum = _STEP * math.ceil(wanted / _STEP) if wanted > 2 * _STEP else wanted
@@ -119,7 +124,8 @@ def _holders(snapshot: Snapshot, diagnosis: Diagnosis) -> list[Node]:
 
 
 def _frees(snapshot: Snapshot, diagnosis: Diagnosis, settings: Mapping[str, str]) -> dict[str, int]:
-    """By short subnet, what nodes surely give back there, less what nodes with less than the targets ask for."""
+    """By short subnet, the addresses that nodes are certain to give back, minus those that nodes below the targets ask
+    for."""
     short, balance = _short_subnets(snapshot, diagnosis), Counter[str]()
     for node in _holders(snapshot, diagnosis):
         over, lacking = _over_and_lacking(snapshot, node, settings)
@@ -131,8 +137,8 @@ def _frees(snapshot: Snapshot, diagnosis: Diagnosis, settings: Mapping[str, str]
 
 
 def _over_and_lacking(snapshot: Snapshot, node: Node, settings: Mapping[str, str]) -> tuple[int, int]:
-    """Addresses over both targets, and those that the node asks for; of a host of stuck pods only the former, for what
-    its pods ask for is counted with them."""
+    """The addresses above both targets, and those that the node asks for. Of a node with stuck pods only the former:
+    what its pods need is counted with the pods."""
     warm, minimum = int(settings[WARM_IP_TARGET]), int(settings[MINIMUM_IP_TARGET])
     total = pool_of(snapshot, node)
     available = max(0, total - (node.pods or 0))
@@ -144,7 +150,7 @@ def _over_and_lacking(snapshot: Snapshot, node: Node, settings: Mapping[str, str
 
 
 def _asked_for(snapshot: Snapshot, node: Node, lacking: int) -> int:
-    """With the first address of each ENI that it takes."""
+    """The addresses that the node asks for, with the first address of each further ENI."""
     room = sum(room_on(node, eni) or 0 for eni in serving_interfaces(snapshot, node))
     if lacking <= room:
         return lacking
@@ -155,7 +161,7 @@ def _asked_for(snapshot: Snapshot, node: Node, lacking: int) -> int:
 
 
 def _surely_in(snapshot: Snapshot, node: Node, subnet: str, over: int) -> int:
-    """How many of those `over` lie in the subnet, whichever ENIs ipamd takes them from."""
+    """How many of the `over` addresses must be in the subnet, whichever ENIs ipamd takes them from."""
     addresses = Counter[str]()
     for eni in usable_for_pods(snapshot.cni, node, on_default_card(node) or ()):
         addresses[eni.subnet_id] += max(0, eni.addresses - 1)
@@ -169,7 +175,7 @@ def _asks_in(snapshot: Snapshot, node: Node) -> str:
 
 
 def _after(snapshot: Snapshot, settings: Mapping[str, str], frees: Mapping[str, int]) -> Snapshot:
-    """The same cluster once the nodes have given back what they surely do."""
+    """The same cluster after the nodes have given back what they are certain to give back."""
     subnets = (
         subnet.model_copy(update={"free": (subnet.free or 0) + frees[subnet.id]}) if subnet.id in frees else subnet
         for subnet in snapshot.subnets
@@ -179,8 +185,8 @@ def _after(snapshot: Snapshot, settings: Mapping[str, str], frees: Mapping[str, 
 
 
 def _heals(after: Snapshot) -> int:
-    """The stuck pods that surely get an address. Which host asks first nobody knows, and each also fills its targets:
-    so it is none where there is not enough for all of them."""
+    """The stuck pods that are certain to get an address. Which node asks first is not known, and each also fills its
+    targets. So it is 0 where there is not enough for all of them."""
     waiting = Counter(pod.node for pod in after.stuck_pods if pod.node)
     hosts = [node for node in after.nodes if node.name in waiting and not hindrance(after, node)]
     able = {node.name: node for node in hosts if free_slots(after.cni, node) is not None}
@@ -192,7 +198,7 @@ def _heals(after: Snapshot) -> int:
 
 
 def _wanted(after: Snapshot, node: Node, pods: int) -> int:
-    """What a host asks for in the end (ipamd.go, datastoreTargetState)."""
+    """The addresses that a node with stuck pods asks for in the end (ipamd.go, datastoreTargetState)."""
     warm, minimum = after.cni.number(WARM_IP_TARGET), after.cni.number(MINIMUM_IP_TARGET)
     return max(pods + warm, minimum - pool_of(after, node))
 
@@ -209,7 +215,7 @@ def describe_frees(frees: Mapping[str, int]) -> str:
 
 
 def costs() -> str:
-    """docs/eni-and-ip-target.md of the CNI."""
+    """The disadvantages, by docs/eni-and-ip-target.md of the CNI."""
     return (
         "it costs an EC2 call for almost every pod that starts or ends, so not where pods come and go all the time, "
         "and it is temporary: no address is added"

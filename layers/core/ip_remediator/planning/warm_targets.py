@@ -98,7 +98,7 @@ def _in_need(snapshot: Snapshot, freed: Mapping[str, int]) -> str:
 
 
 def _spares(snapshot: Snapshot, nodes: list[Node], subnets: set[str] | None = None) -> list[int]:
-    """The addresses of the smallest further ENI of each node without stuck pods: at most that is spare."""
+    """Of each node without stuck pods, the addresses of its smallest further ENI: at most that many are idle."""
     further = (
         [eni.addresses for eni in node.interfaces if not eni.primary and (subnets is None or eni.subnet_id in subnets)]
         for node in without_stuck_pods(snapshot, nodes)
@@ -107,14 +107,15 @@ def _spares(snapshot: Snapshot, nodes: list[Node], subnets: set[str] | None = No
 
 
 def _minimum(snapshot: Snapshot, spares: list[int]) -> int:
-    """Slightly more than what the nodes hold for pods on average, spare ENIs not counted: about what they run."""
+    """Slightly more than nodes hold for pods on average without spare ENIs, which is about the number of pods that they
+    run."""
     nodes = [node for node in snapshot.nodes if node.runs_vpc_cni and node.interfaces]
     addresses = sum(eni.addresses - 1 for node in nodes for eni in node.interfaces)
     return (addresses - sum(spares) + len(spares)) // max(1, len(nodes)) + READY
 
 
 def _command(snapshot: Snapshot, settings: Mapping[str, str]) -> str:
-    """The add-on puts back what is set on the DaemonSet beside it."""
+    """The command that sets them: through the managed add-on if it owns aws-node, which would revert the DaemonSet."""
     if snapshot.cni.owner == "addon":
         values = shlex.quote(json.dumps({"env": dict(settings)}))
         return (

@@ -1,4 +1,4 @@
-"""The subnets of an Auto Scaling group: read, and set as a whole, which is all that AWS offers."""
+"""The subnets of an Auto Scaling group. AWS offers only to set all of them at once."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class AutoScaling:
         return auto_scaling_group(groups[0])
 
     def set_subnets(self, group: str, subnets: Sequence[str]) -> None:
-        """Nothing else of the group is named, so nothing else of it changes."""
+        """Sets the subnets. The call names no other setting of the group, so no other one changes."""
         with aws_call("UpdateAutoScalingGroup"):
             self.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, VPCZoneIdentifier=",".join(subnets))

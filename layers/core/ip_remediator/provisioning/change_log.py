@@ -1,4 +1,4 @@
-"""What an incident changed, each change recorded before it is made, with what was there before."""
+"""The changes of an incident. Each is recorded before it is made, with the state before the change."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ChangeLog:
         return change
 
     def require_lock(self) -> None:
-        """For a write that is not recorded before, such as the undo of one that is.
+        """For a write that is not recorded first, such as the undo of a recorded one.
 
         Raises:
             LockLost
@@ -65,7 +65,8 @@ class ChangeLog:
             self._lock.require(self._vpc_id, self.incident, self._execution)
 
     def require_not_superseded(self) -> None:
-        """For what is given back without the lock: not while a later execution of the incident holds it.
+        """For temporary changes that are restored without the lock: only while no later execution of the incident holds
+        it.
 
         Raises:
             LockLost

@@ -38,8 +38,8 @@ class ClusterConfiguration:
         return KubeChanges(self.cluster.kube)
 
     def apply_eni_configs(self) -> dict[str, Any]:
-        """The CRD if it is missing, and the ENIConfig of every zone, before the flag: a zone without one would lose
-        its nodes.
+        """Creates the CRD if it is missing, and the ENIConfig of every zone. This comes before the switch, because
+        nodes of a zone without ENIConfig would not become Ready.
 
         Raises:
             RequestRefused: somebody else created or changed one of them in the meantime; theirs stays.
@@ -76,7 +76,7 @@ class ClusterConfiguration:
                 self._leave_theirs(recorded)
 
     def _leave_theirs(self, recorded: ChangeMade) -> None:
-        """Strikes out what was not written: an ENIConfig is recorded as changed only when the write says so."""
+        """Strikes out what was not written, so that the log has only ENIConfigs that the incident wrote."""
         self.log.undone(recorded)
         writer = manager_of_spec(self._changes.eni_config(recorded.target))
         raise RequestRefused(
@@ -94,7 +94,8 @@ class ClusterConfiguration:
         return {"changed": True, "through": self.settings.change(kind, plan.settings)}
 
     def _require_own_eni_configs(self) -> None:
-        """Before the switch and after the rollout: others may have changed what the plan's nodes depend on."""
+        """Checks, before the switch and after the rollout, that others have not changed the ENIConfigs that the plan's
+        nodes need."""
         subnets = self.incident.require_plan().subnets
         wanted = {name: self.incident.subnets[subnet.zone] for subnet in subnets for name in subnet.eni_configs}
         if wanted:
@@ -190,7 +191,7 @@ class ClusterConfiguration:
 
 
 def _essence(present: dict[str, Any]) -> dict[str, Any]:
-    """What of an ENIConfig is restored: its spec, labels and annotations."""
+    """The parts of an ENIConfig that are restored: spec, labels and annotations."""
     metadata = present["metadata"]
     return {
         "spec": present.get("spec", {}),

@@ -1,10 +1,13 @@
-"""Variables of aws-node, set and taken back through whoever manages them: the managed add-on, else the DaemonSet.
+"""Variables of aws-node, set and restored through their owner: the managed add-on, otherwise the DaemonSet.
 
-A variable that the add-on's schema lacks is set on the DaemonSet even where the add-on manages it: EKS takes back only
-what it manages itself ("Determine fields you can customize for Amazon EKS add-ons" of the EKS User Guide).
-Only our variables are touched. Taken back is what still has our value: a variable that somebody changed since stays.
-While an update of ours to the add-on may still be applied, nothing is taken back and nothing counts as not switched:
-the update's id decides, because DescribeAddon may be unavailable, or show the old values until the update is through.
+A variable that the add-on's schema lacks is set on the DaemonSet even if the add-on owns it: EKS reverts only what
+it manages itself ("Determine fields you can customize for Amazon EKS add-ons" of the EKS User Guide). Only our
+variables are changed. A variable is restored only if it still has our value; a value that somebody changed since
+stays.
+
+While an update of ours to the add-on may still be applied, nothing is restored, and the switch does not count as
+failed. The update's id decides, because DescribeAddon may be unavailable, or may show the old values until the
+update has finished.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ class CniSettings:
     addon: CniAddon
 
     def change(self, kind: ChangeKind, wanted: Mapping[str, str]) -> str:
-        """Sets these variables and waits until aws-node has them; returns who manages them: `addon` or `daemonset`.
+        """Sets these variables and waits until aws-node has them; returns their owner: `addon` or `daemonset`.
 
         Raises:
             NotYet: an update of the add-on, ours or another's, is in progress; call again.
@@ -123,7 +126,7 @@ class CniSettings:
         self.log.amend(change.model_copy(update={"after": {**(change.after or {}), "update": update}}))
 
     def _settle(self, change: ChangeMade) -> None:
-        """Raises NotYet while our own update may still be applied."""
+        """Raises NotYet while an update of ours may still be applied."""
         if update := _update_of(change):
             self.addon.await_end(update)
 
@@ -147,7 +150,7 @@ def _update_of(change: ChangeMade) -> str | None:
 
 
 def _written(change: ChangeMade) -> dict[str, str]:
-    """The variables as we set them. Records of former releases do not have them, and they were always these."""
+    """The variables as we set them. Records of former releases do not have them; they always set the same ones."""
     noted = (change.after or {}).get("env")
     if noted is not None:
         return dict(noted)

@@ -34,7 +34,7 @@ FoundT = TypeVar("FoundT")
 
 @dataclass(frozen=True)
 class Ownership:
-    """Whose a thing is: the stack that made it, for which incident of which cluster."""
+    """The owner of a resource: the stack that created it, for which incident of which cluster."""
 
     stack: str
     incident: str
@@ -166,7 +166,8 @@ class Ec2Changes:
         return None
 
     def use_route_table(self, subnet_id: str, route_table: str, *, new: bool = False) -> None:
-        """Gives the subnet this route table: a `new` one falls to the VPC's main table, often without a way out."""
+        """Gives the subnet this route table. Without an association a `new` subnet uses the VPC's main table, which
+        often has no route to other networks."""
         if not new and self._has_route_table(subnet_id, route_table):
             return
         try:
@@ -213,8 +214,8 @@ class Ec2Changes:
         return association
 
     def give_public_addresses(self, subnet_id: str) -> None:
-        """Instances launched in the subnet get public addresses, without which those of a public subnet reach nothing.
-        A repeat is fine."""
+        """Instances launched in the subnet get public addresses; without one an instance in a public subnet cannot
+        reach the internet. Safe to repeat."""
         with aws_call("ModifySubnetAttribute"):
             self._ec2.modify_subnet_attribute(SubnetId=subnet_id, MapPublicIpOnLaunch={"Value": True})
 

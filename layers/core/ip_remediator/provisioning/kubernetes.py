@@ -55,10 +55,8 @@ class KubeChanges:
             time.sleep(0.1)
 
     def delete_unused_crd(self, incident: str) -> None:
-        """Deletes the CRD that the incident made, unless ENIConfigs of others exist by now: they would go with it.
-
-        One without the incident's label is another's, who made it in the same moment: it stays.
-        """
+        """Deletes the CRD that the incident created, unless other ENIConfigs exist by now: they would be deleted with
+        it. A CRD without the incident's label was created by somebody else at the same moment, and stays."""
         present = self._api.find(f"{CRDS}/{CRD_NAME}")
         if bears_label(present, incident) and not self.eni_configs():
             self._api.delete(f"{CRDS}/{CRD_NAME}")
@@ -154,8 +152,8 @@ class KubeChanges:
             require_kept(daemonset, wanted)
 
     def kept_of_others(self, ours: Mapping[str, str], before: Mapping[str, str | None]) -> str:
-        """The variables of aws-node that have neither our value nor the one before, and who wrote them, for people: an
-        undo leaves them as they are."""
+        """The variables of aws-node that have neither our value nor the former one, with their writers, for people: an
+        undo does not change them."""
         daemonset = self._api.get(AWS_NODE)
         present = environment_of(aws_node_container(daemonset))
         theirs = {
@@ -166,8 +164,8 @@ class KubeChanges:
         return f"{_shown(theirs)} of {_writer(daemonset, theirs)} stays" if theirs else ""
 
     def apply_cni_environment(self, env: Mapping[str, str]) -> None:
-        """Sets variables of aws-node by server-side apply. Forced, because the manifest that installed aws-node owns
-        `AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=false`; owners that would fight back are a risk of the plan."""
+        """Sets variables of aws-node by server-side apply. It is forced, because the manifest that installed aws-node
+        owns `AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG=false`. Owners that would revert it are a risk of the plan."""
         container = {"name": "aws-node", "env": [{"name": name, "value": value} for name, value in env.items()]}
         body = {
             "apiVersion": "apps/v1",

@@ -1,4 +1,4 @@
-"""Whether the subnets of an incident are still there, before something is pointed at them."""
+"""Checks that the subnets of an incident still exist, before ENIConfigs or launchers get them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETTLING = timedelta(seconds=60)
 
 
 def is_young(change: ChangeMade, now: datetime) -> bool:
-    """Whether EC2 may not show yet what the change made."""
+    """Whether the change is so recent that EC2 may not show it yet."""
     at = (change.after or {}).get("at")
     return at is not None and now < datetime.fromisoformat(at) + _SETTLING
 

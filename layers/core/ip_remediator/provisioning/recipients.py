@@ -1,7 +1,8 @@
-"""New subnets given to what launches nodes and to the cluster, and taken back.
+"""Gives new subnets to launchers of nodes and to the cluster, and takes them back.
 
-What is there now is changed, not replaced by what was read before: others may have changed it in between, and what they
-did stays. Karpenter is not asked: it selects the subnets by the tags that they were created with.
+The present list of subnets is changed, not replaced by the one that was read before: others may have changed it in
+between, and their changes stay. Karpenter gets no call: it selects the subnets by the tags that they were created
+with.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ class SubnetRecipients:
             raise
 
     def take_back(self) -> None:
-        """Takes the incident's subnets away from those that have them, and gives back what they took the place of.
+        """Takes the incident's subnets away from the recipients that have them, and restores the subnets that they
+        replaced.
 
         Raises:
             NotYet: an update of the cluster is in progress; call again.
@@ -116,7 +118,8 @@ class SubnetRecipients:
 
 
 def without(present: tuple[str, ...], change: ChangeMade) -> tuple[str, ...]:
-    """What was there before, where nobody changed it since; else without what we added, and with what it replaced."""
+    """The former list, if nobody changed it since; otherwise the present list without what we added, and with what it
+    replaced."""
     before, after = (change.before or {})["subnets"], (change.after or {})["subnets"]
     if list(present) == after:
         return tuple(before)

@@ -1,4 +1,4 @@
-"""How far a rollout of aws-node is, and which nodes keep it from its end."""
+"""The progress of a rollout of aws-node, and the nodes that delay it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def progress(daemonset: dict[str, Any]) -> tuple[bool, str]:
 
 
 def laggards(kube: KubeApi, daemonset: dict[str, Any]) -> str:
-    """The nodes whose pod of the DaemonSet is not ready, each with the reason; "" where none is, or they cannot be
-    read: this explains an error and must not replace it."""
+    """The nodes whose pod of the DaemonSet is not ready, each with the reason; "" if there are none, or if they cannot
+    be read: this text explains an error and must not replace it."""
     labels = (daemonset["spec"].get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
     try:

@@ -52,8 +52,8 @@ class Network:
 
     @contextmanager
     def _attempt(self, action: str, intended: ChangeMade, recorded: ChangeMade) -> Iterator[None]:
-        """An attempt to make what is recorded. The record's `at` is when the last attempt began that may have made it;
-        there is none once AWS refused them all."""
+        """One attempt to create what is recorded. The record's `at` is the start of the latest attempt that may have
+        succeeded; it is empty if AWS refused all of them."""
         doubted = recorded is not intended and "at" in (recorded.after or {})
         if recorded is not intended:
             self._amend(recorded, **self._now())
@@ -137,7 +137,7 @@ class Network:
         return is_young(change, self.log.clock())
 
     def _use(self, planned: PlannedSubnet) -> str:
-        """A subnet that is not ours: nothing but the plan's tags is changed on it."""
+        """Uses a subnet that is not ours: only the plan's tags are changed on it."""
         id_ = planned.id or ""
         present = self.tags.of(id_)
         if planned.tags:
@@ -147,11 +147,11 @@ class Network:
         return id_
 
     def stop_discovery(self) -> dict[str, Any]:
-        """ipamd puts no further ENI into the plan's subnets: the tags of those that were there become as before, ours
-        lose the plan's.
+        """Keeps ipamd from creating further ENIs in the plan's subnets: existing subnets get their former tags back,
+        ours lose the plan's tags.
 
-        The tag is taken off and not set to 0: at its next start ipamd would count the ENIs there as excluded, and one
-        that is excluded holds no spare addresses by which it is recognised as superfluous.
+        The tag is removed and not set to 0. With 0 ipamd would count the ENIs there as excluded at its next start,
+        and an excluded ENI has no spare addresses, by which ipamd recognises that it can remove it.
         """
         tagged = {
             subnet.zone: subnet.tags for subnet in self.incident.require_plan().subnets if subnet.tags and not subnet.id
@@ -211,18 +211,16 @@ class Network:
             )
 
     def _require_cluster_undone(self) -> None:
-        """Nothing is deleted that something still points at: ENIConfigs and a CNI that is switched to them, Auto
-        Scaling groups, the cluster."""
+        """Nothing is deleted that is still in use: by ENIConfigs with a CNI that is switched to them, by Auto Scaling
+        groups, or by the cluster."""
         standing = [change for change in self.log.made() if change.kind.names_subnets]
         if standing:
             names = some_of([str(change) for change in standing])
             raise RequestRefused(f"the subnets stay, because the cluster still stands on them: {names}")
 
     def _remove(self, change: ChangeMade, listed: MadeSubnet | None) -> str | None:
-        """Deletes the subnet of a recorded change; its id, or None when it was never made.
-
-        Struck out is only what is surely gone: a subnet whose CreateSubnet got no answer may still appear.
-        """
+        """Deletes the subnet of a recorded change; returns its id, or None if it was never created. The change is
+        struck out only if the subnet is certainly gone: one whose CreateSubnet got no answer may still appear."""
         subnet = listed.id if listed else _id_of(change) or self.incident.subnets.get(change.target)
         if subnet:
             if listed is None and self.ec2.is_gone(subnet) and self._is_young(change):

@@ -13,8 +13,8 @@ _OWN_MAX_PODS = ("karpenter", "self-managed")
 
 
 def prefix_mode(migration: Migration) -> Risk | None:
-    """No release from v1.9.0 to v1.23.1 takes a prefix away that a pod uses (pkg/ipamd, tryUnassignPrefixFromENI and
-    tryUnassignCidrsFromAll: DelIPv4CidrFromStore with force false)."""
+    """Prefixes on existing nodes. No release from v1.9.0 to v1.23.1 removes a prefix that a pod uses (pkg/ipamd,
+    tryUnassignPrefixFromENI and tryUnassignCidrsFromAll: DelIPv4CidrFromStore with force false)."""
     if not (migration.first_time and migration.snapshot.cni.prefix_delegation):
         return None
     holding = sorted(

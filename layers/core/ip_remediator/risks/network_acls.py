@@ -82,7 +82,7 @@ def _without(part: IPv4Network, cidr: IPv4Network) -> list[IPv4Network]:
 
 
 def stretches(entries: Iterable[AclEntry]) -> list[Ports]:
-    """All ports, cut where an entry begins or ends: inside one of these, every port is treated alike."""
+    """All ports, split where an entry begins or ends: within one range every port is treated alike."""
     bounds = {0, _LAST_PORT + 1}
     for entry in entries:
         if entry.from_port is not None and entry.to_port is not None:

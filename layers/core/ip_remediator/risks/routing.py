@@ -122,7 +122,7 @@ def unallocated_space(migration: Migration) -> Risk | None:
 
 
 def return_routes(migration: Migration) -> Risk | None:
-    """Who calls pods by their address from outside the VPC needs a route to the new range."""
+    """Clients outside the VPC that call pods by their address need a route to the new range."""
     vpc = migration.snapshot.vpc
     no_snat = migration.external_snat or migration.strategy == NODE_GROUP or migration.known_range
     if vpc is None or no_snat or not migration.ranges:

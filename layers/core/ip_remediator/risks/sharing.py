@@ -1,4 +1,4 @@
-"""Other clusters in the same VPC, and ENIConfigs that point out of it."""
+"""Other clusters in the same VPC, and ENIConfigs that name what this VPC does not have."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def other_clusters(migration: Migration) -> Risk | None:
 
 
 def discovery_reaches_others(migration: Migration) -> Risk | None:
-    """The tag kubernetes.io/role/cni speaks to every cluster of the VPC whose CNI does not know cluster scope."""
+    """The tag kubernetes.io/role/cni also applies to every cluster of the VPC whose CNI does not know the cluster's
+    tag."""
     if migration.strategy != SUBNET_DISCOVERY or not migration.ranges:
         return None
     others, vpc = _others(migration), migration.snapshot.vpc

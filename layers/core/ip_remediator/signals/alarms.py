@@ -137,7 +137,7 @@ _MAX_PARTS = 2_000
 
 
 def _queries(configuration: object) -> list[str]:
-    """The texts of queries and expressions at any depth: each kind of alarm has them elsewhere."""
+    """The texts of queries and expressions at any depth, because each kind of alarm has them in another place."""
     queries: list[object] = []
     parts: list[dict[str, object] | list[object]] = [configuration] if isinstance(configuration, dict) else []
     for part in parts:  # which grows by what is inside
@@ -216,12 +216,12 @@ def _node(alarm: Alarm, metrics: list[Metric]) -> str | None:
 
 
 def _only_one(names: set[str]) -> str | None:
-    """The name on which all agree; None where they do not."""
+    """The name on which all agree; None if they do not."""
     return next(iter(names)) if len(names) == 1 else None
 
 
 def _place(metrics: list[Metric]) -> Place | None:
-    """VPC IPAM measures subnets, whoever uses them."""
+    """The place of an alarm of VPC IPAM, which measures a subnet for all of its users."""
     keys = ("SubnetId", "SubnetID", "subnetId", "ResourceId")
     subnets = {
         name for metric in metrics if (name := first_text(metric.dimensions, *keys)) and name.startswith("subnet-")
@@ -286,7 +286,8 @@ def signal_of_alert(
 
 
 def _alert_concerns_addresses(name: str, texts: list[str]) -> bool:
-    """`texts`: labels and annotations. An alert about CPU, memory, ... is about that, whatever pod it names."""
+    """Whether the `texts` (labels and annotations) are about addresses. An alert about CPU, memory and the like is not,
+    whatever pod it names."""
     return _speaks_of_addresses(name) or (not _OTHER_ALERT.search(name) and any(map(_speaks_of_addresses, texts)))
 
 

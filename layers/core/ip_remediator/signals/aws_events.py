@@ -1,4 +1,4 @@
-"""What AWS's own services say: refused API calls (CloudTrail), Auto Scaling, AWS Health, and the health of EKS."""
+"""Events of AWS's own services: refused API calls (CloudTrail), Auto Scaling, AWS Health, and the health of EKS."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _cluster_of_call(record: Mapping[str, object], request: Mapping[str, object]
 
 
 def _clusters_in_tags(value: object, depth: int = 8) -> Iterator[str]:
-    """The clusters that tags name, at any depth of the request, for each API nests them differently."""
+    """The clusters that tags name, at any depth of the request, because each API nests tags differently."""
     if depth == 0:
         return
     if isinstance(value, list):
@@ -157,7 +157,7 @@ def _place_of_call(request: Mapping[str, object], words: str, *, certain: bool) 
 
 
 def _flat(value: object) -> str:
-    """What is written in the request, cut: only ids are looked for in it."""
+    """The text of the request, cut: only ids are searched in it."""
     return repr(value)[:20_000] if _depth(value) < _MAX_DEPTH else ""
 
 

@@ -1,4 +1,4 @@
-"""What words can prove, and who must have said them."""
+"""What a wording can prove, and which programs must have written it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 
 class Cause(StrEnum):
-    """What the words of a record prove. `NO_ADDRESS`: the CNI's general string, the cause behind it is unproven.
+    """What the wording of a record proves.
 
-    `NODE_LAUNCH` and `CLUSTER_SUBNETS` stand beside another cause: it is new nodes, or EKS itself in the cluster's
-    subnets, that get no address.
+    `NO_ADDRESS`: the CNI's general message; its cause is not proven. `NODE_LAUNCH` and `CLUSTER_SUBNETS` are added
+    to another cause: new nodes, or EKS itself in the cluster's subnets, get no address.
     """
 
     NO_ADDRESS = "no_address"
@@ -30,14 +30,15 @@ class Cause(StrEnum):
 
 
 class Strength(StrEnum):
-    """How much one signal proves: an alarm or the general string is weak, a cause that EC2 or ipamd names strong."""
+    """How much one signal proves: an alarm or the CNI's general message is weak, a cause that EC2 or ipamd names is
+    strong."""
 
     WEAK = "weak"
     STRONG = "strong"
 
 
 class Speaker(StrEnum):
-    """Whose words a text is: aws-node's and its plugin's, kubelet's or the container runtime's, another program's."""
+    """Who wrote a text: aws-node and its plugin, the kubelet or the container runtime, or another program."""
 
     CNI = "cni"
     RUNTIME = "runtime"
@@ -46,11 +47,11 @@ class Speaker(StrEnum):
 
 
 class SaidBy(StrEnum):
-    """In whose mouth a wording counts.
+    """From which programs a wording counts.
 
-    `ANYONE`: EC2's codes for a full subnet, whoever passes them on. `CNI_ALONE`: words that no other program has, so
-    they count wherever no other program is named. `POD_NETWORK`: words that every AWS client may say about its own
-    calls; they count in lines of the CNI, and of kubelet and container runtime about a sandbox.
+    `ANYONE`: EC2's codes for a full subnet, whoever quotes them. `CNI_ALONE`: words that no other program uses, so
+    they count unless another program is named. `POD_NETWORK`: words that every AWS client may use about its own
+    calls. They count in lines of the CNI, and of the kubelet and the container runtime about a sandbox.
     """
 
     ANYONE = "anyone"

@@ -1,8 +1,8 @@
 """Which signals belong together, when they open an incident, and what the incident remembers of them.
 
-Everything here gives the same answer in whatever order signals arrive and however often each is delivered: times are
-those of the events, and a signal counts once, by its id. What is remembered is bounded, so that a storm is no more
-work than a drizzle.
+The results do not depend on the order in which signals arrive or on how often each is delivered: times are those of
+the events, and a signal counts once, by its id. What is stored is bounded, so a storm of signals costs little more
+than a few.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ class Rules(NamedTuple):
 
 
 def by_cluster(signals: Iterable[Signal]) -> dict[str, tuple[Signal, ...]]:
-    """The signals of each cluster in the order they came, each observation once.
+    """The signals of each cluster in the order of arrival, each observation once.
 
-    Only clusters of which something is known are kept. `OTHER` never counts, for a sandbox fails for many reasons that
-    have nothing to do with addresses (runtime, image, disk, other CNIs): such signals go along as evidence, no more.
+    Only clusters with a signal that counts are kept. `OTHER` never counts, because a sandbox fails for many reasons
+    that have nothing to do with addresses (runtime, image, disk, other CNIs). Such signals are kept as evidence
+    only.
     """
     clusters: dict[str, list[Signal]] = {}
     for signal in signals:
@@ -96,7 +97,7 @@ def signals_after_cooldown(signals: Iterable[Signal], closed_at: datetime | None
 
 
 def remember(pending: Iterable[Signal], signals: Iterable[Signal]) -> tuple[Signal, ...]:
-    """What is known while it opens no incident: the latest signals, the oldest first."""
+    """What is stored while it opens no incident: the latest signals, the oldest first."""
     counting = [signal for signal in distinct([*pending, *signals]) if _counts(signal)]
     return tuple(sorted(counting, key=lambda signal: (signal.last_seen, signal.id))[-MAX_PENDING:])
 
@@ -165,7 +166,7 @@ def summarize(stored: SignalSummary, signals: Sequence[Signal]) -> SignalSummary
 
 
 def _adds_nothing(stored: SignalSummary, summary: SignalSummary) -> bool:
-    """Whether all that changed is the time of the last signal, and by so little that it is not worth a write."""
+    """Whether only the time of the last signal has changed, and by too little for a write."""
     if stored.last_seen is None or summary.last_seen is None or summary.last_seen - stored.last_seen >= _MOVED:
         return False
     return summary.model_copy(update={"last_seen": stored.last_seen}) == stored
@@ -182,6 +183,6 @@ def _names(stored: Sequence[str], names: Iterable[str | None]) -> tuple[str, ...
 
 
 def _excerpt(stored: SignalSummary, signals: Sequence[Signal]) -> str:
-    """The words people are shown: those that prove most, and of these the first that came."""
+    """The words that people see: those that prove most, and of these the first that arrived."""
     proven = (s.excerpt for s in signals if s.strength is Strength.STRONG and s.cause.value not in stored.causes)
     return next(proven, None) or stored.excerpt or next((s.excerpt for s in signals if s.excerpt), "")

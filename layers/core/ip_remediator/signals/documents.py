@@ -1,4 +1,4 @@
-"""Reading JSON that others wrote: every function takes any JSON value and never raises."""
+"""Reads JSON from outside: every function takes any JSON value and never raises."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ def json_value(text: str) -> object:
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Raises ValueError for what is no time of an observation, such as Go's zero time, or one that UTC has not."""
+    """The time in UTC. Raises ValueError for a value that is no time of an observation, such as Go's zero time, or that
+    UTC cannot express."""
     if moment.tzinfo is not UTC:
         try:
             moment = moment.astimezone(UTC)

@@ -1,7 +1,7 @@
-"""The causes that words can prove, and the search of a text for them. The words themselves: `wordings`.
+"""The causes that words can prove, and the search of a text for them. The wordings are in `wordings`.
 
-The kubelet's event string proves only that the CNI's ADD failed, not that a subnet is full: the causes are kept
-apart, and the diagnosis decides on facts.
+The kubelet's message proves only that the CNI's ADD failed, not that a subnet is full. So the causes are kept apart,
+and the diagnosis decides on facts.
 """
 
 from __future__ import annotations
@@ -121,16 +121,16 @@ def occurrences(lowered: str) -> list[Occurrence]:
 
 
 def deciding_wording(text: str, speaker: Speaker = Speaker.CNI) -> Wording | None:
-    """The first wording of the catalogue that occurs in `text` and counts in the mouth of `speaker`."""
+    """The first wording of the catalogue that occurs in `text` and counts when `speaker` wrote it."""
     text = text[:CLASSIFIED_CHARACTERS]
     lowered = text.lower()
     return first_that_counts(occurrences(lowered), text, lowered, speaker)
 
 
 def first_that_counts(candidates: Sequence[Occurrence], text: str, lowered: str, speaker: Speaker) -> Wording | None:
-    """The first wording of `candidates` that occurs in `text` and counts in the mouth of `speaker`.
+    """The first wording of `candidates` that occurs in `text` and counts when `speaker` wrote it.
 
-    A text that quotes the kubelet about a sandbox counts as the kubelet's own, whoever passes it on.
+    A text that quotes the kubelet about a sandbox counts as the kubelet's, whoever quotes it.
     """
     if not candidates:
         return None

@@ -1,7 +1,7 @@
-"""Any document -> signals: an EventBridge event, a message of the queue, a file's record.
+"""Any document -> signals: an EventBridge event, a message of the queue, a record of a file.
 
-Whatever arrives was written by others: every parser here accepts any JSON value and answers with signals or counted
-drops, never with an exception.
+Everything that arrives was written by others. So every parser here accepts any JSON value and returns signals or
+counted drops, never an exception.
 """
 
 from __future__ import annotations
@@ -89,10 +89,8 @@ def parse_kubernetes_event(document: object, *, cluster: str | None, received_at
 def parse_message(
     document: object, *, received_at: datetime, groups: LogGroups = _NO_GROUPS, cluster: str | None = None
 ) -> Iterator[ParsedRecord]:
-    """What a document says, whatever envelopes it came in; at least one outcome.
-
-    `groups` maps log groups of their owners to clusters; `cluster` is that of records that name none.
-    """
+    """The outcomes of a document, whatever envelopes are around it; at least one. `groups` maps log groups to clusters;
+    `cluster` is the cluster of records that name none."""
     reader = _Reader(received_at, groups)
     return _all_or(DropReason.NOT_AN_EVENT, find(document, reader.recognise, Envelope(cluster)))
 
@@ -152,7 +150,7 @@ class _Reader:
         return alarms.signal_of(alarm, cluster=envelope.cluster, received_at=self._received_at)
 
     def _of_services(self, document: Mapping[str, object], envelope: Envelope) -> Iterable[ParsedRecord] | None:
-        """What AWS's services and Alertmanager say."""
+        """An event of AWS's services, or of Alertmanager."""
         of_aws = self._of_cloudwatch(document, envelope) or self._of_other_aws_services(document, envelope)
         if of_aws is not None:
             return of_aws
@@ -174,7 +172,7 @@ class _Reader:
     def _of_other_aws_services(
         self, document: Mapping[str, object], envelope: Envelope
     ) -> Iterable[ParsedRecord] | None:
-        """What CloudTrail, Auto Scaling, AWS Health and EKS say."""
+        """An event of CloudTrail, Auto Scaling, AWS Health or EKS."""
         if aws_events.is_call(document):
             return [aws_events.signal_of_call(document, envelope.identity, self._received_at)]
         if "AutoScalingGroupName" in document and "StatusMessage" in document:

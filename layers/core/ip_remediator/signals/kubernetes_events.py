@@ -54,7 +54,7 @@ AGENT_CONDITION = "NetworkingReady"
 
 
 class KubernetesEvent(NamedTuple):
-    """What every shape comes to. `namespace` and `name` are those of the object that the event is about."""
+    """What every shape is read into. `namespace` and `name` are those of the object that the event is about."""
 
     reason: str
     message: str
@@ -80,7 +80,7 @@ _KEYS_OF_ATTRIBUTES = frozenset({"attributes", "tags", "ddtags", "body", "fields
 
 
 def event_in(document: Mapping[str, object]) -> KubernetesEvent | None:
-    """The event that `document` itself is (not one that stands somewhere inside it)."""
+    """The event that `document` itself is; an event inside it does not count."""
     reason = document.get("reason") or document.get("Reason")
     if isinstance(reason, str):
         if document.get("format") == LAYOUT:
@@ -241,7 +241,7 @@ def _datadog_reason(text: str) -> tuple[str | None, str]:
 def _involved_object(
     texts: Mapping[str, str | None], title: re.Match[str] | None
 ) -> tuple[str | None, str | None, str | None]:
-    """Kind, namespace and name, of which Datadog's `title` knows best."""
+    """Kind, namespace and name of the object; Datadog's `title` has the best ones."""
     kind, namespace, name = title.groups() if title else (texts["kind"], texts["namespace"], texts["name"])
     if kind is None and texts["pod"]:
         return "Pod", namespace, texts["pod"]
@@ -296,7 +296,7 @@ def _about_nodes(reason: str, event: KubernetesEvent) -> bool:
 
 
 def _proof(reason: str, message: str) -> _Proof | Dropped:
-    """What reason and message prove. EC2's codes for a full subnet count under every reason."""
+    """What reason and message prove. EC2's codes for a full subnet count with every reason."""
     proven = EVENT_REASONS.get(reason)
     if proven:
         return proven

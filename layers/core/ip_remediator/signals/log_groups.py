@@ -1,4 +1,4 @@
-"""What the names of a CloudWatch log group and of a log stream say: which cluster, which node, whose words."""
+"""What the names of a CloudWatch log group and of a log stream tell: the cluster, the node, the program."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _RUNTIME_PROGRAMS = frozenset({"kubelet", "containerd", "dockerd", "docker", "cr
 
 @lru_cache(maxsize=1024)
 def speaker_of(program: str) -> Speaker:
-    """Whose words a program's are, by the name of its container, unit or process."""
+    """Who wrote a line, by the name of the container, unit or process."""
     name = program.removesuffix(".service").removeprefix("snap.").rpartition("/")[2]
     if name in _CNI_PROGRAMS:
         return Speaker.CNI

@@ -1,7 +1,8 @@
 """One line of a log -> a signal.
 
-Nearly all lines are about something else: here, unlike in events, unknown words count only in lines of the CNI or about
-a pod sandbox that failed. What a line proves also depends on whose words it is (`causes.SaidBy`).
+Nearly all lines are about something else. So, other than in events, an unknown wording counts only in lines of the
+CNI, or about a pod sandbox that failed. What a line proves also depends on the program that wrote it
+(`causes.SaidBy`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ip_remediator.signals.unwrap import plain_value
 
 
 class LogLine(NamedTuple):
-    """A line as it was said: `words` are those of the program, without what its shipper put around them.
+    """A line as the program wrote it: `words` are the program's own, without what its shipper put around them.
 
     `debug`: the record names that level beside the words.
     """
@@ -86,7 +87,7 @@ _CONTAINERD = re.compile(r'level=\w+ msg="?(?:RunPodSandbox|StopPodSandbox|PullI
 def _plain(
     text: str, speaker: Speaker, of_stream: str | None, of_record: str | None = None, zone: str | None = None
 ) -> LogLine:
-    """The line in a text. Of its node a record knows more than the text, and the text more than the stream."""
+    """The line in a text. For the node, the record takes precedence over the text, and the text over the stream."""
     text = text[:CLASSIFIED_CHARACTERS]
     if not text.startswith("{"):
         if cri := _CRI.match(text):
@@ -142,7 +143,7 @@ def _metadata_in(record: Mapping[str, object]) -> tuple[Mapping[str, object], ..
 
 
 def _speaker_in(record: Mapping[str, object], metadata: Iterable[Mapping[str, object]]) -> Speaker | None:
-    """Whose words the record's are, by the container or unit that it names."""
+    """The program that wrote the record, by the container or unit that it names."""
     program = _first_in((*metadata, record), _CONTAINER_KEYS) or first_text(record, *_PROGRAM_KEYS)
     return speaker_of(program) if program else None
 
@@ -235,7 +236,7 @@ _OF_THE_CNI = ("aws-cni", "PodSandbox")
 
 
 class Judged(NamedTuple):
-    """What a line proves, and by which wording; `reason` is set where it proves nothing."""
+    """What a line proves, and by which wording; `reason` is set if it proves nothing."""
 
     cause: Cause = Cause.OTHER
     strength: Strength = Strength.WEAK
@@ -256,7 +257,7 @@ def _judge(line: LogLine, lowered: str) -> Judged:
 
 
 def _judge_unknown(line: LogLine, wording: Wording | None, words: Sequence[Occurrence], lowered: str) -> Judged:
-    """Unknown words go along as evidence only where a sandbox or the CNI failed."""
+    """An unknown wording is kept as evidence only if a sandbox or the CNI failed."""
     of_the_cni = line.speaker is not Speaker.OTHER and any(map(line.words.__contains__, _OF_THE_CNI))
     if of_the_cni and any(map(lowered.__contains__, _FAILURES)):
         return Judged(wording=wording)
@@ -274,7 +275,7 @@ def signal_of(
     identity: str | None,
     received_at: datetime,
 ) -> ParsedRecord:
-    """The signal in a line. A line of a controller names no node: it runs on one, but is about others."""
+    """The signal in a line. A line of a controller names no node: it runs on one node, and writes about others."""
     lowered = line.words.lower()
     judged = _judge(line, lowered)
     if judged.reason:
@@ -299,5 +300,5 @@ def signal_of(
 
 
 def record_in(raw: str) -> object:
-    """The JSON object that a line is; None for plain text, which is as good."""
+    """The JSON object that a line is; None for plain text."""
     return json_value(raw) if raw.startswith("{") else None

@@ -90,10 +90,8 @@ _Moment = Annotated[AwareDatetime, AfterValidator(to_utc)]
 
 
 class Place(Document):
-    """What a record without a cluster's name says about where it happened, for who knows which cluster that is.
-
-    `certain`: the record itself shows that a cluster is meant (the caller is the VPC CNI, for example), only not which.
-    """
+    """Where something happened, of a record that names no cluster; the cluster is found by it. `certain`: the record
+    itself shows that a cluster is meant (for example because the VPC CNI is the caller), but not which."""
 
     certain: bool = False
     subnets: tuple[str, ...] = ()
@@ -145,7 +143,7 @@ class Signal(_Observation):
 
 
 class UnplacedSignal(_Observation):
-    """An observation that names no cluster, but a `place` by which whoever knows the clusters' subnets can find it."""
+    """An observation that names no cluster, but a `place` by which the cluster can be found."""
 
     cluster: None = None
     place: Place

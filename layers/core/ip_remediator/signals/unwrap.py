@@ -57,10 +57,8 @@ def inflate(data: str) -> object:
 
 
 def find(document: object, recognise: Recognise[_Record], envelope: Envelope = _BARE) -> Iterator[_Record]:
-    """What `recognise` makes of the objects in `document`: of a list all of them, of an object the first that is any.
-
-    An object that is recognised is not looked into.
-    """
+    """What `recognise` makes of the objects in `document`: of a list all of them, of an object the first one. The
+    content of a recognised object is not searched."""
     if not isinstance(document, dict):
         return _Search(recognise).search(document, envelope, MAX_DEPTH)
     # Mostly the document itself is it.
@@ -156,7 +154,7 @@ _IDENTITY_KEYS = ("MessageId", "messageId", "id", "eventID", "recordId")
 
 
 def _with_names_of(value: Mapping[str, object], envelope: Envelope) -> Envelope:
-    """The inner of two envelopes names the cluster better, the outer one the delivery."""
+    """Both envelopes as one: the inner one names the cluster better, the outer one the delivery."""
     cluster = cluster_in(value)
     identity = envelope.identity or first_text(value, *_IDENTITY_KEYS)
     resource = mapping_at(value, "resource") if "scopeLogs" in value else envelope.resource

@@ -1,6 +1,7 @@
-"""Reads everything that a `Snapshot` holds, from EKS, Kubernetes and EC2, the independent parts side by side.
+"""Reads everything that a `Snapshot` has, from EKS, Kubernetes and EC2, with independent reads in parallel.
 
-What a verdict or a plan cannot do without fails loudly; what only the preflight looks at is reported as unread.
+A failed read raises an error if a verdict or a plan needs the fact. A fact that only the preflight needs is reported
+as unread.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def capture(described: dict[str, Any], sources: Sources, clock: Clock, account_i
 def _read(
     cluster: Cluster, vpc_id: str, sources: Sources, clock: Clock, account_id: str | None, pool: Executor
 ) -> Snapshot:
-    """What the verdict waits for is asked first: the pool's threads take up tasks in this order."""
+    """Starts the reads. Those that the verdict needs come first, because the pool's threads take tasks in
+    this order."""
     core = CoreReader.ask(sources, cluster.name, vpc_id, pool)
     preflight = Preflight(sources, cluster, vpc_id, account_id, core, pool)
     cni, nodes = _nodes(sources, core)
@@ -72,7 +74,7 @@ def _read(
 
 
 def _nodes(sources: Sources, core: CoreReader) -> tuple[Cni, tuple[Node, ...]]:
-    """The CNI, and the nodes as it sees them. EKS says who owns the CNI; the nodes do not wait for that."""
+    """The CNI and its nodes. Who owns the CNI is read from EKS; the read of the nodes does not wait for that."""
     kube = KubernetesReader(sources.kube)
     cni = kube.cni(managed_addon=False)
     nodes = kube.nodes(cni)
@@ -85,7 +87,8 @@ def _nodes(sources: Sources, core: CoreReader) -> tuple[Cni, tuple[Node, ...]]:
 
 
 def _with_pods(sources: Sources, core: CoreReader, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-    """With the number of their pods, which only a shortage is asked of: every pod of the cluster is read for it."""
+    """The nodes with the number of their pods. It is read only for a shortage, because it lists every pod of the
+    cluster."""
     if not core.stuck_pods.result() or len(nodes) > _NODES_WITH_PODS:
         return nodes
     reader = KubernetesReader(sources.kube)

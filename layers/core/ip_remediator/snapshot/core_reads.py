@@ -1,4 +1,4 @@
-"""Where facts come from, and those that a verdict or a plan cannot do without, each being read."""
+"""The sources of facts, and the reads that a verdict or a plan cannot do without."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CoreReader:
 
     @classmethod
     def ask(cls, sources: Sources, cluster: str, vpc_id: str, pool: Executor) -> Self:
-        """What takes longest is asked first."""
+        """Starts the reads, the slowest first."""
         ec2, kube, unread = Ec2Reader(sources.ec2), KubernetesReader(sources.kube), ReadFailures()
         return cls(
             interfaces=pool.submit(ec2.interfaces, vpc_id),

@@ -1,4 +1,4 @@
-"""What the ENIs of a VPC tell: whose they are, what they hold, and what each security group protects."""
+"""What the ENIs of a VPC tell: their owners, their addresses, and what each security group protects."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class InterfaceFacts:
     _shared: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, eni: dict[str, Any]) -> None:
-        """Takes in an item of DescribeNetworkInterfaces."""
+        """Adds an item of DescribeNetworkInterfaces."""
         tags = {tag["Key"]: tag["Value"] for tag in eni.get("TagSet", [])}
         addresses, prefixes = _addresses_of(eni), _prefixes_of(eni)
         blocks = self.blocks.setdefault(eni["SubnetId"], set())
@@ -94,7 +94,7 @@ class InterfaceFacts:
             self._users.setdefault(group, {}).setdefault(kind, set()).add(name)
 
     def _add_attached(self, eni: dict[str, Any], tags: dict[str, str]) -> None:
-        """Takes in the ENI of an instance."""
+        """Adds the ENI of an instance."""
         attachment, groups = eni["Attachment"], _groups_of(eni)
         instance, primary = attachment["InstanceId"], attachment.get("DeviceIndex") == 0
         node_eni = NetworkInterface(
@@ -170,7 +170,7 @@ def _leaked_interface(eni: dict[str, Any], tags: dict[str, str]) -> LeakedInterf
 
 
 def _leaked(eni: dict[str, Any]) -> bool:
-    """What the CNI leaves behind when a node ends at the wrong moment (amazon-vpc-cni-k8s#608)."""
+    """Whether the CNI leaked the ENI, because its node was terminated at the wrong moment (amazon-vpc-cni-k8s#608)."""
     return eni["Status"] == "available" and (eni.get("Description") or "").startswith(CNI_DESCRIPTION)
 
 

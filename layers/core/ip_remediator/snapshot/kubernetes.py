@@ -195,7 +195,7 @@ def _is_cordoned(spec: dict[str, Any]) -> bool:
 
 
 def _provisioner(labels: dict[str, str]) -> tuple[Provisioner, str | None]:
-    """The node's provisioner, and its managed node group or NodePool."""
+    """What provisioned the node, and its managed node group or NodePool."""
     pool = next((labels[label] for label in _NODE_POOLS if label in labels), None)
     match labels.get(_COMPUTE_TYPE):
         case "fargate":
@@ -210,7 +210,7 @@ def _provisioner(labels: dict[str, str]) -> tuple[Provisioner, str | None]:
 
 
 def _selected_eni_config(labels: dict[str, str], annotations: dict[str, str], cni: Cni) -> str:
-    """As ipamd chooses: the external label, else the annotation, else the label, else `default`."""
+    """The ENIConfig that ipamd chooses: by the external label, else the annotation, else the label, else `default`."""
     marks = (labels.get(EXTERNAL_ENI_CONFIG_LABEL), annotations.get(cni.eni_config_annotation))
     candidates = (*marks, labels.get(cni.eni_config_label))
     return next((name for name in candidates if name), DEFAULT_ENI_CONFIG)
@@ -256,7 +256,8 @@ def _time_text(event: dict[str, Any]) -> str:
 
 
 def _seen_at(event: dict[str, Any]) -> datetime:
-    """An event without any time counts as just seen: whether its pod still waits decides."""
+    """When the event was seen. An event without any time counts as just seen, because it counts only while its pod
+    still waits."""
     text = _time_text(event)
     return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
 

@@ -1,7 +1,8 @@
 """The facts about a cluster and its VPC, as one plain JSON document.
 
-`diagnose` and `plan` are functions of a `Snapshot`, so an operator can capture one, plan off-line and attach it to a
-bug report. Whatever was not read (or was left out of a hand-written document) is None or empty, never invented.
+`diagnose` and `plan` are functions of a `Snapshot`. So an operator can capture one, plan offline, and attach it to a
+bug report. A fact that was not read (or was left out of a hand-written document) is None or empty, and is never
+guessed.
 """
 
 from __future__ import annotations

@@ -159,7 +159,8 @@ class Cluster(Document):
 
 
 class ManagedAddon(Document):
-    """The EKS add-on that owns aws-node. What it does not let be changed is known before anything is made."""
+    """The EKS add-on that owns aws-node. `lacks` and `unreadable` tell before the first write what cannot be set
+    through it."""
 
     version: str | None = None
     status: str | None = Field(default=None, description="ACTIVE, UPDATING, DEGRADED, ... (DescribeAddon)")
@@ -205,7 +206,7 @@ class Cni(Document):
 
     @property
     def prefix_delegation(self) -> bool:
-        """What the variable says. Nodes that cannot have prefixes get single addresses all the same: see node_room."""
+        """Whether the variable is on. Nodes that cannot have prefixes still get single addresses: see node_room."""
         return self.flag(ENABLE_PREFIX_DELEGATION)
 
     @property
@@ -227,11 +228,9 @@ class Cni(Document):
 
     @property
     def passes_full_interfaces(self) -> bool:
-        """Whether ipamd goes on to a further ENI when EC2 has no address for one that has room.
-
-        Since v1.18.3, with ENABLE_SUBNET_DISCOVERY, custom networking or not (pkg/ipamd, tryAssignIPs). Else it asks
-        for addresses of the same full subnet for ever.
-        """
+        """Whether ipamd goes on to another ENI when EC2 has no address for one that has room. It does so since v1.18.3
+        with ENABLE_SUBNET_DISCOVERY, with and without custom networking (pkg/ipamd, tryAssignIPs). Otherwise it
+        keeps asking for addresses of the same full subnet."""
         knows_it = self.release is None or self.release >= _PASSES_FULL_INTERFACES_SINCE
         return knows_it and self.flag(ENABLE_SUBNET_DISCOVERY)
 
@@ -360,7 +359,7 @@ class Node(Document):
 
     @property
     def runs_vpc_cni(self) -> bool:
-        """Pods of the other kinds get their addresses from others than aws-node, and know no ENIConfig."""
+        """Whether the node's pods get their addresses from aws-node. Pods of other kinds of nodes use no ENIConfig."""
         return not (self.fargate or self.windows or self.own_cni)
 
     @property
@@ -370,7 +369,8 @@ class Node(Document):
 
     @property
     def primary_subnet(self) -> str | None:
-        """Where none is marked as primary, as in documents written by hand, the first one is."""
+        """The subnet of the primary ENI; of the first ENI if none is marked as primary, as in hand-written
+        documents."""
         marked = (eni.subnet_id for eni in self.interfaces if eni.primary)
         return next(marked, self.interfaces[0].subnet_id if self.interfaces else None)
 

@@ -55,7 +55,7 @@ def zones_of_new_nodes(snapshot: Snapshot) -> dict[str, tuple[NodeSource, ...]]:
 
 
 def unread_sources(snapshot: Snapshot) -> tuple[str, ...]:
-    """What starts nodes of the cluster, or its subnets, and was not read: where it does is unknown."""
+    """The launchers of nodes, or their subnets, that were not read: where they launch nodes is unknown."""
     cluster = snapshot.cluster
     provisioners = {node.provisioner for node in snapshot.nodes if node.runs_vpc_cni}
     unread = [f"node group {name}" for name in _unread_node_groups(snapshot)]
@@ -69,13 +69,13 @@ def unread_sources(snapshot: Snapshot) -> tuple[str, ...]:
 
 
 def _unread_node_groups(snapshot: Snapshot) -> list[str]:
-    """Names that nodes bear and EKS did not list."""
+    """Names of node groups that nodes have and EKS did not list."""
     listed = {group.name for group in snapshot.cluster.node_groups}
     return sorted({node.group or "(unnamed)" for node in snapshot.nodes if node.provisioner == "managed"} - listed)
 
 
 def _sources_without_subnets(snapshot: Snapshot) -> Iterator[str]:
-    """Sources of which no subnet is told, as older documents have them, or one that the snapshot does not have."""
+    """Launchers without a known subnet: older documents have none, or the snapshot does not have the subnet."""
     for source in node_sources(snapshot):
         missing = [id_ for id_ in source.subnets if snapshot.subnet(id_) is None]
         if missing:
@@ -112,7 +112,7 @@ def outpost_of_node(snapshot: Snapshot, node: Node) -> str | None:
 
 
 def node_subnets(snapshot: Snapshot) -> tuple[Subnet, ...]:
-    """The subnets that nodes have their primary ENIs in, or that new ones are launched in."""
+    """The subnets in which nodes have their primary ENIs, and those in which new nodes are launched."""
     ids = {node.primary_subnet for node in snapshot.nodes} | {
         id_ for source in node_sources(snapshot) for id_ in source.subnets
     }

@@ -1,4 +1,4 @@
-"""Fields that people, or older readers, call by another name: each is read into the one that the model has."""
+"""Fields that people, or older readers, call by another name: each is read into the model's field."""
 
 from __future__ import annotations
 

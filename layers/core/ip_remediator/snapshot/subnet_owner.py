@@ -1,4 +1,5 @@
-"""Whose a subnet is, by its tags (EKS User Guide, "Subnet requirements"; amazon-vpc-cni-k8s, CHANGELOG of v1.22.1)."""
+"""The owner of a subnet, by its tags (EKS User Guide, "Subnet requirements"; amazon-vpc-cni-k8s,
+CHANGELOG of v1.22.1)."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def is_meant_for_pods(cluster: str, subnet: Subnet) -> bool:
 
 
 def other_cluster(cluster: str, subnet: Subnet) -> str | None:
-    """The other cluster that the subnet belongs to, however idle it looks from `cluster`; None where it may be used."""
+    """The other cluster that the subnet belongs to, even if it looks idle to `cluster`; None if it may be used."""
     meant_for = subnet.tags.get(POD_SUBNET_TAG, SHARED)
     if meant_for not in (cluster, SHARED):
         return meant_for

@@ -101,7 +101,8 @@ def _leads_out(destination: str) -> bool:
 
 
 def _perhaps_dropped(gateway: TransitGateway) -> str:
-    """A blackhole is nobody's range; documents of older readers list it like any other route."""
+    """A note that the range may be a blackhole, which nobody uses: older documents list blackholes like
+    other routes."""
     if gateway.blackholes is not None:
         return ""
     return ", unless that route is a blackhole (aws ec2 search-transit-gateway-routes tells; capture again)"
@@ -113,7 +114,7 @@ def _leads_nowhere(vpc: Vpc, route: Route) -> bool:
 
 
 def _is_dead(vpc: Vpc, route: Route) -> bool:
-    """The route's target is gone, or it leads to a transit gateway that drops its whole destination."""
+    """Whether the route's target no longer exists, or is a transit gateway that drops the whole destination."""
     if route.state == "blackhole":
         return True
     destination = cidrs.network(route.destination)

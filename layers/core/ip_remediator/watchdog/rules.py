@@ -39,7 +39,8 @@ class Ending(Document):
     stopped_at: datetime | None = None
 
     def may_still_write(self, now: datetime) -> bool:
-        """A function that was running when its execution was ended from outside runs on, and may record something."""
+        """Whether a function may still record something: one that was running when its execution was stopped
+        runs on."""
         cut_off = self.status in ("ABORTED", "TIMED_OUT")
         return cut_off and self.stopped_at is not None and now < self.stopped_at + _LONGEST_FUNCTION
 
@@ -60,7 +61,7 @@ def is_starting(incident: Incident, now: datetime) -> bool:
 
 
 def temporary(made: Sequence[ChangeMade]) -> list[ChangeMade]:
-    """Cordons and lowered warm targets: what must be given back whatever way an execution ended."""
+    """Cordons and lowered warm targets: they are reverted however an execution ended."""
     return [change for change in made if change.kind in _TEMPORARY]
 
 

@@ -87,7 +87,7 @@ class Watchdog:
         return self.look(incident_id)
 
     def look(self, incident_id: str) -> Looked:
-        """Brings one incident into a state that says nothing of work which nobody does."""
+        """Brings one incident into a state in which its record claims no work that nobody does."""
         incidents = self.lifecycle.incidents
         incident = incidents.get(incident_id)
         if incident.open:
@@ -132,7 +132,8 @@ class Watchdog:
         return Looked.SETTLED
 
     def _free(self, incident: Incident) -> None:
-        """Lock, marker and block of a closed incident that nobody works on; each may have been given back already."""
+        """Releases lock, marker and block of a closed incident that no execution works on; each may have been released
+        already."""
         self._unlock(incident)
         self.lifecycle.incidents.close_marker(incident)
         self.lifecycle.release_blocks(incident)

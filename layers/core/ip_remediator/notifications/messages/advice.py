@@ -61,7 +61,7 @@ _UNCURED = (
 
 
 def next_steps(incident: Incident, site: Site) -> list[str]:
-    """Advice in the order of its worth; empty where nothing is left to do."""
+    """Advice, the most useful first; empty if nothing is left to do."""
     return list(_advice(incident, site))
 
 

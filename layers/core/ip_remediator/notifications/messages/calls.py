@@ -100,7 +100,7 @@ def _reminder(incident: Incident, question: Approval) -> str:
 
 
 def _endings(incident: Incident, whom: str) -> Iterator[Call]:
-    """How a remediation ended, where it ended without a cure."""
+    """How a remediation ended, if it ended without a cure."""
     ended = _standing(incident)
     if incident.outcome in _CALLING:
         why = current_failure(incident)

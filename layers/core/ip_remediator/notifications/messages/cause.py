@@ -53,7 +53,7 @@ def cause_line(incident: Incident) -> Line:
 
 
 def affected(incident: Incident) -> str:
-    """How many pods have no address as far as the signals know, with the first names."""
+    """How many pods have no address, by the signals, with the first names."""
     pods = incident.signals.pods
     if not pods:
         return "no pod is known yet that waits for an address"

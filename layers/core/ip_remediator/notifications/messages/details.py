@@ -45,7 +45,7 @@ def details_text(plan: Plan) -> str:
 
 
 def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[kit.Block]:
-    """As many whole paragraphs as fit; what does not is counted."""
+    """As many whole paragraphs as fit; the others are counted."""
     texts = [slack_part(part) for part in _parts(incident, plan, site, before) if part.lines]
     texts += _handed_over(incident, plan)
     texts += [_manifest(change) for change in plan.changes if change.manifest]
@@ -61,8 +61,8 @@ def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings 
 
 
 def details_groups(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[list[str]]:
-    """Every change first, then what speaks for and against the plan, what is yours to run, and every manifest in
-    full: paragraphs in groups, between which the modal draws a line. `before`: see `_settings`."""
+    """Every change first, then what speaks for and against the plan, what people run, and every manifest in full:
+    paragraphs in groups, between which the modal draws a line. `before`: see `_settings`."""
     changes = Part(details_text(plan), [Line(change, "none") for change in _changes(plan)])
     parts = [changes, _settings(plan, before), *_reasons(incident, plan, site, shown=_SHOWN_IN_VIEW)]
     groups = [list(_filled(_unabridged(part))) for part in parts if part.lines]

@@ -36,17 +36,17 @@ class AddressSource:
 
 
 def find(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) -> AddressSource:
-    """Space for the zones of `demand`, each of which needs that many addresses.
+    """Space for the zones of `demand`, by zone the addresses that it needs.
 
     Raises:
-        CannotPlan: a quota, a pending peering or AWS's table of ranges is in the way.
+        CannotPlan: a quota, a pending peering or AWS's table of allowed ranges prevents it.
     """
     source = _find(snapshot, options, demand)
     return replace(source, reason=source.reason + _too_small(source, max(demand.values())))
 
 
 def _too_small(source: AddressSource, most: int) -> str:
-    """Said where a subnet holds less than the nodes of its zone can hold now."""
+    """A note for a subnet that holds less than the nodes of its zone can hold now."""
     if source.pieces or block_sizes.holds(source.subnet_prefix, most):
         return ""
     usable = cidrs.usable_addresses(IPv4Network((0, source.subnet_prefix)))
@@ -72,7 +72,8 @@ def _find(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) 
 
 
 def _with_quotas_read(snapshot: Snapshot) -> Snapshot:
-    """AWS's defaults as if they were certain: own space is then the safer way, while it lasts."""
+    """The snapshot with AWS's default quotas taken as certain: space in the VPC's own CIDRs is then used first, while
+    it lasts."""
     return snapshot.model_copy(update={"quotas": snapshot.quotas.model_copy(update={"applied": True})})
 
 
@@ -128,8 +129,8 @@ def _free_in(pools: Iterable[IPv4Network], taken: Sequence[IPv4Network], prefix:
 def _own(
     snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int], wanted: list[Size]
 ) -> AddressSource | None:
-    """Room in a CG-NAT CIDR of the VPC: rather than one more CIDR also without a share for a zone to come, and as
-    pieces in several places."""
+    """Space in a CG-NAT CIDR of the VPC. Before another CIDR is added, a block without a share for one more zone is
+    used, and then pieces in several places."""
     needed = block_sizes.as_needed(demand)[0]
     for subnet in sorted({size.subnet for size in wanted if size.subnet <= needed.subnet}):
         without_spare = Size(cidrs.block_prefix_for(len(demand), subnet, spare_zones=0), subnet)
@@ -145,7 +146,7 @@ def _own(
 
 
 def _in_pieces(snapshot: Snapshot, options: PlanningOptions, pieces: dict[str, IPv4Network], why: str) -> AddressSource:
-    """One block where the pieces fill one; the plan says how much space stays unused."""
+    """A range for each zone, as one block where the ranges fill one; the plan says how much space stays unused."""
     inside = _inside_taken(snapshot, options)
     homes = {cidr for cidr in own_space.own_cidrs(snapshot) if any(piece.subnet_of(cidr) for piece in pieces.values())}
     free = own_space.free_space(own_space.own_cidrs(snapshot), [*own_space.used(snapshot, options), *pieces.values()])
@@ -162,7 +163,7 @@ def _in_pieces(snapshot: Snapshot, options: PlanningOptions, pieces: dict[str, I
 
 
 def _asked_for(snapshot: Snapshot, options: PlanningOptions, block: IPv4Network, wanted: Size) -> AddressSource:
-    """The block that somebody asked for; its subnets are as much smaller as the planner's would be."""
+    """The block that a person asked for; its subnets have the planner's proportion to it."""
     subnet_prefix = min(cidrs.SMALLEST_PREFIX, block.prefixlen + wanted.subnet - wanted.block)
     reason = f"this run asks for the block {block}"
     if any(block.subnet_of(cidr) for cidr in _associated(snapshot)):

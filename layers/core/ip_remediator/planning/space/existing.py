@@ -36,7 +36,7 @@ class Existing:
 
 
 def _describe(snapshot: Snapshot, zone: str, subnet: Subnet) -> str:
-    """With what is needed now, and that a new subnet would last longer where it would."""
+    """The subnet with its free addresses and the present need; it says so if a new subnet would last longer."""
     free, later = sizing.room_in(snapshot, subnet).addresses or 0, sizing.demand(snapshot, zone)
     shorter = f", less long than a new subnet for {later:,}" if free < later else ""
     return f"{subnet.id} of {zone} has {free:,} free addresses for {sizing.held_now(snapshot, zone):,} now{shorter}"
@@ -64,7 +64,7 @@ def find(snapshot: Snapshot, needed: dict[str, int], *, first_time: bool) -> Exi
 
 
 def _unused(snapshot: Snapshot, zone: str, *, first_time: bool) -> list[Subnet]:
-    """Subnets meant for pods in which no ENI of a node is, nor its next one comes by itself."""
+    """Subnets meant for pods in which no node has an ENI, and in which no node's next ENI would be created anyway."""
     taken = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces}
     if not first_time:
         taken |= {subnet.id for subnet in zone_subnets(snapshot, zone)}

@@ -1,8 +1,8 @@
 """Free space of the CG-NAT CIDRs that the VPC has: one block for all zones, or pieces in several places.
 
-A further shortage takes from the CIDR that is there, also from one that another cluster's incident made: at most half
-of what is free while that is more than the nodes need, so that something is left for the next one. Subnets need not be
-of one contiguous block: where none fits, each zone gets a piece of its own, of whichever CIDR.
+A further shortage uses the CIDR that is there, also one that another cluster's incident added. It takes at most half
+of the free space while that is more than the nodes need, so that something is left for the next one. Subnets need
+not lie in one block: where none fits, each zone gets a piece in any of these CIDRs.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def pieces(
     pools: Sequence[IPv4Network] | None = None,
     largest: int = cidrs.LARGEST_PREFIX,
 ) -> dict[str, IPv4Network] | None:
-    """A piece for each zone, the largest that its demand asks for, up to a /`largest`; None where some zone gets too
-    little for its nodes. `pools`: the CIDRs to take them from instead of those of CG-NAT.
+    """A piece for each zone, as large as its demand, up to a /`largest`; None if a zone gets too little for its nodes.
+    `pools`: the CIDRs to take them from instead of those of CG-NAT.
 
-    Where not every zone can have its full size, the largest sizes are cut first until all have one.
+    If not every zone can have its full size, the largest sizes are reduced first.
     """
     for cap in range(largest, cidrs.SMALLEST_PREFIX + 1):
         placed = _placed(snapshot, options, demand, cap, pools=pools)
@@ -86,7 +86,7 @@ def _placed(
     whole: bool = False,
     pools: Sequence[IPv4Network] | None = None,
 ) -> dict[str, IPv4Network] | None:
-    """The neediest zone first; no piece is larger than a /`cap`."""
+    """The pieces, for the zone with the largest demand first; no piece is larger than a /`cap`."""
     taken = used(snapshot, options)
     placed: dict[str, IPv4Network] = {}
     for zone in sorted(demand, key=lambda zone: (-demand[zone], zone)):
@@ -110,7 +110,7 @@ def _candidates(
 
 
 def as_one_block(pieces_by_zone: dict[str, IPv4Network]) -> IPv4Network | None:
-    """The block that the pieces fill, where they are equal, in a row, and as many as it has."""
+    """The block that the pieces fill, if they are equal, contiguous, and as many as the block has; else None."""
     networks = sorted(pieces_by_zone.values())
     prefix = networks[0].prefixlen
     if any(network.prefixlen != prefix for network in networks):

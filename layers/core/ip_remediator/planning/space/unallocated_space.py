@@ -1,4 +1,4 @@
-"""Space of the VPC's own CIDRs that no subnet has. Only people know whom it is kept for, so it is shown, not used."""
+"""Space of the VPC's own CIDRs that no subnet has. Only people know for whom it is kept, so it is shown, not used."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ Launcher = NodeClass | AutoScalingGroup | NodeGroup
 
 @dataclass(frozen=True)
 class _Short:
-    """What launches nodes, and by zone its full subnet, where it has no other with room."""
+    """A launcher of nodes that cannot launch in some zone, and by zone its full subnet."""
 
     launcher: Launcher
     full: dict[str, Subnet]
@@ -94,7 +94,7 @@ def _why_none(snapshot: Snapshot, *, asked: tuple[str, ...]) -> str:
 def _given_away(
     cluster: str, served: Sequence[_Short], tags: dict[str, dict[str, str]]
 ) -> tuple[list[Recipient], list[str]]:
-    """Who gets the subnets from us, and what people run for the others."""
+    """The recipients that get the subnets from us, and the commands that people run for the others."""
     recipients: list[Recipient] = []
     by_hand: list[str] = []
     for one in served:
@@ -140,8 +140,8 @@ def _like(snapshot: Snapshot, short: Sequence[_Short]) -> dict[str, Subnet]:
 
 
 def _served(short: _Short, like: dict[str, Subnet], zones: Sequence[str]) -> _Short:
-    """With those of its full subnets whose traffic goes the way that the zone's new one takes; others need a plan of
-    their own."""
+    """The launcher with those of its full subnets whose route table is that of the zone's new subnet; the others need a
+    plan of their own."""
     full = {
         zone: subnet
         for zone, subnet in short.full.items()
@@ -151,7 +151,7 @@ def _served(short: _Short, like: dict[str, Subnet], zones: Sequence[str]) -> _Sh
 
 
 def _for_the_next_plan(short: Sequence[_Short], like: dict[str, Subnet], zones: Sequence[str]) -> str:
-    """Full subnets from which traffic goes another way, by what launches nodes there: one subnet cannot have both."""
+    """A note on the full subnets with another route table, by launcher: one new subnet cannot have both."""
     full = [(one.launcher.name, zone, one.full[zone]) for one in short for zone in one.full if zone in zones]
     others = [
         f"{name} in {subnet.id} ({subnet.route_table})"
@@ -191,7 +191,7 @@ def _selecting_tags(node_class: NodeClass, subnet: Subnet) -> dict[str, str]:
 
 
 def _recipient(cluster: str, short: _Short, tags: dict[str, dict[str, str]]) -> Recipient | None:
-    """None where people have to give it the subnets."""
+    """The recipient; None if people must give it the subnets."""
     launcher, zones = short.launcher, tuple(short.full)
     if isinstance(launcher, NodeClass):
         wanted = {zone: _selecting_tags(launcher, subnet) for zone, subnet in short.full.items()}

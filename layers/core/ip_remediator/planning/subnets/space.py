@@ -36,7 +36,7 @@ def find(snapshot: Snapshot, terms: PlanningOptions, demand: Mapping[str, int], 
 
 
 def fields(source: AddressSource, terms: PlanningOptions) -> dict[str, Any]:
-    """What of a requirement the source of its addresses decides."""
+    """The fields of a requirement that its address source decides."""
     return {
         "source": source.source,
         "pools": tuple(str(pool) for pool in source.pools),

@@ -1,7 +1,7 @@
 """The subnets in which ipamd may create a node's next ENI.
 
-Restates amazon-vpc-cni-k8s v1.23.1: pkg/eniconfig (MyENIConfig), pkg/awsutils (createENI, isSubnetValidForENICreation,
-IsSubnetExcluded).
+Follows amazon-vpc-cni-k8s v1.23.1: pkg/eniconfig (MyENIConfig), pkg/awsutils (createENI,
+isSubnetValidForENICreation, IsSubnetExcluded).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _own_subnet(snapshot: Snapshot, node: Node) -> tuple[str, ...]:
 
 
 def _tagged_subnets(snapshot: Snapshot, node: Node) -> Iterator[str]:
-    """Other subnets at the node's place that their tags offer."""
+    """Other subnets at the node's place that are tagged for discovery."""
     place = outpost_of_node(snapshot, node)
     for subnet in snapshot.tagged_for_discovery(node.zone):
         if subnet.id == node.primary_subnet or not _discovered(snapshot, subnet):
@@ -86,8 +86,8 @@ def groups_for_new_eni_configs(snapshot: Snapshot) -> set[tuple[str, ...]]:
 
 
 def excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
-    """Tagged out of ipamd's reach: by the value 0, or in favour of other clusters. Without the tag a primary subnet is
-    in reach, whatever clusters its other tags name."""
+    """Whether tags keep ipamd from the subnet: by the value 0, or because they name other clusters. Without the tag a
+    primary subnet can be used, whatever clusters its other tags name."""
     value = subnet.tags.get(DISCOVERY_TAG)
     if not value or not _minds_values(snapshot):
         return False

@@ -56,7 +56,7 @@ def on_default_card(node: Node) -> tuple[NetworkInterface, ...] | None:
 
 
 def _is_on_default_card(eni: NetworkInterface) -> bool:
-    """Surely: it was read, or it is the primary one, or ipamd put addresses on it."""
+    """Whether it is certain: the card was read, or it is the primary ENI, or ipamd put addresses on it."""
     if eni.network_card is not None:
         return eni.network_card == 0
     return eni.primary or eni.addresses > 1 or eni.prefixes > 0
@@ -71,18 +71,19 @@ def free_slots(cni: Cni, node: Node) -> int | None:
 
 
 def keeps_slot_for_trunk(cni: Cni, node: Node) -> bool:
-    """Whether ipamd keeps a slot free for the trunk ENI (hasRoomForEni): until that is attached."""
+    """Whether ipamd keeps a slot free for the trunk ENI (hasRoomForEni), which it does until the trunk ENI
+    is attached."""
     return trunks(cni, node) and trunk(cni, node) is None
 
 
 def trunks(cni: Cni, node: Node) -> bool:
-    """Whether the node is to have a trunk ENI. A type that the CNI does not know counts as one that can."""
+    """Whether the node should have a trunk ENI. A type that the CNI does not know counts as one that can."""
     limits = instance_limits(node.instance_type)
     return cni.pod_eni and (limits is None or limits.trunk)
 
 
 def trunk(cni: Cni, node: Node) -> NetworkInterface | None:
-    """The trunk ENI, or the one that may be it where the types of ENIs were not read: see `may_be_trunk`."""
+    """The trunk ENI; if the types of ENIs were not read, the one that may be it: see `may_be_trunk`."""
     named = next((eni for eni in node.interfaces if eni.interface_type == _TRUNK), None)
     return named or (may_be_trunk(cni, node) if trunks(cni, node) else None)
 
@@ -107,12 +108,13 @@ def usable_for_pods(cni: Cni, node: Node, among: Iterable[NetworkInterface]) -> 
 
 
 def uses_prefixes(cni: Cni, node: Node) -> bool:
-    """ENABLE_PREFIX_DELEGATION=true, and not on Xen: there ipamd falls back to single addresses (isConfigValid)."""
+    """Whether the node takes prefixes: ENABLE_PREFIX_DELEGATION=true, and not on Xen, where ipamd falls back to single
+    addresses (isConfigValid)."""
     return cni.prefix_delegation and supports_prefixes(node) is not False
 
 
 def supports_prefixes(node: Node) -> bool | None:
-    """Whether the instance type can have prefixes: as EC2 says, else by the table of the CNI; None: unknown."""
+    """Whether the instance type can have prefixes, by EC2, else by the CNI's table; None: unknown."""
     if node.supports_prefixes is not None:
         return node.supports_prefixes
     limits = instance_limits(node.instance_type)

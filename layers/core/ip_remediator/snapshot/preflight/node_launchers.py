@@ -1,4 +1,4 @@
-"""What starts nodes beside managed node groups: Auto Scaling groups and Karpenter's EC2NodeClasses."""
+"""The launchers of nodes other than managed node groups: Auto Scaling groups and Karpenter's EC2NodeClasses."""
 
 from __future__ import annotations
 

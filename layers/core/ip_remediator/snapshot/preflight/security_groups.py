@@ -128,7 +128,7 @@ class SecurityGroupReader:
 
 
 def _join_companions(groups: Sequence[_Group], interfaces: InterfaceFacts) -> None:
-    """Groups that admit by group what others, of the same ENIs, admit by ranges: their rules add up."""
+    """Adds groups that allow by group id what other groups of the same ENIs allow by ranges: their rules add up."""
     needed: dict[GroupUser, set[bool]] = defaultdict(set)
     for group in groups:
         for user in interfaces.users(group.id) if group.directions else ():
