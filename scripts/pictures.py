@@ -154,7 +154,7 @@ def failed_and_undone(studio: Studio) -> None:
         _control(studio.stack, "POST", fault)
         try:
             studio.press(ADD, ADD)
-            studio.reads("everything made was removed")
+            studio.reads("all changes were undone")
         finally:
             _control(studio.stack, "DELETE")
         studio.take("failed-and-undone")

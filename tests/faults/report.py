@@ -9,10 +9,11 @@ from enum import StrEnum
 
 _PAGE = """# Reliability
 
-`make faults PAGE=1` wrote this page, whole. It came to know **{done} of {planned} {cases}** and found {violations}. {run} of
-them were run; of {shown} others it was shown by the rules below that they go on as one that was run, or as the run
-without a fault. That took {minutes:.0f} minutes on {workers}, {seconds:.0f} seconds of their processors' time, and at
-that rate all {planned} would take two cores {hours:.1f} hours.{sample}
+`make faults PAGE=1` writes this page. The result of **{done} of {planned} {cases}** is known,
+with {violations}. {run} of them were run. For {shown} others the rules below show that they continue
+like a case that was run, or like the run without a fault. This took {minutes:.0f} minutes on {workers}
+and {seconds:.0f} seconds of processor time. At that rate all {planned} cases would take two cores
+{hours:.1f} hours.{sample}
 
 ## What is not covered
 
@@ -20,13 +21,13 @@ that rate all {planned} would take two cores {hours:.1f} hours.{sample}
 - The functions, AWS, Kubernetes and Slack ran in one process, on a clock that stands still while they compute. A test
   compares some cases with the whole embedded stack, where each is a process of its own (`make faults WHOLE=1
   CASE=<id>`).
-- "The same" leaves out ids, times, durations, what Kubernetes counts itself, and the bodies of reports that are read
-  anew. How often a step has been tried before counts only while a fault lasts.
-- What a function that lives on keeps in memory from one invocation to the next is not compared, nor what Slack has been
-  told where no fault meets the function that tells it: that follows from the tables.
-- What follows a case (rollback, the same again, rollback) is tried once for each standing that cases of a set-up leave:
-  resources, cluster, reservations, change log, locks, outcome; of pods and ENIs counts how they are, not which. It was
-  tried after {standings} cases.
+- Two cases count as the same without regard to ids, times, durations, Kubernetes' own counters, and the bodies of
+  reports that are read again. How often a step was tried before counts only while a fault lasts.
+- Two things are not compared: what a function keeps in memory between invocations, and what Slack shows if the fault
+  does not concern the function that writes to Slack. Both follow from the tables.
+- After a case a rollback, the same run and another rollback are tried. This is done once for each final state of a
+  set-up's cases: resources, cluster, reservations, change log, locks, outcome, and the states of pods and ENIs without
+  their names. It was done after {standings} cases.
 - A call that waits for an answer ends after 16 seconds without one; a connection that is refused is one that ends
   without an answer. What a network does beyond that (half-open connections, wrong answers), and TLS, is not played.
 - A function that is killed: no further line of its code runs, and what it held in memory is gone. The start of a

@@ -77,7 +77,7 @@ def test_given_an_aws_node_of_argo_cd_when_approved_then_people_get_commands_tha
         cluster.api.patch(DAEMONSETS.path("kube-system", "aws-node"), mark, STRATEGIC)
         settings = cluster.cni_environment()
         execution = lab.start(cluster.name, mode="approve")
-        question = lab.message_saying(lab.incident_when_known(execution).id, "If nobody answers", "yours to run")
+        question = lab.message_saying(lab.incident_when_known(execution).id, "If nobody answers", "manual steps remain")
         lab.click(question, "approve")
         ended = lab.end_of(execution)
         incident = lab.incident_of(execution)

@@ -290,7 +290,7 @@ def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is
     assert click(slack, ts, "approve") is None
 
     reply = reply_to(slack, ON_CALL, ts)
-    assert "could not be checked, so nothing was changed" in reply
+    assert "could not check whether you may decide, so nothing was changed" in reply
     assert "install the app again with the scopes of slack/manifest.yaml" in reply
     assert status(execution) == "RUNNING"
     assert click(slack, ts, "approve") is None
@@ -466,6 +466,6 @@ def test_a_click_that_fails_is_told_so_and_tried_again_by_itself(
 
     assert click(slack, ts, "rollback") is None
 
-    assert "it is tried again" in reply_to(slack, ON_CALL, ts)
+    assert "It will be tried again" in reply_to(slack, ON_CALL, ts)
     sfn = boto3.client("stepfunctions")
     eventually("the second try", lambda: sfn.list_executions(stateMachineArn=rollback_machine)["executions"])

@@ -13,11 +13,11 @@ from ip_remediator.clients.aws.errors import aws_call
 RETURNED = "returned"
 # Called with service, operation and outcome of a call that met a fault: `RETURNED`, or the error that the code sees.
 Told = Callable[[str, str, str], None]
-_told: list[Told] = []
+_watchers: list[Told] = []
 
 
-def watch(told: Told) -> None:
-    _told[:] = [told]
+def watch(watcher: Told) -> None:
+    _watchers[:] = [watcher]
 
 
 def install() -> None:
@@ -37,8 +37,8 @@ def install() -> None:
 
 
 def _tell(client: Any, operation: str, outcome: str) -> None:
-    for told in _told:
-        told(client.meta.service_model.signing_name, operation, outcome)
+    for watcher in _watchers:
+        watcher(client.meta.service_model.signing_name, operation, outcome)
 
 
 def _class_of(error: Exception) -> str:

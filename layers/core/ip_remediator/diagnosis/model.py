@@ -26,8 +26,8 @@ class NodeDiagnosis(Document):
 
 
 class ZoneDiagnosis(Document):
-    """One zone: `free` is the sum over the subnets its pods can use, None when EC2 was not asked. `full_at`: when none
-    of them will have a free address, as far as that is foreseen and no pod waits yet."""
+    """One zone. `free`: the sum over the subnets that its pods can use, None if EC2 was not read. `full_at`: when none
+    of them will have a free address, if that is forecast and no pod waits yet."""
 
     zone: str
     verdict: Verdict
@@ -39,8 +39,8 @@ class ZoneDiagnosis(Document):
 
 
 class GroupDiagnosis(Document):
-    """Nodes of one place that take addresses from the same `subnets`: those that select `eni_config`, where custom
-    networking is on. `free`: what can be had there for sure."""
+    """Nodes of one place that take addresses from the same `subnets`: those that select `eni_config`, if custom
+    networking is on. `free`: the addresses that are certainly available there."""
 
     zone: str
     outpost: str | None = None
@@ -54,7 +54,7 @@ class GroupDiagnosis(Document):
 
 
 class Diagnosis(Document):
-    """`groups` are what is judged; the verdict on a zone is the worst of its groups in which pods hang."""
+    """`groups` are what is judged. A zone's verdict is the worst of its groups with stuck pods."""
 
     verdict: Verdict
     summary: str

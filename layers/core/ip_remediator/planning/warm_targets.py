@@ -69,12 +69,12 @@ def _by_spare_enis(snapshot: Snapshot, diagnosis: Diagnosis) -> tuple[bool, str]
     freed = _freed_in_need(snapshot, diagnosis)
     if freed and not any(freed.values()):
         return False, f"no node with a spare ENI keeps addresses where they are short ({some_of(list(freed), 3)})"
-    held = (
+    spare = (
         f"{WARM_ENI_TARGET}={snapshot.cni.env.get(WARM_ENI_TARGET, '1')} lets {counted(len(spares), 'node')} hold back "
         f"up to {sum(spares)} addresses on a spare ENI each"
     )
     keeps = f"{setting} would keep {READY * len(spares)} ready{_in_need(snapshot, freed)}"
-    return True, f"{held}; {keeps} ({costs()}): {_command(snapshot, settings)}"
+    return True, f"{spare}; {keeps} ({costs()}): {_command(snapshot, settings)}"
 
 
 def _freed_in_need(snapshot: Snapshot, diagnosis: Diagnosis) -> dict[str, int]:
