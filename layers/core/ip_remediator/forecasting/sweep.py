@@ -99,7 +99,7 @@ class Sweeper:
                     self._report(observation, state)
                     self._seen_until[name] = observation.began - OVERLAP
                     state.swept += 1
-            except Exception as error:  # whatever it is: the other clusters go on
+            except Exception as error:  # any error: the other clusters go on
                 self._failed(name, error, state)
         self._keep(state)
         return {"swept": state.swept, "failed": sorted(state.failed), "signals": state.signals}

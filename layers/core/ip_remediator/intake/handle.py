@@ -61,7 +61,7 @@ class Intake:
             try:
                 document = json.loads(record["body"])
                 read = list(parse_message(document, received_at=now, groups=self.groups))
-            except Exception as error:  # whatever is in a message, the others of its batch go on
+            except Exception as error:  # a bad message does not stop the others of its batch
                 logger.error("message not read", reason=_reason(error), message_id=message, body=record["body"][:200])
                 failures += self._dead_letter(record, _reason(error))
                 continue

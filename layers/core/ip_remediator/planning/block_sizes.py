@@ -37,9 +37,7 @@ def sizes(snapshot: Snapshot, options: PlanningOptions, demand: dict[str, int]) 
     first = needed[0]
     block, subnet = options.block_prefix or BLOCK_PREFIX, options.subnet_prefix or min(SUBNET_PREFIX, first.subnet)
     lasting = _down_from(block, subnet, zones=len(demand))
-    if (
-        options.block_prefix or options.subnet_prefix
-    ):  # somebody chose: nothing larger than that, however much is needed
+    if options.block_prefix or options.subnet_prefix:  # people set the size: nothing larger, however much is needed
         return [*lasting[:1], *(size for size in needed if size.block > block and size.subnet >= subnet)]
     return [*(size for size in lasting if size.block < first.block and size.subnet <= first.subnet), *needed]
 

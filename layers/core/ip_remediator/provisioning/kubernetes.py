@@ -17,7 +17,7 @@ from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONF
 INCIDENT_LABEL = "eks-ip-remediator/incident"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 _CRD_SECONDS = 15
-# Writes that meet somebody else's before a later invocation goes on.
+# Writes that conflict with somebody else's, before a later invocation goes on.
 _ROUNDS = 5
 # The managed add-on's field manager, and ours.
 _MANAGERS = ("eks", FIELD_MANAGER, None)

@@ -65,7 +65,7 @@ class LeakedEnis:
         except NotFound:
             return True
         except (RequestRefused, PermissionDenied):
-            # IAM sees no tags of what is gone, and says that the deletion is not authorized.
+            # IAM sees no tags of a deleted ENI, and says that the deletion is not authorized.
             now = next(iter(self.look([interface_id])), None)
             if now and now.left_because is None:
                 raise

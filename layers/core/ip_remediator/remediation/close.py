@@ -22,7 +22,7 @@ from ip_remediator.remediation.caught import Caught, failure_of, step_of
 
 # Of the time to answer, how much passes before people are reminded.
 _REMINDED_AFTER = 0.75
-# People are asked again if the plan changed after their answer: then somebody is there. Three questions of at most
+# People are asked again if the plan changed after their answer: then somebody is available. Three questions of at most
 # 20 hours, 1 hour and 1 hour fit into the 24 hours of an execution.
 _AGAIN_MINUTES = 60
 # What the state machine waits beyond a question's expiry, so that no answer given in time comes too late.

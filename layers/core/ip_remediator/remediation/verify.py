@@ -176,7 +176,7 @@ class Verifier:
             gone=tuple(gone),
             subnets=tuple(self._balances()),
             nodes_to_replace=self._nodes_to_replace(stuck),
-            # Which of the pods that are gone were to be healed now, nobody knows.
+            # It is not known which of the pods that are gone were to be healed now.
             expected=min(self.plan.heals_now, len(self.snapshot.stuck_pods) - len(gone)),
             freed=self._freed(),
         )

@@ -26,7 +26,7 @@ PERSISTENT = timedelta(minutes=2)
 MAX_NAMES = 200
 MAX_COUNTED = 256
 MAX_PENDING = 60
-# The time of the latest signal is kept to the minute, lest every repeat becomes a write.
+# The time of the latest signal is kept to the minute, so that not every repeat becomes a write.
 _MOVED = timedelta(minutes=1)
 
 

@@ -49,7 +49,7 @@ NEEDLES: tuple[Occurrence, ...] = tuple(
     Occurrence(number, needle, wording) for number, wording in enumerate(WORDINGS) for needle in wording.needles
 )
 
-# Many needles share a part that few texts hold. A text is searched for the parts first, and for needles only where
+# Many needles share a part that few texts have. A text is searched for the parts first, and for needles only if
 # their part occurs; a needle without a common part is its own.
 _COMMON_PARTS = (
     "sufficient",
@@ -100,8 +100,8 @@ def _search(text: str) -> tuple[Occurrence, ...]:
 _ID = re.compile(r"[0-9a-f-]{32,}\\*")
 
 
-# No needle holds a quotation mark or a comma, so a text holds a needle exactly when one of the pieces between them
-# does. These pieces, unlike the texts, are mostly the same: what was found in them is kept.
+# No needle has a quotation mark or a comma, so a text has a needle exactly when one of the pieces between them
+# does. Unlike the texts, these pieces are mostly the same, so the results for them are cached.
 @lru_cache(maxsize=2048)
 def _search_once(piece: str) -> tuple[Occurrence, ...]:
     return () if _ID.fullmatch(piece) else _search(piece)

@@ -72,7 +72,7 @@ def parse_line(event: object, origin: Origin, received_at: datetime, cluster: st
         return aws_events.signal_of_call(record, first_text(event, "id"), received_at)
     return log_lines.signal_of(
         log_lines.line_of(raw, record, origin),
-        # What a program writes may name a cluster of its own: the group knows better.
+        # A line may name another cluster: the group's takes precedence.
         cluster=origin.cluster or (cluster_in(record) if isinstance(record, dict) else None) or cluster,
         moment=time_of(event.get("timestamp")),
         identity=first_text(event, "id"),

@@ -122,7 +122,7 @@ WORDINGS: Final[tuple[Wording, ...]] = (
         _POD_NETWORK,
         "Unauthorized operation: failed to call ec2:CreateNetworkInterface due to missing permissions.",
     ),
-    # --- image registries have limits of their own, and say so in nearly EC2's words
+    # --- image registries have limits of their own, and report them in nearly EC2's words
     Wording(
         ("toomanyrequests", "failed to pull", "pulling image", "ecr: ", "ecr-credential-provider"),
         Cause.OTHER,

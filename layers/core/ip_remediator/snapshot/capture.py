@@ -42,7 +42,7 @@ def capture(described: dict[str, Any], sources: Sources, clock: Clock, account_i
     pool = ThreadPoolExecutor(max_workers=_THREADS)
     try:
         return _read(cluster, cluster.vpc_id, sources, clock, account_id, pool)
-    finally:  # after an error nobody wants the rest
+    finally:  # after an error the other results are not needed
         pool.shutdown(cancel_futures=True)
 
 
@@ -105,7 +105,7 @@ def _subnets(
     used = {eni.subnet_id for node in nodes for eni in node.interfaces}
     used |= {config.subnet for config in core.eni_configs.result() if config.subnet}
     placed = with_layout(core.subnets.result(), core.tables.result(), core.acls.result())
-    # What nothing is free in, reservations or not, serves nobody.
+    # A subnet without a free address, reserved or not, serves no pod.
     roomy = used & {subnet.id for subnet in placed if subnet.free}
     reserved = _reservations(Ec2Reader(sources.ec2), roomy, unread, pool)
     return tuple(
