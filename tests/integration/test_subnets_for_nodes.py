@@ -113,6 +113,40 @@ def test_given_a_self_managed_group_whose_subnet_is_full_when_remediated_then_a_
 
 
 @pytest.mark.slow
+def test_given_pods_and_nodes_in_one_full_subnet_then_pods_heal_first_and_the_next_run_lets_nodes_be_launched(
+    lab: Lab,
+) -> None:
+    both = replace(ONE_ZONE, provisioner="self-managed", nginx_replicas=5)
+    with patient(lab, both, speed=SPEED) as cluster:
+        # given pods that hang, and a node that cannot be launched in the same subnet
+        cluster.settle(running=3, stuck=2)
+        present = set(nodes(cluster))
+        lab.aws("autoscaling").set_desired_capacity(AutoScalingGroupName=group_of(cluster), DesiredCapacity=2)
+
+        # when the incident about pods runs
+        ended, first = lab.remediate(cluster.name)
+
+        # then the pods are healed, it said that no node can be launched, and none was
+        assert first.outcome is Outcome.HEALED, (ended, first.failure)
+        plan = first.require_plan()
+        assert not plan.for_nodes
+        assert "node-subnets-full" in {risk.id for risk in plan.risks}
+        cluster.settle(running=5, stuck=0)
+        assert set(nodes(cluster)) == present
+
+        # when the next run looks again
+        ended, second = lab.remediate(cluster.name)
+
+        # then the second plan is for nodes, and one joins
+        assert second.outcome is Outcome.HEALED, (ended, second.failure)
+        assert second.diagnosis is not None
+        assert second.diagnosis.verdict is Verdict.NODE_LAUNCH
+        assert second.require_plan().for_nodes
+        joined(cluster, present)
+        assert first.subnets != second.subnets
+
+
+@pytest.mark.slow
 def test_given_karpenters_full_subnet_when_remediated_then_the_stuck_node_claim_launches_in_the_tagged_subnet(
     lab: Lab,
 ) -> None:

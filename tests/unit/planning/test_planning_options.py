@@ -260,7 +260,7 @@ def test_given_a_subnet_that_belongs_to_several_clusters_and_this_one_then_it_is
     assert first_plan(snapshot(zone("a", free=0, stuck=1), spare(tags=tags))).source == "existing-subnets"
 
 
-@pytest.mark.parametrize(("prefixes", "source"), [(None, "new-cidr"), (1, "new-cidr"), (2, "existing-subnets")])
+@pytest.mark.parametrize(("prefixes", "source"), [(None, "existing-subnets"), (1, "new-cidr"), (2, "existing-subnets")])
 def test_given_prefix_delegation_then_free_28s_count(prefixes: int | None, source: str) -> None:
     facts = snapshot(zone("a", free=0, stuck=1), spare(tags=TAGGED, free_prefixes=prefixes), env=PREFIXES)
     assert first_plan(facts).source == source
@@ -563,6 +563,35 @@ def test_given_strategies_that_touch_every_zone_then_discovery_is_offered_with_w
         assert f"it touches {az('a')} alone and spares {az('b')}, {az('c')}" in first
     branches = facts.model_copy(update={"cni": facts.cni.model_copy(update={"env": {"ENABLE_POD_ENI": "true"}})})
     assert "it moves no branch ENI" in first_plan(branches).alternatives[0]
+
+
+@pytest.mark.parametrize(("free", "used"), [(251, True), (238, False)])
+def test_given_an_empty_subnet_for_pods_whose_prefixes_nobody_counted_then_they_follow_from_what_is_free(
+    free: int, used: bool
+) -> None:
+    # 14 whole /28 in an empty /24; thirteen used addresses may have spoilt as many, and two are needed.
+    facts = snapshot(zone("a", stuck=1, nodes=4), spare("a", tags=TAGGED, free=free), env=PREFIXES)
+    assert [subnet.id == "spare-a" for subnet in first_plan(facts).subnets] == [used]
+
+
+@pytest.mark.parametrize(("prefixes", "offered"), [(0, False), (3, True), (None, True)])
+def test_given_prefix_delegation_then_a_sibling_is_offered_only_with_whole_prefixes(
+    prefixes: int | None, offered: bool
+) -> None:
+    home = subnet("a", id="used", cidr="10.0.70.0/24", free=100, free_prefixes=prefixes)
+    beside = Part((node("a", 9, home="used"),), (), (home,))
+    facts = snapshot(zone("a", stuck=1), beside, env=PREFIXES)
+    assert ("used of" in reason(first_plan(facts), "sibling-subnet")) == offered
+
+
+@pytest.mark.parametrize(("max_pods", "helps"), [(17, True), (12, False)])
+def test_given_karpenters_nodes_then_reserved_enis_is_advice_unless_their_max_pods_tells_that_it_is_set(
+    max_pods: int, helps: bool
+) -> None:
+    karpenter = Cluster(name="prod", vpc_id="vpc-1", karpenter=True)
+    facts = snapshot(zone("a", stuck=1, provisioner="karpenter", max_pods=max_pods), cluster=karpenter)
+    [option] = [option for option in first_plan(facts).options if option.option == "reserved-enis"]
+    assert option.advice == helps
 
 
 def test_given_labels_are_all_that_lacks_then_no_space_is_offered() -> None:

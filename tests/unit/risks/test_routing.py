@@ -67,6 +67,38 @@ def test_given_routes_of_a_table_that_new_subnets_do_not_get_then_they_do_not_co
     assert risks(facts(elsewhere, env=EXTERNAL))["external-snat"].severity is Severity.LOW
 
 
+def pods_of_another_table(table: str) -> Snapshot:
+    """Pods have a subnet with a route table and network ACL of its own; only `table` leads to others."""
+    host = node("a", enis=(1, 1))
+    first, second = host.interfaces
+    on_pods = second.model_copy(update={"subnet_id": "subnet-pods"})
+    part = Part(
+        nodes=(host.model_copy(update={"interfaces": (first, on_pods)}),),
+        subnets=(
+            subnet("a"),
+            subnet("a", id="subnet-pods", cidr="10.0.64.0/24", route_table="rtb-p", network_acl="acl-p"),
+        ),
+        eni_configs=(eni_config("a", subnet="subnet-pods"),),
+    )
+    elsewhere = route("10.8.0.0/16", route_table=table)
+    base = ordinary(part, routes=(INTERNET, elsewhere, route("0.0.0.0/0", "nat-1", route_table="rtb-p")))
+    return base.model_copy(update={"cni": base.cni.model_copy(update={"env": CUSTOM | EXTERNAL})})
+
+
+@pytest.mark.parametrize(("table", "severity"), [("rtb-p", Severity.HIGH), ("rtb-a", Severity.LOW)])
+def test_given_an_extension_then_the_table_of_the_pods_present_subnet_counts_which_the_new_one_gets(
+    table: str, severity: Severity
+) -> None:
+    name = eni_config("a").name
+    found = risks(pods_of_another_table(table), strategy="custom-networking-extension", eni_configs=(name,))
+    assert found["external-snat"].severity is severity
+
+
+def test_given_a_carrier_gateway_then_it_translates() -> None:
+    wavelength = facts(route("0.0.0.0/0", "cagw-1"), env=EXTERNAL)
+    assert risks(wavelength)["external-snat"].severity is Severity.LOW
+
+
 def test_given_a_private_nat_gateway_then_the_remedy_names_it() -> None:
     nat = NatGateway(id="nat-p", subnet_id="subnet-a", private=True)
     risk = risks(facts(route("10.8.0.0/16"), env=EXTERNAL, nat_gateways=(nat,)))["external-snat"]

@@ -11,7 +11,7 @@ from ip_remediator.diagnosis.max_pods import excesses
 from ip_remediator.planning.model import Option
 from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.node_room.limits import supports_prefixes
+from ip_remediator.snapshot.node_room.limits import pods_that_fit, supports_prefixes
 
 
 def advice(snapshot: Snapshot, strategy: str) -> tuple[Option, ...]:
@@ -62,6 +62,15 @@ def _max_pods(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool, str
     return True, "set max-pods of new nodes: " + "; ".join(excess.summary for excess in too_high[:3]) + more
 
 
+def _leave_the_primary_eni_out(snapshot: Snapshot) -> bool:
+    nodes = [node for node in snapshot.nodes if node.provisioner == "karpenter"]
+    fitting = [pods_that_fit(snapshot.cni, node, custom_networking=True) for node in nodes]
+    return bool(nodes) and all(
+        node.max_pods is not None and most is not None and node.max_pods <= most
+        for node, most in zip(nodes, fitting, strict=True)
+    )
+
+
 def _reserved_enis(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool, str]:
     if not custom_networking:
         return False, "only custom networking keeps an ENI of each node free of pods"
@@ -69,6 +78,8 @@ def _reserved_enis(snapshot: Snapshot, *, custom_networking: bool) -> tuple[bool
         return True, "with Karpenter, set RESERVED_ENIS=1 on its controller; whether the cluster has it is not known"
     if snapshot.cluster.karpenter is False:
         return False, "the cluster does not use Karpenter"
+    if _leave_the_primary_eni_out(snapshot):
+        return False, "max-pods of Karpenter's nodes leaves the primary ENI out already"
     return (
         True,
         "set RESERVED_ENIS=1 on Karpenter's controller, so that it counts no pods on the primary ENI of new nodes",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network
 
-from ip_remediator.common.cidr import networks
+from ip_remediator.common.cidr import network, networks
 from ip_remediator.common.text import counted
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EXTERNAL_SNAT, Node
@@ -64,6 +64,16 @@ class Migration:
     def node_subnets(self) -> tuple[str, ...]:
         """Ids of the subnets that nodes have their primary ENIs in: those whose NACL new subnets are given."""
         return tuple(sorted({node.primary_subnet for node in self.nodes if node.primary_subnet}))
+
+    @cached_property
+    def way_out(self) -> tuple[str, ...]:
+        """Ids of the subnets whose route table and network ACL pods' traffic gets: of the ENIConfigs that are pointed
+        elsewhere, for new subnets are like the present ones, else of the nodes; and present subnets that are used."""
+        known = {subnet.id for subnet in self.snapshot.subnets}
+        configs = self.snapshot.eni_configs if self.strategy == EXTENSION else ()
+        pointed = {config.subnet for config in configs if config.name in self.eni_configs and config.subnet in known}
+        used = {subnet.id for subnet in self.snapshot.subnets if network(subnet.cidr) in self.ranges}
+        return tuple(sorted((pointed & known or set(self.node_subnets)) | used))
 
     @cached_property
     def present(self) -> tuple[IPv4Network, ...]:

@@ -192,7 +192,7 @@ def old_ranges(migration: Migration) -> Risk | None:
 def unread(migration: Migration) -> Risk | None:
     """Network ACLs of the nodes' subnets, of which the entries are not in the snapshot."""
     acls_read = {acl.id for acl in _used(migration)}
-    homes = [subnet for subnet in migration.snapshot.subnets if subnet.id in migration.node_subnets]
+    homes = [subnet for subnet in migration.snapshot.subnets if _of_nodes_or_plan(migration, subnet)]
     lacking = sorted(subnet.id for subnet in homes if subnet.network_acl not in acls_read)
     if not migration.ranges or not lacking:
         return None
@@ -218,7 +218,7 @@ def _used(migration: Migration) -> dict[NetworkAcl, list[Subnet]]:
 
 
 def _of_nodes_or_plan(migration: Migration, subnet: Subnet) -> bool:
-    return subnet.id in migration.node_subnets or network(subnet.cidr) in migration.ranges
+    return subnet.id in migration.node_subnets or subnet.id in migration.way_out
 
 
 def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:

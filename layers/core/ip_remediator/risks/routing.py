@@ -25,7 +25,8 @@ from ip_remediator.snapshot.model_vpc import Route
 from ip_remediator.snapshot.taken_ranges import cgnat_of_others, describe_route
 
 # What is behind these answers to the address that the gateway gives, or is AWS's own.
-_NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "vpce-")
+# A carrier gateway of a Wavelength Zone translates like an internet gateway (VPC User Guide, "Carrier gateways").
+_NO_WAY_TO_OTHERS = ("local", "nat-", "igw-", "eigw-", "cagw-", "vpce-")
 
 
 def external_snat(migration: Migration) -> Risk | None:
@@ -233,9 +234,9 @@ def overlays(migration: Migration) -> Risk | None:
 
 
 def _routes(migration: Migration) -> list[Route]:
-    """Of the tables that new subnets are given: those of the nodes' subnets, where they are known."""
+    """Of the tables that pods' traffic gets, where they are known."""
     snapshot = migration.snapshot
-    homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in migration.node_subnets} - {None}
+    homes = {subnet.route_table for subnet in snapshot.subnets if subnet.id in migration.way_out} - {None}
     routes = snapshot.vpc.routes if snapshot.vpc else ()
     routes_of_nodes = [route for route in routes if not homes or route.route_table in homes]
     return sorted(routes_of_nodes, key=lambda route: (route.target, route.destination, route.route_table))

@@ -15,6 +15,7 @@ from ip_remediator.snapshot.model_cluster import PREFIX_SIZE
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of
 from ip_remediator.snapshot.node_room.eni_subnets import zone_subnets
+from ip_remediator.snapshot.node_room.free_space import least_prefixes
 from ip_remediator.snapshot.subnet_owner import INCIDENT_TAG, POD_SUBNET_TAG, is_meant_for_pods, other_cluster
 
 
@@ -105,7 +106,8 @@ def _lack(snapshot: Snapshot, subnet: Subnet, addresses: int) -> str | None:
         free = counted(room.addresses, "free address", "free addresses")
         return f"has {free}{beside}, {addresses} are needed"
     prefixes = -(-addresses // PREFIX_SIZE)
-    if snapshot.cni.prefix_delegation and (room.prefixes is None or room.prefixes < prefixes):
+    free = least_prefixes(subnet) if room.prefixes is None and not room.reserved else room.prefixes
+    if snapshot.cni.prefix_delegation and (free is None or free < prefixes):
         number = "an unknown number of" if room.prefixes is None else room.prefixes
         return f"has {number} free /28 prefixes{beside}, {prefixes} are needed"
     return None

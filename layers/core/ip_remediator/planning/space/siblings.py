@@ -17,7 +17,7 @@ from ip_remediator.planning.model import Option
 from ip_remediator.planning.served import zones_short_in_the_region
 from ip_remediator.planning.strategies import discovery_refusal
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG
+from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, PREFIX_SIZE
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets
@@ -61,7 +61,15 @@ def _siblings(snapshot: Snapshot, zone: str, full: list[Subnet]) -> list[Subnet]
     used = {eni.subnet_id for node in snapshot.nodes for eni in node.interfaces} - {subnet.id for subnet in full}
     needed = max(_LEAST, sizing.urgent_need(snapshot, zone))
     others = [subnet for subnet in snapshot.subnets if subnet.id in used and subnet.zone == zone]
-    return [subnet for subnet in others if _free(snapshot, subnet) >= needed and _ours(snapshot, subnet)]
+    return [subnet for subnet in others if _has_room(snapshot, subnet, needed) and _ours(snapshot, subnet)]
+
+
+def _has_room(snapshot: Snapshot, subnet: Subnet, needed: int) -> bool:
+    """With prefix delegation whole /28 count, where somebody counted them."""
+    if _free(snapshot, subnet) < needed:
+        return False
+    prefixes = sizing.room_in(snapshot, subnet).prefixes if snapshot.cni.prefix_delegation else None
+    return prefixes is None or prefixes >= needed // PREFIX_SIZE
 
 
 def _free(snapshot: Snapshot, subnet: Subnet) -> int:

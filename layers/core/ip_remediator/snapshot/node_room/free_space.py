@@ -49,6 +49,15 @@ def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
     )
 
 
+def least_prefixes(subnet: Subnet) -> int | None:
+    """How many /28 are free for sure where nobody counted them: each used address can spoil one, and the addresses that
+    AWS reserves spoil the first and the last. None: not known."""
+    if subnet.free_prefixes is not None or subnet.free is None:
+        return subnet.free_prefixes
+    used = _size(subnet.cidr) - RESERVED_PER_SUBNET - subnet.free
+    return max(0, _size(subnet.cidr) // PREFIX_SIZE - 2 - max(0, used))
+
+
 def _size(cidr: str) -> int:
     """How many addresses a range has; none, where a hand-written document has something else there."""
     try:
