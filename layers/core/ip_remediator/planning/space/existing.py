@@ -106,8 +106,8 @@ def _lack(snapshot: Snapshot, subnet: Subnet, addresses: int) -> str | None:
         free = counted(room.addresses, "free address", "free addresses")
         return f"has {free}{beside}, {addresses} are needed"
     prefixes = -(-addresses // PREFIX_SIZE)
-    free = least_prefixes(subnet) if room.prefixes is None and not room.reserved else room.prefixes
-    if snapshot.cni.prefix_delegation and (free is None or free < prefixes):
+    whole = least_prefixes(subnet) if room.prefixes is None and not room.reserved else room.prefixes
+    if snapshot.cni.prefix_delegation and (whole is None or whole < prefixes):
         number = "an unknown number of" if room.prefixes is None else room.prefixes
         return f"has {number} free /28 prefixes{beside}, {prefixes} are needed"
     return None
