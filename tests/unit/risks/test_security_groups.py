@@ -30,7 +30,7 @@ def test_given_a_database_that_admits_the_vpcs_range_then_the_rule_and_the_comma
     # then pods of the new range will be cut off, and one command helps
     assert risk is not None
     assert risk.severity is Severity.HIGH
-    assert risk.found == "sg-db (orders) admits tcp 5432 from 10.0.0.0/16 (sgr-9), not 100.64.0.0/22"
+    assert risk.found == "sg-db (orders) allows tcp 5432 from 10.0.0.0/16 (sgr-9), not 100.64.0.0/22"
     assert risk.breaks == "pods in 100.64.0.0/22 cannot connect to RDS orders-db"
     assert risk.remedy == (
         "`aws ec2 authorize-security-group-ingress --group-id sg-db --protocol tcp --port 5432 --cidr 100.64.0.0/22`"
@@ -139,7 +139,7 @@ def test_given_a_load_balancer_that_may_send_to_the_present_ranges_only_then_its
     )
     assert risk is not None
     assert risk.severity is Severity.HIGH
-    assert "lets out everything to 10.0.0.0/16" in risk.found
+    assert "allows everything out to 10.0.0.0/16" in risk.found
     assert "authorize-security-group-egress --group-id sg-lb --protocol -1 --cidr 100.64.0.0/22" in risk.remedy
 
 

@@ -25,9 +25,9 @@ class RiskEntry:
 
 
 CATALOGUE = (
-    RiskEntry("security-groups-old-ranges", "security groups admit only the present ranges", (LOW, MEDIUM, HIGH)),
-    RiskEntry("security-groups-of-nodes", "the nodes' own groups admit only the present ranges", (MEDIUM,)),
-    RiskEntry("security-groups-of-other-vpcs", "groups across peerings admit only the present ranges", (MEDIUM, HIGH)),
+    RiskEntry("security-groups-old-ranges", "security groups allow only the present ranges", (LOW, MEDIUM, HIGH)),
+    RiskEntry("security-groups-of-nodes", "the nodes' own groups allow only the present ranges", (MEDIUM,)),
+    RiskEntry("security-groups-of-other-vpcs", "groups across peerings allow only the present ranges", (MEDIUM, HIGH)),
     RiskEntry("security-groups-unread", "security groups were not read", (LOW, MEDIUM), unread=True),
     RiskEntry("network-acl-of-new-subnets", "the network ACL of new subnets stops their pods", (HIGH,)),
     RiskEntry("network-acls-old-ranges", "network ACLs pass only the present ranges", (HIGH,)),

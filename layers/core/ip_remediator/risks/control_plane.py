@@ -42,7 +42,7 @@ def moves(migration: Migration) -> Risk | None:
         severity=Severity.MEDIUM if others else Severity.LOW,
         found=f"EKS will have network interfaces of {cluster} in {migration.words}"
         + ("; routes lead to other networks, or were not read" if others else ""),
-        breaks="firewalls and security groups that admit only the present addresses of the control plane stop it"
+        breaks="firewalls and security groups that allow only the present addresses of the control plane stop it"
         + ("; networks that do not route the range back cannot reach the private endpoint" if others else ""),
-        remedy=f"admit {migration.words} where the cluster subnets of today are, and route it back from elsewhere",
+        remedy=f"allow {migration.words} where the present cluster subnets are allowed, and add routes back to it",
     )

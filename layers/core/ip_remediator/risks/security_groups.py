@@ -297,7 +297,7 @@ def of_nodes(migration: Migration) -> Risk | None:
         id="security-groups-of-nodes",
         severity=Severity.MEDIUM,
         found=_describe_lost(lost),
-        breaks=f"pods in {migration.words} and other pods cannot connect: no rule by group id admits them",
+        breaks=f"pods in {migration.words} and other pods cannot connect: no rule by group id allows them",
         remedy=_remedy(lost),
     )
 
@@ -328,7 +328,7 @@ def unread(migration: Migration) -> Risk | None:
         id="security-groups-unread",
         severity=Severity.LOW if migration.known_range else Severity.MEDIUM,
         found="the security groups of the VPC were not read",
-        breaks=f"pods in {migration.words} cannot connect to what admits pods by their present ranges only",
+        breaks=f"pods in {migration.words} cannot connect to what allows pods by their present ranges only",
         remedy="let the reader call ec2:DescribeSecurityGroups and ec2:DescribeSecurityGroupRules, or look through "
         "`aws ec2 describe-security-group-rules` for rules that name "
         f"{shown([str(range_) for range_ in migration.present])}",
@@ -352,7 +352,7 @@ def _describe(lost: Lost) -> str:
     rule = lost.rule
     name = f" ({clip(lost.group.name, 40)})" if lost.group.name else ""
     number = f" ({rule.id})" if rule.id else ""
-    way = "lets out {} to {}" if rule.egress else "admits {} from {}"
+    way = "allows {} out to {}" if rule.egress else "allows {} from {}"
     change = way.format(_flow(rule), shown(rule.cidrs, 2)) + number
     return f"{lost.group.id}{name} {change}, not {lost.missing}"
 

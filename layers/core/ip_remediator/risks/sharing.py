@@ -89,7 +89,7 @@ def eni_configs_without_groups(migration: Migration) -> Risk | None:
         id="eniconfigs-without-groups",
         severity=Severity.MEDIUM,
         found=f"ENIConfig {shown(new)} is new, and the others name different security groups: {shown(named, 4)}",
-        breaks="its pods get the security groups of their nodes: what admits pods by other groups cuts them off",
+        breaks="its pods get the security groups of their nodes: what allows pods by other groups cuts them off",
         remedy=f'`kubectl patch eniconfig {new[0]} --type merge -p \'{{"spec": {{"securityGroups": ["sg-..."]}}}}\'` '
         "with those that are right, once it is made; new ENIs follow it",
     )
