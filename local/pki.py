@@ -1,4 +1,7 @@
-"""A private certificate authority for one machine: what the local stack's TLS servers present."""
+"""A private certificate authority for one machine: what the local stack's TLS servers present.
+
+Not made with trustme, which puts key identifiers into every certificate: here they can be left out, see `ensure_pki`.
+"""
 
 from __future__ import annotations
 

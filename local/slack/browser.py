@@ -6,7 +6,8 @@
         browser.wait_for_text("Rolled back")
         browser.screenshot(Path("message.png"), selector=".message:last-child")
 
-Protocol: https://chromedevtools.github.io/devtools-protocol/.
+Protocol: https://chromedevtools.github.io/devtools-protocol/. Not driven by Playwright, which brings a Node.js of its
+own and is made for the browsers that it downloads; here a dozen commands go to the one that is installed.
 """
 
 from __future__ import annotations

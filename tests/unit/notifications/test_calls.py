@@ -177,3 +177,7 @@ def test_the_call_about_a_refusal_shows_its_command_as_code():
     refused = incident(outcome=Outcome.NOT_CURABLE, failure=failure, closed_at=OPENED)
     [call] = [call for call in calls(refused, "none") if call.about.startswith("outcome")]
     assert "ask with `aws service-quotas x`" in call.mrkdwn
+
+
+def test_given_an_expired_question_then_the_call_names_ip_addresses_as_everything_else_does() -> None:
+    assert "have no IP address." in call_texts(expired())["outcome expired"]

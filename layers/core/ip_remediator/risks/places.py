@@ -113,7 +113,7 @@ def node_subnets(migration: Migration) -> Risk | None:
         found=f"no free address in {where}, in which nodes are launched. A subnet for pods gives nodes none: "
         f"none can be launched there before {launchable_again(migration.snapshot, custom_networking=custom)}"
         f"{worse if migration.first_time else ''}",
-        breaks="nothing that runs, but no node can be launched in subnets without a free address",
+        breaks="no node can be launched in subnets without a free address; pods that run are not affected",
         remedy="further subnets for nodes: once pods have addresses, the next run plans them and gives them to node "
         f"groups, Auto Scaling groups or Karpenter's NodeClass (`ip-remediator start --cluster "
         f"{migration.snapshot.cluster.name} --wait`); or replace nodes one by one",
@@ -134,7 +134,7 @@ def cluster_subnets(migration: Migration) -> Risk | None:
         id="cluster-subnets-low",
         severity=Severity.LOW,
         found=f"free addresses: {shown(dict.fromkeys(counts))}",
-        breaks=f"nothing that runs, but AWS refuses {' and '.join(refused)}; pod subnets do not change that",
+        breaks=f"AWS refuses {' and '.join(refused)}, which pod subnets do not change; pods that run are not affected",
         remedy=f"`{update_cluster_subnets(migration.snapshot)}`"
         if low
         else "larger subnets for load balancers, tagged kubernetes.io/role/internal-elb=1 (or elb)",
@@ -150,7 +150,7 @@ def branch_enis(migration: Migration) -> Risk | None:
         id="branch-enis-not-discovered",
         severity=Severity.MEDIUM,
         found="ENABLE_POD_ENI=true: pods that a SecurityGroupPolicy selects have branch ENIs",
-        breaks="nothing that runs; such pods stay stuck, for branch ENIs come from the subnet of the node itself and "
+        breaks="such pods stay stuck, for branch ENIs come from the subnet of the node itself and "
         "never from a discovered one",
         remedy="choose the strategy custom-networking, whose ENIConfig new trunk ENIs follow; those that are attached "
         "already keep their subnet until the node is replaced. `kubectl get securitygrouppolicies -A` lists the pods",

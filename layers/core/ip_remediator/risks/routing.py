@@ -117,7 +117,7 @@ def unallocated_space(migration: Migration) -> Risk | None:
         id="unallocated-space",
         severity=Severity.MEDIUM,
         found=f"{names} is of the VPC's own CIDRs, and no subnet has it: networks beyond the VPC may route it",
-        breaks="nothing that runs; what somebody keeps this space for gets less, until it is rolled back",
+        breaks="what somebody keeps this space for gets less, until it is rolled back; pods that run are not affected",
         remedy="ask the owners of the VPC, or name the ranges to leave alone in `ExcludedCidrs`",
     )
 

@@ -25,7 +25,17 @@ from ip_remediator.notifications.messages.state import (
     rollback_asked,
     state_of,
 )
-from ip_remediator.notifications.messages.text import clock, cut, mention, moment, mrkdwn, person, prose, words
+from ip_remediator.notifications.messages.text import (
+    clock,
+    cut,
+    first_upper,
+    mention,
+    moment,
+    mrkdwn,
+    person,
+    prose,
+    words,
+)
 
 _CALLING = (Outcome.FAILED, Outcome.UNDONE, Outcome.PARTLY, Outcome.NOT_CURABLE)
 _QUESTION = "question"
@@ -109,7 +119,7 @@ def _endings(incident: Incident, whom: str) -> Iterator[Call]:
         yield Call(f"outcome {incident.outcome}", ":warning:", f"{ended}{reason}", whom)
     expired = incident.approval is not None and incident.approval.state is ApprovalState.EXPIRED
     if incident.outcome is Outcome.REJECTED and expired:
-        yield Call("outcome expired", ":warning:", f"{ended} {problem(incident).capitalize()}.", whom)
+        yield Call("outcome expired", ":warning:", f"{ended} {first_upper(problem(incident))}.", whom)
 
 
 def _stopped_changes(incident: Incident, whom: str) -> Iterator[Call]:

@@ -9,7 +9,7 @@ from ip_remediator.common.text import counted
 from ip_remediator.incidents.record import Approval, AskReason, Incident
 from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import sentence
-from ip_remediator.notifications.messages.text import Line, Part, clock, code, names, words
+from ip_remediator.notifications.messages.text import Line, Part, clock, code, first_upper, names, words
 from ip_remediator.planning.model import Plan
 from ip_remediator.risks.model import highest
 
@@ -25,8 +25,8 @@ def fields(incident: Incident, plan: Plan) -> list[Part]:
     title = f"Risk: {worst.name.lower()} ({len(plan.risks)})" if worst else "Risk: none found"
     risks = planned.risk_lines(plan, shown=2) or [Line("Nothing is known that would break", "none")]
     return [
-        Part("What is wrong", [Line(_first_upper(sentence(incident)), "none"), *_pods(incident)], limit=_FIELD),
-        Part("What it does", [Line(f"{planned.does(plan)}. {_first_upper(planned.cost(plan))}", "none")], limit=_FIELD),
+        Part("What is wrong", [Line(first_upper(sentence(incident)), "none"), *_pods(incident)], limit=_FIELD),
+        Part("What it does", [Line(f"{planned.does(plan)}. {first_upper(planned.cost(plan))}", "none")], limit=_FIELD),
         Part("What it touches", [Line(touches, "none")], limit=_FIELD),
         Part(title, risks, limit=900),
     ]
@@ -69,7 +69,3 @@ def lasted(seconds: float) -> str:
         return f"{rounded} s"
     minutes = round(rounded / 60)
     return f"{minutes} min" if minutes < _TELL_MINUTES else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -103,6 +103,11 @@ def items(texts: Iterable[str], shown: int = 8, mark: str = "item") -> list[Line
     return lines + ([Line(f"and {len(every) - shown} more")] if len(every) > shown else [])
 
 
+def first_upper(text: str) -> str:
+    """As the start of a sentence; `str.capitalize` would make an "ip address" of an IP address."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(texts: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
