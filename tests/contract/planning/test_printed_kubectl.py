@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ip_remediator import provisioning
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS, KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
+from local.cluster import manifests
 from tests.contract.support.clusters import ADMIN, Kubernetes
 from tests.support.patience import within
 from tests.support.waiting import eventually
@@ -94,6 +96,46 @@ def test_given_an_eniconfig_of_helm_when_handed_over_then_the_server_takes_it_an
     assert {name: taken["metadata"][name] for name in marks} == marks
     [unchanged] = KubernetesReader(crd.admin).eni_configs()
     assert unchanged == config
+
+
+NODE_CLASS_CRD = Path(manifests.__file__).parent / "ec2nodeclass-crd.yaml"
+NODE_CLASSES = "/apis/karpenter.k8s.aws/v1/ec2nodeclasses"
+
+
+@pytest.fixture
+def karpenter(kubernetes: Kubernetes) -> Iterator[Kubernetes]:
+    """Karpenter's EC2NodeClass is served."""
+    crd = yaml.safe_load(NODE_CLASS_CRD.read_text())
+    kubernetes.admin.create(CRDS, crd)
+    eventually("EC2NodeClasses are served", lambda: kubernetes.admin.find(NODE_CLASSES), seconds=20)
+    yield kubernetes
+    path = f"{CRDS}/{crd['metadata']['name']}"
+    kubernetes.admin.delete(path)
+    eventually("the CRD is gone", lambda: kubernetes.admin.find(path) is None, seconds=20)
+
+
+def test_given_a_node_class_when_the_printed_patch_runs_on_trial_then_its_terms_stay_and_one_is_added(
+    karpenter: Kubernetes,
+) -> None:
+    case = next(case for case in CASES if case.name == "node_launch/karpenter")
+    told = [text for text in told_by(case.snapshot, case.signals) if "kubectl patch ec2nodeclass" in text]
+    commands = {command for text in told for command in commands_in(text) if "ec2nodeclass" in command}
+    terms = [{"tags": {"karpenter.sh/discovery": "shop"}}, {"id": "subnet-0theirs"}]
+    spec = {"subnetSelectorTerms": terms, "amiSelectorTerms": [{"alias": "al2023@latest"}]}
+    node_class = {
+        "apiVersion": "karpenter.k8s.aws/v1",
+        "kind": "EC2NodeClass",
+        "metadata": {"name": "default"},
+        "spec": {**spec, "securityGroupSelectorTerms": [{"id": "sg-0"}]},
+    }
+    karpenter.admin.create(NODE_CLASSES, node_class)
+    assert commands
+    for command in commands:
+        filled = command.replace(f"<subnet of {ZONE}>", "subnet-0new").replace("subnet-NEW-", "subnet-0new")
+        patched = json.loads(kubectl(karpenter, *shlex.split(filled)[1:], _DRY, "-o", "json"))
+        [*present, added] = patched["spec"]["subnetSelectorTerms"]
+        assert present == terms
+        assert added["id"].startswith("subnet-0new")
 
 
 def printed() -> list[str]:
