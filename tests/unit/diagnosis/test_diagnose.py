@@ -9,6 +9,7 @@ from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import AutoScalingGroup, Cluster, Cni, EniConfig, NetworkInterface
+from ip_remediator.snapshot.model_vpc import SubnetReservation
 from tests.unit.support.facts import CUSTOM, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 
 FULL_ENIS = (6, 6, 6)
@@ -336,6 +337,13 @@ def test_given_an_ipamd_that_attaches_nothing_then_a_full_subnet_is_no_shortage_
     assert result.verdict is Verdict.NODE_LAUNCH
     assert result.groups[0].verdict is Verdict.RECOVERED
     assert f"{name}=true keeps ipamd from attaching any ENI" in result.groups[0].reason
+
+
+def test_given_a_reservation_for_prefixes_and_nodes_that_take_them_then_zone_and_group_count_the_same_as_free() -> None:
+    reserved = SubnetReservation(cidr="10.0.0.128/25", kind="prefix")
+    home = subnet("a", free=130, free_prefixes=8, reservations=(reserved,))
+    result = diagnose(snapshot(Part((node("a"),), (), (home,)), env={"ENABLE_PREFIX_DELEGATION": "true"}))
+    assert [one.free for one in (*result.zones, *result.groups)] == [130, 130]
 
 
 def test_given_subnets_of_another_account_then_the_vpc_is_shared_though_its_owner_was_not_read() -> None:
