@@ -195,11 +195,11 @@ class Sweep:
 
 def _resolved(result: Result, by_id: Mapping[str, Result]) -> Result:
     """A case that is the same as another one ends as that one did."""
-    other, seen = result, {result.id}
+    other, passed = result, {result.id}
     while other.same_as:
-        if other.same_as in seen or other.same_as not in by_id:
+        if other.same_as in passed or other.same_as not in by_id:
             return replace(result, came="VIOLATION", why=f"the same as {other.same_as}, whose end is not known")
-        seen.add(other.same_as)
+        passed.add(other.same_as)
         other = by_id[other.same_as]
     return replace(result, came=other.came) if result.same_as else result
 
@@ -219,10 +219,10 @@ def _worlds(sweep: Sweep) -> list[str]:
 
 
 def _unreached(sweep: Sweep, every: Sequence[str]) -> list[str]:
-    left = {
+    unreached = {
         world: planned - sum(one.world == world for one in sweep.results) for world, planned in sweep.planned.items()
     }
-    lines = [f"- {count} cases of {world} were not reached." for world, count in left.items() if count > 0]
+    lines = [f"- {count} cases of {world} were not reached." for world, count in unreached.items() if count > 0]
     missing = [world for world in every if world not in sweep.planned]
     return [*lines, *([f"- No case of {', '.join(missing)} was reached."] if missing else [])]
 

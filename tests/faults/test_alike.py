@@ -33,14 +33,14 @@ def alike(tmp_path: Path) -> Alike:
     return made
 
 
-def seen(alike: Alike, one: Case, outcome: str) -> None:
+def note_outcome(alike: Alike, one: Case, outcome: str) -> None:
     alike.answers.first(answer_of(one.injections[0]), outcome)
 
 
 def test_given_a_fault_that_the_sdk_gets_over_then_it_is_as_without_only_once_that_was_seen(alike: Alike) -> None:
     first, second = (case(call(WRITE, index), "throttled") for index in (0, 1))
     assert alike.shown(first) is None
-    seen(alike, first, RETURNED)
+    note_outcome(alike, first, RETURNED)
     assert alike.shown(second) == Shown(Rule.ASKED_AGAIN, JOINED)
     assert alike.shown(case(call(WRITE, 1), "throttled", lasts=True)) is None
     assert alike.shown(case(call(WRITE, 1), "lost")) is None
@@ -51,7 +51,7 @@ def test_given_two_faults_that_look_the_same_to_the_code_then_one_is_run_at_a_re
 ) -> None:
     for action, same in ((READ, True), (WRITE, False)):
         for fault in ("unavailable", "cut"):
-            seen(alike, case(call(action), fault, lasts=True), "ServiceUnavailable")
+            note_outcome(alike, case(call(action), fault, lasts=True), "ServiceUnavailable")
         first, second = (case(call(action, 5), fault, lasts=True) for fault in ("unavailable", "cut"))
         assert alike.shown(first) is None
         assert alike.shown(second) == (Shown(Rule.SAME_ERROR, same_as=first.id) if same else None)

@@ -73,7 +73,7 @@ class Alike:
     _begun: dict[str, list[Call]] = field(default_factory=dict)
     _now: dict[str, Invocation] = field(default_factory=dict)
     _numbers: int = 0
-    _known: set[str] = field(default_factory=set)
+    _run_before: set[str] = field(default_factory=set)
     _first: dict[object, str] = field(default_factory=dict)
 
     def begins(self, function: str, mark: str | None) -> None:
@@ -93,7 +93,7 @@ class Alike:
         if len(case.injections) == 1:
             [injection] = case.injections
             shown = self._repeated(injection) or self._of_errors(injection) or self._killed(injection)
-        self._known.add(case.id)
+        self._run_before.add(case.id)
         return shown
 
     def _repeated(self, injection: Injection) -> Shown | None:
@@ -102,21 +102,21 @@ class Alike:
         if not twin:
             return None
         id_ = Injection(twin, injection.fault, injection.lasts).id
-        return Shown(Rule.REPEATED, same_as=id_) if id_ in self._known else None
+        return Shown(Rule.REPEATED, same_as=id_) if id_ in self._run_before else None
 
     def _of_errors(self, injection: Injection) -> Shown | None:
         if injection.fault not in _ERRORS:
             return None
-        seen = self._seen(injection)
-        if seen == RETURNED and not injection.lasts:
+        outcome = self._outcome_seen(injection)
+        if outcome == RETURNED and not injection.lasts:
             return Shown(Rule.ASKED_AGAIN, JOINED)
         # Of a write, some code looks at the very answer.
-        if seen is None or injection.call.writes:
+        if outcome is None or injection.call.writes:
             return None
-        first = self._first.setdefault((injection.call, injection.lasts, seen), injection.id)
+        first = self._first.setdefault((injection.call, injection.lasts, outcome), injection.id)
         return Shown(Rule.SAME_ERROR, same_as=first) if first != injection.id else None
 
-    def _seen(self, injection: Injection) -> str | None:
+    def _outcome_seen(self, injection: Injection) -> str | None:
         """What the function's code sees of the fault."""
         call = injection.call
         if call.service == KUBERNETES:

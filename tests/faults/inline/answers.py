@@ -27,16 +27,16 @@ def install() -> None:
         try:
             answer = made(client, operation, parameters)
         except (ClientError, BotoCoreError) as error:
-            _tell(client, operation, _class_of(error))
+            _notify(client, operation, _class_of(error))
             raise
         if answer.get("ResponseMetadata", {}).get("RetryAttempts"):
-            _tell(client, operation, RETURNED)
+            _notify(client, operation, RETURNED)
         return answer
 
     BaseClient._make_api_call = make  # type: ignore[attr-defined]
 
 
-def _tell(client: Any, operation: str, outcome: str) -> None:
+def _notify(client: Any, operation: str, outcome: str) -> None:
     for watcher in _watchers:
         watcher(client.meta.service_model.signing_name, operation, outcome)
 
@@ -46,5 +46,5 @@ def _class_of(error: Exception) -> str:
     try:
         with aws_call("any"):
             raise error
-    except Exception as seen:
-        return type(seen).__name__
+    except Exception as error:
+        return type(error).__name__

@@ -69,7 +69,7 @@ def standing(servers: InlineServers) -> str:
 @lru_cache(100_000)
 def by_chance(text: str) -> str:
     """The text without ids and times."""
-    return _OF_CHANCE.sub("*", _SUBNET.sub(lambda found: _KNOWN_SUBNETS.get(found[0], found[0]), text))
+    return _OF_CHANCE.sub("*", _SUBNET.sub(lambda match: _KNOWN_SUBNETS.get(match[0], match[0]), text))
 
 
 def _parts(servers: InlineServers) -> dict[str, Any]:
@@ -157,16 +157,16 @@ def _executions(*, tries: bool) -> list[str]:
     """Of those that run: the state that each is in, what came into it, and its variables."""
     from ministack.services import stepfunctions  # noqa: PLC0415
 
-    found = []
+    executions = []
     for one in stepfunctions._executions._data.values():
         if one["status"] == "RUNNING":
             entered = [event for event in one["events"] if "stateEnteredEventDetails" in event]
             context = _CONTEXTS.get(one["executionArn"], {})
             tried = context.get("State", {}).get("RetryCount") if tries else None
-            found.append(
+            executions.append(
                 [entered[-1]["stateEnteredEventDetails"] if entered else None, context.get("variables"), tried]
             )
-    return _sorted(found)
+    return _sorted(executions)
 
 
 def all_told() -> bool:

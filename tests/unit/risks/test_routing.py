@@ -90,8 +90,8 @@ def test_given_an_extension_then_the_table_of_the_pods_present_subnet_counts_whi
     table: str, severity: Severity
 ) -> None:
     name = eni_config("a").name
-    found = risks(pods_of_another_table(table), strategy="custom-networking-extension", eni_configs=(name,))
-    assert found["external-snat"].severity is severity
+    risks_by_id = risks(pods_of_another_table(table), strategy="custom-networking-extension", eni_configs=(name,))
+    assert risks_by_id["external-snat"].severity is severity
 
 
 def test_given_a_carrier_gateway_then_it_translates() -> None:

@@ -69,11 +69,13 @@ class Migration:
     def way_out(self) -> tuple[str, ...]:
         """Ids of the subnets whose route table and network ACL pods' traffic gets: of the ENIConfigs that are pointed
         elsewhere, for new subnets are like the present ones, else of the nodes; and present subnets that are used."""
-        known = {subnet.id for subnet in self.snapshot.subnets}
+        subnet_ids = {subnet.id for subnet in self.snapshot.subnets}
         configs = self.snapshot.eni_configs if self.strategy == EXTENSION else ()
-        pointed = {config.subnet for config in configs if config.name in self.eni_configs and config.subnet in known}
+        pointed = {
+            config.subnet for config in configs if config.name in self.eni_configs and config.subnet in subnet_ids
+        }
         used = {subnet.id for subnet in self.snapshot.subnets if network(subnet.cidr) in self.ranges}
-        return tuple(sorted((pointed & known or set(self.node_subnets)) | used))
+        return tuple(sorted((pointed & subnet_ids or set(self.node_subnets)) | used))
 
     @cached_property
     def present(self) -> tuple[IPv4Network, ...]:

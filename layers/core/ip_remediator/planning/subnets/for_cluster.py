@@ -22,20 +22,20 @@ from ip_remediator.snapshot.node_places import outpost_of
 _ADDRESSES = 16
 
 
-def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
+def requirement(snapshot: Snapshot, options: PlanningOptions) -> BlockRequirement:
     """Raises CannotPlan: it is not allowed, or no subnet of the cluster itself is low."""
     low = [subnet for subnet in low_cluster_subnets(snapshot) if not outpost_of(snapshot, subnet)]
     like = {subnet.zone: subnet for subnet in low}
     if not low:
         raise CannotPlan("cluster_subnets: the cluster's own subnets have room, only those of load balancers are low")
-    if not terms.may_replace_subnets_of(snapshot.cluster.name):
+    if not options.may_replace_subnets_of(snapshot.cluster.name):
         raise CannotPlan(
             f"the cluster's own subnets are left to people, unless the parameter ClusterSubnetsOf names "
             f"{snapshot.cluster.name}"
         )
     zones = tuple(sorted(like))
     preconditions.require_below_subnet_quota(snapshot, len(zones))
-    source = space.find(snapshot, terms, dict.fromkeys(zones, _ADDRESSES), largest=SMALLEST_PREFIX)
+    source = space.find(snapshot, options, dict.fromkeys(zones, _ADDRESSES), largest=SMALLEST_PREFIX)
     recipient = Recipient(
         kind="cluster",
         name=snapshot.cluster.name,
@@ -48,7 +48,7 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
         strategy="cluster-subnets",
         strategy_reason=f"EKS needs {FOR_UPDATES} free addresses to update the cluster, and {ids} have fewer",
         zones=zones,
-        **space.fields(source, terms),
+        **space.fields(source, options),
         recipients=(recipient,),
         like={zone: subnet.id for zone, subnet in like.items()},
         tags={

@@ -47,7 +47,7 @@ class _Short:
     full: dict[str, Subnet]
 
 
-def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
+def requirement(snapshot: Snapshot, options: PlanningOptions) -> BlockRequirement:
     """A subnet for each zone in which something cannot launch nodes.
 
     Raises:
@@ -55,12 +55,12 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
     """
     short = _short(snapshot)
     like = _like(snapshot, short)
-    zones = tuple(zone for zone in sorted(like) if not terms.zones or zone in terms.zones)
+    zones = tuple(zone for zone in sorted(like) if not options.zones or zone in options.zones)
     if not zones:
-        raise CannotPlan(_why_none(snapshot, asked=terms.zones))
+        raise CannotPlan(_why_none(snapshot, asked=options.zones))
     preconditions.prepared_already(snapshot, zones, {like[zone].route_table for zone in zones})
     preconditions.require_below_subnet_quota(snapshot, len(zones))
-    source = space.find(snapshot, terms, {zone: _demand(snapshot, zone) for zone in zones}, largest=_LARGEST)
+    source = space.find(snapshot, options, {zone: _demand(snapshot, zone) for zone in zones}, largest=_LARGEST)
     served = [one for part in short if (one := _served(part, like, zones)).full]
     tags = _tags(served)
     recipients, by_hand = _given_away(snapshot.cluster.name, served, tags)
@@ -69,7 +69,7 @@ def requirement(snapshot: Snapshot, terms: PlanningOptions) -> BlockRequirement:
         strategy="node-group",
         strategy_reason=f"nodes need subnets of their own: no free address in {ids}",
         zones=zones,
-        **space.fields(source, terms),
+        **space.fields(source, options),
         recipients=tuple(recipients),
         like={zone: like[zone].id for zone in zones},
         tags=tags,
