@@ -118,8 +118,8 @@ def test_given_a_node_class_when_the_printed_patch_runs_on_trial_then_its_terms_
     karpenter: Kubernetes,
 ) -> None:
     case = next(case for case in CASES if case.name == "node_launch/karpenter")
-    told = [text for text in told_by(case.snapshot, case.signals) if "kubectl patch ec2nodeclass" in text]
-    commands = {command for text in told for command in commands_in(text) if "ec2nodeclass" in command}
+    advice = [text for text in told_by(case.snapshot, case.signals) if "kubectl patch ec2nodeclass" in text]
+    commands = {command for text in advice for command in commands_in(text) if "ec2nodeclass" in command}
     terms = [{"tags": {"karpenter.sh/discovery": "shop"}}, {"id": "subnet-0theirs"}]
     spec = {"subnetSelectorTerms": terms, "amiSelectorTerms": [{"alias": "al2023@latest"}]}
     node_class = {

@@ -187,8 +187,8 @@ def _diagnose_group(
 def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) -> ZoneDiagnosis:
     subnets = zone_subnets(snapshot, zone)
     prefixes = all(uses_prefixes(snapshot.cni, node) for node in pod_nodes(snapshot, zone))
-    known = subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone]
-    free = free_addresses(known, prefixes=prefixes)
+    in_zone = subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone]
+    free = free_addresses(in_zone, prefixes=prefixes)
     stuck = sum(group.stuck_pods for group in groups)
     last = None if stuck else lasting(subnets)
     verdict, reason = _judge_zone(snapshot, zone, groups, free)
