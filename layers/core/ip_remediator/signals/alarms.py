@@ -252,9 +252,9 @@ _EXPORTERS = ("aws-node-", "kube-state-metrics", "cni-metrics-helper", "promethe
 
 def alerts_in(text: str) -> list[dict[str, object]]:
     """The firing alerts of a plain text, as Alertmanager, Amazon Managed Prometheus and Grafana send it to SNS."""
-    firing = _RESOLVED.split(text[:100_000], maxsplit=1)[0]
-    if "Labels:" not in firing:
+    if "Labels:" not in text:  # most texts are no alerts
         return []
+    firing = _RESOLVED.split(text[:100_000], maxsplit=1)[0]
     blocks = firing.split("Labels:")[1:]
     return [{"status": "firing", "labels": dict(_TEXT_LINE.findall(block))} for block in blocks]
 
