@@ -98,11 +98,17 @@ def _sentences(incident: Incident) -> list[str]:
     done = "Nothing was planned."
     if incident.plan:
         plan = incident.plan
-        done = f"The plan was {plan.strategy} with {plan.space}; expected was: {plan.expectation}."
+        done = f"The plan was {plan.strategy} with {plan.space}; expected: {plan.expectation}."
     ended = f"It is still open since {_time(incident.opened_at)}."
     if incident.outcome and incident.closed_at:
         ended = f"It ended as {incident.outcome} at {_time(incident.closed_at)}."
     return [f"On cluster {incident.cluster}: {wrong}.", done, ended]
+
+
+def _signals(incident: Incident) -> str:
+    """Nothing for a run that people started."""
+    signals = incident.signals
+    return f"{counted(signals.count, 'signal')} of {counted(len(signals.pods), 'pod')}" if signals.count else ""
 
 
 def _facts(incident: Incident) -> list[tuple[str, str]]:
@@ -113,7 +119,7 @@ def _facts(incident: Incident) -> list[tuple[str, str]]:
         "cluster": f"{incident.cluster} in {incident.region}",
         "opened": f"{_time(incident.opened_at)} ({incident.reason or 'by signals'})",
         "mode": str(incident.mode),
-        "signals": f"{counted(incident.signals.count, 'signal')} of {counted(len(incident.signals.pods), 'pod')}",
+        "signals": _signals(incident),
         "approval": answered,
         "plan": incident.plan.hash if incident.plan else "",
         "failure": f"{failure.error} in {failure.step}: {failure.message}" if failure else "",

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.incidents.record import Incident
+from ip_remediator.incidents.record import Failure, Incident
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.aws import Aws, find_deployment
@@ -105,12 +105,13 @@ def _facts(incident: Incident) -> str:
         "approval": _approval(incident),
         "outcome": f"{incident.outcome} at {_time(incident.closed_at)}" if incident.outcome else "(open)",
         "rollback": _rollback(incident),
-        "failure": f"{incident.failure.error} in {incident.failure.step}: {incident.failure.message}; "
-        f"{incident.failure.outstanding}"
-        if incident.failure
-        else "",
+        "failure": _failure(incident.failure) if incident.failure else "",
     }
     return labelled(facts)
+
+
+def _failure(failure: Failure) -> str:
+    return f"{failure.error} in {failure.step}: {failure.message.removesuffix('.')}; {failure.outstanding}"
 
 
 def _signals(signals: SignalSummary) -> str:

@@ -32,6 +32,13 @@ def test_given_a_failed_undo_then_its_reason_is_told_once(undo: str | None, word
     assert failure_of(Caught.model_validate(caught), ()).message == words
 
 
+def test_given_a_sentence_of_aws_then_what_follows_stands_behind_no_full_stop() -> None:
+    caught = {"step": "Create the zone's subnet", "Error": "QuotaReached", "Cause": cause("No more subnets.")}
+    caught |= {"undo": {"Error": "Other", "Cause": cause("Not allowed.")}}
+    message = failure_of(Caught.model_validate(caught), ()).message
+    assert message == "No more subnets; the undo failed as well: Not allowed."
+
+
 def test_what_an_execution_sends_that_began_before_an_update_is_read() -> None:
     # given the shape that the first release's state machines send
     sent = {"step": "create_subnets", "error": "NotFound", "cause": cause("no subnet")}

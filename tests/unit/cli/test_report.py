@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, SignalSummary
 from ip_remediator_cli.commands.report import Material, render
 from tests.unit.support import records
 from tests.unit.support.facts import snapshot, zone
@@ -87,3 +87,8 @@ def test_every_change_has_a_name_for_people_and_how_it_is_taken_back(kind: Chang
     assert "_" not in str(change)
     assert str(change).endswith(" target-1")
     assert ("cannot be undone" in page(records.healed(), change).text) is not kind.outstanding
+
+
+def test_given_a_run_that_people_started_then_no_signals_are_counted() -> None:
+    started = records.healed().model_copy(update={"signals": SignalSummary()})
+    assert "0 signals" not in page(started).text

@@ -69,9 +69,8 @@ def failure_of(caught: Caught, made: Sequence[ChangeMade]) -> Failure:
     error, message = original_error(caught.error, caught.cause)
     if caught.undo is not None:
         _, undo = original_error(caught.undo.error, caught.undo.cause)
-        message += (
-            "; for the same reason not all was undone" if undo == message else f"; the undo failed as well: {undo}"
-        )
+        also = "for the same reason not all was undone" if undo == message else f"the undo failed as well: {undo}"
+        message = f"{message.removesuffix('.')}; {also}"
     remaining = ", ".join(str(change) for change in made if change.kind.outstanding)
     outstanding = f"still there: {remaining}" if remaining else "nothing that was made is left"
     deleted = ", ".join(change.target for change in made if not change.kind.outstanding)
