@@ -126,6 +126,13 @@ def test_given_an_eniconfig_that_is_not_there_then_the_siblings_command_makes_it
     assert f"kubectl patch eniconfig {az('a')} " in advice
 
 
+def test_given_an_eniconfig_that_others_keep_then_the_sibling_goes_into_its_source() -> None:
+    kept = Part(eni_configs=(eni_config("a", managed_by="kustomize-controller"),))
+    advice = siblings(snapshot(zone("a", free=0, stuck=1), beside("s"), kept, env=CUSTOM))
+    assert "kubectl" not in advice
+    assert "managed by kustomize-controller, set spec.subnet to subnet-s in its source" in advice
+
+
 def test_given_labels_are_all_that_lacks_then_no_sibling_is_offered() -> None:
     unlabelled = node("a", eni_config=None)
     meant = Part(eni_configs=(eni_config("p", name="pods-a", subnet="subnet-p"),))

@@ -71,9 +71,7 @@ class Migration:
         elsewhere, for new subnets are like the present ones, else of the nodes; and present subnets that are used."""
         subnet_ids = {subnet.id for subnet in self.snapshot.subnets}
         configs = self.snapshot.eni_configs if self.strategy == EXTENSION else ()
-        pointed = {
-            config.subnet for config in configs if config.name in self.eni_configs and config.subnet in subnet_ids
-        }
+        pointed = {config.subnet for config in configs if config.name in self.eni_configs and config.subnet}
         used = {subnet.id for subnet in self.snapshot.subnets if network(subnet.cidr) in self.ranges}
         return tuple(sorted((pointed & subnet_ids or set(self.node_subnets)) | used))
 

@@ -16,6 +16,7 @@ from ip_remediator.planning.changes import eni_config_manifest, new_groups, with
 from ip_remediator.planning.model import Option
 from ip_remediator.planning.served import zones_short_in_the_region
 from ip_remediator.planning.strategies import discovery_refusal
+from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import DISCOVERY_TAG, PREFIX_SIZE
 from ip_remediator.snapshot.model_vpc import Subnet
@@ -98,5 +99,7 @@ def _command(snapshot: Snapshot, zone: str, full: list[Subnet], best: Subnet) ->
     if snapshot.eni_config(name) is None:
         config = eni_config_manifest(name, best.id, new_groups(snapshot, name))
         return f"kubectl apply -f - <<< {shlex.quote(json.dumps(without_our_mark(config)))}"
+    if owner := foreign_owner(snapshot, [name]):
+        return f"{owner}, set spec.subnet to {best.id} in its source"
     patch = shlex.quote(json.dumps({"spec": {"subnet": best.id}}))
     return f"kubectl patch eniconfig {name} --type merge -p {patch}"
