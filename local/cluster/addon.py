@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,19 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.cluster import manifests
-from local.cluster.kube import DAEMONSETS, KubeApi
+from local.cluster.kube import DAEMONSETS, ApiError, KubeApi
 from local.cluster.workqueue import Worker
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
 
+    from local.cluster.objects import Obj
+
 ADDON = "vpc-cni"
 FIELD_MANAGER = "eks"
+CONFLICT = 409
+# A variable in the words of a conflict: …containers[name="aws-node"].env[name="WARM_IP_TARGET"].value
+_IN_CONFLICT = re.compile(r'\.env\[name="([^"]+)"\]')
 _LOG = logging.getLogger(__name__)
 
 
@@ -27,6 +33,9 @@ class AddonManager:
 
     Server-side apply with force: fields of others stay, fields the add-on manages are taken back, and a variable that
     left the configuration leaves the DaemonSet. A cluster without the managed add-on is left alone.
+
+    After an update with PRESERVE ("Amazon EKS preserves the value", API_UpdateAddon.html) variables that others wrote
+    by then keep their values.
     """
 
     def __init__(
@@ -66,5 +75,32 @@ class AddonManager:
     def _apply(self, configuration: str) -> None:
         environment = (yaml.safe_load(configuration) or {}).get("env") or {}
         daemonset = manifests.aws_node({"CLUSTER_NAME": self._cluster} | environment)
+        container = daemonset["spec"]["template"]["spec"]["containers"][0]
+        preserved = self._preserved(daemonset)
+        container["env"] = [{**item, **preserved.get(item["name"], {})} for item in container["env"]]
         self._api.apply(DAEMONSETS.path_of(daemonset), daemonset, FIELD_MANAGER)
-        _LOG.info("add-on %s applied with env %s", ADDON, environment)
+        _LOG.info("add-on %s applied with env %s, preserved %s", ADDON, environment, list(preserved))
+
+    def _preserved(self, daemonset: Obj) -> dict[str, Obj]:
+        """The variables that others hold, with their values, if the last update preserves such."""
+        path = DAEMONSETS.path_of(daemonset)
+        if self._conflicts_resolved_by() != "PRESERVE":
+            return {}
+        try:
+            self._api.apply(path, daemonset, FIELD_MANAGER, force=False)
+        except ApiError as error:
+            if error.status != CONFLICT:
+                raise
+            held = set(_IN_CONFLICT.findall(str(error)))
+            live = self._api.get(path)["spec"]["template"]["spec"]["containers"][0]["env"]
+            return {item["name"]: item for item in live if item["name"] in held}
+        return {}
+
+    def _conflicts_resolved_by(self) -> str | None:
+        """`resolveConflicts` of the last update of the add-on."""
+        ids = self._eks.list_updates(name=self._cluster, addonName=ADDON)["updateIds"]
+        if not ids:
+            return None
+        update = self._eks.describe_update(name=self._cluster, addonName=ADDON, updateId=ids[-1])["update"]
+        params = update.get("params", [])
+        return next((str(one.get("value")) for one in params if one.get("type") == "ResolveConflicts"), None)

@@ -124,9 +124,9 @@ class KubeApi:
         """Patches the object at `path`; a merge patch by default."""
         return self.request("PATCH", path, body=body, content_type=content_type)
 
-    def apply(self, path: str, obj: Obj, manager: str) -> Obj:
-        """Server-side apply, taking over what others own (`force`), as EKS does for its add-ons."""
-        query = {"fieldManager": manager, "force": "true"}
+    def apply(self, path: str, obj: Obj, manager: str, *, force: bool = True) -> Obj:
+        """Server-side apply; `force` takes over what others own, without it their fields are an ApiError 409."""
+        query = {"fieldManager": manager, **({"force": "true"} if force else {})}
         return self.request("PATCH", path, query=query, body=obj, content_type=APPLY_PATCH)
 
     def delete(self, path: str, *, uid: str | None = None, grace_seconds: int | None = None) -> None:

@@ -94,6 +94,25 @@ def test_given_an_addon_of_any_kind_when_healed_and_rolled_back_then_it_is_as_pe
         assert dump(cluster) == before
 
 
+def test_given_a_variable_that_people_set_beside_the_addon_when_healed_and_rolled_back_then_it_is_as_they_had_it(
+    lab: Lab,
+) -> None:
+    """An update of the add-on preserves their value, which a rollback has to lower."""
+    with patient(lab, Scenario(), speed=SPEED) as cluster:
+        cluster.settle(running=8, stuck=2)
+        lab.stack.kubectl("set", "env", "daemonset/aws-node", "--namespace=kube-system", "WARM_ENI_TARGET=2")
+        await_rollout(cluster)
+        before = dump(cluster)
+        ended, incident = lab.remediate(cluster.name)
+        assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
+
+        rolled_back = roll_back(lab, incident.id, confirmed=True, evict=True)
+
+        assert rolled_back.status == "SUCCEEDED", rolled_back
+        cluster.settle(running=8, stuck=2)
+        assert dump(cluster) == before
+
+
 def test_given_somebody_elses_update_in_progress_when_healed_then_both_are_in_force(lab: Lab) -> None:
     with patient(lab, Scenario(), speed=SPEED) as cluster:
         cluster.settle(running=8, stuck=2)

@@ -37,7 +37,7 @@ def apply(
         raise _conflict(conflicts, manager.api_version)
     for entry, path in conflicts:
         entry.paths.discard(path)
-    kept_by_others = {path[:length] for entry in others for path in entry.paths for length in range(len(path) + 1)}
+    kept_by_others = {kept for entry in others for path in entry.paths for kept in _kept_with(path)}
     merged = copy.deepcopy(live) if live is not None else {}
     # Whole list items first: without its key fields an item cannot be found any more.
     for path in sorted(own.paths - declared.keys() - kept_by_others, key=len):
@@ -48,6 +48,12 @@ def apply(
         own.time = manager.time
     own.paths = set(declared)
     return merged, [entry.to_json() for entry in entries if entry.paths]
+
+
+def _kept_with(path: Path) -> set[Path]:
+    """What stays while somebody owns `path`: the fields around it, but no list item, which goes with its own owner."""
+    around = {path[:length] for length in range(1, len(path)) if path[length - 1].startswith("f:")}
+    return {path, *around}
 
 
 def _reset_fields(resource: Resource, subresource: str) -> frozenset[str]:

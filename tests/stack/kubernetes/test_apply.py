@@ -7,6 +7,7 @@ import pytest
 from tests.stack.kubernetes.support import eniconfig, workload
 
 APPLY = "application/apply-patch+yaml"
+STRATEGIC = "application/strategic-merge-patch+json"
 
 
 @pytest.fixture
@@ -114,6 +115,20 @@ def test_an_update_takes_ownership_without_a_conflict(cluster, apply, aws_node, 
     assert ("kubectl-set", "Update") in managers(updated)
     assert applied.status_code == 409
     assert 'conflict with "kubectl-set" using apps/v1' in applied.json()["message"]
+
+
+def test_an_item_that_is_no_longer_declared_is_removed_with_the_value_that_another_manager_updated(
+    cluster, apply, aws_node, namespace
+):
+    apply("operator", with_env(MINIMUM_IP_TARGET="1", WARM_IP_TARGET="1"))
+    path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets/aws-node?fieldManager=kubectl-set"
+    patched = cluster.request("PATCH", path, with_env(MINIMUM_IP_TARGET="2"), content_type=STRATEGIC)
+    assert patched.status_code == 200
+
+    response = apply("operator", with_env(WARM_IP_TARGET="1"))
+
+    assert response.status_code == 200
+    assert "MINIMUM_IP_TARGET" not in env_of(response)
 
 
 def test_generation_moves_only_when_an_apply_changes_the_spec(apply, aws_node):

@@ -1,9 +1,10 @@
 """Variables of aws-node, set and restored through their owner: the managed add-on, otherwise the DaemonSet.
 
 A variable that the add-on's schema lacks is set on the DaemonSet even if the add-on owns it: EKS reverts only what
-it manages itself ("Determine fields you can customize for Amazon EKS add-ons" of the EKS User Guide). Only our
-variables are changed. A variable is restored only if it still has our value; a value that somebody changed since
-stays.
+it manages itself ("Determine fields you can customize for Amazon EKS add-ons" of the EKS User Guide). A
+variable that another field manager wrote is set in both places: an update of the add-on preserves that value
+(PRESERVE, API_UpdateAddon.html). Only our variables are changed. A variable is restored only if it still has our
+value; a value that somebody changed since stays.
 
 While an update of ours to the add-on may still be applied, nothing is restored, and the switch does not count as
 failed. The update's id decides, because DescribeAddon may be unavailable, or may show the old values until the
@@ -13,7 +14,7 @@ update has finished.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +49,8 @@ class CniSettings:
             if update := _update_of(earlier):
                 self.addon.await_update(update)
         present = self.addon.settled()
-        lacking = self.addon.lacks(wanted, present) if present is not None else []
-        change = self._intend(kind, wanted, present, lacking)
+        lacking, on_daemonset = self._beside_addon(wanted, present)
+        change = self._intend(kind, wanted, present, on_daemonset)
         if present is None:
             write = self.kube.apply_cni_environment if kind is ChangeKind.CNI else self.kube.set_cni_environment
             write(wanted)
@@ -57,10 +58,20 @@ class CniSettings:
         through_addon = {name: value for name, value in wanted.items() if name not in lacking}
         if through_addon:
             self.addon.change_environment(through_addon, lambda update: self._note(change, update))
-        if lacking:
-            self.kube.set_cni_environment({name: wanted[name] for name in lacking})
+        if beside := _on_daemonset(change):
+            self.kube.set_cni_environment({name: wanted[name] for name in beside if name in wanted})
         self._await(through_addon)
         return "addon"
+
+    def _beside_addon(
+        self, wanted: Mapping[str, str], present: Mapping[str, Any] | None
+    ) -> tuple[list[str], list[str]]:
+        """The variables that the add-on's schema lacks; and all that are set on the DaemonSet: these, and those that
+        others hold."""
+        if present is None:
+            return [], []
+        lacking = self.addon.lacks(wanted, present)
+        return lacking, sorted({*lacking, *self.kube.held_beside_addon(wanted)})
 
     def is_switched(self) -> bool:
         """Whether custom networking is on, or will be once the add-on has written the DaemonSet.
@@ -93,17 +104,21 @@ class CniSettings:
     def _restore(self, change: ChangeMade) -> None:
         before, ours = change.before or {}, _written(change)
         present = self.addon.settled()
-        beside = ours.keys() if present is None else (change.after or {}).get("on_daemonset", ())
+        beside = tuple(ours) if present is None else _on_daemonset(change)
+        if present is not None:
+            self._restore_addon(change, present, beside)
+        # Afterwards: what an update of the add-on does not preserve, is as it was in the end.
         self._restore_daemonset(before, {name: ours[name] for name in beside if name in ours})
-        if present is None:
-            return
+
+    def _restore_addon(self, change: ChangeMade, present: Mapping[str, Any], beside: Collection[str]) -> None:
+        before, ours = change.before or {}, _written(change)
         original = before.get("configuration")
         former = before["env"] if original is None else environment_in(parse_configuration(original))
         now = environment_in(parse_configuration(present.get("configurationValues")))
         taken_back = {name: former.get(name) for name, value in ours.items() if now.get(name) == value}
         if taken_back:
             self.addon.change_environment(taken_back, lambda update: self._note(change, update), original)
-        self._await({name: before["env"].get(name) for name in taken_back})
+        self._await({name: before["env"].get(name) for name in taken_back if name not in beside})
 
     def _restore_daemonset(self, before: Mapping[str, Any], ours: Mapping[str, str]) -> None:
         now = self.kube.cni_environment()
@@ -112,14 +127,14 @@ class CniSettings:
             self.kube.set_cni_environment(taken_back)
 
     def _intend(
-        self, kind: ChangeKind, wanted: Mapping[str, str], present: Mapping[str, Any] | None, lacking: list[str]
+        self, kind: ChangeKind, wanted: Mapping[str, str], present: Mapping[str, Any] | None, on_daemonset: list[str]
     ) -> ChangeMade:
         """Records the change; what it returns has what was there before the first attempt."""
         env = self.kube.cni_environment()
         before: dict[str, Any] = {"env": {name: env.get(name) for name in wanted}}
         if present is not None:
             before["configuration"] = present.get("configurationValues", "")
-        after = {"env": dict(wanted), **({"on_daemonset": lacking} if lacking else {})}
+        after = {"env": dict(wanted), **({"on_daemonset": on_daemonset} if on_daemonset else {})}
         return self.log.intend(ChangeMade(kind=kind, target=_TARGET, before=before, after=after))
 
     def _note(self, change: ChangeMade, update: str) -> None:
@@ -147,6 +162,11 @@ class CniSettings:
 
 def _update_of(change: ChangeMade) -> str | None:
     return (change.after or {}).get("update")
+
+
+def _on_daemonset(change: ChangeMade) -> tuple[str, ...]:
+    """The variables that are set on the DaemonSet, though the add-on manages others."""
+    return tuple((change.after or {}).get("on_daemonset", ()))
 
 
 def _written(change: ChangeMade) -> dict[str, str]:

@@ -19,8 +19,9 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 _CRD_SECONDS = 15
 # Writes that conflict with somebody else's, before a later invocation goes on.
 _ROUNDS = 5
+_ADDON_MANAGER = "eks"
 # The managed add-on's field manager, and ours.
-_MANAGERS = ("eks", FIELD_MANAGER, None)
+_MANAGERS = (_ADDON_MANAGER, FIELD_MANAGER, None)
 _DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 
 
@@ -150,6 +151,12 @@ class KubeChanges:
         daemonset = self._api.get(AWS_NODE)
         if writer_of_variables(daemonset, wanted) not in _MANAGERS:
             require_kept(daemonset, wanted)
+
+    def held_beside_addon(self, names: Collection[str]) -> list[str]:
+        """Those of aws-node's variables whose values another field manager than the add-on's wrote, ours included."""
+        entries = self._api.get(AWS_NODE)["metadata"].get("managedFields") or []
+        others = [entry for entry in entries if entry.get("manager") != _ADDON_MANAGER]
+        return [name for name in names if any(_holds_value(entry, name) for entry in others)]
 
     def kept_of_others(self, ours: Mapping[str, str], before: Mapping[str, str | None]) -> str:
         """The variables of aws-node that have neither our value nor the former one, with their writers, for people: an
