@@ -126,8 +126,9 @@ def _reasons_against_discovery(snapshot: Snapshot) -> str | None:
         return "the version of the VPC CNI is unknown, so whether it discovers tagged subnets is as well"
     if snapshot.cni.pod_eni:
         return (
-            "ENABLE_POD_ENI=true: branch ENIs of pods with security groups follow an ENIConfig and never a discovered "
-            "subnet; trunk ENIs that are attached already keep their subnet until their node is replaced"
+            "ENABLE_POD_ENI=true: branch ENIs of pods with security groups come from the subnet of the node's "
+            "ENIConfig, or else of the node itself, and never from a discovered one; trunk ENIs that are attached "
+            "already stay in their subnet"
         )
     others = [name for name in (snapshot.vpc.clusters if snapshot.vpc else ()) if name != snapshot.cluster.name]
     if others and version < SCOPES_SINCE:

@@ -142,8 +142,9 @@ def cluster_subnets(migration: Migration) -> Risk | None:
 
 
 def branch_enis(migration: Migration) -> Risk | None:
-    """Branch ENIs are made by the VPC resource controller in the instance's own subnet (amazon-vpc-resource-controller,
-    pkg/provider/branch/trunk; amazon-vpc-cni-k8s#2045), so discovery does not move them."""
+    """The VPC resource controller makes branch ENIs in the subnet of the node's ENIConfig, and without custom
+    networking in the node's own (amazon-vpc-resource-controller-k8s, pkg/node/manager/manager.go,
+    `updateSubnetIfUsingENIConfig`; amazon-vpc-cni-k8s#2045), so discovery does not move them."""
     if migration.strategy != SUBNET_DISCOVERY or not migration.pod_enis or not migration.ranges:
         return None
     return Risk(
@@ -152,6 +153,6 @@ def branch_enis(migration: Migration) -> Risk | None:
         found="ENABLE_POD_ENI=true: pods that a SecurityGroupPolicy selects have branch ENIs",
         breaks="such pods stay stuck, for branch ENIs come from the subnet of the node itself and "
         "never from a discovered one",
-        remedy="choose the strategy custom-networking, whose ENIConfig new trunk ENIs follow; those that are attached "
-        "already keep their subnet until the node is replaced. `kubectl get securitygrouppolicies -A` lists the pods",
+        remedy="choose the strategy custom-networking: new branch ENIs follow its ENIConfigs, trunk ENIs that are "
+        "attached already stay in their subnet. `kubectl get securitygrouppolicies -A` lists the pods",
     )
