@@ -30,7 +30,7 @@ class ExecutionEnd:
     cause: str | None
 
     def __str__(self) -> str:
-        return f"{self.error}: {self.cause}"
+        return f"{self.cause} ({self.error})" if self.cause else str(self.error)
 
 
 def new_name(prefix: str, incident: str) -> str:
