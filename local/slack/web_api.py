@@ -219,6 +219,17 @@ def _conversations_list(api: WebApi, _args: Json) -> Json:
     return {"channels": channels, "response_metadata": {"next_cursor": ""}}
 
 
+@_method("users.conversations")
+def _users_conversations(api: WebApi, args: Json) -> Json:
+    """Those that the app is in, in pages; without `types` the public ones alone, of which all here are."""
+    if "public_channel" not in str(args.get("types", "public_channel")).split(","):
+        return {"channels": [], "response_metadata": {"next_cursor": ""}}
+    mine = [_channel_object(item) for item in api.workspace.channels.values() if item.has_bot]
+    start, limit = int(args.get("cursor") or 0), int(args.get("limit", 100))
+    following = str(start + limit) if start + limit < len(mine) else ""
+    return {"channels": mine[start : start + limit], "response_metadata": {"next_cursor": following}}
+
+
 @_method("conversations.info", "channel")
 def _conversations_info(api: WebApi, args: Json) -> Json:
     return {"channel": _channel_object(api.workspace.channel(args["channel"]))}

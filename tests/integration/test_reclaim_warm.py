@@ -103,3 +103,28 @@ def test_given_lowered_targets_whose_rollout_cannot_be_seen_then_they_are_given_
         assert settings(cluster) == before
         assert lab.changes(incident.id) == []
         lab.message_saying(incident.id, "failed, all changes were undone")
+
+
+def test_given_lowered_targets_whose_verification_fails_then_they_stand_recorded_and_a_rollback_restores_them(
+    lab: Lab,
+) -> None:
+    with short_of_addresses(lab) as cluster:
+        before = settings(cluster)
+        fault = {"user": "VerifyFunction", "status": 403, "times": 100}
+        cluster.api.request("POST", "/_local/faults", body=fault)
+
+        _, incident = remediate(lab, cluster, Outcome.FAILED, strategy="reclaim-warm")
+
+        cluster.api.request("DELETE", "/_local/faults")
+
+        assert incident.failure is not None
+        assert incident.failure.step == "Verify"
+        assert settings(cluster) != before
+        [standing] = lab.changes(incident.id)
+        assert "CHANGE#cni#" in standing
+        message = lab.message_saying(incident.id, "failed")
+        assert lab.buttons(message)[-1] == "rollback"
+
+        ended = roll_back(lab, incident.id, confirmed=True)
+        assert ended.status == "SUCCEEDED", ended
+        assert (settings(cluster), lab.changes(incident.id)) == (before, [])

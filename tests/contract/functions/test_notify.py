@@ -325,9 +325,11 @@ def test_given_a_post_whose_answer_is_lost_then_there_is_one_message_with_the_la
     assert len(message["versions"]) > 1
 
 
+@pytest.mark.parametrize("channel", [None, "eks-incidents", "#eks-incidents"])
 def test_given_a_function_that_is_killed_after_its_post_then_the_next_finds_the_message(
-    table: Table, incidents: Incidents, slack: Slack, opened: str
+    table: Table, incidents: Incidents, slack: Slack, channel: str | None
 ):
+    opened = open_incident(incidents, "prod", channel=channel)
     deliver(image_of(table, opened))
     first = incidents.get(opened).slack
     key = {"pk": f"INCIDENT#{opened}", "sk": "META"}
@@ -352,6 +354,15 @@ def test_given_an_app_that_may_not_read_the_channel_then_it_posts_all_the_same(
     table: Table, incidents: Incidents, slack: Slack, opened: str
 ):
     slack.fault(method="conversations.history", error="missing_scope")
+    deliver(image_of(table, opened))
+    assert len(of(opened, slack)) == 1
+
+
+def test_given_an_app_that_may_not_look_for_a_named_channel_then_it_posts_all_the_same(
+    table: Table, incidents: Incidents, slack: Slack
+):
+    opened = open_incident(incidents, "prod", channel="eks-incidents")
+    slack.fault(method="users.conversations", error="missing_scope")
     deliver(image_of(table, opened))
     assert len(of(opened, slack)) == 1
 

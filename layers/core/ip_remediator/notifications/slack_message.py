@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 _POSTS = 3
 # Messages of the channel since just before the incident was opened; Slack gives at most 999 at once.
 _LOOKED_THROUGH = 200
+_CHANNELS_A_PAGE = 200
 # A message's ts is of Slack's clock, the incident's opening of ours.
 _CLOCKS_DIFFER = timedelta(minutes=1)
 _EVENT = "eks_ip_remediator_incident"
+# Names have no capital letters.
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]+")
 # Why the app may not look for a message, or not there: then it is posted, because a message too few is worse.
 _NOT_READABLE = {"missing_scope", "not_in_channel", "channel_not_found", "no_permission", "access_denied"}
 
@@ -36,13 +40,15 @@ class Slack:
         self._client = client
         self._posting = posting
         self._channel = channel
+        self._ids: dict[str, str] = {}
 
     def post_or_update(self, incident: Incident, message: Message) -> SlackMessage:
         """Shows `message`: in the incident's present Slack message if it still exists, else in a new one.
 
         Slack offers no idempotent post. A message carries the incident's id as metadata, and is looked for before it
-        is posted: an earlier answer, or the record of it, may have been lost. Without the scope that reads the
-        channel's history (`missing_scope`) a second message may appear then; the newest one is kept up to date.
+        is posted: an earlier answer, or the record of it, may have been lost. Without the scopes that read the
+        channel's history and find a named channel (`missing_scope`) a second message may appear then; the newest one is
+        kept up to date.
 
         Raises:
             SlackUnavailable
@@ -91,8 +97,9 @@ class Slack:
         """The message of a post of ours whose answer was lost; None as well where the app may not read the channel."""
         since = f"{(incident.opened_at - _CLOCKS_DIFFER).timestamp():.6f}"
         try:
+            id_ = self._id_of(channel)
             answer = self._client.conversations_history(
-                channel=channel, oldest=since, include_all_metadata=True, limit=_LOOKED_THROUGH
+                channel=id_, oldest=since, include_all_metadata=True, limit=_LOOKED_THROUGH
             )
         except SlackApiError as error:
             if error_code(error) not in _NOT_READABLE:
@@ -101,8 +108,27 @@ class Slack:
         for posted in answer["messages"]:
             about = posted.get("metadata") or {}
             if about.get("event_type") == _EVENT and about.get("event_payload", {}).get("incident") == incident.id:
-                return channel, str(posted["ts"])
+                return id_, str(posted["ts"])
         return None
+
+    def _id_of(self, channel: str) -> str:
+        """A channel's messages are read by its ID alone, while a post takes a name as well. A name that is none of the
+        channels which the app is in stays a name.
+
+        https://docs.slack.dev/reference/methods/conversations.history, …/users.conversations
+        """
+        if _CHANNEL_ID.fullmatch(channel):
+            return channel
+        name, cursor = channel.removeprefix("#"), ""
+        while name not in self._ids:
+            page = self._client.users_conversations(
+                types="public_channel,private_channel", exclude_archived=True, limit=_CHANNELS_A_PAGE, cursor=cursor
+            )
+            self._ids |= {str(found["name"]): str(found["id"]) for found in page["channels"]}
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                break
+        return self._ids.get(name, channel)
 
     def reply(self, place: SlackMessage, message: Message) -> str:
         """Puts `message` into the thread under the incident's message, and shows it in the channel as well: a reply

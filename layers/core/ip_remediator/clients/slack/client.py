@@ -1,7 +1,8 @@
 """Slack out: one message per incident, posted once and updated in place; a modal with details; who is in a user group.
 
 Needs the scope `chat:write`, `usergroups:read` where user groups are named, and `channels:history` (`groups:history` in
-a private channel) to find a message again whose answer was lost.
+a private channel) to find a message again whose answer was lost, with `channels:read` and `groups:read` where the
+channel is named.
 """
 
 from __future__ import annotations
