@@ -91,9 +91,9 @@ class AddonManager:
         except ApiError as error:
             if error.status != CONFLICT:
                 raise
-            held = set(_IN_CONFLICT.findall(str(error)))
+            in_conflict = set(_IN_CONFLICT.findall(str(error)))
             live = self._api.get(path)["spec"]["template"]["spec"]["containers"][0]["env"]
-            return {item["name"]: item for item in live if item["name"] in held}
+            return {item["name"]: item for item in live if item["name"] in in_conflict}
         return {}
 
     def _conflicts_resolved_by(self) -> str | None:
