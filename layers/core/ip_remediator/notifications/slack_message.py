@@ -124,7 +124,7 @@ class Slack:
             page = self._client.users_conversations(
                 types="public_channel,private_channel", exclude_archived=True, limit=_CHANNELS_A_PAGE, cursor=cursor
             )
-            self._ids |= {str(found["name"]): str(found["id"]) for found in page["channels"]}
+            self._ids |= {str(listed["name"]): str(listed["id"]) for listed in page["channels"]}
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break

@@ -284,7 +284,10 @@ def _notes(use: BlockUse) -> Iterable[str]:
         free_text = f"the VPC's other subnets have {counted(free, 'free address', 'free addresses')}"
         yield f"{counted(len(use.pods), 'pod')} must get an address elsewhere; {free_text}{shortage}"
     if use.interfaces and not (use.for_nodes or use.for_cluster):
-        yield "ipamd gives an ENI up about two minutes after its last pod; its warm targets are lowered for that time"
+        yield (
+            "ipamd frees most ENIs about two minutes after their last pod, with its warm targets lowered meanwhile; "
+            "a node whose ENI it keeps must be replaced"
+        )
 
 
 def draining_settings(env: Mapping[str, str]) -> dict[str, str]:
