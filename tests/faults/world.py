@@ -15,7 +15,7 @@ from tests.faults.holding import Invariants, require
 from tests.faults.worlds import RUNNING, SETTINGS, STUCK, Setting, prepared
 from tests.integration.support.lab import Ended, Lab
 from tests.integration.support.patient import Patient
-from tests.integration.support.rollbacks import roll_back
+from tests.integration.support.rollbacks import start_rollback
 from tests.support.waiting import eventually
 
 # By the part of a role's name that tells the function; Slack is called by one alone.
@@ -28,7 +28,8 @@ FUNCTIONS = (
     "VerifyFunction",
     "NotifyFunction",
 )
-_SECONDS = 240.0
+# Where answers never come, a state is tried five times, and the SDK tries each call several times.
+_SECONDS = 1200.0
 
 
 @dataclass
@@ -93,7 +94,7 @@ class World:
         return incident
 
     def _end_of_rollback(self, incident: str, *, evict: bool) -> Ended:
-        return roll_back(self.lab, incident, confirmed=True, evict=evict)
+        return self.lab.end_of(start_rollback(self.lab, incident, confirmed=True, evict=evict), _SECONDS)
 
     def _roll_back(self, incident: str) -> None:
         ended = self._end_of_rollback(incident, evict=True)
