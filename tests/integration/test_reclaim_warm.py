@@ -121,7 +121,7 @@ def test_given_lowered_targets_whose_verification_fails_then_they_stand_recorded
         assert incident.failure.step == "Verify"
         assert settings(cluster) != before
         [standing] = lab.changes(incident.id)
-        assert "CHANGE#cni#" in standing
+        assert "CHANGE#reclaimed_warm#" in standing
         message = lab.message_saying(incident.id, "failed")
         assert lab.buttons(message)[-1] == "rollback"
 
