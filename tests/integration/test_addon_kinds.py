@@ -14,6 +14,7 @@ from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient
 from tests.integration.support.rollbacks import SPEED, await_rollout, dump, roll_back
+from tests.integration.support.strategies import assert_healed_and_rolled_back, stricken
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -98,19 +99,10 @@ def test_given_a_variable_that_people_set_beside_the_addon_when_healed_and_rolle
     lab: Lab,
 ) -> None:
     """An update of the add-on preserves their value, which a rollback has to lower."""
-    with patient(lab, Scenario(), speed=SPEED) as cluster:
-        cluster.settle(running=8, stuck=2)
+    with stricken(lab, Scenario()) as cluster:
         lab.stack.kubectl("set", "env", "daemonset/aws-node", "--namespace=kube-system", "WARM_ENI_TARGET=2")
         await_rollout(cluster)
-        before = dump(cluster)
-        ended, incident = lab.remediate(cluster.name)
-        assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
-
-        rolled_back = roll_back(lab, incident.id, confirmed=True, evict=True)
-
-        assert rolled_back.status == "SUCCEEDED", rolled_back
-        cluster.settle(running=8, stuck=2)
-        assert dump(cluster) == before
+        assert_healed_and_rolled_back(lab, cluster)
 
 
 def test_given_somebody_elses_update_in_progress_when_healed_then_both_are_in_force(lab: Lab) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.common.enums import Outcome
 from local.stack.ports import Ports
 from local.stack.stack import Stack
 from tests.integration.conftest import WAIT_SCALE
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient, scenario_in
-from tests.integration.support.rollbacks import SPEED, dump, roll_back
+from tests.integration.support.rollbacks import SPEED
+from tests.integration.support.strategies import assert_healed_and_rolled_back
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 REGION, PARTITION = "us-gov-west-1", "aws-us-gov"
@@ -30,13 +30,7 @@ def test_given_govcloud_when_deployed_then_a_cluster_is_healed_and_rolled_back_t
         assert _partitions(lab) == {PARTITION}
         with patient(lab, scenario_in(REGION), speed=SPEED) as cluster:
             cluster.settle(running=8, stuck=2)
-            before = dump(cluster)
-            ended, incident = lab.remediate(cluster.name)
-            assert incident.outcome is Outcome.HEALED, (ended, incident.failure)
-            rolled_back = roll_back(lab, incident.id, confirmed=True, evict=True)
-            assert rolled_back.status == "SUCCEEDED", rolled_back
-            cluster.settle(running=8, stuck=2)
-            assert dump(cluster) == before
+            assert_healed_and_rolled_back(lab, cluster)
 
 
 def _partitions(lab: Lab) -> set[str]:

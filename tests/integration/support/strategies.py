@@ -76,6 +76,16 @@ def assert_rolled_back(lab: Lab, cluster: Patient, incident: Incident, before: d
     assert lab.incidents.get(incident.id).outcome is Outcome.ROLLED_BACK
 
 
+def assert_healed_and_rolled_back(lab: Lab, cluster: Patient) -> None:
+    """A cluster as `stricken` has it is healed, and after a rollback with evictions it is as before."""
+    before = dump(cluster)
+    _, incident = remediate(lab, cluster, Outcome.HEALED)
+    ended = roll_back(lab, incident.id, confirmed=True, evict=True)
+    assert ended.status == "SUCCEEDED", ended
+    cluster.settle(running=8, stuck=2)
+    assert dump(cluster) == before
+
+
 def refusal(action: str, error: str = "OperationNotPermitted") -> dict[str, Any]:
     fault = {"service": "ec2", "action": action, "error": error, "status": 400, "times": PERMANENT}
     return {**fault, "principal": "NetworkFunction"}
