@@ -57,7 +57,7 @@ def taken(made: Plan) -> list[str]:
     return [option.option for option in made.options if option.taken]
 
 
-def test_whatever_is_taken_every_rung_and_every_advice_is_told_in_the_same_order() -> None:
+def test_whatever_is_taken_every_option_and_every_advice_is_told_in_the_same_order() -> None:
     for facts in (snapshot(*FULL), snapshot(*FULL, leaked_interfaces=leaked("a", "b")), snapshot(*FULL, spare())):
         result = first_plan(facts)
         assert [option.option for option in result.options] == BY_THE_PLAN + ADVICE

@@ -14,7 +14,7 @@ from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.evidence import evidence, unknown
-from ip_remediator.diagnosis.groups import AddressGroup, address_groups
+from ip_remediator.diagnosis.groups import AddressGroup, address_groups, free_for
 from ip_remediator.diagnosis.judge import describe_recovery, judge
 from ip_remediator.diagnosis.model import CURABLE, PODS_SERVED, Diagnosis, GroupDiagnosis, ZoneDiagnosis
 from ip_remediator.diagnosis.node_relief import diagnose_node
@@ -29,7 +29,7 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import ZONE_LABEL, Node, StuckPod
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets, zones_of
 from ip_remediator.snapshot.node_room.free_space import free_addresses, lasting
-from ip_remediator.snapshot.node_room.limits import uses_prefixes
+from ip_remediator.snapshot.node_room.limits import all_use_prefixes
 
 _SHORTAGES = frozenset({Verdict.SUBNET_EXHAUSTED, Verdict.PREFIX_FRAGMENTED})
 # If zones differ, the cluster's verdict is the first of these that any zone has.
@@ -170,7 +170,6 @@ def _diagnose_group(
 ) -> GroupDiagnosis:
     causes = signals | words.on(node.name for node in group.nodes) | (words.of_all & _REGIONAL)
     verdict, reason = judge(snapshot, group, supply, causes)
-    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
     return GroupDiagnosis(
         zone=group.zone,
         outpost=group.outpost,
@@ -178,7 +177,7 @@ def _diagnose_group(
         subnets=group.subnets,
         verdict=verdict,
         reason=reason,
-        free=free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes),
+        free=free_for(snapshot, group),
         nodes=len(group.nodes),
         stuck_pods=sum(supply.waiting.get(node.name, 0) for node in group.nodes),
     )
@@ -186,7 +185,7 @@ def _diagnose_group(
 
 def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) -> ZoneDiagnosis:
     subnets = zone_subnets(snapshot, zone)
-    prefixes = all(uses_prefixes(snapshot.cni, node) for node in pod_nodes(snapshot, zone))
+    prefixes = all_use_prefixes(snapshot.cni, pod_nodes(snapshot, zone))
     in_zone = subnets or [subnet for subnet in snapshot.subnets if subnet.zone == zone]
     free = free_addresses(in_zone, prefixes=prefixes)
     stuck = sum(group.stuck_pods for group in groups)

@@ -13,6 +13,8 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
 from ip_remediator.snapshot.node_places import outpost_of_node
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes, zones_of
+from ip_remediator.snapshot.node_room.free_space import free_addresses
+from ip_remediator.snapshot.node_room.limits import all_use_prefixes
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class AddressGroup:
     def label(self) -> str:
         """Its name for people."""
         return f"ENIConfig {self.eni_config}" if self.eni_config else ", ".join(self.subnets) or "no subnet"
+
+
+def free_for(snapshot: Snapshot, group: AddressGroup) -> int | None:
+    """The free addresses of the group's subnets, as its nodes take them; None where they were not read."""
+    prefixes = all_use_prefixes(snapshot.cni, group.nodes)
+    return free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
 
 
 def address_groups(snapshot: Snapshot) -> list[AddressGroup]:

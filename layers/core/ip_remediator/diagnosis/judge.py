@@ -11,7 +11,7 @@ from datetime import datetime
 from ip_remediator.common.enums import Verdict
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.diagnosis.evidence import describe_forecast
-from ip_remediator.diagnosis.groups import AddressGroup
+from ip_remediator.diagnosis.groups import AddressGroup, free_for
 from ip_remediator.diagnosis.node_subnets import full_node_subnets
 from ip_remediator.diagnosis.supply import AddressSupply, NeedyNodes, NodeSupply
 from ip_remediator.diagnosis.unselected import describe_unselected
@@ -19,8 +19,8 @@ from ip_remediator.signals.error_catalogue import Cause
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EniConfig, Node
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
-from ip_remediator.snapshot.node_room.free_space import free_addresses, free_space, lasting
-from ip_remediator.snapshot.node_room.limits import uses_prefixes
+from ip_remediator.snapshot.node_room.free_space import free_space, lasting
+from ip_remediator.snapshot.node_room.limits import all_use_prefixes
 from ip_remediator.snapshot.node_room.pools import (
     GrowthOption,
     addresses_of_new_eni,
@@ -94,7 +94,7 @@ def _refused_by_ec2(
 
 def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str]:
     """The group is short of addresses as soon as no node can get its next ones, even if no pod waits yet."""
-    free = _free_for(snapshot, group)
+    free = free_for(snapshot, group)
     if name := snapshot.cni.not_provisioning:
         value = snapshot.cni.env.get(name)
         kept = f"{name}={value} keeps ipamd from attaching any ENI, so no subnet adds addresses"
@@ -110,20 +110,15 @@ def _judge_without_stuck_pods(snapshot: Snapshot, group: AddressGroup) -> tuple[
     return Verdict.RECOVERED, describe_recovery(free)
 
 
-def _free_for(snapshot: Snapshot, group: AddressGroup) -> int | None:
-    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
-    return free_addresses((snapshot.subnet(id_) for id_ in group.subnets), prefixes=prefixes)
-
-
 def _too_few_for_next_node(snapshot: Snapshot, group: AddressGroup) -> tuple[Verdict, str] | None:
     """The shortage, where neither a node of the group nor a new one like them gets its next addresses."""
-    free = _free_for(snapshot, group)
+    free = free_for(snapshot, group)
     if free is None or _can_grow(snapshot, group):
         return None
     need = max(addresses_of_new_eni(snapshot, node) for node in group.nodes)
     few = "no free address" if free == 0 else counted(free, "free address", "free addresses")
     asks = f", where a node asks for {need} at once" if free else ""
-    fragmented = all(uses_prefixes(snapshot.cni, node) for node in group.nodes) and free >= need
+    fragmented = all_use_prefixes(snapshot.cni, group.nodes) and free >= need
     verdict = Verdict.PREFIX_FRAGMENTED if fragmented else Verdict.SUBNET_EXHAUSTED
     side_by_side = " and side by side" if fragmented else ""
     return verdict, f"{few} in {some_of(sorted(group.subnets))}{asks}{side_by_side}"

@@ -15,7 +15,7 @@ from ip_remediator.snapshot.model_cluster import ZONE_LABEL, EniConfig
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 from ip_remediator.snapshot.node_room.free_space import free_space
-from ip_remediator.snapshot.node_room.limits import uses_prefixes
+from ip_remediator.snapshot.node_room.limits import all_use_prefixes
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni
 from ip_remediator.snapshot.subnet_owner import other_cluster
 
@@ -52,7 +52,7 @@ def _with_room(
 ) -> list[tuple[EniConfig, Subnet]]:
     """Those in whose subnets, at the group's place, each of its nodes can have a new ENI; the roomiest first."""
     need = sum(addresses_of_new_eni(snapshot, node) for node in group.nodes)
-    prefixes = all(uses_prefixes(snapshot.cni, node) for node in group.nodes)
+    prefixes = all_use_prefixes(snapshot.cni, group.nodes)
     roomy = []
     for config, subnet in configs:
         free = free_space(subnet, prefixes=prefixes).addresses

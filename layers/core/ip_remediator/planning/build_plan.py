@@ -26,7 +26,7 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import model_subnet
 from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of, pod_nodes
-from ip_remediator.snapshot.node_room.limits import uses_prefixes
+from ip_remediator.snapshot.node_room.limits import all_use_prefixes
 
 
 def block_refusal(snapshot: Snapshot, needed: BlockRequirement, block: IPv4Network) -> str | None:
@@ -212,9 +212,7 @@ def _new_subnet(
 def _all_by_prefixes(snapshot: Snapshot, zone: str) -> bool:
     """Whether all nodes take prefixes. A reservation for prefixes gives no single addresses, and nodes on Xen take only
     single addresses, whatever the CNI is set to."""
-    return snapshot.cni.prefix_delegation and all(
-        uses_prefixes(snapshot.cni, node) for node in pod_nodes(snapshot, zone)
-    )
+    return snapshot.cni.prefix_delegation and all_use_prefixes(snapshot.cni, pod_nodes(snapshot, zone))
 
 
 def _present_subnet(snapshot: Snapshot, needed: BlockRequirement, zone: str, subnet: Subnet) -> PlannedSubnet:

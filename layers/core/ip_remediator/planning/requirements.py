@@ -71,7 +71,7 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, quota: str) -> Iterator[s
 
 @dataclass(frozen=True)
 class _Cheaper:
-    """What the rungs below space come to."""
+    """What the options that need no space come to."""
 
     left_behind: Leaks
     warm: WarmReclaim

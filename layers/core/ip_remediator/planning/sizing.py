@@ -10,7 +10,7 @@ from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Cni, Node
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes, zone_subnets
 from ip_remediator.snapshot.node_room.free_space import FreeSpace, free_space
-from ip_remediator.snapshot.node_room.limits import addresses_per_eni, eni_limit, uses_prefixes
+from ip_remediator.snapshot.node_room.limits import addresses_per_eni, all_use_prefixes, eni_limit
 from ip_remediator.snapshot.node_room.pools import addresses_of_new_eni, prefixes_of_new_eni
 
 # Room for the nodes to become this many times as many.
@@ -76,7 +76,7 @@ def _units_of_new_eni(snapshot: Snapshot, node: Node) -> int:
 def room_in(snapshot: Snapshot, subnet: Subnet) -> FreeSpace:
     """The free addresses of a subnet for the nodes of its zone, without those that reservations keep from them."""
     nodes = pod_nodes(snapshot, subnet.zone)
-    prefixes = bool(nodes) and all(uses_prefixes(snapshot.cni, node) for node in nodes)
+    prefixes = bool(nodes) and all_use_prefixes(snapshot.cni, nodes)
     return free_space(subnet, prefixes=prefixes)
 
 

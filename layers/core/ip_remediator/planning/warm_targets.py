@@ -24,11 +24,10 @@ from ip_remediator.planning.warm_reclaim import (
     keeps_no_spare,
     without_stuck_pods,
 )
+from ip_remediator.risks.migration import RECLAIM_WARM
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import MINIMUM_IP_TARGET, WARM_ENI_TARGET, WARM_IP_TARGET, Node
 from ip_remediator.snapshot.node_room.eni_subnets import next_eni_subnets, pod_nodes
-
-RECLAIM_WARM = "reclaim-warm"
 
 
 def option(snapshot: Snapshot, diagnosis: Diagnosis, warm: WarmReclaim) -> Option:

@@ -1,7 +1,7 @@
 """The option `existing-subnet`: an existing, unused subnet that is meant for pods.
 
-A subnet is meant for pods if an ENIConfig that no node selects names it, or if it has one of the tags
-`kubernetes.io/role/cni=1` and `eks-ip-remediator:pod-subnet=<cluster>` (or `=shared`).
+A subnet is meant for pods if an ENIConfig that no node selects names it, or if its tags say so
+(`snapshot.subnet_owner.is_meant_for_pods`).
 """
 
 from __future__ import annotations

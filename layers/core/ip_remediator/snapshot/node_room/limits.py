@@ -113,6 +113,11 @@ def uses_prefixes(cni: Cni, node: Node) -> bool:
     return cni.prefix_delegation and supports_prefixes(node) is not False
 
 
+def all_use_prefixes(cni: Cni, nodes: Iterable[Node]) -> bool:
+    """Whether each of the nodes takes prefixes, so that whole /28 blocks of a subnet count for them."""
+    return all(uses_prefixes(cni, node) for node in nodes)
+
+
 def supports_prefixes(node: Node) -> bool | None:
     """Whether the instance type can have prefixes, by EC2, else by the CNI's table; None: unknown."""
     if node.supports_prefixes is not None:
