@@ -114,7 +114,7 @@ def healed_and_rolled_back(studio: Studio) -> None:
         studio.reads("Add the CIDR to the VPC")
         studio.take("running")
         studio.reads("shop-prod: healed")
-        studio.browser.wait_for_text("settled, approved", within=REPLY)
+        studio.browser.wait_for_text("Settled, approved", within=REPLY)
         studio.take("healed")
         studio.take("reply-settled", REPLY)
         studio.press("Roll back…", "Check")

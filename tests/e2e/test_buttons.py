@@ -65,7 +65,8 @@ def test_given_a_question_when_somebody_presses_reject_then_nothing_is_changed(
     execution = asked(lab, sick, browser)
 
     browser.click(LEAVE, within=MESSAGE)
-    browser.wait_for_text(f"Nothing changes in {sick.name}: 2 pods go on waiting", within="#confirm")
+    browser.wait_for_text(f"{sick.name}: Leave it as it is?", within="#confirm")
+    browser.wait_for_text("Nothing changes: 2 pods go on waiting", within="#confirm")
     browser.click(LEAVE, within="#confirm")
 
     browser.wait_for_text("left as it is, nothing was changed", within=MESSAGE, timeout=within(CURE_SECONDS))
@@ -99,7 +100,8 @@ def test_given_a_question_when_somebody_approves_and_later_rolls_back_then_pods_
 
     add = add_block(lab, execution)
     browser.click(add, within=MESSAGE)
-    browser.wait_for_text(f"6 changes in {sick.name}", within="#confirm")
+    browser.wait_for_text(f"{sick.name}: {add}?", within="#confirm")
+    browser.wait_for_text("6 changes.", within="#confirm")
     browser.click(add, within="#confirm")
     browser.wait_for_text(f"{sick.name}: healed", within=MESSAGE, timeout=within(CURE_SECONDS))
 

@@ -46,7 +46,7 @@ def run(arguments: Namespace) -> int:
             evict=arguments.evict if question.of_rollback else None,
         )
     except ApprovalRefused as refusal:
-        raise CommandError(f"{incident.id}: {refusal}; see `ip-remediator status {incident.id}`") from refusal
+        raise CommandError(f"{refusal}; see `ip-remediator status {incident.id}`") from refusal
     print(note or f"{'approved' if arguments.approved else 'rejected'}; follow it: ip-remediator status {incident.id}")
     return OK
 

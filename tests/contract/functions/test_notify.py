@@ -215,7 +215,7 @@ def test_a_decision_that_is_wanted_is_heard_once_with_a_mention_and_settled_when
     deliver(image_of(table, opened))
     [answered] = replies(incidents, slack, opened)
     assert answered["ts"] == question["ts"]
-    assert "settled, approved by <@U0000ONCALL>" in answered["text"]
+    assert "prod: Add 100.64.0.0/22? Settled, approved by <@U0000ONCALL>" in answered["text"]
     assert "<!subteam" not in answered["text"], "nobody is called for what is settled"
 
 

@@ -237,7 +237,7 @@ def test_a_second_click_is_told_privately_and_changes_nothing(
 
     assert click(slack, ts, "reject") is None
 
-    assert "answered already" in reply_to(slack, ON_CALL, ts)
+    assert f"the question about {incident} was answered already" in reply_to(slack, ON_CALL, ts)
     recorded = Incidents(table, utc_now).get(incident).approval
     assert recorded is not None
     assert recorded.state == ApprovalState.APPROVED
@@ -329,6 +329,7 @@ def test_details_open_as_a_modal_for_whoever_sees_the_message(slack: Slack, plan
         "the details", lambda: [view for view in opened_modals(slack, VIEWER) if "Loading" not in str(view)]
     )
     assert all(change.description in str(view["blocks"]) for change in PLAN.changes)
+    assert view["blocks"][0]["text"]["text"].startswith("*prod: ")
     assert private_replies(slack, VIEWER, planned) == []
     close_modals(slack, VIEWER)
 
@@ -375,7 +376,7 @@ def test_an_execution_that_no_longer_waits_is_told_privately(
 
     assert click(slack, ts, "approve") is None
 
-    assert "no longer waits" in reply_to(slack, ON_CALL, ts)
+    assert f"The execution of {incident} no longer waits" in reply_to(slack, ON_CALL, ts)
 
 
 def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
@@ -393,7 +394,7 @@ def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
 
     assert click(slack, ts, "rollback") is None
     assert click(slack, ts, "rollback", PLATFORM_LEAD) is None
-    assert "asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
+    assert f"This rollback of {record.id} was asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
     assert len(executions()) == 1
     described = sfn.describe_execution(executionArn=first["executionArn"])
     assert json.loads(described["input"]) == {

@@ -112,6 +112,7 @@ def test_given_pods_and_an_eni_on_the_block_when_assessed_then_both_are_counted_
     rollback = world.incidents.get(world.log.incident).rollback
     assert rollback
     assert rollback.assessment
+    assert rollback.assessment.standing == tuple(sorted({change.kind for change in world.log.made()}))
     assert set(rollback.assessment.pod_names) == {f"{world.namespace}/web-{number}" for number in range(2)}
     assert not world.is_cordoned(world.node)
 

@@ -22,7 +22,8 @@ from ip_remediator.incidents.record import (
     StepState,
 )
 from ip_remediator.notifications.messages.links import Site
-from ip_remediator.notifications.messages.message import Message, details_view, digest, plain, render, subject
+from ip_remediator.notifications.messages.message import Message, details, details_view, digest, plain, render, subject
+from ip_remediator.notifications.messages.text import mrkdwn
 from tests.unit.support.records import (
     DIAGNOSIS,
     MADE,
@@ -295,11 +296,36 @@ def test_the_confirmations_of_a_question_say_the_numbers():
 
     approve = pressed["approve"]["confirm"]["text"]["text"]
     assert approve == (
-        "Expected: heals 2 of 2 pods now. 4 changes in prod. aws-node restarts on 2 nodes. No running pod moves or "
+        "Expected: heals 2 of 2 pods now. 4 changes. aws-node restarts on 2 nodes. No running pod moves or "
         "changes its address. 2 risks, the highest high."
     )
     reject = pressed["reject"]["confirm"]["text"]["text"]
-    assert reject == "Nothing changes in prod: 2 pods go on waiting, and 100.64.0.0/22 is released."
+    assert reject == "Nothing changes: 2 pods go on waiting, and 100.64.0.0/22 is released."
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        asked(),
+        healed(),
+        healed(outcome=Outcome.FAILED),
+        healed(outcome=Outcome.PARTLY, verification=VERIFICATION.model_copy(update={"nodes_to_replace": ("n1",)})),
+        undone(),
+        incident(mode=Mode.OBSERVE, diagnosis=DIAGNOSIS, plan=PLAN, outcome=Outcome.OBSERVED),
+    ],
+    ids=["asked", "healed", "failed", "partly", "undone", "observed"],
+)
+def test_given_several_clusters_in_a_channel_then_every_dialog_and_modal_names_its_own(record: Incident):
+    record = record.model_copy(update={"cluster": "shop_prod-2"})
+
+    dialogs = [button["confirm"] for button in every_button(record).values() if "confirm" in button]
+    assert dialogs
+    assert [dialog["title"]["text"].partition(": ")[0] for dialog in dialogs] == ["shop_prod-2"] * len(dialogs)
+    first = details_view(record)["blocks"][0]["text"]["text"]
+    assert first.startswith(f"*{mrkdwn('shop_prod-2')}: {len(PLAN.changes)} changes of plan ")
+    private = details(record)
+    assert private
+    assert private.blocks[0]["text"]["text"].splitlines()[0] == first.splitlines()[0]
 
 
 def test_the_confirmation_never_cuts_how_many_pods_are_helped():

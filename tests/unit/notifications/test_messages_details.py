@@ -102,7 +102,7 @@ def test_a_manifest_of_any_text_makes_a_modal_that_slack_accepts(foreign: str):
 
 
 def test_before_there_is_a_plan_the_modal_says_so():
-    assert read(details_view(incident())) == "There is no plan yet."
+    assert read(details_view(incident())) == "prod: there is no plan yet."
 
 
 def test_before_there_is_a_plan_there_are_no_details():

@@ -60,7 +60,7 @@ def test_nodes_to_replace_are_offered_with_the_numbers() -> None:
     assert list(shown) == ["replace", "rollback"]
     assert shown["replace"]["text"]["text"] == "Replace 2 nodes"
     confirmation = shown["replace"]["confirm"]["text"]["text"]
-    assert "2 nodes of prod will be drained, terminated and recreated by their node group or Karpenter" in confirmation
+    assert "2 nodes will be drained, terminated and recreated by their node group or Karpenter" in confirmation
     assert "1 pod" in confirmation
     assert "press Replace, or replace these nodes" in texts(render(record))
 

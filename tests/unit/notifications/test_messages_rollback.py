@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ip_remediator.common.enums import Outcome
+from ip_remediator.incidents.change_record import ChangeKind
 from ip_remediator.incidents.record import (
     ApprovalState,
     Failure,
@@ -103,6 +104,33 @@ def test_with_pods_in_the_block_people_choose_whether_they_are_evicted():
     assert "confirm" not in buttons(record)["rollback_cancel"]
 
 
+@pytest.mark.parametrize(
+    ("standing", "told"),
+    [
+        ((ChangeKind.VPC_CIDR,), "CIDR is deleted."),
+        ((ChangeKind.VPC_CIDR, ChangeKind.SUBNET), "subnets and CIDR are deleted."),
+        ((ChangeKind.CNI,), "CNI settings are restored."),
+        ((ChangeKind.CRD,), ""),
+        (None, "ENIConfigs and CNI settings are restored; then subnets and CIDR are deleted."),
+    ],
+)
+def test_given_a_failed_run_when_it_is_rolled_back_then_only_what_stands_is_named(
+    standing: tuple[ChangeKind, ...] | None, told: str
+):
+    record = question(pods=(), number=0, outcome=Outcome.FAILED, verification=None)
+    assert record.rollback
+    assert record.rollback.assessment
+    assessment = record.rollback.assessment.model_copy(update={"standing": standing})
+    rollback = record.rollback.model_copy(update={"assessment": assessment})
+
+    record = record.model_copy(update={"rollback": rollback})
+    assert confirmation(record, "rollback_confirm").partition("ENIs.")[2].strip() == told
+
+    done = rollback.model_copy(update={"state": RollbackState.DONE})
+    shown = texts(render(record.model_copy(update={"rollback": done, "outcome": Outcome.ROLLED_BACK})))
+    assert ("ENIConfigs and CNI settings restored" in shown) is (standing is None)
+
+
 def test_without_pods_in_the_block_there_is_nobody_to_evict():
     record = question(pods=(), number=0)
 
@@ -193,7 +221,7 @@ def test_a_rollback_that_is_done_says_what_is_as_before_and_shows_no_older_failu
     shown = texts(render(record))
 
     assert ":rewind: prod: rolled back" in shown
-    assert "*Removed*  CIDR `100.64.0.0/22`" in shown
+    assert "*Plan*  CIDR `100.64.0.0/22`" in shown
     assert "subnets and CIDR deleted; `100.64.0.0/22` is free again" in shown
     assert "StillInUse" not in shown
     assert "continues where it stopped" not in shown

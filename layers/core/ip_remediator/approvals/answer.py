@@ -38,7 +38,8 @@ def answer(
         try:
             sfn.send_task_success(taskToken=decision.task_token, output=json.dumps(output))
         except (exceptions.TaskTimedOut, exceptions.TaskDoesNotExist, exceptions.InvalidToken):
+            no_longer = f"The execution of {decision.incident_id} no longer waits for an answer"
             if decision.repeated:
-                return "Your earlier answer was taken. The execution no longer waits for one."
-            return "The execution no longer waits for an answer: it has one, or it ended."
+                return f"Your earlier answer was taken. {no_longer}."
+            return f"{no_longer}: it has one, or it ended."
     return None

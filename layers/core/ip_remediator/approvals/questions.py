@@ -97,9 +97,10 @@ class Approvals:
             # Not shown again: the record may have a newer question.
             if question["answer"] == answer:
                 return replace(decision, repeated=True)
-            raise ApprovalRefused("this question was answered already")
+            raise ApprovalRefused(f"the question about {incident} was answered already")
         if now >= asked.expires_at:
-            raise ApprovalRefused(f"this question expired at {asked.expires_at:%H:%M} UTC, which is a rejection")
+            expired = f"{asked.expires_at:%H:%M} UTC"
+            raise ApprovalRefused(f"the question about {incident} expired at {expired}, which is a rejection")
         decided = asked.model_copy(update={"state": state, "decided_at": now, "decided_by": by})
         claim = self._records.setting(
             _key(approval_id),

@@ -258,6 +258,9 @@ class RollbackAssessment(Document):
     pod_names: tuple[str, ...] = Field(default=(), description="the first of them, namespace/name")
     interfaces: int = Field(ge=0, description="ENIs in the incident's subnets")
     free_elsewhere: int | None = Field(default=None, ge=0, description="free addresses in the VPC's other subnets")
+    standing: tuple[ChangeKind, ...] | None = Field(
+        default=None, description="the kinds of changes that are still in place; None: not recorded"
+    )
     in_the_way: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 

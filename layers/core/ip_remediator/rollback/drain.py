@@ -195,6 +195,7 @@ class BlockDrainer:
             changed=tuple(self._pointed(change) for change in self.log.made(ChangeKind.ENICONFIG)),
             eni_configs=tuple(KubernetesReader(self.kube).eni_configs()),
             switched=bool(self.log.made(ChangeKind.CNI)),
+            standing=tuple(sorted({change.kind for change in self.log.outstanding()})),
             kept=tuple(subnet.id for subnet in plan.subnets if subnet.id),
             discoverable=self._opened_to_discovery(),
             for_nodes=plan.for_nodes,

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from ip_remediator.common.document import Document
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.incidents.record import RollbackAssessment
+from ip_remediator.incidents.record import ChangeKind, RollbackAssessment
 from ip_remediator.snapshot.model_cluster import (
     CLUSTER_DISCOVERY_TAG,
     DISCOVERY_TAG,
@@ -100,7 +100,8 @@ class BlockUse(Document):
     `recorded` are those that its change log knows, by zone (None: made, but its id was lost in a crash). `kept`: ids of
     subnets that were there before, and that stay with whatever uses them. `discoverable`: those of them that the
     incident opened to subnet discovery. `successors`: by ENIConfig, the later incident that found it
-    pointing at a subnet of this one. `switched`: this incident turned custom networking on. `for_nodes`, `for_cluster`:
+    pointing at a subnet of this one. `switched`: this incident turned custom networking on.
+    `standing`: the kinds of its changes that are still in place. `for_nodes`, `for_cluster`:
     the subnets were given to what launches nodes, or to the cluster: instances live there, or EKS has its ENIs there.
     """
 
@@ -118,6 +119,7 @@ class BlockUse(Document):
     discoverable: tuple[str, ...] = ()
     successors: dict[str, str] = Field(default_factory=dict)
     switched: bool = False
+    standing: tuple[ChangeKind, ...] = ()
     for_nodes: bool = False
     for_cluster: bool = False
 
@@ -147,6 +149,7 @@ def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
         pod_names=tuple(sorted(pod.path for pod in use.pods)[:SHOWN_PODS]),
         interfaces=len(use.interfaces),
         free_elsewhere=sum(subnet.free for subnet in use.others),
+        standing=use.standing,
         in_the_way=tuple(in_the_way(use)),
         notes=tuple(_notes(use)),
     )

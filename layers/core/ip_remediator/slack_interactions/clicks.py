@@ -108,7 +108,7 @@ class Clicks:
                     input=json.dumps(document),
                 )
             except self._sfn.exceptions.ExecutionAlreadyExists:
-                return f"This {started.name} was asked for already; the message shows how far it is."
+                return f"This {started.name} of {click.subject} was asked for already; its message shows how far it is."
         return None
 
     def _input(self, click: Click) -> dict[str, object]:

@@ -54,7 +54,7 @@ class Details:
         logger.warning("details told privately", extra={"incident": incident.id, "reason": reason})
         message = details(incident, self._site, before)
         if message is None:
-            return "There is no plan yet."
+            return f"{incident.id} has no plan yet."
         reply_privately(click, message.text, message.blocks)
         return None
 

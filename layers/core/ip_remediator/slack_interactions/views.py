@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
 # Slack waits 3 seconds for the answer to the click, a cold start included.
 _TIMEOUT_SECONDS = 1.2
-_LOADING = {
+_VIEW = {
     "type": "modal",
     "title": {"type": "plain_text", "text": "Details of the plan"},
     "close": {"type": "plain_text", "text": "Close"},
-    "blocks": [{"type": "section", "text": {"type": "plain_text", "text": "Loading…"}}],
 }
 
 
 def open_loading_view(api_url: str, bot_token: str, click: Click) -> None:
     """Opens the loading view. On failure it only logs: the code that fills the view notices and replies in a
     message."""
-    body = {"trigger_id": click.trigger, "view": {**_LOADING, "external_id": click.view}}
+    loading = {"type": "section", "text": {"type": "plain_text", "text": f"Loading {click.subject}…"}}
+    view = {**_VIEW, "blocks": [loading], "external_id": click.view}
+    body = {"trigger_id": click.trigger, "view": view}
     headers = {"Authorization": f"Bearer {bot_token}", "Content-Type": "application/json; charset=utf-8"}
     try:
         answer = urllib3.request(

@@ -67,10 +67,10 @@ def _question(incident: Incident, approval: Approval) -> kit.Block:
     does = action(plan) if plan else "Carry out the plan"
     destroys = plan is not None and bool(plan.leaked_interfaces)
     style: kit.Style = "danger" if destroys else "primary"
-    sure = kit.confirm(f"{does}?", _what_happens(incident, plan), cut(does, kit.MAX_CONFIRM_BUTTON), style=style)
+    sure = _dialog(incident, f"{does}?", _what_happens(incident, plan), cut(does, kit.MAX_CONFIRM_BUTTON), style=style)
     free = f", and {_block(plan)} is released" if plan and plan.block else ""
-    stays = f"Nothing changes in {_cluster(incident)}: {_still_waiting(incident)}{free}."
-    leave = kit.confirm("Leave it as it is?", stays, "Leave as it is", style="primary")
+    stays = f"Nothing changes: {_still_waiting(incident)}{free}."
+    leave = _dialog(incident, "Leave it as it is?", stays, "Leave as it is", style="primary")
     return kit.actions(
         _unique("approval", approval.id),
         kit.button(SlackAction.APPROVE, does, value, sure, style),
@@ -85,7 +85,7 @@ def _what_happens(incident: Incident, plan: Plan | None) -> str:
     nodes = sum(zone.nodes for zone in incident.diagnosis.zones) if incident.diagnosis else 0
     worst = highest(plan.risks)
     risk = f" {counted(len(plan.risks), 'risk')}, the highest {worst.name.lower()}." if worst else ""
-    made = f"{counted(len(plan.changes), 'change')} in {_cluster(incident)}."
+    made = f"{counted(len(plan.changes), 'change')}."
     return f"{_expected(plan)} {made} {touches(plan, nodes).replace('`', '')}.{risk}"
 
 
@@ -119,10 +119,10 @@ def _run(incident: Incident) -> kit.Block:
     """The button for a new run, which asks before it changes anything."""
     label = _run_label(incident)
     text = (
-        f"A new incident of {_cluster(incident)} is opened. The cluster is diagnosed again, and a new message asks for "
-        "your decision before anything changes."
+        "A new incident is opened. The cluster is diagnosed again, and a new message asks for your decision before "
+        "anything changes."
     )
-    sure = kit.confirm(f"{label}?", text, label, style="primary")
+    sure = _dialog(incident, f"{label}?", text, label, style="primary")
     return kit.button(SlackAction.RUN_AGAIN, label, {"incident": incident.id}, sure, "primary")
 
 
@@ -142,7 +142,8 @@ def _rollback(incident: Incident) -> kit.Block:
     """Neutral, because the click only checks; the question that follows has the red button."""
     healed = len(incident.verification.healed) if incident.verification else 0
     used = f"{counted(healed, 'pod')} got {'an address' if healed == 1 else 'addresses'} of it. " if healed else ""
-    sure = kit.confirm(
+    sure = _dialog(
+        incident,
         "Roll back?",
         f"We first check what is using {_block(incident.plan)}. {used}"
         "Nothing changes until you have seen the result and confirmed.",
@@ -158,19 +159,19 @@ def _replace(incident: Incident) -> kit.Block:
     pods = len(verification.still_stuck) if verification else 0
     nodes, waits = counted(number, "node"), "still waits" if pods == 1 else "still wait"
     text = (
-        f"{nodes} of {_cluster(incident)} will be drained, terminated and recreated by their node group or Karpenter, "
-        f"for {counted(pods, 'pod')} that {waits}: one at a time per zone, as disruption budgets allow. "
+        f"{nodes} will be drained, terminated and recreated by their node group or Karpenter, for "
+        f"{counted(pods, 'pod')} that {waits}: one at a time per zone, as disruption budgets allow. "
         "This can't be undone."
     )
-    sure = kit.confirm(f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
+    sure = _dialog(incident, f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
     return kit.button(SlackAction.REPLACE, f"Replace {nodes}", {"incident": incident.id}, sure, "danger")
 
 
 def _replacement_question(incident: Incident, approval: Approval) -> kit.Block:
     value = {"approval": approval.id}
     nodes = counted(sum(len(zone.nodes) for zone in incident.replacements.values()), "node")
-    text = f"{_cluster(incident)}: {numbers(incident)}. One at a time per zone, as disruption budgets allow."
-    sure = kit.confirm(f"Replace {nodes}?", f"{text} This can't be undone.", f"Replace {nodes}", style="danger")
+    text = f"{numbers(incident)}. One at a time per zone, as disruption budgets allow. This can't be undone."
+    sure = _dialog(incident, f"Replace {nodes}?", text, f"Replace {nodes}", style="danger")
     return kit.actions(
         _unique("replacement-question", approval.id),
         kit.button(SlackAction.REPLACE_CANCEL, "Keep the nodes", value),
@@ -182,10 +183,10 @@ def _rollback_question(incident: Incident, approval: Approval, assessment: Rollb
     """The choice that keeps everything comes first; red is what moves pods or deletes at once."""
     value = {"approval": approval.id}
     numbers_found = f"{_block(incident.plan)}: {describe_usage(assessment)}."
-    restored = undoing(incident.plan)
+    restored = undoing(incident.plan, assessment.standing)
     choices = [kit.button(SlackAction.ROLLBACK_CANCEL, "Keep it", value)]
     if not assessment.pods:
-        now = kit.confirm("Roll back?", f"{numbers_found} {restored}", "Roll back", style="danger")
+        now = _dialog(incident, "Roll back?", f"{numbers_found} {restored}".strip(), "Roll back", style="danger")
         choices.append(kit.button(SlackAction.ROLLBACK_CONFIRM, "Roll back", value, now, "danger"))
         return kit.actions(_unique("rollback-question", approval.id), *choices)
     pods = counted(assessment.pods, "pod")
@@ -193,9 +194,9 @@ def _rollback_question(incident: Incident, approval: Approval, assessment: Rollb
         f"{numbers_found} {restored} No pod is moved, so it pauses at once: the subnets stay until their pods are gone "
         "and you roll back again."
     )
-    wait = kit.confirm("Roll back without moving pods?", stay, "Roll back", style="danger")
+    wait = _dialog(incident, "Roll back without moving pods?", stay, "Roll back", style="danger")
     text = f"{_hang(assessment)} {pods} will be evicted, as disruption budgets allow. {numbers_found} {restored}"
-    evict = kit.confirm(f"Roll back and evict {pods}?", text.strip(), f"Evict {pods}", style="danger")
+    evict = _dialog(incident, f"Roll back and evict {pods}?", text.strip(), f"Evict {pods}", style="danger")
     choices.append(kit.button(SlackAction.ROLLBACK_CONFIRM, "Roll back, move no pod", value, wait))
     choices.append(kit.button(SlackAction.ROLLBACK_EVICT, f"Roll back, evict {pods}", value, evict, "danger"))
     return kit.actions(_unique("rollback-question", approval.id), *choices)
@@ -210,8 +211,9 @@ def _hang(assessment: RollbackAssessment) -> str:
     return f"{hang} will have no address again ({counted(free, 'free address', 'free addresses')} elsewhere)."
 
 
-def _cluster(incident: Incident) -> str:
-    return cut(words(incident.cluster), 40)
+def _dialog(incident: Incident, title: str, text: str, yes: str, *, style: kit.Style) -> kit.Block:
+    """The confirmation of a button. It covers the message on a phone, so it names the cluster itself."""
+    return kit.confirm(f"{cut(words(incident.cluster), 40)}: {title}", text, yes, style=style)
 
 
 def _block(plan: Plan | None) -> str:

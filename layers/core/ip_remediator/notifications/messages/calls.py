@@ -69,8 +69,8 @@ def calls(incident: Incident, whom: str) -> list[Call]:
 def settled(incident: Incident, about: str) -> Call:
     """The edited reply about something that people are no longer called for."""
     kind, _, id_ = about.partition(" ")
-    became = _answer(incident, id_) if kind == _QUESTION else f"now: {headline(incident).words}"
-    return Call(about, ":heavy_check_mark:", f"{_cluster(incident)}: settled, {became}")
+    became = _answer(incident, id_) if kind == _QUESTION else f"settled, now: {headline(incident).words}"
+    return Call(about, ":heavy_check_mark:", f"{_cluster(incident)}: {became}")
 
 
 def _questions(incident: Incident, whom: str) -> Iterator[Call]:
@@ -147,11 +147,21 @@ def _standing(incident: Incident) -> str:
 
 
 def _answer(incident: Incident, id_: str) -> str:
-    """What became of the question; `id_` may have a word behind it that says which reply about it is meant."""
-    questions = (incident.approval, incident.rollback_approval, incident.replacement_approval)
-    answer = next((question for question in questions if question and question.id == id_.partition(" ")[0]), None)
-    if answer is None:
-        return "a newer question replaced it"
+    """Which question it was, and what became of it: in one channel there may be several, of several clusters. `id_`
+    may have a word behind it that says which reply about it is meant."""
+    does = f"{action(incident.plan)}?" if incident.plan else "The plan?"
+    questions = (
+        (does, incident.approval),
+        ("Roll back?", incident.rollback_approval),
+        ("Replace nodes?", incident.replacement_approval),
+    )
+    for text, question in questions:
+        if question and question.id == id_.partition(" ")[0]:
+            return f"{text} Settled, {_became(incident, question)}"
+    return "settled, a newer question replaced it"
+
+
+def _became(incident: Incident, answer: Approval) -> str:
     if answer.state is ApprovalState.EXPIRED:
         return f"nobody answered until {moment(answer.expires_at)}"
     if answer.state is ApprovalState.PENDING:

@@ -16,7 +16,7 @@ from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import evidence
 from ip_remediator.notifications.messages.links import Site
-from ip_remediator.notifications.messages.text import Line, Part, code, cut, escape, items, slack_part, words
+from ip_remediator.notifications.messages.text import Line, Part, code, cut, escape, items, mrkdwn, slack_part, words
 from ip_remediator.notifications.messages.yaml_text import as_yaml
 from ip_remediator.planning.model import Change, Plan, handover_of
 
@@ -39,9 +39,11 @@ _MANIFESTS = {
 }
 
 
-def details_text(plan: Plan) -> str:
-    """For notifications and for clients without Block Kit."""
-    return f"Details of plan {escape(words(plan.hash[:12]))}: {counted(len(plan.changes), 'change')}"
+def details_text(incident: Incident, plan: Plan) -> str:
+    """For notifications and for clients without Block Kit; and the first line of the modal, which has no other place
+    for the cluster's name: its title takes 24 characters."""
+    number = counted(len(plan.changes), "change")
+    return mrkdwn(f"{cut(words(incident.cluster), 60)}: {number} of plan {words(plan.hash[:12])}")
 
 
 def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[kit.Block]:
@@ -63,7 +65,7 @@ def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings 
 def details_groups(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[list[str]]:
     """Every change first, then what speaks for and against the plan, what people run, and every manifest in full:
     paragraphs in groups, between which the modal draws a line. `before`: see `_settings`."""
-    changes = Part(details_text(plan), [Line(change, "none") for change in _changes(plan)])
+    changes = Part(details_text(incident, plan), [Line(change, "none") for change in _changes(plan)])
     parts = [changes, _settings(plan, before), *_reasons(incident, plan, site, shown=_SHOWN_IN_VIEW)]
     groups = [list(_filled(_unabridged(part))) for part in parts if part.lines]
     manifests = (text for change in plan.changes if change.manifest for text in _whole_manifest(change))
@@ -127,7 +129,7 @@ def _filled(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _parts(incident: Incident, plan: Plan, site: Site, before: Settings) -> Iterator[Part]:
-    yield Part("Changes", items(_changes(plan), shown=15, mark="none"), limit=_PART_LIMIT)
+    yield Part(details_text(incident, plan), items(_changes(plan), shown=15, mark="none"), limit=_PART_LIMIT)
     yield _settings(plan, before)
     yield from _reasons(incident, plan, site)
 

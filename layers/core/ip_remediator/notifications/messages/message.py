@@ -79,13 +79,15 @@ def details(incident: Incident, site: Site = NO_SITE, before: Settings = None) -
     aws-node's variables as they were read, None where they were not."""
     if incident.plan is None:
         return None
-    return Message(text=details_text(incident.plan), blocks=details_blocks(incident, incident.plan, site, before))
+    return Message(
+        text=details_text(incident, incident.plan), blocks=details_blocks(incident, incident.plan, site, before)
+    )
 
 
 def details_view(incident: Incident, site: Site = NO_SITE, before: Settings = None) -> dict[str, Any]:
     """Everything about the plan, with every change and manifest, as a modal view."""
     if incident.plan is None:
-        return modal([["There is no plan yet."]])
+        return modal([[mrkdwn(f"{_cluster(incident)}: there is no plan yet.")]])
     return modal(details_groups(incident, incident.plan, site, before))
 
 
@@ -115,7 +117,11 @@ def digest(message: Message) -> str:
 
 
 def _title(incident: Incident) -> str:
-    return f"{cut(words(incident.cluster), 60)}: {headline(incident).words}"
+    return f"{_cluster(incident)}: {headline(incident).words}"
+
+
+def _cluster(incident: Incident) -> str:
+    return cut(words(incident.cluster), 60)
 
 
 def _setting(incident: Incident) -> str:

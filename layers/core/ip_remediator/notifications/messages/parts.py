@@ -154,9 +154,7 @@ def _risks_taken(incident: Incident) -> str:
 
 
 def _plan_label(outcome: Outcome | None) -> str:
-    if outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.PREPARED):
-        return "Made"
-    return "Removed" if outcome == Outcome.ROLLED_BACK else "Plan"
+    return "Made" if outcome in (Outcome.HEALED, Outcome.PARTLY, Outcome.PREPARED) else "Plan"
 
 
 def _decision(approval: Approval) -> Line:

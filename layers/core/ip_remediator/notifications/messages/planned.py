@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Network
 
 from ip_remediator.common.cidr import usable_addresses
 from ip_remediator.common.text import counted
+from ip_remediator.incidents.change_record import ChangeKind
 from ip_remediator.notifications.messages.links import Site
-from ip_remediator.notifications.messages.text import Line, Part, code, items, names, prose, words
+from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, names, prose, words
 from ip_remediator.planning.model import Change, Plan, PlannedSubnet, handover_of
 from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
 
@@ -179,30 +181,55 @@ def _by_us(plan: Plan, action: str) -> list[Change]:
     return [change for change in plan.changes if change.action == action and not change.by_hand]
 
 
-def taken_back(plan: Plan | None) -> tuple[str, str]:
-    """What a rollback restores and what it deletes, each perhaps nothing: only what this plan changed or made."""
-    if plan is None:
-        return "ENIConfigs and CNI settings", "subnets and CIDR"
-    restored = ["ENIConfigs"] if _eni_configs(plan) else []
-    restored += ["CNI settings"] if _by_us(plan, "configure_cni") else []
-    restored += ["tags of your subnets"] if _by_us(plan, "tag_subnet") else []
-    restored += ["Auto Scaling groups"] if _by_us(plan, "extend_auto_scaling_group") else []
-    restored += ["the cluster's subnets"] if _by_us(plan, "update_cluster_subnets") else []
-    deleted = ["subnets"] if any(subnet.id is None for subnet in plan.subnets) else []
-    deleted += ["CIDR"] if plan.source in _NEW_CIDR else []
-    return " and ".join(restored), " and ".join(deleted)
+_RESTORED = {
+    ChangeKind.ENICONFIG: "ENIConfigs",
+    ChangeKind.CNI: "CNI settings",
+    ChangeKind.RECLAIMED_WARM: "warm targets",
+    ChangeKind.SUBNET_TAGS: "tags of your subnets",
+    ChangeKind.AUTO_SCALING_GROUP: "Auto Scaling groups",
+    ChangeKind.CLUSTER_SUBNETS: "the cluster's subnets",
+}
+# What custom networking changes.
+_USUAL = (ChangeKind.ENICONFIG, ChangeKind.CNI, ChangeKind.SUBNET, ChangeKind.VPC_CIDR)
+_DELETED = {ChangeKind.SUBNET: "subnets", ChangeKind.VPC_CIDR: "CIDR"}
 
 
-def undoing(plan: Plan | None) -> str:
-    """What a rollback will do, as sentences."""
-    restored, deleted = taken_back(plan)
+def taken_back(plan: Plan | None, standing: Collection[ChangeKind] | None = None) -> tuple[str, str]:
+    """What a rollback restores and what it deletes, each perhaps nothing. `standing`: the changes that are in place,
+    which may be fewer than the plan's; None: not recorded."""
+    kinds = standing if standing is not None else _kinds_of(plan) if plan else _USUAL
+    return (
+        listed([text for kind, text in _RESTORED.items() if kind in kinds]),
+        listed([text for kind, text in _DELETED.items() if kind in kinds]),
+    )
+
+
+def _kinds_of(plan: Plan) -> set[ChangeKind]:
+    """The kinds of changes that we make when the plan is carried out to its end."""
+    settings = ChangeKind.RECLAIMED_WARM if plan.frees else ChangeKind.CNI
+    made = {
+        ChangeKind.ENICONFIG: bool(_eni_configs(plan)),
+        settings: bool(_by_us(plan, "configure_cni")),
+        ChangeKind.SUBNET_TAGS: bool(_by_us(plan, "tag_subnet")),
+        ChangeKind.AUTO_SCALING_GROUP: bool(_by_us(plan, "extend_auto_scaling_group")),
+        ChangeKind.CLUSTER_SUBNETS: bool(_by_us(plan, "update_cluster_subnets")),
+        ChangeKind.SUBNET: any(subnet.id is None for subnet in plan.subnets),
+        ChangeKind.VPC_CIDR: plan.source in _NEW_CIDR,
+    }
+    return {kind for kind, is_made in made.items() if is_made}
+
+
+def undoing(plan: Plan | None, standing: Collection[ChangeKind] | None) -> str:
+    """What a rollback will do, as sentences; "" if there is nothing to take back. `standing`: as for `taken_back`."""
+    restored, deleted = taken_back(plan, standing)
     sentences = [f"{restored} are restored"] if restored else []
-    return "; then ".join(sentences + ([f"{deleted} are deleted"] if deleted else [])) + "."
+    sentences += [f"{deleted} {'is' if deleted == _DELETED[ChangeKind.VPC_CIDR] else 'are'} deleted"] if deleted else []
+    return f"{'; then '.join(sentences)}." if sentences else ""
 
 
-def undone(plan: Plan | None) -> str:
-    """What a rollback did."""
-    restored, deleted = taken_back(plan)
+def undone(plan: Plan | None, standing: Collection[ChangeKind] | None) -> str:
+    """What a rollback did. `standing`: as for `taken_back`, before it."""
+    restored, deleted = taken_back(plan, standing)
     sentences = [f"{restored} restored"] if restored else []
     sentences += [f"{deleted} deleted"] if deleted else []
     free = plan is None or plan.block is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted
+from ip_remediator.incidents.change_record import ChangeKind
 from ip_remediator.incidents.record import Incident, Rollback, RollbackAssessment, RollbackState, Step
 from ip_remediator.notifications.messages.planned import undone
 from ip_remediator.notifications.messages.state import rollback_asked
@@ -37,6 +38,11 @@ def rollback(incident: Incident) -> Part:
     return Part(_TITLES[latest.state], list(_lines(incident, latest)), limit=1500)
 
 
+def standing_before(latest: Rollback | None) -> tuple[ChangeKind, ...] | None:
+    """The kinds of changes that were in place when the rollback was assessed; None: not recorded."""
+    return latest.assessment.standing if latest and latest.assessment else None
+
+
 def describe_usage(assessment: RollbackAssessment) -> str:
     """3 pods have addresses of it, on 2 ENIs."""
     pods = "no pod has an address" if not assessment.pods else counted(assessment.pods, "pod")
@@ -53,7 +59,7 @@ def _lines(incident: Incident, latest: Rollback) -> Iterator[Line]:
             kept = f"its subnets deleted; incident {code(latest.successor)} keeps what it needs"
             yield Line(kept, "done")
         else:
-            yield Line(undone(incident.plan), "done")
+            yield Line(undone(incident.plan, standing_before(latest)), "done")
         yield from _left_alone(latest)
         return
     yield from _assessed(latest, block)
