@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _prepare_streams()
     # A start makes many objects that stay: to look for garbage among them every 700 takes a tenth of its time.
     gc.set_threshold(100_000)
-    arguments = _parsed(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
     try:
+        arguments = _parsed(words)
         run: Callable[[Namespace], int] = importlib.import_module(arguments.module).run
         status = run(arguments)
         sys.stdout.flush()
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
-        if arguments.debug:
+        if "--debug" in words:
             raise
         return _report(error)
     return status

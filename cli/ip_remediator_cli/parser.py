@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,6 +36,14 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the command with exit status 2 and one line on standard error, without the usage."""
         self.exit(BAD_INPUT, f"error: {message} (see `{self.prog} --help`)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse ignores it when help could not be written: a full disk would look like success."""
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+            return
+        file.write(message)
+        file.flush()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """A command refuses what it does not know itself: it knows best what may have been meant."""
@@ -92,7 +101,7 @@ class _Version(argparse.Action):
         super().__init__(nargs=0, **settings)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        print(f"ip-remediator {installed_version()}")
+        print(f"ip-remediator {installed_version()}", flush=True)
         parser.exit()
 
 
@@ -245,7 +254,9 @@ def _add_looking(commands: Commands[OneLineParser]) -> None:
         "incidents --cluster shop --since 7d --output yaml",
     )
     incidents.add_argument("--cluster", help="only those of this cluster")
-    incidents.add_argument("--open", action="store_true", help="only those that are not closed")
+    incidents.add_argument(
+        "--open", action="store_true", help="only those that are open, ask something, or are being changed"
+    )
     incidents.add_argument("--since", type=ago, metavar="TIME", help="only those opened since then: 30m, 12h, 7d")
     incidents.add_argument("--watch", action="store_true", help="print the list again every five seconds")
     _add_output(incidents)

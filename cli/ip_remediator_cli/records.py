@@ -15,6 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.errors import BadInput
+from ip_remediator_cli.open_questions import only_one_that_asks
 
 # The item that names a cluster's open or last incident, see `incidents.repository`.
 _MARKER = "OPEN"
@@ -65,6 +66,17 @@ class IncidentRecords:
             raise BadInput("INCIDENT: there is no incident so far")
         return incidents[0]
 
+    def asking(self, arguments: Namespace) -> Incident:
+        """As `chosen`, but "latest" and `--cluster` mean the one that waits for an answer: the newest incident may be
+        another cluster's, or wait for nothing.
+
+        Raises:
+            BadInput: more than one waits.
+        """
+        searched = arguments.cluster or LATEST in (arguments.id, arguments.incident)
+        asking = only_one_that_asks(self.all(arguments.cluster)) if searched else None
+        return asking or self.chosen(arguments)
+
     def all(self, cluster: str | None = None) -> list[Incident]:
         """Every incident, of one cluster or of all, the newest first. Scans the table."""
         records = Attr("sk").eq(_RECORD)
@@ -98,9 +110,10 @@ class ChosenIncident(NamedTuple):
     incident: Incident
 
 
-def choose_incident(arguments: Namespace) -> ChosenIncident:
-    """The incident that the command names, in the stack that it names. Raises BadInput as `IncidentRecords.chosen`."""
+def choose_incident(arguments: Namespace, *, asking: bool = False) -> ChosenIncident:
+    """The incident that the command names, in the stack that it names. `asking`: for a command that answers a question.
+    Raises BadInput as `IncidentRecords.chosen` and `asking`."""
     aws = Aws(arguments)
     deployment = find_deployment(aws, arguments.stack)
     records = IncidentRecords(aws, deployment)
-    return ChosenIncident(aws, deployment, records, records.chosen(arguments))
+    return ChosenIncident(aws, deployment, records, records.asking(arguments) if asking else records.chosen(arguments))

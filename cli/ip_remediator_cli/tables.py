@@ -18,7 +18,19 @@ _LABEL = 10
 _GAP = 2
 _STYLES = {
     "green": ("healed", "done", "prepared", "approved", "ok"),
-    "yellow": ("partly", "pending", "running", "(open)", "warning", "medium", "expired", "unknown"),
+    "yellow": (
+        "partly",
+        "pending",
+        "running",
+        "(open)",
+        "asks: plan",
+        "asks: rollback",
+        "asks: nodes",
+        "warning",
+        "medium",
+        "expired",
+        "unknown",
+    ),
     "red": ("failed", "high", "broken", "still waits"),
 }
 _STYLE_OF = {word: style for style, words in _STYLES.items() for word in words}
@@ -62,9 +74,13 @@ def printable(line: str) -> str:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns under headers in capitals. The first one is broken last: it is there to be copied."""
+    """Columns under headers in capitals; on a terminal where their words do not fit, a paragraph for each row: ids and
+    CIDRs are there to be copied, so no word is broken."""
     lines = [[header.upper() for header in headers], *([cell(value) for value in row] for row in rows)]
-    return _rich_table(lines) if on_terminal() else _plain_table(lines)
+    if not on_terminal():
+        return _plain_table(lines)
+    widths = _widths(lines)
+    return _rich_table(lines, widths) if widths else _paragraphs(headers, lines[1:])
 
 
 def _plain_table(lines: Sequence[Sequence[str]]) -> str:
@@ -74,26 +90,39 @@ def _plain_table(lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _rich_table(lines: Sequence[Sequence[str]]) -> str:
+def _paragraphs(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first cell of each row, and below it the others behind their headers."""
+    label = max(map(len, headers)) + _GAP
+    paragraphs = []
+    for first, *others in rows:
+        cells = [
+            wrapped(text, f"  {header:<{label}}", " " * (label + _GAP))
+            for header, text in zip(headers[1:], others, strict=True)
+            if text != ABSENT
+        ]
+        paragraphs.append("\n".join([first, *cells]))
+    return "\n".join(paragraphs)
+
+
+def _rich_table(lines: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
     from rich.table import Table  # noqa: PLC0415 - pipes do without
     from rich.text import Text  # noqa: PLC0415
 
     grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_edge=False)
-    for column, (header, fixed) in enumerate(zip(lines[0], _widths(lines), strict=True)):
+    for column, (header, fixed) in enumerate(zip(lines[0], widths, strict=True)):
         grid.add_column(header, overflow="fold", no_wrap=column == 0, width=fixed)
     for line in lines[1:]:
         grid.add_row(*(Text(text, style=_STYLE_OF.get(text, "")) for text in line))
     return _drawn(grid)
 
 
-def _widths(lines: Sequence[Sequence[str]]) -> list[int] | list[None]:
-    """The width of each column with which no word is broken: ids and CIDRs are there to be copied. Where the words do
-    not fit, rich shares the terminal out."""
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    """The width of each column with which no word is broken; empty where the words do not fit."""
     columns = list(zip(*lines, strict=True))
     widths = [max((len(word) for text in column for word in text.split()), default=0) for column in columns]
-    room = width() - sum(widths) - _GAP * len(columns)
+    room = width() - sum(widths) - _GAP * (len(columns) - 1)
     if room < 0:
-        return [None] * len(columns)
+        return []
     for number, column in enumerate(columns):
         more = min(room, max(map(len, column)) - widths[number])
         widths[number] += more

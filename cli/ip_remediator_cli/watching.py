@@ -25,7 +25,9 @@ def _in_place(shown: Callable[[], str | None], seconds: float) -> None:
     from rich.live import Live  # noqa: PLC0415 - pipes do without
     from rich.text import Text  # noqa: PLC0415
 
-    with Live(auto_refresh=False, vertical_overflow="visible") as live:
+    # What is higher than the terminal is cut while it is watched, and whole at the end: drawn whole each time, it would
+    # scroll away what stood above.
+    with Live(auto_refresh=False, vertical_overflow="ellipsis") as live:
         while (text := shown()) is not None:
             live.update(Text.from_ansi(text), refresh=True)
             time.sleep(seconds)

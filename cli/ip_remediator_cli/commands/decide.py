@@ -10,9 +10,11 @@ from ip_remediator.approvals.answer import answer
 from ip_remediator.approvals.questions import ApprovalRefused, Approvals
 from ip_remediator.common.actor import SOMEBODY, Actor
 from ip_remediator.common.clock import utc_now
-from ip_remediator.incidents.record import Approval, ApprovalState, Incident
-from ip_remediator_cli.commands.status import describe_rollback
+from ip_remediator.incidents.record import Approval, Incident
+from ip_remediator.notifications.messages.planned import action
+from ip_remediator_cli.commands.status import describe_replacement, describe_rollback
 from ip_remediator_cli.errors import OK, BadInput, CommandError
+from ip_remediator_cli.open_questions import NODES, PLAN, ROLLBACK, open_question
 from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import choose_incident
 from ip_remediator_cli.tables import page
@@ -30,11 +32,11 @@ class OpenQuestion:
 
 def run(arguments: Namespace) -> int:
     """Runs `approve` or `reject`: shows the open question, asks, and answers it; returns the exit status."""
-    aws, deployment, _, incident = choose_incident(arguments)
-    question = open_question(incident)
+    aws, deployment, _, incident = choose_incident(arguments, asking=True)
+    question = question_of(incident)
     _check(arguments, question)
     print(f"{question.shown}\n\n{question.text} (open until {question.approval.expires_at:%Y-%m-%d %H:%M} UTC)")
-    if not (arguments.yes or confirmed("approve?" if arguments.approved else "reject?")):
+    if not (arguments.yes or confirmed(f"{incident.cluster}: {'approve' if arguments.approved else 'reject'}?")):
         raise CommandError("nothing was answered, because nobody said yes: the question stays open")
     try:
         note = answer(
@@ -51,26 +53,32 @@ def run(arguments: Namespace) -> int:
     return OK
 
 
-def open_question(incident: Incident) -> OpenQuestion:
+def question_of(incident: Incident) -> OpenQuestion:
     """What the incident waits for people to decide.
 
     Raises:
         BadInput: it waits for nothing.
     """
-    candidates = (
-        (incident.approval, "approve this plan?", describe_plan(incident.cluster, incident.plan)),
-        (incident.rollback_approval, f"roll back {incident.id}?", describe_rollback(incident)),
-        (incident.replacement_approval, f"replace nodes of {incident.cluster}?", ""),
-    )
-    for approval, text, shown in candidates:
-        if approval and approval.state is ApprovalState.PENDING and utc_now() < approval.expires_at:
-            of_rollback = approval is incident.rollback_approval
-            return OpenQuestion(text, approval, page(f"incident {incident.id}", shown), of_rollback)
+    question = open_question(incident)
+    if question:
+        about, approval = question
+        texts = {
+            PLAN: (_action(incident), describe_plan(incident.cluster, incident.plan)),
+            ROLLBACK: ("Roll back", describe_rollback(incident)),
+            NODES: ("Replace nodes", describe_replacement(incident)),
+        }
+        text, shown = texts[about]
+        head = f"incident {incident.id}"
+        return OpenQuestion(f"{incident.cluster}: {text}?", approval, page(head, shown), about == ROLLBACK)
     again = "" if incident.open else f", or ask again with `ip-remediator start --cluster {incident.cluster}`"
     raise BadInput(
         f"INCIDENT: {incident.id} waits for no answer{_answered(incident)}; "
         f"see `ip-remediator status {incident.id}`{again}"
     )
+
+
+def _action(incident: Incident) -> str:
+    return action(incident.plan) if incident.plan else "Carry out the plan"
 
 
 def _answered(incident: Incident) -> str:

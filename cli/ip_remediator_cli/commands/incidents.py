@@ -10,6 +10,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
+from ip_remediator_cli.open_questions import state_of, under_way
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import in_words, table
 from ip_remediator_cli.watching import watch
@@ -33,7 +34,7 @@ def _wanted(arguments: Namespace, records: IncidentRecords) -> list[Incident]:
     return [
         incident
         for incident in records.all(arguments.cluster)
-        if (incident.open or not arguments.open) and (earliest is None or incident.opened_at >= earliest)
+        if (under_way(incident) or not arguments.open) and (earliest is None or incident.opened_at >= earliest)
     ]
 
 
@@ -44,12 +45,12 @@ def listed(output: str, incidents: Sequence[Incident]) -> str:
     if not incidents:
         return "no incident"
     return table(
-        ["incident", "opened (UTC)", "outcome", "verdict", "plan"],
+        ["incident", "opened (UTC)", "state", "verdict", "plan"],
         (
             [
                 incident.id,
                 f"{incident.opened_at:%m-%d %H:%M}",
-                in_words(incident.outcome or "(open)"),
+                in_words(state_of(incident)),
                 in_words(incident.diagnosis.verdict) if incident.diagnosis else None,
                 incident.plan.space if incident.plan else None,
             ]

@@ -9,18 +9,22 @@ from datetime import datetime
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.incidents.record import Failure, Incident
+from ip_remediator.incidents.replacement_record import summary
+from ip_remediator.notifications.messages.planned import undoing
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
 from ip_remediator_cli.aws import Aws, find_deployment
 from ip_remediator_cli.commands.incidents import listed
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
+from ip_remediator_cli.open_questions import NODES, PLAN, ROLLBACK, open_question
 from ip_remediator_cli.plan_text import describe_plan
 from ip_remediator_cli.records import IncidentRecords
 from ip_remediator_cli.tables import bullets, commands, in_words, labelled, page, table, who
 from ip_remediator_cli.watching import watch
 
 _WATCH_SECONDS = 2.0
+_QUESTIONS = {PLAN: "carry out the plan?", ROLLBACK: "roll back?", NODES: "replace nodes?"}
 
 
 def run(arguments: Namespace) -> int:
@@ -88,7 +92,20 @@ def describe_rollback(incident: Incident) -> str:
         f"as of {_time(use_of_block.at)}",
         bullets("Pods", use_of_block.pod_names),
         bullets("Notes", use_of_block.notes),
+        undoing(incident.plan, use_of_block.standing),
     )
+
+
+def describe_replacement(incident: Incident) -> str:
+    """What people should know before they confirm the replacement of nodes that was asked for."""
+    notes = incident.replacement.notes if incident.replacement else ()
+    nodes = [
+        f"{node.name} ({zone}): {counted(node.pods, 'pod')} to be moved"
+        for zone, progress in sorted(incident.replacements.items())
+        for node in progress.nodes
+    ]
+    pace = "One at a time in each zone, as disruption budgets allow. This can't be undone."
+    return page(summary(incident.replacements), bullets("Nodes", nodes), bullets("Notes", notes), pace)
 
 
 def _facts(incident: Incident) -> str:
@@ -103,6 +120,7 @@ def _facts(incident: Incident) -> str:
         if incident.plan
         else "",
         "approval": _approval(incident),
+        "asks": _asks(incident),
         "outcome": f"{incident.outcome} at {_time(incident.closed_at)}" if incident.outcome else "(open)",
         "rollback": _rollback(incident),
         "failure": _failure(incident.failure) if incident.failure else "",
@@ -125,8 +143,17 @@ def _approval(incident: Incident) -> str:
     asked = incident.approval
     if asked is None:
         return ""
-    by = f" by {asked.decided_by}" if asked.decided_by else f", open until {_time(asked.expires_at)}"
-    return f"{asked.state}{by}"
+    return f"{asked.state}{f' by {asked.decided_by}' if asked.decided_by else ''}"
+
+
+def _asks(incident: Incident) -> str:
+    """What waits for an answer, until when, and how to give it."""
+    question = open_question(incident)
+    if question is None:
+        return ""
+    about, approval = question
+    answer = f"ip-remediator approve {incident.id}, or reject"
+    return f"{_QUESTIONS[about]} open until {_time(approval.expires_at)}; answer: {answer}"
 
 
 def _rollback(incident: Incident) -> str:

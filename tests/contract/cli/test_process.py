@@ -62,6 +62,11 @@ def test_given_help_then_nothing_is_imported_that_only_commands_need() -> None:
         ("plan --snapshot FILE >&-", 0, ""),
         ("plan --snapshot FILE >&- 2>&-", 0, ""),
         ("plan --snapshot FILE --output json >/dev/full", 1, "No space left on device: free some space"),
+        ("--help >/dev/full", 1, "No space left on device: free some space"),
+        ("status --help >/dev/full", 1, "No space left on device: free some space"),
+        ("--version >/dev/full", 1, "No space left on device: free some space"),
+        ("completion fish >/dev/full", 1, "No space left on device: free some space"),
+        ("--help >&-", 0, ""),
     ],
 )
 def test_given_a_stream_that_is_closed_or_full_then_the_command_ends_in_its_own_words(

@@ -8,6 +8,7 @@ import pytest
 
 from ip_remediator_cli import tables
 
+HEADERS = ["incident", "opened (UTC)", "state", "verdict", "plan"]
 ROW = ["shop-prod-20261130-075216-1617cf", "11-30 07:52", "rolled back", "subnet exhausted", "100.64.0.0/16"]
 
 
@@ -15,13 +16,20 @@ ROW = ["shop-prod-20261130-075216-1617cf", "11-30 07:52", "rolled back", "subnet
 def test_given_words_that_fit_then_none_is_broken(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setattr(tables, "on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", tables.table(["incident", "opened (UTC)", "outcome", "verdict", ""], [ROW]))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", tables.table(HEADERS, [ROW]))
     assert max(map(len, shown.splitlines())) <= columns
     assert [word for text in ROW for word in text.split() if word not in shown] == []
 
 
-def test_given_words_that_do_not_fit_then_the_table_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [40, 60, 79])
+def test_given_words_that_do_not_fit_in_a_row_then_each_row_is_a_paragraph_without_a_broken_word(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
     monkeypatch.setattr(tables, "on_terminal", lambda: True)
-    monkeypatch.setenv("COLUMNS", "40")
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", tables.table(["incident", "opened (UTC)", "outcome", "verdict", ""], [ROW]))
-    assert max(map(len, shown.splitlines())) <= 40
+    monkeypatch.setenv("COLUMNS", str(columns))
+    row = [f"{ROW[0]}-with-a-longer-name"[:40], *ROW[1:]]
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", tables.table(HEADERS, [row, [row[0], *["-"] * 4]]))
+    assert max(map(len, shown.splitlines())) <= columns
+    assert [word for text in row for word in text.split() if word not in shown] == []
+    assert shown.splitlines()[-1] == row[0]
+    assert "  state         rolled back" in shown.splitlines()
