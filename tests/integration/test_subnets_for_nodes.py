@@ -130,15 +130,18 @@ def test_given_pods_and_nodes_in_one_full_subnet_then_pods_heal_first_and_the_ne
         assert first.outcome is Outcome.HEALED, (ended, first.failure)
         plan = first.require_plan()
         assert not plan.for_nodes
+        assert plan.nodes_next == (ZONES[0],)
+        assert "the run for nodes starts by itself" in plan.expectation
         assert "node-subnets-full" in {risk.id for risk in plan.risks}
         cluster.settle(running=5, stuck=0)
-        assert set(nodes(cluster)) == present
 
-        # when the next run looks again
-        ended, second = lab.remediate(cluster.name)
+        # when that run has ended, the next one starts by itself
+        follows = eventually("the next run", lambda: lab.incidents.get(first.id).next_incident, bool, 60)
+        second = eventually("it ends", lambda: lab.incidents.get(str(follows)), lambda run: not run.open, 120)
 
         # then the second plan is for nodes, and one joins
-        assert second.outcome is Outcome.HEALED, (ended, second.failure)
+        assert second.outcome is Outcome.HEALED, second.failure
+        assert second.follows == first.id
         assert second.diagnosis is not None
         assert second.diagnosis.verdict is Verdict.NODE_LAUNCH
         assert second.require_plan().for_nodes

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ip_remediator.address_ledger.ledger import Ledger
-from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.enums import Mode, Outcome, Verdict
+from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.record import Rollback, RollbackAssessment, RollbackState, Step, StepState
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.intake.window import Joined, SignalWindow
@@ -18,6 +19,7 @@ from ip_remediator.rollback.workflow import ROLLBACK, RollbackWorkflow
 from ip_remediator.signals.correlation import MAX_COUNTED, MAX_NAMES, MAX_PENDING, Rules
 from ip_remediator.signals.error_catalogue import Cause, Strength
 from ip_remediator.signals.events import Signal, Source
+from ip_remediator.signals.model import Affected
 from tests.contract.conftest import Clock, at_once, briefly, unique
 from tests.unit.support.records import PLAN
 
@@ -249,6 +251,74 @@ def test_given_a_signal_from_the_cool_down_then_it_joins_the_closed_incident_how
     clock.advance(minutes=15)
     assert window.join([strong(pod="default/nginx-9")]) == Joined(closed)
     assert incidents.get(closed).signals.pods == ("default/nginx-9",)
+
+
+@pytest.fixture
+def closed_as(window: SignalWindow, incidents: Incidents, strong: Callable[..., Signal]) -> Callable[..., str]:
+    """An incident about pods that has just been closed with this outcome, after a plan for zone a alone."""
+
+    def close(outcome: Outcome) -> str:
+        id_ = str(window.join([strong()]).incident_id)
+        incidents.record_execution(id_, "arn:execution")
+        incidents.complete(id_, Step.DIAGNOSE, diagnosis=Diagnosis(verdict=Verdict.SUBNET_EXHAUSTED, summary=""))
+        subnets = tuple(subnet for subnet in PLAN.subnets if subnet.zone == PLAN.subnets[0].zone)
+        incidents.complete(id_, Step.PLAN, plan=PLAN.model_copy(update={"subnets": subnets}))
+        incidents.close(incidents.get(id_), outcome)
+        return id_
+
+    return close
+
+
+SERVED, OTHER_ZONE = PLAN.subnets[0].zone, "eu-west-1z"
+LAUNCH = {"affected": Affected.NODES, "source": Source.AWS_EVENT}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fields", "opens"),
+    [
+        (Outcome.HEALED, {"zone": SERVED}, False),
+        (Outcome.HEALED, {}, False),
+        (Outcome.HEALED, LAUNCH, True),
+        (Outcome.HEALED, {"zone": OTHER_ZONE}, True),
+        (Outcome.HEALED, {**LAUNCH, "zone": SERVED}, True),
+        (Outcome.REJECTED, LAUNCH, False),
+        (Outcome.PARTLY, {"zone": OTHER_ZONE}, False),
+        (Outcome.NOT_CURABLE, LAUNCH, False),
+    ],
+)
+def test_given_a_closed_incident_about_pods_then_only_what_tells_of_another_shortage_than_it_healed_opens_one(
+    window: SignalWindow,
+    strong: Callable[..., Signal],
+    clock: Clock,
+    closed_as: Callable[..., str],
+    outcome: Outcome,
+    fields: dict[str, Any],
+    opens: bool,
+) -> None:
+    closed = closed_as(outcome)
+    clock.advance(minutes=1)
+    joined = window.join([strong(**fields)])
+    assert joined.opened is opens
+    assert (joined.incident_id != closed) is opens
+
+
+def test_given_nodes_served_right_after_pods_then_stragglers_of_the_pods_still_open_nothing(
+    window: SignalWindow,
+    incidents: Incidents,
+    strong: Callable[..., Signal],
+    clock: Clock,
+    closed_as: Callable[..., str],
+) -> None:
+    closed_as(Outcome.HEALED)
+    clock.advance(minutes=1)
+    second = str(window.join([strong(**LAUNCH)]).incident_id)
+    incidents.complete(second, Step.DIAGNOSE, diagnosis=Diagnosis(verdict=Verdict.NODE_LAUNCH, summary=""))
+    incidents.close(incidents.get(second), Outcome.HEALED)
+    clock.advance(minutes=1)
+    assert window.join([strong(zone=SERVED)]) == Joined(second)
+    assert window.join([strong(**LAUNCH)]) == Joined(second)
+    clock.advance(minutes=15)
+    assert window.join([strong(zone=SERVED)]).opened
 
 
 def test_given_signals_from_after_the_cool_down_then_they_are_a_relapse_by_the_same_rules(

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.common.enums import Mode, Outcome, Verdict
 from ip_remediator.common.errors import ServiceUnavailable
+from ip_remediator.diagnosis.model import Diagnosis
+from ip_remediator.incidents.opening import meta_key
 from ip_remediator.incidents.record import (
     ApprovalState,
     ChangeKind,
@@ -277,3 +279,69 @@ def test_given_an_execution_that_was_stopped_when_its_function_may_still_run_the
     assert world.watchdog.sweep()[world.incident] is Looked.SETTLED
     assert world.record.rollback
     assert world.record.rollback.state is RollbackState.PAUSED
+
+
+# --- The run for nodes, after pods have their addresses
+
+
+def plan_that_leaves_nodes_waiting(world: World) -> None:
+    plan = world.record.require_plan().model_copy(update={"nodes_next": ("eu-west-1a",)})
+    diagnosis = Diagnosis(verdict=Verdict.SUBNET_EXHAUSTED, summary="")
+    world.incidents.complete(world.incident, Step.PLAN, plan=plan, diagnosis=diagnosis)
+
+
+@pytest.mark.parametrize(("causes", "follows"), [({"subnet_full", "node_launch"}, True), ({"subnet_full"}, False)])
+def test_given_a_signal_of_nodes_while_pods_were_healed_when_it_has_ended_then_the_run_for_nodes_starts(
+    world: World, causes: set[str], follows: bool
+) -> None:
+    records, diagnosis = world.incidents._records, Diagnosis(verdict=Verdict.SUBNET_EXHAUSTED, summary="")
+    world.incidents.complete(world.incident, Step.DIAGNOSE, diagnosis=diagnosis)
+    records.transact([records.setting(meta_key(world.incident), {"signal_causes": causes})])
+    closed(world)
+    assert bool(world.record.next_incident) is follows
+
+
+def test_given_a_healed_incident_that_left_nodes_waiting_when_it_has_ended_then_the_run_for_nodes_starts_once(
+    world: World,
+) -> None:
+    plan_that_leaves_nodes_waiting(world)
+    closed(world)
+    following = world.record.next_incident
+    assert following
+    assert world.started == [following]
+    record = world.incidents.get(following)
+    assert (record.cluster, record.mode, record.follows) == (world.record.cluster, world.record.mode, world.incident)
+    assert record.signals.causes == ("node_launch",)
+    assert record.execution
+
+    world.incidents.close(record, Outcome.NOT_NEEDED)
+    world.watchdog.look(world.incident)
+    assert world.started == [following]
+    assert world.record.next_incident == following
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PARTLY, Outcome.REJECTED, Outcome.FAILED, Outcome.ROLLED_BACK])
+def test_given_an_incident_that_did_not_heal_every_pod_then_no_run_for_nodes_follows(
+    world: World, outcome: Outcome
+) -> None:
+    plan_that_leaves_nodes_waiting(world)
+    closed(world, outcome)
+    assert world.started == []
+
+
+def test_given_an_incident_that_follows_another_one_then_none_follows_it(world: World) -> None:
+    plan_that_leaves_nodes_waiting(world)
+    records = world.incidents._records
+    records.transact([records.setting(meta_key(world.incident), {"follows": "earlier"})])
+    closed(world)
+    assert world.started == []
+
+
+def test_given_signals_that_opened_another_incident_meanwhile_then_that_one_is_the_next_run(world: World) -> None:
+    plan_that_leaves_nodes_waiting(world)
+    world.lifecycle.close(world.incident, Outcome.HEALED, None)
+    other = world.incidents.open(world.record.cluster, "eu-west-1", Mode.AUTO, "")
+    world.ends(REMEDIATION, "SUCCEEDED")
+    world.watchdog.look(world.incident)
+    assert world.started == []
+    assert world.incidents.open_incident(world.record.cluster) == other

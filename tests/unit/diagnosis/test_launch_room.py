@@ -74,6 +74,19 @@ def test_given_pods_and_nodes_in_one_full_subnet_when_planned_then_the_plan_says
     assert any("--vpc-zone-identifier subnet-a,subnet-NEW" in text for text in made.alternatives)
 
 
+@pytest.mark.parametrize(("running", "following"), [(1, ("ap-northeast-2a",)), (2, ())])
+def test_given_a_group_below_its_size_in_the_full_subnet_then_the_plan_says_that_the_run_for_nodes_follows(
+    running: int, following: tuple[str, ...]
+) -> None:
+    facts = snapshot(zone("a", free=0, stuck=2))
+    subnets = tuple(subnet.id for subnet in facts.subnets if subnet.zone == "ap-northeast-2a")
+    group = AutoScalingGroup(name="workers", subnets=subnets, desired=2, running=running)
+    facts = facts.model_copy(update={"cluster": facts.cluster.model_copy(update={"auto_scaling_groups": (group,)})})
+    made = first_plan(facts)
+    assert made.nodes_next == following
+    assert ("the run for nodes starts by itself" in made.expectation) is bool(following)
+
+
 def test_given_the_first_turn_to_custom_networking_then_it_says_that_more_nodes_are_needed() -> None:
     made = planned(6, 5, stuck=2, strategy="custom-networking")
     assert "gets back 10 addresses" in of_full_subnets(made)

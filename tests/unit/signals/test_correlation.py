@@ -15,6 +15,7 @@ from ip_remediator.signals.correlation import (
     MAX_COUNTED,
     MAX_NAMES,
     MAX_PENDING,
+    Closings,
     Rules,
     SignalSummary,
     by_cluster,
@@ -26,6 +27,7 @@ from ip_remediator.signals.correlation import (
 )
 from ip_remediator.signals.error_catalogue import Cause, Strength
 from ip_remediator.signals.events import Signal, Source
+from ip_remediator.signals.model import Affected, Shortage
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 RULES = Rules.of("2", "15", "15")
@@ -122,17 +124,58 @@ def test_two_glimpses_of_a_pod_an_hour_apart_are_not_one_long_failure() -> None:
 
 
 CLOSED = NOON + timedelta(minutes=60)
+CLOSED_ALL = Closings(CLOSED)
 
 
 @pytest.mark.parametrize(("last", "relapse"), [(0, False), (60, False), (75, False), (75.1, True), (200, True)])
 def test_what_was_last_seen_after_the_cool_down_is_a_relapse(last: float, relapse: bool) -> None:
-    assert bool(signals_after_cooldown([signal(0, last, strength=Strength.STRONG)], CLOSED, RULES)) is relapse
+    assert bool(signals_after_cooldown([signal(0, last, strength=Strength.STRONG)], CLOSED_ALL, RULES)) is relapse
 
 
 def test_an_event_folded_since_before_the_close_counts_from_the_end_of_the_cool_down() -> None:
-    [result] = signals_after_cooldown([signal(0, 76, pod="a/a")], CLOSED, RULES)
+    [result] = signals_after_cooldown([signal(0, 76, pod="a/a")], CLOSED_ALL, RULES)
     assert result.first_seen == CLOSED + RULES.cool_down
     assert not should_open_incident([result], RULES)
+
+
+PODS, NODES = Shortage(Affected.PODS), Shortage(Affected.NODES)
+LAUNCH: dict[str, Any] = {"affected": Affected.NODES, "strength": Strength.STRONG, "cause": Cause.SUBNET_FULL}
+
+
+@pytest.mark.parametrize(
+    ("answered", "observed", "news"),
+    [
+        ({PODS: CLOSED}, signal(61, strength=Strength.STRONG), False),
+        ({PODS: CLOSED}, signal(61, **LAUNCH), True),
+        ({PODS: CLOSED}, signal(60, **LAUNCH), False),
+        ({NODES: CLOSED}, signal(61, **LAUNCH), False),
+        ({NODES: CLOSED}, signal(61, strength=Strength.STRONG), True),
+        ({PODS: CLOSED, NODES: CLOSED + timedelta(minutes=5)}, signal(66, strength=Strength.STRONG), False),
+        ({Shortage(Affected.PODS, "z-a"): CLOSED}, signal(61, zone="z-a", strength=Strength.STRONG), False),
+        ({Shortage(Affected.PODS, "z-a"): CLOSED}, signal(61, zone="z-b", strength=Strength.STRONG), True),
+        ({Shortage(Affected.PODS, "z-a"): CLOSED}, signal(61, strength=Strength.STRONG), False),
+        ({PODS: CLOSED}, signal(61, zone="z-b", strength=Strength.STRONG), False),
+    ],
+    ids=[
+        "pods after pods were healed",
+        "nodes after pods were healed",
+        "nodes before the pods' incident was closed",
+        "nodes after nodes were served",
+        "pods after nodes were served",
+        "pods after pods were healed, and nodes since",
+        "the zone that was served",
+        "a zone that was not served",
+        "no zone named",
+        "a zone, where all were served",
+    ],
+)
+def test_another_shortage_than_the_one_answered_is_no_straggler(
+    answered: dict[Shortage, datetime], observed: Signal, news: bool
+) -> None:
+    closings = Closings(max(answered.values()) if len(answered) > 1 else CLOSED, answered)
+    assert bool(signals_after_cooldown([observed], closings, RULES)) is news
+    later = observed.model_copy(update={"last_seen": NOON + timedelta(minutes=90)})
+    assert signals_after_cooldown([later], closings, RULES)
 
 
 def test_without_a_closed_incident_every_signal_counts() -> None:

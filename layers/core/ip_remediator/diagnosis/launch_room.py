@@ -14,11 +14,11 @@ import sys
 from collections import Counter
 
 from ip_remediator.common.text import some_of
-from ip_remediator.diagnosis.node_subnets import full_node_subnets
+from ip_remediator.diagnosis.node_subnets import full_node_subnets, without_room
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.model_vpc import Subnet
-from ip_remediator.snapshot.node_places import launched_in
+from ip_remediator.snapshot.node_places import launched_in, outpost_of
 from ip_remediator.snapshot.node_room.eni_subnets import excluded
 from ip_remediator.snapshot.node_room.limits import addresses_per_eni, uses_prefixes
 
@@ -30,6 +30,14 @@ def unlaunchable(snapshot: Snapshot) -> str | None:
     full = full_node_subnets(snapshot)
     ids = [f"{subnet.id} of {subnet.zone} ({launched_in(snapshot, subnet)})" for subnet in full]
     return some_of(ids, _SHOWN) if ids else None
+
+
+def zones_missing_nodes(snapshot: Snapshot) -> tuple[str, ...]:
+    """The zones of the Region in which a group is below its size, and no node can be launched."""
+    groups = snapshot.cluster.auto_scaling_groups or ()
+    below_size = [group for group in groups if (group.running or 0) < (group.desired or 0)]
+    full = [subnet for group in below_size for subnet in without_room(snapshot, group.subnets)]
+    return tuple(sorted({subnet.zone for subnet in full if not outpost_of(snapshot, subnet)}))
 
 
 def launchable_again(snapshot: Snapshot, *, custom_networking: bool) -> str:

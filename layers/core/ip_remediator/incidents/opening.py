@@ -6,6 +6,7 @@ Apart from `incidents`, because `ingest` and `announce` start faster without the
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,13 @@ from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item, Records
 from ip_remediator.common.document import SCHEMA
 from ip_remediator.common.enums import Mode, incident_id
 from ip_remediator.common.errors import IncidentNotFound
+from ip_remediator.incidents.cooldown import EVERYTHING, cooldown_attributes, cooldown_key
+from ip_remediator.incidents.signal_attributes import attributes_of
 from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
 from ip_remediator.incidents.timeline_items import timeline_item
+from ip_remediator.signals.causes import Cause
+from ip_remediator.signals.correlation import SignalSummary
+from ip_remediator.signals.model import Shortage
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -55,11 +61,9 @@ class IncidentOpener:
         Raises:
             IncidentOpen: the cluster has one that is not closed.
         """
-        now = self._clock()
-        new_id = incident_id(cluster, now, secrets.token_hex(3))
         started = {"execution": execution} if execution else {}
         extras = {"request": request.model_dump_json()} if request else {}
-        record = _new_record(new_id, cluster, region, mode, reason, now) | extras | started
+        record = self._new(cluster, region, mode, reason) | extras | started
         try:
             self._records.transact(self._opening(record, execution or AUTOMATIC, started))
         except ConditionFailed as error:
@@ -67,7 +71,7 @@ class IncidentOpener:
             if execution and present.get("execution") == execution and "closed_at" not in present:
                 return str(present["incident_id"])
             raise IncidentOpen(f"cluster {cluster} has an open incident: {present.get('incident_id')}") from error
-        return new_id
+        return str(record["pk"]).removeprefix("INCIDENT#")
 
     def open_for(
         self,
@@ -86,11 +90,28 @@ class IncidentOpener:
         Raises:
             ConditionFailed: the cluster has an open incident, or its signals were written since they were read.
         """
-        now = self._clock()
-        record = _new_record(incident_id(cluster, now, secrets.token_hex(3)), cluster, region, mode, reason, now)
+        record = self._new(cluster, region, mode, reason)
         earlier = {"after_rollback": after_rollback} if after_rollback else {}
         self._records.transact([*self._opening(record | signals | earlier, AUTOMATIC, {}), window])
         return str(record["pk"]).removeprefix("INCIDENT#")
+
+    def open_next(self, earlier: str, cluster: str, region: str, mode: Mode, reason: str) -> str | None:
+        """The incident about nodes that follows `earlier`, opened unless it was before. None: the cluster has another
+        open one, which looks at the same facts."""
+        signals = attributes_of(SignalSummary(causes=(Cause.NODE_LAUNCH.value,)))
+        record = self._new(cluster, region, mode, reason) | signals | {"follows": earlier}
+        opened = str(record["pk"]).removeprefix("INCIDENT#")
+        unopened = "attribute_exists(pk) AND attribute_not_exists(next_incident)"
+        noted = self._records.setting(meta_key(earlier), {"next_incident": opened}, unopened)
+        try:
+            self._records.transact([*self._opening(record, AUTOMATIC, {}), noted])
+        except ConditionFailed:
+            return self._item(earlier).get("next_incident")
+        return opened
+
+    def _new(self, cluster: str, region: str, mode: Mode, reason: str) -> Item:
+        now = self._clock()
+        return _new_record(incident_id(cluster, now, secrets.token_hex(3)), cluster, region, mode, reason, now)
 
     def _opening(self, record: Item, by: str, started: Item) -> list[Item]:
         """The writes that open an incident: one marker for each cluster, the record, its first entry."""
@@ -105,6 +126,13 @@ class IncidentOpener:
             self._records.putting({**work_key(id_), "since": opened_at}),
             self._event(id_, Stage.INCIDENT, State.OPENED, record["reason"], by, facts),
         ]
+
+    def cool_down(self, cluster: str) -> None:
+        """Takes all signals of the cluster for stragglers for a while, whatever shortage they tell of."""
+        self._records.transact([self._answering(cluster, EVERYTHING, self._clock())])
+
+    def _answering(self, cluster: str, shortages: Iterable[Shortage], now: datetime) -> Item:
+        return self._records.setting(cooldown_key(cluster), cooldown_attributes(shortages, now), None)
 
     def open_incident(self, cluster: str) -> str | None:
         """The open incident of the cluster, or None."""

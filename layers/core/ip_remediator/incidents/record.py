@@ -326,6 +326,10 @@ class Incident(Document):
     after_rollback: str | None = Field(
         default=None, description="the incident that people rolled back before signals opened this one: they decide"
     )
+    next_incident: str | None = Field(
+        default=None, description="the incident for nodes that was opened when this one had given pods addresses"
+    )
+    follows: str | None = Field(default=None, description="the incident whose `next_incident` this one is")
     cidr_successor: str | None = Field(
         default=None, alias="cidr_heir", description="the later incident that keeps its CIDR, and its block"
     )

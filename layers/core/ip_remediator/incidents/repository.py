@@ -3,6 +3,7 @@
 One table, keys `pk` and `sk`:
 
     CLUSTER#<cluster>   OPEN              which incident is open, or was the last
+    CLUSTER#<cluster>   COOLDOWN          which shortages its closed incidents answered, and when (`cooldown`)
     CLUSTER#<cluster>   SIGNALS           what is known while it opens no incident (`signal_window`)
     INCIDENT#<id>       META              the record (`document_attributes`); its stream feeds `notify`
     INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
@@ -34,6 +35,7 @@ from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.model import Diagnosis
+from ip_remediator.incidents.cooldown import shortages_answered
 from ip_remediator.incidents.document_attributes import from_attribute, to_attribute
 from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, undelivered_key, work_key
 from ip_remediator.incidents.record import (
@@ -87,17 +89,19 @@ class Incidents(IncidentOpener):
         Closing twice is harmless: the first outcome stands, until a rollback replaces it.
         """
         undecided = "attribute_exists(pk) AND attribute_not_exists(outcome)"
-        now = self._clock().isoformat()
+        closed_at = self._clock()
         block = incident.plan.block if incident.plan else None
         verdict = incident.diagnosis.verdict if incident.diagnosis else None
+        served = {subnet.zone for subnet in incident.plan.subnets} if incident.plan else set()
         facts = EventDetail(outcome=outcome, verdict=verdict, block=block)
         writes = [
             self._records.setting(
                 meta_key(incident.id),
-                {"outcome": outcome.value, "closed_at": now},
+                {"outcome": outcome.value, "closed_at": closed_at.isoformat()},
                 "attribute_exists(pk)" if outcome is Outcome.ROLLED_BACK else undecided,
             ),
             self._event(incident.id, Stage.INCIDENT, State.CLOSED, f"{outcome} {note}".strip(), facts=facts),
+            self._answering(incident.cluster, shortages_answered(outcome, verdict, served), closed_at),
         ]
         try:
             self._records.transact(writes)
@@ -305,13 +309,14 @@ class Incidents(IncidentOpener):
             return  # the cluster has a newer incident
 
     def restart_cooldown(self, incident: Incident) -> None:
-        """Restarts its cluster's cool-down: what pods signal while they are moved belongs to this incident."""
+        """Restarts its cluster's cool-down: what pods and nodes signal while moved belongs to this incident."""
         values = {":now": self._clock().isoformat(), ":me": incident.id}
         condition = "incident_id = :me AND attribute_exists(closed_at)"
         try:
             self._records.update(marker_key(incident.cluster), "SET closed_at = :now", values, condition)
         except ConditionFailed:
             return  # the cluster has a newer incident
+        self.cool_down(incident.cluster)
 
     def record_progress(self, incident: str, progress: Progress) -> None:
         """Records how far a step is, for the Slack message; writes no entry of the timeline."""
@@ -374,6 +379,8 @@ def _incident(item: Item) -> Incident:
         "subnets",
         "replacements",
         "after_rollback",
+        "next_incident",
+        "follows",
         "cidr_heir",
         "inherits",
     )

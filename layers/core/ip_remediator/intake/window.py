@@ -13,15 +13,17 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item, Records
 from ip_remediator.common.enums import Mode
 from ip_remediator.common.errors import ServiceUnavailable
+from ip_remediator.incidents.cooldown import closings_of, cooldown_key
 from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, stale
 from ip_remediator.incidents.signal_attributes import attributes_of, summary_of
 from ip_remediator.signals.correlation import (
+    Closings,
     Rules,
     SignalSummary,
     remember,
@@ -86,8 +88,8 @@ class SignalWindow:
         marker = self._records.get(**marker_key(cluster)) or {}
         if self._is_open(marker) or self._is_left_alone(marker):
             return self._add(str(marker["incident_id"]), signals)
-        closed_at = datetime.fromisoformat(str(marker["closed_at"])) if "closed_at" in marker else None
-        fresh = signals_after_cooldown(signals, closed_at, self._rules)
+        closings = closings_of(marker, self._records.get(**cooldown_key(cluster)) if marker else None)
+        fresh = signals_after_cooldown(signals, closings, self._rules)
         if not fresh:
             return self._add(str(marker["incident_id"]), signals)
         if late := _others(signals, fresh):
@@ -96,7 +98,7 @@ class SignalWindow:
         if (self._records.get(**marker_key(cluster)) or {}) != marker:
             # Whoever opened an incident meanwhile has emptied the window before we read it.
             raise ConditionFailed(f"an incident of cluster {cluster} was opened or closed")
-        return self._remember_or_open(marker, window, fresh, closed_at)
+        return self._remember_or_open(marker, window, fresh, closings)
 
     def _is_open(self, marker: Item) -> bool:
         """Whether the cluster has an incident that signals join, whenever they were seen."""
@@ -126,11 +128,11 @@ class SignalWindow:
         self._records.update(meta_key(incident), expression, values, f"attribute_exists(pk) AND {unchanged}")
 
     def _remember_or_open(
-        self, marker: Item, window: Item, fresh: Sequence[Signal], closed_at: datetime | None
+        self, marker: Item, window: Item, fresh: Sequence[Signal], closings: Closings | None
     ) -> Joined:
         cluster = fresh[0].cluster
         stored = tuple(Signal.model_validate_json(str(text)) for text in window.get("signals", ()))
-        pending = remember(signals_after_cooldown(stored, closed_at, self._rules), fresh)
+        pending = remember(signals_after_cooldown(stored, closings, self._rules), fresh)
         if should_open_incident(pending, self._rules):
             everything = [*pending, *(signal for signal in fresh if signal not in pending)]
             incident = self._incidents.open_for(

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 
 from ip_remediator.common import cidr as cidrs
 from ip_remediator.common.text import some_of
+from ip_remediator.diagnosis.launch_room import zones_missing_nodes
 from ip_remediator.diagnosis.model import CURABLE, Diagnosis
 from ip_remediator.diagnosis.node_subnets import launcher_cures
 from ip_remediator.planning import handover
@@ -49,6 +50,7 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
     owner = foreign_owner(snapshot, _pointed(needed)) if needed.strategy in WITH_ENI_CONFIGS else None
     made = changes(snapshot, needed, str(block) if block else None, subnets, foreign=owner is not None)
     handover = _handover(snapshot, needed, subnets, owner, made)
+    nodes_next = _nodes_next(snapshot, needed, by_hand=owner is not None)
     expected = expect(snapshot, needed, by_hand=owner is not None)
     draft = Plan(
         verdict=diagnosis.verdict.value,
@@ -65,7 +67,8 @@ def plan(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement, blo
         changes=made,
         options=needed.options,
         risks=_risks(snapshot, needed, block, subnets),
-        expectation=expected.text,
+        expectation=f"{expected.text}{_for_nodes_later(nodes_next)}",
+        nodes_next=nodes_next,
         sizing="" if needed.strategy == "cluster-subnets" else lifetime(snapshot, subnets),
         frees=needed.frees,
         heals_now=expected.heals_now,
@@ -89,6 +92,21 @@ def _risks(
         existing=present,
         zones=needed.zones,
         eni_configs=_pointed(needed),
+    )
+
+
+def _nodes_next(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool) -> tuple[str, ...]:
+    """The zones in which nodes are missing as well, and get no address by subnets for pods. People who do the rest by
+    hand start the next run themselves; and what nodes give back is room for nodes, too."""
+    serves_pods_alone = needed.for_pods and needed.source != "none" and not by_hand
+    return zones_missing_nodes(snapshot) if serves_pods_alone else ()
+
+
+def _for_nodes_later(zones: tuple[str, ...]) -> str:
+    if not zones:
+        return ""
+    return (
+        f"; no node is launched in {some_of(zones)} by it: once pods have addresses, the run for nodes starts by itself"
     )
 
 

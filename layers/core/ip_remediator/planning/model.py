@@ -199,6 +199,10 @@ class Plan(Document):
     frees: dict[str, int] = Field(default_factory=dict, description="addresses that nodes give back, by subnet")
     heals_now: int = 0
     replace_nodes: tuple[str, ...] = ()
+    nodes_next: tuple[str, ...] = Field(
+        default=(),
+        description="zones in which nodes are missing, too: the run for them starts once pods have addresses",
+    )
     handover: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()

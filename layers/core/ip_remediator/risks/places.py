@@ -115,8 +115,9 @@ def node_subnets(migration: Migration) -> Risk | None:
         f"{worse if migration.first_time else ''}",
         breaks="no node can be launched in subnets without a free address; pods that run are not affected",
         remedy="further subnets for nodes: once pods have addresses, the next run plans them and gives them to node "
-        f"groups, Auto Scaling groups or Karpenter's NodeClass (`ip-remediator start --cluster "
-        f"{migration.snapshot.cluster.name} --wait`); or replace nodes one by one",
+        "groups, Auto Scaling groups or Karpenter's NodeClass. Where nodes are missing, it starts by itself when every "
+        f"pod is healed; else start it (`ip-remediator start --cluster {migration.snapshot.cluster.name} --wait`), or "
+        "replace nodes one by one",
     )
 
 

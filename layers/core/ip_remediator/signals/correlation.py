@@ -8,7 +8,8 @@ than a few.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from pydantic import Field
 
 from ip_remediator.common.document import Document
 from ip_remediator.signals.error_catalogue import Cause, Strength
-from ip_remediator.signals.model import Signal, Source, merged
+from ip_remediator.signals.model import Shortage, Signal, Source, merged
 
 # The kubelet tries a failed sandbox again every 10 to 15 seconds, and ipamd fills an empty pool within a few: a pod
 # that still fails after two minutes does not wait for a pool that is just being filled.
@@ -50,7 +51,7 @@ class SignalSummary(Document):
 
 class Rules(NamedTuple):
     """`weak_needed`: pieces of weak evidence within `window` that open an incident. `cool_down`: how long after an
-    incident closed its cluster's signals are taken for stragglers."""
+    incident closed signals of its shortage are taken for stragglers."""
 
     weak_needed: int
     window: timedelta
@@ -80,19 +81,44 @@ def distinct(signals: Iterable[Signal]) -> tuple[Signal, ...]:
     return merged(signals, attrgetter("id"))
 
 
-def signals_after_cooldown(signals: Iterable[Signal], closed_at: datetime | None, rules: Rules) -> tuple[Signal, ...]:
-    """The signals that the incident closed at `closed_at` does not explain.
+@dataclass(frozen=True)
+class Closings:
+    """When the cluster's last incident was closed, and by shortage when an incident last answered it.
 
-    What was last seen before the end of the cool-down is a straggler, however strong and whenever it arrives: nodes
-    still try their old subnets for a while, and what people rejected goes on. A shortage that lasts is seen again.
+    `answered`: by what is affected, and by zone where the incident served some zones only. None: a release that knew
+    no shortages closed the last incident, so it answered all.
     """
-    if closed_at is None:
+
+    latest: datetime
+    answered: Mapping[Shortage, datetime] | None = None
+
+    def quiet_until(self, signal: Signal, cool_down: timedelta) -> datetime:
+        """Up to when the signal is a straggler: nothing from before the last close is news, and what an incident
+        answered stays quiet for the cool-down. A signal that names no zone may be about any zone."""
+        if self.answered is None:
+            return self.latest + cool_down
+        closed = (
+            moment
+            for shortage, moment in self.answered.items()
+            if shortage.affected is signal.affected and (not shortage.zone or signal.zone in (None, shortage.zone))
+        )
+        return max([self.latest, *(moment + cool_down for moment in closed)])
+
+
+def signals_after_cooldown(signals: Iterable[Signal], closings: Closings | None, rules: Rules) -> tuple[Signal, ...]:
+    """The signals that no closed incident explains.
+
+    What was last seen before the end of its shortage's cool-down is a straggler, however strong and whenever it
+    arrives: nodes still try their old subnets for a while, and what people rejected goes on. A shortage that lasts is
+    seen again. Another shortage (nodes that cannot be launched after pods were healed, or another zone) is news.
+    """
+    if closings is None:
         return tuple(signals)
-    quiet_until = closed_at + rules.cool_down
+    quiet = ((signal, closings.quiet_until(signal, rules.cool_down)) for signal in signals)
     return tuple(
-        signal.model_copy(update={"first_seen": max(signal.first_seen, quiet_until)})
-        for signal in signals
-        if signal.last_seen > quiet_until
+        signal.model_copy(update={"first_seen": max(signal.first_seen, until)})
+        for signal, until in quiet
+        if signal.last_seen > until
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
@@ -39,6 +39,13 @@ class Affected(StrEnum):
     PODS = "pods"
     NODES = "nodes"
     CLUSTER = "cluster"
+
+
+class Shortage(NamedTuple):
+    """Who lacks addresses, in one zone or (None) in whichever."""
+
+    affected: Affected
+    zone: str | None = None
 
 
 class DropReason(StrEnum):

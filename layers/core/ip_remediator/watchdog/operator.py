@@ -92,8 +92,10 @@ class OperatorActions:
 
     def unlock_cluster(self, cluster: str, holder: Holder) -> None:
         """Lets the cluster's next incident be opened; a no-op when the marker names another one by now."""
-        self.watchdog.lifecycle.incidents.free_marker(cluster, holder.incident)
-        self.watchdog.lifecycle.incidents.strike_off_missing(holder.incident)
+        incidents = self.watchdog.lifecycle.incidents
+        incidents.cool_down(cluster)
+        incidents.free_marker(cluster, holder.incident)
+        incidents.strike_off_missing(holder.incident)
 
     def _holder(self, incident_id: str) -> Holder:
         try:

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ip_remediator.common.document import Document
+from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step, StepState
+from ip_remediator.signals.causes import Cause
 
 # An incident is opened before its execution starts, by another call of the same invocation.
 _STARTING = timedelta(minutes=2)
@@ -58,6 +60,17 @@ class Ending(Document):
 def is_starting(incident: Incident, now: datetime) -> bool:
     """Whether the incident is so young that its execution may not be recorded yet."""
     return now < incident.opened_at + _STARTING
+
+
+def leaves_nodes_waiting(incident: Incident) -> bool:
+    """Whether pods have addresses now, and nodes that are missing lack them, as the facts or a signal said: the next
+    run is theirs. Pods that still hang come first in any run, so only a healed incident has a next one; and that one
+    has none."""
+    plan, diagnosis = incident.plan, incident.diagnosis
+    if incident.outcome is not Outcome.HEALED or incident.follows or plan is None or diagnosis is None:
+        return False
+    reported = diagnosis.curable and Cause.NODE_LAUNCH.value in incident.signals.causes
+    return reported or bool(plan.nodes_next)
 
 
 def temporary(made: Sequence[ChangeMade]) -> list[ChangeMade]:

@@ -26,6 +26,7 @@ from ip_remediator.watchdog.rules import (
     Looked,
     interrupted_change,
     is_starting,
+    leaves_nodes_waiting,
     step_under_way,
     temporary,
 )
@@ -99,6 +100,7 @@ class Watchdog:
         if incident.change_execution and ended is None:
             return Looked.WORKING
         self._free(incident)
+        self._start_next(incident)
         given_back = self._give_back(incident)
         if ended is not None and (interrupted_change(incident) or given_back):
             self._interrupt(incident, ended, given_back)
@@ -137,6 +139,15 @@ class Watchdog:
         self._unlock(incident)
         self.lifecycle.incidents.close_marker(incident)
         self.lifecycle.release_blocks(incident)
+
+    def _start_next(self, incident: Incident) -> None:
+        """The run for nodes, once. If this is interrupted before the start, the incident is on the list as well."""
+        if not leaves_nodes_waiting(incident) or incident.next_incident:
+            return
+        incidents, reason = self.lifecycle.incidents, f"nodes lack addresses, too: after {incident.id}"
+        opened = incidents.open_next(incident.id, incident.cluster, incident.region, incident.mode, reason)
+        if opened:
+            incidents.record_execution(opened, self.start(opened, incident.cluster))
 
     def _unlock(self, incident: Incident) -> None:
         if incident.plan:

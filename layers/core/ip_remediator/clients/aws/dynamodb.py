@@ -113,7 +113,7 @@ class Records:
             put["ExpressionAttributeValues"] = values
         return {"Put": put}
 
-    def setting(self, key: Item, attributes: Item, condition: str = "attribute_exists(pk)") -> Item:
+    def setting(self, key: Item, attributes: Item, condition: str | None = "attribute_exists(pk)") -> Item:
         """An Update for `transact` that sets `attributes`; a dotted name reaches into a map."""
         names: dict[str, str] = {}
         values: Item = {}
@@ -129,11 +129,10 @@ class Records:
             "TableName": self.name,
             "Key": key,
             "UpdateExpression": "SET " + ", ".join(parts),
-            "ConditionExpression": condition,
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
-        return {"Update": update}
+        return {"Update": update | ({"ConditionExpression": condition} if condition else {})}
 
     def checking(self, key: Item, condition: str, values: Item, names: dict[str, str] | None = None) -> Item:
         """A ConditionCheck for `transact`: all of its writes, or none when the condition does not hold."""

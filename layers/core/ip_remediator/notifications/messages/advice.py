@@ -108,6 +108,8 @@ def _keep_the_cure(incident: Incident) -> Iterator[str]:
     plan = incident.plan
     if plan is None or incident.outcome not in (Outcome.HEALED, Outcome.PARTLY):
         return
+    if incident.next_incident:
+        yield f"nodes lack addresses, too: {incident.next_incident} is about them"
     if plan.leaked_interfaces:
         yield "this room does not last: it is what the deleted ENIs held. Plan more subnets before it is used up"
     if incident.outcome == Outcome.HEALED and plan.block and not rollback_shown(incident):
