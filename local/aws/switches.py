@@ -37,6 +37,7 @@ class Switches:
     ``cluster_update_seconds``: how long an update of a cluster's subnets is in progress (minutes on AWS).
     ``cluster_health_tells_addresses``: DescribeCluster's health names subnets with too few addresses.
 
+    ``ec2_network_address_units``: the quota of a VPC; ``ec2_peered_network_address_units``: of a VPC with its peers.
     ``ec2_reads_after_seconds``: Describe calls show new subnets, VPC CIDRs, network interfaces and tags only then.
     ``ec2_writes_after_seconds``: other calls on a new subnet, CIDR or network interface find it only then.
     ``ec2_policies_see_after_seconds``: aws:ResourceTag has a new tag only then.
@@ -55,6 +56,8 @@ class Switches:
     addon_passed_to_service: str = "eks.amazonaws.com"
     cluster_update_seconds: float = 0.5
     cluster_health_tells_addresses: bool = False
+    ec2_network_address_units: int = 64_000
+    ec2_peered_network_address_units: int = 128_000
     ec2_reads_after_seconds: float = 0.0
     ec2_writes_after_seconds: float = 0.0
     ec2_policies_see_after_seconds: float = 0.0

@@ -19,6 +19,7 @@ from moto.ec2.utils import generic_filter
 
 from local.aws.corrections.guard import original, replace
 from local.aws.ec2 import ipam
+from local.aws.ec2.address_units import AddressUnits
 from local.aws.ec2.consistency import Consistency
 from local.aws.ec2.interface_rules import InterfaceRules
 from local.aws.ec2.reach_rules import ReachRules
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class RuledBackend(Consistency, VpcRules, InterfaceRules, ReachRules, models.EC2Backend):
+class RuledBackend(Consistency, VpcRules, AddressUnits, InterfaceRules, ReachRules, models.EC2Backend):
     """EC2 of one region of one account."""
 
     # moto's metaclass takes the name of the service from the module's path.

@@ -123,6 +123,21 @@ def too_many_addresses(eni_id: str) -> Any:
     return EC2ClientError("PrivateIpAddressLimitExceeded", f"{eni_id}: Number of private addresses will exceed limit.")
 
 
+def address_units(vpc_id: str) -> Any:
+    """NetworkAddressUsageLimitExceeded: the VPC would exceed its quota of network address units."""
+    return EC2ClientError(
+        "NetworkAddressUsageLimitExceeded", f"The VPC '{vpc_id}' has reached its limit of network address usage."
+    )
+
+
+def peered_address_units(vpc_id: str) -> Any:
+    """NetworkAddressUsagePeeredLimitExceeded: the VPC and its peers together would exceed their quota."""
+    return EC2ClientError(
+        "NetworkAddressUsagePeeredLimitExceeded",
+        f"The VPC '{vpc_id}' and its peered VPCs have reached their limit of network address usage.",
+    )
+
+
 def no_route_table(table_id: object) -> Any:
     """InvalidRouteTableID.NotFound, of a VPC's or a transit gateway's table."""
     return EC2ClientError("InvalidRouteTableID.NotFound", f"The routeTable ID '{table_id}' does not exist")

@@ -96,7 +96,10 @@ class MotoEC2(MotoService):
         form = parse_qs(body.decode())
         check_filters(form)
         named = {value for values in form.values() for value in values}
-        with _backend().seen_late(form.get("Action", [""])[0], named, self._switches):
+        backend = _backend()
+        backend.unit_limit = self._switches.ec2_network_address_units
+        backend.peered_unit_limit = self._switches.ec2_peered_network_address_units
+        with backend.seen_late(form.get("Action", [""])[0], named, self._switches):
             yield
 
     def settle(self) -> None:

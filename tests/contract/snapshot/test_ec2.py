@@ -9,7 +9,8 @@ import pytest
 from ip_remediator.common.errors import NotFound, PermissionDenied, Throttled
 from ip_remediator.snapshot.ec2 import Ec2Reader, with_layout
 from ip_remediator.snapshot.leaked_interface import LeakedInterface
-from ip_remediator.snapshot.model_vpc import Route, Subnet
+from ip_remediator.snapshot.model_vpc import Peering, Route, Subnet
+from ip_remediator.snapshot.preflight.peers import with_units
 from ip_remediator.snapshot.preflight.routes import PrefixLists, routes
 from ip_remediator.snapshot.read_failures import ReadFailures
 from tests.contract.support.vpcs import REGION, Vpc
@@ -99,6 +100,23 @@ def test_given_peerings_then_the_other_sides_ranges_are_told_and_who_asked(vpc: 
     assert (theirs.cidrs, theirs.requester) == (("10.0.0.0/16",), False)
     vpc.ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=id_)
     assert facts.peerings(vpc.id)[0].status == "active"
+    assert (mine.same_region, mine.owner_id) == (True, theirs.owner_id)
+
+
+def test_given_peers_then_the_units_of_those_in_this_account_are_counted_and_the_others_named(
+    vpc: Vpc, facts: Ec2Reader
+) -> None:
+    peer = vpc.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = vpc.ec2.create_subnet(VpcId=peer, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    vpc.ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=2)
+    ours = Peering(id="pcx-1", status="active", vpc_id=peer, owner_id="1", same_region=True)
+    others = ours.model_copy(update={"id": "pcx-2", "vpc_id": "vpc-2", "owner_id": "2"})
+    elsewhere = ours.model_copy(update={"id": "pcx-3", "same_region": False})
+    pending = ours.model_copy(update={"id": "pcx-4", "status": "pending-acceptance"})
+    unread = ReadFailures()
+    counted = with_units(facts, (ours, others, elsewhere, pending), "1", unread)
+    assert [peering.network_address_units for peering in counted] == [3, None, None, None]
+    assert unread.lines == ("network address units of vpc-2, which pcx-2 leads to: the VPC belongs to account 2",)
 
 
 def test_given_enis_then_each_instances_are_told_with_addresses_and_prefixes(vpc: Vpc, facts: Ec2Reader) -> None:

@@ -17,7 +17,7 @@ from ip_remediator.planning.preconditions import CannotPlan
 from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DISCOVERY_TAG
-from ip_remediator.snapshot.model_vpc import Route
+from ip_remediator.snapshot.model_vpc import Peering, Route
 from tests.unit.docs.documents import ROOT, rows, sections
 from tests.unit.support.facts import PREFIXES, snapshot, vpc, zone
 from tests.unit.support.plans import first_plan
@@ -125,6 +125,7 @@ def test_the_quotas_are_the_codes_with_awss_defaults() -> None:
         "L-407747CB": limits.subnets_per_vpc,
         "L-93826ACB": limits.routes_per_table,
         "L-BB24F6E5": limits.network_address_units,
+        "L-CD17FD4B": limits.peered_network_address_units,
         "L-DF5E4CA3": limits.interfaces_per_zone,
     }
     assert {code for code in documented if _refusal_of(code)} == set(documented)
@@ -137,10 +138,16 @@ def _refusal_of(code: str) -> bool:
         "L-407747CB": {"subnets_per_vpc": 1},
         "L-93826ACB": {"routes_per_table": 1},
         "L-BB24F6E5": {"network_address_units": 1},
+        "L-CD17FD4B": {"peered_network_address_units": 1},
         "L-DF5E4CA3": {"interfaces_per_zone": 1},
     }[code]
+    peer = Peering(id="pcx-1", status="active", vpc_id="vpc-2")
     route = Route(destination="192.168.0.0/24", target="tgw-1", route_table="rtb-a")
-    facts = snapshot(*FULL, vpc=vpc(routes=(route,), network_address_units=1), quotas=Quotas(applied=True, **at_limit))
+    facts = snapshot(
+        *FULL,
+        vpc=vpc(routes=(route,), network_address_units=1, peerings=(peer,)),
+        quotas=Quotas(applied=True, **at_limit),
+    )
     with pytest.raises(CannotPlan) as caught:
         first_plan(facts)
     return f"--quota-code {code} " in str(caught.value)

@@ -17,7 +17,7 @@ from ip_remediator.planning.requirements import requirement
 from ip_remediator.snapshot.leaked_interface import LeakedInterface
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni
-from ip_remediator.snapshot.model_vpc import Route, SubnetReservation, Vpc, VpcCidr
+from ip_remediator.snapshot.model_vpc import Peering, Route, SubnetReservation, Vpc, VpcCidr
 from tests.unit.support.corpus import FOLDER
 from tests.unit.support.facts import CUSTOM, PREFIXES, Part, az, eni_config, node, pods, snapshot, subnet, vpc, zone
 from tests.unit.support.plans import first_plan
@@ -380,16 +380,22 @@ def test_given_a_block_of_an_ipam_pool_that_aws_would_refuse_then_no_plan_is_mad
             {"quotas": Quotas(applied=True, network_address_units=101)},
             ("100 network address units, 14 more", "L-BB24F6E5"),
         ),
+        (
+            {"quotas": Quotas(applied=True, peered_network_address_units=193), "peered": 80},
+            ("and its peers use 180 network address units, 14 more", "L-CD17FD4B", "--desired-value 386"),
+        ),
         ({"quotas": Quotas(applied=True, interfaces_per_zone=1)}, ("1 network interfaces", "1 more", "L-DF5E4CA3")),
         ({"quotas": Quotas(applied=True, subnets_per_vpc=3)}, ("2 subnets, 2 more", "L-407747CB")),
     ],
-    ids=["routes", "address-units", "interfaces", "subnets"],
+    ids=["routes", "address-units", "units-of-peers", "interfaces", "subnets"],
 )
 def test_given_a_quota_in_the_way_then_the_refusal_has_its_code_and_the_command(
     facts: dict[str, Any], phrases: tuple[str, ...]
 ) -> None:
+    peer = Peering(id="pcx-1", status="active", vpc_id="vpc-2", network_address_units=facts.get("peered"))
+    busy = _busy().model_copy(update={"peerings": (peer,)})
     with pytest.raises(CannotPlan) as caught:
-        first_plan(snapshot(*FULL, vpc=_busy(), **facts))
+        first_plan(snapshot(*FULL, vpc=busy, quotas=facts["quotas"]))
     assert all(words in str(caught.value) for words in phrases)
     assert "aws service-quotas request-service-quota-increase --service-code vpc --quota-code" in str(caught.value)
     assert caught.value.alternatives

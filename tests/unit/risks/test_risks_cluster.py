@@ -10,7 +10,7 @@ from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.risks.ownership import foreign_owner
 from ip_remediator.snapshot.model import Quotas, Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Cni, NetworkInterface, Webhook
-from ip_remediator.snapshot.model_vpc import SecurityGroup
+from ip_remediator.snapshot.model_vpc import Peering, SecurityGroup
 from tests.unit.support.facts import CUSTOM, Part, az, eni_config, node, snapshot, subnet, zone
 from tests.unit.support.moving import FULL, ordinary, ordinary_vpc, risks
 
@@ -232,6 +232,8 @@ def test_given_groups_that_were_not_read_then_none_is_missed() -> None:
 
 # Quotas and the unknown
 
+PEER = Peering(id="pcx-1", status="active", vpc_id="vpc-2", network_address_units=60_000)
+
 
 @pytest.mark.parametrize(
     ("of_vpc", "quotas", "named", "code"),
@@ -239,6 +241,12 @@ def test_given_groups_that_were_not_read_then_none_is_missed() -> None:
         ({}, {"cidrs_per_vpc": 2}, "CIDRs of the VPC 2 of 2", "L-83CA0A9D"),
         ({"subnet_count": 180}, {}, "subnets 181 of 200", "L-407747CB"),
         ({"network_address_units": 60_000}, {}, "network address units 60,012 of 64,000", "L-BB24F6E5"),
+        (
+            {"network_address_units": 60_000, "peerings": (PEER,)},
+            {},
+            "network address units with those of the peers 120,012 of 128,000",
+            "L-CD17FD4B",
+        ),
         ({}, {"interfaces_per_zone": 3}, "ENIs of nodes in ap-northeast-2a 3 of 3", "L-DF5E4CA3"),
     ],
 )

@@ -28,7 +28,7 @@ ALTERNATIVES = (
     "an IPv6 cluster, where pods never run out of addresses",
     "a further VPC for new node groups",
 )
-NETWORK_INTERFACES, NETWORK_ADDRESS_UNITS = "L-DF5E4CA3", "L-BB24F6E5"
+NETWORK_INTERFACES, NETWORK_ADDRESS_UNITS, PEERED_ADDRESS_UNITS = "L-DF5E4CA3", "L-BB24F6E5", "L-CD17FD4B"
 _PUBLIC_TAG = "kubernetes.io/role/elb"
 _UNUSED_ENIS = (
     "delete ENIs that nobody uses: aws ec2 describe-network-interfaces --filters Name=status,Values=available"
@@ -132,10 +132,10 @@ def beyond_quota(snapshot: Snapshot, code: str) -> tuple[str, ...] | None:
 
     Each address and each /28 prefix of an instance's ENI is a network address unit of the VPC, whatever the CIDR.
     """
-    if code not in (NETWORK_INTERFACES, NETWORK_ADDRESS_UNITS):
+    if code not in (NETWORK_INTERFACES, NETWORK_ADDRESS_UNITS, PEERED_ADDRESS_UNITS):
         return None
     nodes = [node for node in snapshot.nodes if node.runs_vpc_cni]
-    prefixes = _prefix_delegation(snapshot, nodes) if code == NETWORK_ADDRESS_UNITS else ()
+    prefixes = _prefix_delegation(snapshot, nodes) if code != NETWORK_INTERFACES else ()
     counted_once = (f"{text}; a prefix of 16 counts as one unit" for text in prefixes)
     return (_UNUSED_ENIS, *_better_use(snapshot), *counted_once, *ALTERNATIVES)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from ip_remediator.common import tag_names
-from ip_remediator.diagnosis.alternatives import ALTERNATIVES, NETWORK_ADDRESS_UNITS, NETWORK_INTERFACES, ask_for
+from ip_remediator.diagnosis.alternatives import (
+    ALTERNATIVES,
+    NETWORK_ADDRESS_UNITS,
+    NETWORK_INTERFACES,
+    PEERED_ADDRESS_UNITS,
+    ask_for,
+)
 from ip_remediator.diagnosis.model import CURABLE, FOR_OTHERS, Diagnosis
 from ip_remediator.planning import sizing
 from ip_remediator.snapshot.model import Quotas, Snapshot
@@ -134,13 +140,20 @@ def require_below_subnet_quota(snapshot: Snapshot, more: int) -> None:
 
 
 def require_below_address_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:
-    """Network address units of the VPC: AWS refuses to attach an ENI with all of its addresses where they do not fit
-    ("Network Address Usage for your VPC" of the VPC User Guide, NetworkAddressUsageLimitExceeded)."""
+    """Network address units of the VPC, alone and with its peers, of which those that were not read may use more.
+
+    AWS refuses to attach an ENI with all of its addresses where they do not fit ("Network Address Usage for your VPC"
+    of the VPC User Guide: NetworkAddressUsageLimitExceeded, NetworkAddressUsagePeeredLimitExceeded).
+    """
     vpc, more = snapshot.vpc, sum(sizing.units_asked(snapshot, zone) for zone in zones)
     if vpc and more and vpc.network_address_units is not None:
         used, limit = vpc.network_address_units, snapshot.quotas.network_address_units
         reason = f"VPC {vpc.id} uses {used:,} network address units, {more:,} more are needed"
         _check(snapshot.quotas, reason, NETWORK_ADDRESS_UNITS, used, more, limit, limit)
+        together, limit = vpc.units_with_peers, snapshot.quotas.peered_network_address_units
+        if together is not None:
+            reason = f"VPC {vpc.id} and its peers use {together:,} network address units, {more:,} more are needed"
+            _check(snapshot.quotas, reason, PEERED_ADDRESS_UNITS, together, more, limit, limit)
 
 
 def require_below_interface_quota(snapshot: Snapshot, zones: Iterable[str]) -> None:

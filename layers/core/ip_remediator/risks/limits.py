@@ -25,14 +25,17 @@ def near_quotas(migration: Migration) -> Risk | None:
     ]
     if not near:
         return None
-    _, code, service, limit = near[0]
+    requests = dict.fromkeys(
+        f"`aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
+        f"--desired-value {2 * limit}`"
+        for _, code, service, limit in near
+    )
     return Risk(
         id="near-quotas",
         severity=Severity.LOW,
         found=f"after the plan: {shown((words for words, *_ in near), 5)}{_assumed(migration)}",
         breaks="nothing now; the next block, subnet or node may be refused",
-        remedy=f"`aws service-quotas request-service-quota-increase --service-code {service} --quota-code {code} "
-        f"--desired-value {2 * limit}`",
+        remedy="; ".join(requests),
     )
 
 
@@ -65,6 +68,9 @@ def _of_vpc(migration: Migration, vpc: Vpc) -> Iterator[tuple[str, int, int, str
     if vpc.network_address_units is not None:
         after = vpc.network_address_units + _addresses_in_free_slots(migration)
         yield "network address units", after, quotas.network_address_units, "L-BB24F6E5", "vpc"
+    if vpc.units_with_peers is not None:
+        after, limit = vpc.units_with_peers + _addresses_in_free_slots(migration), quotas.peered_network_address_units
+        yield "network address units with those of the peers", after, limit, "L-CD17FD4B", "vpc"
 
 
 def _new_subnets(migration: Migration) -> int:

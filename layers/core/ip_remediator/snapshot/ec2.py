@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BY_VPC = "vpc-id"
 # An ENI is some kilobytes of XML: half of what EC2 would give at once keeps a page small in memory.
+_OTHER_SIDE = {"AccepterVpcInfo": "RequesterVpcInfo", "RequesterVpcInfo": "AccepterVpcInfo"}
 _INTERFACES_PER_PAGE = 500
 _GONE = ("deleting", "deleted", "failed", "rejected", "expired")
 
@@ -201,7 +202,7 @@ class Ec2Reader:
             Filters=filters(filter_name, vpc_id),
         )
         for peering in items:
-            side = peering[other]
+            side, region = peering[other], peering[_OTHER_SIDE[other]].get("Region")
             cidrs = [block["CidrBlock"] for block in side.get("CidrBlockSet", [])] or [side.get("CidrBlock")]
             yield Peering(
                 id=peering["VpcPeeringConnectionId"],
@@ -209,6 +210,8 @@ class Ec2Reader:
                 cidrs=tuple(cidr for cidr in cidrs if cidr),
                 requester=requester,
                 vpc_id=side.get("VpcId"),
+                owner_id=side.get("OwnerId"),
+                same_region=side["Region"] == region if region and side.get("Region") else None,
             )
 
     def _all(self, operation: str, key: str, vpc_id: str, **arguments: Any) -> Iterator[Any]:

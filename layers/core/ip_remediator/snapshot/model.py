@@ -125,6 +125,7 @@ class Quotas(Document):
     subnets_per_vpc: Count = 200
     routes_per_table: Count = 500
     network_address_units: Count = 64_000
+    peered_network_address_units: Count = 128_000
     interfaces_per_zone: Count = 5_000
 
     @model_validator(mode="before")

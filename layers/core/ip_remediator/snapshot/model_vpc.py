@@ -65,13 +65,26 @@ def _is_propagated(origin: Any) -> bool:
 
 
 class Peering(Document):
-    """A VPC peering connection. `vpc_id` and `cidrs` are the other side's; `requester`: this VPC asked for it."""
+    """A VPC peering connection. `vpc_id` and `cidrs` are the other side's; `requester`: this VPC asked for it.
+
+    `same_region`: the other VPC is in this Region, whoever owns it. `network_address_units`: those of the other VPC,
+    counted by its ENIs; None: not read.
+    """
 
     id: str
     status: str
     cidrs: tuple[str, ...] = ()
     requester: bool = False
     vpc_id: str | None = None
+    owner_id: str | None = None
+    same_region: bool | None = None
+    network_address_units: Count | None = None
+
+    @property
+    def counts_together(self) -> bool:
+        """Whether the other VPC's network address units count together with those of this one: peers of another Region
+        do not."""
+        return self.status == "active" and self.same_region is not False
 
 
 class Route(Document):
@@ -286,6 +299,13 @@ class Vpc(Document):
     network_acls: tuple[NetworkAcl, ...] = ()
     security_groups: tuple[SecurityGroup, ...] | None = None
     clusters: tuple[str, ...] = ()
+
+    @property
+    def units_with_peers(self) -> int | None:
+        """The network address units of the VPC and of its peers, as far as they were read; None: it has no peers that
+        count, or its own were not read."""
+        peers = {peer.vpc_id: peer.network_address_units or 0 for peer in self.peerings if peer.counts_together}
+        return self.network_address_units + sum(peers.values()) if self.network_address_units and peers else None
 
     @property
     def standing_cidrs(self) -> tuple[VpcCidr, ...]:

@@ -15,6 +15,7 @@ CODES: Mapping[str, str] = {
     "L-407747CB": "subnets_per_vpc",
     "L-93826ACB": "routes_per_table",
     "L-BB24F6E5": "network_address_units",
+    "L-CD17FD4B": "peered_network_address_units",
     "L-DF5E4CA3": "interfaces_per_zone",
 }
 

@@ -12,9 +12,10 @@ from ip_remediator.snapshot.core_reads import CoreReader, Sources
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Quotas
 from ip_remediator.snapshot.model_cluster import Cluster, Node
-from ip_remediator.snapshot.model_vpc import Route, SecurityGroup, Vpc
+from ip_remediator.snapshot.model_vpc import Peering, Route, SecurityGroup, Vpc
 from ip_remediator.snapshot.preflight.eks_compute import EksCompute
 from ip_remediator.snapshot.preflight.node_launchers import auto_scaling_groups
+from ip_remediator.snapshot.preflight.peers import with_units
 from ip_remediator.snapshot.preflight.quotas import read_quotas
 from ip_remediator.snapshot.preflight.routes import PrefixLists, TransitFacts, routes, transit
 from ip_remediator.snapshot.preflight.security_groups import SecurityGroupReader
@@ -29,7 +30,7 @@ ResultT = TypeVar("ResultT")
 class Preflight:
     """Asks for everything at once.
 
-    Four of its tasks wait for others (routes, security groups, node groups, Fargate profiles), so a pool of more
+    Five of its tasks wait for others (routes, peers, security groups, node groups, Fargate profiles), so a pool of more
     than a handful of threads always goes on.
     """
 
@@ -45,6 +46,7 @@ class Preflight:
         self._routes = pool.submit(self._read_routes)
         self._transit = self._ask("transit gateways", partial(self._read_transit, vpc_id), nowhere)
         self._groups = self._ask("security groups", partial(self._read_groups, vpc_id), None)
+        self._peers = pool.submit(self._read_peers, facts)
         self._nat = self._list("NAT gateways", partial(facts.nat_gateways, vpc_id))
         self._endpoints = self._list("VPC endpoints", partial(facts.endpoints, vpc_id))
         self._webhooks = [self._list(kind, partial(workloads.webhooks, kind)) for kind in WEBHOOK_KINDS]
@@ -81,7 +83,7 @@ class Preflight:
         interfaces = self._core.interfaces.result()
         return self._core.vpc.result().model_copy(
             update={
-                "peerings": tuple(self._core.peerings.result()),
+                "peerings": self._peers.result(),
                 "routes": self._routes.result(),
                 "routes_read": True,
                 "transit_gateways": self._transit.result().gateways,
@@ -105,6 +107,9 @@ class Preflight:
 
     def _read_routes(self) -> tuple[Route, ...]:
         return tuple(routes(self._core.tables.result(), self._lists))
+
+    def _read_peers(self, ec2: Ec2Reader) -> tuple[Peering, ...]:
+        return with_units(ec2, self._core.peerings.result(), self._account_id, self.unread)
 
     def _read_transit(self, vpc_id: str) -> TransitFacts:
         return transit(self._ec2, vpc_id, self._account_id, self._lists)
