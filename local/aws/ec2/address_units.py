@@ -49,7 +49,8 @@ class AddressUnits:
 
     def units(self, vpc_id: str) -> int:
         """The network address units of a VPC, as far as its network interfaces tell."""
-        return sum(_units_of(eni) for eni in self.enis.values() if eni.subnet.vpc_id == vpc_id)  # type: ignore[attr-defined]
+        interfaces = self.enis.values()  # type: ignore[attr-defined]
+        return sum(_units_of(eni) for eni in interfaces if eni.subnet.vpc_id == vpc_id)
 
     def _refuse_beyond(self, vpc_id: str, more: int) -> None:
         if self.units(vpc_id) + more > self.unit_limit:
@@ -68,4 +69,4 @@ class AddressUnits:
 def _units_of(eni: Any) -> int:
     if eni.interface_type == "nat_gateway":
         return _MANAGED
-    return int(slots_used(eni)) + bool(eni.instance and eni.device_index)
+    return int(slots_used(eni)) + int(bool(eni.instance and eni.device_index))
