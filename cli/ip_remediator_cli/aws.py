@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.session import plain_table
@@ -40,7 +40,14 @@ class Aws:
 
     def client(self, service: str) -> Any:
         """A boto3 client with the region, profile and retries of this command."""
-        return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload]
+        try:
+            return self._session.client(service, config=_CONFIG)  # type: ignore[call-overload]
+        except BotoCoreError:
+            raise
+        except ValueError as error:  # botocore's only one without a class of its own: an endpoint that is no URL
+            raise BadInput(
+                "AWS_ENDPOINT_URL, or endpoint_url of the profile, is not a URL: correct or unset it"
+            ) from error
 
     def table(self, name: str) -> Any:
         """A DynamoDB table."""

@@ -111,7 +111,17 @@ def test_given_a_bug_then_one_line_offers_the_traceback_and_debug_shows_it(
         (errors.Throttled("slow down"), 1, "try again"),
         (errors.RequestRefused("ExpiredToken: the token has expired"), 1, "ExpiredToken"),
         (botocore.NoRegionError(), 2, "--region"),
-        (botocore.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"), 1, "--profile"),
+        (
+            botocore.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+            1,
+            "the AWS credentials are incomplete: AWS_SECRET_ACCESS_KEY is missing: check the AWS configuration",
+        ),
+        (botocore.InvalidRegionError(region_name="eu west"), 2, "--region: 'eu west' is not the name of an AWS Region"),
+        (botocore.ConfigParseError(path="/x"), 1, "/x is not an AWS configuration file"),
+        (botocore.SSOTokenLoadError(error_msg="Token for a does not exist"), 1, "run `aws sso login`"),
+        (botocore.CredentialRetrievalError(provider="p", error_msg=""), 1, "p gave no AWS credentials"),
+        (botocore.InvalidConfigError(error_msg="The source_profile"), 1, "cannot be used (InvalidConfigError)"),
+        (botocore.ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListX"), 1, "ListX: AccessDenied"),
     ],
 )
 def test_given_an_error_of_aws_or_kubernetes_then_its_status_and_remedy_fit(

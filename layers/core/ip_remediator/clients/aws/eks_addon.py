@@ -53,7 +53,7 @@ def parse_configuration(text: str | None) -> dict[str, Any]:
     try:
         values = _load(text)
     except yaml.YAMLError as error:
-        raise RequestRefused(f"the configurationValues of add-on {ADDON} are neither JSON nor YAML: {error}") from error
+        raise RequestRefused(f"the configurationValues of add-on {ADDON} are neither JSON nor YAML") from error
     if values is None:
         return {}
     if not isinstance(values, dict) or not isinstance(values.get("env") or {}, dict):

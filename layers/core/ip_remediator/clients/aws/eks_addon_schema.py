@@ -53,5 +53,5 @@ def configuration_schema(eks: EKSClient, described: Mapping[str, Any]) -> dict[s
     try:
         schema = json.loads(answer.get("configurationSchema") or "{}")
     except ValueError as error:
-        raise RequestRefused(f"DescribeAddonConfiguration: the schema is not JSON: {error}") from error
+        raise RequestRefused("DescribeAddonConfiguration: the schema is not JSON") from error
     return schema if isinstance(schema, dict) else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
+from ip_remediator.clients.unreachable import why_unreachable
 from ip_remediator.common.errors import (
     NotFound,
     NotYet,
@@ -83,6 +85,10 @@ def cancellation_reasons(error: ClientError) -> set[str]:
     return set() if "ConditionalCheckFailed" in reasons else reasons
 
 
+def _host(error: BotoCoreError) -> str:
+    return urlsplit(str(error.kwargs.get("endpoint_url", ""))).netloc or "AWS"
+
+
 @contextmanager
 def aws_call(doing: str) -> Iterator[None]:
     """Turns what boto3 raises inside the block into the errors of `common.errors`.
@@ -95,4 +101,4 @@ def aws_call(doing: str) -> Iterator[None]:
     except ClientError as error:
         raise classify(error, doing) from error
     except (AwsConnectionError, HTTPClientError) as error:
-        raise ServiceUnavailable(f"{doing}: {error}") from error
+        raise ServiceUnavailable(f"{doing}: {_host(error)} cannot be reached, {why_unreachable(error)}") from error

@@ -19,6 +19,7 @@ import urllib3
 from kubernetes.client import ApiClient, Configuration
 from urllib3.util.ssl_ import create_urllib3_context
 
+from ip_remediator.clients.unreachable import why_unreachable
 from ip_remediator.common.errors import NotFound, PermissionDenied, RequestRefused, ServiceUnavailable
 
 FIELD_MANAGER = "eks-ip-remediator"
@@ -167,7 +168,7 @@ class KubeApi:
         try:
             data = response.read()
         except urllib3.exceptions.HTTPError as error:
-            raise KubernetesUnreachable(f"{method} {path}: {error}") from error
+            raise KubernetesUnreachable(f"{method} {path}: the answer broke off, {why_unreachable(error)}") from error
         try:
             answer: Json = json.loads(data)
         except ValueError as error:
@@ -214,7 +215,9 @@ class KubeApi:
             ).response
         except Exception as error:
             # The client wraps urllib3's errors in its own; whatever it is, no answer came.
-            raise KubernetesUnreachable(f"{method} {path}: no answer from {self._host}: {error}") from error
+            raise KubernetesUnreachable(
+                f"{method} {path}: no answer from {self._host}, {why_unreachable(error)}"
+            ) from error
 
 
 class _NoCluster(KubeApi):

@@ -21,6 +21,8 @@ from slack_sdk.http_retry.builtin_handlers import (
 )
 from slack_sdk.web.client import WebClient
 
+from ip_remediator.clients.unreachable import why_unreachable
+
 if TYPE_CHECKING:
     from slack_sdk.http_retry.request import HttpRequest
     from slack_sdk.http_retry.response import HttpResponse
@@ -138,7 +140,7 @@ def outages() -> Iterator[None]:
         code = error_code(error)
         raise SlackUnavailable(f"{code}: {_REMEDIES.get(code, 'see the errors of the Slack Web API')}") from error
     except (SlackClientError, HTTPException, OSError) as error:
-        raise SlackUnavailable(f"Slack does not answer: {error}") from error
+        raise SlackUnavailable(f"Slack cannot be reached, {why_unreachable(error)}") from error
 
 
 def may_have_worked(error: Exception) -> bool:

@@ -11,7 +11,6 @@ from ip_remediator.incidents.change_record import ChangeKind
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.text import Line, Part, code, items, listed, names, prose, words
 from ip_remediator.planning.model import Change, Plan, PlannedSubnet, handover_of
-from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
 
 # Changes that the lines about block and subnets already describe.
 _TOLD_TOGETHER = ("associate_cidr", "create_subnet", "tag_subnet", "apply_eniconfig")
@@ -25,7 +24,7 @@ def in_full(plan: Plan) -> Part:
     if any(subnet.id is None for subnet in plan.subnets):
         lines.append(Line("route tables and network ACLs are those of the nodes' subnets"))
     others = [change for change in plan.changes if change.action not in _TOLD_TOGETHER]
-    lines += items((_change(change) for change in others), shown=4)
+    lines += items((_change(change, plan) for change in others), shown=4)
     if plan.prepares_only:
         instructions = counted(len(plan.handover), "instruction")
         lines.append(Line(f"manual steps remain: {instructions}, in the details", label="Afterwards"))
@@ -280,13 +279,12 @@ def _size(cidr: str) -> str:
     return f" ({_usable(cidr):,} addresses)" if _usable(cidr) else ""
 
 
-def _change(change: Change) -> str:
+def _change(change: Change, plan: Plan) -> str:
     if change.by_hand:
         return f"by you: {words(change.description)}"
     environment = (change.manifest or {}).get("env")
     if change.action != "configure_cni" or not isinstance(environment, dict):
         return words(change.description)
     turned = ", ".join(code(f"{name}={value}") for name, value in environment.items())
-    turns_on = CUSTOM_NETWORK_CFG in environment
-    doing = "turn on custom networking on" if turns_on else "lower the warm targets of"
+    doing = "lower the warm targets of" if plan.frees else "turn on custom networking on"
     return f"{doing} {code(change.target)} ({turned})"
