@@ -18,8 +18,13 @@ PARAMETERS, TAGS = ROOT / "docs" / "parameters.md", ROOT / "docs" / "tags.md"
 _PARAMETERS_HEAD = """\
 # Parameters of the stack
 
-Made of `template.yaml` by `make schemas`; do not edit it here. Every parameter has a default. Set them with
-`sam deploy --parameter-overrides`, or in `samconfig.toml`. What a tag of a cluster overrides is in [tags.md](tags.md).
+Made of `template.yaml` by `make schemas`; do not edit it here. Every parameter has a default. What a tag of a cluster
+overrides is in [tags.md](tags.md).
+
+`sam deploy --parameter-overrides DefaultMode=auto` sets one and keeps the others as they are in the stack. But `sam deploy
+--guided` saves all of its answers in `samconfig.toml` (`parameter_overrides`), and every later `sam deploy` without that
+option sends them again: after `--guided`, change the value in that file and run `sam deploy`.
+
 SAM cuts a value at its first blank unless it has quotes of its own: 'ChangeWindow="Mon-Fri 08:00-18:00 Europe/Berlin"'.
 """
 _TAGS_HEAD = """\
