@@ -11,7 +11,11 @@ export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam/app
 # Behind a proxy with a certificate of its own, only the system knows whom to trust.
 export UV_SYSTEM_CERTS ?= 1
-export PYTHONDONTWRITEBYTECODE ?=
+# As local/own_folders.py: temporary files and compiled modules lie in the project's own folder, and stay compiled.
+export TMPDIR := $(CURDIR)/.local/tmp
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/compiled
+export PYTHONDONTWRITEBYTECODE :=
+$(shell mkdir -p $(TMPDIR))
 MODE ?= auto
 
 .DEFAULT_GOAL := help

@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks import command_line, cures, imports, parsing, reservations, storm
 from benchmarks.results import ARMS, Results
 from benchmarks.stage import Stage
+from local import own_folders
 from local.cluster.scenario import NotSettled
 from local.demo.watching import TooSlow
 from local.stack.deployment import DeploymentFailed
@@ -139,6 +140,7 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 
 
 def main() -> int:
+    own_folders.use()
     options = Options.parse()
     try:
         return Bench(options).run()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from local import own_folders
 from local.cluster.scenario import NotSettled, wait_settled
 from local.cluster.scenario_spec import Scenario
 from local.slack.browser import Browser, BrowserError, find_chromium
@@ -173,6 +174,7 @@ def main() -> int:
     if find_chromium() is None:
         sys.stderr.write(f"{NO_CHROMIUM}\n")
         return 1
+    own_folders.use()
     IMAGES.mkdir(parents=True, exist_ok=True)
     stack = Stack(
         FOLDER,

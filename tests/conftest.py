@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from local import own_folders
 from tests.support import properties
 from tests.support.patience import within
 
@@ -30,12 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _use_own_temporary_folder(config: pytest.Config) -> None:
-    """Browsers, Kubernetes clients and sam leave files behind: none of them outside the project."""
     TEMPORARY.mkdir(parents=True, exist_ok=True)
-    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=TEMPORARY)
-    config.stash[_FOLDER] = Path(tempfile.tempdir)
-    # Where MiniStack, imported by a test, writes its keys.
-    os.environ["STATE_DIR"] = str(Path(tempfile.tempdir) / "ministack")
+    config.stash[_FOLDER] = Path(tempfile.mkdtemp(dir=TEMPORARY))
+    own_folders.use(config.stash[_FOLDER])
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ip_remediator.common.enums import Mode, Outcome
 from ip_remediator.incidents.record import Incident
+from local import own_folders
 from local.cluster.scenario import NotSettled, wait_settled
 from local.cluster.scenario_spec import Scenario
 from local.demo import views
@@ -172,6 +173,7 @@ def _end(*_: object) -> None:
 
 def main() -> int:
     """Starts a stack, plays the demo, and returns the exit status."""
+    own_folders.use()
     # Both set explicitly: a shell starts background jobs with SIGINT ignored, and SIGTERM would leave the servers.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)

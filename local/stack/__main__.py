@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+from local import own_folders
 from local.cluster.scenario import NotSettled, wait_settled
 from local.cluster.scenario_spec import Scenario
 from local.stack.deployment import ROOT, DeploymentFailed
@@ -22,6 +23,7 @@ _MODES = ("observe", "approve", "auto")
 
 def main() -> int:
     """Runs the whole stack until it is stopped; returns the exit status."""
+    own_folders.use()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

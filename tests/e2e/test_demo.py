@@ -31,7 +31,7 @@ def demo(output: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "local.demo"],
             cwd=ROOT,
-            env={**os.environ, **ANY_PORTS, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120", **environment},
+            env={**os.environ, **ANY_PORTS, "COLUMNS": "120", **environment},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from local import own_folders
 from tests.faults.cases import WORLDS, case_of
 from tests.faults.report import Planned, Result, Sweep
 
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    own_folders.use()
     status = main(sys.argv[1:])
     # Threads that take turns have no end of their own.
     os._exit(status)
