@@ -36,6 +36,11 @@ def parse(arguments: list[str]) -> Settings:
         help="how long a new VPC CIDR stays in state associating (default 0.5)",
     )
     parser.add_argument("--log", type=Path, help="log file (default: standard error)")
+    parser.add_argument(
+        "--code-dir",
+        type=Path,
+        help="where functions and layers are unpacked; servers may share it (default: in --state-dir)",
+    )
     settings = Settings(**vars(parser.parse_args(arguments)))
     if not settings.ca_file.is_file():
         parser.error(f"--ca-file {settings.ca_file} does not exist; create it with local.pki")

@@ -41,6 +41,7 @@ def prepare(settings: Settings) -> None:
         EKS_BASE_PORT=str(settings.eks_endpoint_port),
         GATEWAY_PORT=str(settings.port),
         IOT_MTLS_ENABLED="0",
+        LAMBDA_CODE_DIR=str((settings.code_dir or temporary / "lambda-code").resolve()),
         LAMBDA_EXECUTOR="local",
         LOG_LEVEL="INFO",
         MINISTACK_ACCOUNT_ID=ACCOUNT_ID,

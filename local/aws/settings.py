@@ -33,6 +33,7 @@ class Settings:
     wait_scale: float = 1.0
     associating_seconds: float = 0.5
     log: Path | None = None
+    code_dir: Path | None = None
 
 
 def token_webhook_url(port: int, region: str, cluster: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from local import own_folders
 from local.aws.settings import (
     DEFAULT_REGION,
     ENDPOINT_PORT_TAG,
@@ -89,7 +90,7 @@ class Servers:
             "local.aws",
             *("--port", str(self.ports.aws), "--eks-endpoint-port", str(self.ports.kubernetes)),
             *("--state-dir", str(self.folder / "aws"), "--ca-file", str(pki.ca_cert)),
-            *("--wait-scale", str(self.wait_scale), "--region", self.region),
+            *("--wait-scale", str(self.wait_scale), "--region", self.region, "--code-dir", str(own_folders.CODE)),
         )
         slack = self._server(
             "local.slack",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import io
+import os
+import shutil
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -15,22 +19,44 @@ from pathlib import Path
 # project's own environment, so that a package missing in a layer is missing here as well.
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 
+# Every change of the library makes a new layer.
+UNUSED_SECONDS = 7 * 24 * 3600
+
 _unpacking = threading.Lock()
 
 
 def unpack(blob: bytes) -> Path:
     """Folder with the content of a zip file. Equal blobs share one folder, and so its compiled modules."""
-    root = Path(tempfile.gettempdir()) / "lambda-code"
+    root = Path(os.environ["LAMBDA_CODE_DIR"])
     target = root / hashlib.sha256(blob).hexdigest()[:32]
     with _unpacking:
         if not target.exists():
-            root.mkdir(exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True)
+            _remove_unused(root)
             partial = Path(tempfile.mkdtemp(dir=root))
             # ZipFile.extractall refuses absolute names and names that leave the folder.
             with zipfile.ZipFile(io.BytesIO(blob)) as archive:
                 archive.extractall(partial)
-            partial.rename(target)
+            _rename(partial, target)
+        os.utime(target)
     return target
+
+
+def _rename(partial: Path, target: Path) -> None:
+    try:
+        partial.rename(target)
+    except OSError:
+        # Another server was faster.
+        if not target.exists():
+            raise
+        shutil.rmtree(partial)
+
+
+def _remove_unused(root: Path) -> None:
+    for folder in root.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def layer_paths(folder: Path) -> list[str]:
