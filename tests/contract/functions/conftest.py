@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -78,29 +79,40 @@ def boto_session() -> boto3.Session:
     return boto3.Session(ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY, region_name=REGION)
 
 
-@pytest.fixture
-def aws(aws_url: str, boto_session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@contextmanager
+def plain_clients(url: str, boto_session: boto3.Session) -> Iterator[None]:
     """Plain boto3 clients of this process talk to the local AWS, as a function's do."""
     variables = {
-        "AWS_ENDPOINT_URL": aws_url,
+        "AWS_ENDPOINT_URL": url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": ROOT_SECRET_ACCESS_KEY,
         "POWERTOOLS_TRACE_DISABLED": "true",
     }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto_session)
-    session.client.cache_clear()
-    session.table.cache_clear()
-    yield aws_url
-    session.client.cache_clear()
-    session.table.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setattr(boto3, "DEFAULT_SESSION", boto_session)
+        session.client.cache_clear()
+        session.table.cache_clear()
+        yield
+        session.client.cache_clear()
+        session.table.cache_clear()
+
+
+@pytest.fixture
+def aws(aws_url: str, boto_session: boto3.Session) -> Iterator[str]:
+    with plain_clients(aws_url, boto_session):
+        yield aws_url
 
 
 @pytest.fixture
 def table(aws: str) -> Table:
+    return new_table()
+
+
+def new_table() -> Table:
     """A new Incidents table."""
     return boto3.resource("dynamodb").create_table(
         TableName=f"incidents-{uuid4().hex}",
@@ -112,6 +124,11 @@ def table(aws: str) -> Table:
 
 @pytest.fixture
 def secret(aws: str) -> str:
+    return put_secret()
+
+
+def put_secret() -> str:
+    """The name of the parameter with the secret of the local Slack workspace."""
     value = json.dumps({"bot_token": BOT_TOKEN, "signing_secret": SIGNING_SECRET})
     boto3.client("ssm").put_parameter(Name=SECRET_PARAMETER, Type="SecureString", Value=value, Overwrite=True)
     return SECRET_PARAMETER

@@ -11,6 +11,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from ip_remediator.incidents.record import Approval, ApprovalState, RunRequest, 
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.requests import ManualRun, parsed
 from ip_remediator.notifications.messages.message import Message, render
-from tests.contract.functions.conftest import ROOT
+from tests.contract.functions.conftest import ROOT, new_table, plain_clients, put_secret
 from tests.contract.functions.test_slack_requests import request
 from tests.stack.slack.harness import CHANNEL, ON_CALL, VIEWER, Slack
 from tests.support.waiting import eventually
@@ -48,6 +49,58 @@ class Endpoint:
     url: str
 
 
+@dataclass
+class Application:
+    """What the function works with, and the function. Every test has incidents of its own in it."""
+
+    aws: str
+    slack_url: str
+    table: Table
+    remediation_machine: str
+    rollback_machine: str
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        return self.deployed()
+
+    def deployed(self) -> Endpoint:
+        """The function anew, which nobody has called yet."""
+        name, secret = f"slack-{uuid4().hex[:8]}", put_secret()
+        statements = (
+            allow(self.table.table_arn, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+            allow(f"arn:aws:ssm:*:*:parameter{secret}", "ssm:GetParameter"),
+            allow(f"arn:aws:lambda:*:*:function:{name}", "lambda:InvokeFunction"),
+            allow("*", "states:SendTaskSuccess"),
+            allow(self.rollback_machine, "states:StartExecution"),
+            allow(self.remediation_machine, "states:StartExecution"),
+        )
+        variables = {
+            "INCIDENTS_TABLE": self.table.name,
+            "SLACK_SECRET": secret,
+            "SLACK_API_URL": f"{self.slack_url}/api/",
+            "ALLOWED_USERS": f"U0SOMEBODY, {GROUP}",
+            "ALLOWED_CHANNELS": CHANNEL,
+            "REMEDIATION_STATE_MACHINE_ARN": self.remediation_machine,
+            "ROLLBACK_STATE_MACHINE_ARN": self.rollback_machine,
+            "DOCS_URL": "none",
+            "REPLACEMENT_STATE_MACHINE_ARN": self.rollback_machine,
+            "POWERTOOLS_TRACE_DISABLED": "true",
+        }
+        functions = boto3.client("lambda")
+        functions.create_function(
+            FunctionName=name,
+            Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+            Handler="app.handler",
+            Role=role(name, "lambda.amazonaws.com", *statements),
+            Code={"ZipFile": bundle()},
+            Timeout=30,
+            Environment={"Variables": variables},
+        )
+        result = functions.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+        url = f"{self.aws}/_aws/lambda-url/{urllib3.util.parse_url(result).host.split('.')[0]}/"
+        return Endpoint(name, url)
+
+
 def role(name: str, service: str, *statements: dict[str, Any]) -> str:
     iam = boto3.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
@@ -64,18 +117,48 @@ def _policy(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
+@pytest.fixture(scope="module")
+def application(aws_url: str, boto_session: boto3.Session, workspace_url: str) -> Application:
+    """One for all tests: a cold start takes a second, and every click would have two of them."""
+    with plain_clients(aws_url, boto_session):
+        table, wait = new_table(), {"Type": "Wait", "Seconds": 600, "End": True}
+        machines = [_state_machine(f"{name}-{table.name}", wait, allow("*", "sts:x")) for name in ("run", "rollback")]
+        return Application(aws_url, workspace_url, table, *machines)
+
+
+@pytest.fixture
+def table(application: Application, aws: str) -> Table:
+    return application.table
+
+
+@pytest.fixture
+def endpoint(application: Application, slack: Slack, aws: str) -> Endpoint:
+    """The function, deployed with a URL that the workspace sends clicks to."""
+    slack.send_clicks_to(application.endpoint.url)
+    return application.endpoint
+
+
+@pytest.fixture
+def cold_endpoint(application: Application, slack: Slack, aws: str) -> Endpoint:
+    """As `endpoint`, and it does not know yet who is in the user group."""
+    deployed = application.deployed()
+    slack.send_clicks_to(deployed.url)
+    return deployed
+
+
 @pytest.fixture
 def waiting(table: Table) -> tuple[str, str]:
     """An execution that waits for an answer, and its task token."""
     sqs = boto3.client("sqs")
-    queue = sqs.create_queue(QueueName=table.name)["QueueUrl"]
+    name = f"ask-{uuid4().hex[:12]}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     state = {
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
         "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}},
         "End": True,
     }
-    machine = _state_machine(f"ask-{table.name}", state, allow("*", "sqs:SendMessage"))
+    machine = _state_machine(name, state, allow("*", "sqs:SendMessage"))
     execution = boto3.client("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"]
     [message] = eventually("the question", lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
     return execution, json.loads(message["Body"])["token"]
@@ -89,16 +172,6 @@ def _state_machine(name: str, state: dict[str, Any], *statements: dict[str, Any]
     ]
 
 
-@pytest.fixture
-def rollback_machine(table: Table) -> str:
-    return _state_machine(f"rollback-{table.name}", {"Type": "Wait", "Seconds": 60, "End": True}, allow("*", "sts:x"))
-
-
-@pytest.fixture
-def remediation_machine(table: Table) -> str:
-    return _state_machine(f"remediate-{table.name}", {"Type": "Wait", "Seconds": 60, "End": True}, allow("*", "sts:x"))
-
-
 def bundle() -> bytes:
     """The function; instead of a layer, a path file leads to the library and to the packages of the tests."""
     archive = io.BytesIO()
@@ -109,50 +182,19 @@ def bundle() -> bytes:
 
 
 @pytest.fixture
-def endpoint(
-    table: Table, secret: str, slack: Slack, remediation_machine: str, rollback_machine: str, aws: str
-) -> Endpoint:
-    """The function, deployed with a URL that the workspace sends clicks to."""
-    name = f"slack-{uuid4().hex[:8]}"
-    statements = (
-        allow(table.table_arn, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
-        allow(f"arn:aws:ssm:*:*:parameter{secret}", "ssm:GetParameter"),
-        allow(f"arn:aws:lambda:*:*:function:{name}", "lambda:InvokeFunction"),
-        allow("*", "states:SendTaskSuccess"),
-        allow(rollback_machine, "states:StartExecution"),
-        allow(remediation_machine, "states:StartExecution"),
-    )
-    variables = {
-        "INCIDENTS_TABLE": table.name,
-        "SLACK_SECRET": secret,
-        "SLACK_API_URL": f"{slack.url}/api/",
-        "ALLOWED_USERS": f"U0SOMEBODY, {GROUP}",
-        "ALLOWED_CHANNELS": CHANNEL,
-        "REMEDIATION_STATE_MACHINE_ARN": remediation_machine,
-        "ROLLBACK_STATE_MACHINE_ARN": rollback_machine,
-        "DOCS_URL": "none",
-        "REPLACEMENT_STATE_MACHINE_ARN": rollback_machine,
-        "POWERTOOLS_TRACE_DISABLED": "true",
-    }
-    functions = boto3.client("lambda")
-    functions.create_function(
-        FunctionName=name,
-        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
-        Handler="app.handler",
-        Role=role(name, "lambda.amazonaws.com", *statements),
-        Code={"ZipFile": bundle()},
-        Timeout=30,
-        Environment={"Variables": variables},
-    )
-    result = functions.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
-    url = f"{aws}/_aws/lambda-url/{urllib3.util.parse_url(result).host.split('.')[0]}/"
-    slack.send_clicks_to(url)
-    return Endpoint(name, url)
-
-
-@pytest.fixture
 def incident(table: Table) -> str:
-    return Incidents(table, utc_now).open("prod", "ap-northeast-2", Mode.APPROVE, "")
+    return Incidents(table, utc_now).open(new_cluster(), "ap-northeast-2", Mode.APPROVE, "")
+
+
+def new_cluster() -> str:
+    return f"prod-{uuid4().hex[:8]}"
+
+
+def executions(machine: str, words: str) -> list[str]:
+    """Those of the state machine whose input has the words."""
+    sfn = boto3.client("stepfunctions")
+    arns = [execution["executionArn"] for execution in sfn.list_executions(stateMachineArn=machine)["executions"]]
+    return [arn for arn in arns if words in sfn.describe_execution(executionArn=arn)["input"]]
 
 
 def ask(table: Table, incident: str, token: str, minutes: int = 60) -> Approval:
@@ -281,7 +323,7 @@ def test_a_click_in_a_channel_that_is_not_listed_does_not_count(
 
 
 def test_while_slack_does_not_resolve_the_user_group_nobody_of_it_decides_and_is_told_why(
-    table: Table, slack: Slack, endpoint: Endpoint, waiting: tuple[str, str], incident: str
+    table: Table, slack: Slack, cold_endpoint: Endpoint, waiting: tuple[str, str], incident: str
 ):
     execution, token = waiting
     ts = question(table, slack, incident, token)
@@ -319,7 +361,9 @@ def planned(table: Table, slack: Slack, incident: str, endpoint: Endpoint) -> st
     [None, {"method": "views.open", "drop": True, "when": "after"}],
     ids=["", "the answer to opening it is lost"],
 )
-def test_details_open_as_a_modal_for_whoever_sees_the_message(slack: Slack, planned: str, fault: dict[str, Any] | None):
+def test_details_open_as_a_modal_for_whoever_sees_the_message(
+    table: Table, slack: Slack, incident: str, planned: str, fault: dict[str, Any] | None
+):
     if fault:
         slack.fault(**fault)
 
@@ -329,7 +373,7 @@ def test_details_open_as_a_modal_for_whoever_sees_the_message(slack: Slack, plan
         "the details", lambda: [view for view in opened_modals(slack, VIEWER) if "Loading" not in str(view)]
     )
     assert all(change.description in str(view["blocks"]) for change in PLAN.changes)
-    assert view["blocks"][0]["text"]["text"].startswith("*prod: ")
+    assert view["blocks"][0]["text"]["text"].startswith(f"*{Incidents(table, utc_now).get(incident).cluster}: ")
     assert private_replies(slack, VIEWER, planned) == []
     close_modals(slack, VIEWER)
 
@@ -380,59 +424,58 @@ def test_an_execution_that_no_longer_waits_is_told_privately(
 
 
 def test_clicks_on_one_offer_start_one_rollback_and_a_later_offer_another(
-    slack: Slack, endpoint: Endpoint, rollback_machine: str
+    slack: Slack, endpoint: Endpoint, application: Application
 ):
-    sfn = boto3.client("stepfunctions")
-
-    def executions() -> list[Any]:
-        return list(sfn.list_executions(stateMachineArn=rollback_machine)["executions"])
-
     record = healed(id=f"prod-{uuid4().hex[:12]}")
+
+    def rollbacks() -> list[str]:
+        return executions(application.rollback_machine, record.id)
+
     ts = show(slack, render(record))
     assert click(slack, ts, "rollback") is None
-    [first] = eventually("the rollback", executions)
+    [first] = eventually("the rollback", rollbacks)
 
     assert click(slack, ts, "rollback") is None
     assert click(slack, ts, "rollback", PLATFORM_LEAD) is None
     assert f"This rollback of {record.id} was asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
-    assert len(executions()) == 1
-    described = sfn.describe_execution(executionArn=first["executionArn"])
+    assert len(rollbacks()) == 1
+    described = boto3.client("stepfunctions").describe_execution(executionArn=first)
     assert json.loads(described["input"]) == {
         "incident": record.id,
         "requested_by": {"kind": "slack_user", "id": ON_CALL, "name": "on-call"},
     }
-    assert first["name"].startswith(f"rb-{record.id}-")
+    assert described["name"].startswith(f"rb-{record.id}-")
 
     later = record.model_copy(update={"closed_at": utc_now()})
     assert click(slack, show(slack, render(later)), "rollback") is None
-    eventually("the second rollback", lambda: len(executions()) == 2)
+    eventually("the second rollback", lambda: len(rollbacks()) == 2)
 
 
 def test_a_run_is_asked_for_again_once_and_only_while_none_is_open(
-    table: Table, slack: Slack, endpoint: Endpoint, remediation_machine: str
+    table: Table, slack: Slack, endpoint: Endpoint, application: Application
 ):
-    sfn, incidents = boto3.client("stepfunctions"), Incidents(table, utc_now)
+    incidents, cluster = Incidents(table, utc_now), new_cluster()
 
-    def executions() -> list[Any]:
-        return list(sfn.list_executions(stateMachineArn=remediation_machine)["executions"])
+    def runs() -> list[str]:
+        return executions(application.remediation_machine, cluster)
 
-    rejected = incidents.open("prod", "ap-northeast-2", Mode.AUTO, "", RunRequest(zones=("ap-northeast-2a",)))
+    rejected = incidents.open(cluster, "ap-northeast-2", Mode.AUTO, "", RunRequest(zones=("ap-northeast-2a",)))
     incidents.close(incidents.get(rejected), Outcome.REJECTED)
     ts = show(slack, render(incidents.get(rejected)))
 
     assert click(slack, ts, "run_again") is None
-    [started] = eventually("the new run", executions)
+    [started] = eventually("the new run", runs)
     assert click(slack, ts, "run_again", PLATFORM_LEAD) is None
     assert "asked for already" in reply_to(slack, PLATFORM_LEAD, ts)
 
-    document = json.loads(sfn.describe_execution(executionArn=started["executionArn"])["input"])
+    document = json.loads(boto3.client("stepfunctions").describe_execution(executionArn=started)["input"])
     assert parsed(ManualRun, document).mode is Mode.APPROVE, "a click asks for a question, whatever the mode"
     assert document["zones"] == ["ap-northeast-2a"]
     assert rejected in document["reason"]
-    present = incidents.open("prod", "ap-northeast-2", Mode.APPROVE, "")
+    present = incidents.open(cluster, "ap-northeast-2", Mode.APPROVE, "")
     assert click(slack, show(slack, render(incidents.get(rejected))), "run_again") is None
     eventually("a reply", lambda: any(present in text for text in private_replies(slack, ON_CALL, ts)))
-    assert len(executions()) == 1
+    assert len(runs()) == 1
 
 
 def test_a_stranger_is_refused_and_nothing_of_the_request_is_logged(endpoint: Endpoint):
@@ -459,14 +502,14 @@ def test_a_stranger_learns_nothing_but_the_status(endpoint: Endpoint):
 
 
 def test_a_click_that_fails_is_told_so_and_tried_again_by_itself(
-    slack: Slack, endpoint: Endpoint, rollback_machine: str, aws: str
+    slack: Slack, endpoint: Endpoint, application: Application, aws: str
 ):
     refused_once = {"service": "states", "action": "StartExecution", "error": "AccessDeniedException"}
     assert urllib3.request("POST", f"{aws}/_local/faults", json=refused_once).status < 300
-    ts = show(slack, render(healed(id=f"prod-{uuid4().hex[:12]}")))
+    record = healed(id=f"prod-{uuid4().hex[:12]}")
+    ts = show(slack, render(record))
 
     assert click(slack, ts, "rollback") is None
 
     assert "It will be tried again" in reply_to(slack, ON_CALL, ts)
-    sfn = boto3.client("stepfunctions")
-    eventually("the second try", lambda: sfn.list_executions(stateMachineArn=rollback_machine)["executions"])
+    eventually("the second try", lambda: executions(application.rollback_machine, record.id))
