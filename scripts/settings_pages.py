@@ -21,9 +21,9 @@ _PARAMETERS_HEAD = """\
 Made of `template.yaml` by `make schemas`; do not edit it here. Every parameter has a default. What a tag of a cluster
 overrides is in [tags.md](tags.md).
 
-`sam deploy --parameter-overrides DefaultMode=auto` sets one and keeps the others as they are in the stack. But `sam deploy
---guided` saves all of its answers in `samconfig.toml` (`parameter_overrides`), and every later `sam deploy` without that
-option sends them again: after `--guided`, change the value in that file and run `sam deploy`.
+`sam deploy --parameter-overrides DefaultMode=auto` sets one and keeps the others as they are in the stack. But
+`sam deploy --guided` saves all of its answers in `samconfig.toml` (`parameter_overrides`), and every later `sam deploy`
+without the option sends them again. So after `--guided` change the value in that file, and run `sam deploy`.
 
 SAM cuts a value at its first blank unless it has quotes of its own: 'ChangeWindow="Mon-Fri 08:00-18:00 Europe/Berlin"'.
 """
