@@ -32,6 +32,10 @@ class ClusterDoctor:
     deployment: Deployment
     name: str
 
+    def open(self) -> None:
+        """Asks EKS for the cluster: without it nothing else can be checked."""
+        _ = self._open
+
     def checks(self) -> dict[str, Callable[[], Finding]]:
         """The checks of a cluster by their names, in the order in which they run."""
         return {

@@ -36,9 +36,16 @@ def _all(aws: Aws, arguments: Namespace) -> Iterator[Finding]:
     stack = StackDoctor(aws, deployment, arguments.slack_url)
     for name, check in stack.checks().items():
         yield _tried(name, check)
-    if arguments.cluster:
-        for name, check in ClusterDoctor(aws, deployment, arguments.cluster).checks().items():
-            yield _tried(name, check)
+    if not arguments.cluster:
+        return
+    cluster = ClusterDoctor(aws, deployment, arguments.cluster)
+    try:
+        cluster.open()
+    except Exception as error:  # every further check would say the same
+        yield Finding.broken(str(explained(error))).named("cluster")
+        return
+    for name, check in cluster.checks().items():
+        yield _tried(name, check)
 
 
 def _tried(name: str, check: Callable[[], Finding]) -> Finding:

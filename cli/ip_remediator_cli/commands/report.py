@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ip_remediator.common.clock import utc_now
 from ip_remediator.common.errors import IncidentNotFound
@@ -84,11 +84,23 @@ def render(material: Material, now: datetime) -> str:
         unknown=incident.diagnosis.unknown if incident.diagnosis else (),
         maps=_maps(material),
         changes=[_change(change) for change in material.changes],
-        risks=[(risk.severity.name.lower(), risk.id, risk.breaks, risk.remedy) for risk in _risks(incident)],
+        risks=[
+            (risk.severity.name.lower(), risk.id, risk.breaks, _with_code(risk.remedy)) for risk in _risks(incident)
+        ],
         pods=_pods(incident),
         timeline=[_event(event) for event in material.timeline],
         written=_time(now),
         version=installed_version(),
+    )
+
+
+def _with_code(text: str) -> Markup:
+    """The text, escaped, with the commands that it has in backticks as code."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece) for number, piece in enumerate(pieces)
     )
 
 
@@ -113,7 +125,8 @@ def _signals(incident: Incident) -> str:
 
 def _facts(incident: Incident) -> list[tuple[str, str]]:
     approval = incident.approval
-    answered = f"{approval.state} by {approval.decided_by or 'nobody'}" if approval else "not asked for"
+    by = f" by {approval.decided_by}" if approval and approval.decided_by else ""
+    answered = f"{approval.state}{by}" if approval else "not asked for"
     failure = incident.failure
     facts = {
         "cluster": f"{incident.cluster} in {incident.region}",

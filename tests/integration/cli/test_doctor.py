@@ -47,6 +47,13 @@ def test_given_a_working_stack_and_cluster_then_nothing_is_broken_and_nothing_is
         )
 
 
+def test_given_a_cluster_that_does_not_exist_then_it_says_so_once_and_offers_no_onboarding(lab: Lab) -> None:
+    checks = examine(lab, "--cluster", "no-such-cluster")
+    health, text = checks["cluster"]
+    assert (health, "EKS knows no cluster 'no-such-cluster'" in text) == ("broken", True)
+    assert not {"access entries", "rbac", "facts"} & set(checks)
+
+
 def test_given_a_wrong_slack_secret_then_token_and_endpoint_are_said_to_be_broken(lab: Lab) -> None:
     ssm, name = lab.aws("ssm"), "/eks-ip-remediator/slack"
     kept = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]

@@ -40,6 +40,23 @@ def page(incident: Incident, *changes: ChangeMade, facts: object = FACTS) -> _Pa
     return parsed
 
 
+def test_given_an_open_question_then_nothing_is_said_to_be_left_or_decided_yet() -> None:
+    result = page(records.asked())
+    assert "nothing has been changed so far" in result.text
+    assert "nobody" not in result.text
+    assert "nothing that the incident made is left" in page(records.undone()).text
+
+
+def test_given_a_remedy_with_a_command_then_it_is_shown_as_code_and_escaped() -> None:
+    plan = records.PLAN
+    risk = plan.risks[0].model_copy(update={"remedy": "run `aws x --y <z>`, & wait"})
+    lone = plan.risks[0].model_copy(update={"remedy": "a lone ` <b>"})
+    result = page(records.asked().model_copy(update={"plan": plan.model_copy(update={"risks": (risk, lone)})}))
+    assert "run aws x --y <z>, & wait" in result.text
+    assert "a lone ` <b>" in result.text
+    assert "b" not in [tag for tag, _ in result.tags]
+
+
 def test_given_a_healed_incident_then_the_page_tells_cause_plan_pods_changes_and_their_undo() -> None:
     incident = records.healed()
     result = page(incident, CHANGE)

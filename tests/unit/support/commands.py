@@ -28,6 +28,8 @@ GLOBAL = ("--query", "--output", "--region", "--profile", "--no-cli-pager", "--f
 PLACEHOLDER = re.compile(r"<[^<>]*>")
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^    \S.*\n(?:^(?:    .*)?\n)*)", re.MULTILINE)
+# What is checked for what it stands for has a value.
+_URL = re.compile(r"\$\{?\w+_URL\}?")
 _ARITHMETIC = re.compile(r"\$\(\([^()]*(?:\$\([^()]*\)[^()]*)*\)\)")
 _INNERMOST = re.compile(r"\$\(([^()]*(?:\(\)[^()]*)*)\)")
 _SHELLS = ("bash", "console", "sh", "")
@@ -206,7 +208,7 @@ def indented_blocks(page: str) -> Iterator[str]:
 
 def commands(block: str) -> Iterator[list[str]]:
     """The words of each command of a block, those of `$(...)`, of pipes and of functions as well."""
-    for line in _lines(_ARITHMETIC.sub("900", block)):
+    for line in _lines(_URL.sub("https://example.com/", _ARITHMETIC.sub("900", block))):
         yield from _commands_of_line(line)
 
 
