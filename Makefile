@@ -62,8 +62,10 @@ check: setup ## every static check: format, lint, types, imports, template, stat
 	python scripts/check_complexity.py
 	bandit --quiet --recursive --configfile pyproject.toml layers/core/ip_remediator functions cli
 
-# Two workers, as many as a small machine has cores; a file stays on one, so that its servers start once.
-SPREAD := --numprocesses 2 --dist loadfile
+# Two workers, as many as a small machine has cores; a file stays on one, so that its servers start once. In the order
+# of the folders the many small files of tests/unit come last, and neither worker waits long for the other: xdist's own
+# order ends with the files of one test, which are the longest.
+SPREAD := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test: setup ## every fast test, the integration tests on the embedded stack included
 	pytest -m "not slow" $(SPREAD) $(PYTEST_FLAGS)
