@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from tests.stack.aws.conftest import Maker, Network, code_of
+from tests.support.templates import resources
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
-TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 ROLE, SCOPE = "kubernetes.io/role/cni", "cni.networking.k8s.aws/cluster/prod"
 OURS = "eks-ip-remediator:stack"
 
@@ -21,7 +19,7 @@ OURS = "eks-ip-remediator:stack"
 @pytest.fixture
 def granted(aws: LocalAws, make: Maker) -> Any:
     """EC2 for somebody who has that one statement of NetworkFunction."""
-    policies = yaml_parse(TEMPLATE.read_text())["Resources"]["NetworkFunction"]["Properties"]["Policies"]
+    policies = resources()["NetworkFunction"]["Properties"]["Policies"]
     [statement] = [
         one
         for one in policies[0]["Statement"]

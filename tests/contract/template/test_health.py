@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+
+from tests.support.templates import resources
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def resources() -> dict[str, Any]:
-    result: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
-    return result
+@pytest.fixture(scope="module", name="resources")
+def _resources() -> dict[str, Any]:
+    return resources()
 
 
 def test_every_alarm_is_optional_tells_when_it_is_over_and_is_documented(resources: dict[str, Any]) -> None:

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from tests.contract.support.groups import group_of_one
 from tests.stack.aws.conftest import Maker, Network, code_of, unique
+from tests.support.templates import resources
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
-TEMPLATE = Path(__file__).parents[3] / "template.yaml"
-ONBOARDING = Path(__file__).parents[3] / "onboarding" / "cluster.yaml"
 STACK, ACCOUNT = "remediator", "000000000000"
 OUR_TAG = "eks-ip-remediator:stack"
 
 
 def statements(function: str, **values: str) -> list[dict[str, Any]]:
     """The statements of the function's role, with `values` for what they refer to."""
-    policies = yaml_parse(TEMPLATE.read_text())["Resources"][function]["Properties"]["Policies"]
+    policies = resources()[function]["Properties"]["Policies"]
     return [_resolved(statement, values) for policy in policies for statement in policy["Statement"]]
 
 
@@ -190,7 +187,7 @@ def test_given_the_exporters_role_when_it_writes_events_of_another_source_then_a
     """`events:source` has a value for each entry of a call: one of another source must not hide among ours."""
     bus = unique("kubernetes")
     aws.client("events").create_event_bus(Name=bus)
-    role = yaml_parse(ONBOARDING.read_text())["Resources"]["EventExporterIamRole"]["Properties"]
+    role = resources("onboarding/cluster.yaml")["EventExporterIamRole"]["Properties"]
     given = {**values, "EventBusName": bus, "ClusterName": "shop"}
     allowed = [_resolved(one, given) for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
     events = aws.client("events", **make.session(*allowed))

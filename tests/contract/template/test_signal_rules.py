@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.signals.events import Signal, Source, parse_eventbridge
 from tests.stack.aws.conftest import Inbox, subscribe, unique
+from tests.support.templates import resources
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -31,8 +31,7 @@ HELD_BACK = {
 
 @pytest.fixture(scope="module")
 def patterns() -> list[dict[str, Any]]:
-    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
-    return [resources[name]["Properties"]["EventPattern"] for name in RULES]
+    return [resources()[name]["Properties"]["EventPattern"] for name in RULES]
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("[ae]*.json")), ids=lambda path: path.stem)

@@ -9,12 +9,12 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from ip_remediator.incidents.record import ApprovalState, Step, StepState
 from ip_remediator.incidents.timeline import EVENT_SOURCE, EventDetail, Stage, StageEvent, State
 from ip_remediator.signals.events import Dropped, parse_eventbridge
 from scripts import event_schema
+from tests.support.templates import resources
 from tests.unit.docs.documents import ROOT, rows, sections
 
 AT = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -86,8 +86,7 @@ def test_the_page_names_every_stage_and_state(page: dict[str, str]) -> None:
 
 
 def test_no_rule_that_leads_to_the_signals_lets_an_event_of_ours_in() -> None:
-    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"].values()
-    rules = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::Events::Rule"]
+    rules = [resource["Properties"] for resource in resources().values() if resource["Type"] == "AWS::Events::Rule"]
     feeding = [rule["EventPattern"] for rule in rules if "SignalsQueue" in str(rule["Targets"])]
     assert len(feeding) >= 2
     for pattern in feeding:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
-
 from ip_remediator.common.enums import Mode
 from ip_remediator.common.tag_names import AUTO_MAX_RISK, CATALOGUE, MODE, PREFIX, STRATEGY
 from ip_remediator.planning.model import REQUESTED_STRATEGIES
 from ip_remediator.risks.model import Severity
 from scripts import settings_pages
+from tests.support.templates import template
 from tests.unit.docs.documents import ROOT
 
 # Groups of Kubernetes, not tags.
@@ -28,7 +27,7 @@ def test_the_page_of_tags_is_the_codes() -> None:
 
 def test_every_parameter_is_in_a_group_and_says_what_it_does() -> None:
     page = settings_pages.parameters_page()
-    parameters = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
+    parameters = template()["Parameters"]
     assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == set(parameters)
     assert [name for name, about in parameters.items() if not about.get("Description")] == []
 
@@ -47,7 +46,7 @@ def test_every_tag_in_the_pages_for_people_exists() -> None:
 
 
 def test_what_a_tag_overrides_is_a_parameter() -> None:
-    parameters = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
+    parameters = template()["Parameters"]
     assert {tag.parameter for tag in CATALOGUE if tag.parameter} <= set(parameters)
 
 
