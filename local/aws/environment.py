@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from botocore.loaders import JSONFileLoader
 
 from local.aws.settings import ACCOUNT_ID, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.aws.settings import Settings
 
 # Lambda workers inherit this process's environment, and real functions see nothing of the machine that
@@ -55,3 +60,20 @@ def prepare(settings: Settings) -> None:
         STATE_DIR=str(state / "state"),
     )
     tempfile.tempdir = None
+
+
+@contextmanager
+def models_read_once() -> Iterator[None]:
+    """For the import of moto: its modules make sessions of their own, and each would read botocore's models anew."""
+    read, models = JSONFileLoader.load_file, dict[str, Any]()
+
+    def load_file(loader: JSONFileLoader, path: str) -> Any:
+        if path not in models:
+            models[path] = read(loader, path)
+        return models[path]
+
+    JSONFileLoader.load_file = load_file  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        JSONFileLoader.load_file = read  # type: ignore[method-assign]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
+from local.aws import environment
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -53,9 +55,10 @@ def _log_to(file: Path | None) -> None:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     # Imported here because the emulators read the environment when they are imported.
-    from ministack.core import lambda_runtime  # noqa: PLC0415
+    with environment.models_read_once():
+        from ministack.core import lambda_runtime  # noqa: PLC0415
 
-    from local.aws.application import build  # noqa: PLC0415
+        from local.aws.application import build  # noqa: PLC0415
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
