@@ -38,7 +38,7 @@ def run(arguments: Namespace) -> int:
     if arguments.watch:
         watch(_until_closed(records, incident.id, arguments.output), _WATCH_SECONDS)
     else:
-        print(_one(records, incident, arguments.output))
+        print(_described(records, incident, arguments.output))
     return OK
 
 
@@ -52,12 +52,12 @@ def _until_closed(records: IncidentRecords, incident_id: str, output: str) -> Ca
             return None
         incident = records.get(incident_id)
         ended = not incident.open
-        return _one(records, incident, output)
+        return _described(records, incident, output)
 
     return shown
 
 
-def _one(records: IncidentRecords, incident: Incident, output: str) -> str:
+def _described(records: IncidentRecords, incident: Incident, output: str) -> str:
     timeline = records.timeline(incident.id)
     if output == "table":
         return describe(incident, timeline)

@@ -105,7 +105,7 @@ def test_with_pods_in_the_block_people_choose_whether_they_are_evicted():
 
 
 @pytest.mark.parametrize(
-    ("standing", "told"),
+    ("standing", "sentence"),
     [
         ((ChangeKind.VPC_CIDR,), "CIDR is deleted."),
         ((ChangeKind.VPC_CIDR, ChangeKind.SUBNET), "subnets and CIDR are deleted."),
@@ -115,7 +115,7 @@ def test_with_pods_in_the_block_people_choose_whether_they_are_evicted():
     ],
 )
 def test_given_a_failed_run_when_it_is_rolled_back_then_only_what_stands_is_named(
-    standing: tuple[ChangeKind, ...] | None, told: str
+    standing: tuple[ChangeKind, ...] | None, sentence: str
 ):
     record = question(pods=(), number=0, outcome=Outcome.FAILED, verification=None)
     assert record.rollback
@@ -124,7 +124,7 @@ def test_given_a_failed_run_when_it_is_rolled_back_then_only_what_stands_is_name
     rollback = record.rollback.model_copy(update={"assessment": assessment})
 
     record = record.model_copy(update={"rollback": rollback})
-    assert confirmation(record, "rollback_confirm").partition("ENIs.")[2].strip() == told
+    assert confirmation(record, "rollback_confirm").partition("ENIs.")[2].strip() == sentence
 
     done = rollback.model_copy(update={"state": RollbackState.DONE})
     shown = texts(render(record.model_copy(update={"rollback": done, "outcome": Outcome.ROLLED_BACK})))

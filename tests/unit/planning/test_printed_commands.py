@@ -100,7 +100,7 @@ def problem(command: str) -> str | None:
         return str(error)
     match words[0]:
         case "aws":
-            return aws_problem(words[1:])
+            return aws_problem(words[1:], values=False)
         case "kubectl":
             verb = next((word for word in words[1:] if word in KUBECTL), None)
             return None if verb else "no verb that kubectl has"

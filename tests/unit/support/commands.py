@@ -72,7 +72,7 @@ def _refuse_outside_of(shape: Shape, value: object) -> None:
 def _dry_run(words: list[str]) -> str | None:
     """What the AWS CLI itself says against the arguments, shorthand and file:// included."""
     keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "eu-west-1"}
-    said = io.StringIO()
+    output = io.StringIO()
     with pytest.MonkeyPatch.context() as patched, TemporaryDirectory() as folder:
         for name, value in keys.items():
             patched.setenv(name, value)
@@ -80,12 +80,12 @@ def _dry_run(words: list[str]) -> str | None:
         patched.chdir(folder)
         for name in _FILES:
             Path(name).write_text("{}")
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             try:
                 status = _driver().main(_without_profile(words))
             except SystemExit as ended:
                 status = ended.code
-    return said.getvalue().strip().splitlines()[-1] if status else None
+    return output.getvalue().strip().splitlines()[-1] if status else None
 
 
 def _without_profile(words: list[str]) -> list[str]:
@@ -94,8 +94,9 @@ def _without_profile(words: list[str]) -> list[str]:
     return words[:at] + words[at + 2 :]
 
 
-def aws_problem(words: list[str], *, whole: bool = True) -> str | None:
-    """What the AWS CLI's own tables say against `aws` with these words. Not `whole`: options may be missing."""
+def aws_problem(words: list[str], *, whole: bool = True, values: bool = True) -> str | None:
+    """What the AWS CLI says against `aws` with these words. Not `whole`: options may be missing. Not `values`: a value may
+    stand for another one."""
     service, operation, *arguments = (*words, "")[: max(2, len(words))]
     services = _driver()._get_command_table()
     if service not in services:
@@ -114,7 +115,7 @@ def aws_problem(words: list[str], *, whole: bool = True) -> str | None:
     ]
     if unknown or missing:
         return f"unknown {unknown}, missing {missing}"
-    if whole and isinstance(table[operation], ServiceOperation):
+    if whole and values and isinstance(table[operation], ServiceOperation):
         return _dry_run(words)
     return _unknown_parameters(arguments) if (service, operation) == ("cloudformation", "deploy") else None
 

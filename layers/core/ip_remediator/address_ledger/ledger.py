@@ -259,7 +259,7 @@ class Ledger:
             answer = self._client.transact_get_items(
                 TransactItems=[{"Get": {"TableName": self._table, "Key": marker}} for marker in markers]
             )
-        items: list[Mapping[str, Any]] = [one.get("Item", {}) for one in answer["Responses"]]
+        items: list[Mapping[str, Any]] = [response.get("Item", {}) for response in answer["Responses"]]
         return [int(item.get("below", 0)) for item in items]
 
     def _count_up(self, marker: Mapping[str, str]) -> TransactWriteItemTypeDef:

@@ -90,7 +90,9 @@ def diagnose(snapshot: Snapshot, causes: Iterable[Cause] = ()) -> Diagnosis:
     words = Words.of(facts.stuck_pods)
     supply = NodeSupply(facts)
     judged = [_diagnose_group(facts, group, supply, signals, words) for group in address_groups(facts)]
-    zones = tuple(_diagnose_zone(facts, zone, [one for one in judged if one.zone == zone]) for zone in zones_of(facts))
+    zones = tuple(
+        _diagnose_zone(facts, zone, [group for group in judged if group.zone == zone]) for zone in zones_of(facts)
+    )
     verdict, reason = _overall(facts, zones, signals | words.of_all)
     labelled = {node.name for node in snapshot.nodes if node.zone}
     return Diagnosis(

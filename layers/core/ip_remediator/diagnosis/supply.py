@@ -202,7 +202,9 @@ class NodeSupply:
     def _reservations(self, options: frozenset[GrowthOption]) -> list[str]:
         prefixes = any(option.prefixes for option in options)
         return [
-            one.cidr for subnet in self._subnets_of(options) for one in free_space(subnet, prefixes=prefixes).reserved
+            reservation.cidr
+            for subnet in self._subnets_of(options)
+            for reservation in free_space(subnet, prefixes=prefixes).reserved
         ]
 
     def _describe_fragments(self, options: frozenset[GrowthOption]) -> str:

@@ -52,7 +52,7 @@ class MappedCidr:
 def address_map(snapshot: Snapshot, plan: Plan | None = None) -> tuple[MappedCidr, ...]:
     """The VPC's CIDRs in the order of their addresses: as they are, or as they are after `plan`."""
     subnets = [*map(_present, snapshot.subnets), *_planned(plan)]
-    present = [IPv4Network(one.cidr) for one in snapshot.vpc.cidrs] if snapshot.vpc else []
+    present = [IPv4Network(association.cidr) for association in snapshot.vpc.cidrs] if snapshot.vpc else []
     added = [network for network in _added(plan) if network not in present]
     return tuple(
         MappedCidr(network, tuple(_inside(network, subnets)), new=network in added)

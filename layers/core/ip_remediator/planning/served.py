@@ -133,7 +133,9 @@ def _name(group: GroupDiagnosis) -> str:
 
 def _lacking_labels(snapshot: Snapshot, diagnosis: Diagnosis) -> list[tuple[AddressGroup, list[tuple[str, Subnet]]]]:
     """The groups whose nodes lack a label for an ENIConfig that is there, with the names and subnets of those."""
-    missing = [(one.zone, one.eni_config) for one in diagnosis.groups if one.verdict is Verdict.ENICONFIG_MISSING]
+    missing = [
+        (group.zone, group.eni_config) for group in diagnosis.groups if group.verdict is Verdict.ENICONFIG_MISSING
+    ]
     return [
         (group, [(config.name, subnet) for config, subnet in configs])
         for group, configs in lacking_labels(snapshot, missing)

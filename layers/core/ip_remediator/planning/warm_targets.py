@@ -82,7 +82,7 @@ def _freed_in_need(snapshot: Snapshot, diagnosis: Diagnosis) -> dict[str, int]:
     for zone in (zone.zone for zone in diagnosis.zones if zone.verdict in CURABLE):
         needy = sizing.nodes_in_need(snapshot, zone)
         reached = {id_ for node in needy for id_ in next_eni_subnets(snapshot, node)}
-        freed[zone] = sum(max(0, one - READY) for one in _spares(snapshot, pod_nodes(snapshot, zone), reached))
+        freed[zone] = sum(max(0, spare - READY) for spare in _spares(snapshot, pod_nodes(snapshot, zone), reached))
     return freed
 
 

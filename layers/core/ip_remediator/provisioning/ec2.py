@@ -207,11 +207,11 @@ class Ec2Changes:
         filters: Any = [{"Name": "association.subnet-id", "Values": [subnet_id]}]
         with aws_call("DescribeNetworkAcls"):
             present = self._ec2.describe_network_acls(Filters=filters)["NetworkAcls"]
-        associations = (association for acl in present for association in acl["Associations"])
-        association = next((one for one in associations if one["SubnetId"] == subnet_id), None)
-        if association is None:
-            raise NotYet(f"EC2 does not list a network ACL of the new subnet {subnet_id} yet")
-        return association
+        for acl in present:
+            for association in acl["Associations"]:
+                if association["SubnetId"] == subnet_id:
+                    return association
+        raise NotYet(f"EC2 does not list a network ACL of the new subnet {subnet_id} yet")
 
     def give_public_addresses(self, subnet_id: str) -> None:
         """Instances launched in the subnet get public addresses; without one an instance in a public subnet cannot

@@ -155,7 +155,7 @@ class RecipientVerifier:
         return [f"{pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pending if _finds_no_node(pod)]
 
     def _balances(self) -> Iterator[SubnetBalance]:
-        wanted = {*self._ids, *(id_ for one in self._plan.recipients for id_ in one.present)}
+        wanted = {*self._ids, *(id_ for recipient in self._plan.recipients for id_ in recipient.present)}
         return balances(self.ec2, self.snapshot, self._plan.vpc_id, wanted)
 
 
@@ -167,4 +167,4 @@ def _not_joined(instances: Iterable[str]) -> Iterator[str]:
 
 def _finds_no_node(pod: dict[str, Any]) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(one["type"] == "PodScheduled" and one["status"] == "False" for one in conditions)
+    return any(condition["type"] == "PodScheduled" and condition["status"] == "False" for condition in conditions)

@@ -145,8 +145,8 @@ def of_new_subnets(migration: Migration) -> Risk | None:
         if not any(_of_nodes_or_plan(migration, subnet) for subnet in subnets):
             continue
         remotes = list(dict.fromkeys((*migration.ranges, *_homes(migration, subnets))))
-        blocked += [one for new in migration.ranges for one in stopped(acl, migration.present, new)]
-        blocked += [one for remote in remotes for one in _lacking(acl, remote)]
+        blocked += [rule for new in migration.ranges for rule in stopped(acl, migration.present, new)]
+        blocked += [rule for remote in remotes for rule in _lacking(acl, remote)]
     blocked = _summed_up(blocked)
     if not blocked:
         return None
@@ -170,15 +170,15 @@ def _homes(migration: Migration, subnets: Iterable[Subnet]) -> list[IPv4Network]
 def old_ranges(migration: Migration) -> Risk | None:
     """The ACLs of other subnets, such as those of databases."""
     blocked = _summed_up(
-        one
+        rule
         for acl, subnets in _used(migration).items()
         if not any(_of_nodes_or_plan(migration, subnet) for subnet in subnets)
         for new in migration.ranges
-        for one in stopped(acl, migration.present, new)
+        for rule in stopped(acl, migration.present, new)
     )
     if not blocked:
         return None
-    acls = {one.acl for one in blocked}
+    acls = {rule.acl for rule in blocked}
     behind = sorted(subnet.id for subnet in migration.snapshot.subnets if subnet.network_acl in acls)
     return Risk(
         id="network-acls-old-ranges",
@@ -224,25 +224,25 @@ def _of_nodes_or_plan(migration: Migration, subnet: Subnet) -> bool:
 def _summed_up(blocked: Iterable[Blocked]) -> list[Blocked]:
     """Leaves out entries that another one contains; TCP and UDP of every port become "everything"."""
     distinct = list(dict.fromkeys(blocked))
-    whole = Counter((one.acl, one.egress, one.remote) for one in distinct if one.ports == _EVERY_PORT)
+    whole = Counter((rule.acl, rule.egress, rule.remote) for rule in distinct if rule.ports == _EVERY_PORT)
     distinct += [
         Blocked(acl, egress, _ALL, _EVERY_PORT, remote)
         for (acl, egress, remote), protocols in whole.items()
         if protocols == len(_NAMES)
     ]
     by_acl: dict[str, list[Blocked]] = {}
-    for one in distinct:
-        by_acl.setdefault(one.acl, []).append(one)
+    for rule in distinct:
+        by_acl.setdefault(rule.acl, []).append(rule)
     return [
-        one
+        rule
         for acl in sorted(by_acl)
-        for one in sorted(by_acl[acl])
-        if not any(other is not one and other.holds(one) for other in by_acl[acl])
+        for rule in sorted(by_acl[acl])
+        if not any(other is not rule and other.holds(rule) for other in by_acl[acl])
     ]
 
 
 def _describe_blocked(blocked: list[Blocked]) -> str:
-    return shown([str(one) for one in blocked])
+    return shown([str(rule) for rule in blocked])
 
 
 def _remedy(migration: Migration, blocked: list[Blocked]) -> str:

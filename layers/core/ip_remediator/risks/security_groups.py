@@ -276,7 +276,7 @@ def old_ranges(migration: Migration) -> Risk | None:
     lost = _lost(migration, Groups.own)
     if not lost:
         return None
-    cut_off = list(dict.fromkeys(str(user) for one in lost for user in one.cut_off))
+    cut_off = list(dict.fromkeys(str(user) for loss in lost for user in loss.cut_off))
     return Risk(
         id="security-groups-old-ranges",
         severity=lost[0].severity,
@@ -310,7 +310,7 @@ def of_other_vpcs(migration: Migration) -> Risk | None:
     lost = _lost(migration, Groups.elsewhere)
     if not lost:
         return None
-    vpcs = sorted({one.group.vpc_id or "" for one in lost})
+    vpcs = sorted({loss.group.vpc_id or "" for loss in lost})
     return Risk(
         id="security-groups-of-other-vpcs",
         severity=Severity.HIGH if leaves else Severity.MEDIUM,
@@ -341,9 +341,9 @@ def _lost(migration: Migration, which: Callable[[Groups], list[SecurityGroup]]) 
 
 
 def _describe_lost(lost: list[Lost]) -> str:
-    worst = [_describe(one) for one in lost[:2]]
+    worst = [_describe(loss) for loss in lost[:2]]
     rest = lost[2:]
-    groups = counted(len({one.group.id for one in rest}), "group")
+    groups = counted(len({loss.group.id for loss in rest}), "group")
     more = f"; and {counted(len(rest), 'more rule')} of {groups}" if rest else ""
     return "; ".join(worst) + more
 

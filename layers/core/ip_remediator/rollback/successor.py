@@ -84,5 +84,5 @@ def _pointed_before(change: ChangeMade, subnets: frozenset[str]) -> bool:
     return change.before["spec"].get("subnet") in subnets
 
 
-def _same(one: ChangeMade, other: ChangeMade) -> bool:
-    return (one.kind, one.target) == (other.kind, other.target)
+def _same(change: ChangeMade, other: ChangeMade) -> bool:
+    return (change.kind, change.target) == (other.kind, other.target)

@@ -128,7 +128,7 @@ def _dimensions(value: object) -> Mapping[str, object]:
     if isinstance(value, dict):
         return value
     pairs = value if isinstance(value, list) else []
-    named = ((text_at(one, "name") or text_at(one, "Name"), at(one, "value") or at(one, "Value")) for one in pairs)
+    named = ((text_at(pair, "name") or text_at(pair, "Name"), at(pair, "value") or at(pair, "Value")) for pair in pairs)
     return {name: inner for name, inner in named if name}
 
 

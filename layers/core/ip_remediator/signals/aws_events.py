@@ -168,7 +168,7 @@ def _depth(value: object, deepest: int = _MAX_DEPTH) -> int:
     if deepest == 0 or not isinstance(value, dict | list):
         return 0
     inner = value.values() if isinstance(value, dict) else value
-    return 1 + max((_depth(one, deepest - 1) for one in inner), default=0)
+    return 1 + max((_depth(item, deepest - 1) for item in inner), default=0)
 
 
 # ------------------------------------------------------------------------------------------------ Auto Scaling

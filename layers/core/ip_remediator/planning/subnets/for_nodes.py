@@ -61,7 +61,7 @@ def requirement(snapshot: Snapshot, options: PlanningOptions) -> BlockRequiremen
     preconditions.prepared_already(snapshot, zones, {like[zone].route_table for zone in zones})
     preconditions.require_below_subnet_quota(snapshot, len(zones))
     source = space.find(snapshot, options, {zone: _demand(snapshot, zone) for zone in zones}, largest=_LARGEST)
-    served = [one for part in short if (one := _served(part, like, zones)).full]
+    served = [reachable for part in short if (reachable := _served(part, like, zones)).full]
     tags = _tags(served)
     recipients, by_hand = _given_away(snapshot.cluster.name, served, tags)
     ids = some_of([like[zone].id for zone in zones])
@@ -97,11 +97,11 @@ def _given_away(
     """The recipients that get the subnets from us, and the commands that people run for the others."""
     recipients: list[Recipient] = []
     by_hand: list[str] = []
-    for one in served:
-        if recipient := _recipient(cluster, one, tags):
+    for part in served:
+        if recipient := _recipient(cluster, part, tags):
             recipients.append(recipient)
         else:
-            by_hand += _by_hand(cluster, one)
+            by_hand += _by_hand(cluster, part)
     return recipients, by_hand
 
 
@@ -129,8 +129,8 @@ def _like(snapshot: Snapshot, short: Sequence[_Short]) -> dict[str, Subnet]:
     """By zone, the full subnet that the new one is made like. Where nothing launches nodes, the
     nodes' own."""
     like: dict[str, Subnet] = {}
-    for one in short:
-        for zone, subnet in one.full.items():
+    for part in short:
+        for zone, subnet in part.full.items():
             like.setdefault(zone, subnet)
     if not any((snapshot.cluster.node_classes, snapshot.cluster.auto_scaling_groups, snapshot.cluster.node_groups)):
         for subnet in full_node_subnets(snapshot):
@@ -152,7 +152,7 @@ def _served(short: _Short, like: dict[str, Subnet], zones: Sequence[str]) -> _Sh
 
 def _for_the_next_plan(short: Sequence[_Short], like: dict[str, Subnet], zones: Sequence[str]) -> str:
     """A note on the full subnets with another route table, by launcher: one new subnet cannot have both."""
-    full = [(one.launcher.name, zone, one.full[zone]) for one in short for zone in one.full if zone in zones]
+    full = [(part.launcher.name, zone, part.full[zone]) for part in short for zone in part.full if zone in zones]
     others = [
         f"{name} in {subnet.id} ({subnet.route_table})"
         for name, zone, subnet in full

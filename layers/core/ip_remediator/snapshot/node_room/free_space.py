@@ -34,8 +34,8 @@ def free_space(subnet: Subnet, *, prefixes: bool) -> FreeSpace:
 
     How much of what a reservation holds is in use is not known: between nothing and all of it.
     """
-    barred = tuple(one for one in subnet.reservations if one.kind == "explicit" or not prefixes)
-    reserved_addresses = sum(_size(one.cidr) for one in barred)
+    barred = tuple(reservation for reservation in subnet.reservations if reservation.kind == "explicit" or not prefixes)
+    reserved_addresses = sum(_size(reservation.cidr) for reservation in barred)
     if not barred or subnet.free is None:
         return FreeSpace(subnet.free, subnet.free, subnet.free_prefixes, subnet.free_prefixes, barred)
     outside = max(0, _size(subnet.cidr) - RESERVED_PER_SUBNET - reserved_addresses)
