@@ -12,7 +12,6 @@ from ipaddress import IPv4Network
 from typing import Any, get_origin
 
 from ip_remediator.common import cidr as cidrs
-from ip_remediator.diagnosis.alternatives import alternatives
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.planning import build_plan
@@ -20,7 +19,7 @@ from ip_remediator.planning.address_map import address_map, map_svg
 from ip_remediator.planning.model import BlockRequirement, Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
-from ip_remediator.planning.requirements import requirement
+from ip_remediator.planning.requirements import instead, requirement
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator_cli.commands.diagnose import causes, describe_map, status_of
 from ip_remediator_cli.documents import in_format, write_text
@@ -70,7 +69,7 @@ def make_plan(snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptions
         raise CannotPlan(
             f"no /{needed.prefix} is free in {', '.join(needed.pools)}{_who_has(needed)}: give another --pool, or "
             "exclude less",
-            alternatives(snapshot, diagnosis.verdict),
+            instead(snapshot, diagnosis),
         )
     return build_plan.plan(snapshot, diagnosis, needed, block)
 

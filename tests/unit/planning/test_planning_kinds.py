@@ -203,7 +203,7 @@ def test_given_a_sibling_and_no_eniconfig_then_the_one_of_the_command_names_the_
 def test_given_full_nodes_of_two_types_then_each_is_told_with_what_it_holds() -> None:
     full = (6, 6, 6)
     one, other = node("a", enis=full), node("a", 1, enis=(15, 15, 15, 15), instance_type="m5.xlarge", max_enis=4)
-    other = other.model_copy(update={"addresses_per_eni": 15})
+    other = other.model_copy(update={"addresses_per_eni": 15, "max_pods": 58})
     hosts = Part((one, other), (*pods(1, one.name), *pods(1, other.name)), (subnet("a", free=100),))
     summary = diagnose(snapshot(hosts)).summary
     assert "every ENI of the instance type is attached" in summary

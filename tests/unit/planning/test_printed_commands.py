@@ -44,6 +44,7 @@ KUBECTL = {
     "rollout",
     "diff",
     "exec",
+    "delete",
 }
 
 

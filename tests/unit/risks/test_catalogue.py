@@ -123,7 +123,11 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
         for facts in worlds
         for risk in risks(facts, strategy="cluster-subnets", source="existing-cidr", block="10.0.96.0/28").values()
     )
-    return (*of_pods, *of_cluster)
+    isolated = Part(subnets=(subnet("a", id="subnet-pods", cidr="100.64.8.0/24", route_table="rtb-pods"),))
+    leaving_there = ordinary(zone("a", free=0, stuck=1), isolated)
+    leaving_there = leaving_there.model_copy(update={"cni": leaving_there.cni.model_copy(update={"env": leaving})})
+    there = risks(leaving_there, source="existing-subnets", block=None, existing=("100.64.8.0/24",))
+    return (*of_pods, *of_cluster, *there.values())
 
 
 def test_given_everything_wrong_then_every_risk_of_the_catalogue_is_found_and_none_else() -> None:

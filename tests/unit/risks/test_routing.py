@@ -10,7 +10,7 @@ from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_vpc import NatGateway, Peering, Route, TransitGateway
 from tests.unit.support.facts import CUSTOM, Part, eni_config, node, subnet
-from tests.unit.support.moving import ordinary, risks
+from tests.unit.support.moving import FULL, ordinary, risks
 
 EXTERNAL = {"AWS_VPC_K8S_CNI_EXTERNALSNAT": "true"}
 EXCLUDED = {"AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS": "10.8.0.0/16, 10.9.0.0/16"}
@@ -222,3 +222,39 @@ def test_given_1000_routes_then_the_text_stays_short() -> None:
     shared = [route(f"100.{n // 250 + 64}.{n % 250}.0/24", f"tgw-{n:017}") for n in range(1000)]
     for risk in risks(facts(*many, *shared, env=EXTERNAL)).values():
         assert max(len(risk.found), len(risk.breaks), len(risk.remedy)) < 600, risk.id
+
+
+# A present subnet with a route table of its own
+
+PODS = "100.64.8.0/24"
+
+
+def isolated(*routes: Route, env: dict[str, str], read: bool = True) -> Risk | None:
+    """The risk of giving pods a present subnet with the route table rtb-pods, whose routes are these."""
+    own = subnet("a", id="subnet-pods", cidr=PODS, route_table="rtb-pods")
+    base = ordinary(FULL, Part(subnets=(own,)), routes=(INTERNET, *routes) if read else (), routes_read=read)
+    world = base.model_copy(update={"cni": base.cni.model_copy(update={"env": env})})
+    return risks(world, source="existing-subnets", block=None, existing=(PODS,)).get("routes-missing")
+
+
+@pytest.mark.parametrize("env", [EXTERNAL, {"ENABLE_POD_ENI": "true"}], ids=["all pods", "pods with security groups"])
+def test_given_pods_that_leave_with_their_own_addresses_then_a_subnet_without_the_nodes_routes_is_a_high_risk(
+    env: dict[str, str],
+) -> None:
+    risk = isolated(env=env)
+    assert risk is not None
+    assert risk.severity is Severity.HIGH
+    assert "subnet-pods (rtb-pods) has no route to 0.0.0.0/0" in risk.found
+    assert "--route-table-id rtb-pods --destination-cidr-block 0.0.0.0/0 --nat-gateway-id nat-1" in risk.remedy
+    assert isolated(INTERNET.model_copy(update={"route_table": "rtb-pods"}), env=env) is None
+
+
+def test_given_nodes_that_translate_or_routes_that_were_not_read_then_no_route_is_missed() -> None:
+    assert isolated(env={}) is None
+    assert isolated(env={"ENABLE_POD_ENI": "true", "POD_SECURITY_GROUP_ENFORCING_MODE": "standard"}) is None
+    assert isolated(env=EXTERNAL, read=False) is None
+
+
+def test_given_a_dead_route_in_the_subnets_table_then_it_leads_nowhere() -> None:
+    dead = INTERNET.model_copy(update={"route_table": "rtb-pods", "state": "blackhole"})
+    assert isolated(dead, env=EXTERNAL) is not None

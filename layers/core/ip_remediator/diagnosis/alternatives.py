@@ -247,6 +247,18 @@ def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
     too_high = excesses(snapshot, full, custom_networking=cni.custom_networking)
     yield from (f"keep pods off full nodes: {excess.summary}" for excess in too_high[:_TOLD])
     yield from launcher_cures(snapshot)
+    yield from _pods_to_schedule_anew(snapshot, {node.name for node in full})
+
+
+def _pods_to_schedule_anew(snapshot: Snapshot, full: set[str]) -> Iterator[str]:
+    """A pod that has a node is never scheduled again, so it hangs there however many nodes are added."""
+    pods = [pod for pod in snapshot.stuck_pods if pod.node in full]
+    for namespace in sorted({pod.namespace for pod in pods})[:_TOLD]:
+        names = [pod.name for pod in pods if pod.namespace == namespace][:_TOLD]
+        yield (
+            "pods that hang stay bound to their full node: once another node has room, delete those that a controller "
+            f"makes anew, and they are scheduled there: kubectl delete pod --namespace {namespace} {' '.join(names)}"
+        )
 
 
 def _without_max_eni(cni: Cni, bound: list[Node]) -> Iterator[str]:

@@ -18,7 +18,12 @@ from ip_remediator.diagnosis.groups import AddressGroup, address_groups, free_fo
 from ip_remediator.diagnosis.judge import describe_recovery, judge
 from ip_remediator.diagnosis.model import CURABLE, PODS_SERVED, Diagnosis, GroupDiagnosis, ZoneDiagnosis
 from ip_remediator.diagnosis.node_relief import diagnose_node
-from ip_remediator.diagnosis.node_subnets import describe_shortages, node_launch_reason, shortage_beside_pods
+from ip_remediator.diagnosis.node_subnets import (
+    describe_shortages,
+    low_cluster_subnets,
+    node_launch_reason,
+    shortage_beside_pods,
+)
 from ip_remediator.diagnosis.pod_messages import Words
 from ip_remediator.diagnosis.spread import advice_to_spread
 from ip_remediator.diagnosis.supply import NodeSupply
@@ -66,6 +71,7 @@ _NEXT = {
     Verdict.CNI_FAULT: "put that right first, before any addresses are added",
     Verdict.UNSUPPORTED: "see the alternatives, no plan is possible here",
 }
+_LARGER_FOR_LOAD_BALANCERS = "give load balancers larger subnets, more pod subnets do not help"
 _LABEL_NODES = "label those nodes, the plan prints the commands"
 _ON_OUTPOSTS = "make a subnet on the Outpost, the plan prints the commands"
 _SHOWN = 4
@@ -142,6 +148,8 @@ def _placed(snapshot: Snapshot, node: Node) -> Node:
 
 def _next_step(snapshot: Snapshot, verdict: Verdict, groups: Sequence[GroupDiagnosis]) -> str | None:
     """What people do now, as the plan for these groups says."""
+    if verdict is Verdict.CLUSTER_SUBNETS and not low_cluster_subnets(snapshot):
+        return _LARGER_FOR_LOAD_BALANCERS
     concerned = [group for group in _in_need(groups) if group.verdict is verdict]
     if verdict is Verdict.ENICONFIG_MISSING:
         keys = {(group.zone, group.eni_config) for group in concerned}
@@ -205,7 +213,8 @@ def _diagnose_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis]) 
 
 
 def _judge_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis], free: int | None) -> tuple[Verdict, str]:
-    """The worst verdict of the groups in need; with several reasons each names its group."""
+    """The worst verdict of the groups in need; with several reasons each names its group. Groups in need of something
+    else are named besides, and those that are short before a pod waits."""
     in_need = _in_need(groups)
     verdict = _worst(in_need)
     reasons = list(dict.fromkeys(group.reason for group in in_need if group.verdict is verdict))
@@ -213,7 +222,8 @@ def _judge_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis], fre
         verdict, reasons = Verdict.NODE_LAUNCH, [unlaunchable]
     if verdict is Verdict.RECOVERED and len(reasons) > 1:
         return verdict, describe_recovery(free)
-    others = [group.reason for group in groups if group not in in_need and group.verdict in CURABLE]
+    others = [group.reason for group in groups if group.verdict is not verdict and group in in_need]
+    others += [group.reason for group in groups if group not in in_need and group.verdict in CURABLE]
     besides = f"; besides, {some_of(others, _SHOWN)}" if others else ""
     return verdict, some_of(reasons, _SHOWN) + besides
 

@@ -57,7 +57,16 @@ def judge(snapshot: Snapshot, group: AddressGroup, supply: NodeSupply, causes: f
         if short:
             return verdict, some_of(short, _SHOWN)
     verdict, reason = _judge_with_free_addresses(hosts, causes)
-    return _for_further_nodes(snapshot, group, reason) if verdict is Verdict.NODE_LIMIT else (verdict, reason)
+    if verdict is Verdict.NODE_LIMIT:
+        return _for_further_nodes(snapshot, group, reason)
+    return verdict, f"{reason}{_full_besides(snapshot, group)}"
+
+
+def _full_besides(snapshot: Snapshot, group: AddressGroup) -> str:
+    """What the nodes lack, too, once nothing keeps ipamd from asking any more."""
+    if not group.subnets or free_for(snapshot, group) != 0:
+        return ""
+    return f"; besides, no address is free in {some_of(sorted(group.subnets))}"
 
 
 def _for_further_nodes(snapshot: Snapshot, group: AddressGroup, reason: str) -> tuple[Verdict, str]:

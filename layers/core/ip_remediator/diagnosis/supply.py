@@ -30,6 +30,7 @@ from ip_remediator.snapshot.node_room.pools import (
     describe_hindrance,
     growth_options,
     hindrance,
+    pool_of,
 )
 
 
@@ -58,6 +59,10 @@ class NeedyNodes:
 
 # How nodes can grow, what hinders them, why no subnet can help; where that is their limit, type and max-pods.
 _Alike = tuple[frozenset[GrowthOption], Hindrance | None, AddressSupply | None, tuple[str | None, int | None]]
+
+
+# What the node's own type and max-pods decide.
+_OF_THE_NODE = (AddressSupply.AT_LIMIT, AddressSupply.OPEN)
 
 
 class NodeSupply:
@@ -90,7 +95,7 @@ class NodeSupply:
             if node.name in self.waiting:
                 options = self._growth_options[node.name]
                 obstacle = None if options else self._obstacle(node)
-                kind = (node.instance_type, node.max_pods) if obstacle is AddressSupply.AT_LIMIT else (None, None)
+                kind = (node.instance_type, node.max_pods) if obstacle in _OF_THE_NODE else (None, None)
                 alike.setdefault((options, hindrance(self._snapshot, node), obstacle, kind), []).append(node)
         return [
             self._judge(options, hindered, members, causes)
@@ -104,8 +109,11 @@ class NodeSupply:
         if not node.interfaces or on_default_card(node) is None:
             return AddressSupply.UNKNOWN
         hindered = hindrance(self._snapshot, node) not in (None, Hindrance.CORDONED)
-        at_limit = free_slots(self._snapshot.cni, node) == 0 and not hindered
-        return AddressSupply.AT_LIMIT if at_limit else AddressSupply.BARRED
+        if free_slots(self._snapshot.cni, node) != 0 or hindered:
+            return AddressSupply.BARRED
+        # The kubelet starts no more than max-pods, so more addresses than that are never all taken.
+        enough = node.max_pods is not None and pool_of(self._snapshot, node) > node.max_pods
+        return AddressSupply.OPEN if enough else AddressSupply.AT_LIMIT
 
     def _free(self, options: frozenset[GrowthOption]) -> int | None:
         """The addresses that are certainly available; None if some subnet's free addresses are unknown."""
@@ -239,12 +247,20 @@ class NodeSupply:
         hosts = some_of(names)
         if obstacle is AddressSupply.AT_LIMIT:
             return NeedyNodes(names, obstacle, describe_limit(self._snapshot, nodes))
+        if obstacle is AddressSupply.OPEN:
+            return NeedyNodes(names, obstacle, f"{hosts}: {self._describe_pool(nodes[0])}")
         if obstacle is AddressSupply.UNKNOWN:
             return self._wherever_they_are(nodes, names)
         if hindered:
             return NeedyNodes(names, obstacle, f"{hosts}: {describe_hindrance(self._snapshot, hindered)}")
         reason = f"{hosts}: the kubernetes.io/role/cni tags exclude every subnet that they could use: correct the tags"
         return NeedyNodes(names, obstacle, reason)
+
+    def _describe_pool(self, node: Node) -> str:
+        return (
+            f"its ENIs hold {pool_of(self._snapshot, node)} addresses and max-pods allows {node.max_pods} pods, so "
+            "none is lacking: look at ipamd there"
+        )
 
     def _wherever_they_are(self, nodes: list[Node], names: tuple[str, ...]) -> NeedyNodes:
         """The nodes' ENIs are unknown: they lack addresses if all known subnets of their zone together have too few."""

@@ -139,7 +139,8 @@ def _instead(snapshot: Snapshot, diagnosis: Diagnosis, needed: BlockRequirement,
     ]
     if needed.source in ("new-cidr", "ipam-pool"):
         others[:0] = unallocated_space.offers(snapshot, diagnosis)
-    if discovery_refusal(snapshot) is None and (owner or needed.strategy in ("custom-networking", "node-group")):
+    other_ways = owner is not None or needed.strategy in ("custom-networking", "node-group")
+    if diagnosis.curable and other_ways and discovery_refusal(snapshot) is None:
         others.insert(0, _discovery_instead(snapshot, diagnosis, owner))
     return tuple(others)
 

@@ -51,12 +51,13 @@ def requirement(snapshot: Snapshot, diagnosis: Diagnosis, options: PlanningOptio
             return _of_warm_targets(snapshot, diagnosis, warm, left_behind)
         return _of_space(snapshot, diagnosis, options, choice, _Cheaper(left_behind, warm))
     except CannotPlan as refusal:
-        refusal.alternatives = tuple(_instead(snapshot, diagnosis, refusal.quota or ""))
+        refusal.alternatives = tuple(instead(snapshot, diagnosis, refusal.quota or ""))
         raise
 
 
-def _instead(snapshot: Snapshot, diagnosis: Diagnosis, quota: str) -> Iterator[str]:
-    """What else would help where no plan is possible; `quota`: the code of the one that is used up."""
+def instead(snapshot: Snapshot, diagnosis: Diagnosis, quota: str = "") -> Iterator[str]:
+    """What else would help where no plan is possible, also for want of a block; `quota`: the code of the one that is
+    used up."""
     yield from served.label_cures(snapshot, diagnosis)
     beyond = beyond_quota(snapshot, quota)
     if beyond is not None:

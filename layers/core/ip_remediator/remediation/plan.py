@@ -17,6 +17,7 @@ from ip_remediator.planning.build_plan import plan
 from ip_remediator.planning.model import Plan
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
+from ip_remediator.planning.requirements import instead
 from ip_remediator.remediation.requests import required
 
 # How often people are asked about one incident, if the plan changes after each approval.
@@ -88,8 +89,9 @@ class Proposer:
         try:
             block = self.blocks.take(incident, vpc_id, needed, exactly=request.block is not None)
             return plan(snapshot, incident.diagnosis, needed, block)
-        except CannotPlan:
+        except CannotPlan as refusal:
             self.blocks.release(incident)
+            refusal.alternatives = tuple(instead(snapshot, incident.diagnosis))
             raise
 
     def _options(self, incident: Incident) -> PlanningOptions:

@@ -39,6 +39,7 @@ _CHECKS = (
     cni.discovery,
     routing.external_snat,
     routing.security_group_pods,
+    routing.routes_missing,
     routing.snat_exclusions,
     routing.node_addresses,
     routing.unallocated_space,

@@ -34,6 +34,7 @@ CATALOGUE = (
     RiskEntry("network-acls-unread", "network ACLs were not read", (LOW,), unread=True),
     RiskEntry("external-snat", "pods leave the VPC with their own addresses", (LOW, HIGH)),
     RiskEntry("security-group-pods-leave", "pods with security groups leave with their own addresses", (HIGH,)),
+    RiskEntry("routes-missing", "a present subnet lacks the nodes' routes", (HIGH,)),
     RiskEntry("snat-exclusions", "some networks see the pods' own addresses", (HIGH,)),
     RiskEntry("node-addresses-leave", "nodes of the new range leave the VPC with its addresses", (MEDIUM, HIGH)),
     RiskEntry("unallocated-space", "the plan takes space of the VPC's own CIDRs", (MEDIUM,)),

@@ -69,7 +69,7 @@ def fewer_pods(migration: Migration) -> Risk | None:
         severity=_severity_of_tight(migration, tight),
         found=f"new nodes: {shown(sorted(changes), 5)}"
         if changes
-        else "custom networking keeps the primary ENI of new nodes free of pods; the nodes' limits are unknown",
+        else f"custom networking keeps the primary ENI of new nodes free of pods; {_unknown_limits(migration)}",
         breaks="a new node with the present max-pods is given more pods than it has addresses for",
         remedy="; ".join(_steps_to_lower_max_pods(karpenter=_uses_karpenter(migration), named=bool(changes))),
     )
@@ -83,6 +83,15 @@ def _severity_of_tight(migration: Migration, tight: list[Node]) -> Severity:
 
 def _limit_unknown(migration: Migration, node: Node) -> bool:
     return node.max_pods is None or _room(migration, node) is None
+
+
+def _unknown_limits(migration: Migration) -> str:
+    """What new nodes hold, where it is their max-pods alone that was not read."""
+    rooms = {node.instance_type or node.name: _room(migration, node) for node in migration.nodes}
+    known = [f"{kind} {room}" for kind, room in sorted(rooms.items()) if room is not None]
+    if len(known) < len(rooms):
+        return "the nodes' limits are unknown"
+    return f"the nodes' max-pods is unknown; with addresses for pods on new nodes: {shown(known, 5)}"
 
 
 def _uses_karpenter(migration: Migration) -> bool:

@@ -11,6 +11,7 @@ from ip_remediator.common.cidr import network, networks
 from ip_remediator.common.text import counted
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import EXTERNAL_SNAT, Node
+from ip_remediator.snapshot.model_vpc import Subnet
 
 CUSTOM_NETWORKING = "custom-networking"
 EXTENSION = "custom-networking-extension"
@@ -72,8 +73,13 @@ class Migration:
         subnet_ids = {subnet.id for subnet in self.snapshot.subnets}
         configs = self.snapshot.eni_configs if self.strategy == EXTENSION else ()
         pointed = {config.subnet for config in configs if config.name in self.eni_configs and config.subnet}
-        used = {subnet.id for subnet in self.snapshot.subnets if network(subnet.cidr) in self.ranges}
+        used = {subnet.id for subnet in self.used}
         return tuple(sorted((pointed & subnet_ids or set(self.node_subnets)) | used))
+
+    @cached_property
+    def used(self) -> tuple[Subnet, ...]:
+        """The present subnets that the plan uses as they are."""
+        return tuple(subnet for subnet in self.snapshot.subnets if network(subnet.cidr) in self.ranges)
 
     @cached_property
     def present(self) -> tuple[IPv4Network, ...]:

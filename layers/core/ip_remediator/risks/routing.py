@@ -21,7 +21,8 @@ from ip_remediator.risks.migration import (
 )
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_vpc import Route
+from ip_remediator.snapshot.model_vpc import Route, Subnet
+from ip_remediator.snapshot.node_places import model_subnet
 from ip_remediator.snapshot.taken_ranges import cgnat_of_others, describe_route
 
 # What is behind these answers to the address that the gateway gives, or is AWS's own.
@@ -72,6 +73,68 @@ def security_group_pods(migration: Migration) -> Risk | None:
         f"{_private_nat(migration)}, or set "
         f"{ENFORCING_MODE}=standard on aws-node and restart those pods",
     )
+
+
+def routes_missing(migration: Migration) -> Risk | None:
+    """A present subnet keeps its own route table. Pods that leave with their own addresses leave by that table; all
+    others leave by the node's primary ENI, whatever the table of their subnet says ("SNAT for Pods" of the EKS User
+    Guide)."""
+    if not (migration.external_snat or migration.strict_security_groups) or not migration.snapshot.routes_known:
+        return None
+    lacking = [(subnet, missing) for subnet in migration.used if (missing := _missing_in(migration.snapshot, subnet))]
+    if not lacking:
+        return None
+    words = [
+        f"{subnet.id} ({subnet.route_table}) has no route to {shown([route.destination for route in missing])}"
+        for subnet, missing in lacking
+    ]
+    who = "pods" if migration.external_snat else "pods with security groups of their own (SecurityGroupPolicy)"
+    first, [route, *_] = lacking[0]
+    return Risk(
+        id="routes-missing",
+        severity=Severity.HIGH,
+        found=f"{shown(words)}, and the nodes' subnets have",
+        breaks=f"{who} that get addresses there lose the way to these networks: they leave with their own addresses, "
+        "by the route table of that subnet",
+        remedy=f"add the routes, such as `aws ec2 create-route --route-table-id {first.route_table} "
+        f"--destination-cidr-block {route.destination} {_target_option(route.target)} {route.target}`, or take the tag "
+        "off the subnet, so that the plan makes one with the nodes' route table",
+    )
+
+
+def _missing_in(snapshot: Snapshot, subnet: Subnet) -> list[Route]:
+    """The nodes' routes that the subnet's table has nothing for."""
+    home = model_subnet(snapshot, subnet.zone)
+    if home is None or not subnet.route_table or home.route_table in (None, subnet.route_table):
+        return []
+    present = [network for route in _working(snapshot, subnet.route_table) for network in networks([route.destination])]
+    return [
+        route
+        for route in _working(snapshot, home.route_table)
+        if not any(IPv4Network(route.destination).subnet_of(network) for network in present)
+    ]
+
+
+def _working(snapshot: Snapshot, table: str | None) -> list[Route]:
+    routes = snapshot.vpc.routes if snapshot.vpc else ()
+    active = [route for route in routes if route.route_table == table and route.state == "active"]
+    return [route for route in active if route.target != "local" and networks([route.destination])]
+
+
+_TARGET_OPTIONS = {
+    "nat-": "--nat-gateway-id",
+    "tgw-": "--transit-gateway-id",
+    "pcx-": "--vpc-peering-connection-id",
+    "eni-": "--network-interface-id",
+    "vpce-": "--vpc-endpoint-id",
+    "cagw-": "--carrier-gateway-id",
+    "lgw-": "--local-gateway-id",
+}
+
+
+def _target_option(target: str) -> str:
+    """The option of create-route for the target; internet and virtual private gateways have the same."""
+    return next((option for prefix, option in _TARGET_OPTIONS.items() if target.startswith(prefix)), "--gateway-id")
 
 
 def snat_exclusions(migration: Migration) -> Risk | None:

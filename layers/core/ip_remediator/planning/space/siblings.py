@@ -40,6 +40,8 @@ def option(snapshot: Snapshot, diagnosis: Diagnosis) -> Option:
 def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
     """A sentence with the command for each zone in need that has such a subnet."""
     for zone in zones_short_in_the_region(snapshot, diagnosis)[:_SHOWN]:
+        if _shares_eni_configs(snapshot, zone):
+            continue
         full = _reached(snapshot, zone)
         siblings = [subnet for subnet in _siblings(snapshot, zone, full) if _may_serve(snapshot, subnet, full)]
         if siblings:
@@ -49,7 +51,17 @@ def offers(snapshot: Snapshot, diagnosis: Diagnosis) -> Iterator[str]:
             )
             free, command = _free(snapshot, best), _command(snapshot, zone, full, best)
             caution = "" if _same_way_out(best, full) else " (other routes or network ACL)"
-            yield f"{best.id} of {zone}, which other nodes use, has {free:,} free addresses{caution}: {command}"
+            where = f"{best.id} of {zone}, in which nodes of the cluster have ENIs"
+            yield f"{where}, has {free:,} free addresses{caution}: {command}"
+
+
+def _shares_eni_configs(snapshot: Snapshot, zone: str) -> bool:
+    """Whether nodes of another zone select an ENIConfig of the nodes in need: pointed at a subnet of this zone, it
+    would keep those from attaching any ENI."""
+    if not snapshot.cni.custom_networking:
+        return False
+    selected = {node.selected_eni_config for node in sizing.nodes_in_need(snapshot, zone)}
+    return any(node.selected_eni_config in selected for node in snapshot.nodes if node.zone != zone)
 
 
 def _reached(snapshot: Snapshot, zone: str) -> list[Subnet]:
