@@ -88,10 +88,10 @@ def _limit_unknown(migration: Migration, node: Node) -> bool:
 def _unknown_limits(migration: Migration) -> str:
     """What new nodes hold, where it is their max-pods alone that was not read."""
     rooms = {node.instance_type or node.name: _room(migration, node) for node in migration.nodes}
-    known = [f"{kind} {room}" for kind, room in sorted(rooms.items()) if room is not None]
-    if len(known) < len(rooms):
+    counts = [f"{kind} {room}" for kind, room in sorted(rooms.items()) if room is not None]
+    if len(counts) < len(rooms):
         return "the nodes' limits are unknown"
-    return f"the nodes' max-pods is unknown; with addresses for pods on new nodes: {shown(known, 5)}"
+    return f"the nodes' max-pods is unknown; pods that a new node has addresses for: {shown(counts, 5)}"
 
 
 def _uses_karpenter(migration: Migration) -> bool:
