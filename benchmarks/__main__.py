@@ -1,6 +1,7 @@
 """`make bench`: measures on the embedded stack and writes benchmarks/RESULTS.md.
 
     python -m benchmarks [--quick] [--rounds N] [--speed X] [--output FILE]
+    python -m benchmarks --commands [--output FILE]
 
 Exit status 1 when the stack could not start or a way to cure never healed; numbers themselves fail nothing.
 """
@@ -49,6 +50,7 @@ class Options:
     commands: int
     speed: float
     output: Path
+    only_commands: bool
 
     @classmethod
     def parse(cls) -> Options:
@@ -57,6 +59,11 @@ class Options:
         parser.add_argument("--speed", type=_positive(float), help="of the simulated cluster (default 1, quick 5)")
         parser.add_argument("--quick", action="store_true", help="few repetitions, within two minutes")
         parser.add_argument("--output", type=Path, default=OUTPUT, help=f"default {OUTPUT.name} in this folder")
+        parser.add_argument(
+            "--commands",
+            action="store_true",
+            help="only the start-up of the command, in place of that part of the page",
+        )
         given = parser.parse_args()
         few = given.quick
         return cls(
@@ -68,6 +75,7 @@ class Options:
             commands=5 if few else 15,
             speed=given.speed or (5.0 if few else 1.0),
             output=given.output,
+            only_commands=given.commands,
         )
 
 
@@ -82,12 +90,14 @@ class Bench:
         """Measures everything; the exit status."""
         self._say("starting the stack: servers, sam build, sam deploy …")
         with Stage(self.options.speed) as stage:
+            if self.options.only_commands:
+                self._commands(stage)
+                self.options.output.write_text(self.results.renewed(self.options.output.read_text()))
+                return 0
             for number in range(1, self.options.rounds + 1):
                 for arm in CURES:
                     self._round(stage, number, arm)
-            for start in command_line.starts(stage, self.options.commands):
-                self.results.commands.append(start)
-                self._say(f"ip-remediator {start.command}: {start.least:.2f} s of CPU (at most {start.bound:.2f})")
+            self._commands(stage)
             for rate in reservations.rates(stage, self.options.reservations):
                 self.results.rates.append(rate)
                 self._say(f"ledger: {rate.reservations:.1f} reservations/s by {rate.threads} threads")
@@ -105,6 +115,11 @@ class Bench:
         self.console.print(text, markup=False)
         self._say(f"written to {self.options.output}")
         return 0 if all(self.results.of(arm) for arm in ARMS) else 1
+
+    def _commands(self, stage: Stage) -> None:
+        for start in command_line.starts(stage, self.options.commands):
+            self.results.commands.append(start)
+            self._say(f"ip-remediator {start.command}: {start.least:.2f} s of CPU (at most {start.bound:.2f})")
 
     def _round(self, stage: Stage, number: int, arm: str) -> None:
         label = f"round {number} of {self.options.rounds}, {ARMS[arm]}"

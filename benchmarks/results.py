@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,17 +46,23 @@ class Results:
         return [one for one in self.rounds if one.arm == arm]
 
     def markdown(self) -> str:
-        parts = [self._head(), self._heal_time(), self._phases(), self._calls(), self._usage()]
-        return (
-            "\n\n".join([*parts, self._starts(), self._commands(), self._rates(), storm.markdown(self.storms)]) + "\n"
-        )
+        parts = [self._heal_time(), self._phases(), self._calls(), self._usage(), self._idle_month(), self._starts()]
+        parts += [self._commands(), self._rates(), storm.markdown(self.storms)]
+        return "\n\n".join([self._head(), *map(_dated, parts)]) + "\n"
+
+    def renewed(self, page: str) -> str:
+        """The page of an earlier run with those parts of this one that need no cure: the start-up of the command, and
+        the idle month."""
+        for part in (self._idle_month(), self._commands()):
+            page = _replaced(page, _dated(part))
+        return page
 
     def _head(self) -> str:
         packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
         failures = "".join(f"\n- not healed, not counted: {failure}" for failure in self.failures)
         return f"""# Benchmark results
 
-Written by `make bench` in {self.seconds:.0f} s; every number is from that one run.
+Written by `make bench` in {self.seconds:.0f} s. Each part says when it was measured.
 
 - date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC
 - machine: {_machine()}
@@ -149,8 +156,6 @@ Functions, Slack) are in the bill below.
         lines = cost.remediation(dearest)
         rows = [[line.item, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.6f}"] for line in lines]
         rows.append(["**one remediation**", "", f"**{cost.total(lines):.6f}**"])
-        idle = [[line.item, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.2f}"] for line in cost.idle_month()]
-        idle.append(["**one idle month**", "", f"**{cost.total(cost.idle_month()):.2f}**"])
         invocations = ", ".join(f"{name} {count}" for name, count in dearest.invocations.items())
         dynamodb = ", ".join(f"{name} {count}" for name, count in dearest.dynamodb.items())
         return f"""## Bill
@@ -161,9 +166,14 @@ free tiers left out. Upper bounds: every DynamoDB access counts as one to the wh
 
 {_table(("", "used", "dollars"), rows)}
 
-Lambda invocations: {invocations}. DynamoDB requests: {dynamodb}.
+Lambda invocations: {invocations}. DynamoDB requests: {dynamodb}."""
 
-An idle month with one cluster of three subnets, swept every 5 minutes (storage of a few kilobytes left out; with
+    def _idle_month(self) -> str:
+        idle = [[line.item, f"{line.amount:.6g} {line.unit}", f"{line.dollars:.2f}"] for line in cost.idle_month()]
+        idle.append(["**one idle month**", "", f"**{cost.total(cost.idle_month()):.2f}**"])
+        return f"""## Idle month
+
+Computed, not run: one cluster of three subnets, swept every 5 minutes (storage of a few kilobytes left out; with
 SweepMetrics=subnets it is ${cost.total(cost.idle_month(subnet_metrics=True)):.2f} in all):
 
 {_table(("", "used", "dollars"), idle)}"""
@@ -231,6 +241,21 @@ not DynamoDB, is the limit here, so only ratios mean something. A reservation re
 transaction.
 
 {_table(heads, rows)}"""
+
+
+def _dated(part: str) -> str:
+    """A part of the page with the time at which it was measured below its heading."""
+    heading, _, text = part.partition("\n\n")
+    return f"{heading}\n\nMeasured on {datetime.now(UTC):%Y-%m-%d}.\n\n{text}"
+
+
+def _replaced(page: str, part: str) -> str:
+    """The page with the part in place of the one with the same heading, or at its end."""
+    heading = part.partition("\n")[0]
+    earlier = re.compile(rf"^{re.escape(heading)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    if not earlier.search(page):
+        return f"{page.rstrip()}\n\n{part}\n"
+    return earlier.sub(lambda _: f"{part}\n\n", page).rstrip() + "\n"
 
 
 def _median(rounds: Iterable[Round], moment: str) -> float:

@@ -183,10 +183,10 @@ def test_each_step_can_be_repeated_and_the_fresh_node_ends_it(world: World) -> N
     assert world.log.made() == []
 
     with pytest.raises(NotYet, match="has not joined yet"):
-        world.steps().await_successor(world.zone)
+        world.steps().await_new_node(world.zone)
     name = world.join(fresh)
-    assert world.steps().await_successor(world.zone) == {"zone": world.zone, "left": 0}
-    assert world.record.replacements[world.zone].nodes[0].successor == f"{name} {fresh}"
+    assert world.steps().await_new_node(world.zone) == {"zone": world.zone, "left": 0}
+    assert world.record.replacements[world.zone].nodes[0].new_node == f"{name} {fresh}"
     for step in (world.steps().drain, world.steps().end, world.steps().give_back):
         assert step(world.zone)["zone"] == world.zone
     assert world.members() == [fresh]
@@ -206,7 +206,7 @@ def test_a_fresh_node_that_is_not_ready_is_waited_for(world: World) -> None:
     world.steps().end(world.zone)
     world.join(world.members()[0], ready=False)
     with pytest.raises(NotYet, match="is not Ready yet"):
-        world.steps().await_successor(world.zone)
+        world.steps().await_new_node(world.zone)
 
 
 def test_a_node_that_was_not_ended_is_given_back(world: World) -> None:
@@ -235,7 +235,7 @@ def test_one_that_is_being_ended_is_not_given_back_and_the_next_replacement_wait
     assert world.state() is NodeState.TERMINATING
     assert world.assess()["zones"] == [world.zone]
     world.join(world.members()[0])
-    assert world.steps().await_successor(world.zone)["left"] == 0
+    assert world.steps().await_new_node(world.zone)["left"] == 0
 
 
 def test_a_node_that_somebody_else_replaced_is_left_alone_even_if_the_fresh_one_has_its_name(world: World) -> None:

@@ -87,7 +87,7 @@ def test_else_they_are_not_offered(record: Incident) -> None:
 
 def test_while_nodes_are_replaced_nothing_else_can_be_started_and_each_node_is_told() -> None:
     done = NodeState.REPLACED
-    first = NODES["ap-northeast-2a"].nodes[0].model_copy(update={"state": done, "successor": "ip-10-0-0-9 i-9"})
+    first = NODES["ap-northeast-2a"].nodes[0].model_copy(update={"state": done, "new_node": "ip-10-0-0-9 i-9"})
     zones = {**NODES, "ap-northeast-2a": ZoneReplacement(nodes=(first,))}
     record = replacing(ReplacementState.RUNNING, replacements=zones)
     shown = texts(render(record))

@@ -95,8 +95,8 @@ def _without_profile(words: list[str]) -> list[str]:
 
 
 def aws_problem(words: list[str], *, whole: bool = True, values: bool = True) -> str | None:
-    """What the AWS CLI says against `aws` with these words. Not `whole`: options may be missing. Not `values`: a value may
-    stand for another one."""
+    """What the AWS CLI says against `aws` with these words. Not `whole`: options may be missing. Not `values`: a value
+    may stand for another one."""
     service, operation, *arguments = (*words, "")[: max(2, len(words))]
     services = _driver()._get_command_table()
     if service not in services:

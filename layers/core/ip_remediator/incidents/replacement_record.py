@@ -40,7 +40,7 @@ class NodeReplacement(Document):
     pods: int = Field(default=0, ge=0, description="pods that move when it is drained")
     state: NodeState = NodeState.WAITING
     since: datetime | None = Field(default=None, description="when it was cordoned")
-    successor: str | None = None
+    new_node: str | None = Field(default=None, alias="successor", description="the node that replaced it")
 
 
 class ZoneReplacement(Document):
@@ -60,7 +60,7 @@ class ZoneReplacement(Document):
 
 
 class WaitingPod(Document):
-    """A pod that waits for an address on such a node, and whose successors are to run: `controller` is its owner's
+    """A pod that waits for an address on such a node, and must run once it is recreated: `controller` is its owner's
     uid."""
 
     namespace: str

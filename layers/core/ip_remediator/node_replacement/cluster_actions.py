@@ -71,10 +71,11 @@ def end_node(work: ClusterWork, asked: InZone) -> ZoneResult:
     return ZoneResult(**_replacer(work).end(asked.zone))
 
 
-@CLUSTER.action(InZone, NodeReplaced, Effect.READS)
-def await_successor(work: ClusterWork, asked: InZone) -> NodeReplaced:
+# The name that the state machines send, those of an earlier release as well.
+@CLUSTER.action(InZone, NodeReplaced, Effect.READS, name="await_successor")
+def await_new_node(work: ClusterWork, asked: InZone) -> NodeReplaced:
     """Raises NotYet until a node in the drained one's place is Ready."""
-    return NodeReplaced(**_replacer(work).await_successor(asked.zone))
+    return NodeReplaced(**_replacer(work).await_new_node(asked.zone))
 
 
 @CLUSTER.action(InZone, ZoneResult, Effect.WRITES)

@@ -128,7 +128,7 @@ class NodeReplacer:
         ]
 
     def _zones(self, nodes: list[str], replaceable: list[Candidate]) -> dict[str, ZoneReplacement]:
-        """Nodes that an earlier replacement already terminates come first: their successors are still awaited."""
+        """Nodes that an earlier replacement already terminates come first: the new nodes are still awaited."""
         zones: dict[str, list[NodeReplacement]] = {}
         for zone, progress in self.incident.replacements.items():
             begun = [node for node in progress.nodes if node.name in nodes and node.state is NodeState.TERMINATING]
@@ -212,7 +212,7 @@ class NodeReplacer:
         self._strike_out(node.name)
         return {"zone": zone}
 
-    def await_successor(self, zone: str) -> dict[str, Any]:
+    def await_new_node(self, zone: str) -> dict[str, Any]:
         """Returns once the zone's new node is
         ready: `{"zone", "left"}`, the number of nodes that remain to be replaced.
 
@@ -222,27 +222,27 @@ class NodeReplacer:
         node = self._current(zone)
         progress = self.incident.replacements[zone]
         if node is not None and node.state is NodeState.TERMINATING:
-            successor = self._successor(zone, node, progress)
-            note = f"replaced by {successor}" if successor else "replaced: its pods fit on the nodes that are there"
-            done = self._note(zone, node, note, state=NodeState.REPLACED, successor=successor)
+            new_node = self._new_node(zone, node, progress)
+            note = f"replaced by {new_node}" if new_node else "replaced: its pods fit on the nodes that are there"
+            done = self._note(zone, node, note, state=NodeState.REPLACED, new_node=new_node)
             progress = progress.with_node(done)
         return {"zone": zone, "left": sum(zone_node.state is not NodeState.REPLACED for zone_node in progress.nodes)}
 
-    def _successor(self, zone: str, node: NodeReplacement, progress: ZoneReplacement) -> str | None:
+    def _new_node(self, zone: str, node: NodeReplacement, progress: ZoneReplacement) -> str | None:
         """The new node's name; None where Karpenter needs none. Raises NotYet."""
         if node.host == "karpenter" and not NodeClaims(self.kube).is_gone(node.owner):
             raise NotYet(f"{node.name}: Karpenter is ending it")
-        taken = {f"{zone_node.successor}" for zone_node in progress.nodes}
+        taken = {f"{zone_node.new_node}" for zone_node in progress.nodes}
         joined = [fresh for fresh in KubeDrain(self.kube).nodes_of(zone) if _is_fresh(fresh, node, taken)]
         ready = [fresh for fresh in joined if _takes_pods(fresh)]
-        successor = next(filter(self._has_eni, ready), None)
-        if successor is not None:
-            return _name_and_instance(successor)
-        if not joined and self._needs_no_successor(node):
+        new_node = next(filter(self._has_eni, ready), None)
+        if new_node is not None:
+            return _name_and_instance(new_node)
+        if not joined and self._needs_no_new_node(node):
             return None
         raise NotYet(f"{zone}: the node that takes the place of {node.name} {_missing(joined, ready)}")
 
-    def _needs_no_successor(self, node: NodeReplacement) -> bool:
+    def _needs_no_new_node(self, node: NodeReplacement) -> bool:
         """Karpenter makes a node only for pods that fit on no other one."""
         return node.host == "karpenter" and not KubeDrain(self.kube).unschedulable(_began(node))
 
@@ -289,7 +289,7 @@ class NodeReplacer:
 
 
 def _missing(joined: list[dict[str, Any]], ready: list[dict[str, Any]]) -> str:
-    """What the successor still lacks: none of the `ready` ones of the `joined` nodes has its ENI."""
+    """What the new node still lacks: none of the `ready` ones of the `joined` nodes has its ENI."""
     if ready:
         return "has no ENI in a new subnet yet"
     return "is not Ready yet" if joined else "has not joined yet"
@@ -304,7 +304,7 @@ def _instance_of(node: dict[str, Any]) -> str:
 
 
 def _name_and_instance(node: dict[str, Any]) -> str:
-    """As the record names the successor of a node."""
+    """As the record names the node that replaces another."""
     return f"{node['metadata']['name']} {_instance_of(node)}"
 
 
@@ -314,7 +314,7 @@ def _began(node: NodeReplacement) -> datetime | None:
 
 
 def _is_fresh(node: dict[str, Any], old: NodeReplacement, taken: Iterable[str]) -> bool:
-    """Whether it joined after the old node was cordoned, and is not another node's successor."""
+    """Whether it joined after the old node was cordoned, and is not the new node of another."""
     metadata = node["metadata"]
     joined = datetime.fromisoformat(metadata["creationTimestamp"])
     began = _began(old) or joined

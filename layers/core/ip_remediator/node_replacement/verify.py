@@ -51,14 +51,14 @@ class VerifierAfterReplacement(Verifier):
         Raises:
             PodsStillPending: not `final`, and pods are still waiting.
         """
-        successors = self._successors()
-        pending = [pod for pods in successors.values() for pod in pods if _phase(pod) == "Pending"]
+        recreated = self._recreated_pods()
+        pending = [pod for pods in recreated.values() for pod in pods if _phase(pod) == "Pending"]
         full = self._full
         able = {_uid(pod) for pod in pending if _host(pod) not in full}
         waiting = self.pods.await_not_pending(able, 0 if final else seconds)
         if waiting and not final:
             raise PodsStillPending(f"{len(waiting)} of the pods that were moved have no address yet")
-        proof = self._proof(self._successors())
+        proof = self._proof(self._recreated_pods())
         outcome = Outcome.HEALED if not proof.still_stuck else Outcome.PARTLY if proof.healed else Outcome.FAILED
         every = len(proof.healed) + len(proof.still_stuck)
         note = f"after the replacement of nodes: {len(proof.healed)} of {every} pods run"
@@ -71,40 +71,40 @@ class VerifierAfterReplacement(Verifier):
             raise InvalidInput(f"incident {self.incident.id} had no node replaced")
         return self.incident.replacement
 
-    def _successors(self) -> dict[str, list[Pod]]:
+    def _recreated_pods(self) -> dict[str, list[Pod]]:
         """By controller: the pods that waited and are still there, and those made since, the newest first."""
         began = self._replacement.since.replace(microsecond=0)
         kept = {pod.uid for pod in self._replacement.waiting}
-        successors = {}
+        recreated = {}
         for namespace, controller in {(pod.namespace, pod.controller) for pod in self._replacement.waiting}:
             pods = self.drain.pods_of(namespace, controller)
             made = [pod for pod in pods if _uid(pod) in kept or _created(pod) >= began]
-            successors[controller] = sorted(made, key=_created, reverse=True)
-        return successors
+            recreated[controller] = sorted(made, key=_created, reverse=True)
+        return recreated
 
-    def _proof(self, successors: Mapping[str, list[Pod]]) -> Verification:
+    def _proof(self, recreated: Mapping[str, list[Pod]]) -> Verification:
         """The verification before the replacement, brought up to date."""
         before = self.incident.verification or Verification()
         interfaces = self.ec2.addresses_of_subnets(self._wanted)
-        workloads = self._workloads(successors, interfaces)
+        workloads = self._workloads(recreated, interfaces)
         gone = [f"{pod.namespace}/{pod.name}" for workload in workloads for pod in workload.gone]
         stuck = [_shown(pod) for workload in workloads for pod in workload.pending]
-        stuck += self._stuck_without_controller(before, successors)
+        stuck += self._stuck_without_controller(before, recreated)
         return before.model_copy(
             update={
                 "healed": tuple(self._healed_pods(before, workloads, interfaces)),
                 "still_stuck": tuple(sorted(stuck)),
                 "gone": tuple(dict.fromkeys([*before.gone, *gone])),
                 "subnets": tuple(self._balances()),
-                "nodes_to_replace": tuple(sorted(self._unreplaced(before) | self._full_hosts(successors, stuck))),
+                "nodes_to_replace": tuple(sorted(self._unreplaced(before) | self._full_hosts(recreated, stuck))),
             }
         )
 
-    def _workloads(self, successors: Mapping[str, list[Pod]], interfaces: Mapping[str, str]) -> list[_Workload]:
+    def _workloads(self, recreated: Mapping[str, list[Pod]], interfaces: Mapping[str, str]) -> list[_Workload]:
         waited: dict[str, list[WaitingPod]] = defaultdict(list)
         for pod in self._replacement.waiting:
             waited[pod.controller].append(pod)
-        return [_workload(pods, successors.get(controller, []), interfaces) for controller, pods in waited.items()]
+        return [_workload(pods, recreated.get(controller, []), interfaces) for controller, pods in waited.items()]
 
     def _healed_pods(
         self, before: Verification, workloads: Iterable[_Workload], interfaces: Mapping[str, str]
@@ -114,12 +114,12 @@ class VerifierAfterReplacement(Verifier):
         healed = [pod for pod in before.healed if pod.node not in ended]
         for workload in workloads:
             listed = {(pod.namespace, pod.name) for pod in healed}
-            healed += [self._successor(pod, interfaces) for pod in workload.healed if _key(pod) not in listed]
+            healed += [self._healed_pod(pod, interfaces) for pod in workload.healed if _key(pod) not in listed]
         return healed
 
-    def _stuck_without_controller(self, before: Verification, successors: Mapping[str, list[Pod]]) -> list[str]:
+    def _stuck_without_controller(self, before: Verification, recreated: Mapping[str, list[Pod]]) -> list[str]:
         """Those stuck before that are no controller's, as far as is recorded, and still wait."""
-        judged = {_shown(pod) for pods in successors.values() for pod in pods}
+        judged = {_shown(pod) for pods in recreated.values() for pod in pods}
         judged |= {f"{pod.namespace}/{pod.name}" for pod in self._replacement.waiting}
         names = [name for name in before.still_stuck if name not in judged]
         present = self.pods.present(names)
@@ -128,8 +128,8 @@ class VerifierAfterReplacement(Verifier):
     def _unreplaced(self, before: Verification) -> set[str]:
         return set(before.nodes_to_replace) - self._ended
 
-    def _full_hosts(self, successors: Mapping[str, list[Pod]], stuck: Collection[str]) -> set[str]:
-        hosts = {_host(pod) for pods in successors.values() for pod in pods if _shown(pod) in stuck}
+    def _full_hosts(self, recreated: Mapping[str, list[Pod]], stuck: Collection[str]) -> set[str]:
+        hosts = {_host(pod) for pods in recreated.values() for pod in pods if _shown(pod) in stuck}
         return hosts & self._full
 
     @property
@@ -145,7 +145,7 @@ class VerifierAfterReplacement(Verifier):
         begun = [node for zone in self.incident.replacements.values() for node in zone.nodes]
         return {node.name for node in begun if node.state is NodeState.REPLACED} | set(self._replacement.gone)
 
-    def _successor(self, pod: Pod, interfaces: Mapping[str, str]) -> HealedPod:
+    def _healed_pod(self, pod: Pod, interfaces: Mapping[str, str]) -> HealedPod:
         address, node = pod["status"].get("podIP"), pod["spec"].get("nodeName")
         subnet = interfaces.get(address or "")
         zones = {id_: zone for zone, id_ in self.incident.subnets.items()}

@@ -83,7 +83,7 @@ def _of_new_enis(snapshot: Snapshot, needed: BlockRequirement, *, by_hand: bool)
     parts = [
         _Part(now, condition or ""),
         _beyond_room(snapshot, relieved, waiting),
-        *_on_successors({name: _room_of_successor(snapshot, name, needed) for name in replaced}, waiting),
+        *_on_new_nodes({name: _room_of_new_node(snapshot, name, needed) for name in replaced}, waiting),
         *_on_nodes_not_relieved(later, waiting),
         _Part(len(stuck) - sum(waiting[node.name] for node in served), "on nodes that it does not serve"),
     ]
@@ -139,9 +139,9 @@ def _beyond_room(snapshot: Snapshot, relieved: Iterable[Node], waiting: Mapping[
     return _Part(pods, f"only on further nodes: the ENIs of {_named(full)} hold no more", further_nodes=True)
 
 
-def _on_successors(successors: Mapping[str, int | None], waiting: Mapping[str | None, int]) -> Iterator[_Part]:
-    """Pods that wait for a node to be replaced, and those for which its successor has no address either."""
-    served = {name: waiting[name] if room is None else min(waiting[name], room) for name, room in successors.items()}
+def _on_new_nodes(new_nodes: Mapping[str, int | None], waiting: Mapping[str | None, int]) -> Iterator[_Part]:
+    """Pods that wait for a node to be replaced, and those for which the new node has no address either."""
+    served = {name: waiting[name] if room is None else min(waiting[name], room) for name, room in new_nodes.items()}
     beyond = {name: waiting[name] - pods for name, pods in served.items()}
     enough, too_small = ([name for name, pods in counts.items() if pods] for counts in (served, beyond))
     yield _Part(sum(served.values()), _REPLACED.format(_named(_hosts(enough))))
@@ -150,7 +150,7 @@ def _on_successors(successors: Mapping[str, int | None], waiting: Mapping[str | 
     yield _Part(sum(beyond.values()), words, further_nodes=True)
 
 
-def _room_of_successor(snapshot: Snapshot, name: str, needed: BlockRequirement) -> int | None:
+def _room_of_new_node(snapshot: Snapshot, name: str, needed: BlockRequirement) -> int | None:
     """How many more pods a node of the same type has addresses for; None: not known. A node with stuck pods uses all of
     its addresses."""
     node = snapshot.node(name)

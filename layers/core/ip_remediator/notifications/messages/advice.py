@@ -165,8 +165,8 @@ def _still_stuck(incident: Incident) -> Iterator[Line]:
 
 
 def _after_rollback(incident: Incident) -> Iterator[Line]:
-    """The pods that the new addresses served lose them. Whether their successors hang was read back at the end; where
-    it was not, the assessment counted how many addresses are free elsewhere. Signals that come later add to it."""
+    """The pods that the new addresses served lose them. Whether those in their place hang was read back at the end;
+    where it was not, the assessment counted what is free elsewhere. Signals that come later add to it."""
     assessment = incident.rollback.assessment if incident.rollback else None
     if assessment and assessment.pods:
         yield Line(_moved(assessment))

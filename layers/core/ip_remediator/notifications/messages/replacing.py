@@ -83,6 +83,6 @@ def _node(zone: str, node: NodeReplacement) -> Line:
         case NodeState.TERMINATING:
             progress = f"{name} ({words(zone)}) is being terminated by its {owner}; waiting for its replacement"
         case NodeState.REPLACED:
-            fresh = code(node.successor) if node.successor else "nodes that were there already"
+            fresh = code(node.new_node) if node.new_node else "nodes that were there already"
             progress = f"{name} ({words(zone)}) was replaced by {fresh}"
     return Line(progress, _MARKS.get(node.state, "running"))
