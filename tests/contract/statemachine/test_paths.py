@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sfnx import testing
 from local.aws.client import LocalAws
 from scripts.lint_state_machines import TABLES
 from tests.stack.aws.conftest import ALLOW_INVOKE, Maker
+from tests.support.local_aws import local_aws
 from tests.unit.docs.documents import ROOT
 
 Answers = dict[str, list[dict[str, Any]]]
@@ -56,6 +59,11 @@ class Rehearsal:
                 text = text.replace(f"${{{function}}}", self.make.function(code, Timeout=60))
         self.definition = json.loads(text)
         self.machine = self.make.machine(self.definition, ALLOW_INVOKE)
+
+    def forget(self) -> None:
+        for file in self.folder.iterdir():
+            file.unlink()
+        (self.folder / "calls").touch()
 
     def run(self, document: dict[str, Any], script: Answers) -> dict[str, Any]:
         (self.folder / "script").write_text(json.dumps(script))
@@ -144,10 +152,29 @@ def counting_down(*numbers: int) -> list[dict[str, Any]]:
     return [{"returns": {"zone": "a", "left": number}} for number in numbers]
 
 
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    """Pauses take a tenth of their time."""
+    with local_aws(tmp_path_factory.mktemp("hurried-aws"), "--wait-scale", "0.1") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def rehearsals(aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Rehearsal]:
+    """One of each state machine for all tests: its dozen functions take a while to start."""
+    return cache(lambda name: Rehearsal(aws, tmp_path_factory.mktemp(name), name))
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "calls").touch()
-    return tmp_path
+def rehearse(rehearsals: Callable[[str], Rehearsal]) -> Callable[[str], Rehearsal]:
+    """Gives the state machine of a name, whose functions were not called yet."""
+
+    def new(name: str) -> Rehearsal:
+        rehearsal = rehearsals(name)
+        rehearsal.forget()
+        return rehearsal
+
+    return new
 
 
 def remediation(**answers: list[dict[str, Any]]) -> Answers:
@@ -162,10 +189,10 @@ def remediation(**answers: list[dict[str, Any]]) -> Answers:
 
 
 def test_given_more_nodes_than_one_execution_takes_then_it_hands_over_and_ends_well(
-    aws: LocalAws, folder: Path
+    rehearse: Callable[[str], Rehearsal],
 ) -> None:
     # given a zone with eight nodes and one with two
-    rehearsal = Rehearsal(aws, folder, "replace")
+    rehearsal = rehearse("replace")
     script: Answers = {
         "begin_replacement": [{"returns": REPLACEMENT}],
         "assess_replacement": [ASSESSED],
@@ -185,9 +212,9 @@ def test_given_more_nodes_than_one_execution_takes_then_it_hands_over_and_ends_w
 
 
 def test_given_another_executions_nodes_then_it_goes_on_without_assessing_or_asking(
-    aws: LocalAws, folder: Path
+    rehearse: Callable[[str], Rehearsal],
 ) -> None:
-    rehearsal = Rehearsal(aws, folder, "replace")
+    rehearsal = rehearse("replace")
     script: Answers = {
         "begin_replacement": [{"returns": {**REPLACEMENT, "nodes": [], "continued": True, "zones": ["a"]}}],
         "await_successor": counting_down(1, 0),
@@ -203,9 +230,9 @@ def test_given_another_executions_nodes_then_it_goes_on_without_assessing_or_ask
 
 @pytest.mark.parametrize("name", ["rollback", "replace"])
 def test_given_no_incident_in_the_input_when_even_begin_cannot_run_then_it_ends_with_the_reason(
-    aws: LocalAws, folder: Path, name: str
+    rehearse: Callable[[str], Rehearsal], name: str
 ) -> None:
-    rehearsal = Rehearsal(aws, folder, name)
+    rehearsal = rehearse(name)
     broken = [{"raises": "SettingMissing", "message": "INCIDENTS_TABLE not set"}]
     missing_setting = [{"returns": {"error": "SettingMissing", "cause": "INCIDENTS_TABLE not set"}}]
     script = {f"begin_{change}": broken for change in ("rollback", "replacement")}
@@ -218,14 +245,16 @@ def test_given_no_incident_in_the_input_when_even_begin_cannot_run_then_it_ends_
     assert stopped["failure"]["step"] == "Begin"
 
 
-def test_given_a_zone_that_fails_then_the_undo_begins_when_every_zone_has_ended(aws: LocalAws, folder: Path) -> None:
+def test_given_a_zone_that_fails_then_the_undo_begins_when_every_zone_has_ended(
+    rehearse: Callable[[str], Rehearsal],
+) -> None:
     # given a zone whose subnet is refused, and one whose subnet is not there at once
-    rehearsal = Rehearsal(aws, folder, "remediate")
+    rehearsal = rehearse("remediate")
     made = {"returns": {"zone": "b", "subnet": "subnet-2", "cidr": "100.64.1.0/24"}}
     script = remediation(
         **{
             "create_subnet a": [{"raises": "PermissionDenied", "message": "CreateSubnet"}],
-            "create_subnet b": [{"raises": "NotYet"}, {"raises": "NotYet"}, made],
+            "create_subnet b": [*[{"raises": "NotYet"}] * 4, made],
         }
     )
 
@@ -235,15 +264,17 @@ def test_given_a_zone_that_fails_then_the_undo_begins_when_every_zone_has_ended(
     # then nothing was undone before the last call of a zone
     assert ended["status"] == "FAILED"
     actions = [call.get("action") for call in rehearsal.calls()]
-    assert actions.count("create_subnet") == 4
+    assert actions.count("create_subnet") == 6
     assert actions.index("undo") > max(at for at, action in enumerate(actions) if action == "create_subnet")
     [closed] = rehearsal.calls("close")
     assert closed["outcome"] == "undone"
     assert (closed["failure"]["step"], closed["failure"]["Error"]) == ("Create the zone's subnet", "PermissionDenied")
 
 
-def test_given_the_kill_switch_while_subnets_are_made_then_nothing_is_undone(aws: LocalAws, folder: Path) -> None:
-    rehearsal = Rehearsal(aws, folder, "remediate")
+def test_given_the_kill_switch_while_subnets_are_made_then_nothing_is_undone(
+    rehearse: Callable[[str], Rehearsal],
+) -> None:
+    rehearsal = rehearse("remediate")
     stopped = [{"raises": "KillSwitchOn", "message": "stopped"}]
     other = [{"raises": "NotFound", "message": "no route table"}]
     script = remediation(**{"create_subnet a": other, "create_subnet b": stopped})
@@ -266,9 +297,9 @@ FAILURES = [
 
 @pytest.mark.parametrize(("action", "state", "outcome", "undone"), FAILURES)
 def test_given_a_state_that_fails_then_the_record_names_it_and_it_is_undone_only_before_the_switch(
-    aws: LocalAws, folder: Path, action: str, state: str, outcome: str, undone: bool
+    rehearse: Callable[[str], Rehearsal], action: str, state: str, outcome: str, undone: bool
 ) -> None:
-    rehearsal = Rehearsal(aws, folder, "remediate")
+    rehearsal = rehearse("remediate")
     script = remediation(cni_switched=[{"returns": {"switched": False}}])
     script[action] = [{"raises": "RequestRefused", "message": "no"}]
     rehearsal.run({"cluster": "prod"}, script)
@@ -277,8 +308,8 @@ def test_given_a_state_that_fails_then_the_record_names_it_and_it_is_undone_only
     assert bool(rehearsal.calls("undo")) is undone
 
 
-def test_given_warm_targets_that_do_not_roll_out_then_they_are_given_back(aws: LocalAws, folder: Path) -> None:
-    rehearsal = Rehearsal(aws, folder, "remediate")
+def test_given_warm_targets_that_do_not_roll_out_then_they_are_given_back(rehearse: Callable[[str], Rehearsal]) -> None:
+    rehearsal = rehearse("remediate")
     script = remediation()
     script["plan"] = [{"returns": {**script["plan"][0]["returns"], "strategy": "reclaim-warm"}}]
     script["await_rollout"] = [{"raises": "RequestRefused", "message": "node-1 is NotReady"}]
@@ -293,9 +324,9 @@ def test_given_warm_targets_that_do_not_roll_out_then_they_are_given_back(aws: L
     ("failing", "outcome", "undone"), [(None, "healed", False), ("RequestRefused", "undone", True)]
 )
 def test_given_subnets_that_are_not_for_pods_then_they_are_given_away_and_verified_or_all_is_undone(
-    aws: LocalAws, folder: Path, strategy: str, failing: str | None, outcome: str, undone: bool
+    rehearse: Callable[[str], Rehearsal], strategy: str, failing: str | None, outcome: str, undone: bool
 ) -> None:
-    rehearsal = Rehearsal(aws, folder, "remediate")
+    rehearsal = rehearse("remediate")
     script = remediation()
     script["plan"] = [{"returns": {**script["plan"][0]["returns"], "strategy": strategy}}]
     script["verify"] = [{"returns": {"outcome": "healed", "healed": 1, "still_stuck": 0}}]
@@ -308,13 +339,13 @@ def test_given_subnets_that_are_not_for_pods_then_they_are_given_away_and_verifi
 
 
 @pytest.mark.parametrize(
-    "condition", [{"state": "Inactive", "restore_seconds": 5}, {"state": "Connecting", "times": 1}]
+    "condition", [{"state": "Inactive", "restore_seconds": 1}, {"state": "Connecting", "times": 1}]
 )
 def test_given_an_idle_function_when_invoked_then_it_is_waited_for(
-    aws: LocalAws, folder: Path, condition: dict[str, Any]
+    aws: LocalAws, rehearse: Callable[[str], Rehearsal], condition: dict[str, Any]
 ) -> None:
     # given a function that Lambda still makes ready
-    rehearsal = Rehearsal(aws, folder, "rollback")
+    rehearsal = rehearse("rollback")
     aws.control("POST", "/_local/functions", {"function": "fn-", **condition})
 
     # when it is invoked
