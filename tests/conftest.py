@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.support.patience import within
 properties.load_profile()
 
 TEMPORARY = Path(__file__).parents[1] / ".local" / "tests"
+_ALL_SLOW = re.compile(r"^pytestmark = \[?pytest\.mark\.slow\b", re.MULTILINE)
 _FOLDER = pytest.StashKey[Path]()
 
 
@@ -33,6 +35,12 @@ def _use_own_temporary_folder(config: pytest.Config) -> None:
     TEMPORARY.mkdir(parents=True, exist_ok=True)
     config.stash[_FOLDER] = Path(tempfile.mkdtemp(dir=TEMPORARY))
     own_folders.use(config.stash[_FOLDER])
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of which every test is slow are not even imported by `make test`."""
+    quick = config.option.markexpr == "not slow" and collection_path.name.startswith("test_")
+    return True if quick and _ALL_SLOW.search(collection_path.read_text()) else None
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
