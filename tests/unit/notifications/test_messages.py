@@ -414,6 +414,23 @@ def test_a_failure_says_what_went_wrong_what_stands_and_what_to_do():
     )
 
 
+def test_a_failure_has_the_name_that_its_step_has_in_the_list_above():
+    record = undone()
+    assert record.failure
+    failure = record.failure.model_copy(update={"step": "Create the zone's subnet"})
+    record = record.model_copy(
+        update={"failure": failure, "steps": steps(Step.ASSOCIATE_CIDR, create_subnets=StepState.FAILED)}
+    )
+    shown = assert_shows(record, ":x: Create the subnets: QuotaReached")
+    assert "zone's subnet" not in shown
+    later = {"failure": failure.model_copy(update={"step": Step.ROLLBACK}), "outcome": Outcome.FAILED}
+    both = steps(Step.ASSOCIATE_CIDR, create_subnets=StepState.FAILED, rollback=StepState.FAILED)
+    rollback = record.model_copy(update={**later, "steps": both})
+    assert_shows(rollback, ":x: Roll back: QuotaReached")
+    unknown = record.model_copy(update={"steps": {}})
+    assert_shows(unknown, ":x: Create the zone's subnet: QuotaReached")
+
+
 def test_what_was_made_and_removed_again_shows_as_undone():
     assert ":leftwards_arrow_with_hook: Add the CIDR to the VPC" in texts(render(undone()))
 

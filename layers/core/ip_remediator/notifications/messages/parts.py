@@ -27,10 +27,10 @@ from ip_remediator.notifications.messages.replacing import replacement
 from ip_remediator.notifications.messages.rolling_back import rollback, rollback_shown
 from ip_remediator.notifications.messages.state import (
     NO_PLAN,
-    STEP_WORDS,
     anything_made,
     asked,
     current_failure,
+    failed_step,
     replacement_asked,
     rollback_asked,
     step_lines,
@@ -97,7 +97,7 @@ def _parts(incident: Incident, site: Site) -> Iterator[Part]:
     yield rollback(incident)
     failure = current_failure(incident)
     if failure:
-        yield _failure(failure)
+        yield _failure(incident, failure)
     yield Part(_remaining_title(incident), remaining(incident, site), limit=700)
     yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident, site)], limit=900)
 
@@ -204,11 +204,11 @@ def _describe_free(subnet: SubnetBalance) -> str:
     return f"{free} in {'the new ' if subnet.before is None else ''}{code(subnet.cidr)}"
 
 
-def _failure(failure: Failure) -> Part:
+def _failure(incident: Incident, failure: Failure) -> Part:
     if failure.error == NO_PLAN:
         return Part("Why there is no plan", [Line(prose(failure.message), "none")])
-    step = next((text for step, text in STEP_WORDS.items() if step == failure.step), words(failure.step))
-    lines = [Line(f"{step}: {words(failure.error)}", "failed"), Line(code(failure.message), "none")]
+    name = failed_step(incident, failure)
+    lines = [Line(f"{name}: {words(failure.error)}", "failed"), Line(code(failure.message), "none")]
     if failure.outstanding:
         lines.append(Line(words(failure.outstanding), "none", label="What it made"))
     return Part("What happened", lines)

@@ -36,6 +36,8 @@ STEP_WORDS = {
 _MAKING = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, Step.APPLY_ENICONFIGS, Step.CONFIGURE_CNI)
 _SUBNETS = (Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS)
 _CURE = (*_MAKING, Step.VERIFY)
+# Of the remediation itself: what comes after it has failures of its own.
+_CURE_STEPS = tuple(step for step in Step if step not in (Step.UNDO, Step.REPLACE_NODES, Step.ROLLBACK))
 _CURES = {
     "delete-leaked-enis": (Step.DELETE_LEAKED_ENIS, Step.VERIFY),
     "reclaim-warm": (Step.CONFIGURE_CNI, Step.VERIFY),
@@ -160,6 +162,15 @@ def _expected(incident: Incident) -> tuple[Step, ...]:
 def _cure(plan: Plan) -> tuple[Step, ...]:
     """The strategy node-group ends with the subnets, unless they are given to what launches nodes."""
     return _CURES.get("cluster-subnets" if plan.recipients else plan.strategy, _CURE)
+
+
+def failed_step(incident: Incident, failure: Failure) -> str:
+    """The step that failed, in the words of the list of steps. A remediation's failure names the state of its execution
+    instead, and the record has the step that failed with it."""
+    if failure.step in STEP_WORDS:
+        return STEP_WORDS[Step(failure.step)]
+    failed = [step for step in _CURE_STEPS if state_of(incident, step) is StepState.FAILED]
+    return _name_of(incident, failed[-1]) if failed else words(failure.step)
 
 
 def anything_made(incident: Incident) -> bool:
