@@ -91,6 +91,18 @@ def test_given_peers_that_use_up_the_units_then_the_refusal_has_the_code_of_thei
     assert (refused.quota, "--quota-code L-CD17FD4B" in str(refused)) == ("L-CD17FD4B", True)
 
 
+def test_given_an_eniconfig_with_a_deleted_security_group_then_nothing_is_promised_before_it_is_put_right() -> None:
+    made = plan_of("subnet_exhausted/an-eniconfig-with-a-deleted-security-group")
+    assert made.heals_now == 0
+    assert "1 on n1 not before their security groups are put right" in made.expectation
+    assert {risk.id: risk.severity for risk in made.risks}["eniconfigs-refer-elsewhere"] is Severity.HIGH
+
+
+def test_given_nine_zones_then_their_subnets_share_one_block() -> None:
+    made = plan_of("subnet_exhausted/nine-zones-in-one-block")
+    assert (made.block, {subnet.cidr[-3:] for subnet in made.subnets}) == ("100.64.0.0/16", {"/20"})
+
+
 def test_given_max_pods_unread_then_the_risk_still_has_what_a_new_node_holds() -> None:
     facts = facts_of("subnet_exhausted/a-group-below-its-size-in-the-same-subnet")
     env = {"ENABLE_SUBNET_DISCOVERY": "false"}

@@ -6,6 +6,7 @@ from ip_remediator.diagnosis.model import NodeDiagnosis
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, ZONE_LABEL, Cni, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
+from ip_remediator.snapshot.node_room.eni_subnets import groups_that_fail
 from ip_remediator.snapshot.node_room.free_space import free_space
 from ip_remediator.snapshot.node_room.limits import (
     eni_limit,
@@ -52,6 +53,8 @@ def _relief(snapshot: Snapshot, node: Node, *, labelled: bool) -> tuple[bool, st
     if not labelled:
         reason = f"it lacks the label {ZONE_LABEL}={node.zone}, and so selects no zone's ENIConfig: add it"
         return False, f"{attached}, but {reason}"
+    if groups := groups_that_fail(snapshot, node):
+        return False, f"{attached}, but EC2 refuses the next one: {groups}"
     if obstacle := hindrance(snapshot, node):
         return False, f"{attached}, but {describe_hindrance(snapshot, obstacle)}"
     if waiting_for := _waits_for(snapshot, node):

@@ -15,6 +15,7 @@ from ip_remediator.planning.warm_reclaim import describe_frees
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import PREFIX_SIZE, Node
 from ip_remediator.snapshot.node_places import outpost_of_node
+from ip_remediator.snapshot.node_room.eni_subnets import groups_that_fail
 from ip_remediator.snapshot.node_room.limits import (
     HOST_NETWORK_PODS,
     addresses_per_eni,
@@ -189,6 +190,8 @@ def _comes_with(snapshot: Snapshot, node: Node) -> str:
         return f"on {{}} not before {cni.not_provisioning} is unset: ipamd attaches nothing"
     if slots is None:
         return "if {} can take another ENI, which is unknown"
+    if slots and (groups := groups_that_fail(snapshot, node)):
+        return f"on {{}} not before their security groups are put right: {groups}"
     match hindrance(snapshot, node) if slots else None:
         case Hindrance.MINIMUM_IP_TARGET:
             return _WITHOUT_TARGET

@@ -10,7 +10,7 @@ from ip_remediator.risks.migration import (
 )
 from ip_remediator.risks.model import Risk, Severity
 from ip_remediator.snapshot.model_cluster import EniConfig
-from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of, groups_for_new_eni_configs
+from ip_remediator.snapshot.node_room.eni_subnets import eni_configs_of, groups_elsewhere, groups_for_new_eni_configs
 
 _SCOPED_SINCE = (1, 22, 1)
 
@@ -104,20 +104,12 @@ def _lacking_by_eni_config(migration: Migration, selected: set[str]) -> dict[str
     """What each ENIConfig names that the VPC does not have, by its name; those that nodes select come first."""
     lacking = {}
     for config in sorted(migration.snapshot.eni_configs, key=lambda config: (config.name not in selected, config.name)):
-        ids = _lacking_groups(migration, config)
+        ids = list(groups_elsewhere(migration.snapshot, config))
         if config.name not in selected:
             ids += _lacking_subnet(migration, config)
         if ids:
             lacking[config.name] = ids
     return lacking
-
-
-def _lacking_groups(migration: Migration, config: EniConfig) -> list[str]:
-    vpc = migration.snapshot.vpc
-    if vpc is None or vpc.security_groups is None:
-        return []
-    in_vpc = {group.id for group in vpc.security_groups if group.vpc_id in (None, vpc.id)}
-    return [group for group in config.security_groups if group not in in_vpc]
 
 
 def _lacking_subnet(migration: Migration, config: EniConfig) -> list[str]:

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ip_remediator.common.text import some_of
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import CLUSTER_DISCOVERY_TAG, DEFAULT_ENI_CONFIG, DISCOVERY_TAG, Node
+from ip_remediator.snapshot.model_cluster import (
+    CLUSTER_DISCOVERY_TAG,
+    DEFAULT_ENI_CONFIG,
+    DISCOVERY_TAG,
+    EniConfig,
+    Node,
+)
 from ip_remediator.snapshot.model_vpc import Subnet
 from ip_remediator.snapshot.node_places import outpost_of, outpost_of_node
 
@@ -83,6 +90,26 @@ def groups_for_new_eni_configs(snapshot: Snapshot) -> set[tuple[str, ...]]:
     present = {config.name: tuple(sorted(config.security_groups)) for config in snapshot.eni_configs if config.subnet}
     in_use = {groups for name, groups in present.items() if name in selected}
     return in_use or set(present.values())
+
+
+def groups_elsewhere(snapshot: Snapshot, config: EniConfig) -> tuple[str, ...]:
+    """The security groups of the ENIConfig that the VPC does not have, where its groups were read: EC2 refuses every
+    ENI with one (CreateNetworkInterface, InvalidGroup.NotFound and InvalidParameterValue). Without any group they were
+    not read, for each VPC has its default one."""
+    vpc = snapshot.vpc
+    if vpc is None or not vpc.security_groups:
+        return ()
+    in_vpc = {group.id for group in vpc.security_groups if group.vpc_id in (None, vpc.id)}
+    return tuple(group for group in config.security_groups if group not in in_vpc)
+
+
+def groups_that_fail(snapshot: Snapshot, node: Node) -> str | None:
+    """Which groups keep the node from a further ENI, in words: those of the ENIConfig that it selects."""
+    config = snapshot.eni_config(node.selected_eni_config) if snapshot.cni.custom_networking else None
+    missing = groups_elsewhere(snapshot, config) if config else ()
+    return (
+        f"ENIConfig {config.name} names {some_of(missing)}, which the VPC does not have" if config and missing else None
+    )
 
 
 def excluded(snapshot: Snapshot, subnet: Subnet) -> bool:
