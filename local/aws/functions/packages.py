@@ -20,7 +20,7 @@ from pathlib import Path
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 
 # Every change of the library makes a new layer.
-UNUSED_SECONDS = 7 * 24 * 3600
+UNUSED_SECONDS = 24 * 3600
 
 _unpacking = threading.Lock()
 

@@ -30,7 +30,7 @@ def test_given_equal_code_when_unpacked_again_then_it_is_the_same_folder_with_it
     assert packages.unpack(archive(app="VALUE = 2")) != first
 
 
-def test_given_code_that_nobody_used_for_a_week_when_another_is_unpacked_then_it_is_removed(folder: Path):
+def test_given_code_that_nobody_used_for_a_day_when_another_is_unpacked_then_it_is_removed(folder: Path):
     unused, used = packages.unpack(archive(app="VALUE = 1")), packages.unpack(archive(app="VALUE = 2"))
     long_ago = time.time() - packages.UNUSED_SECONDS - 60
     os.utime(unused, (long_ago, long_ago))
