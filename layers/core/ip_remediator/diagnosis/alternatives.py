@@ -241,13 +241,17 @@ def _for_node_limit(snapshot: Snapshot) -> Iterator[str]:
     full = [node for node in snapshot.nodes if node.name in hosts and free_slots(cni, node) == 0]
     bound = [node for node in full if eni_limit(cni, node) != eni_limit(Cni(), node)]
     yield from _without_max_eni(cni, bound)
-    kinds = sorted({_limits(cni, node) for node in full if node.instance_type and node not in bound})
-    yield "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
+    yield _more_or_larger_nodes(cni, [node for node in full if node not in bound])
     yield from _prefix_delegation(snapshot, full)
     too_high = excesses(snapshot, full, custom_networking=cni.custom_networking)
     yield from (f"keep pods off full nodes: {excess.summary}" for excess in too_high[:_TOLD])
     yield from launcher_cures(snapshot)
     yield from _pods_to_schedule_anew(snapshot, {node.name for node in full})
+
+
+def _more_or_larger_nodes(cni: Cni, full: list[Node]) -> str:
+    kinds = sorted({_limits(cni, node) for node in full if node.instance_type})
+    return "add nodes, or use instance types with more ENIs" + (f" than {', '.join(kinds[:_TOLD])}" if kinds else "")
 
 
 def _pods_to_schedule_anew(snapshot: Snapshot, full: set[str]) -> Iterator[str]:

@@ -152,13 +152,19 @@ def _next_step(snapshot: Snapshot, verdict: Verdict, groups: Sequence[GroupDiagn
         return _LARGER_FOR_LOAD_BALANCERS
     concerned = [group for group in _in_need(groups) if group.verdict is verdict]
     if verdict is Verdict.ENICONFIG_MISSING:
-        keys = {(group.zone, group.eni_config) for group in concerned}
-        labels = {(group.zone, group.eni_config) for group, _ in lacking_labels(snapshot, keys)}
-        if labels == keys:
-            return _LABEL_NODES
-        return f"{_NEXT[verdict]}, and {_LABEL_NODES}" if labels else _NEXT[verdict]
+        return _labels_or_eni_configs(snapshot, concerned)
     on_outposts = bool(concerned) and all(group.outpost for group in concerned)
     return _ON_OUTPOSTS if verdict in CURABLE and on_outposts else _NEXT.get(verdict)
+
+
+def _labels_or_eni_configs(snapshot: Snapshot, concerned: Sequence[GroupDiagnosis]) -> str:
+    """Labels where an ENIConfig that fits is there, and the plan's ENIConfigs for the rest."""
+    keys = {(group.zone, group.eni_config) for group in concerned}
+    labels = {(group.zone, group.eni_config) for group, _ in lacking_labels(snapshot, keys)}
+    if labels == keys:
+        return _LABEL_NODES
+    put_right = _NEXT[Verdict.ENICONFIG_MISSING]
+    return f"{put_right}, and {_LABEL_NODES}" if labels else put_right
 
 
 def _with_next_step(reason: str, next_step: str | None) -> str:
@@ -222,10 +228,13 @@ def _judge_zone(snapshot: Snapshot, zone: str, groups: list[GroupDiagnosis], fre
         verdict, reasons = Verdict.NODE_LAUNCH, [unlaunchable]
     if verdict is Verdict.RECOVERED and len(reasons) > 1:
         return verdict, describe_recovery(free)
-    others = [group.reason for group in groups if group.verdict is not verdict and group in in_need]
-    others += [group.reason for group in groups if group not in in_need and group.verdict in CURABLE]
-    besides = f"; besides, {some_of(others, _SHOWN)}" if others else ""
-    return verdict, some_of(reasons, _SHOWN) + besides
+    besides = [group.reason for group in groups if _is_named_besides(group, in_need, verdict)]
+    return verdict, some_of(reasons, _SHOWN) + (f"; besides, {some_of(besides, _SHOWN)}" if besides else "")
+
+
+def _is_named_besides(group: GroupDiagnosis, in_need: Sequence[GroupDiagnosis], verdict: Verdict) -> bool:
+    """Whether the group lacks something else than the zone's verdict says, or is short before a pod of it waits."""
+    return group.verdict is not verdict if group in in_need else group.verdict in CURABLE
 
 
 _Judged = TypeVar("_Judged", GroupDiagnosis, ZoneDiagnosis)
