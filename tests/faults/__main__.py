@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from local import own_folders
@@ -25,14 +25,15 @@ def main(arguments: Iterable[str]) -> int:
     clock = time.monotonic
     began = clock()
     planned: dict[str, int] = {}
+    undisturbed: dict[str, Mapping[str, str]] = {}
     for result in _results(given):
         if isinstance(result, Planned):
-            planned[result.world] = result.cases
+            planned[result.world], undisturbed[result.world] = result.cases, result.undisturbed
             continue
         done.append(result)
         print(_line(result), file=terminal, flush=True)
     minutes = (clock() - began) / 60
-    sweep = Sweep(done, planned, _asked(given), minutes, given.workers, bool(given.pairs))
+    sweep = Sweep(done, planned, _asked(given), minutes, given.workers, bool(given.pairs), undisturbed)
     print(sweep.table(), file=terminal, flush=True)
     if given.page:
         PAGE.write_text(sweep.document(WORLDS))

@@ -109,9 +109,9 @@ class Case:
         return self.injections[0].call.run
 
     @property
-    def writes(self) -> bool:
-        """Whether a fault meets a call that writes."""
-        return any(injection.call.writes for injection in self.injections)
+    def lasts(self) -> bool:
+        """Whether a fault lasts."""
+        return any(injection.lasts for injection in self.injections)
 
 
 def case_of(id_: str) -> Case:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cases import Call, Case, Injection
-from tests.faults.inline.alike import Alike, Shown, Table, answer_of
+from tests.faults.inline.alike import TELLS, Alike, Shown, Table, answer_of
 from tests.faults.inline.answers import RETURNED
+from tests.faults.inline.forks import Met
 from tests.faults.report import JOINED, Rule
 
 READ, WRITE = "DescribeSubnets", "CreateSubnet"
@@ -24,11 +25,12 @@ def case(called: Call, fault: str, *, lasts: bool = False) -> Case:
 
 class World:
     digest = "as it was"
+    messages = "none"
 
 
 @pytest.fixture
 def alike(tmp_path: Path) -> Alike:
-    made = Alike(Table(tmp_path), lambda: World.digest)
+    made = Alike(Table(tmp_path), lambda: World.digest, lambda: World.messages)
     made.begins("NetworkFunction", "mark")
     return made
 
@@ -91,7 +93,34 @@ def test_given_an_invocation_that_begins_as_an_earlier_one_then_its_calls_are_sh
     assert alike.shown(case(call(READ, 2), "denied")) is None
 
 
+def test_given_a_fault_that_lasts_at_what_tells_people_then_it_is_as_from_an_earlier_call_on_while_the_messages_stay(
+    alike: Alike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (
+        case(Call("new-cidr", "remediation", TELLS, "slack", "chat.update", index), "cut", lasts=True)
+        for index in range(3)
+    )
+    assert alike.shown(first) is None
+    assert alike.shown(second) == Shown(Rule.UNTOLD, same_as=first.id)
+    monkeypatch.setattr(World, "messages", "one")
+    assert alike.shown(third) is None
+
+
 def test_given_a_table_then_the_first_case_of_a_name_keeps_it(tmp_path: Path) -> None:
     table = Table(tmp_path)
     assert [table.first("mark", "one"), table.first("mark", "two")] == ["one", "one"]
     assert (table.get("mark"), table.get("other")) == ("one", None)
+
+
+def test_given_a_table_then_the_first_text_of_a_name_stays(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    table.write("mark", "one")
+    table.write("mark", "two")
+    assert (table.read("mark"), table.read("other")) == ("one", None)
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+
+
+def test_given_a_run_then_the_calls_after_a_mark_are_those_since_it_was_first_passed() -> None:
+    met = Met((call(READ), call(WRITE), call(READ, 1)), {"early": 1, "end": 3})
+    kinds = {("NetworkFunction", "ec2", READ), ("NetworkFunction", "ec2", WRITE)}
+    assert (met.kinds_after("early"), met.kinds_after("end"), met.kinds_after("other")) == (kinds, set(), None)

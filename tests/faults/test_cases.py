@@ -90,3 +90,29 @@ def test_given_cases_that_show_only_each_other_then_their_end_is_not_known() -> 
     other = ONCE.replace("lost", "slow")
     sweep = Sweep([Result(ONCE, "", "", 0.1, other), Result(other, "", "", 0.1, ONCE)], {"extension": 2}, "", 1.0, 1)
     assert [result.came for result in sweep.broken] == ["VIOLATION", "VIOLATION"]
+
+
+def test_given_a_case_that_was_run_to_check_a_rule_then_another_end_than_the_rule_says_is_a_violation() -> None:
+    other = ONCE.replace("lost", "slow")
+    world, run = ONCE.split(":")[:2]
+    undisturbed = {world: {run: "healed"}}
+    for came, expected, broken in (
+        ("healed", "healed", False),
+        ("restored", "healed", True),
+        ("restored", other, False),
+        ("healed", other, True),
+    ):
+        done = [Result(other, "restored", "", 1.0), Result(ONCE, came, "", 1.0, expected=expected)]
+        sweep = Sweep(done, {world: 2}, "", 1.0, 1, undisturbed=undisturbed)
+        assert [result.id for result in sweep.broken] == [ONCE] * broken
+
+
+def test_given_little_time_then_each_call_gets_its_share_and_no_case_is_begun_twice() -> None:
+    from tests.faults.inline.runner import Wanted  # noqa: PLC0415 - threads take turns once it is used
+
+    cases = cases_of(CALLS)
+    wanted = Wanted(cases, CALLS, float("inf"), Random(1))
+    first = [case for call in CALLS for case in wanted.at(call)]
+    assert sorted(first) == cases
+    assert not [case for call in CALLS for case in wanted.at(call)]
+    assert not [*Wanted(cases, CALLS, 0.0, Random(1)).at(CALLS[0])]

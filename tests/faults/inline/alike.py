@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from tests.faults.cases import KUBERNETES, KUBERNETES_STATUSES, SLACK, Call, Cas
 from tests.faults.inline.answers import RETURNED
 from tests.faults.report import JOINED, Rule
 
-_TELLS = "NotifyFunction"
+TELLS = "NotifyFunction"
 # Of these the caller notices nothing but the error: no effect, no long wait.
 _ERRORS = ("refused", "denied", "throttled", "unavailable", "cut")
 
@@ -40,6 +42,21 @@ class Table:
             return str(path.readlink())
         return id_
 
+    def write(self, name: str, text: str) -> None:
+        """A text under a name that has none yet."""
+        own = self.folder / f"{name}.{os.getpid()}"
+        own.write_text(text)
+        with suppress(FileExistsError):
+            (self.folder / name).hardlink_to(own)
+        own.unlink()
+
+    def read(self, name: str) -> str | None:
+        """The text under a name."""
+        try:
+            return (self.folder / name).read_text()
+        except FileNotFoundError:
+            return None
+
     def get(self, name: str) -> str | None:
         try:
             return str((self.folder / name).readlink())
@@ -66,10 +83,12 @@ class Invocation:
 
 @dataclass
 class Alike:
-    """`answers`: what a call with a fault comes to, as earlier cases saw it. `state`: a digest of the world now."""
+    """`answers`: what a call with a fault comes to, as earlier cases saw it. `state`: a digest of the world now;
+    `messages`: of which messages there are in Slack."""
 
     answers: Table
     state: Callable[[], str]
+    messages: Callable[[], str]
     _begun: dict[str, list[Call]] = field(default_factory=dict)
     _now: dict[str, Invocation] = field(default_factory=dict)
     _numbers: int = 0
@@ -92,7 +111,12 @@ class Alike:
         shown = None
         if len(case.injections) == 1:
             [injection] = case.injections
-            shown = self._repeated(injection) or self._of_errors(injection) or self._killed(injection)
+            shown = (
+                self._repeated(injection)
+                or self._of_errors(injection)
+                or self._killed(injection)
+                or self._of_messages(injection)
+            )
         self._run_before.add(case.id)
         return shown
 
@@ -128,12 +152,22 @@ class Alike:
     def _killed(self, injection: Injection) -> Shown | None:
         """After a read: as after an earlier one of the invocation, when nothing has changed since."""
         call = injection.call
-        if injection.fault != "killed" or call.writes or call.function not in self._now or call.function == _TELLS:
+        if injection.fault != "killed" or call.writes or call.function not in self._now or call.function == TELLS:
             return None
         which = (call.service, call.action) if injection.lasts else None
         key = ("killed", self._now[call.function].number, self.state(), which)
         first = self._first.setdefault(key, injection.id)
         return Shown(Rule.KILLED, same_as=first) if first != injection.id else None
+
+    def _of_messages(self, injection: Injection) -> Shown | None:
+        """While a fault lasts at what tells people, nobody is told; afterwards they are told of the record as it is
+        then. It matters only which messages there were when it began."""
+        call = injection.call
+        if call.function != TELLS or not injection.lasts:
+            return None
+        key = ("untold", call.service, call.action, injection.fault, self.messages())
+        first = self._first.setdefault(key, injection.id)
+        return Shown(Rule.UNTOLD, same_as=first) if first != injection.id else None
 
 
 def answer_of(injection: Injection) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import resource
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.faults.cases import FOR_THE_RUN, KUBERNETES, SLACK, Call, Case, Injection
 from tests.faults.inline import answers, state
-from tests.faults.inline.alike import Alike, Table, answer_of
+from tests.faults.inline.alike import TELLS, Alike, Table, answer_of
 from tests.faults.inline.servers import InlineServers
 from tests.faults.inline.threads import fork
 from tests.faults.report import JOINED, Planned, Result, Rule
@@ -23,22 +23,32 @@ from tests.faults.world import FUNCTIONS
 
 # No case computes that long; one that does never ends.
 _MOST_SECONDS = 240
+# Of so many cases that are like another one, one is played to its end all the same.
+_CHECKED_OF = 40
 Kind = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
 class Met:
-    """A run without a fault: its calls, and a digest of everything whenever a function began and no other ran."""
+    """A run without a fault: its calls, what came of it, and a mark of everything whenever a function began or ended
+    and no other ran, with how many calls there had been."""
 
     calls: tuple[Call, ...] = ()
-    begun: frozenset[str] = frozenset()
+    marks: Mapping[str, int] = field(default_factory=dict)
+    came: str = ""
 
     def document(self) -> dict[str, Any]:
-        return {"calls": [vars(call) for call in self.calls], "begun": sorted(self.begun)}
+        return {"calls": [vars(call) for call in self.calls], "marks": self.marks, "came": self.came}
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Met:
-        return cls(tuple(Call(**call) for call in document["calls"]), frozenset(document["begun"]))
+        return cls(tuple(Call(**call) for call in document["calls"]), document["marks"], document["came"])
+
+    def kinds_after(self, mark: str) -> set[Kind] | None:
+        """Which calls are made after a mark; None: it is none of this run."""
+        if mark not in self.marks:
+            return None
+        return {(call.function, call.service, call.action) for call in self.calls[self.marks[mark] :]}
 
 
 def send(out: int, message: Planned | Result | Met) -> None:
@@ -68,29 +78,37 @@ class Forks:
     servers: InlineServers
     world: str
     run: str
-    wanted: Callable[[Call], Sequence[Case]]
+    wanted: Callable[[Call], Iterable[Case]]
     undisturbed: Met
     at_once: int
     out: int
     tables: Tables
     counts: Counter[Kind] = field(default_factory=Counter)
+    # Of the trunk its calls, of a case those since it began; and the marks passed, with how many calls there had been.
     calls: list[Call] = field(default_factory=list)
-    begun: set[str] = field(default_factory=set)
+    marks: dict[str, int] = field(default_factory=dict)
     # The case that this process plays; the trunk plays none.
     case: Case | None = None
     followed: bool = False
+    # Of a case that is played on to check a rule: what the rule says, an outcome or another case's id.
+    expected: str = ""
+    _while_pending: set[str] = field(default_factory=set)
     _watching: bool = False
     _children: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._alike = Alike(self.tables.of("answers"), lambda: state.of(self.servers))
+        self._alike = Alike(
+            self.tables.of("answers"),
+            lambda: state.of(self.servers),
+            lambda: state.of_slack(self.servers, texts=False),
+        )
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         self.watch()
         try:
             yield
-            self._joins("end", None)
+            self._passes("end", None)
         finally:
             self.end()
 
@@ -113,12 +131,12 @@ class Forks:
             return strike(method)
 
         self.servers.slack.faults.strike = struck
-        self._functions().watch(self._function_begins)
+        self._functions().watch(self._function_begins, self._function_ends, self._people_are_told)
 
     def end(self) -> None:
         """The run is over: nothing is injected any more."""
         self._watching = False
-        self._functions().watch(None)
+        self._functions().unwatch()
         self.servers.control._faults.pending.clear()
         self.servers.kubernetes.faults.pending.clear()
         self.servers.slack.faults.clear()
@@ -135,53 +153,140 @@ class Forks:
             return
         kind = (function, service, action)
         call = Call(self.world, self.run, *kind, self.counts[kind])
+        self.calls.append(call)
         if self.case is None:
-            self.calls.append(call)
             self._alike.meets(call)
             for case in self.wanted(call):
                 shown = self._alike.shown(case)
-                if shown:
+                if shown and not _is_checked(case.id):
                     send(self.out, Result(case.id, shown.came, "", 0.0, shown.same_as, shown.rule))
                 elif self._forked(case):
+                    self.expected = (shown.same_as or self.undisturbed.came) if shown else ""
                     break
         self.counts[kind] += 1
 
     def _function_begins(self, name: str, event: Any, alone: bool) -> None:
         function = next((one for one in FUNCTIONS if one.removesuffix("Function").lower() in name), name)
-        if self.case is not None:
-            if alone:
-                self._joins(name, event)
-            return
-        self._alike.begins(function, self._joins(name, event) if alone else None)
-
-    def _joins(self, name: str, event: Any) -> str:
-        """A world that is what it was at this point of the run without a fault, or of another case, goes on as that one
-        did. Of the trunk, which goes on, the mark of this point."""
-        about = f"{name} {json.dumps(event, sort_keys=True)}"
+        mark = self._passes(name, event) if alone else None
         if self.case is None:
-            mark = self._mark(about)
-            self.begun |= {mark, self._mark(about, slack=True)} if state.all_told() else {mark}
-            return mark
-        pending = self._pending() if name != "end" else ""
-        slack = name == "end" or any(one.call.function == "NotifyFunction" for one in self.case.injections)
-        if slack and not state.all_told():
-            return ""
-        if not pending and self._mark(about, slack=slack) in self.undisturbed.begun:
-            self.report(JOINED, "")
-        mark = self._mark(f"{about} {pending}", slack=slack, tries=bool(pending))
+            self._alike.begins(function, mark)
+
+    def _function_ends(self, name: str, event_and_answer: Any, alone: bool) -> None:
+        if alone:
+            self._passes(f"{name} ends", event_and_answer)
+
+    def _passes(self, name: str, about: Any) -> str:
+        """A world that is what it was at this point of the run without a fault, or of another case, goes on as that one
+        did. The mark of this point, without regard to faults still to come and to Slack."""
+        text = f"{name} {state.decisive(json.dumps(about, sort_keys=True))}"
+        plain = _mark(text, state.of(self.servers))
+        if self.case is None:
+            self.marks.setdefault(plain, len(self.calls))
+            if state.all_told():
+                self.marks.setdefault(_mark(plain, state.of_slack(self.servers, texts=True)), len(self.calls))
+            return plain
+        pending = self._pending() if name != "end" else []
+        if name == "end" or self._meets_who_tells():
+            # Every word of Slack counts, once all is told.
+            if not pending and state.all_told():
+                self._passes_without(_mark(plain, state.of_slack(self.servers, texts=True)))
+        elif pending:
+            self._passes_with_pending(plain, pending)
+        else:
+            self._passes_without(plain)
+        return plain
+
+    def _meets_who_tells(self) -> bool:
+        assert self.case is not None
+        return any(one.call.function == TELLS for one in self.case.injections)
+
+    def _people_are_told(self, event: Any, answer: Any) -> None:
+        """What people are told follows from the record as it is then, and from which messages there are; nothing else
+        follows from what they are told. So two cases in which only that was disturbed go on alike once the same change
+        of the record was answered in the same way, and Slack shows the same. While a fault lasts there, it matters only
+        whether there is a message: its words are written anew afterwards."""
+        about = state.decisive(json.dumps([state.change_of(event["Records"][-1]), answer], default=str))
+        pending = self._pending() if self.case else []
+        mark = _mark("told", about, state.of_slack(self.servers, texts=not pending), *map(_lasting, pending))
+        if self.case is None:
+            self.marks.setdefault(mark, len(self.calls))
+        elif all(one.call.function == TELLS for one in self.case.injections):
+            if mark in self.undisturbed.marks:
+                self._is_like("", Rule.TOLD, "")
+            self._compare(mark, "", Rule.TOLD)
+
+    def _passes_with_pending(self, plain: str, pending: list[Any]) -> None:
+        """A fault that would meet no further call is as good as none."""
+        self.marks.setdefault(plain, len(self.calls))
+        self._while_pending.add(plain)
+        later = self._later(plain)
+        if later is not None and not later.kinds & self._kinds_to_meet():
+            self._is_like(later.id, Rule.MEETS_NONE, plain)
+        self._compare(_mark(plain, state.tries(), *map(_lasting, pending)), plain)
+
+    def _passes_without(self, mark: str) -> None:
+        self.marks.setdefault(mark, len(self.calls))
+        if mark in self.undisturbed.marks:
+            self._is_like("", Rule.BECAME, mark)
+        self._compare(mark, mark)
+
+    def _compare(self, mark: str, plain: str, rule: Rule = Rule.BECAME) -> None:
+        assert self.case is not None
         first = self.tables.of(f"joins-{self.run}").first(mark, self.case.id)
         if first != self.case.id:
-            self.report("", "", same_as=first)
-        return mark
+            self._is_like(first, rule, plain)
 
-    def _mark(self, about: str, *, slack: bool = False, tries: bool = False) -> str:
-        text = f"{about} {state.of(self.servers, tries=tries, slack=slack)}"
-        return hashlib.sha256(state.by_chance(text).encode()).hexdigest()[:24]
+    def _is_like(self, other: str, rule: Rule, mark: str) -> None:
+        """Ends the case as `other` does, or as the run without a fault. One of many is played on: it must come to the
+        same."""
+        assert self.case is not None
+        if self.expected:
+            return
+        if _is_checked(self.case.id):
+            self.expected = other or self.undisturbed.came
+            return
+        if mark:
+            self._remember(mark)
+        self.report("" if other else JOINED, "", same_as=other, rule=rule)
 
-    def _pending(self) -> str:
-        """The faults still to come; of one that lasts, not how often it has struck."""
+    def _later(self, mark: str) -> Later | None:
+        """What came after a mark in a run that its faults disturbed no more; None: no such run is known."""
+        kinds, passed, first = set[Kind](), set[str](), None
+        while mark not in passed:
+            passed.add(mark)
+            undisturbed = self.undisturbed.kinds_after(mark)
+            if undisturbed is not None:
+                return Later(first or "", kinds | undisturbed)
+            text = self.tables.of(f"later-{self.run}").read(mark)
+            if text is None:
+                return None
+            id_, mark, calls = json.loads(text)
+            first = first or id_
+            kinds |= {tuple(kind) for kind in calls}
+            if not mark:
+                return Later(first, kinds)
+        return None
+
+    def _remember(self, joined: str) -> None:
+        """Tells other cases which calls came after each mark that this one passed; `joined`: the mark at which it went
+        on as another one."""
+        assert self.case is not None
+        met = self._kinds_to_meet()
+        table = self.tables.of(f"later-{self.run}")
+        for mark, count in self.marks.items():
+            kinds = {(call.function, call.service, call.action) for call in self.calls[count:]}
+            if mark != joined and not (mark in self._while_pending and kinds & met):
+                table.write(mark, json.dumps([self.case.id, joined, sorted(kinds)]))
+
+    def _kinds_to_meet(self) -> set[Kind]:
+        assert self.case is not None
+        calls = [one.call for one in self.case.injections]
+        return {(call.function, call.service, call.action) for call in calls}
+
+    def _pending(self) -> list[Any]:
+        """The faults still to come."""
         pending = (self.servers.control._faults, self.servers.kubernetes.faults, self.servers.slack.faults)
-        return " ".join(_lasting(fault) for faults in pending for fault in faults.pending)
+        return [fault for faults in pending for fault in faults.pending]
 
     def is_new_standing(self) -> bool:
         """Whether no case has left the same standing yet: only then it is tried what follows."""
@@ -200,6 +305,7 @@ class Forks:
             return False
         resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS + 5))
         self.case, self._children, self.began = case, {}, _processor_seconds()
+        self.calls, self.marks = [], {}
         for injection in case.injections:
             self._inject(injection)
         answers.watch(self._answered)
@@ -228,12 +334,13 @@ class Forks:
         else:
             self.servers.control._faults.pending.append(parse_fault(document))
 
-    def report(self, came: str, why: str, same_as: str = "") -> None:
+    def report(self, came: str, why: str, same_as: str = "", rule: str = "") -> None:
         """What came of this fork's case; the fork ends here."""
         assert self.case is not None
-        rule = Rule.BECAME if same_as or came == JOINED else ""
+        if not rule:
+            self._remember("")
         seconds = _processor_seconds() - self.began
-        send(self.out, Result(self.case.id, came, why, seconds, same_as, rule, self.followed))
+        send(self.out, Result(self.case.id, came, why, seconds, same_as, rule, self.followed, self.expected))
         os._exit(0)
 
     def await_all(self) -> None:
@@ -257,7 +364,24 @@ class _Calls(deque[Any]):
         super().append(call)
 
 
+@dataclass(frozen=True)
+class Later:
+    """`id`: the case that showed it, empty for the run without a fault. `kinds`: the calls that were made."""
+
+    id: str
+    kinds: set[Kind]
+
+
+def _mark(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:24]
+
+
+def _is_checked(id_: str) -> bool:
+    return int(hashlib.sha256(id_.encode()).hexdigest()[:8], 16) % _CHECKED_OF == 0
+
+
 def _lasting(fault: Any) -> str:
+    """A fault still to come; of one that lasts, not how often it has struck."""
     fields = dict(vars(fault))
     fields["times"] = fields["times"] if fields["times"] < FOR_THE_RUN / 2 else "lasting"
     return json.dumps(fields, sort_keys=True, default=str)

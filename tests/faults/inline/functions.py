@@ -26,17 +26,25 @@ ROOT = Path(__file__).resolve().parents[3]
 _OWN = ("ip_remediator", "boto3", "aws_lambda_powertools", "app")
 
 
-# Called with name and event of a function that begins, and whether no other runs: those that tell of changes do not
-# count.
-Begins = Callable[[str, Any, bool], None]
+# Called with name and event of a function that begins, with its answer too when it ends, and whether no other runs:
+# those that tell of changes do not count.
+Watcher = Callable[[str, Any, bool], None]
 _BESIDE = ("notify", "announce")
 _OF_MACHINES = ("incident", "diagnose", "plan", "network", "cluster", "verify", "notify")
-_begins: list[Begins] = []
+_begins: list[Watcher] = []
+_ends: list[Watcher] = []
+# Called with event and answer of the function that tells people.
+_tells: list[Callable[[Any, Any], None]] = []
 _running: list[_Running] = []
 
 
-def watch(begins: Begins | None) -> None:
-    _begins[:] = [begins] if begins else []
+def watch(begins: Watcher, ends: Watcher, tells: Callable[[Any, Any], None]) -> None:
+    _begins[:], _ends[:], _tells[:] = [begins], [ends], [tells]
+
+
+def unwatch() -> None:
+    for watchers in (_begins, _ends, _tells):
+        watchers.clear()
 
 
 def install() -> None:
@@ -108,14 +116,24 @@ class _Running:
             call = json.loads(self._asked.get())
             steps = self.process.name.rpartition("-")[2] not in _BESIDE
             if steps:
-                alone = not any(one.process.alive for one in _running)
                 for begins in _begins:
-                    begins(self.process.name, call["event"], alone)
+                    begins(self.process.name, call["event"], _none_runs())
                 _running.append(self)
-            answer = json.dumps(bootstrap.invoke(handler, start, call))
+            answer = bootstrap.invoke(handler, start, call)
+            # Where in the code an error was raised is of no use to anybody but people.
+            answer.get("error", {}).pop("stackTrace", None)
             if steps:
                 _running.remove(self)
-            self._answers.put(answer)
+                for ends in _ends:
+                    ends(self.process.name, [call["event"], answer], _none_runs())
+            elif self.process.name.endswith("-notify"):
+                for tells in _tells:
+                    tells(call["event"], answer)
+            self._answers.put(json.dumps(answer))
+
+
+def _none_runs() -> bool:
+    return not any(one.process.alive for one in _running)
 
 
 # Handlers that nobody has used yet, by folder: a function that was killed starts again from one, at no cost.

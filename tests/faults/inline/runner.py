@@ -32,8 +32,8 @@ from tests.integration.support.lab import Lab
 from tests.support import waiting
 
 # Waits cost nothing, but each look at whether they are over does.
-_LOOK_SECONDS = 1.0
-_SPARES = 2
+_LOOK_SECONDS = 4.0
+_SPARES = 6
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,18 @@ def _play_world(lab: Lab, name: str, asked: Asked, ends: float, out: int) -> Non
         runs = RUNS if SETTINGS[name].rolled_back else RUNS[:1]
         recorded = {run: _recorded(world, run, tables) for run in runs}
         cases, total = _chosen(name, [call for met in recorded.values() for call in met.calls], asked)
-        send(out, Planned(name, total))
+        send(out, Planned(name, total, {run: met.came for run, met in recorded.items()}))
         servers = world.lab.stack.servers
+        # What a lasting fault comes to is often shown by the same fault of a moment.
         plays = [
             (run, mine)
-            for writes, run in product((True, False), runs)
-            if (mine := [case for case in cases if case.run == run and case.writes is writes])
+            for lasts, run in product((False, True), runs)
+            if (mine := [case for case in cases if case.run == run and case.lasts is lasts])
         ]
         for place, (run, mine) in enumerate(plays):
             until = _share_of_time(ends, len(plays) - place)
-            forks = Forks(servers, name, run, _by_call(mine, until), recorded[run], asked.at_once, out, tables)
+            wanted = Wanted(mine, recorded[run].calls, until, random.Random(f"{asked.seed} {name} {run}"))
+            forks = Forks(servers, name, run, wanted.at, recorded[run], asked.at_once, out, tables)
             _alone(partial(_play, world, forks))
 
 
@@ -127,22 +129,25 @@ def _chosen(name: str, calls: Sequence[Call], asked: Asked) -> tuple[list[Case],
     return sorted(order.sample(cases, max(1, round(asked.share * len(cases))))), len(cases)
 
 
-def _by_call(cases: Sequence[Case], ends: float) -> Callable[[Call], list[Case]]:
-    """The cases that begin at a call, that of their faults which is met first; none once the time is up."""
-    begins: dict[Call, list[Case]] = defaultdict(list)
-    for case in cases:
-        for injection in case.injections:
-            begins[injection.call].append(case)
-    begun: set[Case] = set()
+class Wanted:
+    """The cases that begin at a call, that of their faults which is met first. When there is not the time for all of
+    them, each call gets the same share of it, and some of its cases by chance."""
 
-    def wanted(call: Call) -> list[Case]:
-        if real_monotonic() > ends:
-            return []
-        first_met = [case for case in begins[call] if case not in begun]
-        begun.update(first_met)
-        return first_met
+    def __init__(self, cases: Sequence[Case], calls: Sequence[Call], ends: float, order: random.Random) -> None:
+        self._begins: dict[Call, list[Case]] = defaultdict(list)
+        for case in order.sample(cases, len(cases)):
+            for injection in case.injections:
+                self._begins[injection.call].append(case)
+        begins = real_monotonic()
+        places = [call for call in calls if call in self._begins]
+        self._until = {call: begins + (ends - begins) * (place + 1) / len(places) for place, call in enumerate(places)}
+        self._ends, self._begun = ends, set[Case]()
 
-    return wanted
+    def at(self, call: Call) -> Iterator[Case]:
+        for case in self._begins[call]:
+            if case not in self._begun and real_monotonic() <= self._until.get(call, self._ends):
+                self._begun.add(case)
+                yield case
 
 
 def _recorded(world: World, run: str, tables: Tables) -> Met:
@@ -153,11 +158,11 @@ def _recorded(world: World, run: str, tables: Tables) -> Met:
 
 
 def _record(world: World, run: str, tables: Tables, out: int) -> None:
-    forks = Forks(world.lab.stack.servers, world.name, run, lambda _: [], Met((), frozenset()), 1, out, tables)
+    forks = Forks(world.lab.stack.servers, world.name, run, lambda _: [], Met(), 1, out, tables)
     came = world.run(run, forks.watched(), again=lambda: False)
     if run == "remediation" and came != "healed":
         raise RuntimeError(f"{world.name}, {run}, without a fault: {came}")
-    send(out, Met(tuple(forks.calls), frozenset(forks.begun)))
+    send(out, Met(tuple(forks.calls), forks.marks, came))
 
 
 def _play(world: World, forks: Forks) -> None:

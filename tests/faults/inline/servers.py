@@ -53,8 +53,9 @@ class InlineServers(Servers):
         environment.prepare(settings)
         partitions.install(settings.region)
         from local.aws.application import build  # noqa: PLC0415
-        from tests.faults.inline import answers, functions, state  # noqa: PLC0415
+        from tests.faults.inline import answers, caches, functions, state  # noqa: PLC0415
 
+        caches.install()
         functions.install()
         state.install()
         answers.install()

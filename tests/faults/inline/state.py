@@ -1,18 +1,23 @@
 """Everything that the counterparts hold, as one digest: two worlds of the same digest go on alike.
 
 Left out are names and moments that differ by chance: generated ids, times, versions. Where something points (an
-ENIConfig at its subnet) is kept by the subnet's CIDR.
+ENIConfig at its subnet) is kept by the subnet's CIDR. Left out is also what only people read: the text of an error (its
+class stays), and the list of what could not be read. Of the facts that a plan was made from only those stay, once it is
+made, that are read again.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from ip_remediator.incidents.opening import undelivered_key
 from tests.faults.inline.servers import InlineServers
 
 _LEFT_OUT = ("events", "leases", "controllerrevisions", "replicasets")
@@ -28,8 +33,16 @@ _OF_CHANCE = re.compile(
     r"|-\d{8}-\d{6}-[0-9a-f]{6}|#[0-9a-f]{4}\b(?!-)|containerd://[0-9a-f]+"
     r"|\b\d{9,13}(?:\.\d+)?\b|\b\d{8}T\d{6}Z?\b|\b\d+(?:\.\d+)? ?(?:s|seconds|min|minutes)\b"
 )
-# What was read (`body`) follows from everything else.
-_FACTS_AND_SLACK = ("body", "slack", "retold_at")
+# The texts of errors that the faults cause: refused or lost, cut (urllib3, botocore), without an answer in time.
+_ERROR_TEXT = re.compile(
+    r"injected by a test|Connection was closed before we received|endpoint URL|Connection (?:broken|aborted)|timed out"
+    r"|HTTPS?ConnectionPool|IncompleteRead|Response ended prematurely"
+)
+# What could not be read, for people; Slack's own names of the parts of a message.
+_NOT_DECISIVE = ("unknown", "block_id")
+_SLACK = ("slack", "retold_at")
+# What the functions read again, after the plan, of the facts that an incident was diagnosed from.
+READ_AGAIN = ("nodes", "vpc")
 _BOOKKEEPING = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "annotations")
 
 
@@ -46,12 +59,34 @@ def install() -> None:
     executions._context = kept
 
 
-def of(servers: InlineServers, *, tries: bool = False, slack: bool = False) -> str:
-    """A digest of everything. `tries`: with how often an execution has tried its state. `slack`: with what stands in
-    Slack, which is told a moment later than anything happens."""
-    executions = _executions(tries=tries)
-    parts = {**_parts(servers), "executions": executions, "slack": _slack(servers) if slack else None}
-    return _digest(parts)
+def of(servers: InlineServers) -> str:
+    """A digest of everything but Slack, which is told a moment later than anything happens."""
+    return _digest({**_parts(servers), "executions": _sorted(_executions())})
+
+
+def of_slack(servers: InlineServers, *, texts: bool) -> str:
+    """A digest of the messages in Slack: of their texts too, or only of where they are, and of what is recorded of
+    them: which are known, and which incidents people were not told of."""
+    recorded = sorted(
+        [str(item["pk"]), str(item["sk"])]
+        for item in _every_item()
+        if "slack" in item or item["pk"] == {"S": undelivered_key("")["pk"]}
+    )
+    messages = [one for one in servers.slack.workspace.messages if not one.deleted]
+    shown = [[one.channel, *([one.versions[-1].text, one.versions[-1].blocks] if texts else [])] for one in messages]
+    return _digest([_sorted(shown), by_chance(json.dumps(recorded))])
+
+
+def change_of(record: Any) -> Any:
+    """Which item a record of a table's stream is about, and how it is then, without what is kept of Slack."""
+    image = record["dynamodb"].get("NewImage", {})
+    return {name: value for name, value in image.items() if name not in _SLACK}
+
+
+def tries() -> str:
+    """How often each running execution has tried its state before."""
+    contexts = [_CONTEXTS.get(one["executionArn"], {}) for one in _running_executions()]
+    return json.dumps(sorted(str(context.get("State", {}).get("RetryCount")) for context in contexts))
 
 
 def standing(servers: InlineServers) -> str:
@@ -72,6 +107,32 @@ def by_chance(text: str) -> str:
     return _OF_CHANCE.sub("*", _SUBNET.sub(lambda match: _KNOWN_SUBNETS.get(match[0], match[0]), text))
 
 
+@lru_cache(100_000)
+def decisive(text: str) -> str:
+    """A JSON document without ids, times, and what only people read."""
+    return by_chance(json.dumps(_without_prose(json.loads(text)), sort_keys=True))
+
+
+def _without_prose(value: Any) -> Any:
+    """JSON in a string is looked into, however deep."""
+    if isinstance(value, dict):
+        return {key: _without_prose(inner) for key, inner in value.items() if key not in _NOT_DECISIVE}
+    if isinstance(value, list):
+        return [_without_prose(inner) for inner in value if not _of_facts_unread(inner)]
+    if not isinstance(value, str):
+        return value
+    if value[:1] in ("{", "["):
+        try:
+            return _without_prose(json.loads(value))
+        except ValueError:
+            return value
+    return "*" if _ERROR_TEXT.search(value) else value
+
+
+def _of_facts_unread(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("id") == "facts-unread"
+
+
 def _parts(servers: InlineServers) -> dict[str, Any]:
     _KNOWN_SUBNETS.update((subnet.id, subnet.cidr_block) for subnet in _subnets(servers.region))
     return {
@@ -87,7 +148,7 @@ def _digest(parts: Any) -> str:
 
 
 def _sorted(items: Iterable[Any]) -> list[str]:
-    return sorted(by_chance(json.dumps(item, sort_keys=True, default=str)) for item in items)
+    return sorted(decisive(json.dumps(item, sort_keys=True, default=str)) for item in items)
 
 
 def _decisive(item: dict[str, Any]) -> Any:
@@ -145,28 +206,46 @@ def _eks() -> Any:
     return [sorted((str(key), value) for key, value in kept._data.items()) for kept in (eks._clusters, eks._addons)]
 
 
-def _items() -> list[dict[str, Any]]:
+def _every_item() -> list[dict[str, Any]]:
     from ministack.services import dynamodb  # noqa: PLC0415
 
     tables = [table["items"] for table in dynamodb._tables._data.values()]
-    every = [item for items in tables for under in items.values() for item in under.values()]
-    return [{name: value for name, value in item.items() if name not in _FACTS_AND_SLACK} for item in every]
+    return [item for items in tables for under in items.values() for item in under.values()]
 
 
-def _executions(*, tries: bool) -> list[str]:
-    """Of those that run: the state that each is in, what came into it, and its variables."""
+def _items() -> list[dict[str, Any]]:
+    every = _every_item()
+    planned = {str(item["pk"]) for item in every if "plan" in item}
+    return [
+        {name: value for name, value in item.items() if name not in _SLACK}
+        | ({"body": _facts(str(item["body"]["B"]), str(item["pk"]) in planned)} if "body" in item else {})
+        for item in every
+    ]
+
+
+@lru_cache(10_000)
+def _facts(body: str, planned: bool) -> Any:
+    """The facts that an incident was diagnosed from; of what could not be read which it was, but not why."""
+    facts = json.loads(zlib.decompress(base64.b64decode(body)))
+    if planned:
+        return {name: facts.get(name) for name in READ_AGAIN}
+    return {**facts, "unread": [str(fact).partition(":")[0] for fact in facts.get("unread", ())]}
+
+
+def _running_executions() -> list[Any]:
     from ministack.services import stepfunctions  # noqa: PLC0415
 
+    return [one for one in stepfunctions._executions._data.values() if one["status"] == "RUNNING"]
+
+
+def _executions() -> list[Any]:
+    """Of those that run: the state that each is in, what came into it, and its variables."""
     executions = []
-    for one in stepfunctions._executions._data.values():
-        if one["status"] == "RUNNING":
-            entered = [event for event in one["events"] if "stateEnteredEventDetails" in event]
-            context = _CONTEXTS.get(one["executionArn"], {})
-            tried = context.get("State", {}).get("RetryCount") if tries else None
-            executions.append(
-                [entered[-1]["stateEnteredEventDetails"] if entered else None, context.get("variables"), tried]
-            )
-    return _sorted(executions)
+    for one in _running_executions():
+        entered = [event for event in one["events"] if "stateEnteredEventDetails" in event]
+        context = _CONTEXTS.get(one["executionArn"], {})
+        executions.append([entered[-1]["stateEnteredEventDetails"] if entered else None, context.get("variables")])
+    return executions
 
 
 def all_told() -> bool:
@@ -182,11 +261,6 @@ def all_told() -> bool:
             if lambda_svc._dynamodb_stream_positions._data.get((account, region, mapping["UUID"])) != end:
                 return False
     return True
-
-
-def _slack(servers: InlineServers) -> list[str]:
-    messages = [one for one in servers.slack.workspace.messages if not one.deleted]
-    return [by_chance(json.dumps([one.channel, one.versions[-1].text, one.versions[-1].blocks])) for one in messages]
 
 
 def _kubernetes(servers: InlineServers) -> Any:
