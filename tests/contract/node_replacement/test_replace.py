@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,6 +218,33 @@ def test_a_node_that_was_not_ended_is_given_back(world: World) -> None:
     assert world.log.made() == []
     assert world.state() is NodeState.WAITING
     assert world.members() == [world.instance]
+
+
+def suspend(world: World) -> None:
+    world.aws.client("autoscaling").suspend_processes(AutoScalingGroupName=world.group, ScalingProcesses=["Launch"])
+
+
+def detach(world: World) -> None:
+    """As `aws autoscaling detach-instances` does; the instance runs on."""
+    world.aws.client("autoscaling").detach_instances(
+        InstanceIds=[world.instance], AutoScalingGroupName=world.group, ShouldDecrementDesiredCapacity=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [(suspend, "has suspended Launch: resume it"), (detach, "is in no Auto Scaling group")]
+)
+def test_given_others_change_the_group_while_the_node_is_drained_then_it_is_named_and_the_node_is_given_back(
+    world: World, change: Callable[[World], None], reason: str
+) -> None:
+    drained(world)
+    change(world)
+    with pytest.raises(ReplacementBlocked, match=reason):
+        world.steps().end(world.zone)
+    world.steps().give_back(world.zone)
+    [reservation] = world.aws.client("ec2").describe_instances(InstanceIds=[world.instance])["Reservations"]
+    assert reservation["Instances"][0]["State"]["Name"] == "running"
+    assert (world.cordoned(), world.log.made(), world.state()) == (False, [], NodeState.WAITING)
 
 
 def test_one_that_people_had_cordoned_stays_cordoned(world: World) -> None:

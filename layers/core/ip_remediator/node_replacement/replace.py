@@ -197,11 +197,16 @@ class NodeReplacer:
         return [refusal(refused.pod, budgets) for refused in refusals]
 
     def end(self, zone: str) -> dict[str, Any]:
-        """Has the owner terminate the zone's node and make another one. Safe to repeat."""
+        """Has the owner terminate the zone's node and make another one. Safe to repeat.
+
+        Raises:
+            ReplacementBlocked: the owner would make no other node by now.
+        """
         node = self._current(zone)
         if node is None or node.state is NodeState.WAITING:
             return {"zone": zone}
         if node.state is NodeState.DRAINING:
+            self._require_owner(zone, node)
             note = f"drained; {_owner(node)} replaces instance {node.instance}"
             node = self._note(zone, node, note, state=NodeState.TERMINATING)
         self.log.require_lock()
@@ -211,6 +216,15 @@ class NodeReplacer:
             self.groups.terminate(node.instance)
         self._strike_out(node.name)
         return {"zone": zone}
+
+    def _require_owner(self, zone: str, node: NodeReplacement) -> None:
+        """Draining takes time, in which others may have suspended the group's processes or taken the node out of it."""
+        if node.host == "karpenter" or KubeNodes(self.kube).instance_of(node.name) != node.instance:
+            return
+        group = self.groups.of([node.instance]).get(node.instance)
+        candidate = Candidate(node.name, zone, node.instance, provisioner=None, pods=(), group=group, claim=None)
+        if reasons := obstacles(candidate, self.incident.cluster):
+            raise ReplacementBlocked("; ".join(reasons))
 
     def await_new_node(self, zone: str) -> dict[str, Any]:
         """Returns once the zone's new node is
