@@ -39,7 +39,7 @@ _SPARES = 6
 @dataclass(frozen=True)
 class Asked:
     """`share`: of all cases, so many by chance. `cases`: only these. `pairs`: so many pairs instead. `seconds`: no
-    case is begun later."""
+    case is begun so long after the start of the stack."""
 
     worlds: tuple[str, ...]
     cases: tuple[str, ...] = ()
@@ -63,8 +63,8 @@ def results_of(asked: Asked) -> Iterator[Planned | Result]:
         redirect_stdout(log),
         redirect_stderr(log),
     ):
-        ends = real_monotonic() + asked.seconds
         lab = _started(Path(folder))
+        ends = real_monotonic() + asked.seconds
         for place, name in enumerate(asked.worlds):
             until = _share_of_time(ends, len(asked.worlds) - place)
             yield from _lines_of(partial(_play_world, lab, name, asked, until))
