@@ -69,19 +69,19 @@ def test_given_two_open_questions_when_one_is_approved_and_the_other_left_then_e
     assert len(set(blocks.values())) == 2
 
     browser.click("Leave as it is", within=message_of(staging, browser, "2 pods have no IP address. Add"))
-    browser.wait_for_text("shop-staging: Leave it as it is?", within="#confirm")
+    browser.wait_for_text(f"{staging.name}: Leave it as it is?", within="#confirm")
     browser.click("Leave as it is", within="#confirm")
-    add = f"Add {blocks['shop-prod']}"
+    add = f"Add {blocks[prod.name]}"
     browser.click(add, within=message_of(prod, browser, "2 pods have no IP address. Add"))
-    browser.wait_for_text(f"shop-prod: {add}?", within="#confirm")
+    browser.wait_for_text(f"{prod.name}: {add}?", within="#confirm")
     browser.click(add, within="#confirm")
 
     message_of(staging, browser, "left as it is, nothing was changed")
     healed = message_of(prod, browser, "healed, 2 pods are running")
-    browser.wait_for_text(f"shop-staging: Add {blocks['shop-staging']}? Settled, left as it is by", within="#messages")
-    browser.wait_for_text(f"shop-prod: {add}? Settled, approved by", within="#messages")
+    browser.wait_for_text(f"{staging.name}: Add {blocks[staging.name]}? Settled, left as it is by", within="#messages")
+    browser.wait_for_text(f"{prod.name}: {add}? Settled, approved by", within="#messages")
     browser.click("Roll back…", within=healed)
-    browser.wait_for_text("shop-prod: Roll back?", within="#confirm")
+    browser.wait_for_text(f"{prod.name}: Roll back?", within="#confirm")
     browser.click("Cancel", within="#confirm")
 
     for cluster, outcome, answer in (
