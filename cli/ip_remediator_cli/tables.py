@@ -16,6 +16,8 @@ ABSENT = "-"
 _NARROWEST = 40
 _LABEL = 10
 _GAP = 2
+# ip-10-0-0-4.ap-northeast-2.compute.internal, and a little more.
+_LONGEST_NAME = 44
 _STYLES = {
     "green": ("healed", "done", "prepared", "approved", "ok"),
     "yellow": (
@@ -117,9 +119,11 @@ def _rich_table(lines: Sequence[Sequence[str]], widths: Sequence[int]) -> str:
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    """The width of each column with which no word is broken; empty where the words do not fit."""
+    """The width of each column with which no word is broken; empty where the words do not fit. In a
+    sentence a tag may be longer than any name of a node: that one is broken."""
     columns = list(zip(*lines, strict=True))
-    widths = [max((len(word) for text in column for word in text.split()), default=0) for column in columns]
+    words = [max((len(word) for text in column for word in text.split()), default=0) for column in columns]
+    widths = [words[0], *(min(longest, _LONGEST_NAME) for longest in words[1:])]
     room = width() - sum(widths) - _GAP * (len(columns) - 1)
     if room < 0:
         return []

@@ -21,6 +21,21 @@ def test_given_words_that_fit_then_none_is_broken(monkeypatch: pytest.MonkeyPatc
     assert [word for text in ROW for word in text.split() if word not in shown] == []
 
 
+def test_given_a_word_longer_than_any_name_in_a_sentence_then_it_alone_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    tag = f"eks-ip-remediator:pod-subnet={'c' * 54}"
+    shown = re.sub(
+        r"\x1b\[[0-9;]*m", "", tables.table(["option", "reason"], [["existing-subnet", f"no tag {tag} there"]])
+    )
+    lines = shown.splitlines()
+    assert lines[0].split() == ["OPTION", "REASON"]
+    assert max(map(len, lines)) <= 80
+    assert tag in "".join(line[17:] for line in lines[1:])
+
+
 @pytest.mark.parametrize("columns", [40, 60, 79])
 def test_given_words_that_do_not_fit_in_a_row_then_each_row_is_a_paragraph_without_a_broken_word(
     monkeypatch: pytest.MonkeyPatch, columns: int
