@@ -138,6 +138,11 @@ class World:
         """The command with the ids and names of what was made."""
         for template in set(re.findall(r"\blt-\w+", command)):
             self.ids.setdefault(template, self._launch_template())
+        for table in set(re.findall(r"\brtb-\w+", command)) - self.ids.keys():
+            self.ids[table] = self.ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]
+        for gateway in set(re.findall(r"\bnat-\w+", command)):
+            self.ids[gateway] = self._nat_gateway()
+        command = command.replace("A-FREE-CIDR", "100.127.255.0/24")
         new = {match: self.new_subnet(match) for match in dict.fromkeys(_NEW_SUBNET.findall(command))}
         for placeholder, made in new.items():
             command = command.replace(placeholder, made)
@@ -145,6 +150,11 @@ class World:
         pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in names))
         command = pattern.sub(lambda match: self.ids[match[0]], command)
         return re.sub(r"arn:aws:iam::\d+:role/[\w/-]+", self.eks.role, self.zone(command))
+
+    def _nat_gateway(self) -> str:
+        address = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
+        made = self.ec2.create_nat_gateway(SubnetId=self.new_subnet(""), AllocationId=address)
+        return str(made["NatGateway"]["NatGatewayId"])
 
     def _launch_template(self) -> str:
         name = unique("template")
