@@ -186,7 +186,8 @@ SweepMetrics=subnets it is ${cost.total(cost.idle_month(subnet_metrics=True)):.2
         return f"""## Start-up of the command
 
 Seconds of CPU, user and system, of a process of its own with bytecode at hand. The least is what the command needs; the
-median has what others did on the machine meanwhile.
+median has what others did on the machine meanwhile (load average {os.getloadavg()[0]:.1f}; beyond the number of CPUs
+even the least is too high).
 
 {_table(("", "median", "least", "at most"), rows)}"""
 
