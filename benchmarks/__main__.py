@@ -40,7 +40,7 @@ CURES: dict[str, Callable[[Stage], cures.Round]] = {
 @dataclass(frozen=True)
 class Options:
     """rounds: of each way to cure. reservations: at each count of threads. events, clusters: of the storms.
-    imports: of each function. commands: of each measured command."""
+    imports: of each function. commands: of each measured command. parses: of each sample of a record."""
 
     rounds: int
     reservations: int
@@ -48,6 +48,7 @@ class Options:
     clusters: int
     imports: int
     commands: int
+    parses: int
     speed: float
     output: Path
     only_commands: bool
@@ -73,6 +74,7 @@ class Options:
             clusters=50 if few else 500,
             imports=1 if few else 5,
             commands=5 if few else 15,
+            parses=1 if few else parsing.ROUNDS,
             speed=given.speed or (5.0 if few else 1.0),
             output=given.output,
             only_commands=given.commands,
@@ -107,7 +109,7 @@ class Bench:
                     f"storm of {result.events} events: {result.executions} executions, {result.meter.write_units} units"
                 )
         self._imports()
-        for line in parsing.lines(parsing.measure()):
+        for line in parsing.lines(parsing.measure(self.options.parses)):
             self._say(line)
         self.results.seconds = time.monotonic() - self._begun
         text = self.results.markdown()

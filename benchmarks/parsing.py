@@ -38,7 +38,7 @@ SOURCES = {
 }
 # What is wanted of each source.
 LIMIT = 4.0
-_ROUNDS, _RECORDS = 30, 40
+ROUNDS, _RECORDS = 30, 40
 _GZIP = 31
 _NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -55,22 +55,23 @@ class Speed(NamedTuple):
         return self.parse / self.loads
 
 
-def measure() -> list[Speed]:
+def measure(rounds: int = ROUNDS) -> list[Speed]:
     return [
-        _measure(source, [path.read_text() for path in sorted(SAMPLES.glob(glob))]) for source, glob in SOURCES.items()
+        _measure(source, [path.read_text() for path in sorted(SAMPLES.glob(glob))], rounds)
+        for source, glob in SOURCES.items()
     ]
 
 
-def _measure(source: str, samples: list[str]) -> Speed:
+def _measure(source: str, samples: list[str], rounds: int) -> Speed:
     rng = Random(source)  # noqa: S311 - names of records, no secret
-    loads, parse = zip(*(_of_sample(sample, rng) for sample in samples), strict=True)
+    loads, parse = zip(*(_of_sample(sample, rng, rounds) for sample in samples), strict=True)
     return Speed(source, mean(loads), mean(parse))
 
 
-def _of_sample(sample: str, rng: Random) -> tuple[float, float]:
+def _of_sample(sample: str, rng: Random, rounds: int) -> tuple[float, float]:
     """Baseline and parsing are measured in turns: a busy machine slows both down."""
     loads, parse = [], []
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         records = [_as_it_arrives(json.loads(varied(sample, rng))) for _ in range(_RECORDS)]
         loads.append(_microseconds(_load, records))
         parse.append(_microseconds(_parse, records))
