@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from ip_remediator.intake.handle import Intake
 from ip_remediator.signals.correlation import (
+    Closings,
     Rules,
     SignalSummary,
     remember,
@@ -85,7 +86,7 @@ def checked(outcome: object) -> str:
 def _decide(_cluster: str, signals: Sequence[Signal]) -> None:
     """What is decided of a cluster's signals, and remembered of them."""
     should_open_incident(remember((), signals), RULES)
-    signals_after_cooldown(signals, RECEIVED_AT, RULES)
+    signals_after_cooldown(signals, Closings(RECEIVED_AT), RULES)
     summarize(SignalSummary(), signals)
 
 

@@ -73,7 +73,7 @@ def test_given_an_unknown_token_then_it_is_denied(kubernetes: Kubernetes) -> Non
 
 
 def test_given_a_server_of_another_authority_then_it_is_unreachable(kubernetes: Kubernetes, pki: Pki) -> None:
-    with pytest.raises(KubernetesUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(KubernetesUnreachable, match="its certificate is not trusted"):
         KubeApi(kubernetes.url, ca_data(pki), "token").get("/version")
 
 

@@ -96,11 +96,11 @@ def test_given_a_ca_without_key_identifiers_then_the_cluster_is_reached(old_serv
 def test_given_another_ca_then_the_server_is_not_trusted(old_server: tuple[str, str]) -> None:
     other = ec.generate_private_key(ec.SECP256R1())
     ca = base64.b64encode(certificate("kubernetes", "kubernetes", other, other, ca=True)).decode()
-    with pytest.raises(KubernetesUnreachable, match="certificate verify failed"):
+    with pytest.raises(KubernetesUnreachable, match="its certificate is not trusted"):
         KubeApi(old_server[0], ca, "token").get("/version")
 
 
 def test_given_another_name_then_the_server_is_not_trusted(old_server: tuple[str, str]) -> None:
     url, ca = old_server
-    with pytest.raises(KubernetesUnreachable, match=r"doesn.t match|certificate verify failed"):
+    with pytest.raises(KubernetesUnreachable, match="its certificate is not trusted"):
         KubeApi(url.replace("127.0.0.1", "localhost"), ca, "token").get("/version")
