@@ -127,7 +127,8 @@ def every_risk(many: int = MANY) -> tuple[Risk, ...]:
     leaving_there = ordinary(zone("a", free=0, stuck=1), isolated)
     leaving_there = leaving_there.model_copy(update={"cni": leaving_there.cni.model_copy(update={"env": leaving})})
     there = risks(leaving_there, source="existing-subnets", block=None, existing=("100.64.8.0/24",))
-    return (*of_pods, *of_cluster, *there.values())
+    public = risks(ordinary(), block="8.8.0.0/16")
+    return (*of_pods, *of_cluster, *there.values(), *public.values())
 
 
 def test_given_everything_wrong_then_every_risk_of_the_catalogue_is_found_and_none_else() -> None:

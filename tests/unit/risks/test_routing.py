@@ -217,6 +217,20 @@ def test_given_tailscale_then_its_nodes_drop_what_comes_from_the_shared_range() 
     assert "overlay-on-cgnat" not in risks(facts())
 
 
+@pytest.mark.parametrize(
+    ("block", "public"),
+    [
+        ("8.8.8.0/24", True),
+        ("100.0.0.0/16", True),
+        ("100.64.0.0/16", False),
+        ("172.31.0.0/16", False),
+        ("192.168.0.0/22", False),
+    ],
+)
+def test_given_a_block_of_the_internet_then_its_hosts_are_lost(block: str, public: bool) -> None:
+    assert ("public-range" in risks(facts(), block=block)) is public
+
+
 def test_given_1000_routes_then_the_text_stays_short() -> None:
     many = [route(f"10.{n // 250 + 8}.{n % 250}.0/24", state="blackhole") for n in range(1000)]
     shared = [route(f"100.{n // 250 + 64}.{n % 250}.0/24", f"tgw-{n:017}") for n in range(1000)]

@@ -45,6 +45,7 @@ _CHECKS = (
     routing.unallocated_space,
     routing.range_in_use,
     routing.overlays,
+    routing.public_range,
     routing.transit_gateway_unread,
     places.branch_enis,
     control_plane.delay,

@@ -44,6 +44,7 @@ CATALOGUE = (
     RiskEntry("cgnat-on-paths", "100.64.0.0/10 is used on the paths", (LOW, HIGH)),
     RiskEntry("transit-gateway-unread", "the routes of a transit gateway are unknown", (MEDIUM,), unread=True),
     RiskEntry("overlay-on-cgnat", "workloads use 100.64.0.0/10 themselves", (HIGH,)),
+    RiskEntry("public-range", "the new range is one of the Internet", (HIGH,)),
     RiskEntry("control-plane-delay", "the control plane learns of a new CIDR late", (LOW, MEDIUM)),
     RiskEntry("zones-without-eniconfig", "nodes can appear in zones without ENIConfig", (HIGH,)),
     RiskEntry("outpost-nodes", "nodes on an Outpost are not served", (LOW, HIGH)),

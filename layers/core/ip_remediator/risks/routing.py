@@ -291,8 +291,22 @@ def overlays(migration: Migration) -> Risk | None:
         found=f"{shown(sorted(workloads))} use {CGNAT} themselves",
         breaks=f"pods in {migration.words} cannot connect to these workloads, nor to nodes that run them on the hosts' "
         "network: Tailscale drops what comes from that range by another interface than its own",
-        remedy="use a pool outside 100.64.0.0/10 (198.19.0.0/16 where AWS allows it), or run Tailscale with "
-        "TS_USERSPACE=true or --netfilter-mode=off",
+        remedy="use a pool outside 100.64.0.0/10, or run Tailscale with TS_USERSPACE=true or --netfilter-mode=off",
+    )
+
+
+def public_range(migration: Migration) -> Risk | None:
+    """Addresses that hosts on the Internet have. AWS takes such a CIDR and treats it as private ("VPC CIDR blocks" of
+    the VPC User Guide); the local route of a VPC's CIDR goes before the one to the Internet ("Route priority")."""
+    public = [range_ for range_ in migration.ranges if range_.is_global]
+    if not public or not migration.new_cidr:
+        return None
+    return Risk(
+        id="public-range",
+        severity=Severity.HIGH,
+        found=f"{migration.words} is a public range of the Internet",
+        breaks=f"nothing in the VPC reaches hosts on the Internet that have addresses of {migration.words}",
+        remedy="use a pool of private or shared addresses, such as 100.64.0.0/10, unless the range is your own",
     )
 
 
