@@ -36,7 +36,7 @@ def test_given_addresses_that_cost_nothing_then_the_block_is_a_16_with_a_19_for_
     # and how long it lasts is told with the arithmetic
     assert made.sizing == (
         f"100.64.0.0/19 in {az('a')} has room for 8,187 addresses; the zone's nodes hold 7 now and can hold 18: it "
-        "lasts until they are 454.8 times as many (how fast addresses are used up is not known)"
+        "lasts until there are 455 times as many nodes (how fast addresses are used up is not known)"
     )
 
 

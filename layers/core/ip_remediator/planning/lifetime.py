@@ -12,6 +12,8 @@ from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.node_room.eni_subnets import pod_nodes
 
 _YEAR = 365
+# From here on a fraction of the number of nodes says nothing.
+_EXACT = 10
 
 
 def lifetime(snapshot: Snapshot, subnets: tuple[PlannedSubnet, ...]) -> str:
@@ -38,7 +40,8 @@ def _of_zone(snapshot: Snapshot, subnet: PlannedSubnet) -> tuple[float, str]:
     times = room / most if most else float("inf")
     if not most:
         return times, f"{start}"
-    ready = f"and can hold {most:,}: it lasts until they are {times:,.1f} times as many"
+    so_many = f"{times:,.1f}" if times < _EXACT else f"{times:,.0f}"
+    ready = f"and can hold {most:,}: it lasts until there are {so_many} times as many nodes"
     return times, f"{start} {ready} (how fast addresses are used up is not known)"
 
 
