@@ -56,7 +56,7 @@ def with_addon(lab: Lab, kind: str) -> Iterator[Patient]:
             given = _with_role(arguments, lambda: role(lab, f"{cluster.name}-cni"))
             lab.aws("eks").update_addon(clusterName=cluster.name, addonName="vpc-cni", **given)
             if "configurationValues" in arguments:
-                eventually("aws-node has it", lambda: "AWS_VPC_K8S_CNI_LOGLEVEL" in cluster.cni_environment())
+                eventually("aws-node has it", lambda: cluster.cni_environment()["AWS_VPC_K8S_CNI_LOGLEVEL"] == "INFO")
             eventually("the add-on is updated", lambda: _addon(lab, cluster)["status"] == "ACTIVE")
             await_rollout(cluster)
         yield cluster
