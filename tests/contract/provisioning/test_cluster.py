@@ -14,7 +14,9 @@ from ip_remediator.incidents.record import ChangeKind, Step
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
 from ip_remediator.planning.model import Change
 from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS
+from local.cluster.addon import AddonManager
 from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
+from tests.contract.support.clusters import AWS_NODE
 from tests.stack.kubernetes.support import eventually
 from tests.unit.support.records import PLAN
 
@@ -69,6 +71,26 @@ def test_given_somebody_changed_our_variable_since_when_restored_then_their_valu
     configured.reconfigure(theirs)
     configured.step.undo()
     assert configured.configuration() == {"env": {"ENI_CONFIG_LABEL_DEF": "team/zone"}}
+
+
+def test_given_an_addon_that_was_taken_back_but_not_written_yet_then_no_attempt_counts_it_as_restored(
+    configured: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EKS writes aws-node a while after the update; a watchdog may look beside the execution's own undo."""
+    configured.kubernetes.admin.delete(AWS_NODE)
+    configured.reconfigure({"env": {"WARM_ENI_TARGET": "2"}})
+    eventually(lambda: configured.kubernetes.admin.find(AWS_NODE))
+    configured.step.apply_eni_configs()
+    configured.step.configure_cni()
+    with monkeypatch.context() as slow:
+        slow.setattr(AddonManager, "_describe", lambda _: None)
+        slow.setattr("ip_remediator.provisioning.cni_settings._ADDON_SECONDS", 0.2)
+        for _ in range(2):
+            with pytest.raises(NotYet, match="has not set the variables on aws-node yet"):
+                configured.step.undo()
+    assert configured.log.made(ChangeKind.CNI)
+    configured.step.undo()
+    assert not configured.log.made(ChangeKind.CNI)
 
 
 @pytest.mark.parametrize("old", [True, False], ids=["shows old values", "shows new values"])

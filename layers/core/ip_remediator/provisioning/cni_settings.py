@@ -118,7 +118,11 @@ class CniSettings:
         taken_back = {name: former.get(name) for name, value in ours.items() if now.get(name) == value}
         if taken_back:
             self.addon.change_environment(taken_back, lambda update: self._note(change, update), original)
-        self._await({name: before["env"].get(name) for name in taken_back if name not in beside})
+        # An earlier attempt, or one at the same time, may have taken others back that aws-node still has.
+        live = self.kube.cni_environment()
+        due = {name for name, value in ours.items() if live.get(name) == value and now.get(name) == former.get(name)}
+        awaited = (taken_back.keys() | due) - set(beside)
+        self._await({name: before["env"].get(name) for name in awaited})
 
     def _restore_daemonset(self, before: Mapping[str, Any], ours: Mapping[str, str]) -> None:
         now = self.kube.cni_environment()
