@@ -90,8 +90,8 @@ faults: setup ## every single fault at every call of a remediation and its rollb
 	  $(if $(SEED),--seed $(SEED)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(WORLDS),--worlds $(WORLDS)) \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(if $(WRITES),--writes) $(if $(PAGE),--page)
 
-bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round; COMMANDS=1: only the start-up of the command)
-	@python -m benchmarks $(if $(QUICK),--quick) $(if $(COMMANDS),--commands)
+bench: setup ## measure heal time, API calls, cold starts, cost into benchmarks/RESULTS.md (QUICK=1: one round; START_UP=1: only start-up times)
+	@python -m benchmarks $(if $(QUICK),--quick) $(if $(START_UP),--start-up)
 
 pictures: setup ## take the pictures of docs/images from the real Slack page (needs Chromium)
 	@python -m scripts.pictures

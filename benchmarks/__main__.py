@@ -1,7 +1,7 @@
 """`make bench`: measures on the embedded stack and writes benchmarks/RESULTS.md.
 
     python -m benchmarks [--quick] [--rounds N] [--speed X] [--output FILE]
-    python -m benchmarks --commands [--output FILE]
+    python -m benchmarks --start-up [--output FILE]
 
 Exit status 1 when the stack could not start or a way to cure never healed; numbers themselves fail nothing.
 """
@@ -51,7 +51,7 @@ class Options:
     parses: int
     speed: float
     output: Path
-    only_commands: bool
+    only_start_up: bool
 
     @classmethod
     def parse(cls) -> Options:
@@ -61,9 +61,9 @@ class Options:
         parser.add_argument("--quick", action="store_true", help="few repetitions, within two minutes")
         parser.add_argument("--output", type=Path, default=OUTPUT, help=f"default {OUTPUT.name} in this folder")
         parser.add_argument(
-            "--commands",
+            "--start-up",
             action="store_true",
-            help="only the start-up of the command, in place of that part of the page",
+            help="only the start-up of the command and of the functions, in place of those parts of the page",
         )
         given = parser.parse_args()
         few = given.quick
@@ -77,7 +77,7 @@ class Options:
             parses=1 if few else parsing.ROUNDS,
             speed=given.speed or (5.0 if few else 1.0),
             output=given.output,
-            only_commands=given.commands,
+            only_start_up=given.start_up,
         )
 
 
@@ -92,8 +92,9 @@ class Bench:
         """Measures everything; the exit status."""
         self._say("starting the stack: servers, sam build, sam deploy …")
         with Stage(self.options.speed) as stage:
-            if self.options.only_commands:
+            if self.options.only_start_up:
                 self._commands(stage)
+                self._imports()
                 self.options.output.write_text(self.results.renewed(self.options.output.read_text()))
                 return 0
             for number in range(1, self.options.rounds + 1):

@@ -93,7 +93,7 @@ def copies() -> Iterator[Copies]:
             for layer in LAYERS:
                 shutil.copytree(BUILD / layer, plain / layer, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(plain, compiled)
-        compileall.compile_dir(compiled, quiet=1, workers=2)
+        _compile(compiled)
         yield Copies(plain, compiled, template)
 
 
@@ -104,7 +104,7 @@ def _start(function: str, code: Path, layers: Sequence[str], plain: Path, compil
             shutil.copytree(code, copied, ignore=shutil.ignore_patterns("__pycache__"))
         return [copied, *(root / layer / "python" for layer in layers)]
 
-    compileall.compile_dir(paths(compiled)[0], quiet=1)
+    _compile(paths(compiled)[0])
     measured: dict[str, list[float]] = {"bare": [], "plain": [], "compiled": []}
     for _ in range(rounds):
         measured["bare"].append(_seconds([], "pass"))
@@ -113,6 +113,15 @@ def _start(function: str, code: Path, layers: Sequence[str], plain: Path, compil
     return Start(
         function, **{name: median(times) for name, times in measured.items()}, slowest=_slowest(paths(compiled))
     )
+
+
+def _compile(folder: Path) -> None:
+    """Bytecode beside the sources, as a layer would carry it, and not where this project's processes keep theirs."""
+    prefix, sys.pycache_prefix = sys.pycache_prefix, None
+    try:
+        compileall.compile_dir(folder, quiet=1)
+    finally:
+        sys.pycache_prefix = prefix
 
 
 def _seconds(paths: Sequence[Path], statement: str) -> float:

@@ -51,9 +51,9 @@ class Results:
         return "\n\n".join([self._head(), *map(_dated, parts)]) + "\n"
 
     def renewed(self, page: str) -> str:
-        """The page of an earlier run with those parts of this one that need no cure: the start-up of the command, and
-        the idle month."""
-        for part in (self._idle_month(), self._commands()):
+        """The page of an earlier run with those parts of this one that need no cure: the idle month, and the start-up
+        of the functions and of the command."""
+        for part in (self._idle_month(), self._starts(), self._commands()):
             page = _replaced(page, _dated(part))
         return page
 

@@ -17,7 +17,7 @@ Measured on 2026-01-02.
 
 of January
 
-## Cold start
+## Ledger
 
 Measured on 2026-01-02.
 
@@ -31,7 +31,8 @@ def test_given_a_page_when_the_parts_without_a_cure_are_renewed_then_the_others_
         page = results.renewed(PAGE)
         again = results.renewed(page)
     dates = dict(re.findall(r"^## (.*)\n\nMeasured on (\S+)\.$", page, re.MULTILINE))
-    assert dates == {"Idle month": "2026-03-04", "Cold start": "2026-01-02", "Start-up of the command": "2026-03-04"}
+    assert dates.pop("Ledger") == "2026-01-02"
+    assert dates == dict.fromkeys(("Idle month", "Cold start", "Start-up of the command"), "2026-03-04")
     assert "| `ip-remediator status` | 0.50 | 0.40 | 0.60 |" in page
     assert "stays" in page
     assert "of January" not in page
