@@ -91,8 +91,7 @@ def _line(event: dict[str, str]) -> str:
 
 
 def _how_to_answer(incident: Incident) -> str:
-    asked = (incident.approval, incident.rollback_approval, incident.replacement_approval)
-    pending = [approval for approval in asked if approval and approval.state is ApprovalState.PENDING]
+    pending = [approval for approval in incident.questions if approval and approval.state is ApprovalState.PENDING]
     until = f" until {pending[0].expires_at:%H:%M} UTC" if pending else ""
     return f"{'':<10}answer it{until} in Slack, or: ip-remediator approve {incident.id}"
 

@@ -13,12 +13,7 @@ PLAN, ROLLBACK, NODES = "plan", "rollback", "nodes"
 
 def open_question(incident: Incident) -> tuple[str, Approval] | None:
     """What the open question is about (PLAN, ROLLBACK or NODES), and the question; None if it waits for no answer."""
-    questions = (
-        (PLAN, incident.approval),
-        (ROLLBACK, incident.rollback_approval),
-        (NODES, incident.replacement_approval),
-    )
-    for about, approval in questions:
+    for about, approval in zip((PLAN, ROLLBACK, NODES), incident.questions, strict=True):
         if approval and approval.state is ApprovalState.PENDING and utc_now() < approval.expires_at:
             return about, approval
     return None

@@ -63,7 +63,7 @@ def question_of(incident: Incident) -> OpenQuestion:
     if question:
         about, approval = question
         texts = {
-            PLAN: (_action(incident), describe_plan(incident.cluster, incident.plan)),
+            PLAN: (action(incident.plan), describe_plan(incident.cluster, incident.plan)),
             ROLLBACK: ("Roll back", describe_rollback(incident)),
             NODES: ("Replace nodes", describe_replacement(incident)),
         }
@@ -77,17 +77,9 @@ def question_of(incident: Incident) -> OpenQuestion:
     )
 
 
-def _action(incident: Incident) -> str:
-    return action(incident.plan) if incident.plan else "Carry out the plan"
-
-
 def _answered(incident: Incident) -> str:
     """The last answer, so that who answers second knows why it is too late."""
-    answered = [
-        approval
-        for approval in (incident.approval, incident.rollback_approval, incident.replacement_approval)
-        if approval and approval.decided_at
-    ]
+    answered = [approval for approval in incident.questions if approval and approval.decided_at]
     if not answered:
         return ""
     last = max(answered, key=lambda approval: approval.decided_at or approval.asked_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,7 +115,8 @@ def test_given_peers_then_the_units_of_those_in_this_account_are_counted_and_the
     elsewhere = ours.model_copy(update={"id": "pcx-3", "same_region": False})
     pending = ours.model_copy(update={"id": "pcx-4", "status": "pending-acceptance"})
     unread = ReadFailures()
-    counted = with_units(facts, (ours, others, elsewhere, pending), "1", unread)
+    with ThreadPoolExecutor(2) as pool:
+        counted = with_units(facts, (ours, others, elsewhere, pending), "1", unread, pool)
     assert [peering.network_address_units for peering in counted] == [3, None, None, None]
     assert unread.lines == ("network address units of vpc-2, which pcx-2 leads to: the VPC belongs to account 2",)
 

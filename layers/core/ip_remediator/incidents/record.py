@@ -347,6 +347,11 @@ class Incident(Document):
         """Whether an execution may still work on it; it ends with an outcome."""
         return self.outcome is None
 
+    @property
+    def questions(self) -> tuple[Approval | None, Approval | None, Approval | None]:
+        """The latest question about the plan, about a rollback, and about the replacement of nodes."""
+        return self.approval, self.rollback_approval, self.replacement_approval
+
     def require_plan(self) -> Plan:
         """The plan that a step carries out.
 

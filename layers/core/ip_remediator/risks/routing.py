@@ -298,8 +298,7 @@ def overlays(migration: Migration) -> Risk | None:
 def public_range(migration: Migration) -> Risk | None:
     """Addresses that hosts on the Internet have. AWS takes such a CIDR and treats it as private ("VPC CIDR blocks" of
     the VPC User Guide); the local route of a VPC's CIDR goes before the one to the Internet ("Route priority")."""
-    public = [range_ for range_ in migration.ranges if range_.is_global]
-    if not public or not migration.new_cidr:
+    if not migration.new_cidr or not any(range_.is_global for range_ in migration.ranges):
         return None
     return Risk(
         id="public-range",

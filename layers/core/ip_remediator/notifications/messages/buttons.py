@@ -19,6 +19,7 @@ from ip_remediator.notifications.messages.replacing import numbers
 from ip_remediator.notifications.messages.rolling_back import describe_usage
 from ip_remediator.notifications.messages.state import (
     asked,
+    cluster_name,
     replacement_asked,
     replacement_offered,
     rollback_asked,
@@ -64,7 +65,7 @@ def _deciding(incident: Incident) -> kit.Block | None:
 def _question(incident: Incident, approval: Approval) -> kit.Block:
     value = {"approval": approval.id}
     plan = incident.plan
-    does = action(plan) if plan else "Carry out the plan"
+    does = action(plan)
     destroys = plan is not None and bool(plan.leaked_interfaces)
     style: kit.Style = "danger" if destroys else "primary"
     sure = _dialog(incident, f"{does}?", _what_happens(incident, plan), cut(does, kit.MAX_CONFIRM_BUTTON), style=style)
@@ -213,7 +214,7 @@ def _hang(assessment: RollbackAssessment) -> str:
 
 def _dialog(incident: Incident, title: str, text: str, yes: str, *, style: kit.Style) -> kit.Block:
     """The confirmation of a button. It covers the message on a phone, so it names the cluster itself."""
-    return kit.confirm(f"{cut(words(incident.cluster), 40)}: {title}", text, yes, style=style)
+    return kit.confirm(f"{cluster_name(incident, 40)}: {title}", text, yes, style=style)
 
 
 def _block(plan: Plan | None) -> str:

@@ -20,6 +20,7 @@ from ip_remediator.notifications.messages.planned import action
 from ip_remediator.notifications.messages.state import (
     NO_PLAN,
     asked,
+    cluster_name,
     current_failure,
     replacement_asked,
     rollback_asked,
@@ -70,13 +71,13 @@ def settled(incident: Incident, about: str) -> Call:
     """The edited reply about something that people are no longer called for."""
     kind, _, id_ = about.partition(" ")
     became = _answer(incident, id_) if kind == _QUESTION else f"settled, now: {headline(incident).words}"
-    return Call(about, ":heavy_check_mark:", f"{_cluster(incident)}: {became}")
+    return Call(about, ":heavy_check_mark:", f"{cluster_name(incident)}: {became}")
 
 
 def _questions(incident: Incident, whom: str) -> Iterator[Call]:
     question = asked(incident)
     if question and incident.plan:
-        text_of_question = f"{_cluster(incident)}: {problem(incident)}. {action(incident.plan)}?"
+        text_of_question = f"{cluster_name(incident)}: {problem(incident)}. {action(incident.plan)}?"
         until = f"Decide by {clock(question.expires_at)}"
         yield Call(
             f"{_QUESTION} {question.id}",
@@ -87,24 +88,22 @@ def _questions(incident: Incident, whom: str) -> Iterator[Call]:
         if question.reminded_at:
             yield Call(f"{_QUESTION} {question.id} reminder", ":alarm_clock:", _reminder(incident, question), whom)
         if since_diagnosis(incident) and not diagnosed(incident):
-            pods = counted(since_diagnosis(incident), "pod")
-            text = (
-                f"{_cluster(incident)}: since the question was asked, {pods} started to wait for an address. {until}."
-            )
+            waiting = f"{counted(since_diagnosis(incident), 'pod')} started to wait for an address"
+            text = f"{cluster_name(incident)}: since the question was asked, {waiting}. {until}."
             yield Call(f"{_QUESTION} {question.id} urgent", ":rotating_light:", text, whom)
     for answer, by in (
         (rollback_asked(incident), incident.rollback),
         (replacement_asked(incident), incident.replacement),
     ):
         if answer and by:
-            text = f"{_cluster(incident)}: {headline(incident).words}, until {clock(answer.expires_at)}."
+            text = f"{cluster_name(incident)}: {headline(incident).words}, until {clock(answer.expires_at)}."
             yield Call(f"{_QUESTION} {answer.id}", ":raised_hand:", text, by.requested_by.slack_user or whom)
 
 
 def _reminder(incident: Incident, question: Approval) -> str:
     minutes = max(1, round((question.expires_at - (question.reminded_at or question.asked_at)).total_seconds() / 60))
     return (
-        f"{_cluster(incident)}: the plan still waits for an answer, until {moment(question.expires_at)} "
+        f"{cluster_name(incident)}: the plan still waits for an answer, until {moment(question.expires_at)} "
         f"(about {minutes} min). Without an answer nothing changes, and the pods go on waiting."
     )
 
@@ -143,19 +142,14 @@ def _about_step(change: str, incident: Incident, step: Step) -> str:
 
 
 def _standing(incident: Incident) -> str:
-    return f"{_cluster(incident)}: {headline(incident).words}."
+    return f"{cluster_name(incident)}: {headline(incident).words}."
 
 
 def _answer(incident: Incident, id_: str) -> str:
     """Which question it was, and what became of it: in one channel there may be several, of several clusters. `id_`
     may have a word behind it that says which reply about it is meant."""
     does = f"{action(incident.plan)}?" if incident.plan else "The plan?"
-    questions = (
-        (does, incident.approval),
-        ("Roll back?", incident.rollback_approval),
-        ("Replace nodes?", incident.replacement_approval),
-    )
-    for text, question in questions:
+    for text, question in zip((does, "Roll back?", "Replace nodes?"), incident.questions, strict=True):
         if question and question.id == id_.partition(" ")[0]:
             return f"{text} Settled, {_became(incident, question)}"
     return "settled, a newer question replaced it"
@@ -168,7 +162,3 @@ def _became(incident: Incident, answer: Approval) -> str:
         return f"now: {headline(incident).words}"
     when = answer.decided_at or answer.expires_at
     return f"{_DECIDED[answer.state]} by {person(answer.decided_by or SOMEBODY)}, {moment(when)}"
-
-
-def _cluster(incident: Incident) -> str:
-    return cut(words(incident.cluster), 60)

@@ -16,6 +16,7 @@ from ip_remediator.notifications.messages import blocks as kit
 from ip_remediator.notifications.messages import planned
 from ip_remediator.notifications.messages.cause import evidence
 from ip_remediator.notifications.messages.links import Site
+from ip_remediator.notifications.messages.state import cluster_name
 from ip_remediator.notifications.messages.text import Line, Part, code, cut, escape, items, mrkdwn, slack_part, words
 from ip_remediator.notifications.messages.yaml_text import as_yaml
 from ip_remediator.planning.model import Change, Plan, handover_of
@@ -43,7 +44,7 @@ def details_text(incident: Incident, plan: Plan) -> str:
     """For notifications and for clients without Block Kit; and the first line of the modal, which has no other place
     for the cluster's name: its title takes 24 characters."""
     number = counted(len(plan.changes), "change")
-    return mrkdwn(f"{cut(words(incident.cluster), 60)}: {number} of plan {words(plan.hash[:12])}")
+    return mrkdwn(f"{cluster_name(incident)}: {number} of plan {words(plan.hash[:12])}")
 
 
 def details_blocks(incident: Incident, plan: Plan, site: Site, before: Settings = None) -> list[kit.Block]:

@@ -21,7 +21,7 @@ from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.links import Site, console_links
 from ip_remediator.notifications.messages.parts import decision_fields, in_full, parts, question_parts
 from ip_remediator.notifications.messages.question import deadline, lasted
-from ip_remediator.notifications.messages.state import asked
+from ip_remediator.notifications.messages.state import asked, cluster_name
 from ip_remediator.notifications.messages.text import (
     code,
     cut,
@@ -87,7 +87,7 @@ def details(incident: Incident, site: Site = NO_SITE, before: Settings = None) -
 def details_view(incident: Incident, site: Site = NO_SITE, before: Settings = None) -> dict[str, Any]:
     """Everything about the plan, with every change and manifest, as a modal view."""
     if incident.plan is None:
-        return modal([[mrkdwn(f"{_cluster(incident)}: there is no plan yet.")]])
+        return modal([[mrkdwn(f"{cluster_name(incident)}: there is no plan yet.")]])
     return modal(details_groups(incident, incident.plan, site, before))
 
 
@@ -117,11 +117,7 @@ def digest(message: Message) -> str:
 
 
 def _title(incident: Incident) -> str:
-    return f"{_cluster(incident)}: {headline(incident).words}"
-
-
-def _cluster(incident: Incident) -> str:
-    return cut(words(incident.cluster), 60)
+    return f"{cluster_name(incident)}: {headline(incident).words}"
 
 
 def _setting(incident: Incident) -> str:

@@ -39,8 +39,10 @@ def _space(plan: Plan) -> str:
     return f"add {code(plan.space)} to {code(plan.vpc_id)} as a secondary CIDR{pool}"
 
 
-def action(plan: Plan) -> str:
+def action(plan: Plan | None) -> str:
     """What carrying it out does, in a few words for the headline and the button: Add 100.64.0.0/22."""
+    if plan is None:
+        return "Carry out the plan"
     if plan.leaked_interfaces:
         return f"Delete {counted(len(plan.leaked_interfaces), 'leaked ENI')}"
     if plan.frees:

@@ -15,7 +15,7 @@ from ip_remediator.incidents.record import (
     StepState,
 )
 from ip_remediator.incidents.replacement_record import ReplacementState
-from ip_remediator.notifications.messages.text import Line, words
+from ip_remediator.notifications.messages.text import Line, cut, words
 from ip_remediator.planning.model import Plan
 
 STEP_WORDS = {
@@ -162,6 +162,11 @@ def _expected(incident: Incident) -> tuple[Step, ...]:
 def _cure(plan: Plan) -> tuple[Step, ...]:
     """The strategy node-group ends with the subnets, unless they are given to what launches nodes."""
     return _CURES.get("cluster-subnets" if plan.recipients else plan.strategy, _CURE)
+
+
+def cluster_name(incident: Incident, most: int = 60) -> str:
+    """The cluster's name in at most so many characters, for what has several clusters beside it."""
+    return cut(words(incident.cluster), most)
 
 
 def failed_step(incident: Incident, failure: Failure) -> str:

@@ -106,10 +106,9 @@ def groups_elsewhere(snapshot: Snapshot, config: EniConfig) -> tuple[str, ...]:
 def groups_that_fail(snapshot: Snapshot, node: Node) -> str | None:
     """Which groups keep the node from a further ENI, in words: those of the ENIConfig that it selects."""
     config = snapshot.eni_config(node.selected_eni_config) if snapshot.cni.custom_networking else None
-    missing = groups_elsewhere(snapshot, config) if config else ()
-    return (
-        f"ENIConfig {config.name} names {some_of(missing)}, which the VPC does not have" if config and missing else None
-    )
+    if config is None or not (missing := groups_elsewhere(snapshot, config)):
+        return None
+    return f"ENIConfig {config.name} names {some_of(missing)}, which the VPC does not have"
 
 
 def excluded(snapshot: Snapshot, subnet: Subnet) -> bool:

@@ -6,7 +6,8 @@ account they belong to ("Network Address Usage for your VPC" of the VPC User Gui
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from functools import partial
 
 from ip_remediator.snapshot.ec2 import Ec2Reader
@@ -17,26 +18,24 @@ _READ = 20
 
 
 def with_units(
-    ec2: Ec2Reader, peerings: Sequence[Peering], account_id: str | None, unread: ReadFailures
+    ec2: Ec2Reader, peerings: Sequence[Peering], account_id: str | None, unread: ReadFailures, pool: Executor
 ) -> tuple[Peering, ...]:
-    """The peerings, with the units of the VPCs behind them where this account can list their ENIs. What cannot be
-    counted gets a line in `unread`."""
+    """The peerings, with the units of the VPCs behind them where this account can list their ENIs, counted side by
+    side. What cannot be counted gets a line in `unread`."""
     counting = [peering for peering in peerings if peering.counts_together]
-    units = dict(_units(ec2, counting, account_id, unread))
+    counted = pool.map(partial(_units, ec2, account_id, unread), counting[:_READ])
+    units = {peering.id: number for peering, number in zip(counting, counted, strict=False)}
     if len(counting) > _READ:
         unread.note(f"network address units of {len(counting) - _READ} peered VPCs", f"only {_READ} are read")
     return tuple(peering.model_copy(update={"network_address_units": units.get(peering.id)}) for peering in peerings)
 
 
-def _units(
-    ec2: Ec2Reader, peerings: Sequence[Peering], account_id: str | None, unread: ReadFailures
-) -> Iterator[tuple[str, int | None]]:
-    for peering in peerings[:_READ]:
-        subject = f"network address units of {peering.vpc_id}, which {peering.id} leads to"
-        if peering.vpc_id is None or (peering.owner_id and account_id and peering.owner_id != account_id):
-            unread.note(subject, f"the VPC belongs to account {peering.owner_id or '(unknown)'}")
-            continue
-        yield peering.id, unread.attempt(subject, partial(_count, ec2, peering.vpc_id), None)
+def _units(ec2: Ec2Reader, account_id: str | None, unread: ReadFailures, peering: Peering) -> int | None:
+    subject = f"network address units of {peering.vpc_id}, which {peering.id} leads to"
+    if peering.vpc_id is None or (peering.owner_id and account_id and peering.owner_id != account_id):
+        unread.note(subject, f"the VPC belongs to account {peering.owner_id or '(unknown)'}")
+        return None
+    return unread.attempt(subject, partial(_count, ec2, peering.vpc_id), None)
 
 
 def _count(ec2: Ec2Reader, vpc_id: str) -> int | None:

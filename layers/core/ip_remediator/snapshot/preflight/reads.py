@@ -109,7 +109,7 @@ class Preflight:
         return tuple(routes(self._core.tables.result(), self._lists))
 
     def _read_peers(self, ec2: Ec2Reader) -> tuple[Peering, ...]:
-        return with_units(ec2, self._core.peerings.result(), self._account_id, self.unread)
+        return with_units(ec2, self._core.peerings.result(), self._account_id, self.unread, self._pool)
 
     def _read_transit(self, vpc_id: str) -> TransitFacts:
         return transit(self._ec2, vpc_id, self._account_id, self._lists)
