@@ -240,9 +240,15 @@ def _add_looking(commands: Commands[OneLineParser]) -> None:
         "status latest",
         "status shop-20260301-120000-a1b2c3 --output json",
         "status --cluster shop --watch",
+        "status latest --callers",
     )
     _add_incident(status, "show this one, or latest", cluster=True)
     status.add_argument("--watch", action="store_true", help="print it again until it is closed")
+    status.add_argument(
+        "--callers",
+        action="store_true",
+        help="ask CloudTrail, with your permissions, who else changed what the incident works on in AWS",
+    )
     _add_output(status)
     _end(status)
 

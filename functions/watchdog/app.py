@@ -8,8 +8,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws import session
+from ip_remediator.clients.aws.event_history import EventHistory
 from ip_remediator.observability import logger
 from ip_remediator.settings import WatchdogSettings
+from ip_remediator.watchdog.callers import Callers
 from ip_remediator.watchdog.on_aws import watchdog_on_aws
 from ip_remediator.watchdog.rules import Ending
 
@@ -39,6 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
 
 def _watchdog() -> Watchdog:
     settings = WatchdogSettings.read(os.environ)
+    callers = Callers(EventHistory(session.client("cloudtrail")), settings.own_role_arns.split(","))
     return watchdog_on_aws(
         session.table(settings.incidents_table),
         session.table(settings.ledger_table),
@@ -46,4 +49,5 @@ def _watchdog() -> Watchdog:
         session.client("lambda"),
         state_machine_arn=settings.state_machine_arn,
         cluster_function=settings.cluster_function,
+        callers=callers if settings.name_callers == "true" else None,
     )

@@ -12,6 +12,7 @@ from local.aws.control_routes import ControlRoutes
 from local.aws.corrections.guard import original
 from local.aws.ec2 import backend
 from local.aws.ec2.gateway import MotoEC2
+from local.aws.event_history import EventHistory
 from local.aws.faults import Faults
 from local.aws.functions.concurrency import Concurrency
 from local.aws.functions.conditions import FunctionConditions
@@ -28,4 +29,7 @@ def build(settings: Settings) -> Any:
     backend.install(settings.associating_seconds)
     autoscaling.install()
     original(ministack_app, "_loaded_modules").update(ec2=MotoEC2(switches), autoscaling=autoscaling.MotoAutoScaling())
-    return Control(original(ministack_app, "app"), faults, ControlRoutes(faults, switches, conditions))
+    history = EventHistory(switches)
+    history.install()
+    routes = ControlRoutes(faults, switches, conditions)
+    return Control(original(ministack_app, "app"), faults, routes, history)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from local.aws.control_routes import PREFIX, ControlRoutes
+from local.aws.event_history import EventHistory
 from local.aws.faults import Fault, Faults
 from local.aws.functions.worker import crash
 from local.aws.operations import Operation, identify
@@ -25,10 +26,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Control:
     """The middleware; ``faults`` may be shared with calls that services make inside the process."""
 
-    def __init__(self, application: Application, faults: Faults, routes: ControlRoutes) -> None:
+    def __init__(self, application: Application, faults: Faults, routes: ControlRoutes, history: EventHistory) -> None:
         self._application = application
         self._faults = faults
         self._routes = routes
+        self._history = history
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -43,16 +45,15 @@ class Control:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         # Read the body in any case: answering before its end would cost the client its connection.
         body = await _read(receive)
-        receive = _replay(body)
         operation = identify(
             scope["method"], scope["path"], scope.get("query_string", b"").decode("latin-1"), headers, body
         )
         if operation is None:
-            await self._application(scope, receive, send)
+            await self._application(scope, _replay(body), send)
         else:
-            await self._serve_operation(operation, scope, receive, send)
+            await self._serve_operation(operation, scope, body, send)
 
-    async def _serve_operation(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_operation(self, operation: Operation, scope: Scope, body: bytes, send: Send) -> None:
         call = self._faults.record(operation)
         fault = self._faults.take(operation)
 
@@ -62,11 +63,11 @@ class Control:
             await send(message)
 
         if fault is None:
-            await self._application(scope, receive, note_status)
+            await self._perform(operation, scope, body, note_status)
             return
         await asyncio.sleep(fault.delay)
         if fault.when in ("after", "killed"):
-            await self._application(scope, receive, _discard)
+            await self._perform(operation, scope, body, _discard)
         if fault.when == "killed":
             crash(operation.principal.rpartition("/")[2])
         if fault.when in ("cut", "killed"):
@@ -75,6 +76,22 @@ class Control:
         if fault.when == "after":
             fault = Fault(operation.service, operation.action, "InternalError", status=500, message=fault.message)
         await _send(note_status, *error_answer(operation.protocol, fault.error, fault.message, fault.status))
+
+    async def _perform(self, operation: Operation, scope: Scope, body: bytes, send: Send) -> None:
+        """Serves an operation; CloudTrail's event history gets an event of it whether or not its answer arrives."""
+        if not self._history.records(operation):
+            await self._application(scope, _replay(body), send)
+            return
+        status, answer = 0, b""
+
+        async def note(message: Message) -> None:
+            nonlocal status, answer
+            status = message.get("status", status)
+            answer += bytes(message.get("body", b""))
+            await send(message)
+
+        await self._application(scope, _replay(body), note)
+        self._history.record(operation, scope["path"], body, status, answer)
 
     async def _answer_control(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)

@@ -37,6 +37,9 @@ class Switches:
     ``cluster_update_seconds``: how long an update of a cluster's subnets is in progress (minutes on AWS).
     ``cluster_health_tells_addresses``: DescribeCluster's health names subnets with too few addresses.
 
+    ``cloudtrail_delay_seconds``: when an event is in CloudTrail's history; "an average of about 5 minutes".
+    ``cloudtrail_lookups_per_second``: of the account in a Region.
+
     ``ec2_network_address_units``: the quota of a VPC; ``ec2_peered_network_address_units``: of a VPC with its peers.
     ``ec2_reads_after_seconds``: Describe calls show new subnets, VPC CIDRs, network interfaces and tags only then.
     ``ec2_writes_after_seconds``: other calls on a new subnet, CIDR or network interface find it only then.
@@ -56,6 +59,8 @@ class Switches:
     addon_passed_to_service: str = "eks.amazonaws.com"
     cluster_update_seconds: float = 0.5
     cluster_health_tells_addresses: bool = False
+    cloudtrail_delay_seconds: float = 300.0
+    cloudtrail_lookups_per_second: int = 2
     ec2_network_address_units: int = 64_000
     ec2_peered_network_address_units: int = 128_000
     ec2_reads_after_seconds: float = 0.0

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from ip_remediator.clients.aws.event_history import EventHistory
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted, some_of
+from ip_remediator.incidents.calls_by_others import CallsByOthers
 from ip_remediator.incidents.record import Failure, Incident
 from ip_remediator.incidents.replacement_record import summary
 from ip_remediator.notifications.messages.planned import undoing
 from ip_remediator.planning.model import handover_of
 from ip_remediator.signals.correlation import SignalSummary
-from ip_remediator_cli.aws import Aws, find_deployment
+from ip_remediator.watchdog.callers import Callers
+from ip_remediator_cli.aws import Aws, Deployment, find_deployment
 from ip_remediator_cli.commands.incidents import listed
 from ip_remediator_cli.documents import in_format
 from ip_remediator_cli.errors import OK
@@ -24,22 +28,49 @@ from ip_remediator_cli.tables import bullets, commands, in_words, labelled, page
 from ip_remediator_cli.watching import watch
 
 _WATCH_SECONDS = 2.0
+# The outputs with the roles that write to VPCs and clusters.
+_WRITING_ROLES = ("NetworkRoleArn", "ClusterRoleArn")
 _QUESTIONS = {PLAN: "carry out the plan?", ROLLBACK: "roll back?", NODES: "replace nodes?"}
 
 
 def run(arguments: Namespace) -> int:
     """Prints an incident, or the latest of each cluster; returns the exit status."""
     aws = Aws(arguments)
-    records = IncidentRecords(aws, find_deployment(aws, arguments.stack))
-    if arguments.cluster is None and arguments.id is None and arguments.incident is None:
+    deployment = find_deployment(aws, arguments.stack)
+    records = IncidentRecords(aws, deployment)
+    named = (arguments.cluster, arguments.id, arguments.incident)
+    if not any(named) and not arguments.callers:
         print(listed(arguments.output, records.latest_of_each()))
         return OK
     incident = records.chosen(arguments)
-    if arguments.watch:
+    if arguments.callers:
+        print(_calls_by_others(aws, deployment, incident, arguments.output))
+    elif arguments.watch:
         watch(_until_closed(records, incident.id, arguments.output), _WATCH_SECONDS)
     else:
         print(_described(records, incident, arguments.output))
     return OK
+
+
+def _calls_by_others(aws: Aws, deployment: Deployment, incident: Incident, output: str) -> str:
+    """Asked now, with the permissions of who runs the command; the record stays as it is."""
+    own_roles = [deployment.output(name) for name in _WRITING_ROLES]
+    print("asking CloudTrail, which takes some ten seconds", file=sys.stderr)
+    [recorded] = Callers(EventHistory(aws.client("cloudtrail")), own_roles).of([incident])
+    if output != "table":
+        return in_format(output, recorded.model_dump(mode="json"))
+    if not recorded.calls:
+        return (
+            f"CloudTrail has no call by others, since {_time(incident.opened_at)}, on what {incident.id} works on. It "
+            "has a call about five minutes after it was made: ask again then"
+        )
+    return _others(recorded)
+
+
+def _others(recorded: CallsByOthers | None) -> str:
+    """Who else changed what the incident works on in AWS, as CloudTrail recorded it."""
+    rows = [[_time(call.at), call.event, call.resource, call.caller] for call in recorded.calls] if recorded else []
+    return table(["cloudtrail's time", "call", "of", "by"], rows) if rows else ""
 
 
 def _until_closed(records: IncidentRecords, incident_id: str, output: str) -> Callable[[], str | None]:
@@ -72,6 +103,7 @@ def describe(incident: Incident, timeline: Iterable[dict[str, str]]) -> str:
         _steps(incident),
         describe_plan(incident.cluster, incident.plan) if _plan_matters(incident) else "",
         _verification(incident),
+        _others(incident.calls_by_others),
         _handed_over(incident),
         table(["time (UTC)", "what", "by", "detail"], events) if events else "",
     )

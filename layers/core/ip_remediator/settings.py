@@ -157,8 +157,11 @@ class SlackSettings(IncidentSettings):
 
 @dataclass(frozen=True)
 class WatchdogSettings(IncidentSettings):
-    """`cluster_function`: name of the function that gives nodes and warm targets back."""
+    """`cluster_function`: name of the function that gives nodes and warm targets back. `name_callers`: "true" where
+    CloudTrail is asked who else changed something; `own_role_arns`: comma-separated, of those whose calls are ours."""
 
     ledger_table: str
     state_machine_arn: str
     cluster_function: str
+    name_callers: str
+    own_role_arns: str

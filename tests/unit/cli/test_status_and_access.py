@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.calls_by_others import CallByOther, CallsByOthers
 from ip_remediator.incidents.record import HangingPods, Incident, Rollback, RollbackState
 from ip_remediator_cli.access import GROUPS, check_authentication, endpoint_warnings
 from ip_remediator_cli.commands.status import describe
@@ -147,3 +148,12 @@ def test_given_a_wrong_manifest_file_then_the_option_is_named(tmp_path: Path, te
 def test_given_no_manifest_file_then_the_option_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"--rbac: .*cannot be read"):
         read_manifests(tmp_path / "none.yaml")
+
+
+def test_given_calls_by_others_when_shown_then_each_is_there_with_its_caller() -> None:
+    caller = "arn:aws:sts::111122223333:assumed-role/Terraform/ci"
+    call = CallByOther(id="1", event="DeleteSubnet", resource="subnet-0a", caller=caller, at=OPENED)
+    text = describe(incident(calls_by_others=CallsByOthers(calls=(call,))), [])
+    assert "DeleteSubnet" in text
+    assert caller in text
+    assert "CLOUDTRAIL" not in describe(incident(), [])

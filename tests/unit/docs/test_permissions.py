@@ -89,11 +89,20 @@ def test_the_cluster_roles_have_exactly_the_documented_rules(documented: dict[st
 
 def _grants_of_template(properties: dict[str, Any]) -> Iterator[Grant]:
     for policy in properties["Policies"]:
-        for statement in policy["Statement"]:
+        for statement in map(_granted, policy["Statement"]):
             assert statement["Effect"] == "Allow"
             condition = _condition(statement.get("Condition", {}))
             for action, resource in product(_listed(statement["Action"]), _listed(statement["Resource"])):
                 yield action, _short(resource), condition
+
+
+def _granted(statement: dict[str, Any]) -> dict[str, Any]:
+    """The statement itself, where a parameter decides whether it is there."""
+    if "Fn::If" not in statement:
+        return statement
+    _condition, granted, nothing = statement["Fn::If"]
+    assert nothing == {"Ref": "AWS::NoValue"}
+    return dict(granted)
 
 
 def _grants_of_page(text: str) -> Iterator[Grant]:

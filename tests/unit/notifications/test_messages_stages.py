@@ -10,6 +10,7 @@ import pytest
 
 from ip_remediator.common.actor import Actor
 from ip_remediator.common.enums import Mode, Outcome
+from ip_remediator.incidents.calls_by_others import CallByOther, CallsByOthers
 from ip_remediator.incidents.record import (
     ApprovalState,
     Failure,
@@ -32,6 +33,7 @@ from tests.unit.notifications.test_messages import buttons, texts
 from tests.unit.notifications.test_messages_rollback import question, rolling
 from tests.unit.support.records import (
     DIAGNOSIS,
+    FAILURE,
     MADE,
     OPENED,
     PLAN,
@@ -41,6 +43,7 @@ from tests.unit.support.records import (
     healed,
     incident,
     steps,
+    undone,
 )
 
 RECORDS = sorted((Path(__file__).parents[2] / "data" / "records").glob("*.json"))
@@ -248,3 +251,26 @@ def test_the_command_that_lifts_a_quota_is_shown_as_code_to_be_copied() -> None:
     failure = Failure(step=Step.PLAN, error=NO_PLAN, message=f"the quota is 5: ask for more with `{command}`")
     shown = texts(render(incident(outcome=Outcome.NOT_CURABLE, failure=failure, closed_at=OPENED)))
     assert f"ask for more with `{command}`" in shown
+
+
+SUBNET_GONE = Failure(step="ApplyEniConfigs", error="NotFound", message="subnet subnet-0a was deleted by somebody else")
+DELETED = CallByOther(
+    id="1",
+    event="DeleteSubnet",
+    resource="subnet-0a",
+    caller="arn:aws:sts::111122223333:assumed-role/Terraform/ci",
+    at=OPENED,
+)
+
+
+def test_given_others_may_have_stopped_it_when_shown_then_it_says_how_to_find_out_who_and_later_who() -> None:
+    stopped = undone().model_copy(update={"failure": SUBNET_GONE})
+    shown = plain(stopped)
+    assert f"some minutes later AWS has a record: ip-remediator status {stopped.id} --callers" in shown
+    later = plain(stopped.model_copy(update={"calls_by_others": CallsByOthers(calls=(DELETED,))}))
+    assert f"{DELETED.caller}: DeleteSubnet of subnet-0a, 2026-03-01 10:00 UTC, says CloudTrail" in later
+    assert "--callers" not in later
+
+
+def test_given_a_fault_of_ours_when_shown_then_nobody_else_is_looked_for() -> None:
+    assert "--callers" not in plain(undone().model_copy(update={"failure": FAILURE}))

@@ -14,6 +14,7 @@ from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Mode, Outcome, incident_id
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.diagnosis.model import Diagnosis
+from ip_remediator.incidents.calls_by_others import CallsByOthers
 from ip_remediator.incidents.change_record import ChangeKind, ChangeMade
 from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
 from ip_remediator.incidents.timeline import EventDetail, State
@@ -341,6 +342,9 @@ class Incident(Document):
     replacement: Replacement | None = None
     replacement_approval: Approval | None = None
     replacements: dict[str, ZoneReplacement] = Field(default_factory=dict, description="how far each zone's nodes are")
+    calls_by_others: CallsByOthers | None = Field(
+        default=None, description="the calls by which others changed what it works on, once CloudTrail has them"
+    )
 
     @property
     def open(self) -> bool:

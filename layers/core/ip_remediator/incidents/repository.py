@@ -35,6 +35,7 @@ from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
 from ip_remediator.diagnosis.model import Diagnosis
+from ip_remediator.incidents.calls_by_others import CallsByOthers
 from ip_remediator.incidents.cooldown import shortages_answered
 from ip_remediator.incidents.document_attributes import from_attribute, to_attribute
 from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, undelivered_key, work_key
@@ -74,6 +75,12 @@ _DOCUMENTS: dict[str, type[Document]] = {
     "rollback_approval": Approval,
     "replacement": Replacement,
     "replacement_approval": Approval,
+    "calls_by_others": CallsByOthers,
+}
+# The fields that are attributes of their own, as they are; `summary_of` reads the signals.
+_SCALARS = {field.alias or name for name, field in Incident.model_fields.items()} - {
+    *_DOCUMENTS,
+    *("id", "signals", "schema_number"),
 }
 # Whether `:seen`, or nobody, changes a closed incident. `rollback_execution` is the attribute's name in schema 1.
 _HELD = "change_execution = :seen OR (attribute_not_exists(change_execution) AND rollback_execution = :seen)"
@@ -285,6 +292,14 @@ class Incidents(IncidentOpener):
         event = self._event(incident, Stage.REPLACE_NODES, State.RUNNING, note)
         self._records.transact([change, event])
 
+    def record_calls_by_others(self, incident: Incident, calls: CallsByOthers) -> None:
+        """Stores who else changed what the incident works on; the timeline gets an entry of each call that is new."""
+        new = calls.not_in(incident.calls_by_others)
+        if new:
+            change = self._records.setting(meta_key(incident.id), {"calls_by_others": to_attribute(calls)})
+            events = [self._event(incident.id, Stage.CHANGE, State.ATTRIBUTED, str(call), call.caller) for call in new]
+            self._records.transact([change, *events])
+
     def revise(self, incident: Incident, outcome: Outcome) -> None:
         """Changes the outcome of a closed incident, because more of it was cured later."""
         if incident.outcome is outcome:
@@ -365,26 +380,7 @@ def from_stream_image(image: dict[str, Any]) -> Incident:
 
 def _incident(item: Item) -> Incident:
     documents = {name: from_attribute(kind, item[name]) for name, kind in _DOCUMENTS.items() if item.get(name)}
-    scalars = (
-        "cluster",
-        "region",
-        "mode",
-        "opened_at",
-        "reason",
-        "execution",
-        "change_execution",
-        "outcome",
-        "closed_at",
-        "steps",
-        "subnets",
-        "replacements",
-        "after_rollback",
-        "next_incident",
-        "follows",
-        "cidr_heir",
-        "inherits",
-    )
-    fields = {name: item[name] for name in scalars if name in item}
+    fields = {name: item[name] for name in _SCALARS if name in item}
     if "rollback_execution" in item:  # its name in records of schema 1
         fields.setdefault("change_execution", item["rollback_execution"])
     fields["schema_number"] = int(item.get("schema", 1))

@@ -58,6 +58,7 @@ class State(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     UNDONE = "undone"
+    ATTRIBUTED = "attributed"
     PENDING = "pending"
     REMINDED = "reminded"
     APPROVED = "approved"
@@ -87,7 +88,7 @@ class Entry(EventDetail):
     at: datetime
     by: str = Field(
         description="who: eks-ip-remediator for what nobody decided; a Slack user's id (and name) for a click; "
-        "the ARN of a caller or of an execution for what was started by hand"
+        "the ARN of a caller or of an execution for what was started by hand, or changed by others"
     )
     stage: Stage = Field(description="what it is about")
     state: State = Field(description="what became of it")

@@ -9,6 +9,7 @@ from ip_remediator.clients.aws.functions import invoke
 from ip_remediator.clients.aws.step_functions import ended, start_remediation
 from ip_remediator.common.clock import utc_now
 from ip_remediator.remediation.close import Lifecycle
+from ip_remediator.watchdog.callers import Callers
 from ip_remediator.watchdog.rules import Ending
 from ip_remediator.watchdog.watch import Watchdog
 
@@ -26,6 +27,7 @@ def watchdog_on_aws(
     *,
     state_machine_arn: str,
     cluster_function: str,
+    callers: Callers | None = None,
 ) -> Watchdog:
     """`state_machine_arn`: of the remediation; `cluster_function`: the one that gives back what is in a cluster."""
 
@@ -41,4 +43,4 @@ def watchdog_on_aws(
         return invoke(functions, cluster_function, document)
 
     lifecycle = Lifecycle(incidents, Ledger(ledger, utc_now), utc_now)
-    return Watchdog(lifecycle, ending, start, give_back)
+    return Watchdog(lifecycle, ending, start, give_back, callers)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ip_remediator.common.document import Document
 from ip_remediator.common.enums import Outcome
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step, StepState
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, RollbackState, Step, StepState
 from ip_remediator.signals.causes import Cause
 
 # An incident is opened before its execution starts, by another call of the same invocation.
@@ -21,8 +21,22 @@ _COURSE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, S
 _COURSE_AFTER = (Step.CONFIGURE_CNI, Step.VERIFY)
 
 
+# Errors of steps that met something else than they had made or read; a fault of ours has others.
+_OF_OTHERS = frozenset(
+    {
+        "ClusterNotFound",
+        "KubernetesUnreachable",
+        "NotFound",
+        "RequestRefused",
+        "RollbackBlocked",
+        "SettingsOverwritten",
+    }
+)
+
+
 class Looked(StrEnum):
-    """What the watchdog found. Of `left`, something could not be given back yet: it is tried again."""
+    """What the watchdog found. Of `left`, something could not be given back yet, or it is not known yet who stopped
+    it: it is tried again."""
 
     WORKING = "working"
     STARTING = "starting"
@@ -85,6 +99,17 @@ def interrupted_change(incident: Incident) -> Step | None:
         if result is not None and result.state is StepState.RUNNING:
             return step
     return None
+
+
+def maybe_stopped_by_others(incident: Incident) -> datetime | None:
+    """When the incident, or its rollback, stopped for something that others may have changed; None if it did not."""
+    failed = [result.at for result in incident.steps.values() if result.state is StepState.FAILED]
+    failure, rollback = incident.failure, incident.rollback
+    paused = rollback is not None and rollback.state is RollbackState.PAUSED
+    in_the_way = paused and rollback is not None and rollback.assessment and rollback.assessment.in_the_way
+    met_others = failure is not None and failure.error in _OF_OTHERS
+    ended = not incident.open and incident.outcome is not Outcome.ROLLED_BACK
+    return max(failed, default=incident.closed_at) if ended and (met_others or in_the_way) else None
 
 
 def step_under_way(incident: Incident) -> Step:

@@ -6,7 +6,7 @@ Every part is safe to repeat, and an incident stays on the list until nothing re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from ip_remediator.remediation.caught import Caught
 from ip_remediator.remediation.change_workflow import ChangeWorkflow
 from ip_remediator.remediation.close import Lifecycle
 from ip_remediator.rollback.workflow import ROLLBACK
+from ip_remediator.watchdog.callers import Callers, is_asked_about
 from ip_remediator.watchdog.rules import (
     Ending,
     Looked,
@@ -40,7 +41,8 @@ _GIVING_BACK = ("uncordon", "restore_warm_targets")
 class Watchdog:
     """`ending`: how an execution, named by its ARN, ended; None while it runs. `start`: starts the remediation of an
     incident and returns its ARN; the same one however often it is asked. `give_back`: has the function that talks to
-    clusters perform an action for an incident, in the place of an execution that has ended.
+    clusters perform an action for an incident, in the place of an execution that has ended. `callers`: finds out who
+    else changed what an incident works on; None where the stack does not ask that.
 
     Raises what these and DynamoDB raise (`common.errors`): the next look tries again.
     """
@@ -49,6 +51,7 @@ class Watchdog:
     ending: Callable[[str], Ending | None]
     start: Callable[[str, str], str]
     give_back: Callable[[str, str, str | None], None]
+    callers: Callers | None = None
 
     def sweep(self) -> dict[str, Looked]:
         """Looks at every incident that is on the list, and sends those to Slack again that it does not show yet.
@@ -65,6 +68,7 @@ class Watchdog:
                 failures.append(error)
         for incident in list(self.lifecycle.incidents.undelivered()):
             self.lifecycle.incidents.redeliver(incident)
+        self._name_callers(results)
         if failures:
             raise ExceptionGroup("some incidents could not be looked at", failures)
         return results
@@ -104,9 +108,24 @@ class Watchdog:
         given_back = self._give_back(incident)
         if ended is not None and (interrupted_change(incident) or given_back):
             self._interrupt(incident, ended, given_back)
-        if temporary(self._log(incident).made()) or self._may_still_write(incident):
+        if temporary(self._log(incident).made()) or self._may_still_write(incident) or self._asks_about(incident):
             return Looked.LEFT
         return Looked.SETTLED if incidents.strike_off(incident) else Looked.WORKING
+
+    def _asks_about(self, incident: Incident) -> bool:
+        return self.callers is not None and is_asked_about(incident, self.lifecycle.clock())
+
+    def _name_callers(self, looked: Iterable[str]) -> None:
+        """Records who else changed what the stopped incidents work on, as far as CloudTrail has it by now. That is for
+        people only: without an answer the next look asks again, and nothing else depends on it."""
+        incidents = self.lifecycle.incidents
+        try:
+            stopped = [incident for incident in map(incidents.get, looked) if self._asks_about(incident)]
+            if self.callers and stopped:
+                for incident, calls in zip(stopped, self.callers.of(stopped), strict=True):
+                    incidents.record_calls_by_others(incident, calls)
+        except Exception as error:
+            logger.warning("callers not named", extra={"why": str(error)})
 
     def _may_still_write(self, incident: Incident) -> bool:
         executions = [execution for execution in (incident.execution, incident.change_execution) if execution]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.text import counted
+from ip_remediator.incidents.calls_by_others import CallByOther
 from ip_remediator.incidents.record import (
     Approval,
     ApprovalState,
@@ -39,6 +40,7 @@ from ip_remediator.notifications.messages.text import (
     Line,
     Part,
     code,
+    cut,
     items,
     listed,
     moment,
@@ -47,6 +49,7 @@ from ip_remediator.notifications.messages.text import (
     prose,
     words,
 )
+from ip_remediator.watchdog.rules import maybe_stopped_by_others
 
 _SUBNETS_NAMED = 4
 _UNTOUCHED = (Outcome.OBSERVED, Outcome.REJECTED, Outcome.NOT_CURABLE, Outcome.NOT_NEEDED)
@@ -98,6 +101,8 @@ def _parts(incident: Incident, site: Site) -> Iterator[Part]:
     failure = current_failure(incident)
     if failure:
         yield _failure(incident, failure)
+    if maybe_stopped_by_others(incident):
+        yield _others(incident)
     yield Part(_remaining_title(incident), remaining(incident, site), limit=700)
     yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident, site)], limit=900)
 
@@ -212,3 +217,17 @@ def _failure(incident: Incident, failure: Failure) -> Part:
     if failure.outstanding:
         lines.append(Line(words(failure.outstanding), "none", label="What it made"))
     return Part("What happened", lines)
+
+
+def _others(incident: Incident) -> Part:
+    """Who else changed what the incident works on in AWS, or how to find out once AWS knows."""
+    calls = incident.calls_by_others.calls if incident.calls_by_others else ()
+    if not calls:
+        command = code(f"ip-remediator status {cut(incident.id, 80)} --callers")
+        return Part("", [Line(f"some minutes later AWS has a record: {command}", "none", label="Who changed it")])
+    return Part("Changed by others", items((_call(call) for call in calls), shown=5), limit=1200)
+
+
+def _call(call: CallByOther) -> str:
+    """A call with its caller: that is what people ask about first."""
+    return f"{code(call.caller)}: {words(call.event)} of {code(call.resource)}, {moment(call.at)}, says CloudTrail"
