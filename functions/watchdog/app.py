@@ -41,7 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
 
 def _watchdog() -> Watchdog:
     settings = WatchdogSettings.read(os.environ)
-    callers = Callers(EventHistory(session.client("cloudtrail")), settings.own_role_arns.split(","))
+    callers = None
+    if settings.name_callers == "true":
+        callers = Callers(EventHistory(session.client("cloudtrail")), settings.own_role_arns.split(","))
     return watchdog_on_aws(
         session.table(settings.incidents_table),
         session.table(settings.ledger_table),
@@ -49,5 +51,5 @@ def _watchdog() -> Watchdog:
         session.client("lambda"),
         state_machine_arn=settings.state_machine_arn,
         cluster_function=settings.cluster_function,
-        callers=callers if settings.name_callers == "true" else None,
+        callers=callers,
     )
