@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from local.journal import Journal
 from local.kubernetes import bootstrap, errors, parameters
 from local.kubernetes.access.authorization import Attributes, Authorizer
 from local.kubernetes.access.reviews import KINDS, Reviews
@@ -43,7 +44,7 @@ class Api:
     """The API server. Create it on a running event loop; `close` ends every watch."""
 
     def __init__(self, authenticator: Authenticator, options: Options) -> None:
-        self.store = Store()
+        self.store = Store(Journal(options.state))
         self.registry = Registry(self.store)
         self.closing = False
         self.faults = Faults()
@@ -55,7 +56,7 @@ class Api:
         authenticator.accounts = tokens
         self._reviews = Reviews(authenticator, self._authorizer)
         self._handlers = Handlers(self.registry, tokens, lambda: self.closing)
-        CustomResources(self.registry)
+        CustomResources(self.registry).resume()
         bootstrap.install(self.registry, LOOPBACK, options.port)
         self.asgi = Starlette(routes=[Route("/{path:path}", self.handle, methods=_METHODS)])
 

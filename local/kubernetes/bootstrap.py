@@ -1,4 +1,5 @@
-"""What an API server creates when it starts: namespaces, roles, and the service through which pods reach it."""
+"""What an API server creates when it starts, unless it is there: namespaces, roles, and the service by which pods reach
+it."""
 
 from __future__ import annotations
 
@@ -30,11 +31,11 @@ _PRIORITIES = {
 def install(registry: Registry, address: str, port: int) -> None:
     """`address` and `port`: where this server listens, the endpoint behind the `kubernetes` service."""
     for name in NAMESPACE_NAMES:
-        _create(registry, NAMESPACES, "", {"metadata": {"name": name}})
+        _ensure(registry, NAMESPACES, "", {"metadata": {"name": name}})
     install_bootstrap_roles(registry)
     for name, (value, description) in _PRIORITIES.items():
         body = {"metadata": {"name": name}, "value": value, "description": description}
-        _create(registry, PRIORITY_CLASSES, "", body)
+        _ensure(registry, PRIORITY_CLASSES, "", body)
     _install_service(registry, address, port)
 
 
@@ -42,22 +43,22 @@ def _install_service(registry: Registry, address: str, port: int) -> None:
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": port}]
     service = {"metadata": {"name": _SERVICE, "labels": labels}, "spec": {"type": "ClusterIP", "ports": ports}}
-    _create(registry, SERVICES, "default", service)
+    _ensure(registry, SERVICES, "default", service)
     served = {"name": "https", "port": port, "protocol": "TCP"}
     unmirrored = {"endpointslice.kubernetes.io/skip-mirror": "true"}
     endpoints = {
         "metadata": {"name": _SERVICE, "labels": unmirrored},
         "subsets": [{"addresses": [{"ip": address}], "ports": [served]}],
     }
-    _create(registry, ENDPOINTS, "default", endpoints)
+    _ensure(registry, ENDPOINTS, "default", endpoints)
     slice_ = {
         "metadata": {"name": _SERVICE, "labels": {"kubernetes.io/service-name": _SERVICE}},
         "addressType": "IPv4",
         "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
         "ports": [served],
     }
-    _create(registry, ENDPOINT_SLICES, "default", slice_)
+    _ensure(registry, ENDPOINT_SLICES, "default", slice_)
 
 
-def _create(registry: Registry, resource: Resource, namespace: str, body: dict[str, Any]) -> None:
-    registry.create(resource, namespace, body, Write(manager="kube-apiserver"))
+def _ensure(registry: Registry, resource: Resource, namespace: str, body: dict[str, Any]) -> None:
+    registry.ensure(resource, namespace, body, Write(manager="kube-apiserver"))

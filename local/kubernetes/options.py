@@ -59,6 +59,7 @@ class Options:
     kubeconfig: Path | None
     version: str
     assets: Path | None  # folder with the real kube-apiserver and etcd
+    state: Path | None = None  # the embedded server's etcd
 
     @property
     def url(self) -> str:
@@ -84,6 +85,13 @@ def parse(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--token-file", type=Path, required=True, metavar="FILE", help="CSV: token,user,uid,groups")
     parser.add_argument("--token-webhook", metavar="URL", help="answers authentication.k8s.io/v1 TokenReviews")
     parser.add_argument("--kubeconfig", type=Path, metavar="OUT", help="admin kubeconfig, written once serving")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where the embedded server keeps its objects: started again with the same file, also after kill -9, it "
+        "goes on with them (default: they end with it)",
+    )
     parser.add_argument("--version", default=DEFAULT_VERSION, help="what the embedded server says it is")
     given = parser.parse_args(argv)
     if not re.fullmatch(r"v1\.\d+\.\d+(-[\w.+-]+)?", given.version):
@@ -99,6 +107,7 @@ def parse(argv: Sequence[str] | None = None) -> Options:
         kubeconfig=given.kubeconfig,
         version=given.version,
         assets=_assets(os.environ.get("KUBEBUILDER_ASSETS")),
+        state=given.state,
     )
 
 

@@ -1,4 +1,4 @@
-"""Objects in memory, one monotonic resourceVersion, and the log that watches read."""
+"""Objects, one monotonic resourceVersion, and the log that watches read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from local.journal import Change, Journal
 from local.kubernetes import errors
 from local.kubernetes.kinds import resources
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Events kept for each resource. A watch for older ones gets a 410 and lists again, as with the real server.
 LOG_LIMIT = 10_000
 Key = tuple[str, str]  # namespace ("" at cluster scope), name
+_REVISION = "revision"
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,17 @@ class EventLog:
 
 
 class Store:
-    """Every object by resource, namespace and name. No rules live here."""
+    """Every object by resource, namespace and name. No rules live here.
 
-    def __init__(self) -> None:
-        self.version = 1
+    The journal is what etcd is to the real server: a change is in it before anybody can read it here, and a store that
+    is made of a journal goes on with its objects and its resourceVersion. The events before are forgotten, as with a
+    real server's new watch cache (watch_cache.go of k8s.io/apiserver: the oldest event that it can deliver is the one
+    after its list).
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal or Journal(None)
+        self.version = int(self._journal.read(_REVISION).get(_REVISION, b"1"))
         self._resources: dict[tuple[str, str, str], Resource] = {}
         self._objects: dict[Resource, dict[Key, Stored]] = {}
         self._logs: dict[Resource, EventLog] = {}
@@ -103,7 +112,7 @@ class Store:
         key = (resource.group, resource.version, resource.plural)
         previous = self._resources.get(key)
         self._resources[key] = resource
-        self._objects[resource] = self._objects.pop(previous, {}) if previous else {}
+        self._objects[resource] = self._objects.pop(previous, {}) if previous else self._stored(resource)
         self._logs[resource] = self._logs.pop(previous) if previous else EventLog(self.version)
 
     def withdraw(self, resource: Resource) -> None:
@@ -163,6 +172,7 @@ class Store:
         key = object_key(obj)
         old = self._objects[resource].get(key)
         stored = self._next(resource, obj)
+        self._record(resource, key, stored)
         self._objects[resource][key] = stored
         kind = "MODIFIED" if old else "ADDED"
         self._logs[resource].append(Event(self.version, kind, stored, old))
@@ -170,8 +180,11 @@ class Store:
 
     def remove(self, resource: Resource, obj: dict[str, Any]) -> Stored:
         """Remove an object; watches see its last state `obj` with a new resourceVersion."""
-        old = self._objects[resource].pop(object_key(obj))
+        key = object_key(obj)
+        old = self._objects[resource][key]
         stored = self._next(resource, obj)
+        self._record(resource, key, None)
+        del self._objects[resource][key]
         self._logs[resource].append(Event(self.version, "DELETED", stored, old))
         return stored
 
@@ -179,6 +192,20 @@ class Store:
         self.version += 1
         metadata = {**obj["metadata"], "resourceVersion": str(self.version)}
         return Stored({**obj, "metadata": metadata}, typed=not resource.custom)
+
+    def _record(self, resource: Resource, key: Key, stored: Stored | None) -> None:
+        if self._journal.remembers:
+            document = stored.encoded if stored else None
+            change = Change(_collection(resource), "/".join(key), document)
+            self._journal.write(change, Change(_REVISION, _REVISION, str(self.version).encode()))
+
+    def _stored(self, resource: Resource) -> dict[Key, Stored]:
+        objects = map(json.loads, self._journal.read(_collection(resource)).values())
+        return {object_key(obj): Stored(obj, typed=not resource.custom) for obj in objects}
+
+
+def _collection(resource: Resource) -> str:
+    return f"{resource.api_version}/{resource.plural}"
 
 
 def object_key(obj: dict[str, Any]) -> Key:

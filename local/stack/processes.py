@@ -26,21 +26,34 @@ class Server:
 
     def __init__(self, module: str, arguments: list[str], log: Path, env: Mapping[str, str] | None = None) -> None:
         self.module = module
+        self._arguments = arguments
         self._log = log
+        self._env = {**os.environ, **(env or {})}
+        self._ready: Callable[[], bool] = lambda: True
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+        log.unlink(missing_ok=True)
+        self._process = self._start()
+
+    @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        return self._process.pid
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as output:
             # A group of its own, so that Ctrl-C reaches only the supervisor, which ends the servers in order.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "local.stack.child", module, *arguments],
+            return subprocess.Popen(
+                [sys.executable, "-m", "local.stack.child", self.module, *self._arguments],
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **(env or {})},
+                env=self._env,
                 start_new_session=True,
             )
 
     def await_ready(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> None:
         """Raises NotStarted when the process ends first, or is not ready in time."""
+        self._ready = ready
         deadline = time.monotonic() + seconds
         while not ready():
             if self._process.poll() is not None:
@@ -57,8 +70,21 @@ class Server:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the process and its children in the middle of whatever they do."""
+        if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def start_again(self) -> None:
+        """Starts the process that was killed with the same arguments, and waits until it is ready as before.
+
+        Raises NotStarted.
+        """
+        self._process = self._start()
+        self.await_ready(self._ready)
 
     def _tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])

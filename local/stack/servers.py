@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import ssl
 import urllib.error
 import urllib.request
@@ -95,7 +96,7 @@ class Servers:
         slack = self._server(
             "local.slack",
             *("--port", str(self.ports.slack), "--signing-secret", self.signing_secret, "--bot-token", BOT_TOKEN),
-            *("--answer-seconds", str(self.slack_seconds)),
+            *("--answer-seconds", str(self.slack_seconds), "--state", str(self._new_state("slack"))),
         )
         aws.await_ready(lambda: answers(f"{self.aws_url}/_ministack/health"))
         slack.await_ready(lambda: answers(self.slack_url))
@@ -106,11 +107,12 @@ class Servers:
         tokens.touch(mode=0o600)
         tokens.write_text(f'{secrets.token_hex(16)},admin,admin,"system:masters"\n')
         self.kubeconfig.unlink(missing_ok=True)
+        state = self._new_state("kubernetes")
         server = self._server(
             "local.kubernetes",
             *("--port", str(self.ports.kubernetes), "--pki", str(self.folder / "pki")),
             *(() if self.key_identifiers else ("--no-key-identifiers",)),
-            *("--token-file", str(tokens), "--kubeconfig", str(self.kubeconfig)),
+            *("--token-file", str(tokens), "--kubeconfig", str(self.kubeconfig), "--state", str(state)),
             *("--token-webhook", token_webhook_url(self.ports.aws, self.region, cluster)),
             env={"KUBEBUILDER_ASSETS": assets or ""},
         )
@@ -139,6 +141,7 @@ class Servers:
             "local.cluster",
             *("--kubeconfig", str(self.kubeconfig), "--cluster", cluster, "--speed", str(speed)),
             *("--event-bus", event_bus, "--log-dir", str(self.folder / "logs" / "nodes")),
+            *("--state", str(self._new_state("cluster"))),
             env=self.environment,
         )
 
@@ -151,6 +154,16 @@ class Servers:
         """Stops the process."""
         self._running.remove(server)
         server.stop()
+
+    def running(self, module: str) -> Server:
+        """The process of a module, such as `local.aws`; of several the latest."""
+        return next(server for server in reversed(self._running) if server.module == module)
+
+    def _new_state(self, name: str) -> Path:
+        """The file of a server that starts with nothing, and goes on with what is in it after a kill."""
+        folder = self.folder / "state" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder / "state.sqlite"
 
     def _server(self, module: str, *arguments: str, env: dict[str, str] | None = None) -> Server:
         log = self.folder / "logs" / f"{module.rpartition('.')[2]}.log"

@@ -97,18 +97,18 @@ class Attributes:
 
 
 def install_bootstrap_roles(registry: Registry) -> None:
-    """Creates the ClusterRoles and bindings that a real API server creates at its start."""
+    """Creates the ClusterRoles and bindings that a real API server creates at its start, unless they are there."""
     for name, (rules, groups) in _BOOTSTRAP_ROLES.items():
         write = Write(manager="kube-apiserver")
         metadata = {"name": name, **_BOOTSTRAPPING}
-        registry.create(CLUSTER_ROLES, "", {"metadata": metadata, "rules": rules}, write)
+        registry.ensure(CLUSTER_ROLES, "", {"metadata": metadata, "rules": rules}, write)
         if groups:
             binding = {
                 "metadata": metadata,
                 "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": name},
                 "subjects": [{"kind": "Group", "name": group} for group in groups],
             }
-            registry.create(CLUSTER_ROLE_BINDINGS, "", binding, write)
+            registry.ensure(CLUSTER_ROLE_BINDINGS, "", binding, write)
 
 
 class Authorizer:

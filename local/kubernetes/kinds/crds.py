@@ -26,6 +26,13 @@ class CustomResources:
         self._store = registry.store
         registry.observers.append(self._observe)
 
+    def resume(self) -> None:
+        """Serves what was defined before the server was started, and goes on with what was not finished."""
+        for stored in self._store.all(CRDS):
+            if _is_established(stored.obj):
+                self._store.serve(_resource(stored.obj))
+            self._definition_changed("PUT", stored.obj)
+
     def _observe(self, resource: Resource, change: str, obj: dict[str, Any]) -> None:
         if resource is CRDS:
             self._definition_changed(change, obj)

@@ -61,6 +61,11 @@ class Registry:
         managed = ownership.record_update(None, obj, resource, write.entry(resource, "Update"))
         return self._insert(resource, obj, managed, write)
 
+    def ensure(self, resource: Resource, namespace: str, body: dict[str, Any], write: Write) -> None:
+        """Stores a new object unless there is one of its name."""
+        if self.store.find(resource, namespace, body["metadata"]["name"]) is None:
+            self.create(resource, namespace, body, write)
+
     def update(self, resource: Resource, namespace: str, name: str, body: Any, write: Write) -> Stored:
         """Replaces an object (PUT). Raises ApiError: 404, 409 if it has changed, 422."""
         if self.store.find(resource, namespace, name) is None and resource.create_on_update:
