@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import errno
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from local.slack.server import HOST, bind, run_until_signalled
@@ -25,7 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     base_url = f"http://{HOST}:{listener.getsockname()[1]}"
     settings = Settings(
-        base_url, options.signing_secret, options.bot_token, options.interactivity_url, options.answer_seconds
+        base_url,
+        options.signing_secret,
+        options.bot_token,
+        options.interactivity_url,
+        options.answer_seconds,
+        options.state,
     )
     sys.stdout.write(f"Slack workspace: {base_url}/ (Web API: {base_url}/api/)\n")
     sys.stdout.flush()
@@ -41,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--interactivity-url", type=_http_url, help="where clicks are sent; can be set later")
     parser.add_argument(
         "--answer-seconds", type=float, default=3.0, help="what the app has to acknowledge (3, as Slack)"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where the workspace is kept: started again with the same file, also after kill -9, it goes on with it",
     )
     return parser
 

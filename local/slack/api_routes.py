@@ -85,15 +85,15 @@ async def response_url(request: Request) -> Response:
 
 
 def _respond(around: Services, response: ResponseUrl, body: ResponseBody) -> None:
-    original = response.message
+    workspace = around.workspace
     if body.delete_original:
-        around.workspace.delete(original)
+        workspace.delete(workspace.message(response.channel, response.ts))
     elif body.replace_original:
-        around.workspace.update(original, body.text or None, body.blocks)
+        workspace.update(workspace.message(response.channel, response.ts), body.text or None, body.blocks)
     else:
         only_to = None if body.response_type == "in_channel" else response.user
-        around.workspace.post(
-            original.channel,
+        workspace.post(
+            response.channel,
             BOT_USER_ID,
             body.text,
             body.blocks or [],

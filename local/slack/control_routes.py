@@ -84,8 +84,9 @@ class InteractivityUrl(BaseModel):
 async def interactivity_url(request: Request) -> Response:
     """Sets where clicks are sent; null takes it away."""
     wanted = await read_model(request, InteractivityUrl)
-    services(request).interactivity.url = str(wanted.url) if wanted.url else None
-    return JSONResponse({"url": services(request).interactivity.url})
+    workspace = services(request).workspace
+    workspace.request_url = str(wanted.url) if wanted.url else None
+    return JSONResponse({"url": workspace.request_url})
 
 
 ROUTES = [

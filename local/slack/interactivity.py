@@ -41,13 +41,10 @@ class Delivery:
 class Interactivity:
     """Sends what people do on the page to the app's endpoint, as Slack does.
 
-    `url` may be set later; until then every click ends in a problem that says so.
+    As long as the workspace has no request URL every click ends in a problem that says so.
     """
 
-    def __init__(
-        self, workspace: Workspace, signing_secret: str, base_url: str, url: str | None, answer_seconds: float
-    ) -> None:
-        self.url = url
+    def __init__(self, workspace: Workspace, signing_secret: str, base_url: str, answer_seconds: float) -> None:
         self._answer_seconds = answer_seconds
         self.deliveries: list[Delivery] = []
         self._workspace = workspace
@@ -146,10 +143,11 @@ class Interactivity:
 
     async def _exchange(self, payload: Json) -> tuple[int | None, Json | None, str | None]:
         """Status, answer and problem of one delivery."""
-        if not self.url:
+        url = self._workspace.request_url
+        if not url:
             return None, None, "This app is not configured to handle interactive responses."
         try:
-            sending = asyncio.to_thread(self._send, self.url, payload)
+            sending = asyncio.to_thread(self._send, url, payload)
             status, answer = await asyncio.wait_for(sending, self._answer_seconds)
         except urllib3.exceptions.NewConnectionError:
             return None, None, "The app could not be reached."

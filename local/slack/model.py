@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 Json = dict[str, Any]
 
@@ -144,11 +144,19 @@ class Trigger:
     used: bool = False
 
 
+@dataclass(frozen=True)
+class RequestUrl:
+    """Where the app takes interactions; None: nowhere."""
+
+    url: str | None
+
+
 @dataclass
 class ResponseUrl:
-    """A URL of a click by which the app may answer, a limited number of times."""
+    """A URL of a click on a message by which the app may answer, a limited number of times."""
 
     user: str
-    message: Message
+    channel: str
+    ts: str
     issued: datetime
     uses: int = 0

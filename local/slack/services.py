@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from local.journal import Journal
 from local.slack.faults import Faults
 from local.slack.feed import Feed
 from local.slack.interactivity import Interactivity
@@ -17,6 +18,8 @@ from local.slack.web_api import WebApi
 from local.slack.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
 
     from local.slack.model import Json
@@ -30,6 +33,8 @@ class Settings:
     """`base_url` is where this server is reached, without a last slash; the app's endpoint may come later.
 
     `answer_seconds`: how long an app may take to acknowledge, and how long a trigger lives. Slack's are three.
+    `state`: the file in which the workspace outlives the server; faults and the records of calls and interactions,
+    which are the tests' and not Slack's, end with it.
     """
 
     base_url: str
@@ -37,6 +42,7 @@ class Settings:
     bot_token: str
     interactivity_url: str | None = None
     answer_seconds: float = 3.0
+    state: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,13 @@ class Services:
     def create(cls, settings: Settings) -> Services:
         """A new workspace with these settings."""
         feed = Feed()
-        workspace = Workspace(on_change=feed.publish, trigger_life=timedelta(seconds=settings.answer_seconds))
+        workspace = Workspace(
+            on_change=feed.publish,
+            trigger_life=timedelta(seconds=settings.answer_seconds),
+            journal=Journal(settings.state),
+        )
+        if settings.interactivity_url:
+            workspace.request_url = settings.interactivity_url
         return cls(
             workspace=workspace,
             api=WebApi(workspace, settings.bot_token, settings.base_url),
@@ -62,7 +74,6 @@ class Services:
                 workspace,
                 settings.signing_secret,
                 settings.base_url,
-                settings.interactivity_url,
                 settings.answer_seconds,
             ),
             feed=feed,

@@ -173,9 +173,15 @@ def _post_message(api: WebApi, args: Json) -> Json:
     text, blocks = _content(args)
     thread_ts = args.get("thread_ts")
     broadcast = thread_ts is not None and str(args.get("reply_broadcast", "")).lower() in ("true", "1")
-    metadata = _metadata(args)
-    message = api.workspace.post(channel.id, BOT_USER_ID, text, blocks, thread_ts=thread_ts, broadcast=broadcast)
-    message.metadata = metadata
+    message = api.workspace.post(
+        channel.id,
+        BOT_USER_ID,
+        text,
+        blocks,
+        thread_ts=thread_ts,
+        broadcast=broadcast,
+        metadata=_metadata(args),
+    )
     return {"channel": channel.id, "ts": message.ts, "message": message.as_slack()}
 
 

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import UserDict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from local.journal import Change, Journal
 from local.slack import blockkit
 from local.slack.model import (
+    APP_ID,
     BOT_USER_ID,
     Channel,
     Json,
     Message,
     OpenView,
+    RequestUrl,
     ResponseUrl,
     SlackError,
     Trigger,
@@ -53,31 +60,68 @@ USERS = (
 USER_GROUPS = {"S0000ONCALL": ("eks-oncall", ["U0000ONCALL", "U0PLATFORM"])}
 
 
+Item = TypeVar("Item")
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
+class Stored(UserDict[str, Item]):
+    """What a workspace has of one kind, by id, oldest first: as the journal has it, from the first moment on.
+
+    Who changes an item puts it in again.
+    """
+
+    def __init__(self, journal: Journal, kind: type[Item]) -> None:
+        self._journal = journal
+        self._collection = kind.__name__
+        read = TypeAdapter(kind).validate_json
+        super().__init__()
+        self.data = {id_: read(document) for id_, document in journal.read(self._collection).items()}
+
+    def __setitem__(self, id_: str, item: Item) -> None:
+        if self._journal.remembers:
+            self._journal.write(Change(self._collection, id_, to_json(item)))
+        super().__setitem__(id_, item)
+
+    def __delitem__(self, id_: str) -> None:
+        self._journal.write(Change(self._collection, id_, None))
+        super().__delitem__(id_)
+
+
 class Workspace:
-    """Channels, people, messages and views in memory. `on_change` is called after every visible change."""
+    """Channels, people, messages and views. `on_change` is called after every visible change.
+
+    A workspace that is made of a journal goes on with what another one wrote into it.
+    """
 
     def __init__(
         self,
         now: Callable[[], datetime] = _now,
         on_change: Callable[[], None] = lambda: None,
         trigger_life: timedelta = TRIGGER_LIFE,
+        journal: Journal | None = None,
     ) -> None:
+        journal = journal or Journal(None)
         self.now = now
         self.on_change = on_change
         self._trigger_life = trigger_life
         self.channels = {channel.id: channel for channel in CHANNELS}
         self.users = {user.id: user for user in USERS}
-        self.messages: list[Message] = []
-        self.views: dict[str, OpenView] = {}
-        self._triggers: dict[str, Trigger] = {}
-        self._responses: dict[str, ResponseUrl] = {}
-        self._last_ts = 0
+        self._messages = Stored(journal, Message)
+        self.views = Stored(journal, OpenView)
+        self._triggers = Stored(journal, Trigger)
+        self._responses = Stored(journal, ResponseUrl)
+        self._request_urls = Stored(journal, RequestUrl)
+        self._last_ts = max((int(ts.replace(".", "")) for ts in self._messages), default=0)
 
     # -- messages
+
+    @property
+    def messages(self) -> list[Message]:
+        """Every message, oldest first."""
+        return list(self._messages.values())
 
     def channel(self, reference: str, *, by_name: bool = False) -> Channel:
         """The channel of an id, or of a name too where the method takes names; `channel_not_found`."""
@@ -96,10 +140,10 @@ class Workspace:
 
     def message(self, channel: str, ts: str) -> Message:
         """The message of a channel, ephemeral ones too; `message_not_found`."""
-        for one in self.messages:
-            if one.channel == channel and one.ts == ts and not one.deleted:
-                return one
-        raise SlackError("message_not_found")
+        match = self._messages.get(ts)
+        if match is None or match.channel != channel or match.deleted:
+            raise SlackError("message_not_found")
+        return match
 
     def visible(self, channel: str) -> list[Message]:
         """What everybody in the channel sees, oldest first."""
@@ -115,14 +159,17 @@ class Workspace:
         thread_ts: str | None = None,
         broadcast: bool = False,
         ephemeral_to: str | None = None,
+        metadata: Json | None = None,
     ) -> Message:
         """Adds a message; `broadcast` shows a reply in the channel as well.
 
         Errors: no_text, msg_too_long, msg_blocks_too_long, invalid_blocks.
         """
         version = self._version(text, blocks, MAX_TEXT_POSTED)
-        message = Message(channel, self._next_ts(), user, [version], thread_ts, ephemeral_to, broadcast)
-        self.messages.append(message)
+        message = Message(
+            channel, self._next_ts(), user, [version], thread_ts, ephemeral_to, broadcast, metadata=metadata
+        )
+        self._messages[message.ts] = message
         self.on_change()
         return message
 
@@ -134,12 +181,14 @@ class Workspace:
         new_blocks = ([] if text else message.blocks) if blocks is None else blocks
         new_text = message.text if text is None else text
         message.versions.append(self._version(new_text, new_blocks, MAX_TEXT_UPDATED))
+        self._messages[message.ts] = message
         self.on_change()
         return message
 
     def delete(self, message: Message) -> None:
         """Marks the message as deleted."""
         message.deleted = True
+        self._messages[message.ts] = message
         self.on_change()
 
     def _version(self, text: str, blocks: list[Json], max_text: int) -> Version:
@@ -159,7 +208,17 @@ class Workspace:
         self._last_ts = max(self._last_ts + 1, int(self.now().timestamp() * 1_000_000))
         return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
 
-    # -- triggers and response urls
+    # -- interactions
+
+    @property
+    def request_url(self) -> str | None:
+        """Where the app takes interactions; None: nowhere."""
+        stored = self._request_urls.get(APP_ID)
+        return stored.url if stored else None
+
+    @request_url.setter
+    def request_url(self, url: str | None) -> None:
+        self._request_urls[APP_ID] = RequestUrl(url)
 
     def issue_trigger(self, user: str) -> str:
         """A new trigger id for the user."""
@@ -177,12 +236,13 @@ class Workspace:
         if trigger.used:
             raise SlackError("exchanged_trigger_id")
         trigger.used = True
+        self._triggers[trigger_id] = trigger
         return trigger.user
 
     def issue_response_url(self, user: str, message: Message) -> str:
         """The id behind a response_url."""
         response_id = secrets.token_urlsafe(18)
-        self._responses[response_id] = ResponseUrl(user, message, self.now())
+        self._responses[response_id] = ResponseUrl(user, message.channel, message.ts, self.now())
         return response_id
 
     def use_response_url(self, response_id: str) -> ResponseUrl:
@@ -193,6 +253,7 @@ class Workspace:
         if response.uses >= RESPONSE_USES:
             raise SlackError("used_url")
         response.uses += 1
+        self._responses[response_id] = response
         return response
 
     # -- views
@@ -213,6 +274,7 @@ class Workspace:
             raise SlackError("hash_conflict")
         self._check_view(content)
         view.content, view.hash = self._with_ids(content), self._new_hash()
+        self.views[view.id] = view
         self.on_change()
         return view
 
