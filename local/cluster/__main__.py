@@ -50,6 +50,12 @@ def parse(arguments: list[str]) -> Options:
         help="take back changed fields of the managed add-on this often (900)",
     )
     parser.add_argument("--log-dir", type=Path, help="folder for <node>/ipamd.log (default: not kept)")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="what new nodes look like, for a simulator that is killed and started again (default: not kept)",
+    )
     given = parser.parse_args(arguments)
     if not given.kubeconfig.is_file():
         parser.error(f"--kubeconfig {given.kubeconfig} does not exist")
@@ -68,6 +74,7 @@ def parse(arguments: list[str]) -> Options:
         addon_poll_seconds=given.addon_poll_seconds,
         addon_reconcile_seconds=given.addon_reconcile_seconds,
         log_dir=given.log_dir,
+        state=given.state,
     )
 
 

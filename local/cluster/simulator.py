@@ -19,13 +19,15 @@ from local.cluster.controllers.node_lifecycle import NodeLifecycleController
 from local.cluster.controllers.scheduler import Scheduler
 from local.cluster.eventexporter import EventExporter
 from local.cluster.insights import ContainerInsights
-from local.cluster.kube import KubeApi
+from local.cluster.kube import ApiUnreachable, KubeApi
 from local.cluster.nodes.karpenter import Karpenter
+from local.cluster.nodes.launching import Models
 from local.cluster.nodes.nodegroups import NodeGroupController
 from local.cluster.nodes.runtime import Nodes, VpcCni
 from local.cluster.pace import Pace
 from local.cluster.state import ClusterState
 from local.cluster.workqueue import Worker
+from local.journal import Journal
 
 _LOG = logging.getLogger(__name__)
 _AWS = Config(retries={"mode": "standard", "max_attempts": 2}, max_pool_connections=64, read_timeout=20)
@@ -33,7 +35,10 @@ _AWS = Config(retries={"mode": "standard", "max_attempts": 2}, max_pool_connecti
 
 @dataclass(frozen=True)
 class Options:
-    """`event_bus` None: no events leave the cluster. `insights_seconds` 0: no metrics. Periods are real seconds."""
+    """`event_bus` None: no events leave the cluster. `insights_seconds` 0: no metrics. Periods are real seconds.
+
+    `state`: the file for what a killed simulator cannot read from Kubernetes and EC2 when it is started again.
+    """
 
     kubeconfig: Path
     cluster: str
@@ -45,6 +50,7 @@ class Options:
     addon_poll_seconds: float = 1.0
     addon_reconcile_seconds: float = 900.0
     log_dir: Path | None = None
+    state: Path | None = None
 
 
 class Simulator:
@@ -58,7 +64,9 @@ class Simulator:
         ec2 = self._session.client("ec2", config=_AWS)
         cni = VpcCni(self._state, ec2, options.cluster, options.log_dir)
         self._nodes = Nodes(self._state, cni)
-        self._karpenter = Karpenter(self._state, self._session.client("ec2", config=_AWS), options.cluster)
+        self._models = Models(Journal(options.state))
+        karpenter_ec2 = self._session.client("ec2", config=_AWS)
+        self._karpenter = Karpenter(self._state, karpenter_ec2, options.cluster, self._models)
         self._workers = self._make_workers(api)
         self._disruption = DisruptionController(self._state)
         self._exporter = self._make_exporter()
@@ -72,7 +80,7 @@ class Simulator:
                     return
         for worker in self._workers:
             worker.start()
-        self._disruption.start(stop)
+        self._start_disruption(stop)
         self._karpenter.claims.start(stop)
         self._karpenter.node_classes.start(stop)
         self._nodes.start()
@@ -86,6 +94,16 @@ class Simulator:
             worker.stop()
         for worker in self._workers:
             worker.join(timeout=1.0)
+
+    def _start_disruption(self, stop: threading.Event) -> None:
+        """It asks the API server once, which may just be away."""
+        while not stop.is_set():
+            try:
+                self._disruption.start(stop)
+            except ApiUnreachable:
+                stop.wait(0.2)
+            else:
+                return
 
     def _make_workers(self, api: KubeApi) -> list[Worker]:
         options, state = self._options, self._state
@@ -110,6 +128,7 @@ class Simulator:
                 self._session.client("autoscaling", config=_AWS),
                 self._session.client("ec2", config=_AWS),
                 options.cluster,
+                self._models,
             ).worker,
         ]
         if options.insights_seconds > 0:

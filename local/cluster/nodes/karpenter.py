@@ -16,7 +16,7 @@ from local.cluster.controllers.disruption import budget_resource
 from local.cluster.controllers.placement import Placed, choose_node
 from local.cluster.informer import Informer
 from local.cluster.kube import NODES, PODS, ApiError, Resource
-from local.cluster.nodes.launching import is_name_taken, join, leave, node_name, running_instances
+from local.cluster.nodes.launching import Models, is_name_taken, join, leave, node_name, running_instances
 from local.cluster.nodes.nodegroups import CLUSTER_TAG
 from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import (
@@ -51,6 +51,7 @@ _NODE_CLASS = "node class"
 # How often the subnets of a NodeClass are looked up: every minute (pkg/controllers/nodeclass/subnet.go), sped up here.
 _LOOKED_UP_SECONDS = 1.0
 _CLAIM = "claim "
+_POOLS = "karpenter"
 _LOG = logging.getLogger(__name__)
 
 
@@ -99,11 +100,11 @@ def provider_id(zone: str, instance: str) -> str:
 class Karpenter:
     """Idle in clusters without NodeClaims."""
 
-    def __init__(self, state: ClusterState, ec2: EC2Client, cluster: str) -> None:
+    def __init__(self, state: ClusterState, ec2: EC2Client, cluster: str, models: Models) -> None:
         self._state = state
         self._ec2 = ec2
         self._cluster = cluster
-        self._model: Obj | None = None
+        self._models = models
         self.claims = Informer(state.api, NODECLAIMS)
         self.node_classes = Informer(state.api, NODECLASSES)
         self.worker = Worker("karpenter", self._reconcile)
@@ -113,8 +114,12 @@ class Karpenter:
         state.pods.on_change(lambda _old, _new: self.worker.queue.add(_PROVISION) if self._model else None)
 
     def _node_changed(self, _old: Obj | None, new: Obj | None) -> None:
-        if new is not None and POOL_LABEL in labels_of(new) and new.get("status", {}).get("nodeInfo"):
-            self._model = new
+        if new is not None and POOL_LABEL in labels_of(new):
+            self._models.learn(_POOLS, new)
+
+    @property
+    def _model(self) -> Obj | None:
+        return self._models.get(_POOLS)
 
     def _reconcile(self, key: str) -> float | None:
         if key == _PROVISION:

@@ -71,7 +71,12 @@ class Kubelet:
         self.worker = Worker(f"kubelet-{node_name}", self._reconcile)
 
     def start(self) -> None:
-        """Adopt the pods that run on the node already, then follow changes."""
+        """Adopt the pods that run on the node already, then follow changes.
+
+        After a restart a real node knows them from the runtime's sandboxes, and ipamd their addresses from its
+        checkpoint (/var/run/aws-node/ipam.json, data_store.go: ReadBackingStore). The pods' statuses say the same, but
+        for an address that was handed out and never reported, which nobody has used. Cool-downs are in neither.
+        """
         node = self._state.nodes.get(self._name)
         self._network_ready = node is not None and is_ready(node)
         for pod in self._pods():

@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 from local.cluster.kube import NODES, ApiError, KubeApi
 from local.cluster.objects import Obj, node_of
 from local.cluster.state import ClusterState
+from local.journal import Change, Journal
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 _HOST = "kubernetes.io/hostname"
 _ZONE = "topology.kubernetes.io/zone"
+_MODELS = "models"
+_NODE_RESOURCES = ("capacity", "allocatable", "nodeInfo")
+
+
+class Models:
+    """What a new node of a group looks like, learnt from its others: labels, capacity and versions.
+
+    On EC2 the user data of the group's launch template says it, so it outlives all nodes and whoever launches them;
+    here the journal does.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._models: dict[str, Obj] = {group: json.loads(model) for group, model in journal.read(_MODELS).items()}
+
+    def get(self, group: str) -> Obj | None:
+        """The model of a group; None as long as it had no node."""
+        return self._models.get(group)
+
+    def learn(self, group: str, node: Obj) -> None:
+        """Remembers the node as its group's latest, once its kubelet has said what it is."""
+        status = {key: value for key, value in (node.get("status") or {}).items() if key in _NODE_RESOURCES}
+        if len(status) < len(_NODE_RESOURCES):
+            return
+        model = {"metadata": {"labels": node["metadata"]["labels"]}, "status": status}
+        if model != self._models.get(group):
+            self._journal.write(Change(_MODELS, group, json.dumps(model).encode()))
+            self._models[group] = model
 
 
 def node_name(instance: Any, zone: str) -> str:
@@ -49,7 +79,7 @@ def join(api: KubeApi, model: Obj, instance: Any, zone: str, owner: Obj | None =
         {"type": "InternalDNS", "address": name},
         {"type": "Hostname", "address": name},
     ]
-    resources = copy.deepcopy({key: model["status"][key] for key in ("capacity", "allocatable", "nodeInfo")})
+    resources = copy.deepcopy({key: model["status"][key] for key in _NODE_RESOURCES})
     api.patch(NODES.path_of(created, "status"), {"status": {**resources, "addresses": addresses}})
     return created
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.cluster.nodes.launching import is_name_taken, join, leave, node_name, running_instances
+from local.cluster.nodes.launching import Models, is_name_taken, join, leave, node_name, running_instances
 from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import Obj, labels_of
 from local.cluster.state import ClusterState
@@ -32,26 +32,26 @@ _ALL = "groups"
 class NodeGroupController:
     """Calls Auto Scaling (`autoscaling`: boto3's client) only in clusters that have or had such a node."""
 
-    def __init__(self, state: ClusterState, autoscaling: Any, ec2: EC2Client, cluster: str) -> None:
+    def __init__(self, state: ClusterState, autoscaling: Any, ec2: EC2Client, cluster: str, models: Models) -> None:
         self._state = state
         self._autoscaling = autoscaling
         self._ec2 = ec2
         self._cluster = cluster
-        self._models: dict[str, Obj] = {}
+        self._models = models
         self.worker = Worker("node-groups", self._reconcile)
         state.nodes.on_change(self._node_changed)
 
     def _node_changed(self, _old: Obj | None, new: Obj | None) -> None:
-        if new is not None and (group := _group_of(new)) and new.get("status", {}).get("nodeInfo"):
-            self._models[group] = new
+        if new is not None and (group := _group_of(new)):
+            self._models.learn(group, new)
             self.worker.queue.add(_ALL)
 
     def _reconcile(self, _key: str) -> float:
         for group in self._groups():
             managed = (tag["Value"] for tag in group["Tags"] if tag["Key"] == GROUP_TAG)
             name = next(managed, group["AutoScalingGroupName"])
-            if name in self._models:
-                self._follow(name, group["Instances"])
+            if model := self._models.get(name):
+                self._follow(name, model, group["Instances"])
         return _POLL_SECONDS
 
     def _groups(self) -> list[Any]:
@@ -59,7 +59,7 @@ class NodeGroupController:
         pages = self._autoscaling.get_paginator("describe_auto_scaling_groups").paginate(Filters=filters)
         return [group for page in pages for group in page["AutoScalingGroups"]]
 
-    def _follow(self, name: str, members: list[Any]) -> None:
+    def _follow(self, name: str, model: Obj, members: list[Any]) -> None:
         nodes = {instance_id(node): node for node in self._state.nodes.all() if _group_of(node) == name}
         zones = {member["InstanceId"]: member["AvailabilityZone"] for member in members}
         running = running_instances(self._ec2, [*nodes, *(member for member in zones if member not in nodes)])
@@ -67,7 +67,7 @@ class NodeGroupController:
             leave(self._state.api, nodes[id_]["metadata"]["name"])
         for id_ in running.keys() & zones.keys() - nodes.keys():
             if not is_name_taken(self._state, node_name(running[id_], zones[id_])):
-                join(self._state.api, self._models[name], running[id_], zones[id_])
+                join(self._state.api, model, running[id_], zones[id_])
 
 
 def _group_of(node: Obj) -> str | None:
