@@ -23,6 +23,8 @@ class Switches:
     ``execution_timeout_seconds``: ends every execution after so many seconds, if its state machine does not end it
     earlier; 0 leaves it to the state machine's TimeoutSeconds.
 
+    ``wait_factor``: how many times as long as ``--wait-scale`` says the waits of executions take that begin now.
+
     ``function_concurrency``: the account's quota of executions of functions at the same time (1,000; 10 of new ones).
 
     ``addon_update_seconds``: how long an update of an add-on is in progress (minutes on AWS).
@@ -48,6 +50,7 @@ class Switches:
 
     execution_events: int = 25_000
     execution_timeout_seconds: float = 0.0
+    wait_factor: float = 1.0
     function_concurrency: int = 1_000
     addon_update_seconds: float = 0.5
     addon_shows_old_values: bool = False

@@ -19,6 +19,7 @@ from local.aws.step_functions.errors import failure
 
 if TYPE_CHECKING:
     from local.aws.faults import Faults
+    from local.aws.step_functions.executions import Runner
     from local.aws.switches import Switches
 
 JSONATA = "JSONata"
@@ -30,14 +31,15 @@ _token: contextvars.ContextVar[str] = contextvars.ContextVar("token", default=""
 
 def install(faults: Faults, switches: Switches) -> None:
     """Correct how Step Functions runs executions."""
-    branches.install(executions.install(switches))
+    runner = executions.install(switches)
+    branches.install(runner)
     limits.install()
     enforce_role(faults)
     evaluate_task_timeout()
     fail_callback_task_with_its_function()
     output_of_succeed()
     start_once()
-    retry_after_at_most()
+    retry_after_at_most(runner)
     refuse_foreign_resources()
 
 
@@ -171,7 +173,7 @@ def _same_input(one: str | None, other: str | None) -> bool:
     return bool(json.loads(one or "{}") == json.loads(other or "{}"))
 
 
-def retry_after_at_most() -> None:
+def retry_after_at_most(runner: Runner) -> None:
     """MaxDelaySeconds limits the pause before a retry, and JitterStrategy FULL picks a random part of it.
 
     MiniStack supports neither and cuts every pause at a minute. Source: "Retrying after an error" of the AWS Step
@@ -187,7 +189,7 @@ def retry_after_at_most() -> None:
         pause = min(pause, retrier.get("MaxDelaySeconds", pause))
         if retrier.get("JitterStrategy") == "FULL":
             pause = random.uniform(0, pause)
-        executions.pause(pause)
+        runner.pause(pause)
         # The caller's own pause has to be zero.
         return {**retrier, "IntervalSeconds": 0}, index
 

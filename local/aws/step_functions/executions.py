@@ -54,7 +54,7 @@ def install(switches: Switches) -> Runner:
     replace(stepfunctions, "_stop_execution", stop)
     replace(stepfunctions, "_emit_execution_status_event", publish)
     replace(stepfunctions, "_run_sub_machine", runner.run_child)
-    replace(stepfunctions, "_scaled_sleep", pause)
+    replace(stepfunctions, "_scaled_sleep", runner.pause)
     return runner
 
 
@@ -90,14 +90,6 @@ def stop(request: dict[str, Any]) -> Any:
     return json_response({"stopDate": execution["stopDate"]})
 
 
-def pause(seconds: float) -> None:
-    """The pause of a Wait state or of a retry, scaled by ``--wait-scale``. Raises Stopped when the execution ends."""
-    scaled = seconds * original(stepfunctions, "_SFN_WAIT_SCALE")
-    scope = scopes.current.get()
-    if scaled > 0:
-        (scope.pause if scope else threading.Event().wait)(scaled)
-
-
 def _append(execution: Execution, kind: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
     with _lock:
         event = {"id": len(execution["events"]) + 1, "type": kind, "timestamp": now_iso(), **(details or {})}
@@ -110,6 +102,13 @@ class Runner:
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
+
+    def pause(self, seconds: float) -> None:
+        """The scaled pause of a Wait state or of a retry. Raises Stopped when the execution ends."""
+        scaled = seconds * original(stepfunctions, "_SFN_WAIT_SCALE") * self._switches.wait_factor
+        scope = scopes.current.get()
+        if scaled > 0:
+            (scope.pause if scope else threading.Event().wait)(scaled)
 
     def add_event(self, execution: Execution, kind: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
         """Add an event to the history; when the history is full, fail the execution.
