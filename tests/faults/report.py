@@ -40,8 +40,9 @@ what the rule says, {wrong} to something else (a violation).
 - The services' own faults (Step Functions, EventBridge, SQS), which AWS retries by itself.
 - Replacements of nodes, approvals by people, the sweep and the watchdog's own calls: their tests are in
   `tests/integration`.
-- Races, and changes of other people in between: `tests/integration` and `tests/contract`. The local servers keep their
-  state in memory, so none is killed and started again in mid-run: `tests/integration/test_frozen.py` freezes them.
+- Races, and changes of other people in between: `tests/integration` and `tests/contract`. In
+  `tests/integration/test_killed.py` the Kubernetes API, the cluster's agents, Slack and functions are killed in mid-run
+  and started again.
 
 ## How
 
