@@ -64,9 +64,10 @@ class Simulator:
         ec2 = self._session.client("ec2", config=_AWS)
         cni = VpcCni(self._state, ec2, options.cluster, options.log_dir)
         self._nodes = Nodes(self._state, cni)
-        self._models = Models(Journal(options.state))
+        self._journal = Journal(options.state)
         karpenter_ec2 = self._session.client("ec2", config=_AWS)
-        self._karpenter = Karpenter(self._state, karpenter_ec2, options.cluster, self._models)
+        models = Models(self._journal, "Karpenter")
+        self._karpenter = Karpenter(self._state, karpenter_ec2, options.cluster, models)
         self._workers = self._make_workers(api)
         self._disruption = DisruptionController(self._state)
         self._exporter = self._make_exporter()
@@ -128,7 +129,7 @@ class Simulator:
                 self._session.client("autoscaling", config=_AWS),
                 self._session.client("ec2", config=_AWS),
                 options.cluster,
-                self._models,
+                Models(self._journal, "node groups"),
             ).worker,
         ]
         if options.insights_seconds > 0:

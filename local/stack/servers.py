@@ -125,7 +125,8 @@ class Servers:
         The EKS cluster needs `endpoint_tags`.
         """
         folder = self.folder / "beside" / cluster
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         (folder / "pki").symlink_to(self.folder / "pki")
         ports = replace(self.ports, kubernetes=Ports.free().kubernetes)
         return replace(self, folder=folder, ports=ports, _running=[])

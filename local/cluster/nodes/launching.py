@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _HOST = "kubernetes.io/hostname"
 _ZONE = "topology.kubernetes.io/zone"
-_MODELS = "models"
 _NODE_RESOURCES = ("capacity", "allocatable", "nodeInfo")
 
 
@@ -27,9 +26,14 @@ class Models:
     here the journal does.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, launcher: str) -> None:
         self._journal = journal
-        self._models: dict[str, Obj] = {group: json.loads(model) for group, model in journal.read(_MODELS).items()}
+        self._collection = f"models of {launcher}"
+        stored = journal.read(self._collection)
+        self._models: dict[str, Obj] = {group: json.loads(model) for group, model in stored.items()}
+
+    def __len__(self) -> int:
+        return len(self._models)
 
     def get(self, group: str) -> Obj | None:
         """The model of a group; None as long as it had no node."""
@@ -42,7 +46,7 @@ class Models:
             return
         model = {"metadata": {"labels": node["metadata"]["labels"]}, "status": status}
         if model != self._models.get(group):
-            self._journal.write(Change(_MODELS, group, json.dumps(model).encode()))
+            self._journal.write(Change(self._collection, group, json.dumps(model).encode()))
             self._models[group] = model
 
 

@@ -40,6 +40,8 @@ class NodeGroupController:
         self._models = models
         self.worker = Worker("node-groups", self._reconcile)
         state.nodes.on_change(self._node_changed)
+        if len(models):
+            self.worker.queue.add(_ALL)
 
     def _node_changed(self, _old: Obj | None, new: Obj | None) -> None:
         if new is not None and (group := _group_of(new)):

@@ -89,7 +89,8 @@ class Stack:
         self.start(
             "cluster",
             *("--kubeconfig", str(self.kubeconfig), "--cluster", "demo", "--speed", SPEED),
-            *("--addon-poll-seconds", "0.2", "--log-dir", str(self.folder / "logs"), *arguments),
+            *("--addon-poll-seconds", "0.2", "--log-dir", str(self.folder / "logs")),
+            *("--state", str(self.folder / "simulator.sqlite"), *arguments),
             env=self.env,
         )
 
@@ -103,6 +104,12 @@ class Stack:
             process.kill()
             process.wait()
             raise
+
+    def kill(self, name: str) -> None:
+        """`kill -9`."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
 
     def end_all(self) -> None:
         """Latest first, each whatever became of the others."""

@@ -64,6 +64,30 @@ def test_given_a_managed_node_group_when_an_instance_is_terminated_then_a_fresh_
     )
 
 
+def test_given_the_only_node_of_a_group_is_gone_when_the_simulator_is_killed_then_the_fresh_node_joins_all_the_same(
+    stack: Stack,
+) -> None:
+    made = started(stack, replace(ONE_NODE, provisioner="managed", free_eni_slots=False))
+    [old] = made.nodes
+    [before] = ready_nodes(stack).values()
+
+    stack.kill("cluster")
+    stack.aws("autoscaling").terminate_instance_in_auto_scaling_group(
+        InstanceId=old.instance_id, ShouldDecrementDesiredCapacity=False
+    )
+    stack.api().delete(NODES.path_of(before))
+    stack.start_simulator()
+
+    [new] = eventually(
+        "a fresh node is Ready", lambda: ready_nodes(stack), lambda ready: {*ready} - {old.instance_id}
+    ).values()
+    group = "eks.amazonaws.com/nodegroup"
+    assert new["metadata"]["labels"][group] == before["metadata"]["labels"][group]
+    eventually(
+        "nginx runs there", lambda: running(stack), lambda node_names: node_names == [new["metadata"]["name"]] * 3
+    )
+
+
 def test_given_karpenter_when_a_node_claim_is_deleted_then_its_node_is_drained_and_another_one_provisioned(
     stack: Stack,
 ) -> None:
