@@ -229,7 +229,7 @@ class Karpenter:
     def _register(self, claim: Obj, model: Obj) -> float | None:
         zone, id_ = labels_of(claim)[_ZONE], claim["status"]["providerID"].rpartition("/")[2]
         instance = running_instances(self._ec2, [id_]).get(id_)
-        if instance is None or is_name_taken(self._state, node_name(instance, zone)):
+        if instance is None or is_name_taken(self._state, node_name(instance, zone), id_):
             return _AGAIN_SECONDS
         node = join(self._state.api, model, instance, zone, claim_reference(claim))
         self._note(claim, {"nodeName": node["metadata"]["name"]})

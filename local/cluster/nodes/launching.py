@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _HOST = "kubernetes.io/hostname"
 _ZONE = "topology.kubernetes.io/zone"
-_NODE_RESOURCES = ("capacity", "allocatable", "nodeInfo")
+_NODE_RESOURCES = {"capacity", "allocatable", "nodeInfo"}
 
 
 class Models:
@@ -41,9 +41,9 @@ class Models:
 
     def learn(self, group: str, node: Obj) -> None:
         """Remembers the node as its group's latest, once its kubelet has said what it is."""
-        status = {key: value for key, value in (node.get("status") or {}).items() if key in _NODE_RESOURCES}
-        if len(status) < len(_NODE_RESOURCES):
+        if not has_joined(node):
             return
+        status = {key: node["status"][key] for key in sorted(_NODE_RESOURCES)}
         model = {"metadata": {"labels": node["metadata"]["labels"]}, "status": status}
         if model != self._models.get(group):
             self._journal.write(Change(self._collection, group, json.dumps(model).encode()))
@@ -55,10 +55,18 @@ def node_name(instance: Any, zone: str) -> str:
     return f"ip-{instance['PrivateIpAddress'].replace('.', '-')}.{zone[:-1]}.compute.internal"
 
 
-def is_name_taken(state: ClusterState, name: str) -> bool:
-    """Whether a node of this name or pods on it still exist. A freed address is reused soon, so names repeat; a real
-    instance boots so slowly that the old pods are gone by then."""
-    return state.nodes.get(name) is not None or any(node_of(pod) == name for pod in state.pods.all())
+def is_name_taken(state: ClusterState, name: str, instance: str) -> bool:
+    """Whether a node of this name of another instance or pods on it still exist. A freed address is reused soon, so
+    names repeat; a real instance boots so slowly that the old pods are gone by then."""
+    node = state.nodes.get(name)
+    if node is not None:
+        return str(node["spec"].get("providerID")).rpartition("/")[2] != instance
+    return any(node_of(pod) == name for pod in state.pods.all())
+
+
+def has_joined(node: Obj) -> bool:
+    """Whether all of `join` was done: whoever did it may have been killed halfway."""
+    return (node.get("status") or {}).keys() >= _NODE_RESOURCES
 
 
 def join(api: KubeApi, model: Obj, instance: Any, zone: str, owner: Obj | None = None) -> Obj:

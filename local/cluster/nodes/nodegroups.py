@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from local.cluster.nodes.launching import Models, is_name_taken, join, leave, node_name, running_instances
+from local.cluster.nodes.launching import Models, has_joined, is_name_taken, join, leave, node_name, running_instances
 from local.cluster.nodes.runtime import instance_id
 from local.cluster.objects import Obj, labels_of
 from local.cluster.state import ClusterState
@@ -67,8 +67,9 @@ class NodeGroupController:
         running = running_instances(self._ec2, [*nodes, *(member for member in zones if member not in nodes)])
         for id_ in nodes.keys() - running.keys():
             leave(self._state.api, nodes[id_]["metadata"]["name"])
-        for id_ in running.keys() & zones.keys() - nodes.keys():
-            if not is_name_taken(self._state, node_name(running[id_], zones[id_])):
+        joined = {id_ for id_, node in nodes.items() if has_joined(node)}
+        for id_ in running.keys() & zones.keys() - joined:
+            if not is_name_taken(self._state, node_name(running[id_], zones[id_]), id_):
                 join(self._state.api, model, running[id_], zones[id_])
 
 

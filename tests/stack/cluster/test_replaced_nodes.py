@@ -88,6 +88,27 @@ def test_given_the_only_node_of_a_group_is_gone_when_the_simulator_is_killed_the
     )
 
 
+def test_given_a_node_that_is_only_half_registered_when_the_simulator_is_killed_then_its_registration_is_finished(
+    stack: Stack,
+) -> None:
+    started(stack, replace(ONE_NODE, provisioner="managed", free_eni_slots=False))
+    [node] = ready_nodes(stack).values()
+
+    stack.kill("cluster")
+    stack.api().delete(NODES.path_of(node))
+    metadata = {"name": node["metadata"]["name"], "labels": node["metadata"]["labels"]}
+    half = {"metadata": metadata, "spec": {"providerID": node["spec"]["providerID"]}}
+    stack.api().create(NODES, {"apiVersion": "v1", "kind": "Node", **half})
+    stack.start_simulator()
+
+    eventually(
+        "the node says what it is",
+        lambda: stack.api().get(NODES.path_of(node))["status"],
+        lambda status: status.get("capacity") == node["status"]["capacity"],
+    )
+    eventually("nginx runs", lambda: running(stack), lambda node_names: len(node_names) == 3)
+
+
 def test_given_karpenter_when_a_node_claim_is_deleted_then_its_node_is_drained_and_another_one_provisioned(
     stack: Stack,
 ) -> None:
