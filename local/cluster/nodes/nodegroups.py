@@ -49,11 +49,11 @@ class NodeGroupController:
             self.worker.queue.add(_ALL)
 
     def _reconcile(self, _key: str) -> float:
-        for group in self._groups():
-            managed = (tag["Value"] for tag in group["Tags"] if tag["Key"] == GROUP_TAG)
-            name = next(managed, group["AutoScalingGroupName"])
-            if model := self._models.get(name):
-                self._follow(name, model, group["Instances"])
+        members = {_name_of(group): group["Instances"] for group in self._groups()}
+        deleted = {_group_of(node) for node in self._state.nodes.all()} - {None, *members}
+        for name in (*members, *deleted):
+            if name and (model := self._models.get(name)):
+                self._follow(name, model, members.get(name, []))
         return _POLL_SECONDS
 
     def _groups(self) -> list[Any]:
@@ -71,6 +71,11 @@ class NodeGroupController:
         for id_ in running.keys() & zones.keys() - joined:
             if not is_name_taken(self._state, node_name(running[id_], zones[id_]), id_):
                 join(self._state.api, model, running[id_], zones[id_])
+
+
+def _name_of(group: Any) -> str:
+    managed = (tag["Value"] for tag in group["Tags"] if tag["Key"] == GROUP_TAG)
+    return str(next(managed, group["AutoScalingGroupName"]))
 
 
 def _group_of(node: Obj) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -109,3 +110,16 @@ def test_given_many_names_of_a_namespace_then_it_is_listed_at_once(
     present = pods.present([*uids, f"{namespace}/nobody"])
     assert {name: pod["metadata"]["uid"] for name, pod in present.items()} == uids
     assert asked == [path]
+
+
+def test_given_pods_without_a_node_when_asked_then_those_of_the_namespaces_that_came_since_are_named(
+    kubernetes: Kubernetes, pods: KubePods, path: str
+) -> None:
+    namespace = path.split("/")[4]
+    create(kubernetes, path, "homeless")
+    create(kubernetes, path, "runs")
+    run(kubernetes, path, "runs")
+    assert pods.without_node({namespace}, None) == [f"{namespace}/homeless"]
+    assert pods.without_node({"another"}, None) == []
+    assert pods.without_node(set(), None) == []
+    assert pods.without_node({namespace}, datetime.now(UTC) + timedelta(hours=1)) == []

@@ -34,6 +34,7 @@ class Cured:
     noted: tuple[str, Verification] | None = None
     progress: list[Progress] = field(default_factory=list)
     hanging: list[StuckPod] = field(default_factory=list)
+    homeless: list[str] = field(default_factory=list)
 
     # --- of KubernetesReader
     def stuck_pods(self) -> list[StuckPod]:
@@ -51,6 +52,9 @@ class Cured:
         address = self.pods[uid]
         status = {"phase": "Running", "podIP": address} if address else {"phase": "Pending"}
         return {"metadata": {"uid": uid}, "status": status}
+
+    def without_node(self, namespaces: Collection[str], since: object) -> list[str]:
+        return [path for path in self.homeless if path.partition("/")[0] in namespaces]
 
     # --- of Ec2Reader
     def addresses_of_subnets(self, ids: Iterable[str]) -> dict[str, str]:
@@ -190,3 +194,25 @@ def test_given_no_pod_was_stuck_then_the_plans_subnets_must_be_there_and_have_ro
     cured = Cured({}, free=free)
     assert verify(cured, DISCOVERY, stuck="") == outcome
     assert note_of(cured) == f"no pod was stuck; {free.get(NEW, 0)} free addresses in the plan's subnets"
+
+
+def test_given_pods_that_went_with_their_nodes_when_verified_then_it_is_no_cure_until_nodes_come() -> None:
+    cured = Cured({}, homeless=["d/p3", "d/p4", "other/p5"])
+    with pytest.raises(PodsStillPending, match=r"no node yet, in place of pods that are gone: d/p3, d/p4$"):
+        verify(cured, DISCOVERY, final=False)
+    assert verify(cured, DISCOVERY, final=True) == Outcome.FAILED
+    assert cured.noted is not None
+    assert (cured.noted[1].still_stuck, cured.noted[1].without_node) == (("d/p3", "d/p4"), ("d/p3", "d/p4"))
+    assert note_of(cured) == (
+        "0 of 2 pods run with new addresses; no node for d/p3, d/p4, in place of pods that are gone"
+    )
+    cured.homeless.clear()  # nodes came, and run what took their place
+    assert verify(cured, DISCOVERY, final=False) == Outcome.HEALED
+
+
+def test_given_one_of_two_nodes_went_when_verified_then_what_its_pods_lack_is_named() -> None:
+    cured = Cured({"p1": "100.64.0.7"}, in_subnets=("100.64.0.7",), homeless=["d/p3"])
+    assert verify(cured, DISCOVERY, final=True) == Outcome.PARTLY
+    assert cured.noted is not None
+    assert [pod.name for pod in cured.noted[1].healed] == ["p1"]
+    assert cured.noted[1].without_node == ("d/p3",)

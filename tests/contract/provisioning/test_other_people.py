@@ -155,6 +155,25 @@ def test_given_a_variable_that_somebody_set_since_when_undone_then_it_stays_and_
     assert any(f"{FLAG}=True of " in detail for detail in details), details
 
 
+def test_given_a_node_group_grows_into_another_zone_before_the_switch_then_its_node_is_named_and_nothing_switched(
+    configured: World,
+) -> None:
+    configured.step.apply_eni_configs()
+    node, zone = "ip-10-0-9-9", "ap-northeast-2c"
+    joined = {"metadata": {"name": node, "labels": {"topology.kubernetes.io/zone": zone}}}
+    configured.kubernetes.admin.create("/api/v1/nodes", joined)
+    try:
+        with pytest.raises(RequestRefused, match=f"node {node} joined in {zone} after the plan was made"):
+            configured.step.configure_cni()
+        assert configured.step.environment().get(FLAG) != "true"
+        assert configured.log.made(ChangeKind.CNI) == []
+        manifest = eni_config_manifest("default", "subnet-theirs")  # somebody serves the node
+        configured.kubernetes.apply_as("kubectl", f"{ENI_CONFIGS}/default", manifest)
+        assert configured.step.configure_cni()["changed"]
+    finally:
+        configured.kubernetes.admin.delete(f"/api/v1/nodes/{node}")
+
+
 def test_given_the_addon_is_taken_away_when_undone_then_aws_node_is_as_before(configured: World) -> None:
     configured.step.apply_eni_configs()
     before = configured.step.environment().get(FLAG)

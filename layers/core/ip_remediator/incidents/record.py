@@ -195,6 +195,9 @@ class Verification(Document):
     healed: tuple[HealedPod, ...] = ()
     still_stuck: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    without_node: tuple[str, ...] = Field(
+        default=(), description="those of `still_stuck` that came in the place of gone ones, and that no node has"
+    )
     subnets: tuple[SubnetBalance, ...] = ()
     nodes_to_replace: tuple[str, ...] = ()
     expected: int | None = None

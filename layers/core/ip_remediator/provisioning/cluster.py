@@ -17,7 +17,8 @@ from ip_remediator.planning.changes import describe_settings, eni_config_manifes
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cni_settings import CniSettings
 from ip_remediator.provisioning.kubernetes import KubeChanges, bears_label, manager_of_spec
-from ip_remediator.snapshot.kubernetes import CRD_NAME
+from ip_remediator.snapshot.kubernetes import CRD_NAME, KubernetesReader
+from ip_remediator.snapshot.model_cluster import Cni
 
 _CRD_MANIFEST = Path(__file__).with_name("eniconfig_crd.json")
 # How long one invocation watches; the state machine's Retry carries on for large clusters.
@@ -90,6 +91,8 @@ class ClusterConfiguration:
         if not plan.settings:
             return {"changed": False}
         self._require_own_eni_configs()
+        if plan.first_time:
+            self._require_no_further_zone()
         kind = ChangeKind.CNI if plan.first_time else ChangeKind.RECLAIMED_WARM
         return {"changed": True, "through": self.settings.change(kind, plan.settings)}
 
@@ -100,6 +103,24 @@ class ClusterConfiguration:
         wanted = {name: self.incident.subnets[subnet.zone] for subnet in subnets for name in subnet.eni_configs}
         if wanted:
             self._changes.require_pointing(wanted)
+
+    def _require_no_further_zone(self) -> None:
+        """Checks, before the switch, that no node has joined in a zone for which the plan has no ENIConfig.
+
+        Raises:
+            RequestRefused: the pods of such a node would get no address with custom networking.
+        """
+        plan = self.incident.require_plan()
+        cni = Cni(env={**self.environment(), **plan.settings})
+        served, present = {subnet.zone for subnet in plan.subnets}, self._changes.eni_configs() or {}
+        for node in KubernetesReader(self.cluster.kube).nodes(cni):
+            new_zone = node.runs_vpc_cni and node.zone and node.zone not in served
+            if new_zone and node.selected_eni_config not in present:
+                raise RequestRefused(
+                    f"node {node.name} joined in {node.zone} after the plan was made, and nothing gives its pods "
+                    f"addresses with custom networking: ENIConfig {node.selected_eni_config} is missing. Run again: "
+                    f"the next plan serves {node.zone}, too"
+                )
 
     def change_environment(self, kind: ChangeKind, wanted: dict[str, str]) -> None:
         """Sets variables of aws-node beside the plan's own, through whoever manages them; `restore` takes it back."""

@@ -81,6 +81,8 @@ class Verifier:
         successors = [_path(pod) for pod in self._stuck_successors(proof.gone) if self._can_get_address(pod)]
         if successors:
             raise PodsStillPending(f"no address yet, in place of pods that are gone: {some_of(successors)}")
+        if proof.without_node:
+            raise PodsStillPending(f"no node yet, in place of pods that are gone: {some_of(proof.without_node)}")
 
     def _watch(self, uids: set[str], seconds: float) -> set[str]:
         """The pods that still wait after at most `seconds`; the progress is recorded meanwhile."""
@@ -140,6 +142,8 @@ class Verifier:
         kind = "new addresses" if self._in_subnets else "an address"
         note = f"{len(proof.healed)} of {len(self.snapshot.stuck_pods)} pods run with {kind}"
         note += freed
+        if proof.without_node:
+            note += f"; no node for {some_of(proof.without_node)}, in place of pods that are gone"
         if proof.shortfall:
             note += f"; expected {proof.expected} healed now, {len(proof.healed)} are"
             note += f": {some_of(proof.still_stuck)} still wait" if proof.still_stuck else ""
@@ -152,7 +156,7 @@ class Verifier:
     def _stuck_successors(self, gone: Iterable[str]) -> list[StuckPod]:
         """Pods that hang in the namespaces of pods that are `gone` and are new since the diagnosis: whoever deletes a
         pod that hangs gets another one in its place, and that one must run too."""
-        namespaces = {path.partition("/")[0] for path in gone}
+        namespaces = _namespaces(gone)
         former = {pod.uid for pod in self.snapshot.stuck_pods}
         present = self.stuck_now() if namespaces else []
         return [pod for pod in present if pod.namespace in namespaces and pod.uid not in former]
@@ -170,9 +174,12 @@ class Verifier:
             else:
                 healed.append(self._healed(pod, present, interfaces))
         stuck += self._stuck_successors(gone)
+        # Whoever deletes a node group in the middle of a run takes the pods' nodes away: that is no cure.
+        without_node = self.pods.without_node(_namespaces(gone), self.snapshot.taken_at)
         return Verification(
             healed=tuple(healed),
-            still_stuck=tuple(map(_path, stuck)),
+            still_stuck=(*map(_path, stuck), *without_node),
+            without_node=tuple(without_node),
             gone=tuple(gone),
             subnets=tuple(self._balances()),
             nodes_to_replace=self._nodes_to_replace(stuck),
@@ -257,6 +264,10 @@ def _addresses_by_subnet(interfaces: Iterable[NetworkInterface]) -> Counter[str]
     for eni in interfaces:
         counts[eni.subnet_id] += eni.addresses
     return counts
+
+
+def _namespaces(paths: Iterable[str]) -> set[str]:
+    return {path.partition("/")[0] for path in paths}
 
 
 def _path(pod: StuckPod) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Protocol
 
 from ip_remediator.clients.kubernetes.addressing import namespaced, object_path
@@ -51,6 +52,15 @@ class KubePods:
             for namespace, wanted in by_namespace.items()
             for pod in self._present_in(namespace, wanted)
         }
+
+    def without_node(self, namespaces: Collection[str], since: datetime | None) -> list[str]:
+        """The pods of these namespaces ("namespace/name") that were made since then and that no node has."""
+        pending = self._api.items(_PODS, fieldSelector="status.phase=Pending,spec.nodeName=") if namespaces else ()
+        return sorted(
+            f"{pod['namespace']}/{pod['name']}"
+            for pod in (item["metadata"] for item in pending)
+            if pod["namespace"] in namespaces and (since is None or _created(pod) >= since.replace(microsecond=0))
+        )
 
     def _present_in(self, namespace: str, wanted: set[str]) -> Iterator[dict[str, Any]]:
         with suppress(NotFound):
@@ -121,3 +131,7 @@ class KubePods:
         except WatchExpired:
             pass
         return False
+
+
+def _created(metadata: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(metadata["creationTimestamp"])

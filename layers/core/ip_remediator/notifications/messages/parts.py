@@ -181,7 +181,11 @@ def _result(verification: Verification) -> Part:
     lines = [Line(running, "none")] if total or not verification.joined else []
     lines += items((f"node {code(name)} has joined" for name in verification.joined), shown=6, mark="done")
     lines += items((_healed(pod) for pod in healed), shown=6, mark="done")
-    lines += [Line(f"{names(stuck)} still {'waits' if len(stuck) == 1 else 'wait'}", "failed")] if stuck else []
+    homeless = verification.without_node
+    waiting = [pod for pod in stuck if pod not in homeless]
+    lines += [Line(f"{names(waiting)} still {'waits' if len(waiting) == 1 else 'wait'}", "failed")] if waiting else []
+    if homeless:
+        lines.append(Line(f"no node has {names(homeless)}, in place of pods that are gone: start nodes", "failed"))
     if verification.shortfall:
         lines.append(Line(f"expected {verification.expected} healed now, {len(healed)} are", "failed"))
     lines += [Line(f"{names(verification.gone)} gone meanwhile")] if verification.gone else []
