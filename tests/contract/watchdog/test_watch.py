@@ -229,6 +229,7 @@ def test_given_a_rollback_that_finished_when_looked_at_then_its_record_stays_as_
     begin_rollback(world)
     world.log.undone(CIDR)
     RollbackWorkflow(ROLLBACK, world.lifecycle, lambda _: True, 60).finish(world.incident, ROLLING_BACK)
+    assert not world.holds_lock()
     before = world.record
     assert world.watchdog.ended(world.ends(ROLLING_BACK, "SUCCEEDED"), {"incident": world.incident}) is Looked.SETTLED
     assert world.record == before

@@ -77,6 +77,8 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
         if outstanding:
             raise RequestRefused(f"still there: {', '.join(str(change) for change in outstanding)}")
         report = self.lifecycle.close(incident_id, Outcome.ROLLED_BACK, None)
+        # The lock is the rollback's own: `close` gives back that of the remediation only.
+        self.release(incident)
         until = self._leave_moved_pods_alone(incident)
         rollback = self.latest(incident).model_copy(update={"state": RollbackState.DONE, "left_alone_until": until})
         failure = incident.failure and incident.failure.model_copy(
