@@ -87,19 +87,26 @@ def _events(incident: Incident) -> Iterator[str]:
 
 def _resource(incident: Incident, call: RecordedCall) -> str:
     """What of the incident the call changed; "" for nothing of it."""
-    plan = incident.plan
     if call.event in _OF_SUBNETS:
         return ", ".join(sorted(call.asked & set(incident.subnets.values())))
     if call.event in _OF_AUTO_SCALING:
-        groups = {recipient.name for recipient in plan.recipients} if plan else set()
-        return ", ".join(sorted(call.asked & groups))
+        recipients = incident.plan.recipients if incident.plan else ()
+        return ", ".join(sorted(call.asked & {recipient.name for recipient in recipients}))
     if call.event in _OF_CIDR:
-        ours = plan and plan.block and plan.vpc_id in call.answered and call.overlaps(plan.block)
-        return f"{plan.block} of {plan.vpc_id}" if plan and ours else ""
-    if incident.cluster not in call.asked:
+        return _block(incident, call)
+    return _part_of_cluster(incident.cluster, call) if incident.cluster in call.asked else ""
+
+
+def _block(incident: Incident, call: RecordedCall) -> str:
+    plan = incident.plan
+    if plan is None or plan.block is None or plan.vpc_id not in call.answered or not call.overlaps(plan.block):
         return ""
+    return f"{plan.block} of {plan.vpc_id}"
+
+
+def _part_of_cluster(cluster: str, call: RecordedCall) -> str:
     if call.event in _OF_ADDON:
-        return f"add-on {_ADDON} of {incident.cluster}" if _ADDON in call.asked else ""
+        return f"add-on {_ADDON} of {cluster}" if _ADDON in call.asked else ""
     if call.event in _OF_NODE_GROUPS:
-        return f"node group {call.node_group} of {incident.cluster}"
-    return incident.cluster
+        return f"node group {call.node_group} of {cluster}"
+    return cluster

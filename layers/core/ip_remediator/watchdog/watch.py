@@ -108,9 +108,14 @@ class Watchdog:
         given_back = self._give_back(incident)
         if ended is not None and (interrupted_change(incident) or given_back):
             self._interrupt(incident, ended, given_back)
-        if temporary(self._log(incident).made()) or self._may_still_write(incident) or self._asks_about(incident):
+        if self._is_unfinished(incident):
             return Looked.LEFT
         return Looked.SETTLED if incidents.strike_off(incident) else Looked.WORKING
+
+    def _is_unfinished(self, incident: Incident) -> bool:
+        """Whether the next look has something to do, although no execution works on the incident."""
+        owed = bool(temporary(self._log(incident).made()))
+        return owed or self._may_still_write(incident) or self._asks_about(incident)
 
     def _asks_about(self, incident: Incident) -> bool:
         return self.callers is not None and is_asked_about(incident, self.lifecycle.clock())

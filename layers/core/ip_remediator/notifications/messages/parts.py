@@ -101,8 +101,7 @@ def _parts(incident: Incident, site: Site) -> Iterator[Part]:
     failure = current_failure(incident)
     if failure:
         yield _failure(incident, failure)
-    if maybe_stopped_by_others(incident):
-        yield _others(incident)
+    yield _others(incident)
     yield Part(_remaining_title(incident), remaining(incident, site), limit=700)
     yield Part(_advice_title(incident), [Line(advice) for advice in next_steps(incident, site)], limit=900)
 
@@ -181,17 +180,22 @@ def _result(verification: Verification) -> Part:
     lines = [Line(running, "none")] if total or not verification.joined else []
     lines += items((f"node {code(name)} has joined" for name in verification.joined), shown=6, mark="done")
     lines += items((_healed(pod) for pod in healed), shown=6, mark="done")
-    homeless = verification.without_node
-    waiting = [pod for pod in stuck if pod not in homeless]
-    lines += [Line(f"{names(waiting)} still {'waits' if len(waiting) == 1 else 'wait'}", "failed")] if waiting else []
-    if homeless:
-        lines.append(Line(f"no node has {names(homeless)}, in place of pods that are gone: start nodes", "failed"))
+    lines += _stuck(verification)
     if verification.shortfall:
         lines.append(Line(f"expected {verification.expected} healed now, {len(healed)} are", "failed"))
     lines += [Line(f"{names(verification.gone)} gone meanwhile")] if verification.gone else []
     zones_of_subnets = sorted({subnet.zone for subnet in verification.subnets})
     lines += items((_balance(zone, verification) for zone in zones_of_subnets), shown=6)
     return Part("Result", lines, limit=1300)
+
+
+def _stuck(verification: Verification) -> list[Line]:
+    homeless = verification.without_node
+    waiting = [pod for pod in verification.still_stuck if pod not in homeless]
+    lines = [Line(f"{names(waiting)} still {'waits' if len(waiting) == 1 else 'wait'}", "failed")] if waiting else []
+    if homeless:
+        lines.append(Line(f"no node has {names(homeless)}, in place of pods that are gone: start nodes", "failed"))
+    return lines
 
 
 def _healed(pod: HealedPod) -> str:
@@ -224,7 +228,9 @@ def _failure(incident: Incident, failure: Failure) -> Part:
 
 
 def _others(incident: Incident) -> Part:
-    """Who else changed what the incident works on in AWS, or how to find out once AWS knows."""
+    """Who else changed what a stopped incident works on in AWS, or how to find out once AWS knows."""
+    if not maybe_stopped_by_others(incident):
+        return Part("", [])
     calls = incident.calls_by_others.calls if incident.calls_by_others else ()
     if not calls:
         command = code(f"ip-remediator status {cut(incident.id, 80)} --callers")
