@@ -94,6 +94,7 @@ def plain_clients(url: str, boto_session: boto3.Session) -> Iterator[None]:
         for name, value in variables.items():
             patch.setenv(name, value)
         patch.setattr(boto3, "DEFAULT_SESSION", boto_session)
+        patch.setattr(session, "_session", lambda: boto_session)
         session.client.cache_clear()
         session.table.cache_clear()
         yield

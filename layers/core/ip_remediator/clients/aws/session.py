@@ -26,9 +26,15 @@ _OPTIONAL = {
 
 
 @cache
+def _session() -> boto3.session.Session:
+    """One per container: making it costs more than a call."""
+    return boto3.session.Session()
+
+
+@cache
 def client(service: str) -> Any:
     """The client of `service`, one per container."""
-    return boto3.client(service, config=_CONFIG.merge(_OPTIONAL.get(service, Config())))  # type: ignore[call-overload]
+    return _session().client(service, config=_CONFIG.merge(_OPTIONAL.get(service, Config())))  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def plain_table(dynamodb: Any, name: str) -> Any:
 
 def credentials() -> Credentials:
     """The function's own, for signing what is not a boto3 call."""
-    resolved = boto3.session.Session().get_credentials()
+    resolved = _session().get_credentials()
     if resolved is None:
         raise NoCredentialsError
     return resolved
