@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 
 import yaml
@@ -12,6 +14,11 @@ from local.cluster.objects import Obj
 
 def load(name: str) -> Obj:
     """A fresh copy of the manifest `<name>.yaml`."""
+    return copy.deepcopy(_read(name))
+
+
+@cache
+def _read(name: str) -> Obj:
     text = resources.files(__name__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     return dict(yaml.safe_load(text))
 
