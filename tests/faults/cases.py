@@ -36,6 +36,10 @@ _OF_WRITES = ("lost",)
 _SLOW_SECONDS = 16.0  # longer than the functions wait for an answer of AWS
 
 
+# Function, service and action.
+Kind = tuple[str, str, str]
+
+
 @dataclass(frozen=True, order=True)
 class Call:
     """The call of number `index` (from 0) that `function` makes of an operation, in a run in a world."""
@@ -46,6 +50,10 @@ class Call:
     service: str
     action: str
     index: int
+
+    @property
+    def kind(self) -> Kind:
+        return self.function, self.service, self.action
 
     @property
     def writes(self) -> bool:

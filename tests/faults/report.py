@@ -15,7 +15,7 @@ below show that {shown} cases continue like a case that was run, or like the run
 {minutes:.0f} minutes on {workers} and {seconds:.0f} seconds of processor time. At that rate all {planned}
 cases would take two cores {hours:.1f} hours; the first cases of a set-up are the dearest.{sample}
 
-One of 40 cases that a rule shows is run to its end all the same: {checked} of them came to
+One of 100 cases that a rule shows is run to its end all the same: {checked} of them came to
 what the rule says, {wrong} to something else (a violation).
 
 ## What is not covered
@@ -25,9 +25,10 @@ what the rule says, {wrong} to something else (a violation).
   compares some cases with the whole embedded stack, where each is a process of its own (`make faults WHOLE=1
   CASE=<id>`).
 - Two cases count as the same without regard to ids, times, durations, Kubernetes' own counters, and what only people
-  read: the text of an error that a fault caused (its class counts), and the list of what could not be read. Once there
-  is a plan, only those facts count that are read again (nodes and VPC). How often a step was tried before counts only
-  while a fault lasts.
+  read: the text of an error that a fault caused, its class (what counts is whether the state machine tries again, or
+  has a name for it), and the list of what could not be read. Once there is a plan, only those facts count that are read
+  again (nodes and VPC). How often a step was tried before counts only while a fault lasts. Two faults that last count
+  as one where the function's code sees the same error of both; how long a single call waits does not count.
 - Two things are not compared: what a function keeps in memory between invocations, and what Slack shows if the fault
   does not concern the function that writes to Slack. Both follow from the tables.
 - After a case a rollback, the same run and another rollback are tried. This is done once for each final state of a
@@ -113,10 +114,14 @@ class Rule(StrEnum):
         "the AWS SDK asks again by itself and gets the answer: seen of the same fault at another call of the operation"
     )
     SAME_ERROR = (
-        "at a call that reads, another fault gives the function's code the same error of the product: seen of the same "
-        "fault at another call of the operation (AWS), or by the product's own rule (Kubernetes)"
+        "another fault gives the function's code the same error at this call (of a write: only that it may have taken "
+        "effect): seen of the same fault at another call of the operation (AWS), or by the product's own "
+        "rule (Kubernetes)"
     )
-    KILLED = "killed after a read, as after an earlier read of the same invocation, when nothing has changed in between"
+    KILLED = (
+        "killed after a read, as after an earlier read of the same invocation or the write right before it, when "
+        "nothing has changed in between"
+    )
     REPEATED = "the function began with the same event in the same world as before, and this is the same call of it"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.faults.inline.answers import RETURNED
 from tests.faults.inline.forks import Met
 from tests.faults.report import JOINED, Rule
 
+LIBRARY = Path(__file__).resolve().parents[2] / "layers/core/ip_remediator"
 READ, WRITE = "DescribeSubnets", "CreateSubnet"
 
 
@@ -48,15 +50,25 @@ def test_given_a_fault_that_the_sdk_gets_over_then_it_is_as_without_only_once_th
     assert alike.shown(case(call(WRITE, 1), "lost")) is None
 
 
-def test_given_two_faults_that_look_the_same_to_the_code_then_one_is_run_at_a_read_and_both_at_a_write(
-    alike: Alike,
+@pytest.mark.parametrize(
+    ("action", "outcome", "same"),
+    [
+        (READ, "ServiceUnavailable", True),
+        (READ, "PermissionDenied", True),
+        (WRITE, "ServiceUnavailable", True),  # it may have taken effect: there is no answer to look at
+        (WRITE, "Throttled", False),
+        (READ, "Throttled", True),
+        (WRITE, "RequestRefused", False),
+    ],
+)
+def test_given_two_faults_that_look_the_same_to_the_code_then_one_is_run_unless_the_answer_of_a_write_counts(
+    alike: Alike, action: str, outcome: str, same: bool
 ) -> None:
-    for action, same in ((READ, True), (WRITE, False)):
-        for fault in ("unavailable", "cut"):
-            note_outcome(alike, case(call(action), fault, lasts=True), "ServiceUnavailable")
-        first, second = (case(call(action, 5), fault, lasts=True) for fault in ("unavailable", "cut"))
-        assert alike.shown(first) is None
-        assert alike.shown(second) == (Shown(Rule.SAME_ERROR, same_as=first.id) if same else None)
+    for fault in ("unavailable", "cut"):
+        note_outcome(alike, case(call(action), fault, lasts=True), outcome)
+    first, second = (case(call(action, 5), fault, lasts=True) for fault in ("unavailable", "cut"))
+    assert alike.shown(first) is None
+    assert alike.shown(second) == (Shown(Rule.SAME_ERROR, same_as=first.id) if same else None)
 
 
 def test_given_kubernetes_then_the_products_own_rule_says_what_looks_the_same(alike: Alike) -> None:
@@ -64,8 +76,11 @@ def test_given_kubernetes_then_the_products_own_rule_says_what_looks_the_same(al
     first = case(pods, "throttled")
     assert alike.shown(first) is None
     assert alike.shown(case(pods, "cut")) == Shown(Rule.SAME_ERROR, same_as=first.id)
-    assert alike.shown(case(pods, "slow")) is None
+    assert alike.shown(case(pods, "slow")) == Shown(Rule.SAME_ERROR, same_as=first.id)
     assert alike.shown(case(pods, "denied")) is None
+    # While it lasts, the waits add up to more than a function's time.
+    assert alike.shown(case(pods, "throttled", lasts=True)) is None
+    assert alike.shown(case(pods, "slow", lasts=True)) is None
 
 
 def test_given_a_function_that_is_killed_after_a_read_then_earlier_reads_show_it_until_something_changes(
@@ -79,6 +94,35 @@ def test_given_a_function_that_is_killed_after_a_read_then_earlier_reads_show_it
     assert alike.shown(case(call(READ, 2), "killed")) is None
     alike.begins("NetworkFunction", None)
     assert alike.shown(case(call(READ, 3), "killed")) is None
+
+
+def test_given_a_function_that_is_killed_after_a_write_then_that_shows_the_read_right_after_it(
+    alike: Alike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, read, later = call(WRITE), call(READ), call(READ, 1)
+    alike.meets(write)
+    assert alike.shown(case(write, "killed")) is None
+    monkeypatch.setattr(World, "digest", "written")
+    alike.meets(read)
+    assert alike.shown(case(read, "killed", lasts=True)) is None
+    for called in (read, later):
+        assert alike.shown(case(called, "killed")) == Shown(Rule.KILLED, same_as=case(write, "killed").id)
+        alike.meets(later)
+
+
+def test_given_the_product_then_its_code_treats_throttling_and_silence_alike_but_where_the_rule_says_so() -> None:
+    """In `dynamodb` only a cancelled transaction counts, in `eks_addon` only ResourceInUse, `rollout` asks Kubernetes
+    alone, `attempts` is about changes of EC2."""
+    kinds = {"Throttled", "ServiceUnavailable"}
+    modules = {path.stem for path in LIBRARY.rglob("*.py") if _distinguished(ast.parse(path.read_text())) & kinds}
+    assert modules == {"dynamodb", "eks_addon", "rollout", "attempts"}
+
+
+def _distinguished(tree: ast.AST) -> set[str]:
+    """The errors that are caught, or looked for, by their names."""
+    caught = [node.type for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type]
+    asked = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance"]
+    return {name.id for part in [*caught, *asked] for name in ast.walk(part) if isinstance(name, ast.Name)}
 
 
 def test_given_an_invocation_that_begins_as_an_earlier_one_then_its_calls_are_shown_by_those(alike: Alike) -> None:

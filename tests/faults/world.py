@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ class World:
             return came
         if self.setting.returns:
             self._again(incident, again)
-        elif len(self.sick.addresses()) < RUNNING + STUCK:
+        elif not self._recovers():
             self._remediate()
         return came
 
@@ -110,6 +110,13 @@ class World:
         self.holds.require_as_before()
         if again():
             self._roll_back(self._remediate().id)
+
+    def _recovers(self) -> bool:
+        """Whether the pods get addresses by themselves, now that some are free: ipamd asks EC2 again two minutes after
+        a refusal (ipamd.go, insufficientCidrErrorCooldown)."""
+        with suppress(AssertionError):
+            return eventually("the pods recover", lambda: len(self.sick.addresses()) == RUNNING + STUCK, seconds=60)
+        return False
 
     def _settled(self, incident: str) -> Incident:
         """Once the watchdog has looked; what it finds in a sweep is done by its rule within five minutes."""

@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ip_remediator.clients.kubernetes.api import KubernetesUnreachable, _refusal
+from ip_remediator.common.errors import ServiceUnavailable, Throttled, Transient
 from tests.faults.cases import KUBERNETES, KUBERNETES_STATUSES, SLACK, Call, Case, Injection
 from tests.faults.inline.answers import RETURNED
 from tests.faults.report import JOINED, Rule
 
 TELLS = "NotifyFunction"
-# Of these the caller notices nothing but the error: no effect, no long wait.
+# Of these the caller notices nothing but the error: no effect, no long wait. One wait of 16 seconds is not long.
 _ERRORS = ("refused", "denied", "throttled", "unavailable", "cut")
+_WAITS = "slow"
+# The product's code treats these alike, but where it looks whether a change of EC2 was surely refused.
+_TRANSIENT = (Throttled.__name__, ServiceUnavailable.__name__)
+_NO_ANSWER = (ServiceUnavailable.__name__, Transient.__name__)
 
 
 @dataclass(frozen=True)
@@ -129,34 +134,43 @@ class Alike:
         return Shown(Rule.REPEATED, same_as=id_) if id_ in self._run_before else None
 
     def _of_errors(self, injection: Injection) -> Shown | None:
-        if injection.fault not in _ERRORS:
-            return None
-        outcome = self._outcome_seen(injection)
+        outcome = self.outcome_seen(injection)
         if outcome == RETURNED and not injection.lasts:
             return Shown(Rule.ASKED_AGAIN, JOINED)
-        # Of a write, some code looks at the very answer.
-        if outcome is None or injection.call.writes:
+        # Of a write some code looks at the very answer, unless there may have been none.
+        if outcome is None or (injection.call.writes and outcome not in _NO_ANSWER):
             return None
         first = self._first.setdefault((injection.call, injection.lasts, outcome), injection.id)
         return Shown(Rule.SAME_ERROR, same_as=first) if first != injection.id else None
 
-    def _outcome_seen(self, injection: Injection) -> str | None:
-        """What the function's code sees of the fault."""
-        call = injection.call
+    def outcome_seen(self, injection: Injection) -> str | None:
+        """What the function's code sees of a fault that has no effect; None where that is not known (yet)."""
+        call, fault = injection.call, injection.fault
+        if fault not in _ERRORS and (injection.lasts or fault != _WAITS):
+            return None
         if call.service == KUBERNETES:
-            if injection.fault == "cut":
+            if fault not in KUBERNETES_STATUSES:
                 return KubernetesUnreachable.__name__
-            return type(_refusal("", call.action, KUBERNETES_STATUSES[injection.fault], b"{}")).__name__
-        return None if call.service == SLACK else self.answers.get(answer_of(injection))
+            return type(_refusal("", call.action, KUBERNETES_STATUSES[fault], b"{}")).__name__
+        if call.service == SLACK:
+            return None
+        outcome = self.answers.get(answer_of(injection))
+        alike = outcome in _TRANSIENT and not (call.writes and call.service == "ec2")
+        return Transient.__name__ if alike else outcome
 
     def _killed(self, injection: Injection) -> Shown | None:
-        """After a read: as after an earlier one of the invocation, when nothing has changed since."""
+        """After a read: as after an earlier read of the invocation, or after the write right before it, when nothing
+        has changed since."""
         call = injection.call
         if injection.fault != "killed" or call.writes or call.function not in self._now or call.function == TELLS:
             return None
+        invocation = self._now[call.function]
         which = (call.service, call.action) if injection.lasts else None
-        key = ("killed", self._now[call.function].number, self.state(), which)
-        first = self._first.setdefault(key, injection.id)
+        key = ("killed", invocation.number, self.state(), which)
+        before = invocation.calls[-2] if len(invocation.calls) > 1 else call
+        after_it = Injection(before, injection.fault, injection.lasts).id
+        known = before.writes and not injection.lasts and after_it in self._run_before
+        first = self._first.setdefault(key, after_it if known else injection.id)
         return Shown(Rule.KILLED, same_as=first) if first != injection.id else None
 
     def _of_messages(self, injection: Injection) -> Shown | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.cases import FOR_THE_RUN, KUBERNETES, SLACK, Call, Case, Injection
+from tests.faults.cases import FOR_THE_RUN, KUBERNETES, SLACK, Call, Case, Injection, Kind
 from tests.faults.inline import answers, state
 from tests.faults.inline.alike import TELLS, Alike, Table, answer_of
 from tests.faults.inline.servers import InlineServers
@@ -24,8 +24,7 @@ from tests.faults.world import FUNCTIONS
 # No case computes that long; one that does never ends.
 _MOST_SECONDS = 240
 # Of so many cases that are like another one, one is played to its end all the same.
-_CHECKED_OF = 40
-Kind = tuple[str, str, str]
+_CHECKED_OF = 100
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Met:
         """Which calls are made after a mark; None: it is none of this run."""
         if mark not in self.marks:
             return None
-        return {(call.function, call.service, call.action) for call in self.calls[self.marks[mark] :]}
+        return {call.kind for call in self.calls[self.marks[mark] :]}
 
 
 def send(out: int, message: Planned | Result | Met) -> None:
@@ -59,14 +58,22 @@ def send(out: int, message: Planned | Result | Met) -> None:
 
 @dataclass(frozen=True)
 class Tables:
-    """What the cases of a set-up know of each other: where they went on from, what they left standing, what calls with
-    a fault came to."""
+    """What the cases of a set-up know of each other: where they went on from, what they left standing; and what the
+    cases of all set-ups know: what calls with a fault came to."""
 
     folder: Path
+    world: str
 
     def of(self, kind: str) -> Table:
-        folder = self.folder / kind
-        folder.mkdir(exist_ok=True)
+        return self._table(self.world, kind)
+
+    @property
+    def answers(self) -> Table:
+        return self._table("answers")
+
+    def _table(self, *parts: str) -> Table:
+        folder = self.folder.joinpath(*parts)
+        folder.mkdir(parents=True, exist_ok=True)
         return Table(folder)
 
 
@@ -98,7 +105,7 @@ class Forks:
 
     def __post_init__(self) -> None:
         self._alike = Alike(
-            self.tables.of("answers"),
+            self.tables.answers,
             lambda: state.of(self.servers),
             lambda: state.of_slack(self.servers, texts=False),
         )
@@ -207,7 +214,7 @@ class Forks:
         whether there is a message: its words are written anew afterwards."""
         about = state.decisive(json.dumps([state.change_of(event["Records"][-1]), answer], default=str))
         pending = self._pending() if self.case else []
-        mark = _mark("told", about, state.of_slack(self.servers, texts=not pending), *map(_lasting, pending))
+        mark = _mark("told", about, state.of_slack(self.servers, texts=not pending), *self._to_come(pending))
         if self.case is None:
             self.marks.setdefault(mark, len(self.calls))
         elif all(one.call.function == TELLS for one in self.case.injections):
@@ -222,7 +229,7 @@ class Forks:
         later = self._later(plain)
         if later is not None and not later.kinds & self._kinds_to_meet():
             self._is_like(later.id, Rule.MEETS_NONE, plain)
-        self._compare(_mark(plain, state.tries(), *map(_lasting, pending)), plain)
+        self._compare(_mark(plain, state.tries(), *self._to_come(pending)), plain)
 
     def _passes_without(self, mark: str) -> None:
         self.marks.setdefault(mark, len(self.calls))
@@ -274,23 +281,32 @@ class Forks:
         met = self._kinds_to_meet()
         table = self.tables.of(f"later-{self.run}")
         for mark, count in self.marks.items():
-            kinds = {(call.function, call.service, call.action) for call in self.calls[count:]}
+            kinds = {call.kind for call in self.calls[count:]}
             if mark != joined and not (mark in self._while_pending and kinds & met):
                 table.write(mark, json.dumps([self.case.id, joined, sorted(kinds)]))
 
     def _kinds_to_meet(self) -> set[Kind]:
         assert self.case is not None
-        calls = [one.call for one in self.case.injections]
-        return {(call.function, call.service, call.action) for call in calls}
+        return {injection.call.kind for injection in self.case.injections}
 
     def _pending(self) -> list[Any]:
         """The faults still to come."""
         pending = (self.servers.control._faults, self.servers.kubernetes.faults, self.servers.slack.faults)
         return [fault for faults in pending for fault in faults.pending]
 
+    def _to_come(self, pending: list[Any]) -> list[str]:
+        """The faults still to come. Of one that lasts only the error counts that it comes to, where that is known."""
+        if self.case is not None and len(pending) == len(self.case.injections) == 1 and self.case.lasts:
+            [injection] = self.case.injections
+            error = self._alike.outcome_seen(injection)
+            if error is not None:
+                return [*injection.call.kind, error]
+        return [*map(_lasting, pending)]
+
     def is_new_standing(self) -> bool:
         """Whether no case has left the same standing yet: only then it is tried what follows."""
-        assert self.case is not None
+        if self.case is None:
+            return False
         new = self.tables.of("standings").first(state.standing(self.servers), self.case.id) == self.case.id
         self.followed |= new
         return new
@@ -316,7 +332,7 @@ class Forks:
         assert self.case is not None
         injection = self.case.injections[0]
         if self._watching and (service, operation) == (injection.call.service, injection.call.action):
-            self.tables.of("answers").first(answer_of(injection), outcome)
+            self.tables.answers.first(answer_of(injection), outcome)
 
     def _inject(self, injection: Injection) -> None:
         from local.aws.faults import parse_fault  # noqa: PLC0415 - the emulators read the environment

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import tempfile
+import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ from tests.integration.support.lab import Lab
 from tests.support import waiting
 
 # Waits cost nothing, but each look at whether they are over does.
-_LOOK_SECONDS = 4.0
+_LOOK_SECONDS = 8.0
 _SPARES = 6
 
 
@@ -54,6 +55,7 @@ class Asked:
 def results_of(asked: Asked) -> Iterator[Planned | Result]:
     """The results as they come; before those of a set-up, how many it has."""
     logging.disable(logging.WARNING)
+    threading.excepthook = _ends
     environment_of_tests()
     waiting._POLL_SECONDS = _LOOK_SECONDS
     # What functions write is their log, which nobody reads.
@@ -67,7 +69,13 @@ def results_of(asked: Asked) -> Iterator[Planned | Result]:
         ends = real_monotonic() + asked.seconds
         for place, name in enumerate(asked.worlds):
             until = _share_of_time(ends, len(asked.worlds) - place)
-            yield from _lines_of(partial(_play_world, lab, name, asked, until))
+            yield from _lines_of(partial(_play_world, lab, name, asked, until, Path(folder) / "tables"))
+
+
+def _ends(failed: threading.ExceptHookArgs) -> None:
+    """No thread ends unseen: of the servers' and the functions' none raises anything."""
+    traceback.print_exception(failed.exc_type, failed.exc_value, failed.exc_traceback, file=sys.__stderr__)
+    os._exit(1)
 
 
 def _started(folder: Path) -> Lab:
@@ -85,12 +93,12 @@ def _started(folder: Path) -> Lab:
     return lab
 
 
-def _play_world(lab: Lab, name: str, asked: Asked, ends: float, out: int) -> None:
-    with World.made(lab, name) as world, tempfile.TemporaryDirectory() as folder:
+def _play_world(lab: Lab, name: str, asked: Asked, ends: float, folder: Path, out: int) -> None:
+    with World.made(lab, name) as world:
         gc.collect()
         gc.freeze()
         gc.disable()
-        tables = Tables(Path(folder))
+        tables = Tables(folder, name)
         runs = RUNS if SETTINGS[name].rolled_back else RUNS[:1]
         recorded = {run: _recorded(world, run, tables) for run in runs}
         cases, total = _chosen(name, [call for met in recorded.values() for call in met.calls], asked)
@@ -174,6 +182,8 @@ def _play(world: World, forks: Forks) -> None:
     if forks.case is not None:
         forks.report(came, why)
     forks.await_all()
+    if why or len(forks.calls) < len(forks.undisturbed.calls):
+        raise RuntimeError(f"{world.name}, {forks.run}, once more without a fault: {len(forks.calls)} calls, {why}")
 
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Planned, Result)}

@@ -23,6 +23,8 @@ from tests.faults.inline.threads import Process, real_sleep, run_in, scheduler, 
 
 # Waits cost nothing here, so the cluster is hardly hurried; what it does while others wait does cost something.
 _SPEED, _ADDON_SECONDS = 4.0, 5.0
+# Between two looks at a resource that the API server does not serve.
+_UNSERVED_SECONDS = 10.0
 
 
 @dataclass
@@ -106,9 +108,11 @@ class InlineServers(Servers):
         return Ending(process)
 
     def start_simulator(self, cluster: str, _speed: float, event_bus: str) -> Any:
+        from local.cluster import informer  # noqa: PLC0415
         from local.cluster.pace import Pace  # noqa: PLC0415
         from local.cluster.simulator import Options, Simulator  # noqa: PLC0415
 
+        informer._LAST_RETRY_SECONDS = _UNSERVED_SECONDS
         own = {name.encode(): value.encode() for name, value in self.environment.items()}
         process = Process("simulator", {**scheduler.current.process.environment, **own})
         bus = None if event_bus == "none" else event_bus

@@ -13,13 +13,16 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from ip_remediator.common.errors import Transient
 from ip_remediator.incidents.opening import undelivered_key
 from tests.faults.inline.servers import InlineServers
 
+_MACHINES = Path(__file__).resolve().parents[3] / "statemachine"
 _LEFT_OUT = ("events", "leases", "controllerrevisions", "replicasets")
 _SUBNET = re.compile(r"\bsubnet-[0-9a-f]{8,17}\b")
 # Every subnet that there has been, CIDR by id.
@@ -36,8 +39,9 @@ _OF_CHANCE = re.compile(
 # The texts of errors that the faults cause: refused or lost, cut (urllib3, botocore), without an answer in time.
 _ERROR_TEXT = re.compile(
     r"injected by a test|Connection was closed before we received|endpoint URL|Connection (?:broken|aborted)|timed out"
-    r"|HTTPS?ConnectionPool|IncompleteRead|Response ended prematurely"
+    r"|HTTPS?ConnectionPool|IncompleteRead|Response ended prematurely|Runtime exited|Task timed out"
 )
+_TEXTS = ("Cause", "cause", "message", "errorMessage")
 # What could not be read, for people; Slack's own names of the parts of a message.
 _NOT_DECISIVE = ("unknown", "block_id")
 _SLACK = ("slack", "retold_at")
@@ -116,7 +120,8 @@ def decisive(text: str) -> str:
 def _without_prose(value: Any) -> Any:
     """JSON in a string is looked into, however deep."""
     if isinstance(value, dict):
-        return {key: _without_prose(inner) for key, inner in value.items() if key not in _NOT_DECISIVE}
+        plain = {key: _without_prose(inner) for key, inner in value.items() if key not in _NOT_DECISIVE}
+        return {**plain, **_without_class(value)}
     if isinstance(value, list):
         return [_without_prose(inner) for inner in value if not _of_facts_unread(inner)]
     if not isinstance(value, str):
@@ -127,6 +132,48 @@ def _without_prose(value: Any) -> Any:
         except ValueError:
             return value
     return "*" if _ERROR_TEXT.search(value) else value
+
+
+def _without_class(value: dict[str, Any]) -> dict[str, Any]:
+    """What counts of a document about an error that a fault caused. Before the state machine has it: whether it tries
+    again, and whether it has a name for that error. Once it was caught: nothing, its class is put into words only."""
+    texts = [name for name in _TEXTS if name in value]
+    if not texts or not _ERROR_TEXT.search(json.dumps([value[name] for name in texts], default=str)):
+        return {}
+    if "errorType" in value:
+        return {"errorType": _as_the_machines_see(str(value["errorType"]))}
+    return {name: "*" for name in ("Error", "error", *texts) if name in value}
+
+
+def _as_the_machines_see(error: str) -> str:
+    if error in _TRIED_AGAIN:
+        return "tried again"
+    return error if error in _NAMED else "final"
+
+
+def _named_by_the_machines() -> tuple[set[str], set[str]]:
+    """The errors that every function's state tries again at once, and all that a state machine names."""
+    lists = [
+        tuple(entry["ErrorEquals"])
+        for path in sorted(_MACHINES.glob("*.asl.json"))
+        for state in _states_of(json.loads(path.read_text()))
+        for entry in (*state.get("Retry", ()), *state.get("Catch", ()))
+    ]
+    [tried] = {names for names in lists if Transient.__name__ in names}
+    return set(tried), {name for names in lists for name in names}
+
+
+def _states_of(machine: Any) -> Iterator[dict[str, Any]]:
+    """Those of a state machine, and of the maps within it."""
+    for state in machine["States"].values():
+        yield state
+        if "ItemProcessor" in state:
+            yield from _states_of(state["ItemProcessor"])
+        for branch in state.get("Branches", ()):
+            yield from _states_of(branch)
+
+
+_TRIED_AGAIN, _NAMED = _named_by_the_machines()
 
 
 def _of_facts_unread(value: Any) -> bool:
