@@ -102,12 +102,14 @@ def test_given_a_counterpart_that_is_killed_in_mid_run_then_the_remediation_heal
         before, witness = dump(cluster), Witness(lab, cluster.vpc_id)
         with witness.looking():
             execution, incident = begin(lab, cluster)
+            [message] = eventually("Slack has a message", lambda: lab.messages(incident))
             kill_and_start_again(lab, counterpart(cluster))
             assert_healed(lab, cluster, execution, incident)
 
             execution = begin_rollback(lab, cluster, incident)
             kill_and_start_again(lab, counterpart(cluster))
             assert_restored(lab, cluster, execution, incident)
+        assert [shown["ts"] for shown in lab.messages(incident)] == [message["ts"]]
         cluster.settle(running=8, stuck=2)
         assert dump(cluster) == before
         assert witness.changes
