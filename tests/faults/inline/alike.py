@@ -169,8 +169,8 @@ class Alike:
         key = ("killed", invocation.number, self.state(), which)
         before = invocation.calls[-2] if len(invocation.calls) > 1 else call
         after_it = Injection(before, injection.fault, injection.lasts).id
-        known = before.writes and not injection.lasts and after_it in self._run_before
-        first = self._first.setdefault(key, after_it if known else injection.id)
+        shows = before.writes and not injection.lasts and after_it in self._run_before
+        first = self._first.setdefault(key, after_it if shows else injection.id)
         return Shown(Rule.KILLED, same_as=first) if first != injection.id else None
 
     def _of_messages(self, injection: Injection) -> Shown | None:
