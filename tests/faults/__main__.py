@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from local import own_folders
@@ -26,14 +28,17 @@ def main(arguments: Iterable[str]) -> int:
     began = clock()
     planned: dict[str, int] = {}
     undisturbed: dict[str, Mapping[str, str]] = {}
-    for result in _results(given):
-        if isinstance(result, Planned):
-            planned[result.world], undisturbed[result.world] = result.cases, result.undisturbed
-            continue
-        done.append(result)
-        print(_line(result), file=terminal, flush=True)
+    asked = _asked(given)
+    # Who stops it by hand gets the table of what there is.
+    with suppress(KeyboardInterrupt):
+        for result in _results(given):
+            if isinstance(result, Planned):
+                planned[result.world], undisturbed[result.world] = result.cases, result.undisturbed
+                continue
+            done.append(result)
+            print(_line(result), file=terminal, flush=True)
     minutes = (clock() - began) / 60
-    sweep = Sweep(done, planned, _asked(given), minutes, given.workers, bool(given.pairs), undisturbed)
+    sweep = Sweep(done, planned, asked, minutes, given.workers, bool(given.pairs), undisturbed)
     print(sweep.table(), file=terminal, flush=True)
     if given.page:
         PAGE.write_text(sweep.document(WORLDS))
@@ -47,7 +52,7 @@ def _line(result: Result) -> str:
 
 def _asked(given: argparse.Namespace) -> str:
     """What the run was asked for, where that is not everything."""
-    asked = [f"at most {given.seconds:.0f} seconds"]
+    asked = [f"at most {given.seconds:.0f} seconds"] if given.seconds < math.inf else []
     asked += [f"{given.pairs} pairs at random by the seed {given.seed}"] if given.pairs else []
     asked += [f"{given.share:.0%} of the cases at random by the seed {given.seed}"] if given.share < 1 else []
     asked += ["only calls that write"] if given.writes else []
@@ -82,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--case", action="append", default=[], help="the id of a case, to run it again")
     parser.add_argument("--whole", action="store_true", help="run the cases on the whole stack, in real time")
     parser.add_argument("--share", type=float, default=1.0, help="this part of all cases, taken at random")
-    parser.add_argument("--seconds", type=float, default=3600.0, help="no case is begun later")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="no case is begun later; each call has its share"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what is taken at random")
     parser.add_argument("--workers", type=int, default=2, help="cases at once")
     parser.add_argument("--worlds", default=",".join(WORLDS), help="set-ups, separated by commas")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import math
 import os
 import random
 import sys
@@ -49,7 +50,7 @@ class Asked:
     seed: int = 1
     writes_only: bool = False
     at_once: int = 2
-    seconds: float = 3600.0
+    seconds: float = math.inf
 
 
 def results_of(asked: Asked) -> Iterator[Planned | Result]:
