@@ -12,8 +12,7 @@ _PAGE = """# Reliability
 `make faults PAGE=1` writes this page. The result of **{done} of {planned} {cases}** is known,
 with {violations}. {run} of them were run to their end, {part} for a part of the way. The rules
 below show that {shown} cases continue like a case that was run, or like the run without a fault. This took
-{minutes:.0f} minutes on {workers} and {seconds:.0f} seconds of processor time. At that rate all {planned}
-cases would take two cores {hours:.1f} hours; the first cases of a set-up are the dearest.{sample}
+{minutes:.0f} minutes on {workers} and {seconds:.0f} seconds of processor time.{rate}{sample}
 
 One of 100 cases that a rule shows is run to its end all the same: {checked} of them came to
 what the rule says, {wrong} to something else (a violation).
@@ -87,6 +86,9 @@ number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faul
 |---|---|---|{dashes}|
 {rows}
 """
+# Where some were not reached.
+_RATE = """ At that rate all {planned}
+cases would take two cores {hours:.1f} hours; the first cases of a set-up are the dearest."""
 
 
 class Rule(StrEnum):
@@ -202,7 +204,7 @@ class Sweep:
         done, broken = self.done, self.broken
         head = f"| set-up | fault | lasts | {' | '.join(_STATES)} |"
         ended = f"{len(done)} of {sum(self.planned.values())} cases, {_run(done)} run, {len(broken)} violations"
-        ended += f"; {self.asked}"
+        ended += f"; {self.asked}" if self.asked else ""
         rules = [
             f"{count:>7}  {rule}" for rule, count in Counter(result.rule for result in done if result.rule).items()
         ]
@@ -213,6 +215,7 @@ class Sweep:
         """docs/reliability.md. `every`: the set-ups that there are."""
         done, broken, planned = self.done, self.broken, sum(self.planned.values())
         seconds = sum(result.seconds for result in done)
+        hours = seconds / max(len(done), 1) * planned / 2 / 3600
         counted = Counter(result.rule for result in done if result.rule)
         page = _PAGE.format(
             done=len(done),
@@ -227,7 +230,7 @@ class Sweep:
             minutes=self.minutes,
             workers="one core" if self.workers == 1 else f"{self.workers} cores",
             seconds=seconds,
-            hours=seconds / max(len(done), 1) * planned / 2 / 3600,
+            rate=_RATE.format(planned=planned, hours=hours) if len(done) < planned else "",
             sample=f" It was to run: {self.asked}." if self.asked else "",
             unreached="\n".join(_unreached(self, every)),
             standings=sum(result.followed for result in done),

@@ -84,6 +84,20 @@ def assert_restored(lab: Lab, cluster: Patient, execution: str, incident: str) -
 
 
 @contextmanager
+def as_before_in_the_end(lab: Lab) -> Iterator[Patient]:
+    """A cluster with stuck pods. After the block everything is as it was, and each change was that of the incident
+    which had the VPC's lock."""
+    with stricken(lab) as cluster:
+        before, witness = dump(cluster), Witness(lab, cluster.vpc_id)
+        with witness.looking():
+            yield cluster
+        cluster.settle(running=8, stuck=2)
+        assert dump(cluster) == before
+        assert witness.changes
+        assert witness.intruders == []
+
+
+@contextmanager
 def frozen(server: Server) -> Iterator[None]:
     os.kill(server.pid, signal.SIGSTOP)
     thaw = threading.Timer(SECONDS, os.kill, (server.pid, signal.SIGCONT))
@@ -98,41 +112,29 @@ def frozen(server: Server) -> Iterator[None]:
 def test_given_a_counterpart_that_is_killed_in_mid_run_then_the_remediation_heals_and_the_rollback_restores_everything(
     lab: Lab, counterpart: Callable[[Patient], Server]
 ) -> None:
-    with stricken(lab) as cluster:
-        before, witness = dump(cluster), Witness(lab, cluster.vpc_id)
-        with witness.looking():
-            execution, incident = begin(lab, cluster)
-            [message] = eventually("Slack has a message", lambda: lab.messages(incident))
-            kill_and_start_again(lab, counterpart(cluster))
-            assert_healed(lab, cluster, execution, incident)
+    with as_before_in_the_end(lab) as cluster:
+        execution, incident = begin(lab, cluster)
+        [message] = eventually("Slack has a message", lambda: lab.messages(incident))
+        kill_and_start_again(lab, counterpart(cluster))
+        assert_healed(lab, cluster, execution, incident)
 
-            execution = begin_rollback(lab, cluster, incident)
-            kill_and_start_again(lab, counterpart(cluster))
-            assert_restored(lab, cluster, execution, incident)
+        execution = begin_rollback(lab, cluster, incident)
+        kill_and_start_again(lab, counterpart(cluster))
+        assert_restored(lab, cluster, execution, incident)
         assert [shown["ts"] for shown in lab.messages(incident)] == [message["ts"]]
-        cluster.settle(running=8, stuck=2)
-        assert dump(cluster) == before
-        assert witness.changes
-        assert witness.intruders == []
 
 
 def test_given_functions_that_are_killed_at_random_moments_then_the_remediation_heals_and_the_rollback_restores(
     lab: Lab,
 ) -> None:
-    with stricken(lab) as cluster:
-        before, witness = dump(cluster), Witness(lab, cluster.vpc_id)
-        with witness.looking():
-            with functions_killed_now_and_then(lab) as killed_first:
-                execution, incident = begin(lab, cluster)
-                assert_healed(lab, cluster, execution, incident)
-            with functions_killed_now_and_then(lab) as killed_then:
-                execution = begin_rollback(lab, cluster, incident)
-                assert_restored(lab, cluster, execution, incident)
+    with as_before_in_the_end(lab) as cluster:
+        with functions_killed_now_and_then(lab) as killed_first:
+            execution, incident = begin(lab, cluster)
+            assert_healed(lab, cluster, execution, incident)
+        with functions_killed_now_and_then(lab) as killed_then:
+            execution = begin_rollback(lab, cluster, incident)
+            assert_restored(lab, cluster, execution, incident)
         assert all(map(sum, (killed_first, killed_then)))
-        cluster.settle(running=8, stuck=2)
-        assert dump(cluster) == before
-        assert witness.changes
-        assert witness.intruders == []
 
 
 def test_given_two_clusters_in_one_vpc_when_everything_is_killed_at_once_then_both_are_healed_by_one_writer_at_a_time(

@@ -36,9 +36,7 @@ def configured(
 ) -> Iterator[World]:
     eks_api.create_cluster(cluster, node_vpc)
     eks_api.client.create_addon(clusterName=cluster, addonName="vpc-cni")
-    # Other tests leave nodes on the same API server, in zones of their own.
-    for node in kubernetes.admin.get("/api/v1/nodes")["items"]:
-        kubernetes.admin.delete(f"/api/v1/nodes/{node['metadata']['name']}")
+    kubernetes.delete_nodes()
     kubernetes.install_aws_node()
     incidents = Incidents(table, clock)
     incident = incidents.open(cluster, "ap-northeast-2", Mode.AUTO, "")

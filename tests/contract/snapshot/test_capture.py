@@ -53,9 +53,7 @@ class Site:
             "metadata": {"name": self.node, "labels": labels},
             "spec": {"providerID": f"aws:///{REGION}a/{self.instance}"},
         }
-        # Other tests of this server leave nodes behind.
-        for earlier in kubernetes.admin.get("/api/v1/nodes")["items"]:
-            kubernetes.admin.delete(f"/api/v1/nodes/{earlier['metadata']['name']}")
+        kubernetes.delete_nodes()
         kubernetes.admin.create("/api/v1/nodes", node)
 
     def install_cni(self, **env: str) -> None:

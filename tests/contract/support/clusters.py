@@ -24,6 +24,7 @@ READER, WRITER, STRANGER = "the-readers-token", "the-writers-token", "a-stranger
 _READY_SECONDS = 90.0
 AWS_NODE = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node"
 _DAEMONSETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
+_NODES = "/api/v1/nodes"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Kubernetes:
             timeout=within(30),
         )
         answer.raise_for_status()
+
+    def delete_nodes(self) -> None:
+        """All of them: other tests of the same server leave some behind."""
+        for node in self.admin.get(_NODES)["items"]:
+            self.admin.delete(f"{_NODES}/{node['metadata']['name']}")
 
     def install_aws_node(self, **fields: Any) -> None:
         """A fresh DaemonSet aws-node, as the add-on's manifest has it; `fields` go into its metadata."""

@@ -13,16 +13,15 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from ip_remediator.common.errors import Transient
 from ip_remediator.incidents.opening import undelivered_key
+from tests.contract.statemachine.support import definitions
 from tests.faults.inline.servers import InlineServers
 
-_MACHINES = Path(__file__).resolve().parents[3] / "statemachine"
 _LEFT_OUT = ("events", "leases", "controllerrevisions", "replicasets")
 _SUBNET = re.compile(r"\bsubnet-[0-9a-f]{8,17}\b")
 # Every subnet that there has been, CIDR by id.
@@ -155,22 +154,12 @@ def _named_by_the_machines() -> tuple[set[str], set[str]]:
     """The errors that every function's state tries again at once, and all that a state machine names."""
     lists = [
         tuple(entry["ErrorEquals"])
-        for path in sorted(_MACHINES.glob("*.asl.json"))
-        for state in _states_of(json.loads(path.read_text()))
+        for name in definitions.NAMES
+        for state in definitions.states(definitions.load(name)).values()
         for entry in (*state.get("Retry", ()), *state.get("Catch", ()))
     ]
     [tried] = {names for names in lists if Transient.__name__ in names}
     return set(tried), {name for names in lists for name in names}
-
-
-def _states_of(machine: Any) -> Iterator[dict[str, Any]]:
-    """Those of a state machine, and of the maps within it."""
-    for state in machine["States"].values():
-        yield state
-        if "ItemProcessor" in state:
-            yield from _states_of(state["ItemProcessor"])
-        for branch in state.get("Branches", ()):
-            yield from _states_of(branch)
 
 
 _TRIED_AGAIN, _NAMED = _named_by_the_machines()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ip_remediator.clients.aws.eks import ADDON
 from ip_remediator.clients.aws.event_history import EventHistory, RecordedCall
 from ip_remediator.incidents.calls_by_others import CallByOther, CallsByOthers
 from ip_remediator.watchdog.rules import maybe_stopped_by_others
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 # Four looks of the watchdog.
 ASKED_FOR = timedelta(minutes=20)
 _MOST_KEPT = 20
-_ADDON = "vpc-cni"
 _OF_SUBNETS = ("DeleteSubnet", "DeleteTags", "CreateTags")
 _OF_CIDR = ("DisassociateVpcCidrBlock", "CreateSubnet")
 _OF_CLUSTER = ("DeleteCluster", "UpdateClusterConfig")
@@ -106,7 +106,7 @@ def _block(incident: Incident, call: RecordedCall) -> str:
 
 def _part_of_cluster(cluster: str, call: RecordedCall) -> str:
     if call.event in _OF_ADDON:
-        return f"add-on {_ADDON} of {cluster}" if _ADDON in call.asked else ""
+        return f"add-on {ADDON} of {cluster}" if ADDON in call.asked else ""
     if call.event in _OF_NODE_GROUPS:
         return f"node group {call.node_group} of {cluster}"
     return cluster
