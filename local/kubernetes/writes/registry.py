@@ -114,6 +114,7 @@ class Registry:
         old = live.obj if live else None
         applied["metadata"].setdefault("name", name)
         if old is None:
+            updates.require_no_uid(resource, name, applied)
             self._place(resource, namespace, applied)
         entry = write.entry(resource, "Apply")
         wanted_version = applied["metadata"].get("resourceVersion")

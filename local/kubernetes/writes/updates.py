@@ -58,6 +58,13 @@ def check_applied(resource: Resource, name: str, body: Any, manager: str) -> Non
         raise errors.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
+def require_no_uid(resource: Resource, name: str, applied: dict[str, Any]) -> None:
+    """Refuses to make an object of a uid: it was somebody's that is gone (applyPatch of k8s.io/apiserver, patch.go)."""
+    if uid := applied["metadata"].get("uid"):
+        problem = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise errors.conflict(resource, name, problem)
+
+
 def carry_metadata(resource: Resource, new: dict[str, Any], old: dict[str, Any]) -> None:
     """Keep the metadata that only the server writes. Refuses a stale resourceVersion and another uid."""
     metadata, kept = new["metadata"], old["metadata"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from local.cluster.manifests import load
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import WRITER, Kubernetes
 from tests.contract.support.groups import group_of_one
+from tests.contract.support.races import Overtaken, just_before
 from tests.stack.kubernetes.support import eventually
 from tests.unit.support.records import PLAN
 
@@ -273,6 +275,33 @@ def test_a_node_that_somebody_else_replaced_is_left_alone_even_if_the_fresh_one_
     assert world.record.replacement is not None
     assert world.record.replacement.notes == (f"{world.node} is gone already",)
     assert not world.cordoned()
+
+
+def test_given_a_node_that_vanishes_before_its_cordon_then_its_new_node_is_awaited(world: World) -> None:
+    world.assess()
+    vanish = Overtaken(world.kubernetes, "PATCH", lambda: world.kubernetes.admin.delete(f"/api/v1/nodes/{world.node}"))
+    assert replace(world.steps(), kube=vanish).drain(world.zone) == {"zone": world.zone, "pods": 0}
+    assert (world.state(), world.log.made()) == (NodeState.TERMINATING, [])
+    details = [event["detail"] for event in world.incidents.timeline(world.incident)]
+    assert f"cordon of node {world.node}: the node is gone" in details
+    assert f"{world.node}: ended by somebody else" in details
+    world.steps().end(world.zone)
+    world.join(world.members()[0])
+    assert world.steps().await_new_node(world.zone)["left"] == 0
+
+
+def test_given_an_instance_that_others_end_before_its_group_is_asked_to_then_the_group_has_one_new_node(
+    world: World,
+) -> None:
+    drained(world)
+    autoscaling, others = world.aws.client("autoscaling"), world.aws.client("autoscaling")
+    gone = {"InstanceId": world.instance, "ShouldDecrementDesiredCapacity": False}
+    end = partial(others.terminate_instance_in_auto_scaling_group, **gone)
+    just_before(autoscaling, "TerminateInstanceInAutoScalingGroup", end)
+    replace(world.steps(), groups=AutoScalingGroups(autoscaling)).end(world.zone)
+    [fresh] = world.members()
+    assert fresh != world.instance
+    assert world.log.made() == []
 
 
 def test_a_refused_eviction_names_the_budget(world: World) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ip_remediator.clients.aws.eks import Eks
 from ip_remediator.clients.aws.eks_addon import CniAddon, parse_configuration
+from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.connect import OpenCluster
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -33,7 +34,10 @@ class World:
     @property
     def step(self) -> ClusterConfiguration:
         """As a new invocation has it."""
-        kube, eks = self.kubernetes.api(WRITER), Eks(self.eks, self.cluster)
+        return self.step_by(self.kubernetes.api(WRITER))
+
+    def step_by(self, kube: KubeApi) -> ClusterConfiguration:
+        eks = Eks(self.eks, self.cluster)
         opened = OpenCluster({}, eks, CniAddon(self.eks, self.cluster, briefly), kube)
         return ClusterConfiguration(self.incidents.get(self.log.incident), self.incidents, self.log, opened)
 

@@ -7,7 +7,8 @@ what is ours and not theirs by now goes with the undo.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from ip_remediator.provisioning.made_subnets import require_subnets
 from ip_remediator.snapshot.kubernetes import AWS_NODE, ENI_CONFIGS
 from tests.contract.conftest import Clock
 from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
+from tests.contract.support.races import Overtaken, just_before
 from tests.contract.support.vpcs import Vpc
 
 if TYPE_CHECKING:
@@ -202,3 +204,46 @@ def test_given_somebody_deleted_a_subnet_when_something_is_to_point_at_it_then_i
     clock.advance(seconds=61)
     with pytest.raises(NotFound, match=f"subnet {doomed} of {ZONES[1]} was deleted by somebody else"):
         require_subnets(ec2, record, configured.log)
+
+
+def test_given_an_eniconfig_of_others_that_is_deleted_before_it_is_pointed_then_it_is_not_made_again(
+    configured: World,
+) -> None:
+    configured.step.apply_eni_configs()
+    delete(configured)
+    configured.log.undone(configured.log.made(ChangeKind.ENICONFIG)[0])
+    configured.kubernetes.apply_as("kubectl", PATH, eni_config_manifest(ZONES[0], "subnet-theirs"))
+    overtaken = Overtaken(configured.kubernetes, "PATCH", lambda: delete(configured))
+    with pytest.raises(RequestRefused, match=f"ENIConfig {ZONES[0]} was deleted by somebody else in the meantime"):
+        configured.step_by(overtaken).apply_eni_configs()
+    assert ZONES[0] not in configured.eni_configs()
+
+
+def test_given_an_eniconfig_of_others_that_is_deleted_before_it_is_restored_then_it_is_not_made_again(
+    configured: World,
+) -> None:
+    configured.step.apply_eni_configs()  # makes the CRD
+    theirs = eni_config_manifest("shared", SUBNETS[ZONES[0]])
+    configured.kubernetes.apply_as("kubectl", f"{ENI_CONFIGS}/shared", theirs)
+    before = {"spec": {"subnet": "subnet-before"}, "labels": theirs["metadata"]["labels"], "annotations": {}}
+    configured.log.intend(
+        ChangeMade(kind=ChangeKind.ENICONFIG, target="shared", before=before, after={"subnet": SUBNETS[ZONES[0]]})
+    )
+    gone = partial(configured.kubernetes.admin.delete, f"{ENI_CONFIGS}/shared")
+    configured.step_by(Overtaken(configured.kubernetes, "PUT", gone)).undo()
+    assert (configured.eni_configs(), configured.log.made(ChangeKind.ENICONFIG)) == ({}, [])
+    details = [event["detail"] for event in configured.incidents.timeline(configured.log.incident)]
+    assert "ENIConfig shared: deleted by somebody else since" in details
+
+
+def test_given_the_addon_is_taken_away_between_the_look_and_the_undo_then_aws_node_is_as_before(
+    configured: World, aws: LocalAws
+) -> None:
+    configured.step.apply_eni_configs()
+    before = configured.step.environment().get(FLAG)
+    configured.step.configure_cni()
+    mine = aws.client("eks")
+    just_before(mine, "UpdateAddon", lambda: take_the_addon_away(configured))
+    replace(configured, eks=mine).step.undo()
+    assert configured.step.environment().get(FLAG) == before
+    assert (configured.eni_configs(), configured.log.outstanding()[2:]) == ({}, [])

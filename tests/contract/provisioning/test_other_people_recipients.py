@@ -6,7 +6,7 @@ AWS tells nobody's name in a group or a cluster, so none can be told; CloudTrail
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +22,7 @@ from ip_remediator.provisioning.cluster_subnets import ClusterSubnets
 from ip_remediator.provisioning.recipients import SubnetRecipients
 from tests.contract.conftest import Clock, EksApi, briefly, unique
 from tests.contract.support.groups import group_of_one
+from tests.contract.support.races import just_before
 from tests.contract.support.vpcs import Vpc
 from tests.unit.support.records import PLAN
 
@@ -147,3 +148,22 @@ def test_given_it_is_deleted_while_it_has_ours_when_taken_back_then_its_part_is_
     go(world)
     world.step.take_back()
     assert world.log.outstanding() == []
+
+
+@pytest.mark.parametrize(
+    ("action", "go", "note"),
+    [
+        ("UpdateAutoScalingGroup", World.delete_group, "the group is gone"),
+        ("UpdateClusterConfig", World.delete_cluster, "the cluster is gone"),
+    ],
+)
+def test_given_it_is_deleted_between_the_look_and_the_taking_back_then_its_part_is_done_and_the_timeline_says_so(
+    world: World, aws: LocalAws, action: str, go: Callable[[World], None], note: str
+) -> None:
+    world.step.give()
+    others = replace(world, autoscaling=aws.client("autoscaling"), eks=aws.client("eks"))
+    client = world.autoscaling if action == "UpdateAutoScalingGroup" else world.eks
+    just_before(client, action, lambda: go(others))
+    world.step.take_back()
+    assert world.log.outstanding() == []
+    assert any(event["detail"].endswith(note) for event in world.incidents.timeline(world.log.incident))

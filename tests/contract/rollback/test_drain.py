@@ -24,6 +24,7 @@ from ip_remediator.rollback.drain import BlockDrainer, PodsInTheWay, RollbackBlo
 from tests.contract.conftest import Clock, unique
 from tests.contract.node_replacement.test_replace import pod, register
 from tests.contract.support.clusters import WRITER, Kubernetes
+from tests.contract.support.races import Overtaken
 from tests.contract.support.vpcs import REGION, Vpc
 from tests.unit.support.records import PLAN
 
@@ -70,6 +71,9 @@ class World:
         for item in self.kubernetes.admin.get(self.pods)["items"]:
             name = item["metadata"]["name"]
             self.kubernetes.admin._json("DELETE", f"{self.pods}/{name}", {"gracePeriodSeconds": "0"})
+
+    def timeline(self) -> list[str]:
+        return [event["detail"] for event in self.incidents.timeline(self.log.incident)]
 
     def is_cordoned(self, node: str) -> bool:
         return bool(self.kubernetes.admin.get(f"{NODES}/{node}")["spec"].get("unschedulable"))
@@ -164,6 +168,33 @@ def test_given_a_node_that_people_had_cordoned_then_it_stays_so(world: World) ->
     assert world.log.made(ChangeKind.CORDON) == []
     world.drainer.uncordon()
     assert world.is_cordoned(world.node)
+
+
+def test_given_a_node_that_vanishes_before_its_cordon_then_nothing_of_it_is_recorded_and_the_pods_are_moved(
+    world: World,
+) -> None:
+    vanish = Overtaken(world.kubernetes, "PATCH", lambda: world.kubernetes.admin.delete(f"{NODES}/{world.node}"))
+    with pytest.raises(NotYet, match="2 pods on addresses of the block, being moved"):
+        replace(world.drainer, kube=vanish).move_pods(evict=True)
+    assert world.log.made(ChangeKind.CORDON) == []
+    assert f"cordon of node {world.node}: the node is gone" in world.timeline()
+    assert all("deletionTimestamp" in item["metadata"] for item in world.kubernetes.admin.get(world.pods)["items"])
+
+
+def test_given_a_node_that_vanishes_before_it_is_given_back_then_its_cordon_is_struck_out(world: World) -> None:
+    with pytest.raises(NotYet):
+        world.drainer.move_pods(evict=True)
+    vanish = Overtaken(world.kubernetes, "PATCH", lambda: world.kubernetes.admin.delete(f"{NODES}/{world.node}"))
+    assert replace(world.drainer, kube=vanish).uncordon() == {"uncordoned": [world.node]}
+    assert world.log.made(ChangeKind.CORDON) == []
+    assert f"cordon of node {world.node}: the node is gone" in world.timeline()
+
+
+def test_given_pods_that_vanish_before_their_eviction_then_it_goes_on(world: World) -> None:
+    vanish = Overtaken(world.kubernetes, "POST", world.remove_pods)
+    with pytest.raises(NotYet, match="being moved"):
+        replace(world.drainer, kube=vanish).move_pods(evict=True)
+    assert world.drainer.move_pods(evict=True) == {"pods": 0}
 
 
 def test_given_pods_that_hang_since_the_assessment_when_read_back_then_the_record_names_them_and_no_others(

@@ -51,6 +51,17 @@ def aws_node(apply):
     return response
 
 
+def test_given_an_object_that_is_gone_when_it_is_applied_with_its_uid_then_it_is_a_conflict_and_not_made(apply):
+    body = workload("DaemonSet", "aws-node")
+    gone = {**body, "metadata": {**body["metadata"], "uid": "0f0f0f0f-0000-4000-8000-000000000000"}}
+
+    refused = apply("eks", gone)
+
+    assert refused.status_code == 409
+    assert "uid mismatch: the provided object specified uid" in refused.json()["message"]
+    assert apply("eks", body).status_code == 201
+
+
 def test_the_first_apply_creates_and_the_same_again_changes_nothing(apply, aws_node):
     again = apply("eks", workload("DaemonSet", "aws-node"))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.clients.gone import unless_gone
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
@@ -63,7 +64,7 @@ class AutoScalingGroups:
         """
         if self.is_leaving(instance):
             return
-        with aws_call("TerminateInstanceInAutoScalingGroup"):
+        with unless_gone(lambda: not self.is_leaving(instance)), aws_call("TerminateInstanceInAutoScalingGroup"):
             self.autoscaling.terminate_instance_in_auto_scaling_group(
                 InstanceId=instance, ShouldDecrementDesiredCapacity=False
             )

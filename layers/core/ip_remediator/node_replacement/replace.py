@@ -19,7 +19,7 @@ from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, StepState
+from ip_remediator.incidents.record import ChangeKind, Incident, StepState
 from ip_remediator.incidents.replacement_record import (
     NodeReplacement,
     NodeState,
@@ -34,6 +34,7 @@ from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.node_replacement.owners import AutoScalingGroups, NodeClaims
 from ip_remediator.node_replacement.rules import Candidate, blocking, obstacles, refusal
 from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.provisioning.cordons import cordon
 from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
@@ -166,12 +167,12 @@ class NodeReplacer:
         if node is None or node.state in _NO_WAY_BACK:
             return {"zone": zone, "pods": 0}
         if KubeNodes(self.kube).instance_of(node.name) != node.instance:
-            self._note(zone, node, "ended by somebody else", state=NodeState.TERMINATING, since=self._since(node))
-            return {"zone": zone, "pods": 0}
+            return self._ended_by_others(zone, node)
         if node.state is NodeState.WAITING:
             note = f"cordoned, {counted(node.pods, 'pod')} to be moved"
             node = self._note(zone, node, note, state=NodeState.DRAINING, since=self._since(node))
-        self._cordon(node.name)
+        if not cordon(KubeNodes(self.kube), self.log, node.name):
+            return self._ended_by_others(zone, node)
         moving = [pod for pod in KubeDrain(self.kube).pods_on(node.name) if not pod.stays]
         if not moving:
             return {"zone": zone, "pods": 0}
@@ -182,12 +183,9 @@ class NodeReplacer:
     def _since(self, node: NodeReplacement) -> datetime:
         return node.since or self.clock()
 
-    def _cordon(self, name: str) -> None:
-        """A node that people had cordoned before is not recorded, so it stays cordoned."""
-        nodes = KubeNodes(self.kube)
-        if nodes.is_cordoned(name) is False:
-            self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
-            nodes.cordon(name)
+    def _ended_by_others(self, zone: str, node: NodeReplacement) -> dict[str, Any]:
+        self._note(zone, node, "ended by somebody else", state=NodeState.TERMINATING, since=self._since(node))
+        return {"zone": zone, "pods": 0}
 
     def _evict(self, pods: list[NodePod]) -> list[str]:
         """The disruption budgets' refusals."""

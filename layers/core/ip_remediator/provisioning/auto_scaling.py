@@ -20,11 +20,19 @@ class AutoScaling:
 
     def group(self, group: str) -> AutoScalingGroup:
         """Raises NotFound: there is no such group."""
-        with aws_call("DescribeAutoScalingGroups"):
-            groups = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
-        if not groups:
+        described = self._described(group)
+        if not described:
             raise NotFound(f"there is no Auto Scaling group {group}")
-        return auto_scaling_group(groups[0])
+        return auto_scaling_group(described[0])
+
+    def exists(self, group: str) -> bool:
+        """Whether there is such a group."""
+        return bool(self._described(group))
+
+    def _described(self, group: str) -> list[Any]:
+        with aws_call("DescribeAutoScalingGroups"):
+            answer = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+        return list(answer["AutoScalingGroups"])
 
     def set_subnets(self, group: str, subnets: Sequence[str]) -> None:
         """Sets the subnets. The call names no other setting of the group, so no other one changes."""

@@ -79,7 +79,12 @@ class ClusterConfiguration:
     def _leave_theirs(self, recorded: ChangeMade) -> None:
         """Strikes out what was not written, so that the log has only ENIConfigs that the incident wrote."""
         self.log.undone(recorded)
-        writer = manager_of_spec(self._changes.eni_config(recorded.target))
+        present = self._changes.eni_config(recorded.target)
+        if present is None:
+            raise RequestRefused(
+                f"ENIConfig {recorded.target} was deleted by somebody else in the meantime: it is not made again"
+            )
+        writer = manager_of_spec(present)
         raise RequestRefused(
             f"ENIConfig {recorded.target} was created or changed by {writer} in the meantime: it is left as it is"
         )

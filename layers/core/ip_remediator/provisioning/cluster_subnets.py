@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ip_remediator.clients.aws.eks import Eks
 from ip_remediator.clients.aws.eks_updates import SUCCESSFUL, has_ended, reasons, settled
 from ip_remediator.clients.aws.errors import aws_call
-from ip_remediator.common.errors import RequestRefused
+from ip_remediator.common.errors import ClusterNotFound, RequestRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_eks import EKSClient
@@ -38,6 +38,13 @@ class ClusterSubnets:
             self.sleep,
         )
         return tuple((described.get("resourcesVpcConfig") or {}).get("subnetIds") or ())
+
+    def exists(self) -> bool:
+        """Whether EKS knows the cluster."""
+        try:
+            return bool(Eks(self.eks, self.cluster).describe())
+        except ClusterNotFound:
+            return False
 
     def change(self, subnets: Sequence[str]) -> str:
         """Starts the update; returns its id. Nothing else of the cluster's configuration is named."""

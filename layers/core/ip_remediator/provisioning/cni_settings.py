@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ip_remediator.clients.aws.eks_addon import CniAddon, environment_in, parse_configuration
+from ip_remediator.clients.gone import unless_gone
 from ip_remediator.common.errors import NotYet
 from ip_remediator.incidents.record import ChangeKind, ChangeMade
 from ip_remediator.planning.changes import cni_settings
@@ -106,7 +107,9 @@ class CniSettings:
         present = self.addon.settled()
         beside = tuple(ours) if present is None else _on_daemonset(change)
         if present is not None:
-            self._restore_addon(change, present, beside)
+            with unless_gone(lambda: self.addon.describe() is not None) as addon:
+                self._restore_addon(change, present, beside)
+            beside = tuple(ours) if addon.gone else beside
         # Afterwards: what an update of the add-on does not preserve, is as it was in the end.
         self._restore_daemonset(before, {name: ours[name] for name in beside if name in ours})
 

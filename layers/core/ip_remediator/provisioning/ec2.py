@@ -7,8 +7,7 @@ What is made has our tags from the creating call on; nothing without them is del
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ip_remediator.clients.aws.attempts import watch_attempts
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.tags import as_list
+from ip_remediator.clients.gone import unless_gone
 from ip_remediator.common import tag_names
 from ip_remediator.common.cidr import SMALLEST_PREFIX
-from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused
+from ip_remediator.common.errors import NotFound, NotYet, RequestRefused
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model_vpc import VpcCidr
 
@@ -73,9 +73,10 @@ class Ec2Changes:
         self._sleep = sleep
 
     def cidr(self, vpc_id: str, block: str) -> VpcCidr | None:
-        """The VPC's association of exactly this block, if there is one."""
+        """The VPC's association of exactly this block, if there is one; a VPC that is gone has none."""
+        filters: Any = [{"Name": "vpc-id", "Values": [vpc_id]}]
         with aws_call("DescribeVpcs"):
-            vpcs = self._ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"]
+            vpcs = self._ec2.describe_vpcs(Filters=filters)["Vpcs"]
         present = Ec2Reader.cidrs_of(vpcs[0]) if vpcs else ()  # type: ignore[arg-type]
         return next((cidr for cidr in present if cidr.cidr == block), None)
 
@@ -250,7 +251,7 @@ class Ec2Changes:
             if self.is_gone(subnet_id):
                 return
             raise RequestRefused(f"{subnet_id} lacks the tags of incident {self._owner.incident}: it is not deleted")
-        with self._unless_gone(lambda: self._subnet_exists(subnet_id)), aws_call("DeleteSubnet"):
+        with unless_gone(lambda: self._subnet_exists(subnet_id)), aws_call("DeleteSubnet"):
             self._ec2.delete_subnet(SubnetId=subnet_id)
 
     def is_gone(self, subnet_id: str) -> bool:
@@ -269,28 +270,13 @@ class Ec2Changes:
 
     def delete_interface(self, interface_id: str) -> None:
         """Deletes an ENI that is attached to nothing; one that is gone already is fine. AWS refuses attached ones."""
-        with self._unless_gone(lambda: self._interface_exists(interface_id)), aws_call("DeleteNetworkInterface"):
+        with unless_gone(lambda: self._interface_exists(interface_id)), aws_call("DeleteNetworkInterface"):
             self._ec2.delete_network_interface(NetworkInterfaceId=interface_id)
 
     def _interface_exists(self, interface_id: str) -> bool:
         filters: Any = [{"Name": "network-interface-id", "Values": [interface_id]}]
         with aws_call("DescribeNetworkInterfaces"):
             return bool(self._ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"])
-
-    @staticmethod
-    @contextmanager
-    def _unless_gone(exists: Callable[[], bool]) -> Iterator[None]:
-        """What was to be deleted is gone already, by somebody else or by a call whose answer was lost. IAM looks at its
-        tags first and finds none, so AWS may say that the deletion is not authorized instead of that nothing is there.
-        """
-        try:
-            yield
-        except NotFound as error:
-            if exists():
-                raise NotYet(f"EC2 lists what it does not find: {error}") from error
-        except PermissionDenied:
-            if exists():
-                raise
 
     def disassociate_cidr(self, vpc_id: str, block: str) -> None:
         """Takes `block` out of the VPC and waits until it is gone; one that is not there is fine.
@@ -301,11 +287,16 @@ class Ec2Changes:
         present = self.cidr(vpc_id, block)
         if present is None:
             return
-        if present.state != "disassociating":
-            with suppress(NotFound), aws_call("DisassociateVpcCidrBlock"):
+        if _stands(present):
+            with unless_gone(lambda: _stands(self.cidr(vpc_id, block))), aws_call("DisassociateVpcCidrBlock"):
                 self._ec2.disassociate_vpc_cidr_block(AssociationId=present.association_id or "")
         deadline = time.monotonic() + _PATIENCE
         while self.cidr(vpc_id, block) is not None:
             if time.monotonic() > deadline:
                 raise NotYet(f"{block} of {vpc_id} is still disassociating")
             self._sleep(_POLL)
+
+
+def _stands(cidr: VpcCidr | None) -> bool:
+    """Whether nobody has begun to take the CIDR out of its VPC."""
+    return cidr is not None and cidr.state != "disassociating"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from ip_remediator.clients.gone import unless_gone
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeApi, WatchExpired
 from ip_remediator.common.errors import NotYet, RequestRefused
@@ -79,13 +80,15 @@ class KubeChanges:
         """Points an ENIConfig of others at our subnet, with our label, and takes those fields over.
 
         Raises:
-            Conflict: somebody changed its spec since it was `seen`.
+            Conflict: somebody changed its spec since it was `expected`, or deleted it.
         """
         labelled = _labelled(manifest, incident)
         name, present = manifest["metadata"]["name"], expected
         for _ in range(_ROUNDS):
-            version = present["metadata"]["resourceVersion"]
-            body = {**labelled, "metadata": {**labelled["metadata"], "resourceVersion": version}}
+            # Without the uid, server-side apply makes the object anew that somebody deleted (applyPatch of
+            # k8s.io/apiserver, pkg/endpoints/handlers/patch.go).
+            same = {key: present["metadata"][key] for key in ("uid", "resourceVersion")}
+            body = {**labelled, "metadata": {**labelled["metadata"], **same}}
             try:
                 self._api.apply(object_path(ENI_CONFIGS, name), body, force=True)
             except Conflict:
@@ -137,7 +140,8 @@ class KubeChanges:
             restored = _without_ours(present, before, incident, ours)
             if restored == present:
                 return note
-            with suppress(Conflict):  # somebody changed it since it was read: look again
+            # Somebody changed or deleted it since it was read: look again.
+            with suppress(Conflict), unless_gone(lambda: self.eni_config(name) is not None):
                 self._api.replace(object_path(ENI_CONFIGS, name), restored)
                 return note
         raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")

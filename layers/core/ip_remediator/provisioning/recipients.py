@@ -7,10 +7,11 @@ with.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from ip_remediator.common.errors import ClusterNotFound, NotFound, RequestRefused
+from ip_remediator.clients.gone import unless_gone
+from ip_remediator.common.errors import RequestRefused
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
 from ip_remediator.incidents.repository import Incidents
@@ -90,14 +91,14 @@ class SubnetRecipients:
         """
         for change in self.log.made(ChangeKind.AUTO_SCALING_GROUP):
             self.log.require_lock()
-            with suppress(NotFound):  # its owner deleted the group since
+            with unless_gone(partial(self.groups.exists, change.target)) as group:
                 self._shrink(change)
-            self.log.undone(change)
+            self.log.undone(change, "the group is gone" if group.gone else "")
         for change in self.log.made(ChangeKind.CLUSTER_SUBNETS):
             self.log.require_lock()
-            with suppress(ClusterNotFound):
+            with unless_gone(self.cluster.exists) as cluster:
                 self._put_back(change)
-            self.log.undone(change)
+            self.log.undone(change, "the cluster is gone" if cluster.gone else "")
 
     def _shrink(self, change: ChangeMade) -> None:
         present = self.groups.group(change.target).subnets

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ip_remediator.clients.aws.errors import aws_call
 from ip_remediator.clients.aws.tags import as_dict, as_list
+from ip_remediator.clients.gone import unless_gone
 from ip_remediator.common.errors import NotFound
 
 if TYPE_CHECKING:
@@ -21,15 +22,23 @@ class SubnetTags:
 
     def of(self, subnet_id: str) -> dict[str, str]:
         """Raises NotFound: the subnet is not there."""
+        present = self._find(subnet_id)
+        if present is None:
+            raise NotFound(f"there is no subnet {subnet_id} any more")
+        return present
+
+    def _find(self, subnet_id: str) -> dict[str, str] | None:
         filters: Any = [{"Name": "subnet-id", "Values": [subnet_id]}]
         with aws_call("DescribeSubnets"):
             subnets = self._ec2.describe_subnets(Filters=filters)["Subnets"]
-        if not subnets:
-            raise NotFound(f"there is no subnet {subnet_id} any more")
-        return as_dict(subnets[0].get("Tags"))
+        return as_dict(subnets[0].get("Tags")) if subnets else None
 
     def put(self, subnet_id: str, wanted: Mapping[str, str | None]) -> None:
-        """Sets these tags, and takes off those that are None; what is so already is not written."""
+        """Sets these tags, and takes off those that are None; what is so already is not written.
+
+        Raises:
+            NotFound: the subnet is not there.
+        """
         present = self.of(subnet_id)
         setting = {key: value for key, value in wanted.items() if value is not None and present.get(key) != value}
         taking = [key for key, value in wanted.items() if value is None and key in present]
@@ -40,3 +49,9 @@ class SubnetTags:
             tags: Any = [{"Key": key} for key in taking]
             with aws_call("DeleteTags"):
                 self._ec2.delete_tags(Resources=[subnet_id], Tags=tags)
+
+    def put_back(self, subnet_id: str, wanted: Mapping[str, str | None]) -> bool:
+        """As `put`. False: somebody deleted the subnet, so there is nothing to put back."""
+        with unless_gone(lambda: self._find(subnet_id) is not None) as subnet:
+            self.put(subnet_id, wanted)
+        return not subnet.gone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,16 +158,15 @@ class Network:
         }
         mine = [subnet for subnet in self.ec2.subnets() if subnet.zone in tagged] if tagged else []
         for made in mine:
-            self.tags.put(made.id, dict.fromkeys(tagged[made.zone]))
+            self.tags.put_back(made.id, dict.fromkeys(tagged[made.zone]))
         return {"stopped": [made.id for made in mine] + self._restore_tags()}
 
     def _restore_tags(self) -> list[str]:
         changed = self.log.made(ChangeKind.SUBNET_TAGS)
         for change in changed:
             self.log.require_lock()
-            with suppress(NotFound):  # its owner deleted the subnet since
-                self.tags.put(change.target, change.before or {})
-            self.log.undone(change)
+            is_there = self.tags.put_back(change.target, change.before or {})
+            self.log.undone(change, "" if is_there else "the subnet is gone")
         return [change.target for change in changed]
 
     def undo(self) -> dict[str, Any]:

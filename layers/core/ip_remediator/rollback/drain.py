@@ -28,6 +28,7 @@ from ip_remediator.incidents.record import (
 )
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
+from ip_remediator.provisioning.cordons import cordon, uncordon
 from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges
 from ip_remediator.rollback.block_pods import pods_on_block, pods_without_address
 from ip_remediator.rollback.block_usage import Ec2Block
@@ -150,17 +151,11 @@ class BlockDrainer:
     def _cordon(self, use: BlockUse) -> None:
         nodes = KubeNodes(self.kube)
         for name in nodes_to_cordon(use, nodes.by_instance()):
-            if nodes.is_cordoned(name) is False:
-                self.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=name))
-                nodes.cordon(name)
+            cordon(nodes, self.log, name)
 
     def uncordon(self) -> dict[str, Any]:
         """Uncordons the nodes that this rollback cordoned; nodes that people cordoned before stay cordoned."""
-        cordoned = self.log.made(ChangeKind.CORDON)
-        for change in cordoned:
-            KubeNodes(self.kube).uncordon(change.target)
-            self.log.undone(change)
-        return {"uncordoned": [change.target for change in cordoned]}
+        return {"uncordoned": uncordon(KubeNodes(self.kube), self.log)}
 
     def read_back_hanging(self) -> int | None:
         """Records which pods made since the assessment have no address, and returns their number; None where nothing

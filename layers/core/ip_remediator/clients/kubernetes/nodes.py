@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ip_remediator.clients.gone import unless_gone
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id, is_ready
@@ -42,11 +43,18 @@ class KubeNodes:
         node = self._api.find(object_path(_NODES, name))
         return None if node is None else bool(node["spec"].get("unschedulable"))
 
-    def cordon(self, name: str) -> None:
-        """Keeps new pods off the node."""
-        self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": True}})
+    def cordon(self, name: str) -> bool:
+        """Keeps new pods off the node. False: there is no such node (any more)."""
+        return self._set_unschedulable(name, True)
 
-    def uncordon(self, name: str) -> None:
-        """As `kubectl uncordon` leaves it; a node that is gone is fine."""
-        if self.is_cordoned(name):
-            self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": None}})
+    def uncordon(self, name: str) -> bool:
+        """As `kubectl uncordon` leaves it. False: there is no such node (any more)."""
+        return self._set_unschedulable(name, None)
+
+    def _set_unschedulable(self, name: str, wanted: bool | None) -> bool:
+        cordoned = self.is_cordoned(name)
+        if cordoned is None or cordoned is bool(wanted):
+            return cordoned is not None
+        with unless_gone(lambda: self.is_cordoned(name) is not None) as node:
+            self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": wanted}})
+        return not node.gone
