@@ -49,6 +49,8 @@ SETTINGS = {
     "discovery": Setting(asked=(("strategy", "subnet-discovery"),)),
     "existing-subnets": Setting(prepare=_spare_subnets, returns=False),
     "leaked-enis": Setting(prepare=_leaked_enis, scenario=ROOMY, returns=False, rolled_back=False),
+    # For acts of other people, whose node groups these are.
+    "node-groups": Setting(scenario=Scenario(provisioner="managed")),
 }
 
 

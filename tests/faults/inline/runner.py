@@ -13,7 +13,7 @@ import tempfile
 import threading
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -79,9 +79,9 @@ def _ends(failed: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def _started(folder: Path) -> Lab:
+def _started(folder: Path, parameters: Mapping[str, str] = PARAMETERS) -> Lab:
     """The deployed stack, every function of it warm."""
-    stack = Stack(folder, Ports.free(), PARAMETERS)
+    stack = Stack(folder, Ports.free(), dict(parameters))
     stack.servers = InlineServers(stack.servers.folder, stack.servers.ports)
     Bridge(stack.servers).install()
     stack.start()
