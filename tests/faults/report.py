@@ -40,8 +40,8 @@ what the rule says, {wrong} to something else (a violation).
 - The services' own faults (Step Functions, EventBridge, SQS), which AWS retries by itself.
 - Replacements of nodes, approvals by people, the sweep and the watchdog's own calls: their tests are in
   `tests/integration`.
-- Races: `tests/integration` and `tests/contract`. In `tests/integration/test_killed.py` the Kubernetes API, the cluster's
-  agents, Slack and functions are killed in mid-run and started again.
+- Races: `tests/integration` and `tests/contract`. In `tests/integration/test_killed.py` the Kubernetes API, the
+  cluster's agents, Slack and functions are killed in mid-run and started again.
 
 ## How
 

@@ -18,7 +18,7 @@ def world(lab: Lab) -> Iterator[World]:
         yield made
 
 
-def test_given_a_controller_repoints_an_eniconfig_after_the_heal_when_rolled_back_then_slack_names_it_until_it_is_undone(
+def test_given_a_controller_repoints_an_eniconfig_after_the_heal_when_rolled_back_then_slack_names_it(
     world: World,
 ) -> None:
     incident = world._remediate().id

@@ -17,7 +17,7 @@ from ip_remediator.common.errors import NotFound, NotYet, RequestRefused
 from ip_remediator.incidents.record import ChangeKind, ChangeMade
 from ip_remediator.planning.changes import eni_config_manifest
 from ip_remediator.provisioning.cluster import ClusterConfiguration
-from ip_remediator.provisioning.kubernetes import SettingsOverwritten
+from ip_remediator.provisioning.kubernetes import KubeChanges, SettingsOverwritten
 from ip_remediator.provisioning.made_subnets import require_subnets
 from ip_remediator.snapshot.kubernetes import AWS_NODE, ENI_CONFIGS
 from tests.contract.conftest import Clock
@@ -108,6 +108,26 @@ def test_given_somebody_changes_what_was_made_when_gone_on_then_it_is_told_and_n
         COURSE[interference.before](configured.step)
     assert configured.eni_configs() == theirs
     assert configured.step.environment().get(FLAG) == switched
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (repoint, f"{ZONES[0]} was changed by {ARGO}"),
+        (delete, f"ENIConfig {ZONES[0]} was deleted"),
+        (take_the_flag_back, f"{ARGO} changed aws-node"),
+    ],
+)
+def test_given_somebody_changes_what_was_made_after_the_rollout_when_verified_then_it_is_told(
+    configured: World, act: Callable[[World], None], words: str
+) -> None:
+    apply(configured.step)
+    switch(configured.step)
+    plan, pointing = configured.step.incident.require_plan(), configured.step.incident.pointed_eni_configs
+    KubeChanges(configured.step.cluster.kube).require_in_force(plan.settings, pointing)
+    act(configured)
+    with pytest.raises(SettingsOverwritten, match=words):
+        KubeChanges(configured.step.cluster.kube).require_in_force(plan.settings, pointing)
 
 
 @pytest.mark.parametrize("after", [1, 2])

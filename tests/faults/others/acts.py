@@ -298,8 +298,8 @@ class Others:
         return ours[0]
 
     def _tags(self, subnet: str) -> dict[str, str]:
-        tags: dict[str, str] = self.sick.subnets()[subnet]["tags"]
-        return tags
+        """None of a subnet that is gone."""
+        return dict(self.sick.subnets().get(subnet, {}).get("tags", {}))
 
     # --- Nodes and clusters
 
@@ -363,7 +363,11 @@ class Others:
         for group in eks.list_nodegroups(clusterName=name)["nodegroups"]:
             eks.delete_nodegroup(clusterName=name, nodegroupName=group)
         ec2.terminate_instances(InstanceIds=instances)
-        for eni in self.sick.interfaces_in(*self.sick.new_subnets().values()):
+        filters = [
+            {"Name": "vpc-id", "Values": [self.sick.vpc_id]},
+            {"Name": "description", "Values": ["aws-K8S-*"]},
+        ]
+        for eni in ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
             if attachment := eni.get("Attachment"):
                 ec2.detach_network_interface(AttachmentId=attachment["AttachmentId"], Force=True)
             ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])

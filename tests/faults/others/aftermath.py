@@ -27,12 +27,14 @@ _OF_NODES = ("node-deleted", "node-group-deleted", "node-group-emptied", "node-c
 
 @dataclass
 class Aftermath:
-    """`undisturbed`: how the execution ends without the act, as `how_ended` says it."""
+    """`undisturbed`: how the execution ends without the act, as `how_ended` says it. `last`: the act met the last step
+    of a remediation, after which nobody looks."""
 
     world: World
     act: str
     deed: Deed
     undisturbed: str
+    last: bool = False
 
     def judge(self, ended: Ended, incident: Incident | None) -> str:
         """What came of it, in a word. Raises Violation."""
@@ -49,8 +51,20 @@ class Aftermath:
         if incident.outcome is Outcome.HEALED and incident.rollback is None and self.act not in _OF_NODES:
             running = self.world.sick.addresses()
             require(len(running) == RUNNING + STUCK, f"healed, but only {len(running)} pods run: {text}")
+        if incident.outcome is Outcome.HEALED and incident.rollback is None and not self.last:
+            self._require_in_force(incident, text)
         came = self._came(incident)
         return f"{came}{self._follow(incident)}" if self._stands(incident) else came
+
+    def _require_in_force(self, incident: Incident, text: str) -> None:
+        """Where Slack says healed, the next ENI comes from the plan's subnets, or Slack names who prevents it."""
+        if self.act == "cluster-deleted" or incident.plan is None:
+            return
+        env, configs = self.world.sick.cni_environment(), self.world.sick.eni_configs() or {}
+        lacking = {name for name, value in incident.plan.settings.items() if env.get(name) != value}
+        wanted = incident.pointed_eni_configs
+        lacking |= {name for name, subnet in wanted.items() if configs.get(name, {}).get("subnet") != subnet}
+        require(not lacking or self.deed.who in text, f"healed, but {lacking} is not as planned: {text}")
 
     def _came(self, incident: Incident) -> str:
         if incident.outcome is Outcome.HEALED and incident.rollback is None:

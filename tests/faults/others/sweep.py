@@ -128,10 +128,12 @@ class Trunk:
             ended = self.run_to_its_end()
             if self.case is not None:
                 assert self.deed is not None
-                aftermath = Aftermath(self.world, self.case.act, self.deed, self.undisturbed)
+                aftermath = Aftermath(
+                    self.world, self.case.act, self.deed, self.undisturbed, last=self.case.step == "incident.close"
+                )
                 came = aftermath.judge(ended, self._incident)
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
+            why = " ".join(f"{type(error).__name__}: {error}".split())
             if self.case is None:
                 raise
         if self.case is not None:

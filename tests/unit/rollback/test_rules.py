@@ -108,7 +108,10 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
 @pytest.mark.parametrize(
     ("changed", "phrases"),
     [
-        ({"eni_configs": (EniConfig(name="theirs", subnet="subnet-new"),)}, ["ENIConfig theirs", "subnet-new"]),
+        (
+            {"eni_configs": (EniConfig(name="theirs", subnet="subnet-new", managed_by="argocd-controller"),)},
+            ["ENIConfig theirs of argocd-controller", "subnet-new"],
+        ),
         (
             {"interfaces": (ENI.model_copy(update={"cluster": "other"}),)},
             ["of cluster other", "eni-1"],
@@ -122,8 +125,14 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
             ["ENIConfig a", "later incident later", "roll that one back first"],
         ),
         (
-            {"changed": (PointedEniConfig(name="a", before="subnet-old", now="subnet-other", incident="mine"),)},
-            ["ENIConfig a was changed since", "subnet-other"],
+            {
+                "changed": (
+                    PointedEniConfig(
+                        name="a", before="subnet-old", now="subnet-other", incident="mine", writer="argocd-controller"
+                    ),
+                )
+            },
+            ["ENIConfig a was changed by argocd-controller", "subnet-other"],
         ),
         ({"recorded": {}}, ["subnet-new bears this incident's tags", "its record does not know it"]),
         ({"subnets": (), "others": (NODES, OURS), "cidr": None, "changed": ()}, ["subnet-new", "lost its tags"]),
@@ -172,7 +181,7 @@ def test_given_eniconfigs_on_subnets_that_were_there_when_assessed_then_only_tho
     assert assess(result, NOW).notes == ("what was there before stays, with the pods and ENIs in it: subnet-their",)
     elsewhere = NODES.model_copy(update={"id": "subnet-their"})
     [reason] = in_the_way(result.model_copy(update={"kept": (), "others": (NODES, elsewhere)}))
-    assert "was changed since and points at subnet-their" in reason
+    assert "was changed by somebody else and points at subnet-their" in reason
 
 
 def test_given_an_instance_that_lives_in_the_subnet_when_assessed_then_its_node_group_must_go_first() -> None:

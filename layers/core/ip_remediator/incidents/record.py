@@ -369,6 +369,12 @@ class Incident(Document):
             raise RequestRefused(f"incident {self.id} has no plan")
         return self.plan
 
+    @property
+    def pointed_eni_configs(self) -> dict[str, str]:
+        """The ENIConfigs that the plan needs, and the subnet that each must point at."""
+        subnets = self.require_plan().subnets
+        return {name: self.subnets[subnet.zone] for subnet in subnets for name in subnet.eni_configs}
+
 
 def facts_of(documents: Mapping[str, Document], state: State) -> EventDetail:
     """The facts of a step's documents, for the timeline. A failure that was overcome is left out."""

@@ -15,6 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.node_replacement.verify import VerifierAfterReplacement
+from ip_remediator.provisioning.kubernetes import KubeChanges
 from ip_remediator.remediation.verify import Verifier
 from ip_remediator.remediation.verify_recipients import RecipientVerifier
 from ip_remediator.snapshot.ec2 import Ec2Reader
@@ -63,4 +64,8 @@ def verify(work: VerifyWork, asked: Verify) -> Verified:
     facts = (work.incident, work.incidents, snapshot, pods, work.ec2, stuck_now)
     if asked.replaced:
         return Verified(**VerifierAfterReplacement(*facts, KubeDrain(kube)).verify(final=asked.final))
-    return Verified(**Verifier(*facts).verify(final=asked.final))
+    verified = Verified(**Verifier(*facts).verify(final=asked.final))
+    # Pods that run say nothing of the next ENI, which needs the settings and ENIConfigs that others may have changed.
+    plan = work.incident.require_plan()
+    KubeChanges(kube).require_in_force(plan.settings, work.incident.pointed_eni_configs)
+    return verified

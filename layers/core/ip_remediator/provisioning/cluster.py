@@ -104,10 +104,7 @@ class ClusterConfiguration:
     def _require_own_eni_configs(self) -> None:
         """Checks, before the switch and after the rollout, that others have not changed the ENIConfigs that the plan's
         nodes need."""
-        subnets = self.incident.require_plan().subnets
-        wanted = {name: self.incident.subnets[subnet.zone] for subnet in subnets for name in subnet.eni_configs}
-        if wanted:
-            self._changes.require_pointing(wanted)
+        self._changes.require_in_force({}, self.incident.pointed_eni_configs)
 
     def _require_no_further_zone(self) -> None:
         """Checks, before the switch, that no node has joined in a zone for which the plan has no ENIConfig.

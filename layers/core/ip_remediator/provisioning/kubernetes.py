@@ -110,6 +110,13 @@ class KubeChanges:
             if config.get("spec", {}).get("subnet") != subnet:
                 raise SettingsOverwritten(f"{_changed_by(config)} instead of {subnet}: it is left as it is")
 
+    def require_in_force(self, settings: Mapping[str, str], pointing: Mapping[str, str]) -> None:
+        """Raises SettingsOverwritten unless aws-node has these variables and each ENIConfig points at its subnet."""
+        if pointing:
+            self.require_pointing(pointing)
+        if settings:
+            require_kept(self._api.get(AWS_NODE), settings)
+
     def delete_eni_config(self, name: str, incident: str, ours: Collection[str]) -> None:
         """Deletes an ENIConfig that the incident created. `ours`: the ids of the incident's subnets.
 

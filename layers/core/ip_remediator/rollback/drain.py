@@ -29,7 +29,7 @@ from ip_remediator.incidents.record import (
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cordons import cordon, uncordon
-from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges
+from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges, manager_of_spec
 from ip_remediator.rollback.block_pods import pods_on_block, pods_without_address
 from ip_remediator.rollback.block_usage import Ec2Block
 from ip_remediator.rollback.rules import (
@@ -220,9 +220,13 @@ class BlockDrainer:
         before = change.before["spec"].get("subnet") if change.before else None
         if present is None:
             return PointedEniConfig(name=change.target, before=before, missing=True)
-        labels = present["metadata"].get("labels") or {}
-        now = present.get("spec", {}).get("subnet")
-        return PointedEniConfig(name=change.target, before=before, now=now, incident=labels.get(INCIDENT_LABEL))
+        return PointedEniConfig(
+            name=change.target,
+            before=before,
+            now=present.get("spec", {}).get("subnet"),
+            incident=(present["metadata"].get("labels") or {}).get(INCIDENT_LABEL),
+            writer=manager_of_spec(present),
+        )
 
 
 def _ids(subnets: Iterable[BlockSubnet]) -> frozenset[str]:

@@ -83,13 +83,14 @@ class BlockInterface(Document):
 
 
 class PointedEniConfig(Document):
-    """An ENIConfig that the incident changed: where it pointed before (None: nowhere), where it points now, and whose
-    label it has. It is `missing` when it was deleted since."""
+    """An ENIConfig that the incident changed: where it pointed before (None: nowhere), where it points now, whose label
+    it has, and the field manager that wrote it last. It is `missing` when it was deleted since."""
 
     name: str
     before: str | None = None
     now: str | None = None
     incident: str | None = None
+    writer: str = "somebody else"
     missing: bool = False
 
 
@@ -164,7 +165,10 @@ def in_the_way(use: BlockUse) -> Iterable[str]:
     own_configs = {config.name for config in use.changed}
     for config in use.eni_configs:
         if config.subnet in own_subnets and config.name not in own_configs:
-            yield f"ENIConfig {config.name}, which this incident did not make, uses {config.subnet}: point it elsewhere"
+            yield (
+                f"ENIConfig {config.name} of {config.managed_by or 'somebody else'}, which this incident did not make, "
+                f"uses {config.subnet}: point it elsewhere"
+            )
     yield from _foreign_interfaces(use)
     yield from _discovered_by_others(use)
     if use.cidr:
@@ -220,7 +224,10 @@ def _pointed_elsewhere(config: PointedEniConfig, use: BlockUse) -> Iterable[str]
             "roll that one back first"
         )
     else:
-        yield f"ENIConfig {config.name} was changed since and points at {config.now}: put it back, or delete it"
+        yield (
+            f"ENIConfig {config.name} was changed by {config.writer} and points at {config.now}: put it back, or "
+            "delete it"
+        )
 
 
 def _needed_by_successors(use: BlockUse) -> Iterable[str]:
