@@ -28,13 +28,16 @@ _OF_NODES = ("node-deleted", "node-group-deleted", "node-group-emptied", "node-c
 @dataclass
 class Aftermath:
     """`undisturbed`: how the execution ends without the act, as `how_ended` says it. `last`: the act met the last step
-    of a remediation, after which nobody looks."""
+    of a remediation, after which nobody looks. `is_new`: whether the act has not led to the same standing before: only
+    then it is tried what follows.
+    """
 
     world: World
     act: str
     deed: Deed
     undisturbed: str
     last: bool = False
+    is_new: Callable[[], bool] = lambda: True
 
     def judge(self, ended: Ended, incident: Incident | None) -> str:
         """What came of it, in a word. Raises Violation."""
@@ -54,7 +57,9 @@ class Aftermath:
         if incident.outcome is Outcome.HEALED and incident.rollback is None and not self.last:
             self._require_in_force(incident, text)
         came = self._came(incident)
-        return f"{came}{self._follow(incident)}" if self._stands(incident) else came
+        if not self._stands(incident):
+            return came
+        return f"{came}{self._follow(incident)}" if self.is_new() else f"{came}, then as after another step"
 
     def _require_in_force(self, incident: Incident, text: str) -> None:
         """Where Slack says healed, the next ENI comes from the plan's subnets, or Slack names who prevents it."""

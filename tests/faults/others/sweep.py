@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.faults.cases import RUNS
 from tests.faults.inline import runner
-from tests.faults.inline.forks import send
+from tests.faults.inline.forks import Tables, send
 from tests.faults.inline.servers import environment_of_tests
 from tests.faults.inline.threads import Process, fork, run_in, scheduler
 from tests.faults.others.acts import ACTS, Deed, NothingThere, Others, RefusedByAws
@@ -62,10 +62,10 @@ def results_of(asked: Asked) -> Iterator[Planned | Result]:
         lab = runner._started(Path(folder), {**PARAMETERS, "NameCallers": "true"})
         lab._control("PUT", "/_local/settings", {"cloudtrail_delay_seconds": 0.0})
         for name in asked.worlds:
-            yield from runner._lines_of(partial(_play_world, lab, name, asked))
+            yield from runner._lines_of(partial(_play_world, lab, name, asked, Tables(Path(folder), name)))
 
 
-def _play_world(lab: Any, name: str, asked: Asked, out: int) -> None:
+def _play_world(lab: Any, name: str, asked: Asked, tables: Tables, out: int) -> None:
     with World.made(lab, name) as world:
         others = Others(world)
         gc.collect()
@@ -74,7 +74,7 @@ def _play_world(lab: Any, name: str, asked: Asked, out: int) -> None:
         wanted = {case_of(id_) for id_ in asked.cases}
         runs = [run for run in RUNS if not wanted or any((case.world, case.run) == (name, run) for case in wanted)]
         for run in runs:
-            [recorded] = runner._lines_of(partial(_record, world, others, run))
+            [recorded] = runner._lines_of(partial(_record, world, others, run, tables))
             cases = [
                 Case(name, run, step, index, act)
                 for step, count in sorted(recorded.undisturbed["steps"].items())
@@ -92,12 +92,13 @@ def _play_world(lab: Any, name: str, asked: Asked, out: int) -> None:
                 recorded.undisturbed["ended"],
                 asked.at_once,
                 out,
+                tables,
             )
             runner._alone(trunk.play)
 
 
-def _record(world: World, others: Others, run: str, out: int) -> None:
-    trunk = Trunk(world, others, run, set(), "", 1, out)
+def _record(world: World, others: Others, run: str, tables: Tables, out: int) -> None:
+    trunk = Trunk(world, others, run, set(), "", 1, out, tables)
     ended = trunk.run_to_its_end()
     recorded: Any = {"steps": dict(trunk.counts), "ended": how_ended(ended)}
     send(out, Planned(world.name, 0, recorded))
@@ -114,6 +115,7 @@ class Trunk:
     undisturbed: str
     at_once: int
     out: int
+    standings: Tables
     counts: Counter[str] = field(default_factory=Counter)
     case: Case | None = None
     deed: Deed | None = None
@@ -128,10 +130,9 @@ class Trunk:
             ended = self.run_to_its_end()
             if self.case is not None:
                 assert self.deed is not None
-                aftermath = Aftermath(
-                    self.world, self.case.act, self.deed, self.undisturbed, last=self.case.step == "incident.close"
-                )
-                came = aftermath.judge(ended, self._incident)
+                last = self.case.step == "incident.close"
+                facts = (self.world, self.case.act, self.deed, self.undisturbed, last, self._is_new_standing)
+                came = Aftermath(*facts).judge(ended, self._incident)
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())
             if self.case is None:
@@ -159,6 +160,14 @@ class Trunk:
         self._functions().unwatch()
         self._incident = lab.incidents.get(ids[0]) if ids else None
         return ended
+
+    def _is_new_standing(self) -> bool:
+        """Whether no case of the act has left the same standing yet."""
+        from tests.faults.inline import state  # noqa: PLC0415 - the emulators read the environment
+
+        assert self.case is not None
+        standing = state.standing(self.world.lab.stack.servers)
+        return self.standings.of(self.case.act).first(standing, self.case.id) == self.case.id
 
     def _watch(self) -> None:
         nothing: Callable[..., None] = lambda *_: None  # noqa: E731
