@@ -6,6 +6,7 @@ what is ours and not theirs by now goes with the undo.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ip_remediator.common.errors import NotFound, NotYet, RequestRefused
-from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Step
 from ip_remediator.planning.changes import eni_config_manifest
-from ip_remediator.provisioning.cluster import ClusterConfiguration
+from ip_remediator.planning.model import Change
+from ip_remediator.provisioning.cluster import _CRD_MANIFEST, ClusterConfiguration
 from ip_remediator.provisioning.kubernetes import KubeChanges, SettingsOverwritten
 from ip_remediator.provisioning.made_subnets import require_subnets
 from ip_remediator.snapshot.kubernetes import AWS_NODE, ENI_CONFIGS
@@ -108,6 +110,38 @@ def test_given_somebody_changes_what_was_made_when_gone_on_then_it_is_told_and_n
         COURSE[interference.before](configured.step)
     assert configured.eni_configs() == theirs
     assert configured.step.environment().get(FLAG) == switched
+
+
+def test_given_our_eniconfig_that_somebody_repointed_when_applied_again_then_theirs_stays(configured: World) -> None:
+    apply(configured.step)
+    repoint(configured)
+    with pytest.raises(RequestRefused, match=f"{ZONES[0]} was created or changed by {ARGO} after the plan was made"):
+        apply(configured.step)
+    assert configured.eni_configs()[ZONES[0]] == "subnet-theirs"
+    assert {change.target for change in configured.log.made(ChangeKind.ENICONFIG)} == {*ZONES}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_given_an_eniconfig_of_others_that_they_changed_after_the_plan_when_applied_then_theirs_stays_and_is_named(
+    configured: World, gone: bool
+) -> None:
+    apply(configured.step)
+    configured.step.undo()
+    planned = configured.step.incident.require_plan()
+    manifest = eni_config_manifest(ZONES[0], "subnet-before")
+    change = Change(
+        action="apply_eniconfig", target=ZONES[0], description="", manifest=manifest, replaces="subnet-before"
+    )
+    changed = planned.model_copy(update={"changes": (*planned.changes, change)})
+    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=changed)
+    configured.step._changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), "another")
+    if not gone:
+        repoint(configured)
+    words = "was deleted by somebody else" if gone else f"was created or changed by {ARGO}"
+    with pytest.raises(RequestRefused, match=f"ENIConfig {ZONES[0]} {words} after the plan was made"):
+        apply(configured.step)
+    assert configured.eni_configs() == ({} if gone else {ZONES[0]: "subnet-theirs"})
+    assert configured.log.made(ChangeKind.ENICONFIG) == []
 
 
 @pytest.mark.parametrize(

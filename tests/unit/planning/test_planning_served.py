@@ -27,6 +27,9 @@ def test_given_two_eniconfigs_in_a_zone_then_only_the_short_one_is_pointed_elsew
     assert subnet.eni_configs == ("web-1a",)
     assert (subnet.route_table, subnet.network_acl) == ("rtb-n", "acl-n")
     assert [change.target for change in made.changes if change.action == "apply_eniconfig"] == ["web-1a"]
+    present = facts("subnet_exhausted/one-eniconfig-of-two-in-a-zone").eni_config("web-1a")
+    assert present is not None
+    assert made.replaced_by_eni_config("web-1a") == present.subnet != subnet.id
     assert made.heals_now == 2
     assert any("ENIConfig vault-1a" in text and "230 free addresses" in text for text in made.alternatives)
 

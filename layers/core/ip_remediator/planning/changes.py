@@ -52,9 +52,11 @@ def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[Pla
     for subnet in subnets:
         where = f"the new subnet of {subnet.zone}" if subnet.id is None else f"{subnet.id} of {subnet.zone}"
         for name in subnet.eni_configs:
+            present = snapshot.eni_config(name)
             yield Change(
                 action="apply_eniconfig",
                 target=name,
+                replaces=present.subnet if present else None,
                 description=f"point ENIConfig {name} at {where}",
                 manifest=eni_config_manifest(
                     name, subnet.id or subnet_placeholder(subnet.zone), new_groups(snapshot, name)

@@ -166,6 +166,7 @@ class Change(Document):
     description: str
     manifest: dict[str, Any] | None = None
     by_hand: bool = False
+    replaces: str | None = Field(default=None, description="the subnet at which an ENIConfig that is there points")
 
 
 class Plan(Document):
@@ -234,6 +235,11 @@ class Plan(Document):
         ours = (change for change in self.changes if (change.action, change.target) == ("apply_eniconfig", name))
         return tuple(group for change in ours for group in (change.manifest or {})["spec"].get("securityGroups", ()))
 
+    def replaced_by_eni_config(self, name: str) -> str | None:
+        """The subnet at which the ENIConfig pointed when the plan was made; None: at none, or it was not there."""
+        ours = (change for change in self.changes if (change.action, change.target) == ("apply_eniconfig", name))
+        return next((change.replaces for change in ours), None)
+
     @property
     def prepares_only(self) -> bool:
         """Whether the plan only prepares the VPC; people do the rest, as `handover` says."""
@@ -263,6 +269,9 @@ def digest(document: Plan) -> str:
     for subnet in done["subnets"]:
         if not subnet["public_addresses"]:
             del subnet["public_addresses"]
+    for change in done["changes"]:
+        if change["replaces"] is None:
+            del change["replaces"]
     content = {
         **done,
         "risks": sorted(f"{risk.id} {risk.severity.name}" for risk in document.risks if is_lasting(risk)),

@@ -61,6 +61,7 @@ class ClusterConfiguration:
     def _apply_eni_config(self, name: str, subnet: str, present: dict[str, Any] | None) -> None:
         if bears_label(present, self.incident.id) and (present or {}).get("spec", {}).get("subnet") == subnet:
             return  # an earlier attempt wrote it
+        self._require_as_planned(name, subnet, present)
         before = _essence(present) if present else None
         intended = ChangeMade(kind=ChangeKind.ENICONFIG, target=name, before=before, after={"subnet": subnet})
         recorded = self.log.intend(intended)
@@ -75,6 +76,19 @@ class ClusterConfiguration:
                 self._changes.point_eni_config(manifest, self.incident.id, present)
             except Conflict:
                 self._leave_theirs(recorded)
+
+    def _require_as_planned(self, name: str, subnet: str, present: dict[str, Any] | None) -> None:
+        """Raises RequestRefused where the ENIConfig points elsewhere than when the plan was made."""
+        now = (present or {}).get("spec", {}).get("subnet")
+        if now in (self.incident.require_plan().replaced_by_eni_config(name), subnet):
+            return
+        if present is None:
+            raise RequestRefused(f"ENIConfig {name} was deleted by somebody else after the plan was made. Run again")
+        writer = manager_of_spec(present)
+        raise RequestRefused(
+            f"ENIConfig {name} was created or changed by {writer} after the plan was made and points at {now}: it is "
+            "left as it is. Run again"
+        )
 
     def _leave_theirs(self, recorded: ChangeMade) -> None:
         """Strikes out what was not written, so that the log has only ENIConfigs that the incident wrote."""
