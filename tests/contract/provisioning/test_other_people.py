@@ -121,19 +121,21 @@ def test_given_our_eniconfig_that_somebody_repointed_when_applied_again_then_the
     assert {change.target for change in configured.log.made(ChangeKind.ENICONFIG)} == {*ZONES}
 
 
+def plan_on(configured: World, subnet: str) -> None:
+    """A plan made while the first ENIConfig pointed at this subnet."""
+    planned, manifest = configured.step.incident.require_plan(), eni_config_manifest(ZONES[0], subnet)
+    change = Change(action="apply_eniconfig", target=ZONES[0], description="", manifest=manifest, replaces=subnet)
+    changed = planned.model_copy(update={"changes": (*planned.changes, change)})
+    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=changed)
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_given_an_eniconfig_of_others_that_they_changed_after_the_plan_when_applied_then_theirs_stays_and_is_named(
     configured: World, gone: bool
 ) -> None:
     apply(configured.step)
     configured.step.undo()
-    planned = configured.step.incident.require_plan()
-    manifest = eni_config_manifest(ZONES[0], "subnet-before")
-    change = Change(
-        action="apply_eniconfig", target=ZONES[0], description="", manifest=manifest, replaces="subnet-before"
-    )
-    changed = planned.model_copy(update={"changes": (*planned.changes, change)})
-    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=changed)
+    plan_on(configured, "subnet-before")
     configured.step._changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), "another")
     if not gone:
         repoint(configured)
@@ -162,6 +164,9 @@ def test_given_somebody_changes_what_was_made_after_the_rollout_when_verified_th
     act(configured)
     with pytest.raises(SettingsOverwritten, match=words):
         KubeChanges(configured.step.cluster.kube).require_in_force(plan.settings, pointing)
+    if act is take_the_flag_back:  # also where the plan relied on it without setting it
+        with pytest.raises(SettingsOverwritten, match=f"{ARGO} turned custom networking off"):
+            KubeChanges(configured.step.cluster.kube).require_in_force({}, pointing)
 
 
 @pytest.mark.parametrize("after", [1, 2])
@@ -266,6 +271,7 @@ def test_given_an_eniconfig_of_others_that_is_deleted_before_it_is_pointed_then_
     configured.step.apply_eni_configs()
     delete(configured)
     configured.log.undone(configured.log.made(ChangeKind.ENICONFIG)[0])
+    plan_on(configured, "subnet-theirs")
     configured.kubernetes.apply_as("kubectl", PATH, eni_config_manifest(ZONES[0], "subnet-theirs"))
     overtaken = Overtaken(configured.kubernetes, "PATCH", lambda: delete(configured))
     with pytest.raises(RequestRefused, match=f"ENIConfig {ZONES[0]} was deleted by somebody else in the meantime"):

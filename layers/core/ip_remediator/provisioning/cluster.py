@@ -118,7 +118,7 @@ class ClusterConfiguration:
     def _require_own_eni_configs(self) -> None:
         """Checks, before the switch and after the rollout, that others have not changed the ENIConfigs that the plan's
         nodes need."""
-        self._changes.require_in_force({}, self.incident.pointed_eni_configs)
+        self._changes.require_pointing(self.incident.pointed_eni_configs)
 
     def _require_no_further_zone(self) -> None:
         """Checks, before the switch, that no node has joined in a zone for which the plan has no ENIConfig.
@@ -159,7 +159,7 @@ class ClusterConfiguration:
             SettingsOverwritten: in a remediation, somebody else took the settings or an ENIConfig back.
         """
         if self.incident.open and not self.incident.require_plan().settings:
-            self._require_own_eni_configs()
+            self._changes.require_in_force({}, self.incident.pointed_eni_configs)
             self.incidents.skip(self.incident.id, Step.CONFIGURE_CNI, "custom networking was on already")
             return {"rolled_out": False}
         self._changes.await_rollout(seconds, self.incident.require_plan().settings if self.incident.open else None)

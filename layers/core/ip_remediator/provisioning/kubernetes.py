@@ -14,6 +14,7 @@ from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import some_of
 from ip_remediator.provisioning.rollout import laggards, progress
 from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONFIGS, aws_node_container, environment_of
+from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, Cni
 
 INCIDENT_LABEL = "eks-ip-remediator/incident"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -102,7 +103,7 @@ class KubeChanges:
     def require_pointing(self, wanted: Mapping[str, str]) -> None:
         """Raises SettingsOverwritten unless each of these ENIConfigs points at its subnet, with the name of who changed
         it: in a zone without one, or with another, nodes get no address of the plan."""
-        present = self.eni_configs() or {}
+        present = (self.eni_configs() or {}) if wanted else {}
         for name, subnet in wanted.items():
             config = present.get(name)
             if config is None:
@@ -111,11 +112,14 @@ class KubeChanges:
                 raise SettingsOverwritten(f"{_changed_by(config)} instead of {subnet}: it is left as it is")
 
     def require_in_force(self, settings: Mapping[str, str], pointing: Mapping[str, str]) -> None:
-        """Raises SettingsOverwritten unless aws-node has these variables and each ENIConfig points at its subnet."""
-        if pointing:
-            self.require_pointing(pointing)
-        if settings:
-            require_kept(self._api.get(AWS_NODE), settings)
+        """Raises SettingsOverwritten unless aws-node has these variables, each ENIConfig points at its subnet, and
+        custom networking, without which no ENIConfig counts, is on."""
+        self.require_pointing(pointing)
+        if settings or pointing:
+            daemonset = self._api.get(AWS_NODE)
+            require_kept(daemonset, settings)
+            if pointing:
+                _require_custom_networking(daemonset)
 
     def delete_eni_config(self, name: str, incident: str, ours: Collection[str]) -> None:
         """Deletes an ENIConfig that the incident created. `ours`: the ids of the incident's subnets.
@@ -261,6 +265,17 @@ def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) ->
         f"{_writer(daemonset, lost)} changed aws-node after the plan had set it: {_shown(lost)}. It is not set again "
         "against them: set it there, or stop that controller for aws-node, and run again"
     )
+
+
+def _require_custom_networking(daemonset: dict[str, Any]) -> None:
+    """Raises SettingsOverwritten where somebody turned it off that had it on when the plan was made."""
+    env = environment_of(aws_node_container(daemonset))
+    if not Cni(env=env).custom_networking:
+        switch = {CUSTOM_NETWORK_CFG: env.get(CUSTOM_NETWORK_CFG)}
+        raise SettingsOverwritten(
+            f"{_writer(daemonset, switch)} turned custom networking off after the plan was made: {_shown(switch)}. It "
+            "is not turned on again against them: turn it on there, or roll back, and run again"
+        )
 
 
 def _shown(variables: Mapping[str, str | None]) -> str:
