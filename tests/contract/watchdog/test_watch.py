@@ -227,7 +227,8 @@ def test_given_a_replacement_that_was_stopped_when_looked_at_then_it_is_stopped_
 def test_given_a_rollback_that_finished_when_looked_at_then_its_record_stays_as_it_is(world: World) -> None:
     closed(world)
     begin_rollback(world)
-    world.log.undone(CIDR)
+    [cidr] = world.log.made(ChangeKind.VPC_CIDR)
+    world.log.undone(cidr)
     RollbackWorkflow(ROLLBACK, world.lifecycle, lambda _: True, 60).finish(world.incident, ROLLING_BACK)
     assert not world.holds_lock()
     before = world.record

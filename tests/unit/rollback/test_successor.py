@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, RecordedChange
 from ip_remediator.rollback.successor import Succession, successions
 
 OURS = frozenset({"subnet-1a", "subnet-1b"})
@@ -22,7 +22,8 @@ def config(name: str, before: str | None) -> ChangeMade:
 def passed(
     made: list[ChangeMade], later: dict[str, list[ChangeMade]], cidr_successor: str | None = None
 ) -> list[Succession]:
-    return successions("first", made, later, OURS, cidr_successor)
+    recorded = [RecordedChange(**change.model_dump(), recorded_at="2026-01-01") for change in made]
+    return successions("first", recorded, later, OURS, cidr_successor)
 
 
 def test_given_a_second_incident_on_the_first_then_it_takes_over_all_but_the_subnets() -> None:
@@ -62,4 +63,5 @@ def test_given_incidents_that_do_not_stand_on_this_one_then_nothing_passes() -> 
 
 def test_given_another_clusters_subnets_in_the_cidr_then_only_the_cidr_passes() -> None:
     [given] = passed([CIDR, CNI, config("a", None)], {"other": [config("b", None)]}, "other")
-    assert given.given == given.received == (CIDR,)
+    assert given.given == given.received
+    assert [change.target for change in given.received] == [CIDR.target]

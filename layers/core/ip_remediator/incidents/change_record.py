@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field
+
 from ip_remediator.common.document import Document
 
 
@@ -82,3 +84,14 @@ class ChangeMade(Document):
     def __str__(self) -> str:
         """For people: CIDR 100.64.0.0/22, subnet of eu-west-1a."""
         return f"{_NOUNS[self.kind]} {self.target}"
+
+
+class RecordedChange(ChangeMade):
+    """A change as the change log has it. Neither field is part of what is stored of the change.
+
+    `recorded_at`: when it was last recorded, which is new with each attempt. `repeated`: an earlier attempt had
+    recorded it.
+    """
+
+    recorded_at: str = Field(exclude=True)
+    repeated: bool = Field(default=False, exclude=True)

@@ -15,7 +15,7 @@ from ip_remediator.common.enums import Mode, Outcome, incident_id
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.calls_by_others import CallsByOthers
-from ip_remediator.incidents.change_record import ChangeKind, ChangeMade
+from ip_remediator.incidents.change_record import ChangeKind, ChangeMade, RecordedChange
 from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
 from ip_remediator.incidents.timeline import EventDetail, State
 from ip_remediator.planning.model import Plan, RequestedStrategy
@@ -34,6 +34,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "Progress",
+    "RecordedChange",
     "Rollback",
     "RollbackAssessment",
     "RollbackState",

@@ -19,7 +19,7 @@ from ip_remediator.common.actor import Actor
 from ip_remediator.common.clock import Clock
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import counted, some_of
-from ip_remediator.incidents.record import ChangeKind, Incident, StepState
+from ip_remediator.incidents.record import ChangeKind, Incident, RecordedChange, StepState
 from ip_remediator.incidents.replacement_record import (
     NodeReplacement,
     NodeState,
@@ -212,7 +212,8 @@ class NodeReplacer:
             NodeClaims(self.kube).delete(node.owner)
         else:
             self.groups.terminate(node.instance)
-        self._strike_out(node.name)
+        for change in self._cordons(node.name):
+            self.log.undone(change)
         return {"zone": zone}
 
     def _require_owner(self, zone: str, node: NodeReplacement) -> None:
@@ -272,9 +273,9 @@ class NodeReplacer:
             return {"zone": zone}
         if node.state is NodeState.TERMINATING and self._is_leaving(node):
             return {"zone": zone}
-        if any(change.target == node.name for change in self.log.made(ChangeKind.CORDON)):
+        for change in self._cordons(node.name):
             KubeNodes(self.kube).uncordon(node.name)
-        self._strike_out(node.name)
+            self.log.undone(change)
         self._note(zone, node, "given back", state=NodeState.WAITING, since=None)
         return {"zone": zone}
 
@@ -283,10 +284,9 @@ class NodeReplacer:
             return NodeClaims(self.kube).is_leaving(node.owner)
         return self.groups.is_leaving(node.instance)
 
-    def _strike_out(self, name: str) -> None:
-        for change in self.log.made(ChangeKind.CORDON):
-            if change.target == name:
-                self.log.undone(change)
+    def _cordons(self, name: str) -> list[RecordedChange]:
+        """The node's own, if the record has one."""
+        return [change for change in self.log.made(ChangeKind.CORDON) if change.target == name]
 
     # ------------------------------------------------------------------------------------------ record
     def _current(self, zone: str) -> NodeReplacement | None:

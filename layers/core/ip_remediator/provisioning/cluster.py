@@ -11,7 +11,7 @@ from ip_remediator.clients.kubernetes.api import Conflict
 from ip_remediator.clients.kubernetes.connect import OpenCluster
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.common.text import some_of
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, RecordedChange, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.changes import describe_settings, eni_config_manifest
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -90,7 +90,7 @@ class ClusterConfiguration:
             "left as it is. Run again"
         )
 
-    def _leave_theirs(self, recorded: ChangeMade) -> None:
+    def _leave_theirs(self, recorded: RecordedChange) -> None:
         """Strikes out what was not written, so that the log has only ENIConfigs that the incident wrote."""
         self.log.undone(recorded)
         present = self._changes.eni_config(recorded.target)

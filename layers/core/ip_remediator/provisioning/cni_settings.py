@@ -21,7 +21,7 @@ from typing import Any
 from ip_remediator.clients.aws.eks_addon import CniAddon, environment_in, parse_configuration
 from ip_remediator.clients.gone import unless_gone
 from ip_remediator.common.errors import NotYet
-from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, RecordedChange
 from ip_remediator.planning.changes import cni_settings
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.kubernetes import KubeChanges
@@ -102,7 +102,7 @@ class CniSettings:
             self.log.undone(change, note)
         return bool(made)
 
-    def _restore(self, change: ChangeMade) -> None:
+    def _restore(self, change: RecordedChange) -> None:
         before, ours = change.before or {}, _written(change)
         present = self.addon.settled()
         beside = tuple(ours) if present is None else _on_daemonset(change)
@@ -113,7 +113,7 @@ class CniSettings:
         # Afterwards: what an update of the add-on does not preserve, is as it was in the end.
         self._restore_daemonset(before, {name: ours[name] for name in beside if name in ours})
 
-    def _restore_addon(self, change: ChangeMade, present: Mapping[str, Any], beside: Collection[str]) -> None:
+    def _restore_addon(self, change: RecordedChange, present: Mapping[str, Any], beside: Collection[str]) -> None:
         before, ours = change.before or {}, _written(change)
         original = before.get("configuration")
         former = before["env"] if original is None else environment_in(parse_configuration(original))
@@ -135,7 +135,7 @@ class CniSettings:
 
     def _intend(
         self, kind: ChangeKind, wanted: Mapping[str, str], present: Mapping[str, Any] | None, on_daemonset: list[str]
-    ) -> ChangeMade:
+    ) -> RecordedChange:
         """Records the change; what it returns has what was there before the first attempt."""
         env = self.kube.cni_environment()
         before: dict[str, Any] = {"env": {name: env.get(name) for name in wanted}}
@@ -144,7 +144,7 @@ class CniSettings:
         after = {"env": dict(wanted), **({"on_daemonset": on_daemonset} if on_daemonset else {})}
         return self.log.intend(ChangeMade(kind=kind, target=_TARGET, before=before, after=after))
 
-    def _note(self, change: ChangeMade, update: str) -> None:
+    def _note(self, change: RecordedChange, update: str) -> None:
         self.log.amend(change.model_copy(update={"after": {**(change.after or {}), "update": update}}))
 
     def _settle(self, change: ChangeMade) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from ip_remediator.clients.gone import unless_gone
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.common.text import some_of
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, RecordedChange, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Recipient
 from ip_remediator.provisioning.auto_scaling import AutoScaling
@@ -73,7 +73,7 @@ class SubnetRecipients:
         self.log.amend(change)
         self._await(change, update)
 
-    def _await(self, change: ChangeMade, update: str) -> None:
+    def _await(self, change: RecordedChange, update: str) -> None:
         """An update that failed changed nothing: it is struck out."""
         try:
             self.cluster.wait(update)

@@ -10,7 +10,7 @@ from typing import Any
 from ip_remediator.clients.aws.attempts import surely_refused
 from ip_remediator.common.errors import NotFound, NotYet, PermissionDenied, RequestRefused, Transient
 from ip_remediator.common.text import some_of
-from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, Step
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, Incident, RecordedChange, Step
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.model import Plan, PlannedSubnet
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -47,15 +47,15 @@ class Network:
         present = self.ec2.cidr(plan.vpc_id, block)
         before = {"association": present.association_id} if present else None
         intended = ChangeMade(kind=ChangeKind.VPC_CIDR, target=block, before=before, after=self._now())
-        with self._attempt("AssociateVpcCidrBlock", intended, self.log.intend(intended)):
+        with self._attempt("AssociateVpcCidrBlock", self.log.intend(intended)):
             return self.ec2.associate_cidr(plan.vpc_id, block, plan.ipam_pool, absent=present is None)
 
     @contextmanager
-    def _attempt(self, action: str, intended: ChangeMade, recorded: ChangeMade) -> Iterator[None]:
+    def _attempt(self, action: str, recorded: RecordedChange) -> Iterator[None]:
         """One attempt to create what is recorded. The record's `at` is the start of the latest attempt that may have
         succeeded; it is empty if AWS refused all of them."""
-        doubted = recorded is not intended and "at" in (recorded.after or {})
-        if recorded is not intended:
+        doubted = recorded.repeated and "at" in (recorded.after or {})
+        if recorded.repeated:
             self._amend(recorded, **self._now())
         try:
             yield
@@ -64,7 +64,7 @@ class Network:
                 self._note_refusal(recorded, error, doubted=doubted)
             raise
 
-    def _note_refusal(self, recorded: ChangeMade, error: Exception, *, doubted: bool) -> None:
+    def _note_refusal(self, recorded: RecordedChange, error: Exception, *, doubted: bool) -> None:
         if doubted:
             self.log.amend(recorded)
         elif isinstance(error, Transient):  # the state machine tries again
@@ -72,7 +72,7 @@ class Network:
         else:
             self.log.undone(recorded)
 
-    def _amend(self, change: ChangeMade, **after: str | None) -> ChangeMade:
+    def _amend(self, change: RecordedChange, **after: str | None) -> RecordedChange:
         """None takes a value off."""
         merged = {name: value for name, value in {**(change.after or {}), **after}.items() if value is not None}
         amended = change.model_copy(update={"after": merged})
@@ -98,12 +98,11 @@ class Network:
 
     def _create(self, plan: Plan, planned: PlannedSubnet) -> str:
         after = {"cidr": planned.cidr, **self._now()}
-        intended = ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after=after)
-        change = self.log.intend(intended)
+        change = self.log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=planned.zone, after=after))
         if id_ := _id_of(change):
             made = MadeSubnet(id_, planned.zone, planned.cidr)  # DescribeSubnets may not list it yet
         else:
-            with self._attempt("CreateSubnet", intended, change):
+            with self._attempt("CreateSubnet", change):
                 made = self.ec2.create_subnet(plan.vpc_id, planned.zone, planned.cidr, planned.tags)
             # At once: nothing else is sure to find it in the first minute.
             change = self._amend(change, **self._now(), id=made.id)
@@ -217,7 +216,7 @@ class Network:
             names = some_of([str(change) for change in standing])
             raise RequestRefused(f"the subnets stay, because the cluster still stands on them: {names}")
 
-    def _remove(self, change: ChangeMade, listed: MadeSubnet | None) -> str | None:
+    def _remove(self, change: RecordedChange, listed: MadeSubnet | None) -> str | None:
         """Deletes the subnet of a recorded change; returns its id, or None if it was never created. The change is
         struck out only if the subnet is certainly gone: one whose CreateSubnet got no answer may still appear."""
         subnet = listed.id if listed else _id_of(change) or self.incident.subnets.get(change.target)

@@ -6,7 +6,7 @@ rollback and a replacement of nodes share it; a `ClosedChange` describes their d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -174,7 +174,7 @@ class ChangeWorkflow(Generic[DocumentT]):
         if incident.plan:
             self._lock.release(incident.plan.vpc_id, incident.id)
 
-    def outstanding(self, incident_id: str) -> list[ChangeMade]:
+    def outstanding(self, incident_id: str) -> Sequence[ChangeMade]:
         """The changes of the incident that still stand."""
         return ChangeLog(self.lifecycle.table, self.lifecycle.clock, incident_id).outstanding()
 

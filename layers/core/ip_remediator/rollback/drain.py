@@ -21,6 +21,7 @@ from ip_remediator.incidents.record import (
     HangingPods,
     Incident,
     Progress,
+    RecordedChange,
     Rollback,
     RollbackState,
     Step,
@@ -101,13 +102,13 @@ class BlockDrainer:
         self._transfer(use, later)
         return len(use.interfaces)
 
-    def _use_with_successors(self) -> tuple[BlockUse, dict[str, list[ChangeMade]]]:
+    def _use_with_successors(self) -> tuple[BlockUse, dict[str, list[RecordedChange]]]:
         """The use with the later incidents that may take over, and the changes of each."""
         use = self._use()
         later = self._later(use.others)
         return use.model_copy(update={"successors": successors_of_eni_configs(later, _ids(use.subnets))}), later
 
-    def _transfer(self, use: BlockUse, later: dict[str, list[ChangeMade]]) -> None:
+    def _transfer(self, use: BlockUse, later: dict[str, list[RecordedChange]]) -> None:
         for succession in successions(self.incident.id, self.log.made(), later, _ids(use.subnets), use.cidr_successor):
             successor = self.incidents.get(succession.successor)
             inherits = dict.fromkeys((*successor.inherits, *self.incident.inherits, self.incident.id))
@@ -117,7 +118,7 @@ class BlockDrainer:
                 note = f"incident {succession.successor} keeps what it needs"
                 self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
 
-    def _later(self, others: Iterable[BlockSubnet]) -> dict[str, list[ChangeMade]]:
+    def _later(self, others: Iterable[BlockSubnet]) -> dict[str, list[RecordedChange]]:
         """The changes of the other incidents that have subnets in the VPC."""
         incidents = sorted({subnet.incident for subnet in others if subnet.incident})
         return {incident: self.log.of(incident).made() for incident in incidents}

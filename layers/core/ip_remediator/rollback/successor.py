@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ip_remediator.common.document import Document
-from ip_remediator.incidents.record import ChangeKind, ChangeMade
+from ip_remediator.incidents.record import ChangeKind, ChangeMade, RecordedChange
 
 # Parts of the cluster that serve every incident's ENIConfigs.
 _SHARED = (ChangeKind.CNI, ChangeKind.CRD)
@@ -20,7 +20,7 @@ class Succession(Document):
     """The changes `given` leave the incident's record; the successor's record gets `received` instead."""
 
     successor: str
-    given: tuple[ChangeMade, ...]
+    given: tuple[RecordedChange, ...]
     received: tuple[ChangeMade, ...]
 
     @property
@@ -31,7 +31,7 @@ class Succession(Document):
 
 def successions(
     incident: str,
-    made: Sequence[ChangeMade],
+    made: Sequence[RecordedChange],
     later: Mapping[str, Sequence[ChangeMade]],
     subnets: frozenset[str],
     cidr_successor: str | None,
@@ -43,7 +43,7 @@ def successions(
     """
     successors_by_config = successors_of_eni_configs(later, subnets)
     of_cluster = min(successors_by_config.values(), default=None)
-    by_successor: dict[str, tuple[list[ChangeMade], list[ChangeMade]]] = {}
+    by_successor: dict[str, tuple[list[RecordedChange], list[ChangeMade]]] = {}
     for change in made:
         if change.kind is ChangeKind.ENICONFIG and change.target in successors_by_config:
             successor = successors_by_config[change.target]

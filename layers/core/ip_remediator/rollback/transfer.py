@@ -20,7 +20,7 @@ def transfer_to(log: ChangeLog, succession: Succession, inherits: Sequence[str])
         str(change) for change in succession.given
     )
     records, now = log.records, log.clock()
-    writes = [records.deleting(change_key(log.incident, change)) for change in succession.given]
+    writes = [log.striking_out(change) for change in succession.given]
     for change in succession.received:
         item = {**change_key(succession.successor, change), "at": now.isoformat(), "change": change.model_dump_json()}
         writes.append(records.putting(item))
