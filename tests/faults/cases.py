@@ -9,7 +9,9 @@ from typing import Any
 
 # A lasting fault meets every such call until the run has ended.
 FOR_THE_RUN = 100_000
-RUNS = ("remediation", "rollback", "rollback-evict")
+REMEDIATION, ROLLBACK, WITH_EVICTIONS = "remediation", "rollback", "rollback-evict"
+# In this order: a case of the one rollback shows cases of the other.
+RUNS = (REMEDIATION, WITH_EVICTIONS, ROLLBACK)
 WORLDS = ("new-cidr", "extension", "discovery", "existing-subnets", "leaked-enis")
 KUBERNETES, SLACK = "kubernetes", "slack"
 _READS = ("Describe", "Get", "List", "Query", "Scan", "Search", "Assume", "get ", "list ", "watch ", "conversations.")

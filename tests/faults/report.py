@@ -128,18 +128,21 @@ class Rule(StrEnum):
         "same messages were there; people are told afterwards, of the record as it is then"
     )
     ASKED_AGAIN = (
-        "the AWS SDK asks again by itself and gets the answer: seen of the same fault at another call of the operation"
+        "the AWS SDK asks again by itself and gets the answer: seen of the same fault at another call of the service"
     )
     SAME_ERROR = (
         "another fault gives the function's code the same error at this call (of a write: only that it may have taken "
-        "effect): seen of the same fault at another call of the operation (AWS), or by the product's own "
+        "effect): seen of the same fault at another call of the service (AWS), or by the product's own "
         "rule (Kubernetes)"
     )
     KILLED = (
         "killed after a read, as after an earlier read of the same invocation or the write right before it, when "
         "nothing has changed in between"
     )
-    REPEATED = "the function began with the same event in the same world as before, and this is the same call of it"
+    EVICTS_LATER = (
+        "the rollback without evictions, at a call before the pods' turn: the same case of the rollback with evictions "
+        "ended, or became the same as the run without a fault, before anything asked whether pods may be evicted"
+    )
 
 
 _PART_OF_THE_WAY = (Rule.BECAME, Rule.MEETS_NONE, Rule.TOLD)

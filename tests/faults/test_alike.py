@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cases import Call, Case, Injection
-from tests.faults.inline.alike import TELLS, Alike, Shown, Table, answer_of
+from tests.faults.cases import ROLLBACK, WITH_EVICTIONS, Call, Case, Injection
+from tests.faults.inline.alike import TELLS, Alike, EvictsLater, Shown, Table, answer_of
 from tests.faults.inline.answers import RETURNED
 from tests.faults.inline.forks import Met
 from tests.faults.report import JOINED, Rule
@@ -33,7 +33,7 @@ class World:
 @pytest.fixture
 def alike(tmp_path: Path) -> Alike:
     made = Alike(Table(tmp_path), lambda: World.digest, lambda: World.messages)
-    made.begins("NetworkFunction", "mark")
+    made.begins("NetworkFunction")
     return made
 
 
@@ -92,7 +92,7 @@ def test_given_a_function_that_is_killed_after_a_read_then_earlier_reads_show_it
     assert alike.shown(case(call(WRITE), "killed")) is None
     monkeypatch.setattr(World, "digest", "changed")
     assert alike.shown(case(call(READ, 2), "killed")) is None
-    alike.begins("NetworkFunction", None)
+    alike.begins("NetworkFunction")
     assert alike.shown(case(call(READ, 3), "killed")) is None
 
 
@@ -125,16 +125,37 @@ def _distinguished(tree: ast.AST) -> set[str]:
     return {name.id for part in [*caught, *asked] for name in ast.walk(part) if isinstance(name, ast.Name)}
 
 
-def test_given_an_invocation_that_begins_as_an_earlier_one_then_its_calls_are_shown_by_those(alike: Alike) -> None:
-    earlier, later = call(READ), call(READ, 1)
-    alike.meets(earlier)
-    assert alike.shown(case(earlier, "denied")) is None
-    alike.begins("NetworkFunction", "mark")
-    alike.meets(later)
-    assert alike.shown(case(later, "denied")) == Shown(Rule.REPEATED, same_as=case(earlier, "denied").id)
-    alike.begins("NetworkFunction", "another mark")
-    alike.meets(call(READ, 2))
-    assert alike.shown(case(call(READ, 2), "denied")) is None
+def of_rollback(run: str, fault: str = "cut", *, function: str = "ClusterFunction", lasts: bool = False) -> Injection:
+    return Injection(Call("new-cidr", run, function, "kubernetes", "list nodes", 0), fault, lasts)
+
+
+def test_given_cases_that_end_before_the_evictions_then_they_show_those_of_the_rollback_without_any(
+    tmp_path: Path,
+) -> None:
+    evicts_later = EvictsLater(Table(tmp_path))
+    cut, slow, denied, lost = (of_rollback(WITH_EVICTIONS, fault).id for fault in ("cut", "slow", "denied", "lost"))
+    evicts_later.ended(cut, JOINED)
+    evicts_later.ended(slow, cut)
+    evicts_later.ended(denied, denied)
+    evicts_later.ended(lost, "one that went on to the evictions")
+    expected = {
+        "cut": Shown(Rule.EVICTS_LATER, JOINED),
+        "slow": Shown(Rule.EVICTS_LATER, JOINED),
+        "denied": Shown(Rule.EVICTS_LATER, same_as=denied),
+        "lost": None,
+        "killed": None,
+    }
+    assert {fault: evicts_later.shown(of_rollback(ROLLBACK, fault), ()) for fault in expected} == expected
+    assert evicts_later.shown(of_rollback(ROLLBACK, function=TELLS), ()) is None
+
+
+def test_given_a_lasting_fault_that_met_no_call_any_more_then_it_shows_a_rollback_only_where_it_meets_none(
+    tmp_path: Path,
+) -> None:
+    evicts_later, here = EvictsLater(Table(tmp_path)), of_rollback(ROLLBACK, lasts=True)
+    evicts_later.ended(of_rollback(WITH_EVICTIONS, lasts=True).id, JOINED)
+    assert evicts_later.shown(here, ()) == Shown(Rule.EVICTS_LATER, JOINED)
+    assert evicts_later.shown(here, {here.call.kind}) is None
 
 
 def test_given_a_fault_that_lasts_at_what_tells_people_then_it_is_as_from_an_earlier_call_on_while_the_messages_stay(

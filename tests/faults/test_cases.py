@@ -78,7 +78,7 @@ def test_given_a_case_that_is_shown_by_another_then_it_ends_as_that_one_did() ->
     other = ONCE.replace("lost", "slow")
     shown = [
         Result(other, "", "", 0.1, ONCE, Rule.BECAME),
-        Result(ONCE.replace("lost", "cut"), "", "", 0.0, other, Rule.REPEATED),
+        Result(ONCE.replace("lost", "cut"), "", "", 0.0, other, Rule.EVICTS_LATER),
         Result(ONCE.replace("lost", "throttled"), JOINED, "", 0.0, "", Rule.ASKED_AGAIN),
     ]
     sweep = Sweep([*DONE[:1], *shown], {"extension": 4}, "", 1.0, 1)

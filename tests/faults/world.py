@@ -10,7 +10,7 @@ from typing import Any
 
 from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import Incident
-from tests.faults.cases import KUBERNETES, SLACK, Case
+from tests.faults.cases import KUBERNETES, REMEDIATION, SLACK, WITH_EVICTIONS, Case
 from tests.faults.holding import Invariants, require
 from tests.faults.worlds import RUNNING, SETTINGS, STUCK, Setting, prepared
 from tests.integration.support.lab import Ended, Lab
@@ -63,13 +63,13 @@ class World:
 
         `again`: whether it is tried what follows now: before what stands is rolled back, and before the same again.
         """
-        if run == "remediation":
+        if run == REMEDIATION:
             with injected:
                 incident = self._faulty_remediation()
         else:
             incident = self._remediate()
             with injected:
-                self._end_of_rollback(incident.id, evict=run == "rollback-evict")
+                self._end_of_rollback(incident.id, evict=run == WITH_EVICTIONS)
         came = self._judge(incident)
         if not again():
             return came

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ip_remediator.clients.kubernetes.api import KubernetesUnreachable, _refusal
 from ip_remediator.common.errors import ServiceUnavailable, Throttled, Transient
-from tests.faults.cases import KUBERNETES, KUBERNETES_STATUSES, SLACK, Call, Case, Injection
+from tests.faults.cases import (
+    KUBERNETES,
+    KUBERNETES_STATUSES,
+    SLACK,
+    WITH_EVICTIONS,
+    Call,
+    Case,
+    Injection,
+    Kind,
+)
 from tests.faults.inline.answers import RETURNED
 from tests.faults.report import JOINED, Rule
 
@@ -71,19 +80,10 @@ class Table:
 
 @dataclass
 class Invocation:
-    """One of a function; `twin`: the calls of an earlier one that began with the same event in the same world."""
+    """One of a function, with the calls that it has made."""
 
     number: int
-    twin: list[Call]
     calls: list[Call] = field(default_factory=list)
-
-    def twin_of(self, call: Call) -> Call | None:
-        """The earlier one's call in the same place."""
-        place = len(self.calls) - 1
-        if not 0 <= place < len(self.twin):
-            return None
-        twin = self.twin[place]
-        return twin if (twin.service, twin.action) == (call.service, call.action) else None
 
 
 @dataclass
@@ -94,18 +94,15 @@ class Alike:
     answers: Table
     state: Callable[[], str]
     messages: Callable[[], str]
-    _begun: dict[str, list[Call]] = field(default_factory=dict)
     _now: dict[str, Invocation] = field(default_factory=dict)
     _numbers: int = 0
     _run_before: set[str] = field(default_factory=set)
     _first: dict[object, str] = field(default_factory=dict)
 
-    def begins(self, function: str, mark: str | None) -> None:
-        """An invocation begins; without a `mark`, others run beside it."""
+    def begins(self, function: str) -> None:
+        """An invocation begins."""
         self._numbers += 1
-        invocation = self._now[function] = Invocation(self._numbers, self._begun.get(mark or "", []))
-        if mark is not None:
-            self._begun.setdefault(mark, invocation.calls)
+        self._now[function] = Invocation(self._numbers)
 
     def meets(self, call: Call) -> None:
         if call.function in self._now:
@@ -116,22 +113,9 @@ class Alike:
         shown = None
         if len(case.injections) == 1:
             [injection] = case.injections
-            shown = (
-                self._repeated(injection)
-                or self._of_errors(injection)
-                or self._killed(injection)
-                or self._of_messages(injection)
-            )
+            shown = self._of_errors(injection) or self._killed(injection) or self._of_messages(injection)
         self._run_before.add(case.id)
         return shown
-
-    def _repeated(self, injection: Injection) -> Shown | None:
-        invocation = self._now.get(injection.call.function)
-        twin = invocation and invocation.twin_of(injection.call)
-        if not twin:
-            return None
-        id_ = Injection(twin, injection.fault, injection.lasts).id
-        return Shown(Rule.REPEATED, same_as=id_) if id_ in self._run_before else None
 
     def _of_errors(self, injection: Injection) -> Shown | None:
         outcome = self.outcome_seen(injection)
@@ -184,7 +168,37 @@ class Alike:
         return Shown(Rule.UNTOLD, same_as=first) if first != injection.id else None
 
 
+@dataclass(frozen=True)
+class EvictsLater:
+    """The rollback without evictions does the same as the one with evictions until something asks whether pods may be
+    evicted. `table`: of each case of the other one that ended before that, as which case it did, or `JOINED`."""
+
+    table: Table
+
+    def ended(self, id_: str, as_which: str) -> None:
+        """A case of the rollback with evictions, its own id where it was run to its end."""
+        self.table.write(id_, as_which)
+
+    def shown(self, injection: Injection, later: Collection[Kind]) -> Shown | None:
+        """`later`: what the rollback without evictions calls once that was asked."""
+        if injection.call.function == TELLS:
+            return None  # people read how pods are moved
+        other = Injection(replace(injection.call, run=WITH_EVICTIONS), injection.fault, injection.lasts)
+        end = self._end_of(other.id)
+        if end is None or (end == JOINED and injection.lasts and injection.call.kind in later):
+            return None
+        return Shown(Rule.EVICTS_LATER, JOINED) if end == JOINED else Shown(Rule.EVICTS_LATER, same_as=end)
+
+    def _end_of(self, id_: str) -> str | None:
+        end, passed = self.table.read(id_), {id_}
+        while end not in (None, JOINED, *passed):
+            passed.add(end)
+            end = self.table.read(end)
+        return end
+
+
 def answer_of(injection: Injection) -> str:
-    """The name under which cases tell what a call with this fault came to."""
+    """The name under which cases tell what a call with this fault came to. A fault gives all calls of a service the
+    same answer, and the SDK tries them all alike."""
     how = "lasting" if injection.lasts else "once"
-    return f"{injection.call.service}.{injection.call.action}.{injection.fault}.{how}"
+    return f"{injection.call.service}.{injection.fault}.{how}"

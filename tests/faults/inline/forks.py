@@ -13,9 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.cases import FOR_THE_RUN, KUBERNETES, SLACK, Call, Case, Injection, Kind
+from tests.faults.cases import (
+    FOR_THE_RUN,
+    KUBERNETES,
+    ROLLBACK,
+    SLACK,
+    WITH_EVICTIONS,
+    Call,
+    Case,
+    Injection,
+    Kind,
+)
 from tests.faults.inline import answers, state
-from tests.faults.inline.alike import TELLS, Alike, Table, answer_of
+from tests.faults.inline.alike import TELLS, Alike, EvictsLater, Shown, Table, answer_of
 from tests.faults.inline.servers import InlineServers
 from tests.faults.inline.threads import fork
 from tests.faults.report import JOINED, Planned, Result, Rule
@@ -25,6 +35,10 @@ from tests.faults.world import FUNCTIONS
 _MOST_SECONDS = 240
 # Of so many cases that are like another one, one is played to its end all the same.
 _CHECKED_OF = 100
+# These ask whether pods may be evicted, which is all that differs between the two rollbacks; and a mark of the moment
+# when the first of them began.
+_ASKS_WHETHER_TO_EVICT = ("move_pods", "finish_rollback")
+_EVICTIONS = "evictions"
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,7 @@ class Forks:
             lambda: state.of(self.servers),
             lambda: state.of_slack(self.servers, texts=False),
         )
+        self._evicts_later = EvictsLater(self.tables.of(_EVICTIONS))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -164,7 +179,7 @@ class Forks:
         if self.case is None:
             self._alike.meets(call)
             for case in self.wanted(call):
-                shown = self._alike.shown(case)
+                shown = self._alike.shown(case) or self._before_evictions(case)
                 if shown and not _is_checked(case.id):
                     send(self.out, Result(case.id, shown.came, "", 0.0, shown.same_as, shown.rule))
                 elif self._forked(case):
@@ -174,24 +189,27 @@ class Forks:
 
     def _function_begins(self, name: str, event: Any, alone: bool) -> None:
         function = next((one for one in FUNCTIONS if one.removesuffix("Function").lower() in name), name)
-        mark = self._passes(name, event) if alone else None
+        if event.get("action") in _ASKS_WHETHER_TO_EVICT:
+            self.marks.setdefault(_EVICTIONS, len(self.calls))
+        if alone:
+            self._passes(name, event)
         if self.case is None:
-            self._alike.begins(function, mark)
+            self._alike.begins(function)
 
     def _function_ends(self, name: str, event_and_answer: Any, alone: bool) -> None:
         if alone:
             self._passes(f"{name} ends", event_and_answer)
 
-    def _passes(self, name: str, about: Any) -> str:
+    def _passes(self, name: str, about: Any) -> None:
         """A world that is what it was at this point of the run without a fault, or of another case, goes on as that one
-        did. The mark of this point, without regard to faults still to come and to Slack."""
+        did."""
         text = f"{name} {state.decisive(json.dumps(about, sort_keys=True))}"
         plain = _mark(text, state.of(self.servers))
         if self.case is None:
             self.marks.setdefault(plain, len(self.calls))
             if state.all_told():
                 self.marks.setdefault(_mark(plain, state.of_slack(self.servers, texts=True)), len(self.calls))
-            return plain
+            return
         pending = self._pending() if name != "end" else []
         if name == "end" or self._meets_who_tells():
             # Every word of Slack counts, once all is told.
@@ -201,7 +219,11 @@ class Forks:
             self._passes_with_pending(plain, pending)
         else:
             self._passes_without(plain)
-        return plain
+
+    def _before_evictions(self, case: Case) -> Shown | None:
+        if self.run != ROLLBACK or _EVICTIONS in self.marks or len(case.injections) > 1:
+            return None
+        return self._evicts_later.shown(case.injections[0], self.undisturbed.kinds_after(_EVICTIONS) or set())
 
     def _meets_who_tells(self) -> bool:
         assert self.case is not None
@@ -355,6 +377,8 @@ class Forks:
         assert self.case is not None
         if not rule:
             self._remember("")
+        if self.run == WITH_EVICTIONS and not why and _EVICTIONS not in self.marks:
+            self._evicts_later.ended(self.case.id, same_as or (JOINED if came == JOINED else self.case.id))
         seconds = _processor_seconds() - self.began
         send(self.out, Result(self.case.id, came, why, seconds, same_as, rule, self.followed, self.expected))
         os._exit(0)

@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from local.aws.corrections import lambda_functions
@@ -22,8 +23,9 @@ from local.aws.functions import bootstrap, worker
 from tests.faults.inline.threads import Process, run_in
 
 ROOT = Path(__file__).resolve().parents[3]
-# These hold state by function: clients with the credentials of its role, caches, loggers.
-_OWN = ("ip_remediator", "boto3", "aws_lambda_powertools", "app")
+# These hold state by function: clients with the credentials of its role, loggers, metrics. So does each module that has
+# anything of one of these. All others are the same for all functions.
+_WITH_STATE = ("app", "aws_lambda_powertools", "ip_remediator.clients.aws.session", "ip_remediator.observability")
 
 
 # Called with name and event of a function that begins, with its answer too when it ends, and whether no other runs:
@@ -174,5 +176,34 @@ def load(folder: str, name: str) -> Any:
 
 
 def _taken() -> dict[str, Any]:
-    own = [name for name in sys.modules if name.partition(".")[0] in _OWN]
+    """The modules that hold state by function; whoever imports them next gets new ones."""
+    own = _own_modules()
+    for name in own:
+        package, _, child = name.rpartition(".")
+        if package in sys.modules:
+            vars(sys.modules[package]).pop(child, None)
     return {name: sys.modules.pop(name) for name in own}
+
+
+def _own_modules() -> list[str]:
+    own = {name for name in sys.modules if _is_of(name, _WITH_STATE)}
+    library = {name: module for name, module in sys.modules.items() if name.startswith("ip_remediator.")}
+    plain = [name for name, module in library.items() if not hasattr(module, "__path__")]
+    more = own
+    while more:
+        more = {name for name in plain if name not in own and _has_any_of(library[name], own)}
+        own |= more
+    return sorted(own)
+
+
+def _has_any_of(module: Any, own: set[str]) -> bool:
+    return any(
+        _is_of(str(getattr(value, "__module__", "")), _WITH_STATE)
+        or getattr(value, "__module__", "") in own
+        or (isinstance(value, ModuleType) and value.__name__ in own)
+        for value in vars(module).values()
+    )
+
+
+def _is_of(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)

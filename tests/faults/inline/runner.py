@@ -23,7 +23,7 @@ from typing import Any
 
 from local.stack.ports import Ports
 from local.stack.stack import Stack
-from tests.faults.cases import RUNS, Call, Case, case_of, cases_of, pairs_of
+from tests.faults.cases import REMEDIATION, RUNS, Call, Case, case_of, cases_of, pairs_of
 from tests.faults.inline.forks import Forks, Met, Tables, send
 from tests.faults.inline.servers import Bridge, InlineServers, environment_of_tests
 from tests.faults.inline.threads import fork, real_monotonic
@@ -35,7 +35,7 @@ from tests.support import waiting
 
 # Waits cost nothing, but each look at whether they are over does.
 _LOOK_SECONDS = 8.0
-_SPARES = 6
+_SPARES = 10
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _recorded(world: World, run: str, tables: Tables) -> Met:
 def _record(world: World, run: str, tables: Tables, out: int) -> None:
     forks = Forks(world.lab.stack.servers, world.name, run, lambda _: [], Met(), 1, out, tables)
     came = world.run(run, forks.watched(), again=lambda: False)
-    if run == "remediation" and came != "healed":
+    if run == REMEDIATION and came != "healed":
         raise RuntimeError(f"{world.name}, {run}, without a fault: {came}")
     send(out, Met(tuple(forks.calls), forks.marks, came))
 
