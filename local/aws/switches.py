@@ -39,6 +39,11 @@ class Switches:
     ``cluster_update_seconds``: how long an update of a cluster's subnets is in progress (minutes on AWS).
     ``cluster_health_tells_addresses``: DescribeCluster's health names subnets with too few addresses.
 
+    ``node_group_update_seconds``: how long an update of a node group is in progress.
+    ``node_group_updates_fail_by``: the ErrorCode by which updates that begin now end as Failed and change nothing.
+    ``degraded_node_groups``: names of groups that are DEGRADED, each with the code of its health issue, such as
+    "spot=AsgInstanceLaunchFailures,web=Ec2SubnetNotFound".
+
     ``cloudtrail_delay_seconds``: when an event is in CloudTrail's history; "an average of about 5 minutes".
     ``cloudtrail_lookups_per_second``: of the account in a Region.
 
@@ -62,6 +67,9 @@ class Switches:
     addon_passed_to_service: str = "eks.amazonaws.com"
     cluster_update_seconds: float = 0.5
     cluster_health_tells_addresses: bool = False
+    node_group_update_seconds: float = 0.5
+    node_group_updates_fail_by: str = ""
+    degraded_node_groups: str = ""
     cloudtrail_delay_seconds: float = 300.0
     cloudtrail_lookups_per_second: int = 2
     ec2_network_address_units: int = 64_000

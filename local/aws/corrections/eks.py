@@ -11,7 +11,7 @@ from ministack.services import eks
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 
-from local.aws.corrections import eks_addons, eks_cluster_updates, eks_fargate, eks_tokens
+from local.aws.corrections import eks_addons, eks_cluster_updates, eks_fargate, eks_node_groups, eks_tokens
 from local.aws.corrections.guard import original, replace
 from local.aws.settings import ENDPOINT_PORT_TAG, WEBHOOK_SECRET
 
@@ -29,6 +29,7 @@ def install(settings: Settings, switches: Switches) -> None:
     clusters_in_pages()
     eks_addons.install(switches)
     eks_cluster_updates.ClusterUpdates(switches).install()
+    eks_node_groups.NodeGroupUpdates(switches).install()
     eks_fargate.install()
     eks_tokens.install(settings)
 

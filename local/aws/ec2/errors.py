@@ -97,6 +97,12 @@ def interface_attached(eni_id: str) -> Any:
     return EC2ClientError("InvalidNetworkInterface.InUse", f"Interface: [{eni_id}] in use.")
 
 
+def instance_ended(instance_id: str) -> Any:
+    """AttachNetworkInterface takes running and stopped instances ("Network interface attachments" of the EC2 User
+    Guide); the words are those of Eucalyptus, which imitates EC2."""
+    return EC2ClientError("IncorrectState", f"Instance '{instance_id}' is not 'running' or 'stopped'")
+
+
 def other_zone() -> Any:
     """AttachNetworkInterface across availability zones."""
     return EC2ClientError(

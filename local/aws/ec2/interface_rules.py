@@ -164,6 +164,8 @@ class InterfaceRules:
         index = int(device_index)
         if eni.status == "in-use":
             raise errors.interface_attached(eni_id)
+        if instance.state in ("shutting-down", "terminated"):
+            raise errors.instance_ended(instance_id)
         if eni.subnet.availability_zone != self.get_subnet(instance.subnet_id).availability_zone:  # type: ignore[attr-defined]
             raise errors.other_zone()
         if index in instance.nics:

@@ -14,6 +14,7 @@ from ip_remediator.planning.model import Plan
 from ip_remediator.remediation.verify import PodsStillPending, Verifier
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, NetworkInterface, Node, StuckPod
+from ip_remediator.snapshot.model_node_group import NodeGroupState
 from ip_remediator.snapshot.model_vpc import Subnet
 from tests.unit.support.records import PLAN, incident
 
@@ -35,6 +36,7 @@ class Cured:
     progress: list[Progress] = field(default_factory=list)
     hanging: list[StuckPod] = field(default_factory=list)
     homeless: list[str] = field(default_factory=list)
+    groups: tuple[NodeGroupState, ...] = ()
 
     # --- of KubernetesReader
     def stuck_pods(self) -> list[StuckPod]:
@@ -55,6 +57,10 @@ class Cured:
 
     def without_node(self, namespaces: Collection[str], since: object) -> list[str]:
         return [path for path in self.homeless if path.partition("/")[0] in namespaces]
+
+    # --- of NodeGroups
+    def unwell(self, since: object, before: object) -> tuple[NodeGroupState, ...]:
+        return self.groups
 
     # --- of Ec2Reader
     def addresses_of_subnets(self, ids: Iterable[str]) -> dict[str, str]:
@@ -86,10 +92,8 @@ def verify(cured: Cured, of: Plan, *, final: bool = True, stuck: str = "p1 p2") 
     )
     snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=NODES, stuck_pods=pods)
     record: Incident = incident(plan=of, subnets={} if of is LEAKS else {"a": NEW})
-    outcome = Verifier(record, cured, snapshot, cured, cured, cured.stuck_pods).verify(final=final, seconds=0)[
-        "outcome"
-    ]  # type: ignore[arg-type]
-    return str(outcome)
+    verifier = Verifier(record, cured, snapshot, cured, cured, cured.stuck_pods, cured.unwell)  # type: ignore[arg-type]
+    return str(verifier.verify(final=final, seconds=0)["outcome"])
 
 
 def note_of(cured: Cured) -> str:
@@ -116,7 +120,7 @@ def test_given_thousands_of_pods_when_verified_then_the_answer_is_numbers_and_st
     pods = tuple(StuckPod(namespace="d", name=name, uid=name, node="n1") for name in names.split())
     snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=NODES, stuck_pods=pods)
     record = incident(plan=DISCOVERY, subnets={"a": NEW})
-    answer = Verifier(record, cured, snapshot, cured, cured, cured.stuck_pods).verify(final=True)  # type: ignore[arg-type]
+    answer = Verifier(record, cured, snapshot, cured, cured, cured.stuck_pods, cured.unwell).verify(final=True)  # type: ignore[arg-type]
     assert answer == {"outcome": "healed", "healed": 6_000, "still_stuck": 0}
 
 
@@ -216,3 +220,22 @@ def test_given_one_of_two_nodes_went_when_verified_then_what_its_pods_lack_is_na
     assert cured.noted is not None
     assert [pod.name for pod in cured.noted[1].healed] == ["p1"]
     assert cured.noted[1].without_node == ("d/p3",)
+
+
+DEGRADED = NodeGroupState(name="spot", status="DEGRADED", issues=("AsgInstanceLaunchFailures",))
+
+
+def test_given_a_node_group_that_is_not_well_when_pods_still_wait_then_it_is_named_with_its_issue() -> None:
+    cured = Cured({"p1": "100.64.0.7", "p2": None}, in_subnets=("100.64.0.7",), groups=(DEGRADED,))
+    assert verify(cured, DISCOVERY) == Outcome.PARTLY
+    assert note_of(cured).endswith("; node group spot is DEGRADED (AsgInstanceLaunchFailures)")
+    assert cured.noted is not None
+    assert cured.noted[1].node_groups == (DEGRADED,)
+
+
+def test_given_a_node_group_that_is_not_well_when_all_is_healed_then_nobody_asks_for_it() -> None:
+    addresses = ("100.64.0.7", "100.64.0.8")
+    cured = Cured(dict(zip(("p1", "p2"), addresses, strict=True)), in_subnets=addresses, groups=(DEGRADED,))
+    assert verify(cured, DISCOVERY) == Outcome.HEALED
+    assert cured.noted is not None
+    assert cured.noted[1].node_groups == ()

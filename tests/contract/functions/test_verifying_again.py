@@ -85,7 +85,7 @@ def verify(
         replacements={"a": ZoneReplacement(nodes=nodes)},
     )
     snapshot = Snapshot(cluster=Cluster(name="prod"), nodes=FULL)
-    steps = VerifierAfterReplacement(record, moved, snapshot, moved, moved, list, moved)  # type: ignore[arg-type]
+    steps = VerifierAfterReplacement(record, moved, snapshot, moved, moved, list, lambda *_: (), moved)  # type: ignore[arg-type]
     outcome = steps.verify(final=final, seconds=0)["outcome"]
     assert moved.noted is not None
     return str(outcome), moved.noted[1]

@@ -22,12 +22,14 @@ from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Cluster, Node, StuckPod
+from ip_remediator.snapshot.node_groups import NodeGroups
 from local.aws.client import LocalAws
 from local.cluster.manifests import load
-from tests.contract.conftest import unique
+from tests.contract.conftest import EksApi, unique
 from tests.contract.support.clusters import WRITER, Kubernetes
 from tests.contract.support.groups import group_of_one
 from tests.contract.support.races import Overtaken, just_before
+from tests.contract.support.vpcs import Vpc
 from tests.stack.kubernetes.support import eventually
 from tests.unit.support.records import PLAN
 
@@ -73,6 +75,7 @@ class World:
             kube=self.kubernetes.api(WRITER),
             groups=AutoScalingGroups(self.aws.client("autoscaling")),
             ec2=Ec2Reader(self.aws.client("ec2")),
+            node_groups=NodeGroups(self.aws.client("eks"), CLUSTER),
             clock=utc_now,
             sleep=lambda _: None,
         )
@@ -231,6 +234,33 @@ def detach(world: World) -> None:
     world.aws.client("autoscaling").detach_instances(
         InstanceIds=[world.instance], AutoScalingGroupName=world.group, ShouldDecrementDesiredCapacity=True
     )
+
+
+def test_given_others_begin_an_update_of_the_node_group_while_a_node_is_drained_then_it_is_given_back_and_not_ended(
+    world: World, eks_api: EksApi
+) -> None:
+    name, autoscaling, eks = unique("web"), world.aws.client("autoscaling"), world.aws.client("eks")
+    tag = {"ResourceId": world.group, "ResourceType": "auto-scaling-group", "PropagateAtLaunch": True}
+    autoscaling.create_or_update_tags(Tags=[{**tag, "Key": "eks:nodegroup-name", "Value": name}])
+    make_cluster(world, eks_api)
+    named = {"clusterName": CLUSTER, "nodegroupName": name}
+    eks.create_nodegroup(**named, subnets=["subnet-1"], nodeRole="arn:aws:iam::000000000000:role/node")
+    drained(world)
+    with world.aws.settings(node_group_update_seconds=60.0):
+        eks.update_nodegroup_config(**named, scalingConfig={"minSize": 0})
+    with pytest.raises(ReplacementBlocked, match=f"node group {name} is UPDATING: replace its nodes once EKS is done"):
+        world.steps().end(world.zone)
+    world.steps().give_back(world.zone)
+    assert (world.cordoned(), world.log.made(), world.state()) == (False, [], NodeState.WAITING)
+    assert world.members() == [world.instance]
+    with pytest.raises(ReplacementBlocked, match=f"node group {name} is UPDATING"):
+        world.assess()
+
+
+def make_cluster(world: World, eks_api: EksApi) -> None:
+    """The cluster as EKS knows it, once for all tests."""
+    if CLUSTER not in eks_api.client.list_clusters()["clusters"]:
+        eks_api.create_cluster(CLUSTER, Vpc.create(world.aws.client("ec2")))
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,14 @@ def test_given_a_terminated_instance_then_its_primary_interface_goes_and_a_furth
     assert reservation["Instances"][0]["State"]["Name"] == "terminated"
 
 
+def test_given_a_terminated_instance_when_an_interface_is_attached_then_refused(network: Network):
+    subnet = network.subnet("10.0.0.0/28")
+    instance, eni = network.instance(subnet), network.interface(subnet)["NetworkInterfaceId"]
+    network.ec2.terminate_instances(InstanceIds=[instance])
+    attach = {"NetworkInterfaceId": eni, "InstanceId": instance, "DeviceIndex": 1}
+    assert code_of(network.ec2.attach_network_interface, **attach) == "IncorrectState"
+
+
 def test_given_filters_when_interfaces_are_searched_then_each_finds_its_own(network: Network):
     subnet = network.subnet("10.0.0.0/24")
     instance = network.instance(subnet)

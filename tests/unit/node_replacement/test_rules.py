@@ -19,11 +19,14 @@ from ip_remediator.node_replacement.rules import (
     blocking,
     obstacles,
     refusal,
+    unwell,
 )
+from ip_remediator.snapshot.model_node_group import NodeGroupState
 
 GROUP = OwningGroup("eks-nodes-1", {CLUSTER_TAG: "shop"}, ())
 POD = NodePod("default", "web-1", "uid-1", False, True, "rs-1", "ReplicaSet", {"app": "web"}, {})
 NODE = Candidate("ip-10-0-0-4", "eu-west-1a", "i-1", "managed", (POD,), GROUP, None)
+UPDATING = NodeGroupState(name="web", status="UPDATING")
 BUDGET = Budget("default", "web", {"matchLabels": {"app": "web"}}, allowed=0, desired_healthy=2, current_healthy=2)
 
 
@@ -49,6 +52,7 @@ def test_karpenters_node_is_replaced_by_its_node_claim_whatever_group_there_is()
         ({"group": replace(GROUP, tags={})}, f"tag it {CONSENT_TAG}=shop"),
         ({"group": replace(GROUP, tags={CLUSTER_TAG: "other"})}, f"tag it {CONSENT_TAG}=shop"),
         ({"group": replace(GROUP, suspended=("AZRebalance", "Launch"))}, "has suspended Launch: resume it"),
+        ({"node_group": UPDATING}, "node group web is UPDATING: replace its nodes once EKS is done with it"),
         ({"pods": (replace(POD, controller=None, kind=""),)}, "default/web-1 would not come back"),
         (
             {"pods": (replace(POD, annotations={"karpenter.sh/do-not-disrupt": "true"}),)},
@@ -64,6 +68,12 @@ def test_what_cannot_be_replaced_is_told_with_the_remedy(changed: dict[str, Any]
     [obstacle] = obstacles(replace(NODE, **changed), "shop")
     assert obstacle.startswith("ip-10-0-0-4: ")
     assert reason in obstacle
+
+
+def test_a_node_of_a_degraded_group_is_replaced_and_the_note_promises_no_new_node() -> None:
+    node = replace(NODE, node_group=NodeGroupState(name="web", status="DEGRADED", issues=("Ec2SubnetNotFound",)))
+    assert obstacles(node, "shop") == []
+    assert unwell([node, node]) == ["node group web is DEGRADED (Ec2SubnetNotFound): a new node of it may not come"]
 
 
 def test_a_self_managed_group_is_used_with_its_owners_consent() -> None:

@@ -34,7 +34,7 @@ def after(*remaining: tuple[int, ...]) -> Verifier:
     ec2: Any = SimpleNamespace(interfaces=lambda _: SimpleNamespace(by_instance=enis))
     nobody: Any = None
     plan = first_plan(FACTS, PlanningOptions(strategy="reclaim-warm", insists=True))
-    return Verifier(incident(plan=plan), nobody, FACTS, nobody, ec2, list)
+    return Verifier(incident(plan=plan), nobody, FACTS, nobody, ec2, list, lambda *_: ())
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacem
 from ip_remediator.incidents.timeline import EventDetail, State
 from ip_remediator.planning.model import Plan, RequestedStrategy
 from ip_remediator.signals.correlation import SignalSummary
+from ip_remediator.snapshot.model_node_group import NodeGroupState
 
 __all__ = [
     "Approval",
@@ -204,6 +205,9 @@ class Verification(Document):
     expected: int | None = None
     freed: dict[str, int] = Field(default_factory=dict, description="addresses that nodes gave back, by subnet")
     joined: tuple[str, ...] = Field(default=(), description="the nodes that were launched in the plan's subnets")
+    node_groups: tuple[NodeGroupState, ...] = Field(
+        default=(), description="where not all is healed: the managed node groups that were not well then"
+    )
 
     @property
     def shortfall(self) -> int:

@@ -9,6 +9,7 @@ from ip_remediator.node_replacement.replace import NodeReplacer
 from ip_remediator.provisioning.cluster_actions import ClusterWork
 from ip_remediator.rollback.cluster_actions import ROLLBACK_CLUSTER
 from ip_remediator.snapshot.ec2 import Ec2Reader
+from ip_remediator.snapshot.node_groups import NodeGroups
 
 CLUSTER: ActionTable[ClusterWork] = ActionTable(ROLLBACK_CLUSTER)
 
@@ -50,7 +51,8 @@ class NodeReplaced(Result):
 
 def _replacer(work: ClusterWork) -> NodeReplacer:
     groups, ec2 = AutoScalingGroups(work.client("autoscaling")), Ec2Reader(work.client("ec2"))
-    return NodeReplacer(work.incident, work.incidents, work.log, work.cluster.kube, groups, ec2, work.clock)
+    managed = NodeGroups(work.client("eks"), work.incident.cluster)
+    return NodeReplacer(work.incident, work.incidents, work.log, work.cluster.kube, groups, ec2, managed, work.clock)
 
 
 @CLUSTER.action(AssessReplacement, NodesAssessed, Effect.READS)

@@ -32,13 +32,23 @@ from ip_remediator.incidents.replacement_record import (
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.node_replacement.owners import AutoScalingGroups, NodeClaims
-from ip_remediator.node_replacement.rules import Candidate, blocking, obstacles, refusal
+from ip_remediator.node_replacement.rules import (
+    NODE_GROUP_TAG,
+    Candidate,
+    OwningGroup,
+    blocking,
+    obstacles,
+    refusal,
+    unwell,
+)
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cordons import cordon
 from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
 from ip_remediator.snapshot.model_cluster import Node
+from ip_remediator.snapshot.model_node_group import NodeGroupState
+from ip_remediator.snapshot.node_groups import NodeGroups
 
 _NO_WAY_BACK = (NodeState.TERMINATING, NodeState.REPLACED)
 
@@ -62,6 +72,7 @@ class NodeReplacer:
     kube: KubeApi
     groups: AutoScalingGroups
     ec2: Ec2Reader
+    node_groups: NodeGroups
     clock: Clock
     sleep: Callable[[float], None] = time.sleep
 
@@ -86,7 +97,11 @@ class NodeReplacer:
             waiting=self._waiting(snapshot, before),
             in_the_way=tuple(chain.from_iterable(reasons.values())),
             gone=tuple(gone),
-            notes=(*(f"{name} is gone already" for name in gone), *blocking(replaceable, budgets)),
+            notes=(
+                *(f"{name} is gone already" for name in gone),
+                *unwell(replaceable),
+                *blocking(replaceable, budgets),
+            ),
         )
         note = summary(zones)
         self.incidents.record_replacement(self.incident.id, replacement, StepState.RUNNING, note, zones=zones)
@@ -124,9 +139,14 @@ class NodeReplacer:
                 pods=drain.pods_on(node.name),
                 group=groups.get(node.instance_id or ""),
                 claim=claims.get(node.instance_id or ""),
+                node_group=self._node_group(groups.get(node.instance_id or "")),
             )
             for node in nodes
         ]
+
+    def _node_group(self, group: OwningGroup | None) -> NodeGroupState | None:
+        name = group.tags.get(NODE_GROUP_TAG) if group else None
+        return self.node_groups.state(name) if name else None
 
     def _zones(self, nodes: list[str], replaceable: list[Candidate]) -> dict[str, ZoneReplacement]:
         """Nodes that an earlier replacement already terminates come first: the new nodes are still awaited."""
@@ -217,11 +237,13 @@ class NodeReplacer:
         return {"zone": zone}
 
     def _require_owner(self, zone: str, node: NodeReplacement) -> None:
-        """Draining takes time, in which others may have suspended the group's processes or taken the node out of it."""
+        """Draining takes time, in which others may have suspended the group's processes, taken the node out of it, or
+        begun an update of the node group, which replaces the nodes itself."""
         if node.host == "karpenter" or KubeNodes(self.kube).instance_of(node.name) != node.instance:
             return
         group = self.groups.of([node.instance]).get(node.instance)
-        candidate = Candidate(node.name, zone, node.instance, provisioner=None, pods=(), group=group, claim=None)
+        managed = self._node_group(group)
+        candidate = Candidate(node.name, zone, node.instance, None, (), group, claim=None, node_group=managed)
         if reasons := obstacles(candidate, self.incident.cluster):
             raise ReplacementBlocked("; ".join(reasons))
 

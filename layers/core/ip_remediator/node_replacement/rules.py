@@ -17,8 +17,10 @@ from ip_remediator.clients.kubernetes.objects import Budget, NodePod
 from ip_remediator.common import tag_names
 from ip_remediator.common.text import some_of
 from ip_remediator.incidents.replacement_record import Host, NodeReplacement
+from ip_remediator.snapshot.model_node_group import NodeGroupState
 
 CLUSTER_TAG = "eks:cluster-name"
+NODE_GROUP_TAG = "eks:nodegroup-name"
 # EKS tags the groups of its managed node groups; the others' owners allow their replacement by this one.
 CONSENT_TAG = tag_names.CLUSTER
 _PROCESSES = ("Launch", "Terminate")
@@ -39,7 +41,8 @@ class OwningGroup:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is known of a node that is to be replaced. `group`, `claim`: None where there is none."""
+    """What is known of a node that is to be replaced. `group`, `claim`: None where there is none;
+    `node_group`: None where it is in no managed one, or that cannot be read."""
 
     name: str
     zone: str
@@ -48,6 +51,7 @@ class Candidate:
     pods: tuple[NodePod, ...]
     group: OwningGroup | None
     claim: str | None
+    node_group: NodeGroupState | None = None
 
     @property
     def moving(self) -> tuple[NodePod, ...]:
@@ -83,6 +87,8 @@ def _of_owner(candidate: Candidate, cluster: str) -> Iterator[str]:
     stopped = [process for process in _PROCESSES if process in group.suspended]
     if stopped:
         yield f"Auto Scaling group {group.name} has suspended {' and '.join(stopped)}: resume it"
+    if candidate.node_group and candidate.node_group.is_changing:
+        yield f"{candidate.node_group}: replace its nodes once EKS is done with it"
 
 
 def _of_pods(moving: Sequence[NodePod], budgets: Sequence[Budget]) -> Iterator[str]:
@@ -100,6 +106,12 @@ def _of_annotations(moving: Sequence[NodePod]) -> Iterator[str]:
         annotated = [pod.shown for pod in moving if pod.annotations.get(annotation) == value]
         if annotated:
             yield f"{some_of(annotated)} must not be moved: it is annotated {annotation}: {value}"
+
+
+def unwell(candidates: Iterable[Candidate]) -> list[str]:
+    """Notes on the node groups whose new nodes may not come."""
+    groups = [node.node_group for node in candidates if node.node_group and not node.node_group.is_well]
+    return list(dict.fromkeys(f"{group}: a new node of it may not come" for group in groups))
 
 
 def blocking(candidates: Iterable[Candidate], budgets: Iterable[Budget]) -> list[str]:

@@ -14,7 +14,7 @@ from ip_remediator.common.enums import Outcome
 from ip_remediator.incidents.record import HealedPod, Step, Verification
 from ip_remediator.incidents.replacement_record import NodeState, Replacement, WaitingPod
 from ip_remediator.incidents.requests import InvalidInput
-from ip_remediator.remediation.verify import WATCH_SECONDS, PodsStillPending, Verifier
+from ip_remediator.remediation.verify import WATCH_SECONDS, PodsStillPending, Verifier, described_groups
 from ip_remediator.snapshot.node_room.limits import free_slots
 
 Pod = dict[str, Any]
@@ -61,7 +61,8 @@ class VerifierAfterReplacement(Verifier):
         proof = self._proof(self._recreated_pods())
         outcome = Outcome.HEALED if not proof.still_stuck else Outcome.PARTLY if proof.healed else Outcome.FAILED
         every = len(proof.healed) + len(proof.still_stuck)
-        note = f"after the replacement of nodes: {len(proof.healed)} of {every} pods run"
+        proof = self._with_node_groups(proof, outcome)
+        note = f"after the replacement of nodes: {len(proof.healed)} of {every} pods run{described_groups(proof)}"
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
         return {"outcome": outcome.value, "healed": len(proof.healed), "still_stuck": len(proof.still_stuck)}
 

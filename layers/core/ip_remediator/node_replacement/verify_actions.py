@@ -20,6 +20,7 @@ from ip_remediator.remediation.verify import Verifier
 from ip_remediator.remediation.verify_recipients import RecipientVerifier
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.kubernetes import KubernetesReader
+from ip_remediator.snapshot.node_groups import NodeGroups
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def verify(work: VerifyWork, asked: Verify) -> Verified:
         given = RecipientVerifier(work.incident, work.incidents, snapshot, kube, work.ec2, scaling, describe)
         return Verified(**given.verify(final=asked.final))
     stuck_now = KubernetesReader(kube).stuck_pods
-    facts = (work.incident, work.incidents, snapshot, pods, work.ec2, stuck_now)
+    groups = NodeGroups(work.client("eks"), work.incident.cluster)
+    facts = (work.incident, work.incidents, snapshot, pods, work.ec2, stuck_now, groups.unwell)
     if asked.replaced:
         return Verified(**VerifierAfterReplacement(*facts, KubeDrain(kube)).verify(final=asked.final))
     verified = Verified(**Verifier(*facts).verify(final=asked.final))

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -20,7 +21,8 @@ from ip_remediator.planning.model import Plan
 from ip_remediator.planning.warm_reclaim import describe_frees
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import NetworkInterface, StuckPod
+from ip_remediator.snapshot.model_cluster import NetworkInterface, NodeGroup, StuckPod
+from ip_remediator.snapshot.model_node_group import NodeGroupState
 from ip_remediator.snapshot.node_room.limits import free_slots
 
 # How long one invocation watches; the state machine's Retry carries on, because ipamd waits two minutes after a
@@ -47,6 +49,8 @@ class Verifier:
     ec2: Ec2Reader
     stuck_now: Callable[[], list[StuckPod]]
     """As `KubernetesReader.stuck_pods`."""
+    unwell_groups: Callable[[datetime, Iterable[NodeGroup]], tuple[NodeGroupState, ...]]
+    """As `NodeGroups.unwell`."""
 
     @property
     def plan(self) -> Plan:
@@ -70,9 +74,16 @@ class Verifier:
         if not final:
             self._require_proven(proof)
         outcome = self._outcome(proof)
-        note = self._note(proof)
+        proof = self._with_node_groups(proof, outcome)
+        note = self._note(proof) + described_groups(proof)
         self.incidents.complete(self.incident.id, Step.VERIFY, note, verification=proof)
         return {"outcome": outcome.value, "healed": len(proof.healed), "still_stuck": len(proof.still_stuck)}
+
+    def _with_node_groups(self, proof: Verification, outcome: Outcome) -> Verification:
+        """Where not all is healed, others may be at work on the node groups."""
+        before, healed = self.snapshot.cluster.node_groups, outcome is Outcome.HEALED
+        groups = () if healed else self.unwell_groups(self.incident.opened_at, before)
+        return proof.model_copy(update={"node_groups": groups})
 
     def _require_proven(self, proof: Verification) -> None:
         """Raises PodsStillPending while EC2 or a pod that came since may still change the result."""
@@ -243,6 +254,11 @@ class Verifier:
             return Outcome.PARTLY if proof.healed else Outcome.FAILED
         with_room = {subnet.id for subnet in proof.subnets if subnet.after}
         return Outcome.HEALED if self.snapshot.stuck_pods or self._wanted <= with_room else Outcome.FAILED
+
+
+def described_groups(proof: Verification) -> str:
+    """The node groups that were not well, as a part of a note."""
+    return f"; {some_of([str(group) for group in proof.node_groups])}" if proof.node_groups else ""
 
 
 def balances(ec2: Ec2Reader, snapshot: Snapshot, vpc_id: str, wanted: Container[str]) -> Iterator[SubnetBalance]:

@@ -195,6 +195,7 @@ def _stuck(verification: Verification) -> list[Line]:
     lines = [Line(f"{names(waiting)} still {'waits' if len(waiting) == 1 else 'wait'}", "failed")] if waiting else []
     if homeless:
         lines.append(Line(f"no node has {names(homeless)}, in place of pods that are gone: start nodes", "failed"))
+    lines += items((words(str(group)) for group in verification.node_groups), shown=6, mark="failed")
     return lines
 
 
