@@ -125,6 +125,27 @@ def test_given_two_incidents_of_a_cluster_at_once_then_one_is_opened(records: Ra
     assert list(incidents.worked_on()) == [result for result in results if isinstance(result, str)]
 
 
+def test_given_a_rollback_that_was_stopped_when_its_last_function_ends_late_then_the_next_one_keeps_the_lock(
+    lifecycle: Lifecycle,
+) -> None:
+    # given a function of a stopped rollback that is about to give the lock back
+    vpc = unique("vpc")
+    incident = remediated(lifecycle, unique("cluster"), vpc, Writers())
+    rolling = RollbackWorkflow(ROLLBACK, lifecycle, lambda _: False, 60)
+    rolling.begin({"incident": incident, "confirmed": True}, "arn:stopped")
+    read = rolling.own(incident, "arn:stopped")
+
+    # when the next rollback begins before it does
+    rolling.begin({"incident": incident, "confirmed": True}, "arn:next")
+    rolling.release(read)
+
+    # then the VPC is the next one's, until that gives it back
+    lock = VpcLock(lifecycle.table, utc_now)
+    lock.require(vpc, incident, "arn:next")
+    rolling.release(rolling.own(incident, "arn:next"))
+    lock.acquire(vpc, "another")
+
+
 def test_given_two_rollbacks_and_a_replacement_at_once_then_one_changes_the_incident(lifecycle: Lifecycle) -> None:
     incident = remediated(lifecycle, unique("cluster"), unique("vpc"), Writers())
     lifecycle.incidents.revise(lifecycle.incidents.get(incident), Outcome.PARTLY)

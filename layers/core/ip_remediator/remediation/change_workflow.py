@@ -168,11 +168,11 @@ class ChangeWorkflow(Generic[DocumentT]):
             self.lifecycle.incidents.set_approval(incident.id, expired, shown_as=self.change.question)
 
     def release(self, incident: Incident) -> None:
-        """Gives the VPC's lock back."""
+        """Gives the VPC's lock back, unless a later execution has taken it since `incident` was read."""
         if self.change.restarts_cooldown:
             self.lifecycle.incidents.restart_cooldown(incident)
         if incident.plan:
-            self._lock.release(incident.plan.vpc_id, incident.id)
+            self._lock.release(incident.plan.vpc_id, incident.id, execution=incident.change_execution)
 
     def outstanding(self, incident_id: str) -> Sequence[ChangeMade]:
         """The changes of the incident that still stand."""
