@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ip_remediator.clients.aws.event_history import EventHistory
+from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
-from ip_remediator.incidents.record import Step
+from ip_remediator.incidents.record import Rollback, RollbackState, Step, StepState
 from ip_remediator.remediation.caught import Caught
 from ip_remediator.watchdog.callers import Callers
 from ip_remediator.watchdog.rules import Looked
@@ -165,6 +166,26 @@ def test_given_others_change_everything_when_looked_at_then_each_call_is_named_w
             ("DisassociateVpcCidrBlock", block),
         )
     )
+
+
+def test_given_others_change_the_addon_while_a_rollback_waits_in_vain_when_looked_at_then_they_are_named(
+    stopped: World, somebody: Somebody, ours: Somebody, at_once: LocalAws, vpc: Vpc, eks_api: EksApi
+) -> None:
+    cluster = stopped.record.cluster
+    stopped.incidents.complete(
+        stopped.incident, Step.PLAN, plan=stopped.record.require_plan().model_copy(update={"changes": ()})
+    )
+    eks_api.create_cluster(cluster, vpc)
+    eks_api.client.create_addon(clusterName=cluster, addonName="vpc-cni")
+    values = json.dumps({"env": {"WARM_ENI_TARGET": "2"}})
+    somebody.client("eks").update_addon(clusterName=cluster, addonName="vpc-cni", configurationValues=values)
+    stop(stopped, error="NotYet")
+    rollback = Rollback(state=RollbackState.PAUSED, requested_by=SOMEBODY)
+    stopped.incidents.record_rollback(stopped.incident, rollback, StepState.FAILED, "2 ENIs left")
+
+    watchdog(stopped, at_once, ours.role).sweep()
+
+    assert named(stopped) == [("UpdateAddon", f"add-on vpc-cni of {cluster}", somebody.arn)]
 
 
 def test_given_calls_of_our_own_roles_refused_ones_and_others_subnets_when_looked_at_then_nobody_is_named(

@@ -308,11 +308,13 @@ class Others:
         [node, *_] = self._nodes() or [None]
         if node is None:
             raise NothingThere
-        self.clients["ec2"].terminate_instances(InstanceIds=[node["spec"]["providerID"].rpartition("/")[2]])
+        instance = node["spec"]["providerID"]  # a node that replaces it may get its name
+        self.clients["ec2"].terminate_instances(InstanceIds=[instance.rpartition("/")[2]])
         with suppress(ApiError):  # its controller was faster
             self.sick.api.delete(NODES.path_of(node))
-        name = node["metadata"]["name"]
-        return Deed(name, lambda: name not in [one["metadata"]["name"] for one in self._nodes()])
+        return Deed(
+            node["metadata"]["name"], lambda: instance not in [one["spec"]["providerID"] for one in self._nodes()]
+        )
 
     def cordon_node(self) -> Deed:
         [node, *_] = self._nodes() or [None]
@@ -335,19 +337,17 @@ class Others:
         return Deed(self.arn, stands)
 
     def empty_node_group(self) -> Deed:
-        """As UpdateNodegroupConfig does it."""
-        name = f"{self.sick.name}-{self._grouped_zone()[-1]}"
-        sizes = {"minSize": 0, "maxSize": 2, "desiredSize": 0}
-        named = {"clusterName": self.sick.name, "nodegroupName": name}
-        self.clients["eks"].update_nodegroup_config(**named, scalingConfig=sizes)
+        """As UpdateNodegroupConfig does it in the group beneath. The embedded EKS does not have that call, so nobody
+        but the pods that lack a node can be named."""
+        name = f"eks-{self.sick.name}-{self._grouped_zone()[-1]}"
         autoscaling = self.clients["autoscaling"]
-        autoscaling.update_auto_scaling_group(AutoScalingGroupName=f"eks-{name}", MinSize=0, DesiredCapacity=0)
+        autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0)
 
         def stands() -> bool:
-            group = self.clients["eks"].describe_nodegroup(**named)["nodegroup"]
-            return bool(group["scalingConfig"]["desiredSize"] == 0)
+            [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+            return bool(group["DesiredCapacity"] == 0)
 
-        return Deed(self.arn, stands)
+        return Deed("no node", stands)
 
     def _grouped_zone(self) -> str:
         if self.sick.seeded.scenario.provisioner != "managed":

@@ -47,7 +47,7 @@ class Aftermath:
             return "refused before anything was opened"
         incident = self._settled(incident.id)
         self._require_invariants(incident)
-        text = self._slack_text(incident)
+        text = self._slack_text(incident) + self._timeline(incident)
         require(self.deed.stands() or self.deed.who in text, f"what {self.deed.who} set is gone: {text}")
         if how_ended(ended) != self.undisturbed and ended.status != "SUCCEEDED":
             require(self.deed.who in text, f"{ended.error}: {self.deed.who} is not named: {text}")
@@ -90,7 +90,7 @@ class Aftermath:
             self._require_invariants(incident)
             self._require_as_before()
             return ", then rolled back"
-        text = self._slack_text(incident)
+        text = self._slack_text(incident) + self._timeline(incident)
         require(self.deed.who in text, f"the rollback, {ended.error}: {self.deed.who} is not named: {text}")
         self._require_invariants(incident)
         require(self.deed.undo, f"nothing leads on from here: {text}")
@@ -108,6 +108,9 @@ class Aftermath:
         """What Slack says."""
         [message] = self._messages(incident.id)
         return str(message["text"])
+
+    def _timeline(self, incident: Incident) -> str:
+        return "; ".join(str(event["detail"]) for event in self.world.lab.incidents.timeline(incident.id))
 
     def _messages(self, incident: str) -> list[dict[str, Any]]:
         messages = eventually("Slack is told", lambda: self.world.lab.messages(incident), seconds=60)

@@ -79,7 +79,7 @@ def _events(incident: Incident) -> Iterator[str]:
         yield from _OF_SUBNETS
     if plan.block:
         yield from _OF_CIDR
-    if plan.settings:
+    if plan.settings or incident.rollback:  # a rollback lowers the warm targets, whatever the plan had set
         yield from _OF_ADDON
     if any(recipient.kind == "auto-scaling-group" for recipient in plan.recipients):
         yield from _OF_AUTO_SCALING

@@ -21,12 +21,14 @@ _COURSE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, S
 _COURSE_AFTER = (Step.CONFIGURE_CNI, Step.VERIFY)
 
 
-# Errors of steps that met something else than they had made or read; a fault of ours has others.
+# Errors of steps that met something else than they had made or read, or that waited in vain for what others may keep
+# from coming; a fault of ours has others.
 _OF_OTHERS = frozenset(
     {
         "ClusterNotFound",
         "KubernetesUnreachable",
         "NotFound",
+        "NotYet",
         "RequestRefused",
         "RollbackBlocked",
         "SettingsOverwritten",
