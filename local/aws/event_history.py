@@ -36,6 +36,8 @@ _READS = ("Get", "List", "Describe")
 _KEPT = 10_000
 _PAGE = 50
 _BAD_REQUEST = 400
+# "You can look up events that occurred in a Region within the last 90 days" (API_LookupEvents.html).
+_DAYS = 90
 _ATTRIBUTES = ("EventName", "EventSource", "Username", "EventId")
 
 
@@ -101,6 +103,9 @@ class EventHistory:
         attributes = asked.get("LookupAttributes") or []
         if len(attributes) > 1 or any(attribute["AttributeKey"] not in _ATTRIBUTES for attribute in attributes):
             return error_answer("json", "InvalidLookupAttributesException", "Only one attribute", _BAD_REQUEST)
+        if asked.get("StartTime", time()) < time() - _DAYS * 86_400:
+            words = "the time range is outside the range of possible values"
+            return error_answer("json", "InvalidTimeRangeException", words, _BAD_REQUEST)
         visible = time() - self._switches.cloudtrail_delay_seconds
         wanted = {attribute["AttributeKey"]: attribute["AttributeValue"] for attribute in attributes}
         shown = [

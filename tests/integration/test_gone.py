@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.integration.support.lab import Lab
 from tests.integration.support.patient import Patient, patient, remove_cluster
 from tests.integration.support.rollbacks import roll_back
 from tests.integration.support.strategies import remediate, stricken
+from tests.integration.support.terminal import typed
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -106,7 +108,11 @@ def test_given_others_use_up_the_quota_of_cidrs_before_ours_then_nothing_is_left
         assert vpc_of(cluster)["cidrs"] == theirs
         assert (vpc_of(cluster)["lock"], lab.changes(incident)) == (None, [])
         assert lab.ledger.reservation_of(incident) is None
-        lab.message_saying(incident, "failed, all changes were undone", "CidrLimitExceeded")
+        lab.message_saying(incident, "failed, all changes were undone", "CidrLimitExceeded", "--callers")
+        with lab.settings(cloudtrail_delay_seconds=0):
+            shown = typed(lab, "status", incident, "--callers")
+        for number in range(10, 14):
+            assert re.search(rf"AssociateVpcCidrBlock\s+10\.{number}\.0\.0/16 of {cluster.vpc_id}", shown), shown
 
         again, next_one = lab.remediate(cluster.name)
 

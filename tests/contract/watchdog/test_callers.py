@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from ip_remediator.clients.aws.event_history import EventHistory
 from ip_remediator.common.actor import SOMEBODY
 from ip_remediator.common.enums import Outcome
-from ip_remediator.incidents.record import Rollback, RollbackState, Step, StepState
+from ip_remediator.incidents.record import Rollback, RollbackAssessment, RollbackState, Step, StepState
 from ip_remediator.remediation.caught import Caught
 from ip_remediator.watchdog.callers import Callers
 from ip_remediator.watchdog.rules import Looked
@@ -79,9 +79,9 @@ def delay(aws: LocalAws, seconds: float) -> None:
 
 
 @pytest.fixture
-def vpc(ec2: Any) -> Vpc:
+def vpc(ec2: Any, ours: Somebody) -> Vpc:
     made = Vpc.create(ec2)
-    ec2.associate_vpc_cidr_block(VpcId=made.id, CidrBlock=BLOCK)
+    ours.client("ec2").associate_vpc_cidr_block(VpcId=made.id, CidrBlock=BLOCK)
     eventually("the CIDR is associated", made.cidrs, lambda cidrs: cidrs.get(BLOCK) == "associated")
     return made
 
@@ -98,6 +98,11 @@ def stopped(world: World, vpc: Vpc, clock: Clock, ours: Somebody) -> World:
     made = ours.client("ec2").create_subnet(VpcId=vpc.id, CidrBlock="100.64.0.0/24")["Subnet"]["SubnetId"]
     world.incidents.record_subnet(world.incident, ZONE, made)
     return world
+
+
+def plan_with(world: World, **changed: Any) -> None:
+    plan = world.record.require_plan().model_copy(update=changed)
+    world.incidents.complete(world.incident, Step.PLAN, plan=plan)
 
 
 def stop(world: World, error: str = "NotFound") -> None:
@@ -161,7 +166,7 @@ def test_given_others_change_everything_when_looked_at_then_each_call_is_named_w
             ("DeleteAddon", f"add-on vpc-cni of {cluster}"),
             ("DeleteCluster", cluster),
             ("DeleteTags", subnet),
-            ("CreateSubnet", block),
+            ("CreateSubnet", f"100.64.1.0/24 of {vpc.id}"),
             ("DeleteSubnet", subnet),
             ("DisassociateVpcCidrBlock", block),
         )
@@ -186,6 +191,56 @@ def test_given_others_change_the_addon_while_a_rollback_waits_in_vain_when_looke
     watchdog(stopped, at_once, ours.role).sweep()
 
     assert named(stopped) == [("UpdateAddon", f"add-on vpc-cni of {cluster}", somebody.arn)]
+
+
+def test_given_others_use_up_the_quota_of_cidrs_when_looked_at_then_each_of_their_blocks_is_named(
+    stopped: World, somebody: Somebody, ours: Somebody, at_once: LocalAws, vpc: Vpc, ec2: Any
+) -> None:
+    theirs, elsewhere = somebody.client("ec2"), Vpc.create(ec2)
+    for number in (10, 11):
+        theirs.associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock=f"10.{number}.0.0/16")
+    theirs.associate_vpc_cidr_block(VpcId=elsewhere.id, CidrBlock="10.12.0.0/16")
+    stop(stopped, error="QuotaReached")
+
+    assert watchdog(stopped, at_once, ours.role).sweep()[stopped.incident] is Looked.LEFT
+
+    assert sorted(named(stopped)) == [
+        ("AssociateVpcCidrBlock", f"10.{number}.0.0/16 of {vpc.id}", somebody.arn) for number in (10, 11)
+    ]
+
+
+def test_given_others_take_a_block_that_overlaps_ours_when_looked_at_then_it_is_named_and_no_other_one(
+    stopped: World, somebody: Somebody, ours: Somebody, at_once: LocalAws, vpc: Vpc
+) -> None:
+    plan_with(stopped, block="100.65.0.0/16")
+    for cidr in ("100.65.4.0/22", "10.11.0.0/16"):
+        somebody.client("ec2").associate_vpc_cidr_block(VpcId=vpc.id, CidrBlock=cidr)
+    stop(stopped, error="RequestRefused")
+    watchdog(stopped, at_once, ours.role).sweep()
+    assert named(stopped) == [("AssociateVpcCidrBlock", f"100.65.4.0/22 of {vpc.id}", somebody.arn)]
+
+
+def test_given_somebody_used_the_block_between_the_heal_and_the_rollback_that_it_stops_then_they_are_named(
+    stopped: World, somebody: Somebody, ours: Somebody, at_once: LocalAws, vpc: Vpc, clock: Clock
+) -> None:
+    stopped.lifecycle.close(stopped.incident, Outcome.HEALED, None)
+    somebody.client("ec2").create_subnet(VpcId=vpc.id, CidrBlock="100.64.1.0/24")
+    clock.advance(days=2)
+    use = RollbackAssessment(at=clock(), pods=0, interfaces=0, in_the_way=("100.64.1.0/24 is in the way",))
+    rollback = Rollback(state=RollbackState.PAUSED, requested_by="somebody", assessment=use)
+    stopped.incidents.record_rollback(stopped.incident, rollback, StepState.FAILED, "in the way")
+    [recorded] = Callers(EventHistory(at_once.client("cloudtrail"), briefly), [ours.role]).of([stopped.record])
+    assert [(call.event, call.resource) for call in recorded.calls] == [("CreateSubnet", f"100.64.1.0/24 of {vpc.id}")]
+
+
+def test_given_an_incident_older_than_cloudtrails_memory_then_what_it_still_has_is_named(
+    stopped: World, somebody: Somebody, ours: Somebody, at_once: LocalAws
+) -> None:
+    subnet = stopped.record.subnets[ZONE]
+    somebody.client("ec2").delete_subnet(SubnetId=subnet)
+    old = stopped.record.model_copy(update={"opened_at": datetime.now(UTC) - timedelta(days=200)})
+    [recorded] = Callers(EventHistory(at_once.client("cloudtrail"), briefly), [ours.role]).of([old])
+    assert ("DeleteSubnet", subnet) in [(call.event, call.resource) for call in recorded.calls]
 
 
 def test_given_calls_of_our_own_roles_refused_ones_and_others_subnets_when_looked_at_then_nobody_is_named(

@@ -14,6 +14,8 @@ from tests.stack.aws.conftest import allow, code_of, eventually, unique
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
 
+THROTTLED = "ThrottlingException"
+
 
 @pytest.fixture
 def at_once(aws: LocalAws) -> Iterator[None]:
@@ -35,7 +37,7 @@ def _answer(cloudtrail: Any, asked: dict[str, Any]) -> Any:
     try:
         return cloudtrail.lookup_events(**asked)
     except cloudtrail.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] != "ThrottlingException":
+        if error.response["Error"]["Code"] != THROTTLED:
             raise
         return None
 
@@ -89,9 +91,15 @@ def test_given_a_start_time_when_looked_up_then_older_events_are_left_out(aws: L
     assert look_up(aws, "DeleteCluster", "older", StartTime=later, EndTime=later + timedelta(seconds=1)) == []
 
 
+def test_given_a_start_time_before_the_ninety_days_that_are_kept_when_looked_up_then_refused(aws: LocalAws) -> None:
+    cloudtrail, long_ago = aws.client("cloudtrail"), datetime.now(UTC) - timedelta(days=91)
+    refused = eventually(lambda: (code := code_of(cloudtrail.lookup_events, StartTime=long_ago)) != THROTTLED and code)
+    assert refused == "InvalidTimeRangeException"
+
+
 def test_given_three_lookups_at_once_then_the_third_is_throttled(aws: LocalAws) -> None:
     cloudtrail = aws.client("cloudtrail")
-    assert [code_of(cloudtrail.lookup_events) for _ in range(3)][-1] == "ThrottlingException"
+    assert [code_of(cloudtrail.lookup_events) for _ in range(3)][-1] == THROTTLED
 
 
 def test_given_a_role_that_may_not_look_up_events_then_it_is_denied(caller: Any) -> None:

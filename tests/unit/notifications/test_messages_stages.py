@@ -273,4 +273,9 @@ def test_given_others_may_have_stopped_it_when_shown_then_it_says_how_to_find_ou
 
 
 def test_given_a_fault_of_ours_when_shown_then_nobody_else_is_looked_for() -> None:
-    assert "--callers" not in plain(undone().model_copy(update={"failure": FAILURE}))
+    ours = FAILURE.model_copy(update={"error": "Throttled"})
+    assert "--callers" not in plain(undone().model_copy(update={"failure": ours}))
+
+
+def test_given_a_quota_that_was_reached_when_shown_then_it_says_how_to_find_who_used_it_up() -> None:
+    assert "--callers" in plain(undone().model_copy(update={"failure": FAILURE}))

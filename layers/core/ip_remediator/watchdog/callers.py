@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from ip_remediator.clients.aws.eks import ADDON
 from ip_remediator.clients.aws.event_history import EventHistory, RecordedCall
+from ip_remediator.common.text import some_of
 from ip_remediator.incidents.calls_by_others import CallByOther, CallsByOthers
-from ip_remediator.watchdog.rules import maybe_stopped_by_others
+from ip_remediator.watchdog.rules import QUOTA_REACHED, maybe_stopped_by_others
 
 if TYPE_CHECKING:
     from ip_remediator.incidents.record import Incident
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 ASKED_FOR = timedelta(minutes=20)
 _MOST_KEPT = 20
 _OF_SUBNETS = ("DeleteSubnet", "DeleteTags", "CreateTags")
-_OF_CIDR = ("DisassociateVpcCidrBlock", "CreateSubnet")
+# What they take is space of the VPC, and a part of its quotas.
+_TAKING = ("AssociateVpcCidrBlock", "CreateSubnet")
+_OF_CIDR = ("DisassociateVpcCidrBlock", *_TAKING)
 _OF_CLUSTER = ("DeleteCluster", "UpdateClusterConfig")
 _OF_ADDON = ("UpdateAddon", "DeleteAddon")
 _OF_NODE_GROUPS = ("DeleteNodegroup", "UpdateNodegroupConfig", "UpdateNodegroupVersion")
@@ -40,6 +43,9 @@ class Callers:
     def of(self, incidents: Sequence[Incident]) -> list[CallsByOthers]:
         """For each incident the calls since it was opened that changed what it works on, by others than this stack.
         Each kind of call is looked up once for all of them.
+
+        Of a rollback, too, the calls since the incident was opened: what others put into the block or took out of it
+        between the heal and the rollback stops it as well as what they do meanwhile. The newest come first.
 
         Raises:
             PermissionDenied, Throttled, ServiceUnavailable
@@ -99,9 +105,16 @@ def _resource(incident: Incident, call: RecordedCall) -> str:
 
 def _block(incident: Incident, call: RecordedCall) -> str:
     plan = incident.plan
-    if plan is None or plan.block is None or plan.vpc_id not in call.answered or not call.overlaps(plan.block):
+    if plan is None or plan.block is None or plan.vpc_id not in call.answered:
         return ""
-    return f"{plan.block} of {plan.vpc_id}"
+    if call.event in _TAKING and (_met_quota(incident) or call.overlaps(plan.block)):
+        return f"{some_of(call.cidrs)} of {plan.vpc_id}"
+    return f"{plan.block} of {plan.vpc_id}" if call.overlaps(plan.block) else ""
+
+
+def _met_quota(incident: Incident) -> bool:
+    """Whether a quota stopped it: then whoever took something else of the VPC used it up as well."""
+    return incident.failure is not None and incident.failure.error == QUOTA_REACHED
 
 
 def _part_of_cluster(cluster: str, call: RecordedCall) -> str:

@@ -21,10 +21,13 @@ _COURSE = (Step.DIAGNOSE, Step.PLAN, Step.ASSOCIATE_CIDR, Step.CREATE_SUBNETS, S
 _COURSE_AFTER = (Step.CONFIGURE_CNI, Step.VERIFY)
 
 
+# Others used it up after the plan had seen room in it.
+QUOTA_REACHED = "QuotaReached"
 # Errors of steps that met something else than they had made or read, or that waited in vain for what others may keep
 # from coming; a fault of ours has others.
 _OF_OTHERS = frozenset(
     {
+        QUOTA_REACHED,
         "ClusterNotFound",
         "KubernetesUnreachable",
         "NotFound",

@@ -6,17 +6,20 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from typing import Any
 
 from ip_remediator.clients.aws.errors import aws_call
+from ip_remediator.common.clock import utc_now
 
 # "The rate of lookup requests is limited to two per second, per account, per Region" (API_LookupEvents.html): half of
 # it is left to others.
 _PACE = 1.0
 # 50 events each, the newest first.
 _MOST_PAGES = 2
+# Events are kept for 90 days; a start before that is outside the range (InvalidTimeRangeException). Clocks differ.
+_KEPT = timedelta(days=90) - timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class RecordedCall:
         network = IPv4Network(block)
         return any(cidr.overlaps(network) for cidr in _cidrs(self.answered))
 
+    @property
+    def cidrs(self) -> tuple[str, ...]:
+        """The CIDRs of the request and the answer."""
+        return tuple(sorted({str(cidr) for cidr in _cidrs(self.answered)}))
+
 
 class EventHistory:
     """`cloudtrail`: boto3's client; `sleep` is time.sleep unless a test says otherwise."""
@@ -58,7 +66,7 @@ class EventHistory:
             PermissionDenied, Throttled, ServiceUnavailable
         """
         wanted = [{"AttributeKey": "EventName", "AttributeValue": event}]
-        asked: dict[str, Any] = {"LookupAttributes": wanted, "StartTime": since}
+        asked: dict[str, Any] = {"LookupAttributes": wanted, "StartTime": max(since, utc_now() - _KEPT)}
         for _ in range(_MOST_PAGES):
             with aws_call("LookupEvents"):
                 page = self._cloudtrail.lookup_events(**asked)
