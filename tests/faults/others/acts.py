@@ -337,17 +337,15 @@ class Others:
         return Deed(self.arn, stands)
 
     def empty_node_group(self) -> Deed:
-        """As UpdateNodegroupConfig does it in the group beneath. The embedded EKS does not have that call, so nobody
-        but the pods that lack a node can be named."""
-        name = f"eks-{self.sick.name}-{self._grouped_zone()[-1]}"
-        autoscaling = self.clients["autoscaling"]
-        autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0)
+        """As people scale a group down for the night."""
+        named = {"clusterName": self.sick.name, "nodegroupName": f"{self.sick.name}-{self._grouped_zone()[-1]}"}
+        eks, sizes = self.clients["eks"], {"minSize": 0, "maxSize": 2, "desiredSize": 0}
+        eks.update_nodegroup_config(**named, scalingConfig=sizes)
 
         def stands() -> bool:
-            [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
-            return bool(group["DesiredCapacity"] == 0)
+            return bool(eks.describe_nodegroup(**named)["nodegroup"]["scalingConfig"]["desiredSize"] == 0)
 
-        return Deed("no node", stands)
+        return Deed(self.arn, stands)
 
     def _grouped_zone(self) -> str:
         if self.sick.seeded.scenario.provisioner != "managed":
