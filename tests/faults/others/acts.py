@@ -260,7 +260,8 @@ class Others:
         return Deed(self.arn, lambda: block not in self.sick.cidrs())
 
     def take_next_block(self) -> Deed:
-        return self._add_cidrs("100.64.0.0/16")
+        """The first half of the block that plans begin with: the same block would be used as it is."""
+        return self._add_cidrs("100.64.0.0/17")
 
     def use_up_quota(self) -> Deed:
         """Of five CIDRs of a VPC (VPC quotas, "IPv4 CIDR blocks per VPC")."""
