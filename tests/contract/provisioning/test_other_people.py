@@ -19,6 +19,7 @@ from ip_remediator.incidents.record import ChangeKind, ChangeMade, Step
 from ip_remediator.planning.changes import eni_config_manifest
 from ip_remediator.planning.model import Change
 from ip_remediator.provisioning.cluster import _CRD_MANIFEST, ClusterConfiguration
+from ip_remediator.provisioning.cni_settings import require_in_force
 from ip_remediator.provisioning.kubernetes import KubeChanges, SettingsOverwritten
 from ip_remediator.provisioning.made_subnets import require_subnets
 from ip_remediator.snapshot.kubernetes import AWS_NODE, ENI_CONFIGS
@@ -167,6 +168,22 @@ def test_given_somebody_changes_what_was_made_after_the_rollout_when_verified_th
     if act is take_the_flag_back:  # also where the plan relied on it without setting it
         with pytest.raises(SettingsOverwritten, match=f"{ARGO} turned custom networking off"):
             KubeChanges(configured.step.cluster.kube).require_in_force({}, pointing)
+
+
+def test_given_somebody_gives_the_addon_another_configuration_after_the_rollout_when_verified_then_it_is_told(
+    configured: World,
+) -> None:
+    """Whether EKS has written it to aws-node, or has not yet."""
+    apply(configured.step)
+    switch(configured.step)
+    step = configured.step
+    plan, pointing = step.incident.require_plan(), step.incident.pointed_eni_configs
+    kube = KubeChanges(step.cluster.kube)
+    require_in_force(step.cluster.addon, kube, plan.settings, pointing)
+    configured.reconfigure({"env": {"WARM_ENI_TARGET": "1"}})
+    for settings in (plan.settings, {}):  # also where the plan relied on custom networking without turning it on
+        with pytest.raises(SettingsOverwritten, match=r"add-on vpc-cni.*AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG is gone"):
+            require_in_force(step.cluster.addon, kube, settings, pointing)
 
 
 @pytest.mark.parametrize("after", [1, 2])

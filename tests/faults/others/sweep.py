@@ -130,9 +130,7 @@ class Trunk:
             ended = self.run_to_its_end()
             if self.case is not None:
                 assert self.deed is not None
-                step, act = self.case.step, self.case.act
-                # EKS applies a configuration some seconds after it was given.
-                last = step == "incident.close" or (step == "verify" and act == "addon-configured")
+                last = self.case.step == "incident.close"
                 facts = (self.world, self.case.act, self.deed, self.undisturbed, last, self._is_new_standing)
                 came = Aftermath(*facts).judge(ended, self._incident)
         except Exception as error:

@@ -15,6 +15,7 @@ from ip_remediator.incidents.record import Incident
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.snapshots import snapshot_of
 from ip_remediator.node_replacement.verify import VerifierAfterReplacement
+from ip_remediator.provisioning.cni_settings import require_in_force
 from ip_remediator.provisioning.kubernetes import KubeChanges
 from ip_remediator.remediation.verify import Verifier
 from ip_remediator.remediation.verify_recipients import RecipientVerifier
@@ -69,5 +70,5 @@ def verify(work: VerifyWork, asked: Verify) -> Verified:
     verified = Verified(**Verifier(*facts).verify(final=asked.final))
     # Pods that run say nothing of the next ENI, which needs the settings and ENIConfigs that others may have changed.
     plan = work.incident.require_plan()
-    KubeChanges(kube).require_in_force(plan.settings, work.incident.pointed_eni_configs)
+    require_in_force(cluster.addon, KubeChanges(kube), plan.settings, work.incident.pointed_eni_configs)
     return verified

@@ -24,8 +24,8 @@ from ip_remediator.common.errors import NotYet
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, RecordedChange
 from ip_remediator.planning.changes import cni_settings
 from ip_remediator.provisioning.change_log import ChangeLog
-from ip_remediator.provisioning.kubernetes import KubeChanges
-from ip_remediator.snapshot.model_cluster import Cni
+from ip_remediator.provisioning.kubernetes import KubeChanges, SettingsOverwritten, shown
+from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, Cni
 
 _ADDON_SECONDS = 30
 _TARGET = "aws-node"
@@ -165,6 +165,33 @@ class CniSettings:
                 self.kube.require_not_held_by_others(wanted)
                 raise NotYet("the vpc-cni add-on has not set the variables on aws-node yet")
             time.sleep(0.2)
+
+
+def require_in_force(
+    addon: CniAddon, kube: KubeChanges, settings: Mapping[str, str], pointing: Mapping[str, str]
+) -> None:
+    """Checks that aws-node has these settings and its add-on keeps them, and that each ENIConfig points at its subnet.
+
+    Raises:
+        SettingsOverwritten: somebody changed one of them, or the add-on's configuration: EKS writes that to aws-node
+            some time after it took it.
+        NotYet: an update of the add-on is in progress and may change them; call again.
+    """
+    wanted = {**settings, **({CUSTOM_NETWORK_CFG: "true"} if pointing else {})}
+    if wanted and (present := addon.settled()) is not None:
+        configured = _texts(environment_in(parse_configuration(present.get("configurationValues"))))
+        beside = kube.held_beside_addon(wanted)
+        lost = {
+            name: configured.get(name)
+            for name, value in wanted.items()
+            if name not in beside and configured.get(name) != value
+        }
+        if lost:
+            raise SettingsOverwritten(
+                f"somebody gave the add-on vpc-cni another configuration after the plan was made: {shown(lost)}. It is "
+                "not changed again against them: put it back, or roll back, and run again"
+            )
+    kube.require_in_force(settings, pointing)
 
 
 def _update_of(change: ChangeMade) -> str | None:

@@ -183,7 +183,7 @@ class KubeChanges:
             for name, value in ours.items()
             if present.get(name) not in (value, before.get(name))
         }
-        return f"{_shown(theirs)} of {_writer(daemonset, theirs)} stays" if theirs else ""
+        return f"{shown(theirs)} of {_writer(daemonset, theirs)} stays" if theirs else ""
 
     def apply_cni_environment(self, env: Mapping[str, str]) -> None:
         """Sets variables of aws-node by server-side apply. It is forced, because the manifest that installed aws-node
@@ -262,7 +262,7 @@ def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) ->
     if not lost:
         return
     raise SettingsOverwritten(
-        f"{_writer(daemonset, lost)} changed aws-node after the plan had set it: {_shown(lost)}. It is not set again "
+        f"{_writer(daemonset, lost)} changed aws-node after the plan had set it: {shown(lost)}. It is not set again "
         "against them: set it there, or stop that controller for aws-node, and run again"
     )
 
@@ -273,12 +273,13 @@ def _require_custom_networking(daemonset: dict[str, Any]) -> None:
     if not Cni(env=env).custom_networking:
         switch = {CUSTOM_NETWORK_CFG: env.get(CUSTOM_NETWORK_CFG)}
         raise SettingsOverwritten(
-            f"{_writer(daemonset, switch)} turned custom networking off after the plan was made: {_shown(switch)}. It "
+            f"{_writer(daemonset, switch)} turned custom networking off after the plan was made: {shown(switch)}. It "
             "is not turned on again against them: turn it on there, or roll back, and run again"
         )
 
 
-def _shown(variables: Mapping[str, str | None]) -> str:
+def shown(variables: Mapping[str, str | None]) -> str:
+    """Variables of aws-node with their values, for people; None: it has none."""
     return some_of([f"{name} is gone" if value is None else f"{name}={value}" for name, value in variables.items()])
 
 

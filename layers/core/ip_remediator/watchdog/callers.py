@@ -85,7 +85,8 @@ def _events(incident: Incident) -> Iterator[str]:
         yield from _OF_SUBNETS
     if plan.block:
         yield from _OF_CIDR
-    if plan.settings or incident.rollback:  # a rollback lowers the warm targets, whatever the plan had set
+    # ENIConfigs count only while custom networking is on, and a rollback lowers the warm targets, whatever was set.
+    if plan.settings or incident.rollback or any(subnet.eni_configs for subnet in plan.subnets):
         yield from _OF_ADDON
     if any(recipient.kind == "auto-scaling-group" for recipient in plan.recipients):
         yield from _OF_AUTO_SCALING
