@@ -126,7 +126,7 @@ def _distinguished(tree: ast.AST) -> set[str]:
 
 
 def of_rollback(run: str, fault: str = "cut", *, function: str = "ClusterFunction", lasts: bool = False) -> Injection:
-    return Injection(Call("new-cidr", run, function, "kubernetes", "list nodes", 0), fault, lasts)
+    return Injection(Call("new-cidr", run, function, "kubernetes", "create pods/eviction", 0), fault, lasts)
 
 
 def test_given_cases_that_end_before_the_evictions_then_they_show_those_of_the_rollback_without_any(

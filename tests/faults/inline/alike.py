@@ -177,7 +177,7 @@ class EvictsLater:
 
     def ended(self, id_: str, as_which: str) -> None:
         """A case of the rollback with evictions, its own id where it was run to its end."""
-        self.table.write(id_, as_which)
+        self.table.write(_file(id_), as_which)
 
     def shown(self, injection: Injection, later: Collection[Kind]) -> Shown | None:
         """`later`: what the rollback without evictions calls once that was asked."""
@@ -190,11 +190,15 @@ class EvictsLater:
         return Shown(Rule.EVICTS_LATER, JOINED) if end == JOINED else Shown(Rule.EVICTS_LATER, same_as=end)
 
     def _end_of(self, id_: str) -> str | None:
-        end, passed = self.table.read(id_), {id_}
+        end, passed = self.table.read(_file(id_)), {id_}
         while end not in (None, JOINED, *passed):
             passed.add(end)
-            end = self.table.read(end)
+            end = self.table.read(_file(end))
         return end
+
+
+def _file(id_: str) -> str:
+    return id_.replace("/", "_")
 
 
 def answer_of(injection: Injection) -> str:
