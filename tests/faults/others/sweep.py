@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.faults.cases import RUNS
+from tests.faults.cases import REMEDIATION, RUNS, WITH_EVICTIONS
 from tests.faults.inline import runner
 from tests.faults.inline.forks import Tables, send
 from tests.faults.inline.servers import environment_of_tests
@@ -146,7 +146,7 @@ class Trunk:
 
     def run_to_its_end(self) -> Ended:
         lab, sick = self.world.lab, self.world.sick
-        if self.run == "remediation":
+        if self.run == REMEDIATION:
             self._watch()
             execution = lab.start(sick.name, **dict(self.world.setting.asked))
             ended = lab.end_of(execution, _SECONDS)
@@ -155,7 +155,7 @@ class Trunk:
         else:
             ids = [self.world._remediate().id]
             self._watch()
-            evict = self.run == "rollback-evict"
+            evict = self.run == WITH_EVICTIONS
             ended = lab.end_of(start_rollback(lab, ids[0], confirmed=True, evict=evict), _SECONDS)
         self._functions().unwatch()
         self._incident = lab.incidents.get(ids[0]) if ids else None
