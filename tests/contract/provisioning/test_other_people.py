@@ -27,6 +27,7 @@ from tests.contract.conftest import Clock
 from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
 from tests.contract.support.races import Overtaken, just_before
 from tests.contract.support.vpcs import Vpc
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from local.aws.client import LocalAws
@@ -184,6 +185,19 @@ def test_given_somebody_gives_the_addon_another_configuration_after_the_rollout_
     for settings in (plan.settings, {}):  # also where the plan relied on custom networking without turning it on
         with pytest.raises(SettingsOverwritten, match=r"add-on vpc-cni.*AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG is gone"):
             require_in_force(step.cluster.addon, kube, settings, pointing)
+
+
+def test_given_an_addon_that_writes_the_flag_in_another_way_when_verified_then_custom_networking_counts_as_on(
+    configured: World,
+) -> None:
+    """As the CNI reads it, by strconv.ParseBool, where the plan did not set it itself."""
+    apply(configured.step)
+    switch(configured.step)
+    step = configured.step
+    configured.reconfigure({"env": {FLAG: "True"}})
+    eventually("aws-node has it", lambda: step.environment().get(FLAG) == "True")
+    pointing = step.incident.pointed_eni_configs
+    require_in_force(step.cluster.addon, KubeChanges(step.cluster.kube), {}, pointing)
 
 
 @pytest.mark.parametrize("after", [1, 2])

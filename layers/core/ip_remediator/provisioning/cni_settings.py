@@ -177,15 +177,13 @@ def require_in_force(
             some time after it took it.
         NotYet: an update of the add-on is in progress and may change them; call again.
     """
-    wanted = {**settings, **({CUSTOM_NETWORK_CFG: "true"} if pointing else {})}
-    if wanted and (present := addon.settled()) is not None:
+    if (settings or pointing) and (present := addon.settled()) is not None:
         configured = _texts(environment_in(parse_configuration(present.get("configurationValues"))))
-        beside = kube.held_beside_addon(wanted)
-        lost = {
-            name: configured.get(name)
-            for name, value in wanted.items()
-            if name not in beside and configured.get(name) != value
-        }
+        differing = [name for name, value in settings.items() if configured.get(name) != value]
+        if pointing and not Cni(env=configured).custom_networking:
+            differing.append(CUSTOM_NETWORK_CFG)
+        beside = kube.held_beside_addon(differing) if differing else []
+        lost = {name: configured.get(name) for name in differing if name not in beside}
         if lost:
             raise SettingsOverwritten(
                 f"somebody gave the add-on vpc-cni another configuration after the plan was made: {shown(lost)}. It is "
