@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from tests.faults.cases import (
 )
 from tests.faults.inline import answers, state
 from tests.faults.inline.alike import TELLS, Alike, EvictsLater, Shown, Table, answer_of
+from tests.faults.inline.children import Children
 from tests.faults.inline.servers import InlineServers
-from tests.faults.inline.threads import fork
 from tests.faults.report import JOINED, Planned, Result, Rule
 from tests.faults.world import FUNCTIONS
 
@@ -115,9 +115,9 @@ class Forks:
     expected: str = ""
     _while_pending: set[str] = field(default_factory=set)
     _watching: bool = False
-    _children: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.children = Children(self.at_once, _MOST_SECONDS, partial(send, self.out))
         self._alike = Alike(
             self.tables.answers,
             lambda: state.of(self.servers),
@@ -335,15 +335,9 @@ class Forks:
 
     def _forked(self, case: Case) -> bool:
         """True in the fork."""
-        while len(self._children) >= self.at_once:
-            self._await_one()
-        child = fork()
-        if child:
-            self._children[child] = case.id
+        if not self.children.forked(case.id):
             return False
-        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS + 5))
-        self.case, self._children, self.began = case, {}, _processor_seconds()
-        self.calls, self.marks = [], {}
+        self.case, self.calls, self.marks = case, [], {}
         for injection in case.injections:
             self._inject(injection)
         answers.watch(self._answered)
@@ -379,19 +373,9 @@ class Forks:
             self._remember("")
         if self.run == WITH_EVICTIONS and not why and _EVICTIONS not in self.marks:
             self._evicts_later.ended(self.case.id, same_as or (JOINED if came == JOINED else self.case.id))
-        seconds = _processor_seconds() - self.began
+        seconds = self.children.seconds()
         send(self.out, Result(self.case.id, came, why, seconds, same_as, rule, self.followed, self.expected))
         os._exit(0)
-
-    def await_all(self) -> None:
-        while self._children:
-            self._await_one()
-
-    def _await_one(self) -> None:
-        child, status = os.wait()
-        id_ = self._children.pop(child)
-        if status:
-            send(self.out, Result(id_, "VIOLATION", f"it did not end (status {status})", float(_MOST_SECONDS)))
 
 
 class _Calls(deque[Any]):
@@ -425,8 +409,3 @@ def _lasting(fault: Any) -> str:
     fields = dict(vars(fault))
     fields["times"] = fields["times"] if fields["times"] < FOR_THE_RUN / 2 else "lasting"
     return json.dumps(fields, sort_keys=True, default=str)
-
-
-def _processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

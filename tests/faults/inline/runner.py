@@ -182,7 +182,7 @@ def _play(world: World, forks: Forks) -> None:
         why = f"{type(error).__name__}: {error}"
     if forks.case is not None:
         forks.report(came, why)
-    forks.await_all()
+    forks.children.await_all()
     if why or len(forks.calls) < len(forks.undisturbed.calls):
         raise RuntimeError(f"{world.name}, {forks.run}, once more without a fault: {len(forks.calls)} calls, {why}")
 

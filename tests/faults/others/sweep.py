@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import random
-import resource
 import tempfile
 import threading
 from collections import Counter
@@ -19,9 +18,10 @@ from typing import Any
 
 from tests.faults.cases import REMEDIATION, RUNS, WITH_EVICTIONS
 from tests.faults.inline import runner
+from tests.faults.inline.children import Children
 from tests.faults.inline.forks import Tables, send
 from tests.faults.inline.servers import environment_of_tests
-from tests.faults.inline.threads import Process, fork, run_in, scheduler
+from tests.faults.inline.threads import Process, run_in, scheduler
 from tests.faults.others.acts import ACTS, Deed, NothingThere, Others, RefusedByAws
 from tests.faults.others.aftermath import Aftermath, how_ended
 from tests.faults.others.cases import Case, case_of
@@ -119,9 +119,9 @@ class Trunk:
     counts: Counter[str] = field(default_factory=Counter)
     case: Case | None = None
     deed: Deed | None = None
-    _children: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._children = Children(self.at_once, _MOST_SECONDS, partial(send, self.out))
         self._process = Process("others", dict(scheduler.current.process.environment))
 
     def play(self) -> None:
@@ -139,8 +139,7 @@ class Trunk:
                 raise
         if self.case is not None:
             self._report(came, why)
-        while self._children:
-            self._await_one()
+        self._children.await_all()
         if how_ended(ended) != self.undisturbed:
             raise RuntimeError(f"{self.world.name}, {self.run}, once more without an act: {ended}")
 
@@ -189,22 +188,11 @@ class Trunk:
         self.counts[step] += 1
         for act in ACTS:
             case = Case(self.world.name, self.run, step, index, act)
-            if case in self.wanted and self._forked(case):
+            if case in self.wanted and self._children.forked(case.id):
+                self.case = case
                 thread = run_in(self._process, "others", self._act)
                 thread.join()
                 return
-
-    def _forked(self, case: Case) -> bool:
-        """True in the fork."""
-        while len(self._children) >= self.at_once:
-            self._await_one()
-        child = fork()
-        if child:
-            self._children[child] = case.id
-            return False
-        resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS + 5))
-        self.case, self._children, self._began = case, {}, _processor_seconds()
-        return True
 
     def _act(self) -> None:
         assert self.case is not None
@@ -219,16 +207,5 @@ class Trunk:
 
     def _report(self, came: str, why: str) -> None:
         assert self.case is not None
-        send(self.out, Result(self.case.id, came, why, _processor_seconds() - self._began))
+        send(self.out, Result(self.case.id, came, why, self._children.seconds()))
         os._exit(0)
-
-    def _await_one(self) -> None:
-        child, status = os.wait()
-        id_ = self._children.pop(child)
-        if status:
-            send(self.out, Result(id_, "VIOLATION", f"it did not end (status {status})", float(_MOST_SECONDS)))
-
-
-def _processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
