@@ -15,8 +15,9 @@ import yaml
 
 from ip_remediator import provisioning
 from ip_remediator.diagnosis.diagnose import diagnose
-from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS, KubernetesReader
+from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS, KubernetesReader
 from ip_remediator.snapshot.model import Snapshot
+from ip_remediator.snapshot.model_cluster import CRD_NAME
 from local.cluster import manifests
 from tests.contract.support.clusters import ADMIN, Kubernetes
 from tests.support.patience import within

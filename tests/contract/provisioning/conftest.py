@@ -8,8 +8,10 @@ import pytest
 from ip_remediator.common.enums import Mode
 from ip_remediator.incidents.record import ChangeKind, ChangeMade, Step
 from ip_remediator.incidents.repository import Incidents
+from ip_remediator.planning.model import Change
 from ip_remediator.provisioning.change_log import ChangeLog
-from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS
+from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS
+from ip_remediator.snapshot.model_cluster import CRD_NAME
 from local.cluster.addon import AddonManager
 from local.cluster.kube import KubeApi as SimulatorApi
 from tests.contract.conftest import Clock, EksApi
@@ -40,7 +42,8 @@ def configured(
     kubernetes.install_aws_node()
     incidents = Incidents(table, clock)
     incident = incidents.open(cluster, "ap-northeast-2", Mode.AUTO, "")
-    incidents.complete(incident, Step.PLAN, plan=PLAN.model_copy(update={"first_time": True}))
+    crd = Change(action="create_crd", target=CRD_NAME, description=f"create the CRD {CRD_NAME}, which is missing")
+    incidents.complete(incident, Step.PLAN, plan=PLAN.model_copy(update={"changes": (*PLAN.changes, crd)}))
     log = ChangeLog(table, clock, incident)
     for zone, subnet in SUBNETS.items():
         log.intend(ChangeMade(kind=ChangeKind.SUBNET, target=zone, after={"id": subnet}))

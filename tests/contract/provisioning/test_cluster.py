@@ -39,8 +39,9 @@ def test_given_the_whole_part_when_undone_then_cluster_and_addon_are_as_before(c
 def test_given_a_plan_that_names_security_groups_then_the_new_eniconfig_has_them(configured: World) -> None:
     named = eni_config_manifest(ZONES[0], "<subnet>", ("sg-pods",))
     change = Change(action="apply_eniconfig", target=ZONES[0], description="point it", manifest=named)
-    planned = PLAN.model_copy(update={"changes": (*PLAN.changes, change)})
-    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=planned)
+    planned = configured.step.incident.require_plan()
+    changed = planned.model_copy(update={"changes": (*planned.changes, change)})
+    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=changed)
     configured.step.apply_eni_configs()
     specs = {zone: configured.kubernetes.admin.get(f"{ENI_CONFIGS}/{zone}")["spec"] for zone in ZONES}
     assert specs == {

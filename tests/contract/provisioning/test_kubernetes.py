@@ -16,8 +16,8 @@ from ip_remediator.clients.kubernetes.api import Conflict, KubernetesDenied
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
 from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled, SettingsOverwritten, manager_of_spec
-from ip_remediator.snapshot.kubernetes import CRD_NAME, CRDS, ENI_CONFIGS, KubernetesReader
-from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG
+from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS, KubernetesReader
+from ip_remediator.snapshot.model_cluster import CRD_NAME, CUSTOM_NETWORK_CFG
 from tests.contract.conftest import unique
 from tests.contract.support.clusters import AWS_NODE, READER, WRITER, Kubernetes
 from tests.stack.kubernetes.support import eventually

@@ -23,6 +23,7 @@ from ip_remediator.provisioning.cni_settings import require_in_force
 from ip_remediator.provisioning.kubernetes import KubeChanges, SettingsOverwritten
 from ip_remediator.provisioning.made_subnets import require_subnets
 from ip_remediator.snapshot.kubernetes import AWS_NODE, ENI_CONFIGS
+from ip_remediator.snapshot.model_cluster import CRD_NAME
 from tests.contract.conftest import Clock
 from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
 from tests.contract.support.races import Overtaken, just_before
@@ -121,6 +122,19 @@ def test_given_our_eniconfig_that_somebody_repointed_when_applied_again_then_the
         apply(configured.step)
     assert configured.eni_configs()[ZONES[0]] == "subnet-theirs"
     assert {change.target for change in configured.log.made(ChangeKind.ENICONFIG)} == {*ZONES}
+
+
+def test_given_a_crd_that_somebody_deleted_after_the_plan_when_applied_then_it_is_not_made_again_and_is_named(
+    configured: World,
+) -> None:
+    # given a plan of a cluster that had the CRD
+    planned = configured.step.incident.require_plan()
+    kept = tuple(change for change in planned.changes if change.action != "create_crd")
+    configured.incidents.complete(configured.log.incident, Step.PLAN, plan=planned.model_copy(update={"changes": kept}))
+    with pytest.raises(RequestRefused, match=f"{CRD_NAME} was deleted by somebody else after the plan was made"):
+        apply(configured.step)
+    assert configured.kubernetes.admin.find(ENI_CONFIGS) is None
+    assert not configured.log.made(ChangeKind.CRD) + configured.log.made(ChangeKind.ENICONFIG)
 
 
 def plan_on(configured: World, subnet: str) -> None:

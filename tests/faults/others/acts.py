@@ -48,12 +48,14 @@ class RefusedByAws(Exception):
 class Deed:
     """An act that was done. `who`: its field manager, or the caller's ARN. `stands`: whether what they set is as they
     set it. `undo`: they put it back as it was; None: nobody can. `changed`: what is not as before because of it, names
-    by part of `Patient.world`; no names: the whole part."""
+    by part of `Patient.world`; no names: the whole part. `about`: a plan that makes it again says so
+    by these words."""
 
     who: str
     stands: Callable[[], bool]
     undo: Callable[[], None] | None = None
     changed: dict[str, frozenset[str]] = field(default_factory=dict)
+    about: str = ""
 
 
 @dataclass
@@ -140,7 +142,8 @@ class Others:
             for config in before:
                 self._write_eni_config(config["metadata"]["name"], config)
 
-        return Deed("somebody else", lambda: self.sick.eni_configs() is None, undo, {"eni_configs": _ALL})
+        gone, crd = (lambda: self.sick.eni_configs() is None), "CRD of ENIConfigs"
+        return Deed("somebody else", gone, undo, {"eni_configs": _ALL}, crd)
 
     def _eni_config(self, name: str) -> dict[str, Any] | None:
         """Raises NothingThere without the CRD."""

@@ -49,7 +49,8 @@ class Aftermath:
         incident = self._settled(incident.id)
         self._require_invariants(incident)
         text = self._slack_text(incident) + self._timeline(incident)
-        require(self.deed.stands() or self.deed.who in text, f"what {self.deed.who} set is gone: {text}")
+        planned = bool(self.deed.about) and self.deed.about in text
+        require(self.deed.stands() or self.deed.who in text or planned, f"what {self.deed.who} set is gone: {text}")
         if how_ended(ended) != self.undisturbed and ended.status != "SUCCEEDED":
             require(self.deed.who in text, f"{ended.error}: {self.deed.who} is not named: {text}")
         if incident.outcome is Outcome.HEALED and incident.rollback is None and self.act not in _OF_NODES:

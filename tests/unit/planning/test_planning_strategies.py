@@ -10,6 +10,7 @@ import pytest
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.incidents.record import RunRequest
 from ip_remediator.incidents.requests import InvalidInput
+from ip_remediator.notifications.messages.planned import brief
 from ip_remediator.planning.model import REQUESTED_STRATEGIES, Plan, RequestedStrategy, handover_of
 from ip_remediator.planning.options import PlanningOptions
 from ip_remediator.planning.preconditions import CannotPlan
@@ -242,6 +243,17 @@ def test_given_a_helm_release_then_the_settings_are_handed_over_as_its_values() 
 def test_given_no_crd_then_it_is_handed_over_before_the_eniconfigs() -> None:
     bare = Cni(version="v1.23.1", owner="helm", eni_config_crd=False)
     assert "eniconfigs.crd.k8s.amazonaws.com, which is missing" in first_plan(by_gitops(cni=bare)).handover[1]
+
+
+def test_given_a_cluster_without_the_crd_then_the_plan_and_the_message_say_that_it_is_created_first() -> None:
+    bare = Cni(version="v1.23.1", eni_config_crd=False)
+    result = first_plan(snapshot(*FULL, cni=bare))
+    actions = [change.action for change in result.changes]
+    assert actions.index("create_crd") < actions.index("apply_eniconfig")
+    assert (result.makes_crd, "the CRD of ENIConfigs" in brief(result)) == (True, True)
+    # given one that has it, or a plan that writes no ENIConfig
+    for other in (first_plan(snapshot(*FULL)), first_plan(snapshot(*FULL, cni=bare), AUTO)):
+        assert (other.makes_crd, "CRD" in brief(other)) == (False, False)
 
 
 def test_given_a_daemonset_of_others_and_discovery_then_nothing_needs_to_be_handed_over() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ip_remediator.common.text import counted, some_of
 from ip_remediator.planning.model import BlockRequirement, Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL
+from ip_remediator.snapshot.model_cluster import CRD_NAME, CUSTOM_NETWORK_CFG, ENI_CONFIG_LABEL_DEF, ZONE_LABEL
 from ip_remediator.snapshot.node_room.eni_subnets import groups_for_new_eni_configs
 
 
@@ -49,6 +49,9 @@ def _in_vpc(
 
 
 def _in_cluster(snapshot: Snapshot, needed: BlockRequirement, subnets: tuple[PlannedSubnet, ...]) -> Iterator[Change]:
+    if snapshot.cni.eni_config_crd is False and any(subnet.eni_configs for subnet in subnets):
+        text = f"create the CRD {CRD_NAME}, which is missing"
+        yield Change(action="create_crd", target=CRD_NAME, description=text)
     for subnet in subnets:
         where = f"the new subnet of {subnet.zone}" if subnet.id is None else f"{subnet.id} of {subnet.zone}"
         for name in subnet.eni_configs:

@@ -13,7 +13,7 @@ from ip_remediator.diagnosis.launcher_commands import create_node_group, extend_
 from ip_remediator.planning.changes import cni_settings, describe_settings, without_our_mark
 from ip_remediator.planning.model import Change, PlannedSubnet, subnet_placeholder
 from ip_remediator.snapshot.model import Snapshot
-from ip_remediator.snapshot.model_cluster import Cluster
+from ip_remediator.snapshot.model_cluster import CRD_NAME, Cluster
 
 _GROUPS_TOLD = 5
 
@@ -23,7 +23,7 @@ def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tu
     written = [change for change in changes if change.by_hand]
     texts = [f"{owner}: put the following into its source, ENIConfigs first"]
     if snapshot.cni.eni_config_crd is False:
-        texts.append("before them the CRD eniconfigs.crd.k8s.amazonaws.com, which is missing: the CNI's chart has it")
+        texts.append(f"before them the CRD {CRD_NAME}, which is missing: the CNI's chart has it")
     texts += _eni_configs(snapshot, [change for change in written if change.action == "apply_eniconfig"])
     if any(change.action == "configure_cni" for change in written):
         texts.append(_settings(snapshot))

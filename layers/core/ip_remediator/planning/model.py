@@ -157,6 +157,7 @@ class Change(Document):
         "associate_cidr",
         "create_subnet",
         "tag_subnet",
+        "create_crd",
         "apply_eniconfig",
         "configure_cni",
         "extend_auto_scaling_group",
@@ -239,6 +240,11 @@ class Plan(Document):
         """The subnet at which the ENIConfig pointed when the plan was made; None: at none, or it was not there."""
         ours = (change for change in self.changes if (change.action, change.target) == ("apply_eniconfig", name))
         return next((change.replaces for change in ours), None)
+
+    @property
+    def makes_crd(self) -> bool:
+        """Whether we create the CRD of ENIConfigs, which the cluster lacked when the plan was made."""
+        return any(change.action == "create_crd" and not change.by_hand for change in self.changes)
 
     @property
     def prepares_only(self) -> bool:

@@ -17,8 +17,8 @@ from ip_remediator.planning.changes import describe_settings, eni_config_manifes
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cni_settings import CniSettings
 from ip_remediator.provisioning.kubernetes import KubeChanges, bears_label, manager_of_spec
-from ip_remediator.snapshot.kubernetes import CRD_NAME, KubernetesReader
-from ip_remediator.snapshot.model_cluster import Cni
+from ip_remediator.snapshot.kubernetes import KubernetesReader
+from ip_remediator.snapshot.model_cluster import CRD_NAME, Cni
 
 _CRD_MANIFEST = Path(__file__).with_name("eniconfig_crd.json")
 # How long one invocation watches; the state machine's Retry carries on for large clusters.
@@ -39,15 +39,18 @@ class ClusterConfiguration:
         return KubeChanges(self.cluster.kube)
 
     def apply_eni_configs(self) -> dict[str, Any]:
-        """Creates the CRD if it is missing, and the ENIConfig of every zone. This comes before the switch, because
+        """Creates the CRD if the plan says so, and the ENIConfig of every zone. This comes before the switch, because
         nodes of a zone without ENIConfig would not become Ready.
 
         Raises:
-            RequestRefused: somebody else created or changed one of them in the meantime; theirs stays.
+            RequestRefused: somebody else created, changed or deleted one of them in the meantime; it stays so.
         """
         plan = self.incident.require_plan()
         there = self._changes.eni_configs()
         if there is None:
+            if not plan.makes_crd:
+                text = f"the CRD {CRD_NAME} was deleted by somebody else after the plan was made"
+                raise RequestRefused(f"{text}, with all ENIConfigs. Run again")
             self.log.intend(ChangeMade(kind=ChangeKind.CRD, target=CRD_NAME))
             self._changes.create_crd(json.loads(_CRD_MANIFEST.read_text()), self.incident.id)
         names = []

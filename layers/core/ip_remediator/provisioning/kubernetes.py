@@ -13,8 +13,8 @@ from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeAp
 from ip_remediator.common.errors import NotYet, RequestRefused
 from ip_remediator.common.text import some_of
 from ip_remediator.provisioning.rollout import laggards, progress
-from ip_remediator.snapshot.kubernetes import AWS_NODE, CRD_NAME, CRDS, ENI_CONFIGS, aws_node_container, environment_of
-from ip_remediator.snapshot.model_cluster import CUSTOM_NETWORK_CFG, Cni
+from ip_remediator.snapshot.kubernetes import AWS_NODE, CRDS, ENI_CONFIGS, aws_node_container, environment_of
+from ip_remediator.snapshot.model_cluster import CRD_NAME, CUSTOM_NETWORK_CFG, Cni
 
 INCIDENT_LABEL = "eks-ip-remediator/incident"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id
 from ip_remediator.snapshot.model_cluster import (
+    CRD_NAME,
     DEFAULT_ENI_CONFIG,
     EXTERNAL_ENI_CONFIG_LABEL,
     ZONE_LABEL,
@@ -23,7 +24,6 @@ from ip_remediator.snapshot.model_cluster import (
 )
 
 AWS_NODE = "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node"
-CRD_NAME = "eniconfigs.crd.k8s.amazonaws.com"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ENI_CONFIGS = "/apis/crd.k8s.amazonaws.com/v1alpha1/eniconfigs"
 # A node lists its images: it is ten times as large as a pod's event.

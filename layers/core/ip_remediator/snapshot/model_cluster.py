@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from ip_remediator.common.document import Count, Document, Moment
 from ip_remediator.snapshot.other_names import negated, renamed
 
+CRD_NAME = "eniconfigs.crd.k8s.amazonaws.com"
 CUSTOM_NETWORK_CFG = "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"
 ENI_CONFIG_LABEL_DEF = "ENI_CONFIG_LABEL_DEF"
 ENI_CONFIG_ANNOTATION_DEF = "ENI_CONFIG_ANNOTATION_DEF"

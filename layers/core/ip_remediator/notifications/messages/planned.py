@@ -160,6 +160,7 @@ def brief(plan: Plan) -> str:
     if len(plan.subnets) > new:
         made = made if plan.block else []
         made.append(counted(len(plan.subnets) - new, "existing subnet") + _PURPOSE.get(plan.strategy, ""))
+    made += ["the CRD of ENIConfigs"] if plan.makes_crd else []
     configs = _eni_configs(plan)
     made += [counted(configs, "ENIConfig")] if configs else []
     made += ["custom networking"] if _by_us(plan, "configure_cni") else []
