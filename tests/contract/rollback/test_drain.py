@@ -75,6 +75,12 @@ class World:
     def timeline(self) -> list[str]:
         return [event["detail"] for event in self.incidents.timeline(self.log.incident)]
 
+    def replace_node(self, *, cordoned: bool) -> None:
+        """Another node takes the place of the first one, under its name; people may cordon it."""
+        self.kubernetes.admin.delete(f"{NODES}/{self.node}")
+        register(self.kubernetes, self.node, ZONE, self.vpc.instance())
+        self.kubernetes.admin.patch(f"{NODES}/{self.node}", {"spec": {"unschedulable": cordoned or None}})
+
     def is_cordoned(self, node: str) -> bool:
         return bool(self.kubernetes.admin.get(f"{NODES}/{node}")["spec"].get("unschedulable"))
 
@@ -188,6 +194,42 @@ def test_given_a_node_that_vanishes_before_it_is_given_back_then_its_cordon_is_s
     assert replace(world.drainer, kube=vanish).uncordon() == {"uncordoned": [world.node]}
     assert world.log.made(ChangeKind.CORDON) == []
     assert f"cordon of node {world.node}: the node is gone" in world.timeline()
+
+
+@pytest.mark.parametrize("in_between", [True, False])
+def test_given_a_node_that_came_under_the_name_of_a_cordoned_one_when_given_back_then_what_people_set_there_stays(
+    world: World, in_between: bool
+) -> None:
+    with pytest.raises(NotYet):
+        world.drainer.move_pods(evict=True)
+    kube: KubeApi = world.kubernetes.api(WRITER)
+    if in_between:
+        kube = Overtaken(world.kubernetes, "PATCH", lambda: world.replace_node(cordoned=True))
+    else:
+        world.replace_node(cordoned=True)
+    replace(world.drainer, kube=kube).uncordon()
+    assert world.is_cordoned(world.node)
+    assert world.log.made(ChangeKind.CORDON) == []
+    assert f"cordon of node {world.node}: the node is gone" in world.timeline()
+
+
+def test_given_a_node_that_comes_under_the_same_name_before_the_cordon_then_it_is_not_cordoned(world: World) -> None:
+    replaced = Overtaken(world.kubernetes, "PATCH", lambda: world.replace_node(cordoned=False))
+    with pytest.raises(NotYet):
+        replace(world.drainer, kube=replaced).move_pods(evict=True)
+    assert not world.is_cordoned(world.node)
+    assert world.log.made(ChangeKind.CORDON) == []
+
+
+def test_given_a_recorded_cordon_of_a_node_that_is_gone_when_its_namesake_is_cordoned_then_that_one_is_given_back(
+    world: World,
+) -> None:
+    world.log.intend(ChangeMade(kind=ChangeKind.CORDON, target=world.node, after={"uid": "of-the-first-one"}))
+    with pytest.raises(NotYet):
+        world.drainer.move_pods(evict=True)
+    assert world.is_cordoned(world.node)
+    world.drainer.uncordon()
+    assert not world.is_cordoned(world.node)
 
 
 def test_given_pods_that_vanish_before_their_eviction_then_it_goes_on(world: World) -> None:

@@ -42,7 +42,7 @@ from ip_remediator.node_replacement.rules import (
     unwell,
 )
 from ip_remediator.provisioning.change_log import ChangeLog
-from ip_remediator.provisioning.cordons import cordon
+from ip_remediator.provisioning.cordons import cordon, take_back
 from ip_remediator.risks.migration import WITH_ENI_CONFIGS
 from ip_remediator.snapshot.ec2 import Ec2Reader
 from ip_remediator.snapshot.model import Snapshot
@@ -296,8 +296,7 @@ class NodeReplacer:
         if node.state is NodeState.TERMINATING and self._is_leaving(node):
             return {"zone": zone}
         for change in self._cordons(node.name):
-            KubeNodes(self.kube).uncordon(node.name)
-            self.log.undone(change)
+            take_back(KubeNodes(self.kube), self.log, change)
         self._note(zone, node, "given back", state=NodeState.WAITING, since=None)
         return {"zone": zone}
 

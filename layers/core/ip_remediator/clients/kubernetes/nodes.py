@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ip_remediator.clients.gone import unless_gone
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import KubeApi
 from ip_remediator.clients.kubernetes.objects import instance_id, is_ready
 
 _NODES = "/api/v1/nodes"
+
+
+@dataclass(frozen=True)
+class NodeLook:
+    """A node when it was looked at. Its name may come back with another node, its `uid` does not."""
+
+    uid: str
+    cordoned: bool
 
 
 class KubeNodes:
@@ -38,23 +48,32 @@ class KubeNodes:
         node = self._api.find(object_path(_NODES, name))
         return None if node is None else instance_id(node.get("spec", {}).get("providerID"))
 
-    def is_cordoned(self, name: str) -> bool | None:
+    def look(self, name: str) -> NodeLook | None:
         """None: there is no such node (any more)."""
         node = self._api.find(object_path(_NODES, name))
-        return None if node is None else bool(node["spec"].get("unschedulable"))
+        return None if node is None else NodeLook(node["metadata"]["uid"], bool(node["spec"].get("unschedulable")))
 
-    def cordon(self, name: str) -> bool:
-        """Keeps new pods off the node. False: there is no such node (any more)."""
-        return self._set_unschedulable(name, True)
+    def cordon(self, name: str, uid: str) -> bool:
+        """Keeps new pods off the node. False: it is gone; one that came in its place is not touched."""
+        return self._set_unschedulable(name, uid, True)
 
-    def uncordon(self, name: str) -> bool:
-        """As `kubectl uncordon` leaves it. False: there is no such node (any more)."""
-        return self._set_unschedulable(name, None)
+    def uncordon(self, name: str, uid: str | None) -> bool:
+        """As `kubectl uncordon` leaves it. `uid` None: whichever node has the name. False: as for `cordon`."""
+        return self._set_unschedulable(name, uid, None)
 
-    def _set_unschedulable(self, name: str, wanted: bool | None) -> bool:
-        cordoned = self.is_cordoned(name)
-        if cordoned is None or cordoned is bool(wanted):
-            return cordoned is not None
-        with unless_gone(lambda: self.is_cordoned(name) is not None) as node:
-            self._api.patch(object_path(_NODES, name), {"spec": {"unschedulable": wanted}})
-        return not node.gone
+    def _set_unschedulable(self, name: str, uid: str | None, wanted: bool | None) -> bool:
+        node = self.look(name)
+        if node is None or node.uid != (uid or node.uid):
+            return False
+        if node.cordoned is bool(wanted):
+            return True
+        # The API server refuses the uid of an object that was made anew under the same name (422 Invalid: see
+        # ReleasePod in kubernetes, pkg/controller/controller_ref_manager.go).
+        body = {"metadata": {"uid": node.uid}, "spec": {"unschedulable": wanted}}
+        with unless_gone(lambda: self._is_there(name, node.uid)) as target:
+            self._api.patch(object_path(_NODES, name), body)
+        return not target.gone
+
+    def _is_there(self, name: str, uid: str) -> bool:
+        node = self.look(name)
+        return node is not None and node.uid == uid
