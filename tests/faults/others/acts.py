@@ -49,13 +49,14 @@ class Deed:
     """An act that was done. `who`: its field manager, or the caller's ARN. `stands`: whether what they set is as they
     set it. `undo`: they put it back as it was; None: nobody can. `changed`: what is not as before because of it, names
     by part of `Patient.world`; no names: the whole part. `about`: a plan that makes it again says so
-    by these words."""
+    by these words. `fleeting`: EKS takes it back by itself, about every 15 minutes (local/cluster/addon.py)."""
 
     who: str
     stands: Callable[[], bool]
     undo: Callable[[], None] | None = None
     changed: dict[str, frozenset[str]] = field(default_factory=dict)
     about: str = ""
+    fleeting: bool = False
 
 
 @dataclass
@@ -169,20 +170,28 @@ class Others:
     # --- aws-node
 
     def reset_variable(self) -> Deed:
-        if self.sick.cni_environment().get(_SWITCH) != "true":
+        if variables_of(self.sick).get(_SWITCH) != "true":
             raise NothingThere
         self._set_variable(_SWITCH, "false")
         return Deed(
             KUBECTL,
-            lambda: self.sick.cni_environment().get(_SWITCH) == "false",
+            lambda: variables_of(self.sick).get(_SWITCH) == "false",
             partial(self._set_variable, _SWITCH, "true"),
             {"cni": frozenset({_SWITCH})},
+            fleeting=True,
         )
 
     def add_variable(self) -> Deed:
         self._set_variable(_THEIR_VARIABLE, _THEIR_VALUE)
-        kept = lambda: self.sick.cni_environment().get(_THEIR_VARIABLE) == _THEIR_VALUE  # noqa: E731
-        return Deed(KUBECTL, kept, None, {"cni": frozenset({_THEIR_VARIABLE})})
+        kept = lambda: variables_of(self.sick).get(_THEIR_VARIABLE) == _THEIR_VALUE  # noqa: E731
+        return Deed(KUBECTL, kept, None, {"cni": frozenset({_THEIR_VARIABLE})}, fleeting=True)
+
+    def delete_cni(self) -> Deed:
+        """As people replace the CNI by another one."""
+        before = self.sick.api.get(_AWS_NODE)
+        self.sick.api.delete(_AWS_NODE)
+        undo = partial(self.sick.api.create, DAEMONSETS, _bare(before))
+        return Deed("somebody else", lambda: not variables_of(self.sick), undo, {"cni": _ALL}, fleeting=True)
 
     def _set_variable(self, name: str, value: str) -> None:
         containers = [{"name": "aws-node", "env": [{"name": name, "value": value}]}]
@@ -389,9 +398,20 @@ class Others:
         return sorted(nodes, key=lambda node: str(node["metadata"]["name"]))
 
 
+def variables_of(sick: Patient) -> dict[str, str]:
+    """Those of aws-node; none where it is gone."""
+    try:
+        return dict(sick.cni_environment())
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return {}
+
+
 def _bare(stored: dict[str, Any]) -> dict[str, Any]:
     """An object as its owner's manifest has it."""
-    metadata = {key: stored["metadata"][key] for key in ("name", "labels", "annotations") if key in stored["metadata"]}
+    kept = ("name", "namespace", "labels", "annotations")
+    metadata = {key: stored["metadata"][key] for key in kept if key in stored["metadata"]}
     return {**{key: stored[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata}
 
 
@@ -402,6 +422,7 @@ ACTS: dict[str, Callable[[Others], Deed]] = {
     "crd-deleted": Others.delete_crd,
     "variable-reset": Others.reset_variable,
     "variable-added": Others.add_variable,
+    "cni-deleted": Others.delete_cni,
     "addon-configured": Others.configure_addon,
     "addon-extended": Others.extend_addon,
     "addon-deleted": Others.delete_addon,

@@ -135,7 +135,7 @@ def test_given_many_pods_when_assessed_then_all_count_and_some_are_named() -> No
             ["ENIConfig a was changed by argocd-controller", "subnet-other"],
         ),
         ({"recorded": {}}, ["subnet-new bears this incident's tags", "its record does not know it"]),
-        ({"subnets": (), "others": (NODES, OURS), "cidr": None, "changed": ()}, ["subnet-new", "lost its tags"]),
+        ({"subnets": (), "others": (NODES, OURS), "cidr": None}, ["subnet-new", "lost its tags"]),
         (
             {"changed": (PointedEniConfig(name="a", now="subnet-new"),)},
             ["ENIConfig a lost this incident's label"],
@@ -171,6 +171,18 @@ def test_given_eniconfigs_restored_deleted_or_ours_when_assessed_then_they_are_n
     config: PointedEniConfig,
 ) -> None:
     assert list(in_the_way(use(changed=(config,)))) == []
+
+
+@pytest.mark.parametrize("before", [None, "subnet-old"])
+def test_given_a_subnet_of_ours_that_somebody_deleted_when_assessed_then_our_eniconfig_on_it_is_not_in_the_way(
+    before: str | None,
+) -> None:
+    ours = PointedEniConfig(name="a", before=before, now=OURS.id, incident="mine", writer="eks-ip-remediator")
+    gone = use(subnets=(), interfaces=(), changed=(ours,))
+    assert list(in_the_way(gone)) == []
+    # given one of others that names it, too
+    [reason] = in_the_way(gone.model_copy(update={"eni_configs": (EniConfig(name="theirs", subnet=OURS.id),)}))
+    assert f"uses {OURS.id}: point it elsewhere" in reason
 
 
 def test_given_eniconfigs_on_subnets_that_were_there_when_assessed_then_only_those_of_others_are_in_the_way() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ip_remediator.clients.gone import unless_gone
 from ip_remediator.clients.kubernetes.addressing import object_path
 from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeApi, WatchExpired
-from ip_remediator.common.errors import NotYet, RequestRefused
+from ip_remediator.common.errors import NotFound, NotYet, RequestRefused
 from ip_remediator.common.text import some_of
 from ip_remediator.provisioning.rollout import laggards, progress
 from ip_remediator.snapshot.kubernetes import AWS_NODE, CRDS, ENI_CONFIGS, aws_node_container, environment_of
@@ -32,8 +32,11 @@ class RolloutStalled(NotYet):
 
 
 class SettingsOverwritten(RequestRefused):
-    """Somebody else changed variables of aws-node or ENIConfigs that the plan had set; they are not set again against
+    """Somebody else changed or deleted aws-node or ENIConfigs that the plan had set; they are not set again against
     them."""
+
+
+_CNI_GONE = "DaemonSet aws-node was deleted by somebody else: install the VPC CNI again, then run this again"
 
 
 class KubeChanges:
@@ -112,14 +115,13 @@ class KubeChanges:
                 raise SettingsOverwritten(f"{_changed_by(config)} instead of {subnet}: it is left as it is")
 
     def require_in_force(self, settings: Mapping[str, str], pointing: Mapping[str, str]) -> None:
-        """Raises SettingsOverwritten unless aws-node has these variables, each ENIConfig points at its subnet, and
-        custom networking, without which no ENIConfig counts, is on."""
+        """Raises SettingsOverwritten unless aws-node is there with these variables, each ENIConfig points at its
+        subnet, and custom networking, without which no ENIConfig counts, is on."""
         self.require_pointing(pointing)
-        if settings or pointing:
-            daemonset = self._api.get(AWS_NODE)
-            require_kept(daemonset, settings)
-            if pointing:
-                _require_custom_networking(daemonset)
+        daemonset = self._aws_node()
+        require_kept(daemonset, settings)
+        if pointing:
+            _require_custom_networking(daemonset)
 
     def delete_eni_config(self, name: str, incident: str, ours: Collection[str]) -> None:
         """Deletes an ENIConfig that the incident created. `ours`: the ids of the incident's subnets.
@@ -157,26 +159,33 @@ class KubeChanges:
                 return note
         raise NotYet(f"ENIConfig {name} is being changed by somebody else all the time")
 
+    def _aws_node(self) -> dict[str, Any]:
+        """Raises SettingsOverwritten where somebody deleted it: without the CNI no pod gets an address."""
+        daemonset = self._api.find(AWS_NODE)
+        if daemonset is None:
+            raise SettingsOverwritten(_CNI_GONE)
+        return daemonset
+
     def cni_environment(self) -> dict[str, str]:
         """The plain environment of the container aws-node, as the DaemonSet has it."""
-        return environment_of(aws_node_container(self._api.get(AWS_NODE)))
+        return environment_of(aws_node_container(self._aws_node()))
 
     def require_not_held_by_others(self, wanted: Mapping[str, str | None]) -> None:
         """Raises SettingsOverwritten where another field manager than the add-on's and ours keeps other values."""
-        daemonset = self._api.get(AWS_NODE)
+        daemonset = self._aws_node()
         if writer_of_variables(daemonset, wanted) not in _MANAGERS:
             require_kept(daemonset, wanted)
 
     def held_beside_addon(self, names: Collection[str]) -> list[str]:
         """Those of aws-node's variables whose values another field manager than the add-on's wrote, ours included."""
-        entries = self._api.get(AWS_NODE)["metadata"].get("managedFields") or []
+        entries = self._aws_node()["metadata"].get("managedFields") or []
         others = [entry for entry in entries if entry.get("manager") != _ADDON_MANAGER]
         return [name for name in names if any(_holds_value(entry, name) for entry in others)]
 
     def kept_of_others(self, ours: Mapping[str, str], before: Mapping[str, str | None]) -> str:
         """The variables of aws-node that have neither our value nor the former one, with their writers, for people: an
         undo does not change them."""
-        daemonset = self._api.get(AWS_NODE)
+        daemonset = self._aws_node()
         present = environment_of(aws_node_container(daemonset))
         theirs = {
             name: present.get(name)
@@ -204,7 +213,10 @@ class KubeChanges:
             for name, value in wanted.items()
         ]
         containers = [{"name": "aws-node", "env": env}]
-        self._api.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": containers}}}})
+        try:
+            self._api.patch(AWS_NODE, {"spec": {"template": {"spec": {"containers": containers}}}})
+        except NotFound as error:
+            raise SettingsOverwritten(_CNI_GONE) from error
 
     def await_rollout(self, seconds: int, wanted: Mapping[str, str] | None = None) -> None:
         """Watches aws-node until every node runs the newest pod template and is ready. `wanted`: the variables that
@@ -226,7 +238,7 @@ class KubeChanges:
     def _versions(self, seconds: int) -> Iterator[dict[str, Any]]:
         deadline = time.monotonic() + seconds
         while (remaining := deadline - time.monotonic()) > 0:
-            present = self._api.get(AWS_NODE)
+            present = self._aws_node()
             yield present
             version = present["metadata"]["resourceVersion"]
             selector = {"fieldSelector": "metadata.name=aws-node", "resourceVersion": version}

@@ -106,10 +106,10 @@ class BlockDrainer:
         """The use with the later incidents that may take over, and the changes of each."""
         use = self._use()
         later = self._later(use.others)
-        return use.model_copy(update={"successors": successors_of_eni_configs(later, _ids(use.subnets))}), later
+        return use.model_copy(update={"successors": successors_of_eni_configs(later, use.own_subnets)}), later
 
     def _transfer(self, use: BlockUse, later: dict[str, list[RecordedChange]]) -> None:
-        for succession in successions(self.incident.id, self.log.made(), later, _ids(use.subnets), use.cidr_successor):
+        for succession in successions(self.incident.id, self.log.made(), later, use.own_subnets, use.cidr_successor):
             successor = self.incidents.get(succession.successor)
             inherits = dict.fromkeys((*successor.inherits, *self.incident.inherits, self.incident.id))
             transfer_to(self.log, succession, tuple(inherits))
@@ -228,10 +228,6 @@ class BlockDrainer:
             incident=(present["metadata"].get("labels") or {}).get(INCIDENT_LABEL),
             writer=manager_of_spec(present),
         )
-
-
-def _ids(subnets: Iterable[BlockSubnet]) -> frozenset[str]:
-    return frozenset(subnet.id for subnet in subnets)
 
 
 def _refuse(reasons: tuple[str, ...]) -> None:

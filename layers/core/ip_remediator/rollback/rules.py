@@ -125,6 +125,12 @@ class BlockUse(Document):
     for_cluster: bool = False
 
     @property
+    def own_subnets(self) -> frozenset[str]:
+        """The ids of the incident's subnets, with those that somebody deleted: ENIConfigs may still name them."""
+        recorded = (subnet for subnet in self.recorded.values() if subnet)
+        return frozenset([*(subnet.id for subnet in self.subnets), *recorded])
+
+    @property
     def living(self) -> tuple[str, ...]:
         """The instances that live in the subnets: they leave when they end."""
         return tuple(sorted({eni.instance or "" for eni in self.interfaces if eni.primary}))
@@ -159,7 +165,7 @@ def assess(use: BlockUse, at: datetime) -> RollbackAssessment:
 def in_the_way(use: BlockUse) -> Iterable[str]:
     """The reasons that prevent the rollback, each with its remedy. Pods and ENIs of the cluster do not: they can
     move."""
-    own_subnets = {subnet.id for subnet in use.subnets}
+    own_subnets = use.own_subnets
     yield from _disputed_subnets(use)
     yield from _repointed(use, own_subnets | set(use.kept))
     own_configs = {config.name for config in use.changed}
@@ -188,7 +194,7 @@ def _disputed_subnets(use: BlockUse) -> Iterable[str]:
             yield f"{subnet.id} was made by this incident and lost its tags: give them back, or delete it by hand"
 
 
-def _repointed(use: BlockUse, own_subnets: set[str]) -> Iterable[str]:
+def _repointed(use: BlockUse, own_subnets: frozenset[str]) -> Iterable[str]:
     """ENIConfigs that were changed again since. A later incident's rollback restores what is here now."""
     other_subnets = {subnet.id for subnet in use.others}
     for config in use.changed:
@@ -204,7 +210,7 @@ def _is_restored(config: PointedEniConfig) -> bool:
     return config.missing or config.now == config.before
 
 
-def _lost_its_subnet(config: PointedEniConfig, incident: str, present: set[str]) -> bool:
+def _lost_its_subnet(config: PointedEniConfig, incident: str, present: frozenset[str]) -> bool:
     """Whether this incident made it, and an interrupted undo deleted its subnet."""
     return config.before is None and config.incident == incident and config.now not in present
 
