@@ -15,7 +15,7 @@ from ip_remediator import provisioning
 from ip_remediator.clients.kubernetes.api import Conflict, KubernetesDenied
 from ip_remediator.common.errors import RequestRefused
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
-from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled, SettingsOverwritten, manager_of_spec
+from ip_remediator.provisioning.kubernetes import KubeChanges, RolloutStalled, SettingsOverwritten, pointed_by
 from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS, KubernetesReader
 from ip_remediator.snapshot.model_cluster import CRD_NAME, CUSTOM_NETWORK_CFG
 from tests.contract.conftest import unique
@@ -111,7 +111,7 @@ def test_given_somebody_was_faster_then_their_eniconfig_stays_and_we_are_told(
     assert not changes.create_eni_config(eni_config_manifest("zone-a", "subnet-ours"), crd)
     present = changes.eni_config("zone-a")
     assert essence(present)["spec"] == {"subnet": "subnet-theirs"}
-    assert manager_of_spec(present) == "argocd-controller"
+    assert pointed_by(present) == "argocd-controller"
 
 
 def test_given_an_eniconfig_of_others_when_pointed_then_only_its_subnet_and_our_labels_change(
@@ -310,6 +310,43 @@ def test_given_a_template_that_the_controller_has_not_seen_then_an_old_status_do
     changes.apply_cni_environment(cni_settings())
     with pytest.raises(RolloutStalled, match="has not seen the change yet"):
         changes.await_rollout(1)
+
+
+def test_given_an_eniconfig_that_another_manager_took_over_then_the_facts_name_who_wrote_its_subnet_last(
+    kubernetes: Kubernetes, crd: str
+) -> None:
+    path, facts = f"{ENI_CONFIGS}/zone-a", KubernetesReader(kubernetes.api(READER))
+    kubernetes.admin.create(ENI_CONFIGS, eni_config_manifest("zone-a", "subnet-1"))
+    kubernetes.apply_as("argocd-controller&force=true", path, eni_config_manifest("zone-a", "subnet-theirs"))
+    assert [config.managed_by for config in facts.eni_configs()] == ["argocd-controller"]
+    # given somebody who sets another field of its spec
+    theirs = eni_config_manifest("zone-a", "", ("sg-1",))
+    del theirs["spec"]["subnet"]
+    kubernetes.apply_as("platform-team&force=true", path, theirs)
+    assert [config.managed_by for config in facts.eni_configs()] == ["argocd-controller"]
+
+
+def test_given_a_value_of_others_that_the_addon_preserves_then_they_are_named_and_not_the_addon(
+    kubernetes: Kubernetes, changes: KubeChanges, daemonset: dict[str, Any]
+) -> None:
+    set_variable(kubernetes, "platform-team", CUSTOM_NETWORK_CFG, "false")
+    set_variable(kubernetes, "eks", CUSTOM_NETWORK_CFG, "false")
+    with pytest.raises(SettingsOverwritten, match=f"platform-team changed aws-node .*{CUSTOM_NETWORK_CFG}=false"):
+        changes.require_not_held_by_others(cni_settings())
+    changes.require_not_held_by_others({CUSTOM_NETWORK_CFG: "false"})
+
+
+def set_variable(kubernetes: Kubernetes, manager: str, name: str, value: str) -> None:
+    """As server-side apply sets a variable of aws-node; several managers may hold the same value."""
+    containers = [{"name": "aws-node", "env": [{"name": name, "value": value}]}]
+    template = {"spec": {"containers": containers}}
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "aws-node", "namespace": "kube-system"},
+        "spec": {"template": template},
+    }
+    kubernetes.apply_as(f"{manager}&force=true", AWS_NODE, body)
 
 
 def test_given_what_we_wrote_then_the_facts_read_it_back(

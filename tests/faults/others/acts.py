@@ -48,8 +48,9 @@ class RefusedByAws(Exception):
 class Deed:
     """An act that was done. `who`: its field manager, or the caller's ARN. `stands`: whether what they set is as they
     set it. `undo`: they put it back as it was; None: nobody can. `changed`: what is not as before because of it, names
-    by part of `Patient.world`; no names: the whole part. `about`: a plan that makes it again says so
-    by these words. `fleeting`: EKS takes it back by itself, about every 15 minutes (local/cluster/addon.py)."""
+    by part of `Patient.world`; no names: the whole part. `about`: by these words a message says that
+    the plan, which was made afterwards, makes it anew. `fleeting`: EKS takes it back by itself, about every 15 minutes
+    (local/cluster/addon.py)."""
 
     who: str
     stands: Callable[[], bool]
@@ -103,8 +104,8 @@ class Others:
         if before and before["spec"].get("subnet") == subnet:
             subnet = self.sick.seeded.network.subnets[ZONES[1]]
         self.sick.api.apply(f"{ENICONFIGS.path()}/{zone}", eni_config_manifest(zone, subnet), ARGO)
-        undo = partial(self._write_eni_config, zone, before)
-        return Deed(ARGO, lambda: self._points_at(zone) == subnet, undo, {"eni_configs": frozenset({zone})})
+        undo, changed = partial(self._write_eni_config, zone, before), {"eni_configs": frozenset({zone})}
+        return Deed(ARGO, lambda: self._points_at(zone) == subnet, undo, changed)
 
     def delete_eni_config(self) -> Deed:
         zone = next(iter(self.sick.seeded.network.subnets))
@@ -112,8 +113,8 @@ class Others:
         if before is None:
             raise NothingThere
         self.sick.api.delete(f"{ENICONFIGS.path()}/{zone}")
-        undo = partial(self._write_eni_config, zone, before)
-        return Deed("somebody else", lambda: self._points_at(zone) is None, undo, {"eni_configs": frozenset({zone})})
+        undo, changed = partial(self._write_eni_config, zone, before), {"eni_configs": frozenset({zone})}
+        return Deed("somebody else", lambda: self._points_at(zone) is None, undo, changed, "ENIConfig")
 
     def unlabel_eni_config(self) -> Deed:
         """As a sync does that prunes labels which are not in Git."""
@@ -178,6 +179,7 @@ class Others:
             lambda: variables_of(self.sick).get(_SWITCH) == "false",
             partial(self._set_variable, _SWITCH, "true"),
             {"cni": frozenset({_SWITCH})},
+            "custom networking",
             fleeting=True,
         )
 
@@ -190,6 +192,11 @@ class Others:
         """As people replace the CNI by another one."""
         before = self.sick.api.get(_AWS_NODE)
         self.sick.api.delete(_AWS_NODE)
+        containers = before["spec"]["template"]["spec"]["containers"]
+        [container] = [container for container in containers if container["name"] == "aws-node"]
+        computed = [variable for variable in container["env"] if "value" not in variable]
+        former = [{"name": name, "value": value} for name, value in self.world.before["cni"].items()]
+        container["env"] = [*former, *computed]
         undo = partial(self.sick.api.create, DAEMONSETS, _bare(before))
         return Deed("somebody else", lambda: not variables_of(self.sick), undo, {"cni": _ALL}, fleeting=True)
 

@@ -28,15 +28,16 @@ _OF_NODES = ("node-deleted", "node-group-deleted", "node-group-emptied", "node-c
 
 @dataclass
 class Aftermath:
-    """`undisturbed`: how the execution ends without the act, as `how_ended` says it. `last`: the act took effect after
-    the last look of a remediation. `is_new`: whether the act has not led to the same standing before: only
-    then it is tried what follows.
+    """`undisturbed`: how the execution ends without the act, as `how_ended` says it. `early`: before the plan was made.
+    `last`: the act took effect after the last look of a remediation. `is_new`: whether the act has not led to the same
+    standing before: only then it is tried what follows.
     """
 
     world: World
     act: str
     deed: Deed
     undisturbed: str
+    early: bool = False
     last: bool = False
     is_new: Callable[[], bool] = lambda: True
 
@@ -49,7 +50,7 @@ class Aftermath:
         incident = self._settled(incident.id)
         self._require_invariants(incident)
         text = self._slack_text(incident) + self._timeline(incident)
-        planned = bool(self.deed.about) and self.deed.about in text
+        planned = self.early and bool(self.deed.about) and self.deed.about in text
         # An update of the add-on makes aws-node again, perhaps before anybody looks.
         kept = self.deed.stands() or planned or self.act == "cni-deleted"
         require(kept or self.deed.who in text, f"what {self.deed.who} set is gone: {text}")

@@ -33,6 +33,7 @@ from tests.integration.support.rollbacks import start_rollback
 from tests.support import waiting
 
 _STEPS = ("incident", "diagnose", "plan", "network", "cluster", "verify")
+_BEFORE_THE_PLAN = ("incident.open", "diagnose", "plan")
 _MOST_SECONDS = 120
 
 
@@ -130,8 +131,8 @@ class Trunk:
             ended = self.run_to_its_end()
             if self.case is not None:
                 assert self.deed is not None
-                last = self.case.step == "incident.close"
-                facts = (self.world, self.case.act, self.deed, self.undisturbed, last, self._is_new_standing)
+                early, last = self.case.step in _BEFORE_THE_PLAN, self.case.step == "incident.close"
+                facts = (self.world, self.case.act, self.deed, self.undisturbed, early, last, self._is_new_standing)
                 came = Aftermath(*facts).judge(ended, self._incident)
         except Exception as error:
             why = " ".join(f"{type(error).__name__}: {error}".split())

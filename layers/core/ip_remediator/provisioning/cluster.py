@@ -16,7 +16,7 @@ from ip_remediator.incidents.repository import Incidents
 from ip_remediator.planning.changes import describe_settings, eni_config_manifest
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cni_settings import CniSettings
-from ip_remediator.provisioning.kubernetes import KubeChanges, bears_label, manager_of_spec
+from ip_remediator.provisioning.kubernetes import KubeChanges, bears_label, pointed_by
 from ip_remediator.snapshot.kubernetes import KubernetesReader
 from ip_remediator.snapshot.model_cluster import CRD_NAME, Cni
 
@@ -87,7 +87,7 @@ class ClusterConfiguration:
             return
         if present is None:
             raise RequestRefused(f"ENIConfig {name} was deleted by somebody else after the plan was made. Run again")
-        writer = manager_of_spec(present)
+        writer = pointed_by(present)
         raise RequestRefused(
             f"ENIConfig {name} was created or changed by {writer} after the plan was made and points at {now}: it is "
             "left as it is. Run again"
@@ -101,7 +101,7 @@ class ClusterConfiguration:
             raise RequestRefused(
                 f"ENIConfig {recorded.target} was deleted by somebody else in the meantime: it is not made again"
             )
-        writer = manager_of_spec(present)
+        writer = pointed_by(present)
         raise RequestRefused(
             f"ENIConfig {recorded.target} was created or changed by {writer} in the meantime: it is left as it is"
         )

@@ -13,7 +13,14 @@ from ip_remediator.clients.kubernetes.api import FIELD_MANAGER, Conflict, KubeAp
 from ip_remediator.common.errors import NotFound, NotYet, RequestRefused
 from ip_remediator.common.text import some_of
 from ip_remediator.provisioning.rollout import laggards, progress
-from ip_remediator.snapshot.kubernetes import AWS_NODE, CRDS, ENI_CONFIGS, aws_node_container, environment_of
+from ip_remediator.snapshot.kubernetes import (
+    AWS_NODE,
+    CRDS,
+    ENI_CONFIGS,
+    aws_node_container,
+    environment_of,
+    writer_of_subnet,
+)
 from ip_remediator.snapshot.model_cluster import CRD_NAME, CUSTOM_NETWORK_CFG, Cni
 
 INCIDENT_LABEL = "eks-ip-remediator/incident"
@@ -173,7 +180,8 @@ class KubeChanges:
     def require_not_held_by_others(self, wanted: Mapping[str, str | None]) -> None:
         """Raises SettingsOverwritten where another field manager than the add-on's and ours keeps other values."""
         daemonset = self._aws_node()
-        if writer_of_variables(daemonset, wanted) not in _MANAGERS:
+        lost = _other_values(daemonset, wanted)
+        if lost and writer_of_variables(daemonset, lost) not in _MANAGERS:
             require_kept(daemonset, wanted)
 
     def held_beside_addon(self, names: Collection[str]) -> list[str]:
@@ -255,28 +263,31 @@ def bears_label(present: dict[str, Any] | None, incident: str) -> bool:
     return present is not None and (present["metadata"].get("labels") or {}).get(INCIDENT_LABEL) == incident
 
 
-def manager_of_spec(present: dict[str, Any] | None) -> str:
-    """The field manager that wrote the object's spec last, for people."""
-    fields = (present or {}).get("metadata", {}).get("managedFields") or []
-    writers = [entry for entry in fields if "f:spec" in (entry.get("fieldsV1") or {})]
-    return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else "somebody else"
+def pointed_by(eni_config: dict[str, Any]) -> str:
+    """The field manager that wrote the ENIConfig's subnet last, for people."""
+    return writer_of_subnet(eni_config) or "somebody else"
 
 
 def _changed_by(config: dict[str, Any]) -> str:
     name, subnet = config["metadata"]["name"], config.get("spec", {}).get("subnet")
-    return f"ENIConfig {name} was changed by {manager_of_spec(config)} and points at {subnet}"
+    return f"ENIConfig {name} was changed by {pointed_by(config)} and points at {subnet}"
 
 
 def require_kept(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) -> None:
     """Raises SettingsOverwritten where aws-node has other values than these, with the name of who wrote them."""
-    present = environment_of(aws_node_container(daemonset))
-    lost = {name: present.get(name) for name, value in wanted.items() if present.get(name) != value}
+    lost = _other_values(daemonset, wanted)
     if not lost:
         return
     raise SettingsOverwritten(
         f"{_writer(daemonset, lost)} changed aws-node after the plan had set it: {shown(lost)}. It is not set again "
         "against them: set it there, or stop that controller for aws-node, and run again"
     )
+
+
+def _other_values(daemonset: dict[str, Any], wanted: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The variables of aws-node that have other values than these; None: it has none."""
+    present = environment_of(aws_node_container(daemonset))
+    return {name: present.get(name) for name, value in wanted.items() if present.get(name) != value}
 
 
 def _require_custom_networking(daemonset: dict[str, Any]) -> None:
@@ -300,9 +311,13 @@ def _writer(daemonset: dict[str, Any], names: Collection[str]) -> str:
 
 
 def writer_of_variables(daemonset: dict[str, Any], names: Collection[str]) -> str | None:
-    """The field manager that wrote one of these variables last; where nobody holds one, who wrote the spec last."""
+    """The field manager that wrote one of these variables last; where nobody holds one, who wrote the spec last.
+
+    An update of the add-on that preserves a value holds it from then on, too: so others go before the add-on and us.
+    """
     entries = daemonset["metadata"].get("managedFields") or []
     writers = [entry for entry in entries if any(_holds_value(entry, name) for name in names)]
+    writers = [entry for entry in writers if entry.get("manager") not in _MANAGERS] or writers
     writers = writers or [entry for entry in entries if "f:spec" in (entry.get("fieldsV1") or {})]
     return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else None
 

@@ -30,7 +30,7 @@ from ip_remediator.incidents.record import (
 from ip_remediator.incidents.repository import Incidents
 from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.provisioning.cordons import cordon, uncordon
-from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges, manager_of_spec
+from ip_remediator.provisioning.kubernetes import INCIDENT_LABEL, KubeChanges, pointed_by
 from ip_remediator.rollback.block_pods import pods_on_block, pods_without_address
 from ip_remediator.rollback.block_usage import Ec2Block
 from ip_remediator.rollback.rules import (
@@ -226,7 +226,7 @@ class BlockDrainer:
             before=before,
             now=present.get("spec", {}).get("subnet"),
             incident=(present["metadata"].get("labels") or {}).get(INCIDENT_LABEL),
-            writer=manager_of_spec(present),
+            writer=pointed_by(present),
         )
 
 

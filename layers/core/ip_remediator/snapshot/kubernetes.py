@@ -91,7 +91,7 @@ class KubernetesReader:
                 name=item["metadata"]["name"],
                 subnet=item.get("spec", {}).get("subnet"),
                 security_groups=tuple(item.get("spec", {}).get("securityGroups") or ()),
-                managed_by=_spec_manager(item),
+                managed_by=writer_of_subnet(item),
                 labels=_marks_of_others(item, "labels"),
                 annotations=_marks_of_others(item, "annotations"),
             )
@@ -262,11 +262,20 @@ def _seen_at(event: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
 
 
-def _spec_manager(item: dict[str, Any]) -> str | None:
-    return next(_managers_of_spec(item), None)
+def writer_of_subnet(eni_config: dict[str, Any]) -> str | None:
+    """The field manager that wrote the ENIConfig's subnet last. One whose value another took over by force keeps an
+    entry for the spec, without its field ("Server-Side Apply" of the Kubernetes documentation, "Conflicts")."""
+    entries = [entry for entry in eni_config["metadata"].get("managedFields") or [] if _spec_fields(entry) is not None]
+    owners = [entry for entry in entries if "f:subnet" in (_spec_fields(entry) or {})] or entries
+    return str(max(owners, key=lambda entry: entry.get("time") or "")["manager"]) if owners else None
+
+
+def _spec_fields(entry: dict[str, Any]) -> dict[str, Any] | None:
+    fields: dict[str, Any] | None = (entry.get("fieldsV1") or {}).get("f:spec")
+    return fields
 
 
 def _managers_of_spec(item: dict[str, Any]) -> Iterator[str]:
     for entry in item["metadata"].get("managedFields") or []:
-        if "f:spec" in (entry.get("fieldsV1") or {}):
+        if _spec_fields(entry) is not None:
             yield entry["manager"]
