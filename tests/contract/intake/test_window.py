@@ -367,7 +367,7 @@ def rolled_back(table: Table, clock: Clock, incidents: Incidents, cluster: str) 
         assert incidents.claim(incidents.get(incident), "rolling")
         assessed = RollbackAssessment(at=clock(), pods=pods, interfaces=1)
         rollback = Rollback(state=RollbackState.RUNNING, requested_by="U1", assessment=assessed, evict=True)
-        incidents.record_rollback(incident, rollback, StepState.RUNNING, "")
+        incidents.record_rollback(incidents.get(incident), rollback, StepState.RUNNING, "")
         RollbackWorkflow(ROLLBACK, lifecycle, lambda _: True, 60).finish(incident, "rolling")
         return incident
 

@@ -74,7 +74,7 @@ class Course:
         nodes = tuple(NodeReplacement(name=name, instance=name, host="auto_scaling", owner="g") for name in NODES)
         assessed = Replacement(state=ReplacementState.ASSESSED, requested_by="somebody", since=utc_now())
         zones = {ZONE: ZoneReplacement(nodes=nodes)}
-        self.incidents.record_replacement(self.incident, assessed, StepState.RUNNING, "looked", zones=zones)
+        self.incidents.record_replacement(self.record, assessed, StepState.RUNNING, "looked", zones=zones)
 
     def lock_is_free(self) -> bool:
         try:
@@ -131,7 +131,7 @@ def test_where_no_node_is_named_there_is_nothing_to_replace(course: Course) -> N
 
 def test_not_after_a_rollback_was_begun(course: Course) -> None:
     paused = Rollback(state=RollbackState.PAUSED, requested_by="x")
-    course.incidents.record_rollback(course.incident, paused, StepState.FAILED, "in the way")
+    course.incidents.record_rollback(course.record, paused, StepState.FAILED, "in the way")
     with pytest.raises(InvalidInput, match="is being rolled back"):
         course.begin()
 
@@ -150,7 +150,7 @@ def test_one_execution_at_a_time_replaces_or_rolls_back(course: Course) -> None:
     rolling = RollbackWorkflow(ROLLBACK, course.steps.lifecycle, course.steps.is_running, 60)
     made = course.incidents
     made.record_rollback(
-        course.incident, Rollback(state=RollbackState.CANCELLED, requested_by="x"), StepState.SKIPPED, ""
+        course.record, Rollback(state=RollbackState.CANCELLED, requested_by="x"), StepState.SKIPPED, ""
     )
     with pytest.raises(RollbackRunning, match="has nodes replaced, by first"):
         rolling.begin({"incident": course.incident}, "third")
@@ -221,6 +221,22 @@ def test_an_execution_that_came_too_late_touches_nothing_of_the_first_ones(cours
     # then it says why it ended, and the first one's record, question and lock are as before
     assert interrupted.message == "slow down"
     assert course.record == before
+    assert not course.lock_is_free()
+
+
+def test_an_execution_that_another_follows_while_it_records_its_end_writes_nothing(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course.assessed()
+    before = course.record.replacement
+
+    def overtaken(_workflow: NodeReplacementWorkflow, incident: Incident) -> None:
+        assert course.incidents.claim(incident, "next")
+
+    monkeypatch.setattr(NodeReplacementWorkflow, "settle", overtaken)
+    interrupted = course.steps.interrupt(course.incident, failure("Throttled", "slow down"), "mine")
+    assert interrupted.message == "slow down"
+    assert (course.record.replacement, course.record.change_execution) == (before, "next")
     assert not course.lock_is_free()
 
 

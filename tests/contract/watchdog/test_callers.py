@@ -186,7 +186,7 @@ def test_given_others_change_the_addon_while_a_rollback_waits_in_vain_when_looke
     somebody.client("eks").update_addon(clusterName=cluster, addonName="vpc-cni", configurationValues=values)
     stop(stopped, error="NotYet")
     rollback = Rollback(state=RollbackState.PAUSED, requested_by=SOMEBODY)
-    stopped.incidents.record_rollback(stopped.incident, rollback, StepState.FAILED, "2 ENIs left")
+    stopped.incidents.record_rollback(stopped.record, rollback, StepState.FAILED, "2 ENIs left")
 
     watchdog(stopped, at_once, ours.role).sweep()
 
@@ -228,7 +228,7 @@ def test_given_somebody_used_the_block_between_the_heal_and_the_rollback_that_it
     clock.advance(days=2)
     use = RollbackAssessment(at=clock(), pods=0, interfaces=0, in_the_way=("100.64.1.0/24 is in the way",))
     rollback = Rollback(state=RollbackState.PAUSED, requested_by="somebody", assessment=use)
-    stopped.incidents.record_rollback(stopped.incident, rollback, StepState.FAILED, "in the way")
+    stopped.incidents.record_rollback(stopped.record, rollback, StepState.FAILED, "in the way")
     [recorded] = Callers(EventHistory(at_once.client("cloudtrail"), briefly), [ours.role]).of([stopped.record])
     assert [(call.event, call.resource) for call in recorded.calls] == [("CreateSubnet", f"100.64.1.0/24 of {vpc.id}")]
 

@@ -128,7 +128,7 @@ def begin_rollback(world: World, execution: str = ROLLING_BACK) -> None:
     workflow = RollbackWorkflow(ROLLBACK, world.lifecycle, lambda arn: arn not in world.endings, 60)
     workflow.begin({"incident": world.incident, "confirmed": True}, execution)
     rollback = Rollback(state=RollbackState.RUNNING, requested_by="somebody")
-    world.incidents.record_rollback(world.incident, rollback, StepState.RUNNING, "confirmed")
+    world.incidents.record_rollback(world.record, rollback, StepState.RUNNING, "confirmed")
 
 
 @pytest.mark.parametrize("status", ENDINGS)
@@ -198,7 +198,7 @@ def test_given_a_question_that_is_open_when_its_execution_was_stopped_then_it_ha
     workflow = RollbackWorkflow(ROLLBACK, world.lifecycle, lambda arn: arn not in world.endings, 60)
     workflow.begin({"incident": world.incident}, ROLLING_BACK)
     assessed = Rollback(state=RollbackState.ASSESSED, requested_by="somebody")
-    world.incidents.record_rollback(world.incident, assessed, StepState.RUNNING, "looked")
+    world.incidents.record_rollback(world.record, assessed, StepState.RUNNING, "looked")
     workflow.ask(world.incident, "token", ROLLING_BACK)
     world.watchdog.ended(world.ends(ROLLING_BACK, "ABORTED"), {"incident": world.incident})
     assert world.record.rollback_approval
@@ -213,7 +213,7 @@ def test_given_a_replacement_that_was_stopped_when_looked_at_then_it_is_stopped_
     workflow.claim(world.record, REPLACING)
     workflow.start(world.record, "somebody", REPLACING)
     running = Replacement(state=ReplacementState.RUNNING, requested_by="somebody", since=datetime.now(UTC))
-    world.incidents.record_replacement(world.incident, running, StepState.RUNNING, "confirmed")
+    world.incidents.record_replacement(world.record, running, StepState.RUNNING, "confirmed")
     world.log.intend(CORDON)
     world.watchdog.ended(world.ends(REPLACING, "ABORTED"), {"incident": world.incident})
     record = world.record
@@ -276,7 +276,7 @@ def test_given_an_execution_that_was_stopped_when_its_function_may_still_run_the
     world.endings[ROLLING_BACK] = stopped
     assert world.watchdog.look(world.incident) is Looked.LEFT
     late = Rollback(state=RollbackState.ASSESSED, requested_by="somebody")
-    world.incidents.record_rollback(world.incident, late, StepState.RUNNING, "written by a function that ran on")
+    world.incidents.record_rollback(world.record, late, StepState.RUNNING, "written by a function that ran on")
     world.clock.advance(seconds=201)
     assert world.watchdog.sweep()[world.incident] is Looked.SETTLED
     assert world.record.rollback

@@ -31,7 +31,6 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 
 from ip_remediator.clients.aws.errors import aws_call
@@ -168,11 +167,12 @@ class Ledger:
         """All reservations that overlap `pool`, lowest address first, read consistently."""
         # A reservation that contains the pool starts before it, but not before the pool's /16.
         first = IPv4Address(int(pool.network_address) >> 32 - LARGEST_PREFIX << 32 - LARGEST_PREFIX)
-        span = Key("sk").between(_sortable(first), _sortable(pool.broadcast_address))
+        span = {":first": _sortable(first), ":last": _sortable(pool.broadcast_address)}
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression=Key("pk").eq(f"BLOCKS#{scope}") & span,  # type: ignore[arg-type]
-            FilterExpression=Attr("held_by").exists(),  # type: ignore[arg-type]
+            KeyConditionExpression="pk = :scope AND sk BETWEEN :first AND :last",
+            FilterExpression="attribute_exists(held_by)",
+            ExpressionAttributeValues={":scope": f"BLOCKS#{scope}", **span},
             ConsistentRead=True,
         )
         with aws_call("Query Ledger"):

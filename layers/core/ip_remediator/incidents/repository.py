@@ -82,7 +82,13 @@ _SCALARS = {field.alias or name for name, field in Incident.model_fields.items()
     *_DOCUMENTS,
     *("id", "signals", "schema_number"),
 }
+
+
 # Whether `:seen`, or nobody, changes a closed incident. `rollback_execution` is the attribute's name in schema 1.
+class Superseded(Exception):
+    """Another execution changes the incident by now: what a late one wanted to record is not recorded."""
+
+
 _HELD = "change_execution = :seen OR (attribute_not_exists(change_execution) AND rollback_execution = :seen)"
 _NOT_HELD = "attribute_not_exists(change_execution) AND attribute_not_exists(rollback_execution)"
 
@@ -195,17 +201,27 @@ class Incidents(IncidentOpener):
         """Records that the step failed; `failure` becomes that of the incident."""
         self._step(incident, step, StepState.FAILED, failure.message, {"failure": failure})
 
-    def record(
+    def record_change(
         self,
-        incident: str,
+        incident: Incident,
         step: Step,
         state: StepState,
         note: str,
         documents: dict[str, Document],
         by: str = AUTOMATIC,
+        extra: Item | None = None,
     ) -> None:
-        """Records a step's state, together with its documents, by attribute."""
-        self._step(incident, step, state, note, documents, by)
+        """Records where the change of a closed incident stands, together with its documents, by attribute.
+
+        Raises:
+            Superseded: another execution has begun to change the incident since it was read.
+        """
+        try:
+            self._step(incident.id, step, state, note, documents, by, extra, holder=incident.change_execution)
+        except ConditionFailed as error:
+            if self.get(incident.id).change_execution == incident.change_execution:
+                raise
+            raise Superseded(f"incident {incident.id} is being changed by another execution by now") from error
 
     def _step(
         self,
@@ -216,13 +232,19 @@ class Incidents(IncidentOpener):
         documents: dict[str, Document],
         by: str = AUTOMATIC,
         extra: Item | None = None,
+        *,
+        holder: str | None = None,
     ) -> None:
+        """`holder`: only while this execution changes the incident."""
         result = StepResult(state=state, at=self._clock(), note=note)
         attributes: Item = {name: to_attribute(document) for name, document in documents.items()}
         attributes |= {f"steps.{step}": result.model_dump(mode="json"), **(extra or {})}
         became = State(state)
         event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
-        self._records.transact([self._records.setting(meta_key(incident), attributes), event])
+        change = self._records.setting(meta_key(incident), attributes, _HELD if holder else "attribute_exists(pk)")
+        if holder:
+            change["Update"]["ExpressionAttributeValues"][":seen"] = holder
+        self._records.transact([change, event])
 
     def record_policy(self, incident: str, policy: Policy) -> None:
         """What the cluster's tags say now. It replaces the mode that the incident was opened with."""
@@ -262,29 +284,30 @@ class Incidents(IncidentOpener):
 
     def record_rollback(
         self,
-        incident: str,
+        incident: Incident,
         rollback: Rollback,
         state: StepState,
         note: str,
         failure: Failure | None = None,
         by: str = AUTOMATIC,
     ) -> None:
-        """Records where the rollback stands, with the step of its name."""
+        """Records where the rollback stands, with the step of its name. Raises Superseded."""
         documents: dict[str, Document] = {"rollback": rollback, **({"failure": failure} if failure else {})}
-        self._step(incident, Step.ROLLBACK, state, note, documents, by)
+        self.record_change(incident, Step.ROLLBACK, state, note, documents, by)
 
     def record_replacement(
         self,
-        incident: str,
+        incident: Incident,
         replacement: Replacement,
         state: StepState,
         note: str,
         by: str = AUTOMATIC,
         zones: dict[str, ZoneReplacement] | None = None,
     ) -> None:
-        """`zones`: those that are to be worked on from now on."""
+        """`zones`: those that are to be worked on from now on. Raises Superseded."""
         extra = {"replacements": {name: zone.model_dump(mode="json") for name, zone in zones.items()}} if zones else {}
-        self._step(incident, Step.REPLACE_NODES, state, note, {"replacement": replacement}, by, extra)
+        documents: dict[str, Document] = {"replacement": replacement}
+        self.record_change(incident, Step.REPLACE_NODES, state, note, documents, by, extra)
 
     def record_zone(self, incident: str, zone: str, progress: ZoneReplacement, note: str) -> None:
         """How far the zone's nodes are. Zones are worked on side by side, and only this zone's entry is written."""

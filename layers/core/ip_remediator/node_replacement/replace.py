@@ -104,7 +104,7 @@ class NodeReplacer:
             ),
         )
         note = summary(zones)
-        self.incidents.record_replacement(self.incident.id, replacement, StepState.RUNNING, note, zones=zones)
+        self.incidents.record_replacement(self.incident, replacement, StepState.RUNNING, note, zones=zones)
         if replacement.in_the_way and not zones:
             raise ReplacementBlocked("; ".join(replacement.in_the_way))
         to_replace = [node for zone in zones.values() for node in zone.nodes]

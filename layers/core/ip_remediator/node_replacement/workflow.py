@@ -132,7 +132,7 @@ class NodeReplacementWorkflow(ChangeWorkflow[Replacement]):
         else:
             latest = self.latest(incident).model_copy(update={"state": ReplacementState.DONE, "stopped": ()})
             done = counted(sum(len(zone.nodes) for zone in incident.replacements.values()), "node")
-            self.lifecycle.incidents.record_replacement(incident_id, latest, StepState.DONE, f"{done} replaced")
+            self.lifecycle.incidents.record_replacement(incident, latest, StepState.DONE, f"{done} replaced")
         self.release(incident)
         first = {"error": recorded[0].error, "cause": "; ".join(reasons)} if recorded else None
         return {"incident": incident_id, "outcome": outcome.value, "failure": first}

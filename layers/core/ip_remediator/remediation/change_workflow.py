@@ -7,6 +7,7 @@ rollback and a replacement of nodes share it; a `ClosedChange` describes their d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,6 +19,7 @@ from ip_remediator.approvals.questions import Approvals
 from ip_remediator.common.actor import STARTED_BY_HAND, Actor, ActorField
 from ip_remediator.common.document import Document
 from ip_remediator.incidents.record import ApprovalState, ChangeMade, Failure, Incident, Step, StepState
+from ip_remediator.incidents.repository import Superseded
 from ip_remediator.incidents.timeline import AUTOMATIC
 from ip_remediator.incidents.vpc_lock import VpcLock
 from ip_remediator.provisioning.change_log import ChangeLog
@@ -142,15 +144,16 @@ class ChangeWorkflow(Generic[DocumentT]):
     def interrupt(self, incident_id: str | None, caught: Caught, execution: str | None = None) -> Failure:
         """Records what prevents the change and releases the lock; the next run continues from here.
 
-        An execution that had not claimed the incident records and releases nothing.
+        An execution that had not claimed the incident, or that a later one follows, records and releases nothing.
         """
         incident = self.lifecycle.incidents.get(incident_id) if incident_id else None
         if incident is None or not _owns(incident, execution):
             return failure_of(caught, ())
         self.settle(incident)
         failure = failure_of(caught, self.outstanding(incident.id) if self.change.keeps_failure else ())
-        self.record_interruption(incident, (failure.message,), failure if self.change.keeps_failure else None)
-        self.release(incident)
+        with suppress(Superseded):
+            self.record_interruption(incident, (failure.message,), failure if self.change.keeps_failure else None)
+            self.release(incident)
         return failure
 
     def record_interruption(self, incident: Incident, reasons: tuple[str, ...], failure: Failure | None = None) -> None:
@@ -198,7 +201,7 @@ class ChangeWorkflow(Generic[DocumentT]):
     ) -> None:
         changed = self.latest(incident).model_copy(update={"state": state, **(update or {})})
         stored: dict[str, Document] = {self.change.document: changed, **(documents or {})}
-        self.lifecycle.incidents.record(incident.id, self.change.step, step_state, note, stored, by)
+        self.lifecycle.incidents.record_change(incident, self.change.step, step_state, note, stored, by)
 
     @property
     def _lock(self) -> VpcLock:

@@ -84,7 +84,7 @@ class BlockDrainer:
         assessment = assess(use, self.clock())
         rollback = Rollback(state=RollbackState.ASSESSED, requested_by=requested_by, assessment=assessment, evict=evict)
         note = f"{counted(assessment.pods, 'pod')} and {counted(assessment.interfaces, 'ENI')} use the block"
-        self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
+        self.incidents.record_rollback(self.incident, rollback, StepState.RUNNING, note)
         _refuse(assessment.in_the_way)
         return {"pods": assessment.pods, "interfaces": assessment.interfaces}
 
@@ -116,7 +116,7 @@ class BlockDrainer:
             if self.incident.rollback:
                 rollback = self.incident.rollback.model_copy(update={"successor": succession.successor})
                 note = f"incident {succession.successor} keeps what it needs"
-                self.incidents.record_rollback(self.incident.id, rollback, StepState.RUNNING, note)
+                self.incidents.record_rollback(self.incident, rollback, StepState.RUNNING, note)
 
     def _later(self, others: Iterable[BlockSubnet]) -> dict[str, list[RecordedChange]]:
         """The changes of the other incidents that have subnets in the VPC."""
@@ -171,7 +171,7 @@ class BlockDrainer:
         hanging = HangingPods(at=self.clock(), number=len(pods), names=tuple(pods[:_NAMED]))
         latest = rollback.model_copy(update={"hanging": hanging})
         note = f"{counted(len(pods), 'pod')} made since then {'has' if len(pods) == 1 else 'have'} no IP address"
-        self.incidents.record_rollback(self.incident.id, latest, StepState.RUNNING, note)
+        self.incidents.record_rollback(self.incident, latest, StepState.RUNNING, note)
         return len(pods)
 
     def _use(self) -> BlockUse:

@@ -85,7 +85,7 @@ class RollbackWorkflow(ChangeWorkflow[Rollback]):
             update={"outstanding": "nothing that was made is left"}
         )
         self.lifecycle.incidents.record_rollback(
-            incident_id, rollback, StepState.DONE, "everything that it made is undone", failure
+            incident, rollback, StepState.DONE, "everything that it made is undone", failure
         )
         return report
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
 from ip_remediator.clients.aws.errors import aws_call, cancellation_reasons
@@ -42,9 +41,12 @@ class Records:
 
     def query(self, pk: str, prefix: str) -> Iterator[Item]:
         """The items of `pk` whose `sk` begins with `prefix`, in order, page by page."""
+        # In words: boto3 shares its builder of conditions among threads (TransformationInjector of
+        # boto3/dynamodb/transform.py).
         arguments: dict[str, Any] = {
             "TableName": self.name,
-            "KeyConditionExpression": Key("pk").eq(pk) & Key("sk").begins_with(prefix),
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :prefix)",
+            "ExpressionAttributeValues": {":pk": pk, ":prefix": prefix},
             "ConsistentRead": True,
         }
         while True:
