@@ -9,18 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from local import own_folders
-from tests.faults.others.cases import WORLDS, case_of
+from tests.faults.inline import threads
 from tests.faults.report import Planned, Result
 
 
 def main(arguments: Iterable[str]) -> int:
     given = _parser().parse_args([*arguments])
-    worlds = sorted({case_of(id_).world for id_ in given.case}) or given.worlds.split(",")
-    from tests.faults.inline import threads  # noqa: PLC0415 - threads take turns from here on
-
+    # Before whatever makes locks is imported: threads take turns from here on.
     threads.install()
-    from tests.faults.others import sweep  # noqa: PLC0415
+    from tests.faults.others import cases, sweep  # noqa: PLC0415
 
+    asked_worlds = given.worlds.split(",") if given.worlds else cases.WORLDS
+    worlds = sorted({cases.case_of(id_).world for id_ in given.case}) or asked_worlds
     acts = {"acts": tuple(given.acts.split(","))} if given.acts else {}
     asked = sweep.Asked(
         tuple(worlds), tuple(given.case), share=given.share, seed=given.seed, at_once=given.workers, **acts
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--share", type=float, default=1.0, help="this part of all cases, taken at random")
     parser.add_argument("--seed", type=int, default=1, help="of what is taken at random")
     parser.add_argument("--workers", type=int, default=2, help="cases at once")
-    parser.add_argument("--worlds", default=",".join(WORLDS), help="set-ups, separated by commas")
+    parser.add_argument("--worlds", default="", help="only these set-ups, separated by commas")
     parser.add_argument("--acts", default="", help="only these acts, separated by commas")
     return parser
 

@@ -304,6 +304,21 @@ class Others:
 
         return Deed(self.arn, lambda: {*blocks} <= {*self.sick.cidrs()}, undo, {"cidrs": frozenset(blocks)})
 
+    def delete_leaked_eni(self) -> Deed:
+        """As people clean up by hand."""
+        filters = [
+            {"Name": "vpc-id", "Values": [self.sick.vpc_id]},
+            {"Name": "status", "Values": ["available"]},
+            {"Name": "description", "Values": ["aws-K8S-*"]},
+        ]
+        ec2 = self.clients["ec2"]
+        leaked = ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        if not leaked:
+            raise NothingThere
+        eni = min(leaked, key=lambda found: str(found["NetworkInterfaceId"]))["NetworkInterfaceId"]
+        ec2.delete_network_interface(NetworkInterfaceId=eni)
+        return Deed(self.arn, lambda: True)
+
     def _our_subnets(self) -> list[str]:
         ours = [id_ for _, id_ in sorted(self.sick.new_subnets().items()) if id_ not in self.world.before["subnets"]]
         if not ours:
@@ -439,6 +454,7 @@ ACTS: dict[str, Callable[[Others], Deed]] = {
     "cidr-disassociated": Others.disassociate_cidr,
     "block-taken": Others.take_next_block,
     "quota-used-up": Others.use_up_quota,
+    "leaked-eni-deleted": Others.delete_leaked_eni,
     "node-deleted": Others.delete_node,
     "node-cordoned": Others.cordon_node,
     "node-group-deleted": Others.delete_node_group,

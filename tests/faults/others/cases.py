@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.faults.cases import RUNS
 from tests.faults.others.acts import ACTS
 
-WORLDS = ("new-cidr", "extension", "discovery", "existing-subnets", "node-groups")
+WORLDS = ("new-cidr", "extension", "discovery", "existing-subnets", "leaked-enis", "node-groups")
 
 
 @dataclass(frozen=True, order=True)

@@ -27,7 +27,7 @@ from tests.faults.others.aftermath import Aftermath, how_ended
 from tests.faults.others.cases import Case, case_of
 from tests.faults.report import Planned, Result
 from tests.faults.world import _SECONDS, World
-from tests.faults.worlds import PARAMETERS
+from tests.faults.worlds import PARAMETERS, SETTINGS
 from tests.integration.support.lab import Ended
 from tests.integration.support.rollbacks import start_rollback
 from tests.support import waiting
@@ -73,7 +73,8 @@ def _play_world(lab: Any, name: str, asked: Asked, tables: Tables, out: int) -> 
         gc.freeze()
         gc.disable()
         wanted = {case_of(id_) for id_ in asked.cases}
-        runs = [run for run in RUNS if not wanted or any((case.world, case.run) == (name, run) for case in wanted)]
+        runs = RUNS if SETTINGS[name].rolled_back else (REMEDIATION,)
+        runs = tuple(run for run in runs if not wanted or any((case.world, case.run) == (name, run) for case in wanted))
         for run in runs:
             [recorded] = runner._lines_of(partial(_record, world, others, run, tables))
             cases = [

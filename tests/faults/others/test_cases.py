@@ -25,8 +25,8 @@ def test_given_what_is_no_id_then_it_is_refused(wrong: str) -> None:
         case_of(wrong)
 
 
-def test_every_set_up_is_one_that_can_be_rolled_back() -> None:
-    assert all(SETTINGS[world].rolled_back for world in WORLDS)
+def test_every_set_up_is_played() -> None:
+    assert {*WORLDS} == {*SETTINGS}
 
 
 @pytest.mark.parametrize(

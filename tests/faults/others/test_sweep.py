@@ -15,6 +15,9 @@ CASES = {
     "new-cidr:rollback-evict:cluster.stop_new_enis:0:eniconfig-repointed": "stopped, rolled back once they put it back",
     "extension:remediation:cluster.apply_eni_configs:0:eniconfig-repointed": "restored",
     "extension:remediation:network.associate_cidr:0:variable-reset": "stopped, then rolled back",
+    "extension:remediation:cluster.await_rollout:0:subnet-deleted": "stopped, then rolled back",
+    "new-cidr:remediation:network.associate_cidr:0:crd-deleted": "restored",
+    "new-cidr:remediation:cluster.await_rollout:0:cni-deleted": "stopped, rolled back once they put it back",
 }
 
 
