@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,16 @@ import pytest
 from ip_remediator import provisioning
 from ip_remediator.common.errors import NotYet, RequestRefused, ServiceUnavailable
 from ip_remediator.incidents.record import ChangeKind, Step
+from ip_remediator.incidents.vpc_lock import LockLost, VpcLock
 from ip_remediator.planning.changes import cni_settings, eni_config_manifest
 from ip_remediator.planning.model import Change
+from ip_remediator.provisioning.change_log import ChangeLog
 from ip_remediator.snapshot.kubernetes import CRDS, ENI_CONFIGS
 from local.cluster.addon import AddonManager
+from tests.contract.conftest import unique
 from tests.contract.provisioning.cluster_world import SUBNETS, ZONES, World
 from tests.contract.support.clusters import AWS_NODE
+from tests.contract.support.races import just_before
 from tests.stack.kubernetes.support import eventually
 from tests.unit.support.records import PLAN
 
@@ -158,3 +163,29 @@ def test_given_an_eniconfig_of_others_that_points_at_our_subnet_then_the_undo_st
     with pytest.raises(RequestRefused, match=f"ENIConfig theirs points at {SUBNETS[ZONES[0]]}"):
         configured.step.undo()
     assert configured.eni_configs() == {"theirs": SUBNETS[ZONES[0]]}
+
+
+def test_given_a_later_execution_that_lowers_warm_targets_while_an_earlier_one_waits_then_they_stay_lowered(
+    configured: World,
+) -> None:
+    # given a rollback that lowered them and was stopped, and its last function, which is about to give them back
+    log, lock, vpc = configured.log, VpcLock(configured.log.records.table, configured.log.clock), unique("vpc")
+    stopped = replace(configured, log=ChangeLog(log.records.table, log.clock, log.incident, vpc, "stopped"))
+    following = replace(configured, log=ChangeLog(log.records.table, log.clock, log.incident, vpc, "next"))
+    lock.acquire(vpc, log.incident, "stopped")
+    lowered = {"WARM_ENI_TARGET": "0"}
+    eventually(lambda: stopped.step.change_environment(ChangeKind.WARM_TARGETS, lowered) is None)
+
+    # when the next rollback lowers them while that function asks for the add-on
+    def take_over() -> None:
+        lock.acquire(vpc, log.incident, "next")
+        following.step.change_environment(ChangeKind.WARM_TARGETS, lowered)
+
+    just_before(configured.eks, "DescribeAddon", take_over)
+    with pytest.raises(LockLost, match="took the incident over"):
+        stopped.step.restore(ChangeKind.WARM_TARGETS)
+
+    # then they are as the next one set them
+    assert configured.step.environment()["WARM_ENI_TARGET"] == "0"
+    assert following.step.restore(ChangeKind.WARM_TARGETS)
+    assert configured.step.environment()["WARM_ENI_TARGET"] != "0"

@@ -91,20 +91,23 @@ class CniSettings:
 
         Raises:
             NotYet: an update of the add-on is in progress; call again, and undo nothing else before.
+            LockLost: another execution took over while this one waited for an update.
         """
         made = self.log.made(kind)
         for change in made:
             self._settle(change)
-            if kind is not ChangeKind.WARM_TARGETS:  # temporary: given back without the lock, too
+            present = self.addon.settled()
+            if kind is ChangeKind.WARM_TARGETS:  # temporary: given back without the lock, too
+                self.log.require_not_superseded()
+            else:
                 self.log.require_lock()
             note = self.kube.kept_of_others(_written(change), (change.before or {}).get("env", {}))
-            self._restore(change)
+            self._restore(change, present)
             self.log.undone(change, note)
         return bool(made)
 
-    def _restore(self, change: RecordedChange) -> None:
+    def _restore(self, change: RecordedChange, present: Mapping[str, Any] | None) -> None:
         before, ours = change.before or {}, _written(change)
-        present = self.addon.settled()
         beside = tuple(ours) if present is None else _on_daemonset(change)
         if present is not None:
             with unless_gone(lambda: self.addon.describe() is not None) as addon:
