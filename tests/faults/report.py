@@ -71,17 +71,18 @@ number>:<fault>:<once or lasting>`. `make faults PAIRS=2000` takes pairs of faul
 
 ## Other people
 
-`make faults OTHERS=1` plays a second sweep. Before each function that the state machines invoke, the process is forked
-and somebody else acts once: another field manager changes or deletes an ENIConfig, its label, the CRD or a variable of
-aws-node; another AWS user changes or deletes the add-on, a subnet of ours, its tags, the CIDR, a node, a node group or
-the whole cluster, cordons a node, adds a subnet to our CIDR, takes the block, or uses up the quota of CIDRs. Then the
-run goes on. Where AWS refuses an act at that moment, the case says so and ends.
+`make faults OTHERS=1` plays a second sweep. Before each function that the state machines invoke, the process is
+forked and somebody else acts once: another field manager changes or deletes an ENIConfig, its label, the CRD,
+aws-node or a variable of it; another AWS user changes or deletes the add-on, a subnet of ours, its tags, the CIDR, a
+leaked ENI, a node, a node group or the whole cluster, cordons a node, adds a subnet to our CIDR, takes the block, or
+uses up the quota of CIDRs. Then the run goes on. Where AWS refuses an act at that moment, the case says so and ends.
 
-Afterwards the same is read from outside as after a fault, and: what the others set stands, or Slack names them; an
-execution that ends otherwise than without the act names them in Slack (the field manager, or the caller that CloudTrail
-has); where Slack says healed, all pods run; what stands is rolled back, at once or once the others put back what is in
-the way, and everything but their change is as before. `SHARE=0.1 SEED=2` takes a sample, `WORLDS=` some set-ups
-(`new-cidr`, `extension`, `discovery`, `existing-subnets`, `node-groups`), `CASE=<id>` runs one case again; an id is
+Afterwards the same is read from outside as after a fault, and: what the others set stands, or Slack names them, or
+the plan was made afterwards and says that it makes it anew; an execution that ends otherwise than without the act
+names them in Slack (the field manager, or the caller that CloudTrail has); where Slack says healed, all pods run;
+what stands is rolled back, at once or once the others put back what is in the way, and everything but their change is
+as before. `SHARE=0.1 SEED=2` takes a sample, `WORLDS=` some set-ups (`new-cidr`, `extension`, `discovery`,
+`existing-subnets`, `leaked-enis`, `node-groups`), `CASE=<id>` runs one case again; an id is
 `<set-up>:<run>:<step>:<its number>:<act>`. Not covered: two acts in one run, acts in the middle of a function, and
 acts after a stop other than putting things back.
 
