@@ -315,7 +315,7 @@ class Others:
         leaked = ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
         if not leaked:
             raise NothingThere
-        eni = min(leaked, key=lambda found: str(found["NetworkInterfaceId"]))["NetworkInterfaceId"]
+        eni = min(leaked, key=lambda eni: str(eni["NetworkInterfaceId"]))["NetworkInterfaceId"]
         ec2.delete_network_interface(NetworkInterfaceId=eni)
         return Deed(self.arn, lambda: True)
 

@@ -23,7 +23,7 @@ from ip_remediator.incidents.record import (
     StepResult,
     StepState,
 )
-from ip_remediator.incidents.repository import from_stream_image
+from ip_remediator.incidents.stored_record import from_stream_image
 from ip_remediator.notifications.messages.headline import headline
 from ip_remediator.notifications.messages.links import Site, console_links
 from ip_remediator.notifications.messages.message import details_view, plain, render

@@ -26,18 +26,14 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
-
-from boto3.dynamodb.types import TypeDeserializer
 
 from ip_remediator.clients.aws.dynamodb import ConditionFailed, Item
 from ip_remediator.common.document import SCHEMA, Document
 from ip_remediator.common.enums import Outcome
 from ip_remediator.common.errors import IncidentNotFound
-from ip_remediator.diagnosis.model import Diagnosis
 from ip_remediator.incidents.calls_by_others import CallsByOthers
 from ip_remediator.incidents.cooldown import shortages_answered
-from ip_remediator.incidents.document_attributes import from_attribute, to_attribute
+from ip_remediator.incidents.document_attributes import to_attribute
 from ip_remediator.incidents.opening import IncidentOpener, marker_key, meta_key, undelivered_key, work_key
 from ip_remediator.incidents.record import (
     Approval,
@@ -46,51 +42,25 @@ from ip_remediator.incidents.record import (
     Policy,
     Progress,
     Rollback,
-    RunRequest,
     SlackMessage,
     Step,
     StepResult,
     StepState,
-    Verification,
     facts_of,
 )
 from ip_remediator.incidents.replacement_record import Replacement, ZoneReplacement
-from ip_remediator.incidents.signal_attributes import summary_of
+from ip_remediator.incidents.stored_record import incident_of
 from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, State
 from ip_remediator.incidents.timeline_items import read_entry
-from ip_remediator.planning.model import Plan
 
 _PART_BYTES = 350_000
-_DOCUMENTS: dict[str, type[Document]] = {
-    "request": RunRequest,
-    "policy": Policy,
-    "diagnosis": Diagnosis,
-    "plan": Plan,
-    "approval": Approval,
-    "progress": Progress,
-    "verification": Verification,
-    "failure": Failure,
-    "slack": SlackMessage,
-    "rollback": Rollback,
-    "rollback_approval": Approval,
-    "replacement": Replacement,
-    "replacement_approval": Approval,
-    "calls_by_others": CallsByOthers,
-}
-# The fields that are attributes of their own, as they are; `summary_of` reads the signals.
-_SCALARS = {field.alias or name for name, field in Incident.model_fields.items()} - {
-    *_DOCUMENTS,
-    *("id", "signals", "schema_number"),
-}
-
-
 # Whether `:seen`, or nobody, changes a closed incident. `rollback_execution` is the attribute's name in schema 1.
-class Superseded(Exception):
-    """Another execution changes the incident by now: what a late one wanted to record is not recorded."""
-
-
 _HELD = "change_execution = :seen OR (attribute_not_exists(change_execution) AND rollback_execution = :seen)"
 _NOT_HELD = "attribute_not_exists(change_execution) AND attribute_not_exists(rollback_execution)"
+
+
+class Superseded(Exception):
+    """Another execution changes the incident by now: what a late one wanted to record is not recorded."""
 
 
 class Incidents(IncidentOpener):
@@ -182,7 +152,7 @@ class Incidents(IncidentOpener):
 
     def get(self, incident: str) -> Incident:
         """Raises IncidentNotFound."""
-        return _incident(self._item(incident))
+        return incident_of(self._item(incident))
 
     def complete(self, incident: str, step: Step, note: str = "", **documents: Document) -> None:
         """Records that a step is done, together with the documents it
@@ -393,21 +363,6 @@ class Incidents(IncidentOpener):
             }
             for entry in entries
         ]
-
-
-def from_stream_image(image: dict[str, Any]) -> Incident:
-    """The record from a DynamoDB Streams NEW_IMAGE (DynamoDB's typed JSON) of a META item."""
-    deserializer = TypeDeserializer()
-    return _incident({name: deserializer.deserialize(value) for name, value in image.items()})
-
-
-def _incident(item: Item) -> Incident:
-    documents = {name: from_attribute(kind, item[name]) for name, kind in _DOCUMENTS.items() if item.get(name)}
-    fields = {name: item[name] for name in _SCALARS if name in item}
-    if "rollback_execution" in item:  # its name in records of schema 1
-        fields.setdefault("change_execution", item["rollback_execution"])
-    fields["schema_number"] = int(item.get("schema", 1))
-    return Incident(id=str(item["pk"]).removeprefix("INCIDENT#"), signals=summary_of(item), **fields, **documents)
 
 
 def _part(incident: str, number: int) -> dict[str, str]:

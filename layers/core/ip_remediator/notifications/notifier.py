@@ -11,7 +11,8 @@ from ip_remediator.clients.aws.secrets import SecretUnusable
 from ip_remediator.clients.slack.client import SlackUnavailable
 from ip_remediator.common.errors import IncidentNotFound, NotFound, PermissionDenied, Transient
 from ip_remediator.incidents.record import Incident, SlackMessage, SlackReply
-from ip_remediator.incidents.repository import Incidents, from_stream_image
+from ip_remediator.incidents.repository import Incidents
+from ip_remediator.incidents.stored_record import from_stream_image
 from ip_remediator.notifications.messages.calls import calls, settled
 from ip_remediator.notifications.messages.links import Site
 from ip_remediator.notifications.messages.message import digest, plain, render, subject

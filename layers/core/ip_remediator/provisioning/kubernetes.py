@@ -18,7 +18,9 @@ from ip_remediator.snapshot.kubernetes import (
     CRDS,
     ENI_CONFIGS,
     aws_node_container,
+    entries_of_spec,
     environment_of,
+    latest_manager,
     writer_of_subnet,
 )
 from ip_remediator.snapshot.model_cluster import CRD_NAME, CUSTOM_NETWORK_CFG, Cni
@@ -316,10 +318,9 @@ def writer_of_variables(daemonset: dict[str, Any], names: Collection[str]) -> st
     An update of the add-on that preserves a value holds it from then on, too: so others go before the add-on and us.
     """
     entries = daemonset["metadata"].get("managedFields") or []
-    writers = [entry for entry in entries if any(_holds_value(entry, name) for name in names)]
-    writers = [entry for entry in writers if entry.get("manager") not in _MANAGERS] or writers
-    writers = writers or [entry for entry in entries if "f:spec" in (entry.get("fieldsV1") or {})]
-    return str(max(writers, key=lambda entry: entry.get("time") or "")["manager"]) if writers else None
+    holders = [entry for entry in entries if any(_holds_value(entry, name) for name in names)]
+    others = [entry for entry in holders if entry.get("manager") not in _MANAGERS]
+    return latest_manager(others or holders or entries_of_spec(daemonset))
 
 
 def _holds_value(entry: dict[str, Any], variable: str) -> bool:

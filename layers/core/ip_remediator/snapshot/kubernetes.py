@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Literal
@@ -78,7 +78,7 @@ class KubernetesReader:
             version=container.get("image", "").rpartition(":")[2] or None,
             owner="addon" if managed_addon else kind_of_owner,
             owned_by=owned_by,
-            managers=tuple(dict.fromkeys(_managers_of_spec(daemonset))),
+            managers=tuple(dict.fromkeys(entry["manager"] for entry in entries_of_spec(daemonset))),
             env={name: value for name, value in environment_of(container).items() if _CNI_VARIABLES.fullmatch(name)},
             eni_config_crd=self._api.find(f"{CRDS}/{CRD_NAME}") is not None,
         )
@@ -265,17 +265,16 @@ def _seen_at(event: dict[str, Any]) -> datetime:
 def writer_of_subnet(eni_config: dict[str, Any]) -> str | None:
     """The field manager that wrote the ENIConfig's subnet last. One whose value another took over by force keeps an
     entry for the spec, without its field ("Server-Side Apply" of the Kubernetes documentation, "Conflicts")."""
-    entries = [entry for entry in eni_config["metadata"].get("managedFields") or [] if _spec_fields(entry) is not None]
-    owners = [entry for entry in entries if "f:subnet" in (_spec_fields(entry) or {})] or entries
-    return str(max(owners, key=lambda entry: entry.get("time") or "")["manager"]) if owners else None
+    entries = entries_of_spec(eni_config)
+    return latest_manager([entry for entry in entries if "f:subnet" in entry["fieldsV1"]["f:spec"]] or entries)
 
 
-def _spec_fields(entry: dict[str, Any]) -> dict[str, Any] | None:
-    fields: dict[str, Any] | None = (entry.get("fieldsV1") or {}).get("f:spec")
-    return fields
+def entries_of_spec(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of its managedFields that are about the spec."""
+    entries = item["metadata"].get("managedFields") or []
+    return [entry for entry in entries if "f:spec" in (entry.get("fieldsV1") or {})]
 
 
-def _managers_of_spec(item: dict[str, Any]) -> Iterator[str]:
-    for entry in item["metadata"].get("managedFields") or []:
-        if _spec_fields(entry) is not None:
-            yield entry["manager"]
+def latest_manager(entries: Collection[dict[str, Any]]) -> str | None:
+    """The field manager of the latest of these entries of managedFields; None of none."""
+    return str(max(entries, key=lambda entry: entry.get("time") or "")["manager"]) if entries else None
