@@ -15,8 +15,9 @@ from ip_remediator.common.errors import IncidentNotFound, ServiceUnavailable
 from ip_remediator.diagnosis.diagnose import diagnose
 from ip_remediator.incidents.opening import STALE_AFTER, IncidentOpen
 from ip_remediator.incidents.record import Failure, HealedPod, SlackMessage, Step, StepState, Verification
-from ip_remediator.incidents.repository import Incidents, from_stream_image
+from ip_remediator.incidents.repository import Incidents
 from ip_remediator.incidents.snapshots import save_snapshot, snapshot_of
+from ip_remediator.incidents.stored_record import from_stream_image
 from tests.contract.address_ledger import fault_proxy
 from tests.contract.conftest import Clock, at_once, resource, unique
 from tests.unit.support.facts import Part, node, pods, snapshot, zone
