@@ -306,18 +306,22 @@ class Others:
 
     def delete_leaked_eni(self) -> Deed:
         """As people clean up by hand."""
-        filters = [
-            {"Name": "vpc-id", "Values": [self.sick.vpc_id]},
-            {"Name": "status", "Values": ["available"]},
-            {"Name": "description", "Values": ["aws-K8S-*"]},
-        ]
-        ec2 = self.clients["ec2"]
-        leaked = ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        leaked = [eni["NetworkInterfaceId"] for eni in self._enis_of_cni() if eni["Status"] == "available"]
         if not leaked:
             raise NothingThere
-        eni = min(leaked, key=lambda eni: str(eni["NetworkInterfaceId"]))["NetworkInterfaceId"]
-        ec2.delete_network_interface(NetworkInterfaceId=eni)
+        self.clients["ec2"].delete_network_interface(NetworkInterfaceId=min(leaked))
         return Deed(self.arn, lambda: True)
+
+    def _enis_of_cni(self) -> list[dict[str, Any]]:
+        """The network interfaces that the CNI made in the VPC, attached or not."""
+        filters = [
+            {"Name": "vpc-id", "Values": [self.sick.vpc_id]},
+            {"Name": "description", "Values": ["aws-K8S-*"]},
+        ]
+        enis: list[dict[str, Any]] = self.clients["ec2"].describe_network_interfaces(Filters=filters)[
+            "NetworkInterfaces"
+        ]
+        return enis
 
     def _our_subnets(self) -> list[str]:
         ours = [id_ for _, id_ in sorted(self.sick.new_subnets().items()) if id_ not in self.world.before["subnets"]]
@@ -396,11 +400,7 @@ class Others:
         for group in eks.list_nodegroups(clusterName=name)["nodegroups"]:
             eks.delete_nodegroup(clusterName=name, nodegroupName=group)
         ec2.terminate_instances(InstanceIds=instances)
-        filters = [
-            {"Name": "vpc-id", "Values": [self.sick.vpc_id]},
-            {"Name": "description", "Values": ["aws-K8S-*"]},
-        ]
-        for eni in ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]:
+        for eni in self._enis_of_cni():
             if attachment := eni.get("Attachment"):
                 ec2.detach_network_interface(AttachmentId=attachment["AttachmentId"], Force=True)
             ec2.delete_network_interface(NetworkInterfaceId=eni["NetworkInterfaceId"])

@@ -158,11 +158,15 @@ class Aftermath:
         if self.act not in ("subnet-untagged", "subnet-added"):
             holds._require_recorded_subnets(incident)
 
+    def _is_wholly_changed(self, part: str) -> bool:
+        """Whether the others changed the whole part, as `Deed.changed` says it."""
+        return self.deed.changed.get(part) == frozenset()
+
     def _require_foreign_settings(self) -> None:
         """Variables of aws-node that are neither the plan's nor changed by the act, and subnets that were there."""
         ours = {"AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENI_CONFIG_LABEL_DEF", *self.deed.changed.get("cni", ())}
         now, before = variables_of(self.world.sick), self.world.before
-        theirs = before["cni"] if self.deed.changed.get("cni", {"some"}) else {}  # no names: the whole part
+        theirs = {} if self._is_wholly_changed("cni") else before["cni"]
         changed = {name for name, value in theirs.items() if name not in ours and now.get(name) != value}
         require(not changed, f"variables of others were changed: {changed}")
         gone = before["subnets"].keys() - self.world.sick.subnets().keys()
@@ -171,10 +175,10 @@ class Aftermath:
     def _require_as_before(self) -> None:
         """Everything but what the others changed."""
         for part in _PARTS:
-            names = self.deed.changed.get(part)
-            if names is None or names:
-                now = _without(_read(self.world, part), names or frozenset())
-                before = _without(self.world.before[part], names or frozenset())
+            names = self.deed.changed.get(part, frozenset())
+            if not self._is_wholly_changed(part):
+                now = _without(_read(self.world, part), names)
+                before = _without(self.world.before[part], names)
                 require(now == before, f"{part} not as before: {before} is {now}")
         require(self.deed.stands() or self.deed.fleeting or not self.deed.changed, f"what {self.deed.who} set is gone")
 

@@ -105,7 +105,8 @@ class Approvals:
         claim = self._records.setting(
             _key(approval_id),
             {"answer": answer, "task_token": token},
-            "attribute_not_exists(answer) AND task_token = :v1",
+            "attribute_not_exists(answer) AND task_token = :token",
+            {":token": token},
         )
         try:
             self._records.transact(

@@ -5,7 +5,7 @@ One table, keys `pk` and `sk`:
     CLUSTER#<cluster>   OPEN              which incident is open, or was the last
     CLUSTER#<cluster>   COOLDOWN          which shortages its closed incidents answered, and when (`cooldown`)
     CLUSTER#<cluster>   SIGNALS           what is known while it opens no incident (`signal_window`)
-    INCIDENT#<id>       META              the record (`document_attributes`); its stream feeds `notify`
+    INCIDENT#<id>       META              the record (`stored_record`); its stream feeds `notify`
     INCIDENT#<id>       SNAPSHOT          the facts it was diagnosed from, zlib-compressed; SNAPSHOT#1... for more
     INCIDENT#<id>       EVENT#<time>#<n>  timeline: who, what, when, with what result; only ever added
     INCIDENT#<id>       CHANGE#<kind>#<target>   a change, with what was there before (`change_log`)
@@ -54,9 +54,6 @@ from ip_remediator.incidents.timeline import AUTOMATIC, EventDetail, Stage, Stat
 from ip_remediator.incidents.timeline_items import read_entry
 
 _PART_BYTES = 350_000
-# Whether `:seen`, or nobody, changes a closed incident. `rollback_execution` is the attribute's name in schema 1.
-_HELD = "change_execution = :seen OR (attribute_not_exists(change_execution) AND rollback_execution = :seen)"
-_NOT_HELD = "attribute_not_exists(change_execution) AND attribute_not_exists(rollback_execution)"
 
 
 class Superseded(Exception):
@@ -132,9 +129,8 @@ class Incidents(IncidentOpener):
 
     def not_claimed_since(self, incident: Incident) -> Item:
         """A check for a transaction: no other execution has begun to change the incident since it was read."""
-        if incident.change_execution:
-            return self._records.checking(meta_key(incident.id), _HELD, {":seen": incident.change_execution})
-        return self._records.checking(meta_key(incident.id), f"attribute_exists(pk) AND {_NOT_HELD}", {})
+        condition, values = _changed_by(incident.change_execution)
+        return self._records.checking(meta_key(incident.id), f"attribute_exists(pk) AND ({condition})", values)
 
     def mark_undelivered(self, incident: str) -> None:
         """Records that Slack does not show the latest state yet, so that the watchdog delivers it later."""
@@ -211,10 +207,8 @@ class Incidents(IncidentOpener):
         attributes |= {f"steps.{step}": result.model_dump(mode="json"), **(extra or {})}
         became = State(state)
         event = self._event(incident, Stage(step), became, note, by, facts_of(documents, became))
-        change = self._records.setting(meta_key(incident), attributes, _HELD if holder else "attribute_exists(pk)")
-        if holder:
-            change["Update"]["ExpressionAttributeValues"][":seen"] = holder
-        self._records.transact([change, event])
+        condition, values = _changed_by(holder) if holder else ("attribute_exists(pk)", {})
+        self._records.transact([self._records.setting(meta_key(incident), attributes, condition, values), event])
 
     def record_policy(self, incident: str, policy: Policy) -> None:
         """What the cluster's tags say now. It replaces the mode that the incident was opened with."""
@@ -239,12 +233,9 @@ class Incidents(IncidentOpener):
     def claim(self, incident: Incident, execution: str) -> bool:
         """Makes `execution` the one that changes the closed incident, by a rollback or by replacing nodes. False:
         another one did since `incident` was read."""
-        holder = incident.change_execution
-        claimed = self._records.setting(
-            meta_key(incident.id), {"change_execution": execution}, _HELD if holder else _NOT_HELD
-        )
-        if holder:
-            claimed["Update"]["ExpressionAttributeValues"][":seen"] = holder
+        condition, values = _changed_by(incident.change_execution)
+        claim = {"change_execution": execution}
+        claimed = self._records.setting(meta_key(incident.id), claim, condition, values)
         work = self._records.putting({**work_key(incident.id), "since": self._clock().isoformat()})
         try:
             self._records.transact([claimed, work])
@@ -363,6 +354,15 @@ class Incidents(IncidentOpener):
             }
             for entry in entries
         ]
+
+
+def _changed_by(execution: str | None) -> tuple[str, Item]:
+    """The condition that this execution, or nobody, changes a closed incident, with its values. `rollback_execution` is
+    the attribute's name in schema 1."""
+    if not execution:
+        return "attribute_not_exists(change_execution) AND attribute_not_exists(rollback_execution)", {}
+    former = "attribute_not_exists(change_execution) AND rollback_execution = :seen"
+    return f"change_execution = :seen OR ({former})", {":seen": execution}
 
 
 def _part(incident: str, number: int) -> dict[str, str]:

@@ -92,9 +92,8 @@ class VpcLock:
         check `only_if` of a transaction fails."""
         freed = {"expires_at": self._clock().isoformat()}
         by_it = " AND (attribute_not_exists(execution) OR execution = :by)" if execution else ""
-        write = self._records.setting(_key(vpc_id), freed, f"#holder = :holder{by_it}")
-        write["Update"]["ExpressionAttributeNames"]["#holder"] = "owner"
-        write["Update"]["ExpressionAttributeValues"] |= {":holder": owner, **({":by": execution} if execution else {})}
+        values = {":holder": owner, **({":by": execution} if execution else {})}
+        write = self._records.setting(_key(vpc_id), freed, f"#holder = :holder{by_it}", values, {"#holder": "owner"})
         try:
             self._records.transact([write, *([only_if] if only_if else [])])
         except ConditionFailed:

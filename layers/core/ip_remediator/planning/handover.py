@@ -22,7 +22,7 @@ def manifests(snapshot: Snapshot, owner: str, changes: tuple[Change, ...]) -> tu
     """The cluster's part of a plan, for the source that `owner` speaks of."""
     written = [change for change in changes if change.by_hand]
     texts = [f"{owner}: put the following into its source, ENIConfigs first"]
-    if snapshot.cni.eni_config_crd is False:
+    if any(change.action == "create_crd" for change in written):
         texts.append(f"before them the CRD {CRD_NAME}, which is missing: the CNI's chart has it")
     texts += _eni_configs(snapshot, [change for change in written if change.action == "apply_eniconfig"])
     if any(change.action == "configure_cni" for change in written):

@@ -115,10 +115,17 @@ class Records:
             put["ExpressionAttributeValues"] = values
         return {"Put": put}
 
-    def setting(self, key: Item, attributes: Item, condition: str | None = "attribute_exists(pk)") -> Item:
+    def setting(
+        self,
+        key: Item,
+        attributes: Item,
+        condition: str | None = "attribute_exists(pk)",
+        condition_values: Item | None = None,
+        condition_names: dict[str, str] | None = None,
+    ) -> Item:
         """An Update for `transact` that sets `attributes`; a dotted name reaches into a map."""
-        names: dict[str, str] = {}
-        values: Item = {}
+        names: dict[str, str] = {**(condition_names or {})}
+        values: Item = {**(condition_values or {})}
         parts = []
         for index, (path, value) in enumerate(attributes.items()):
             placeholders = []

@@ -63,7 +63,7 @@ class KubeNodes:
 
     def _set_unschedulable(self, name: str, uid: str | None, wanted: bool | None) -> bool:
         node = self.look(name)
-        if node is None or node.uid != (uid or node.uid):
+        if node is None or uid not in (None, node.uid):
             return False
         if node.cordoned is bool(wanted):
             return True
