@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from ip_remediator.common.enums import Outcome
 from local.cluster.scenario_spec import Scenario
 from tests.integration.support.lab import Lab
 from tests.integration.support.patient import patient
+
+pytestmark = pytest.mark.slow
 
 
 def test_given_nodes_without_a_free_eni_slot_when_remediated_then_the_nodes_to_replace_are_named(lab: Lab) -> None:

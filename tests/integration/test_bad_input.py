@@ -158,6 +158,7 @@ def hanging(cluster: Patient) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_given_an_api_server_that_hangs_when_diagnosed_then_it_is_told(lab: Lab, quiet: Patient) -> None:
     before = quiet.world()
     with hanging(quiet):

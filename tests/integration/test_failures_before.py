@@ -174,6 +174,7 @@ def test_given_a_zone_that_fails_while_another_ones_subnet_is_being_made_then_th
     assert incident.steps[Step.CREATE_SUBNETS].state is StepState.FAILED
 
 
+@pytest.mark.slow
 def test_given_throttling_and_lost_answers_when_remediated_then_it_heals_and_makes_nothing_twice(
     lab: Lab, sick: Patient
 ) -> None:

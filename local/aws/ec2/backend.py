@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from moto.core import responses
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2 import models
 from moto.ec2.models.core import TaggedEC2Resource
@@ -40,12 +42,26 @@ def install(associating_seconds: float) -> None:
     """Make moto use the rules. MissingPartError when moto lacks a part that they need."""
     VpcRules.transition_seconds = associating_seconds
     replace(original(models, "ec2_backends"), "backend", RuledBackend)
+    _lookups()
     _subnets()
     _interfaces()
     _instances()
     _interface_requests()
     _peerings()
     ipam.install()
+
+
+def _lookups() -> None:
+    """The same answers for less work: a tenth of the server's time went into these two."""
+
+    def tags_of(resource: Any) -> list[dict[str, str]]:
+        # moto compares every tag of the Region with a pattern made of the resource's id.
+        tags = resource.ec2_backend.tags.get(resource.id, {})
+        return [{"resource_id": resource.id, "key": key, "value": value} for key, value in tags.items()]
+
+    # moto lists the class's methods anew for every request.
+    replace(responses, "method_names_from_class", cache(original(responses, "method_names_from_class")))
+    replace(TaggedEC2Resource, "get_tags", tags_of)
 
 
 def _subnets() -> None:

@@ -27,6 +27,7 @@ def silent() -> Iterator[str]:
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_given_a_hundred_clusters_of_which_some_fail_when_swept_then_the_others_are_swept_in_time(
     site: Site,
     onboarded: Callable[..., str],

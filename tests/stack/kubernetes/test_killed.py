@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 KILLS = 5
 CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{ENICONFIG_CRD['metadata']['name']}"
 ENICONFIGS = f"/apis/{GROUP}/{VERSION}/eniconfigs"

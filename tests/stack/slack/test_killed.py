@@ -18,6 +18,8 @@ from local.stack.processes import Server, answers
 from tests.stack.slack.harness import BOT_TOKEN, CHANNEL, ON_CALL, SIGNING_SECRET, App, Slack, plain, section
 from tests.support.patience import within
 
+pytestmark = pytest.mark.slow
+
 KILLS = 3
 VIEW = {"type": "modal", "title": plain("Details"), "blocks": [section("Why")]}
 
